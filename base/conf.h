@@ -1,0 +1,361 @@
+/*
+ * conf.h - the configuration: one immutable tree, read from one file.
+ *
+ * The supervisor loads a file at start and at each reload; a child gets the tree that was
+ * current when it was forked and keeps it for life. Nobody writes to a struct conf after
+ * conf_load() returned it, so any process and thread may read it without asking.
+ *
+ * Ownership: a struct conf and all that it points to live in one arena; conf_free() releases
+ * the whole. Nothing in it points to libconfig, to the text that was parsed or to another conf.
+ *
+ * Units: what ends in _ms is milliseconds (0: switched off, where the setting allows "off");
+ * sizes are bytes (CONF_UNLIMITED: no limit). A string is never NULL: "" is "not given".
+ * Names of hosts are in lower case. Every default is already filled in.
+ *
+ * All settings come from one table, conf_table.c; pasgate.conf(5) tells what each one means.
+ */
+#ifndef PASGATE_BASE_CONF_H
+#define PASGATE_BASE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+/* Capacities: the table in shared memory has a fixed number of rows for each. */
+#define CONF_MAX_WORKERS   64 /* children that serve */
+#define CONF_MAX_LISTENERS 16 /* each costs one socket per worker */
+#define CONF_MAX_POOLS     64
+#define CONF_MAX_BACKENDS  256 /* over all pools: sites of 200 instances exist */
+#define CONF_MAX_ROUTES    256 /* */
+#define CONF_MAX_CERTS     64
+#define CONF_MAX_NAMES     100 /* in one certificate: the limit of Let's Encrypt */
+#define CONF_MAX_TRUSTED   64  /* networks */
+#define CONF_MAX_LIST      16  /* of any other list */
+#define CONF_NAME_LEN      63  /* bytes in the name of a pool, backend or certificate, no NUL */
+#define CONF_HOST_LEN      253 /* bytes in a host name (RFC 1035 section 2.3.4) */
+#define CONF_PATH_LEN      255 /* bytes in a path of a route or check */
+
+#define CONF_UNLIMITED UINT64_MAX
+
+enum conf_log_level {
+    CONF_LOG_ERROR,
+    CONF_LOG_WARN,
+    CONF_LOG_NOTICE,
+    CONF_LOG_INFO,
+    CONF_LOG_DEBUG,
+};
+
+enum conf_log_format {
+    CONF_LOG_JSON,
+    CONF_LOG_TEXT,
+};
+
+enum conf_access {
+    CONF_ACCESS_OFF,
+    CONF_ACCESS_STDOUT,
+    CONF_ACCESS_STDERR,
+    CONF_ACCESS_SYSLOG,
+    CONF_ACCESS_FILE, /* see access_file */
+};
+
+enum conf_access_format {
+    CONF_ACCESS_JSON,
+    CONF_ACCESS_COMBINED, /* Apache's "combined" line */
+};
+
+struct conf_log {
+    enum conf_log_level level;
+    enum conf_log_format format;
+    enum conf_access access;
+    const char *access_file; /* absolute; "" unless CONF_ACCESS_FILE */
+    enum conf_access_format access_format;
+};
+
+enum conf_redirect {
+    CONF_REDIRECT_NONE,
+    CONF_REDIRECT_HTTPS,
+};
+
+enum conf_serve {
+    CONF_SERVE_PROXY,  /* what the routes say */
+    CONF_SERVE_STATUS, /* the status and metrics pages */
+};
+
+struct conf_listen {
+    uint32_t index;      /* in conf.listen */
+    const char *address; /* as written, for the log */
+    struct sockaddr_storage addr;
+    socklen_t addr_len;
+    uint16_t port; /* host order */
+    bool dual;     /* "*:443": addr is [::] and takes IPv4 too, clear IPV6_V6ONLY */
+    bool tls;
+    bool http2;          /* not supported yet */
+    bool proxy_protocol; /* not supported yet */
+    enum conf_redirect redirect;
+    uint16_t redirect_port; /* to name in Location; 443: name none */
+    enum conf_serve serve;
+};
+
+enum conf_tls_version {
+    CONF_TLS_1_2,
+    CONF_TLS_1_3,
+};
+
+struct conf_tls {
+    enum conf_tls_version min_version;
+    uint64_t hsts_ms; /* max-age of Strict-Transport-Security; 0: no such field */
+    bool hsts_subdomains;
+    const char *ciphers;      /* TLS 1.2, OpenSSL's syntax */
+    const char *ciphersuites; /* TLS 1.3, OpenSSL's syntax */
+    const char *groups;       /* OpenSSL's syntax; "auto": the best that this OpenSSL has */
+    bool tickets;
+};
+
+struct conf_acme {
+    const char *directory; /* a URL: the short names are resolved */
+    const char *email;     /* may be "" */
+    bool agree_tos;
+    const char *store; /* absolute folder of accounts, keys and certificates */
+    /* not supported yet: */
+    const char *eab_kid;
+    const char *eab_hmac_key;
+    const char *const *challenges; /* "http-01", "tls-alpn-01", "dns-01" */
+    size_t n_challenges;
+    const char *profile;
+    const char *ca_file;
+    const char *hook;
+};
+
+enum conf_cert_source {
+    CONF_CERT_ACME,  /* ordered by acmed; self-signed until it came */
+    CONF_CERT_FILES, /* chain and key, watched by acmed */
+    CONF_CERT_SELF,  /* self-signed for ever, on demand: tests, internal use */
+};
+
+struct conf_cert {
+    uint32_t index;           /* in conf.certs */
+    const char *name;         /* unique; the first of names if not given */
+    const char *const *names; /* host names, "*.example.com" among them; n_names > 0 */
+    size_t n_names;
+    enum conf_cert_source source;
+    const char *chain; /* absolute PEM file; "" unless CONF_CERT_FILES */
+    const char *key;   /* absolute PEM file; "" unless CONF_CERT_FILES */
+};
+
+/* Everything that one exchange may wait for. */
+struct conf_timeouts {
+    uint32_t handshake_ms;     /* whole TLS handshake */
+    uint32_t header_ms;        /* whole header of a request, from its first byte */
+    uint32_t body_ms;          /* between two reads of a request's body */
+    uint32_t idle_ms;          /* client connection between two requests */
+    uint32_t send_ms;          /* between two writes to a client that does not read */
+    uint32_t connect_ms;       /* to a backend */
+    uint32_t first_byte_ms;    /* request sent to first byte of the answer; 0: wait for ever */
+    uint32_t response_idle_ms; /* between two reads of an answer; 0: wait for ever */
+    uint32_t tunnel_ms;        /* WebSocket with no byte either way; 0: wait for ever */
+    uint32_t upstream_idle_ms; /* kept connection to a backend, unused */
+};
+
+struct conf_limits {
+    uint32_t header_bytes;       /* of a request's or an answer's header, first line included */
+    uint32_t header_fields;      /* in it */
+    uint64_t body_bytes;         /* of a request; CONF_UNLIMITED */
+    uint32_t connections;        /* of clients, per worker */
+    uint32_t upstream_keepalive; /* kept idle connections per backend and worker */
+    uint64_t max_requests;       /* not supported yet */
+};
+
+/* A network. IPv4 is held in its IPv6-mapped form, ::ffff:a.b.c.d, so that one compare does. */
+struct conf_prefix {
+    uint8_t addr[16]; /* network order; bits beyond .bits are 0 */
+    uint8_t bits;     /* 0..128; IPv4: 96..128 */
+};
+
+enum conf_balance {
+    CONF_BALANCE_ROUNDROBIN, /* weighted */
+    CONF_BALANCE_LEASTCONN,  /* least in flight by weight, over all workers */
+};
+
+enum conf_sticky {
+    CONF_STICKY_NONE,
+    CONF_STICKY_AUTO,   /* JSESSIONID, CONNHDL, APSV: what PAS needs (PAS.md) */
+    CONF_STICKY_COOKIE, /* not supported yet */
+};
+
+enum conf_check_type {
+    CONF_CHECK_TCP,   /* connects */
+    CONF_CHECK_HTTP,  /* status, and body if .body is set */
+    CONF_CHECK_PASOE, /* the ping service, and its _retVal */
+};
+
+struct conf_status_range {
+    uint16_t low, high; /* inclusive, 100..599 */
+};
+
+struct conf_check {
+    enum conf_check_type type;
+    const char *path; /* resolved by type: never "" for HTTP and PASOE */
+    uint16_t port;    /* 0: the backend's own */
+    const char *host; /* of the Host field; "": the backend's own host:port */
+    const struct conf_status_range *status;
+    size_t n_status;
+    const char *body; /* must occur in the answer's body; "" */
+    uint32_t interval_ms;
+    uint32_t fast_interval_ms; /* while suspect, or between two verdicts */
+    uint32_t down_interval_ms;
+    uint32_t timeout_ms;
+    uint32_t rise;
+    uint32_t fall;
+    uint32_t jitter_percent; /* of each interval, both ways */
+};
+
+struct conf_queue {
+    uint32_t size; /* waiting requests per backend, all workers together; 0: never wait */
+    uint32_t timeout_ms;
+};
+
+enum conf_state {
+    CONF_STATE_READY,
+    CONF_STATE_DRAIN,
+    CONF_STATE_MAINT,
+};
+
+struct conf_backend {
+    uint32_t index;   /* in conf.backends; the table's slot is another number */
+    uint32_t pool;    /* index of its pool */
+    const char *name; /* unique over all pools */
+    const char *host; /* name or address, without brackets; healthd resolves it */
+    uint16_t port;
+    uint32_t weight;        /* 1..1000 */
+    uint32_t max_in_flight; /* over all workers; 0: no cap. The pool's if not given */
+    enum conf_state state;
+    /* not supported yet: */
+    const char *restart_docker;
+    const char *const *restart_command;
+    size_t n_restart_command;
+};
+
+enum conf_discover {
+    CONF_DISCOVER_NONE,
+    CONF_DISCOVER_DNS, /* not supported yet */
+};
+
+struct conf_pool {
+    uint32_t index; /* in conf.pools */
+    const char *name;
+    enum conf_balance balance;
+    enum conf_sticky sticky;
+    struct conf_check check;
+    struct conf_queue queue;
+    uint32_t max_in_flight; /* per backend, the default of its backends; 0: no cap */
+    uint32_t retries;       /* further attempts on other backends, when that is safe */
+    const struct conf_backend *backends; /* a run inside conf.backends */
+    size_t n_backends;                   /* > 0 */
+    /* not supported yet: */
+    uint32_t slow_start_ms;
+    uint32_t drain_timeout_ms;
+    uint32_t min_healthy;
+    uint32_t hedge_after_ms;
+    const char *const *retry_on;
+    size_t n_retry_on;
+    enum conf_discover discover;
+    uint32_t max_restarts;
+    bool heal_dry_run;
+};
+
+enum conf_class {
+    CONF_CLASS_AUTO, /* by the path: /apsv, /soap, /rest, /web as first or second segment */
+    CONF_CLASS_WEB,
+    CONF_CLASS_REST,
+    CONF_CLASS_SOAP,
+    CONF_CLASS_APSV,
+};
+
+struct conf_route {
+    uint32_t index;   /* in conf.routes */
+    const char *host; /* "": any; "*.example.com": any name below it */
+    const char *path; /* "/" or without a slash at its end; matched on segment borders */
+    const char *upstream_path; /* takes path's place; the same form */
+    const struct conf_pool *pool;
+    enum conf_class class;
+    struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
+    uint64_t body_bytes;           /* CONF_UNLIMITED */
+};
+
+struct conf {
+    const char *file; /* as given to conf_load() */
+
+    uint32_t workers;    /* resolved: never 0 */
+    bool workers_auto;   /* "auto": one per CPU that this process may use */
+    const char *user;    /* "": the supervisor's rule (pasgate, else nobody) */
+    const char *pidfile; /* absolute; "" none */
+    bool watch;          /* reload when the file changes */
+    uint32_t stop_timeout_ms;
+
+    struct conf_log log;
+    struct conf_tls tls;
+    struct conf_acme acme;
+    struct conf_timeouts timeouts;
+    struct conf_limits limits;
+
+    const struct conf_listen *listen; /* never empty: *:443 and *:80 if not given */
+    size_t n_listen;
+    const struct conf_cert *certs; /* the first one answers unknown names */
+    size_t n_certs;
+    const struct conf_prefix *trusted; /* whose X-Forwarded-* are believed */
+    size_t n_trusted;
+    const struct conf_pool *pools;
+    size_t n_pools;
+    const struct conf_backend *backends; /* those of all pools, pool by pool */
+    size_t n_backends;
+    const struct conf_route *routes; /* the most specific first: the first match is it */
+    size_t n_routes;
+
+    const char *const *etcd; /* URLs. Not supported yet */
+    size_t n_etcd;
+
+    struct conf_arena *arena; /* owns all of the above, and this */
+};
+
+/* What is wrong with a file: one "file:line: what, and what would be right" per entry, in the
+ * order of the lines. Set it to {0} before use; conf_errors_release() frees the strings. */
+struct conf_errors {
+    char **v;
+    size_t n;
+};
+
+/* Reads a file. Returns a tree to be given to conf_free(), or NULL and at least one error.
+ * A relative path in the file is taken from the file's folder, that of @include too. */
+struct conf *conf_load(const char *file, struct conf_errors *errs);
+
+/* The same for a text of n bytes (any bytes: it need not end in NUL). `name` stands for the
+ * file in messages, and its folder is where relative paths start. */
+struct conf *conf_parse(const char *text, size_t n, const char *name, struct conf_errors *errs);
+
+/* Releases a tree; takes NULL. */
+void conf_free(struct conf *conf);
+
+/* Releases the messages; the struct is {0} again. */
+void conf_errors_release(struct conf_errors *errs);
+
+/* Writes a complete file, every setting in it, that parses back to the same tree. */
+void conf_dump(const struct conf *conf, FILE *out);
+
+/* Writes pasgate.conf(5) in mdoc, from the table of settings. */
+void conf_manual(FILE *out);
+
+/* Finds by name; NULL when there is none. */
+const struct conf_backend *conf_backend_find(const struct conf *conf, const char *name);
+const struct conf_pool *conf_pool_find(const struct conf *conf, const char *name);
+
+/* Whether an address (AF_INET or AF_INET6) lies in one of the trusted networks. */
+bool conf_trusts(const struct conf *conf, const struct sockaddr *addr);
+
+/* The name of a value, as the file spells it; for logs and the status page. */
+const char *conf_state_name(enum conf_state state);
+const char *conf_balance_name(enum conf_balance balance);
+const char *conf_check_name(enum conf_check_type type);
+
+#endif
