@@ -1,0 +1,62 @@
+#!/usr/bin/perl
+# layers.pl FILE...: includes point down, and each library stays in its place.
+#
+#   base  <-  shm  <-  worker | healthd | acmed  <-  supervisor
+#
+# The three in the middle never include each other. The supervisor takes from them
+# only the header that names their body. Prints every violation; exit 1 on any.
+use strict;
+use warnings;
+
+my %may = (
+    base       => [qw(base)],
+    shm        => [qw(base shm)],
+    worker     => [qw(base shm worker)],
+    healthd    => [qw(base shm healthd)],
+    acmed      => [qw(base shm acmed)],
+    supervisor => [qw(base shm supervisor)],
+);
+my %entry = map { ("$_/$_.h" => 1) } qw(worker healthd acmed);
+
+# Which files may include a library. No header of ours may include any of them.
+my @library = (
+    [libconfig => qr{^libconfig},         qr{^base/conf\w*\.c$}],
+    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls\w*|certs?\w*|ticket\w*)|acmed/(?:jose|csr|key|cert|selfsigned|pem|store|x509)\w*)\.c$}],
+    [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:probe|restarter)|acmed/transport)\w*\.c$}],
+    [jansson   => qr{^jansson},           qr{^(?:\w+/\w*json\w*|healthd/probe\w*)\.c$}],
+    [nghttp2   => qr{^nghttp2/},          qr{^worker/h2\w*\.c$}],
+    [seccomp   => qr{^seccomp},           qr{^supervisor/sandbox\w*\.c$}],
+);
+
+my $bad = 0;
+
+sub violation {
+    print "$_[0]\n";
+    $bad = 1;
+}
+
+for my $file (@ARGV) {
+    my ($folder) = $file =~ m{^(\w+)/} or die "$file: not below the root\n";
+    next unless $may{$folder};
+    open my $in, '<', $file or die "$file: $!\n";
+    while (<$in>) {
+        if (/^\s*#\s*include\s*"([^"]+)"/) {
+            my $what = $1;
+            my ($to) = $what =~ m{^(\w+)/};
+            if (!$to || !$may{$to} || !-e $what) {
+                violation("$file:$.: \"$what\" is not written from the root");
+            } elsif (!grep({ $_ eq $to } @{ $may{$folder} })
+                && !($folder eq 'supervisor' && $entry{$what})) {
+                violation("$file:$.: $folder may not include $what");
+            }
+        } elsif (/^\s*#\s*include\s*<([^>]+)>/) {
+            for my $l (@library) {
+                my ($name, $header, $where) = @$l;
+                next unless $1 =~ $header;
+                violation("$file:$.: $name does not belong here") unless $file =~ $where;
+            }
+        }
+    }
+}
+print "includes point down in ", scalar @ARGV, " files\n" unless $bad;
+exit $bad;
