@@ -1,0 +1,70 @@
+#!/bin/bash
+# check.sh [STAGE...]: what "make check" does, one stage after another. A stage that fails
+# does not stop the next; at the end each failure is told once more with the end of its log.
+# In CI (the variable CI is set) a skipped test is a failure.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+B=$(realpath -m "${B:-build}")
+LOGS=$B/check
+mkdir -p "$LOGS"
+only=" $* "
+began=$SECONDS
+failed=()
+
+export PASGATE TOOLS=$B # what t/lib/PasGate.pm starts
+export UBSAN_OPTIONS=print_stacktrace=1
+MAKE=(make --no-print-directory -j"$(nproc)")
+PROVE=(prove --timer --failures --directives)
+
+# stage NAME LIMIT COMMAND...: runs it within a time limit, its output shown and kept.
+stage()
+{
+    local name=$1 limit=$2 start=$SECONDS code
+    shift 2
+    [ "$only" = "  " ] || [[ "$only" == *" $name "* ]] || return 0
+    printf '\n==== %s\n' "$name"
+    timeout --kill-after=20 "$limit" "$@" </dev/null 2>&1 | tee "$LOGS/$name.log"
+    code=${PIPESTATUS[0]}
+    if [ "$code" = 124 ]; then
+        echo "$name: not ended after $limit" | tee -a "$LOGS/$name.log"
+    elif [ -n "${CI:-}" ] && grep -qiE '# *skip|\.\. skipped' "$LOGS/$name.log"; then
+        echo "$name: nothing may be skipped in CI" | tee -a "$LOGS/$name.log"
+        code=1
+    fi
+    [ "$code" = 0 ] || failed+=("$name")
+    printf '==== %s: %s, %d s\n' "$name" "$([ "$code" = 0 ] && echo good || echo FAILED)" \
+        $((SECONDS - start))
+}
+
+stage gcc 8m "${MAKE[@]}" B="$B" CC=gcc all units tools
+stage clang 8m "${MAKE[@]}" B="$B-clang" CC=clang all units tools
+stage asan 8m "${MAKE[@]}" B="$B-asan" CC=gcc SAN=1 all units
+stage layers 1m make -s layers
+stage headers 3m make -s headers
+stage format 1m make -s format
+stage cppcheck 8m make -s cppcheck
+
+PASGATE=$B/pasgate
+stage unit 5m "${PROVE[@]}" "$B"/unit/*
+stage unit-asan 5m "${PROVE[@]}" "$B"-asan/unit/*
+stage unit-valgrind 10m make -s B="$B" valgrind
+stage integration 15m "${PROVE[@]}" t/[0-9]*.t
+
+# The same again on the sanitized build. Neither the images of layer 7 nor the figures of
+# layer 9 are made with it.
+PASGATE=$B-asan/pasgate
+stage integration-asan 15m "${PROVE[@]}" t/[0-68]*.t
+
+FUZZ_SECONDS=${FUZZ_SECONDS_CHECK:-5}
+export FUZZ_SECONDS
+stage fuzz 10m "${MAKE[@]}" B="$B" fuzz
+
+for name in ${failed[@]+"${failed[@]}"}; do
+    printf '\n==== FAILED: %s (all of it in %s)\n' "$name" "$LOGS/$name.log"
+    grep -nE '^not ok|error:|ERROR|FAILED|violation|Failed test' "$LOGS/$name.log" | head -40
+    tail -n 40 "$LOGS/$name.log"
+done
+if [ ${#failed[@]} = 0 ]; then verdict='all good'; else verdict="FAILED: ${failed[*]}"; fi
+printf '\n%s, %d s\n' "$verdict" $((SECONDS - began))
+[ ${#failed[@]} = 0 ]

@@ -1,0 +1,28 @@
+#!/bin/bash
+# fuzz.sh BUILD: runs each fuzzer of BUILD/fuzz for FUZZ_SECONDS, from the seeds in
+# t/fuzz/seeds/NAME. A finding is printed and kept in BUILD/fuzz/NAME.crash-*.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+
+for fuzzer in "$1"/fuzz/*; do
+    [ -x "$fuzzer" ] && [ -f "$fuzzer" ] || continue
+    name=${fuzzer##*/}
+    corpus=$fuzzer.corpus
+    seeds=t/fuzz/seeds/$name
+    dict=t/fuzz/$name.dict
+    mkdir -p "$corpus"
+    options=(-max_total_time="${FUZZ_SECONDS:-20}" -timeout=5 -rss_limit_mb=1024 -max_len=65536
+             -artifact_prefix="$fuzzer.crash-" -print_final_stats=0 -verbosity=0)
+    [ -f "$dict" ] && options+=(-dict="$dict")
+    [ -d "$seeds" ] && corpora=("$corpus" "$seeds") || corpora=("$corpus")
+    if "$fuzzer" "${options[@]}" "${corpora[@]}" >"$fuzzer.log" 2>&1; then
+        printf 'ok   %-16s %s s, corpus of %s\n' "$name" "${FUZZ_SECONDS:-20}" \
+            "$(find "$corpus" -type f | wc -l)"
+    else
+        printf 'FAIL %-16s\n' "$name"
+        tail -n 60 "$fuzzer.log"
+        bad=1
+    fi
+done
+exit $bad
