@@ -1,0 +1,112 @@
+/*
+ * Heads for the other side: from a parsed request the head for the backend, from a parsed
+ * response the head for the client, and the proxy's own answers. HTTP/1.1 on the wire.
+ *
+ * Worker only, pure. Everything goes through one bounded builder; nothing is sized in one pass
+ * and copied in another. Framing and hop-by-hop fields are never copied, always made anew from
+ * what was parsed. Our own output, parsed again by http1.h, means the same (t/fuzz/rewrite.c
+ * proves it).
+ */
+#ifndef WORKER_REWRITE_H
+#define WORKER_REWRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/str.h"
+#include "worker/http.h"
+
+/* Bounded builder over the caller's memory. Once over, it stays over and writes nothing more.
+ */
+struct rewrite_out {
+    char *p;
+    size_t n;
+    size_t cap;
+    bool over;
+};
+
+void rewrite_out_init(struct rewrite_out *, char *buf, size_t cap);
+
+/* How much a rewritten head may outgrow the original: what we add ourselves. */
+#define REWRITE_GROWTH_MAX 4096
+
+struct rewrite_request_info {
+    struct str
+        path; /* mapped, normalised (route_map_path); the query is taken from the request */
+    struct str host; /* Host to send; empty: the client's authority */
+    struct str
+        fallback_host; /* when the client gave none (HTTP/1.0, case 10): backend's host:port */
+    struct str client_ip; /* text form, IPv6 without brackets */
+    uint16_t client_port;
+    uint16_t server_port;  /* X-Forwarded-Port */
+    bool peer_trusted;     /* keep and append to the peer's own X-Forwarded-*, Forwarded,
+                              X-Request-Id */
+    struct str request_id; /* ours; a trusted peer's wins */
+    bool close;            /* ask the backend to close after this one */
+};
+
+/* Head for the backend. Returns its length, or -1 when the bound would overflow (431). */
+ssize_t rewrite_request(struct rewrite_out *, const struct http_request *,
+                        const struct rewrite_request_info *);
+
+struct rewrite_response_info {
+    uint8_t client_method; /* enum http_method */
+    uint8_t client_minor;  /* HTTP/1.x of the client */
+    bool tls;              /* the client's connection: public scheme, HSTS */
+    bool keep_alive; /* we will go on; forced off when rewrite_response_body() says UNTIL_CLOSE
+                      */
+    struct str prefix;            /* route_match.prefix: "/pas" */
+    struct str upstream_path;     /* route_match.upstream_path: "/web" */
+    struct str public_authority;  /* host[:port] as the client named it */
+    struct str backend_authority; /* host:port of the backend as configured */
+    uint32_t hsts_seconds;        /* 0: no Strict-Transport-Security from us */
+    bool hsts_subdomains;
+    struct str request_id; /* X-Request-Id for the client, empty: none */
+    struct str add_cookie; /* whole value of one more Set-Cookie (affinity), empty: none */
+};
+
+/* How the client gets the body: LENGTH and NONE as they are; CHUNKED and UNTIL_CLOSE as chunked
+ * to 1.1 and until close to 1.0 (case 98; then the connection must close). */
+enum http_body rewrite_response_body(const struct http_response *, unsigned client_minor);
+
+/* Head for the client; also for interim heads and for 101. Length, or -1 on overflow (502). */
+ssize_t rewrite_response(struct rewrite_out *, const struct http_response *,
+                         const struct rewrite_response_info *);
+
+/* The proxy's own answer: an error page, a redirect, OPTIONS *, an ACME challenge. */
+struct rewrite_own_info {
+    uint16_t status;
+    uint8_t client_method; /* HEAD: head only, with the length */
+    bool keep_alive;
+    bool tls;
+    uint32_t hsts_seconds; /* 0: none */
+    bool hsts_subdomains;
+    const char *proxy_error; /* Proxy-Status error type of RFC 9209 ("connection_refused");
+                                NULL: no field */
+    const char
+        *proxy_detail;     /* its details parameter, NULL: none; printable ASCII only is used */
+    uint32_t retry_after;  /* seconds; 0: none */
+    struct str location;   /* for redirects; empty: none */
+    struct str allow;      /* for 405 and OPTIONS: "GET, HEAD"; empty: none */
+    struct str date;       /* IMF-fixdate, empty: none */
+    struct str request_id; /* empty: none */
+    struct str content_type; /* empty: text/plain; charset=utf-8 */
+    struct str body;         /* empty: "STATUS Reason\n" where a body is allowed */
+};
+
+/* Head and body. Length, or -1 on overflow. */
+ssize_t rewrite_own_response(struct rewrite_out *, const struct rewrite_own_info *);
+
+/* "100 Continue" to the client. */
+#define REWRITE_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+
+/*
+ * https://authority[:port]/target for the redirect from plain HTTP, into out: the host without
+ * its port, `port` when it is not 443. The request has a valid authority. Length or -1.
+ */
+ssize_t rewrite_https_location(char *out, size_t cap, const struct http_request *,
+                               uint16_t port);
+
+#endif
