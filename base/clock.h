@@ -1,0 +1,38 @@
+/* Clocks. Deadlines and ages use the monotonic clock, which no one can set;
+ * wall time is only for log lines, certificates and what people read. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t clock_read_us(clockid_t id)
+{
+    struct timespec t;
+
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Microseconds and milliseconds since boot: the same in all our processes. */
+static inline uint64_t clock_mono_us(void)
+{
+    return clock_read_us(CLOCK_MONOTONIC);
+}
+
+static inline uint64_t clock_mono_ms(void)
+{
+    return clock_mono_us() / 1000;
+}
+
+/* Milliseconds since 1970, UTC. */
+static inline uint64_t clock_wall_ms(void)
+{
+    return clock_read_us(CLOCK_REALTIME) / 1000;
+}
+
+/* Writes "2026-11-22T10:15:30.123Z" and a NUL into out; returns out. */
+enum { CLOCK_ISO_SIZE = 25 };
+char *clock_iso(char out[CLOCK_ISO_SIZE], uint64_t wall_ms);
+
+#endif

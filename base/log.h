@@ -1,0 +1,41 @@
+/* The log of events: one line, one write(2), to standard error. Never used on
+ * the path of a request that goes well; the access log is worker/access.h.
+ *
+ * Any process, one thread each. The text is escaped, so that bytes of a peer
+ * cannot forge a line. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* Says how to write, and under which process name ("worker 0"). Until then:
+ * text, info, "pasgate". The name is copied. */
+void log_init(enum log_level level, enum log_format format, const char *process);
+
+/* Sends the lines to another descriptor (not owned). Default: 2. */
+void log_to_fd(int fd);
+
+bool log_wants(enum log_level level);
+void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) \
+    (log_wants(LOG_LEVEL_DEBUG) ? log_line(LOG_LEVEL_DEBUG, __VA_ARGS__) : (void)0)
+
+/* For host trouble that would repeat (no descriptors, full disk): says yes at
+ * most once in 10 s per gate, and counts what it held back.
+ *   static struct log_gate gate;
+ *   if (log_gate_open(&gate)) log_warn("accept: %s", strerror(errno)); */
+struct log_gate {
+    uint64_t next_ms;
+    uint64_t held;
+};
+bool log_gate_open(struct log_gate *gate);
+
+#endif

@@ -1,0 +1,82 @@
+/* The event loop: epoll, edge-triggered, and a timer wheel. One thread.
+ *
+ * A source belongs to its owner (it is embedded in a connection); the loop
+ * never frees one. loop_del() also drops events of the source that are still
+ * waiting in the current batch, so an owner may free itself, or another, from
+ * any callback.
+ *
+ * Timers are lazy: moving a deadline further away is one store, because the
+ * timer is looked at when its old slot comes round and put back. */
+#ifndef BASE_LOOP_H
+#define BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+enum {
+    LOOP_BATCH = 256,         /* events of one epoll_wait */
+    LOOP_WHEEL_SLOTS = 4096,  /* a power of two */
+    LOOP_WHEEL_SHIFT = 4,     /* one slot is 16 ms: the resolution of timers */
+    LOOP_IDLE_WAIT_MS = 1000, /* longest sleep, so that heartbeats go on */
+};
+
+struct loop_source {
+    void (*ready)(struct loop_source *, uint32_t events);
+    int fd; /* -1: not in the loop */
+};
+
+struct loop_link {
+    struct loop_link *prev, *next;
+};
+
+struct loop_timer {
+    struct loop_link link; /* in a slot of the wheel; link.next NULL: not armed */
+    uint64_t due_ms;       /* when to fire */
+    uint64_t slot;         /* where it stands in the wheel, absolute */
+    void (*fire)(struct loop_timer *);
+};
+
+struct loop {
+    int epfd;
+    bool stop;       /* loop_run returns after this round */
+    uint64_t now_us; /* taken once a round, monotonic */
+    uint64_t now_ms;
+    uint64_t slot;    /* next slot of the wheel to be looked at */
+    int nready, next; /* the batch that is being served */
+    struct epoll_event ready[LOOP_BATCH];
+    uint64_t busy[LOOP_WHEEL_SLOTS / 64]; /* bit set: the slot may hold timers */
+    struct loop_link wheel[LOOP_WHEEL_SLOTS];
+};
+
+/* 0, or -1 with errno. release closes the epoll descriptor only. */
+int loop_init(struct loop *loop);
+void loop_release(struct loop *loop);
+
+/* Watches fd for `events` (EPOLLIN | EPOLLOUT | EPOLLET ...). source->ready is
+ * set before. 0, or -1 with errno (ENOSPC, ENOMEM: the host). */
+int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t events);
+int loop_mod(struct loop *loop, struct loop_source *source, uint32_t events);
+
+/* Stops watching; the descriptor stays open. Harmless when not added. */
+void loop_del(struct loop *loop, struct loop_source *source);
+
+/* Stops watching and closes the descriptor: the kernel then drops it from the
+ * epoll set itself, which saves a call. It must not have been dup()ed. */
+void loop_close(struct loop *loop, struct loop_source *source);
+
+/* Serves events and timers once (waiting at most max_wait_ms), or until stop. */
+void loop_once(struct loop *loop, int max_wait_ms);
+void loop_run(struct loop *loop);
+
+/* Arms or moves a timer to loop->now_ms + delay_ms. timer->fire is set before;
+ * it may arm again, or free its owner. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms);
+void loop_timer_cancel(struct loop_timer *timer);
+
+static inline bool loop_timer_armed(const struct loop_timer *timer)
+{
+    return timer->link.next != 0 && timer->due_ms != UINT64_MAX;
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* What a child inherits from the supervisor by fork: the whole of its world.
+ * Everything else that it had in memory is not used; descriptors that are not
+ * named here were closed. Immutable; lives as long as the child. */
+#ifndef SHM_HERITAGE_H
+#define SHM_HERITAGE_H
+
+#include <stdint.h>
+
+#include "shm/table.h"
+
+struct conf;
+
+struct heritage_listener {
+    int fd;         /* bound and listening, non-blocking; the supervisor keeps it open too */
+    uint32_t index; /* in conf->listen */
+};
+
+enum { HERITAGE_LISTENERS = 64 };
+
+struct heritage {
+    enum kind kind;
+    int row;              /* in table->child, and in table->worker for workers */
+    int slot;             /* of the listeners; workers only */
+    uint32_t incarnation; /* of the row */
+    uint32_t generation;  /* of conf */
+    const struct conf *conf;
+    struct table *table;         /* already sealed for this process */
+    int control_fd;              /* SOCK_SEQPACKET, non-blocking (shm/message.h) */
+    int doorbell[TABLE_WORKERS]; /* eventfds of the worker rows; non-blocking */
+    int doorbell_healthd, doorbell_acmed;
+    int access_fd;                /* access log; -1: off. Workers only */
+    const uint16_t *backend_slot; /* [conf backend index] -> slot in the table */
+    uint32_t nlisteners;
+    struct heritage_listener listener[HERITAGE_LISTENERS];
+};
+
+/* Rings all workers: a verdict or a certificate changed. */
+void heritage_ring_workers(const struct heritage *heritage);
+
+#endif

@@ -1,0 +1,53 @@
+/* The workers' cells: how a worker claims its row, and sums over workers. */
+#include <string.h>
+
+#include "base/check.h"
+#include "shm/table.h"
+
+void worker_row_reset(struct worker_row *row, uint32_t incarnation, uint32_t nbackends)
+{
+    CHECK(nbackends <= TABLE_BACKENDS);
+    /* Only what was in use is cleared: pages of unused cells stay unmapped. */
+    atomic_store(&row->incarnation, 0);
+    memset((char *)row + offsetof(struct worker_row, config_generation), 0,
+           offsetof(struct worker_row, be) - offsetof(struct worker_row, config_generation));
+    memset(row->be, 0, nbackends * sizeof *row->be);
+    atomic_store(&row->incarnation, incarnation);
+}
+
+bool worker_row_live(const struct table *table, int r)
+{
+    struct child_row child;
+
+    if (!child_read(&table->child[r], &child))
+        return false;
+    return child.kind == KIND_WORKER &&
+           (child.state == CHILD_STARTING || child.state == CHILD_RUNNING ||
+            child.state == CHILD_DRAINING) &&
+           atomic_load(&((struct table *)(uintptr_t)table)->worker[r].incarnation) ==
+               child.incarnation;
+}
+
+static uint32_t sum(const struct table *table, size_t field)
+{
+    uint32_t total = 0;
+
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        if (worker_row_live(table, r))
+            total += atomic_load((_Atomic uint32_t *)((uintptr_t)&table->worker[r] + field));
+    return total;
+}
+
+uint32_t backend_in_flight(const struct table *table, int slot)
+{
+    return sum(table, offsetof(struct worker_row, be) +
+                          (size_t)slot * sizeof(struct worker_backend) +
+                          offsetof(struct worker_backend, in_flight));
+}
+
+uint32_t backend_queued(const struct table *table, int slot)
+{
+    return sum(table, offsetof(struct worker_row, be) +
+                          (size_t)slot * sizeof(struct worker_backend) +
+                          offsetof(struct worker_backend, queued));
+}

@@ -1,0 +1,62 @@
+/* What the supervisor and a child say to each other: fixed-size messages over
+ * one SOCK_SEQPACKET pair per child, at most one descriptor with each. State
+ * goes through the table instead; end-of-file means that the other one died. */
+#ifndef SHM_MESSAGE_H
+#define SHM_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum message_type {
+    /* child -> supervisor */
+    MESSAGE_READY = 1, /* serves now */
+    MESSAGE_OPEN_PEM,  /* acmed: open file `which` of configured certificate `number` */
+    MESSAGE_HEAL,      /* healthd: please heal backend slot `number` */
+    /* supervisor -> child */
+    MESSAGE_DRAIN,   /* take no new work, finish, exit 0; value_ms = at most so long */
+    MESSAGE_TICKETS, /* workers: the ring of ticket keys */
+    MESSAGE_LOG,     /* workers: a fresh access-log descriptor comes with it */
+    MESSAGE_PEM,     /* acmed: the answer to OPEN_PEM; no descriptor: value = errno */
+};
+
+enum pem_file { PEM_CHAIN, PEM_KEY };
+
+enum {
+    TICKET_KEYS = 3,    /* next, current, previous */
+    TICKET_NAME = 16,   /* bytes: names the key in a ticket */
+    TICKET_SECRET = 32, /* bytes each of AES-256 and HMAC-SHA256 keys */
+    TICKET_ROTATE_MS = 12 * 3600 * 1000,
+};
+
+struct ticket_key {
+    uint8_t name[TICKET_NAME];
+    uint8_t aes[TICKET_SECRET];
+    uint8_t hmac[TICKET_SECRET];
+};
+
+/* [0] current: encrypts; [1] previous: still opens, and the client gets a new
+ * ticket; [2] next: will be current, known early so that a ticket of a worker
+ * that rotated first is understood. Never in the table, never on disk. */
+struct ticket_ring {
+    struct ticket_key key[TICKET_KEYS];
+};
+
+struct message {
+    uint32_t type;
+    uint32_t which;
+    uint64_t number;
+    uint64_t value;
+    union {
+        struct ticket_ring tickets;
+        char text[240];
+    } body;
+};
+
+/* 0, or -1 with errno (EAGAIN: the other one does not read). fd < 0: none. */
+int message_send(int sock, const struct message *message, int fd);
+
+/* 1: got one; 0: the other end has gone; -1: none now (errno EAGAIN) or a
+ * malformed one (EPROTO). *fd is -1 or the caller's to close. */
+int message_recv(int sock, struct message *message, int *fd);
+
+#endif

@@ -1,0 +1,85 @@
+/* Reading and publishing the rows of the table, one pair per kind of row. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "shm/table.h"
+
+#define TABLE_ROW_IMPL(thing)                                              \
+    bool thing##_read(const struct thing *at, struct thing##_row *to)      \
+    {                                                                      \
+        return seq_read(&at->seq, to, &at->row, sizeof *to);               \
+    }                                                                      \
+    void thing##_publish(struct thing *at, const struct thing##_row *from) \
+    {                                                                      \
+        seq_write_begin(&at->seq);                                         \
+        memcpy(&at->row, from, sizeof *from);                              \
+        seq_write_end(&at->seq);                                           \
+    }
+
+TABLE_ROW_IMPL(header)
+TABLE_ROW_IMPL(backend)
+TABLE_ROW_IMPL(admin)
+TABLE_ROW_IMPL(child)
+TABLE_ROW_IMPL(health)
+TABLE_ROW_IMPL(cert)
+TABLE_ROW_IMPL(challenge)
+
+void history_add(struct history *history, uint8_t from, uint8_t to, const char *actor,
+                 const char *reason)
+{
+    struct transition *at = &history->ring[history->count % TABLE_HISTORY];
+
+    seq_write_begin(&history->seq);
+    *at = (struct transition){.wall_ms = clock_wall_ms(), .from = from, .to = to};
+    snprintf(at->actor, sizeof at->actor, "%s", actor);
+    snprintf(at->reason, sizeof at->reason, "%s", reason);
+    history->count++;
+    seq_write_end(&history->seq);
+}
+
+int history_read(const struct history *history, struct transition out[TABLE_HISTORY])
+{
+    struct history copy;
+
+    if (!seq_read(&history->seq, &copy, history, sizeof copy))
+        return 0;
+    uint32_t n = copy.count < TABLE_HISTORY ? copy.count : TABLE_HISTORY;
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = copy.ring[(copy.count - n + i) % TABLE_HISTORY];
+    return (int)n;
+}
+
+static const char *name_of(const char *const names[], unsigned n, unsigned i)
+{
+    return i < n ? names[i] : "?";
+}
+
+#define NAMES(...)                                    \
+    static const char *const names[] = {__VA_ARGS__}; \
+    return name_of(names, sizeof names / sizeof *names, (unsigned)at)
+
+const char *kind_name(enum kind at)
+{
+    NAMES("supervisor", "worker", "healthd", "acmed", "restarter");
+}
+
+const char *health_state_name(enum health_state at)
+{
+    NAMES("unknown", "up", "saturated", "suspect", "down");
+}
+
+const char *admin_state_name(enum admin_state at)
+{
+    NAMES("ready", "drain", "maint");
+}
+
+const char *heal_state_name(enum heal_state at)
+{
+    NAMES("none", "draining", "restarting", "verifying", "slowstart", "hold");
+}
+
+const char *child_state_name(enum child_state at)
+{
+    NAMES("empty", "starting", "running", "draining", "backoff");
+}

@@ -1,0 +1,358 @@
+/* The table: one POSIX shared-memory object through which all processes of
+ * one pasgate see each other.
+ *
+ * Rules. Fixed capacities, no pointers, no locks. Every row has exactly one
+ * writer, named beside it; rows are grouped by writer on page boundaries, so
+ * that table_seal() can make all other pages read-only in each process. Rows
+ * of several fields carry a sequence counter (shm/seq.h): fill them with
+ * X_publish(), take a copy with X_read(). Counters are single atomics, stored
+ * by their one writer with plain additions (count_add). The supervisor never
+ * uses anything from a row that a child writes as an index, pid or pointer.
+ *
+ * Text is always NUL-terminated within its array; readers that got a copy may
+ * still force the last byte to NUL. Times are milliseconds: `_ms` monotonic
+ * (base/clock.h), `_wall_ms` since 1970. */
+#ifndef SHM_TABLE_H
+#define SHM_TABLE_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shm/seq.h"
+
+enum {
+    TABLE_MAGIC = 0x50415347, /* "PASG" */
+    TABLE_VERSION = 1,        /* of this layout: another one is not read */
+    TABLE_PAGE = 4096,
+    TABLE_BACKENDS = 256,               /* 200 instances and room for renamed ones */
+    TABLE_WORKERS = 64,                 /* rows: running workers and draining old ones */
+    TABLE_CHILDREN = TABLE_WORKERS + 6, /* then healthd, acmed, restarter, old+new */
+    TABLE_CERTS = 64,
+    TABLE_CHALLENGES = 128,
+    TABLE_HISTORY = 32,  /* transitions kept per backend and actor */
+    TABLE_NAME = 64,     /* bytes of a name with its NUL */
+    TABLE_REASON = 160,  /* bytes of a reason with its NUL */
+    TABLE_ADDRESSES = 1, /* resolved addresses of a backend */
+    TABLE_LATENCY = 24,  /* buckets: 2^i microseconds, the last one open */
+};
+
+#define TABLE_PAGED _Alignas(TABLE_PAGE)
+
+enum kind {
+    KIND_SUPERVISOR,
+    KIND_WORKER,
+    KIND_HEALTHD,
+    KIND_ACMED,
+    KIND_RESTARTER,
+    KIND_COUNT
+};
+
+enum health_state {
+    HEALTH_UNKNOWN, /* not probed yet: no traffic */
+    HEALTH_UP,
+    HEALTH_SATURATED, /* well, but slow: less traffic, never ejected */
+    HEALTH_SUSPECT,   /* signs of illness: still serves, probed every second */
+    HEALTH_DOWN,
+    HEALTH_STATES
+};
+
+enum admin_state { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINT, ADMIN_STATES };
+
+enum heal_state {
+    HEAL_NONE,
+    HEAL_DRAINING,
+    HEAL_RESTARTING,
+    HEAL_VERIFYING,
+    HEAL_SLOWSTART,
+    HEAL_HOLD,
+    HEAL_STATES
+};
+
+enum child_state {
+    CHILD_EMPTY,
+    CHILD_STARTING, /* forked, not ready yet */
+    CHILD_RUNNING,
+    CHILD_DRAINING, /* an old generation, or stopping: no new work */
+    CHILD_BACKOFF,  /* died; comes back at next_start_ms */
+    CHILD_STATES
+};
+
+/* Printable names, lower case: "up", "draining", "worker". */
+const char *kind_name(enum kind kind);
+const char *health_state_name(enum health_state state);
+const char *admin_state_name(enum admin_state state);
+const char *heal_state_name(enum heal_state state);
+const char *child_state_name(enum child_state state);
+
+/* ---- supervisor ------------------------------------------------------- */
+
+struct header_row {             /* writer: supervisor */
+    uint32_t config_generation; /* 1 at the first start */
+    uint32_t nbackends;         /* slots in use are below this number */
+    uint32_t reloads, reload_failures;
+    uint64_t started_wall_ms, started_ms;
+    uint64_t reload_wall_ms;         /* of the last try; 0: none yet */
+    uint64_t reload_ok;              /* 1: the last one succeeded */
+    char reload_error[TABLE_REASON]; /* its first error */
+    uint32_t reload_nerrors;
+    uint32_t stopping; /* 1: no new work */
+    pid_t pid;
+    char version[32];
+    char config_file[256];
+};
+
+struct header {
+    uint32_t magic, version, size; /* set once, before anyone else can look */
+    struct seq seq;
+    struct header_row row;
+};
+
+struct backend_row {    /* writer: supervisor; slots are stable across reloads by name */
+    uint8_t used;       /* 0: the slot is free */
+    uint8_t configured; /* 0: gone from the config; kept for old workers */
+    char name[TABLE_NAME], pool[TABLE_NAME];
+    char host[256];
+    uint16_t port;
+    uint16_t weight;
+    uint32_t max_in_flight; /* 0: no cap */
+    uint32_t generation;    /* of the config that last named it */
+    uint64_t identity;      /* hash of name, host and port: another one is a fresh start */
+};
+
+struct backend {
+    struct seq seq;
+    struct backend_row row;
+};
+
+struct admin_row {       /* writer: supervisor */
+    uint8_t wish;        /* enum admin_state */
+    uint8_t heal;        /* enum heal_state */
+    uint8_t by_operator; /* 1: a signal set it; 0: the config */
+    uint8_t pad;
+    uint32_t attempts;
+    uint64_t since_wall_ms, since_ms, deadline_ms, next_try_ms;
+    char who[TABLE_NAME];
+    char reason[TABLE_REASON];
+};
+
+struct admin {
+    struct seq seq;
+    struct admin_row row;
+};
+
+struct child_row {        /* writer: supervisor; row i < TABLE_WORKERS belongs to worker[i] */
+    uint8_t kind, state;  /* enum kind, enum child_state */
+    uint16_t slot;        /* of the listeners; workers only */
+    pid_t pid;            /* for people and for waiting only */
+    uint32_t generation;  /* of the config that it runs */
+    uint32_t restarts;    /* of this slot since the service started */
+    uint32_t incarnation; /* counts each process that had this row */
+    uint64_t started_wall_ms, next_start_ms;
+    int32_t last_exit; /* wait status; -1: none yet */
+};
+
+struct child {
+    struct seq seq;
+    struct child_row row;
+};
+
+/* A ring of transitions, one writer each: two per backend (health, admin). */
+struct transition {
+    uint64_t wall_ms;
+    uint8_t from, to; /* states of the writer's kind */
+    char actor[24];   /* "healthd", "operator", "config" */
+    char reason[TABLE_REASON];
+};
+
+struct history {
+    struct seq seq;
+    uint32_t count; /* ever written; the last one is at (count-1) % TABLE_HISTORY */
+    struct transition ring[TABLE_HISTORY];
+};
+
+/* ---- healthd ---------------------------------------------------------- */
+
+struct health_row { /* writer: healthd */
+    uint8_t state;  /* enum health_state */
+    uint8_t has_address;
+    uint16_t rise, fall;     /* consecutive passes and failures so far */
+    uint32_t score_permille; /* HealthScanner; 1000 when unknown */
+    uint64_t identity;       /* of the backend_row that this is about */
+    uint64_t since_ms, since_wall_ms;
+    uint64_t probe_wall_ms; /* the last probe's start; 0: none yet */
+    uint32_t probe_us;      /* how long it took */
+    uint32_t probe_ok;
+    uint64_t probes, failures;
+    struct sockaddr_storage address; /* where to connect: the address that was proved */
+    char reason[TABLE_REASON];       /* of the state */
+    char probe_text[TABLE_REASON];   /* of the last probe */
+};
+
+struct health {
+    struct seq seq;
+    struct health_row row;
+};
+
+/* ---- acmed ------------------------------------------------------------ */
+
+enum cert_source { CERT_NONE, CERT_SELF_SIGNED, CERT_FILE, CERT_ACME };
+
+/* The key and chain of a generation stand in the store, as
+ * certs/<name>/<generation>/{fullchain,key}.pem */
+struct cert_row {   /* writer: acmed; index = index in the config */
+    uint8_t source; /* enum cert_source */
+    uint8_t pad[3];
+    uint32_t generation; /* live: what workers load; 0: none yet */
+    uint32_t candidate;
+    uint64_t not_before_wall_ms, not_after_wall_ms;
+    uint64_t next_try_wall_ms;
+    char name[256]; /* the first name; the store's folder */
+    char issuer[128];
+    char error[TABLE_REASON]; /* of the last try; "" = none */
+};
+
+struct cert {
+    struct seq seq;
+    struct cert_row row;
+};
+
+struct challenge_row { /* writer: acmed */
+    uint8_t kind;      /* 0: free, 1: http-01, 2: tls-alpn-01 */
+    char token[132];
+    char key_authorization[260];
+    char name[256];
+    uint64_t expires_ms;
+};
+
+struct challenge {
+    struct seq seq;
+    struct challenge_row row;
+};
+
+/* ---- workers ---------------------------------------------------------- */
+
+struct worker_backend {         /* writer: the worker of the row; cell of one backend */
+    _Atomic uint32_t in_flight; /* exchanges sent or being sent to it: the cap counts these */
+    _Atomic uint32_t queued;    /* exchanges that wait for a place */
+    _Atomic uint64_t oldest_ms; /* start of the oldest without a first byte; 0: none */
+    _Atomic uint64_t completed;
+    _Atomic uint64_t connects, connect_errors, resets, timeouts,
+        cut;                              /* cut: ended in mid-body */
+    _Atomic uint64_t gateway_errors;      /* 502, 503, 504 that the backend itself answered */
+    _Atomic uint64_t server_errors;       /* other 5xx: the application's business */
+    _Atomic uint64_t retries;             /* exchanges that left it for another instance */
+    _Atomic uint64_t idle;                /* kept connections */
+    _Atomic uint64_t bytes_in, bytes_out; /* from and to the backend */
+    _Atomic uint64_t latency[TABLE_LATENCY]; /* to the first byte */
+};
+
+struct worker_row { /* writer: the worker of the row */
+    TABLE_PAGED _Atomic uint64_t heartbeat_ms;
+    _Atomic uint32_t incarnation; /* of the child row; cells count only when equal */
+    _Atomic uint32_t config_generation;
+    _Atomic uint32_t cert_loaded[TABLE_CERTS]; /* generation of each, 0 = none */
+    _Atomic uint32_t verdicts_seen;            /* times that the doorbell was served */
+    _Atomic uint64_t connections, connections_total, connections_refused;
+    _Atomic uint64_t exchanges, exchanges_total; /* running, ever */
+    _Atomic uint64_t bytes_in, bytes_out;        /* from and to clients */
+    _Atomic uint64_t handshakes, handshakes_resumed, handshake_errors;
+    _Atomic uint64_t bad_requests, own_errors; /* refused; answered by ourselves with 5xx */
+    _Atomic uint64_t status[6];                /* answers by hundreds: [2] = 2xx */
+    struct worker_backend be[TABLE_BACKENDS];
+};
+
+struct table {
+    TABLE_PAGED struct header header;                 /* supervisor */
+    struct backend backend[TABLE_BACKENDS];           /* supervisor */
+    struct admin admin[TABLE_BACKENDS];               /* supervisor */
+    struct child child[TABLE_CHILDREN];               /* supervisor */
+    struct history admin_history[TABLE_BACKENDS];     /* supervisor */
+    TABLE_PAGED struct health health[TABLE_BACKENDS]; /* healthd */
+    struct history health_history[TABLE_BACKENDS];    /* healthd */
+    _Atomic uint64_t healthd_heartbeat_ms;            /* healthd */
+    TABLE_PAGED struct cert cert[TABLE_CERTS];        /* acmed */
+    struct challenge challenge[TABLE_CHALLENGES];     /* acmed */
+    _Atomic uint64_t acmed_heartbeat_ms;              /* acmed */
+    struct worker_row worker[TABLE_WORKERS];          /* worker i writes row i */
+};
+
+/* Makes the object anew (an old one of a dead service is replaced) and maps
+ * it writable. name: "/pasgate-..." for shm_open. Supervisor only. NULL with
+ * errno. */
+struct table *table_create(const char *name);
+void table_unlink(const char *name);
+
+/* Maps an existing table read-only: `pasgate status`. NULL with errno; EPROTO
+ * when it is of another layout version. */
+const struct table *table_open(const char *name);
+void table_close(const struct table *table);
+
+/* Writes the name of the object that belongs to a pidfile path ("/pasgate-" and
+ * a hash), so that several services on one host do not meet. */
+enum { TABLE_OBJECT_NAME = 40 };
+char *table_object_name(char out[TABLE_OBJECT_NAME], const char *pidfile);
+
+/* Makes every page that this process must not write read-only. row: of a
+ * worker. Called once in each child, before it meets a peer. 0 or -1, errno. */
+int table_seal(struct table *table, enum kind kind, int row);
+
+/* read: false = half-written, keep the last copy. publish: the only writer. */
+#define TABLE_ROW(thing)                                             \
+    bool thing##_read(const struct thing *, struct thing##_row *to); \
+    void thing##_publish(struct thing *, const struct thing##_row *from);
+
+TABLE_ROW(header)
+TABLE_ROW(backend)
+TABLE_ROW(admin)
+TABLE_ROW(child)
+TABLE_ROW(health)
+TABLE_ROW(cert)
+TABLE_ROW(challenge)
+
+void history_add(struct history *history, uint8_t from, uint8_t to, const char *actor,
+                 const char *reason);
+/* Copies the ring, oldest first; returns how many. 0 also when half-written. */
+int history_read(const struct history *history, struct transition out[TABLE_HISTORY]);
+
+/* Clears worker row r for a new process and claims it under its incarnation;
+ * called by that worker, after which its cells count. */
+void worker_row_reset(struct worker_row *row, uint32_t incarnation, uint32_t nbackends);
+
+/* Counters with one writer: no locked instruction is needed. */
+static inline void count_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline void count_sub(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) - n,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t count_read(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)counter, memory_order_relaxed);
+}
+
+/* Is row r the row of a live worker (starting, running or draining), whose
+ * cells therefore count? A dead worker's cells do not. */
+bool worker_row_live(const struct table *table, int r);
+
+/* Load of a backend slot: sum over all live workers. */
+uint32_t backend_in_flight(const struct table *table, int slot);
+uint32_t backend_queued(const struct table *table, int slot);
+
+/* The bucket of a latency: floor(log2(us)), the last bucket open. */
+static inline int latency_bucket(uint64_t us)
+{
+    int b = us ? 63 - __builtin_clzll(us) : 0;
+
+    return b < TABLE_LATENCY ? b : TABLE_LATENCY - 1;
+}
+
+#endif
