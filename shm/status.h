@@ -1,0 +1,67 @@
+/* What the table says, summed up for people and tools: sums over live workers, percentiles,
+ * ages. Shared by `pasgate status` and by the worker's status and metrics pages, so that all of
+ * them show the same numbers under the same names.
+ *
+ * Any process that has the table mapped; nothing is allocated. Half-written rows are left out
+ * or read again: the next look has them. */
+#ifndef SHM_STATUS_H
+#define SHM_STATUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shm/table.h"
+
+/* Sums over all live workers of one worker_backend cell. */
+struct status_cell {
+    uint64_t in_flight, queued, idle;
+    uint64_t completed, connects, connect_errors, resets, timeouts, cut;
+    uint64_t gateway_errors, server_errors, retries, bytes_in, bytes_out;
+    uint64_t oldest_ms; /* how long the oldest has waited for its first byte; 0: none does */
+    uint64_t latency[TABLE_LATENCY], latency_count;
+};
+
+struct status_backend {
+    int slot;
+    struct backend_row backend;
+    struct admin_row admin;
+    struct health_row health; /* HEALTH_UNKNOWN when about another identity */
+    struct status_cell sum;
+};
+
+/* Sums over all live workers of what is not about a backend. */
+struct status_service {
+    struct header_row header;
+    uint32_t workers_live;    /* running or draining, their rows claimed */
+    uint32_t workers_running; /* of these, those that take new work */
+    uint64_t now_ms, now_wall_ms, uptime_ms;
+    uint64_t healthd_age_ms, acmed_age_ms; /* since the last heartbeat; UINT64_MAX: none yet */
+    uint64_t connections, connections_total, connections_refused;
+    uint64_t exchanges, exchanges_total, bytes_in, bytes_out;
+    uint64_t handshakes, handshakes_resumed, handshake_errors, bad_requests, own_errors;
+    uint64_t status[6];
+};
+
+/* Fills *to; false when the header row cannot be read (nothing else is of use then). */
+bool status_service_read(const struct table *, struct status_service *to);
+
+/* False: no such backend, or its row is half-written. Slots are below TABLE_BACKENDS. */
+bool status_backend_read(const struct table *, int slot, struct status_backend *to);
+
+/* The latency below which `permille` of 1000 answers came, in microseconds, from the buckets of
+ * powers of two with linear steps inside; 0 when there was none. */
+uint64_t status_percentile(const struct status_cell *, unsigned permille);
+
+/* One word for what a backend does now, and why: "up", "down", "drain", "maint", ... Heal
+ * phases come before admin wishes, these before health. Both live as long as *backend. */
+const char *status_backend_word(const struct status_backend *backend);
+const char *status_backend_reason(const struct status_backend *backend);
+
+/* The whole as JSON, one object, no NUL: its length, or -1 when cap was too small.
+ * STATUS_JSON_MAX is enough for a full table. */
+enum { STATUS_JSON_MAX = 1024 * 1024 };
+ssize_t status_json(const struct table *, char *out, size_t cap);
+
+#endif
