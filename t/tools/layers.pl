@@ -23,7 +23,7 @@ my @library = (
     [libconfig => qr{^libconfig},         qr{^base/conf\w*\.c$}],
     [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls\w*|certs?\w*|ticket\w*)|acmed/(?:jose|csr|key|cert|selfsigned|pem|store|x509)\w*)\.c$}],
     [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:probe|restarter)|acmed/transport)\w*\.c$}],
-    [jansson   => qr{^jansson},           qr{^(?:\w+/\w*json\w*|healthd/probe\w*)\.c$}],
+    [jansson   => qr{^jansson},           qr{^(?:\w+/\w*json\w*|healthd/ping)\.c$}],
     [nghttp2   => qr{^nghttp2/},          qr{^worker/h2\w*\.c$}],
     [seccomp   => qr{^seccomp},           qr{^supervisor/sandbox\w*\.c$}],
 );

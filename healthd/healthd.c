@@ -1,0 +1,209 @@
+/* healthd's loop.
+ *
+ * Start: takes over the health rows of its predecessor, starts a probe of every
+ * backend within half a second, says READY when each was judged once (or could
+ * have been).
+ * End: exits 0 when told to drain and when the supervisor has gone.
+ * A crash: the rows stay as they are and workers go on by them and by what they
+ * see themselves; the successor probes everything at once. */
+#include "healthd/healthd.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "healthd/watch.h"
+#include "shm/heritage.h"
+#include "shm/message.h"
+
+enum {
+    LOOK_MS = 1000,       /* timeouts ring no bell: the cells are looked at this often */
+    HEARTBEAT_MS = 1000,  /* longest sleep */
+    READY_EXTRA_MS = 500, /* READY comes this long after the longest timeout at the latest */
+    RETRY_MS = 1000,      /* when the host had no memory for a probe */
+};
+
+struct healthd {
+    const struct heritage *heritage;
+    struct prober *prober;
+    struct schedule schedule;
+    struct watch *watch; /* [n], by index in the configuration */
+    uint32_t n;
+    uint64_t look_ms;  /* next look at the workers' cells */
+    uint64_t ready_ms; /* READY at the latest; 0: said */
+};
+
+static const struct conf_check *check_of(const struct conf *conf, uint32_t backend)
+{
+    return &conf->pools[conf->backends[backend].pool].check;
+}
+
+static void forget_others(const struct healthd *h)
+{
+    bool ours[TABLE_BACKENDS] = {false};
+
+    for (uint32_t i = 0; i < h->n; i++)
+        ours[h->heritage->backend_slot[i]] = true;
+    for (int slot = 0; slot < TABLE_BACKENDS; slot++)
+        if (!ours[slot])
+            watch_forget(h->heritage->table, slot);
+}
+
+static void start_up(struct healthd *h, const struct heritage *heritage)
+{
+    const struct conf *conf = heritage->conf;
+    uint64_t now = clock_mono_ms();
+    uint32_t longest = 0;
+
+    *h = (struct healthd){.heritage = heritage, .n = (uint32_t)conf->n_backends};
+    h->prober = prober_new();
+    h->watch = calloc(h->n ? h->n : 1, sizeof *h->watch);
+    if (!h->prober || !h->watch) {
+        log_error("no memory");
+        exit(1); /* the supervisor tries again later */
+    }
+    schedule_init(&h->schedule, clock_mono_us() ^ clock_wall_ms() << 20);
+    forget_others(h);
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct conf_check *check = check_of(conf, i);
+
+        CHECK(heritage->backend_slot[i] < TABLE_BACKENDS);
+        watch_init(&h->watch[i], heritage->table, heritage->backend_slot[i], &conf->backends[i],
+                   check, now + schedule_first_ms(i, h->n));
+        if (check->timeout_ms > longest)
+            longest = check->timeout_ms;
+    }
+    heritage_ring_workers(heritage); /* addresses that needed no probe */
+    h->look_ms = now + LOOK_MS;
+    h->ready_ms = now + SCHEDULE_SPREAD_MS + longest + READY_EXTRA_MS;
+}
+
+static void say_ready(struct healthd *h, uint64_t now_ms)
+{
+    struct message ready = {.type = MESSAGE_READY};
+    bool all = true;
+
+    if (h->ready_ms == 0)
+        return;
+    for (uint32_t i = 0; i < h->n; i++)
+        all &= h->watch[i].judged;
+    if ((all || now_ms >= h->ready_ms) &&
+        message_send(h->heritage->control_fd, &ready, -1) == 0)
+        h->ready_ms = 0;
+}
+
+/* false: time to go. */
+static bool hear_supervisor(const struct healthd *h)
+{
+    struct message message;
+    int fd = -1, got;
+
+    while ((got = message_recv(h->heritage->control_fd, &message, &fd)) == 1) {
+        fd_close(&fd);
+        if (message.type == MESSAGE_DRAIN)
+            return false;
+    }
+    return got != 0;
+}
+
+static void hear_workers(struct healthd *h, uint64_t now_ms)
+{
+    struct signs_live live;
+    bool news = false;
+
+    fd_unring(h->heritage->doorbell_healthd);
+    signs_look(&live, h->heritage->table);
+    for (uint32_t i = 0; i < h->n; i++)
+        news |= watch_look(&h->watch[i], &live, now_ms);
+    if (news)
+        heritage_ring_workers(h->heritage);
+    h->look_ms = now_ms + LOOK_MS;
+}
+
+static void take_results(struct healthd *h, uint64_t now_ms)
+{
+    struct probe_result result;
+    struct signs_live live;
+    bool looked = false, news = false;
+
+    while (prober_next(h->prober, &result)) {
+        CHECK(result.id < h->n);
+        if (!looked)
+            signs_look(&live, h->heritage->table);
+        looked = true;
+        news |= watch_ended(&h->watch[result.id], &live, &result, &h->schedule, now_ms);
+    }
+    if (news)
+        heritage_ring_workers(h->heritage);
+}
+
+/* Starts what is due. Returns when to wake up at the latest. */
+static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
+{
+    static struct log_gate no_memory;
+    struct signs_live live;
+    bool looked = false;
+    uint64_t next = now_ms + HEARTBEAT_MS;
+
+    for (uint32_t i = 0; i < h->n; i++) {
+        struct watch *w = &h->watch[i];
+
+        if (w->running)
+            continue;
+        if (w->due_ms <= now_ms) {
+            if (prober_start(h->prober, i, w->backend, w->check) < 0) {
+                if (log_gate_open(&no_memory))
+                    log_warn("no memory for a probe of backend %s", w->backend->name);
+                w->due_ms = now_ms + RETRY_MS;
+                continue;
+            }
+            if (!looked)
+                signs_look(&live, h->heritage->table);
+            looked = true;
+            watch_started(w, &live, now_ms);
+            next = now_ms; /* the transfer has yet to take its first step */
+        } else if (w->due_ms < next) {
+            next = w->due_ms;
+        }
+    }
+    return next < h->look_ms ? next : h->look_ms;
+}
+
+static bool bell_rang(int eventfd)
+{
+    struct pollfd poll_fd = {.fd = eventfd, .events = POLLIN};
+
+    return poll(&poll_fd, 1, 0) == 1;
+}
+
+_Noreturn void healthd_main(const struct heritage *heritage)
+{
+    struct healthd h;
+
+    signal(SIGPIPE, SIG_IGN);
+    /* Bounds the life of a resolver thread whose name server does not answer; the
+     * administrator's own RES_OPTIONS stand. */
+    setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
+    start_up(&h, heritage);
+
+    while (hear_supervisor(&h)) {
+        uint64_t now = clock_mono_ms(), until;
+
+        atomic_store(&heritage->table->healthd_heartbeat_ms, now);
+        if (now >= h.look_ms || bell_rang(heritage->doorbell_healthd))
+            hear_workers(&h, now);
+        until = start_probes(&h, now);
+        say_ready(&h, now);
+        prober_wait(h.prober, heritage->control_fd, heritage->doorbell_healthd,
+                    (int)(until - now));
+        take_results(&h, clock_mono_ms());
+    }
+    prober_free(h.prober);
+    free(h.watch);
+    exit(0);
+}

@@ -1,0 +1,23 @@
+/* Judging what a backend answered to a probe: pure. */
+#ifndef HEALTHD_PING_H
+#define HEALTHD_PING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shm/table.h"
+
+struct conf_check;
+
+enum { PING_BODY_MAX = 64 * 1024 }; /* bytes of an answer that are kept and looked at */
+
+/* Is this status and body what the check asks for? Writes the verdict in plain
+ * words to text. n <= PING_BODY_MAX; `cut`: there was more. */
+bool ping_judge(const struct conf_check *check, long status, const char *body, size_t n,
+                bool cut, char text[TABLE_REASON]);
+
+/* The body of PAS's ping service: {"response":{"_retVal":""}}. A text in
+ * _retVal is what the application says is wrong with it. */
+bool ping_judge_pasoe(const char *body, size_t n, char text[TABLE_REASON]);
+
+#endif

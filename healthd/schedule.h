@@ -1,0 +1,37 @@
+/* When to probe: pure arithmetic on the settings of a check. */
+#ifndef HEALTHD_SCHEDULE_H
+#define HEALTHD_SCHEDULE_H
+
+#include <stdint.h>
+
+#include "healthd/verdict.h"
+
+struct conf_check;
+
+enum {
+    SCHEDULE_REPEAT_MS = 50,  /* a first failure is looked at again this soon */
+    SCHEDULE_GAP_MS = 50,     /* least rest of a backend between two probes */
+    SCHEDULE_SIGN_MS = 200,   /* least time between probes that workers ask for */
+    SCHEDULE_SPREAD_MS = 500, /* all first probes start within this */
+    SCHEDULE_STEP_MS = 5,     /* and at most so far apart */
+};
+
+/* A small generator of random numbers (xorshift64*), one per process; the same
+ * seed gives the same times. */
+struct schedule {
+    uint64_t state;
+};
+void schedule_init(struct schedule *schedule, uint64_t seed);
+
+/* How long after its start healthd probes backend i of n for the first time:
+ * at once, but not all in the same millisecond. */
+uint32_t schedule_first_ms(uint32_t i, uint32_t n);
+
+/* From the start of a probe to the start of the next, jitter included. The
+ * verdict is the one after the probe. `steady`: not the first probe; the wait
+ * after the first one is anything up to an interval, which spreads the
+ * backends over it. */
+uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
+                          const struct verdict *verdict, bool steady);
+
+#endif

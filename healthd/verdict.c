@@ -1,0 +1,95 @@
+#include "healthd/verdict.h"
+
+#include <stdio.h>
+
+static bool turn(struct verdict *v, enum health_state state, const char *reason)
+{
+    if (v->state == state)
+        return false;
+    v->state = state;
+    snprintf(v->reason, sizeof v->reason, "%s", reason);
+    return true;
+}
+
+static bool turn_after(struct verdict *v, enum health_state state, unsigned n, const char *what,
+                       const char *text)
+{
+    char reason[TABLE_REASON];
+
+    if (n == 1)
+        return turn(v, state, text);
+    snprintf(reason, sizeof reason, "%u checks %s: %s", n, what, text);
+    return turn(v, state, reason);
+}
+
+static uint16_t up_to(uint32_t limit, uint16_t n)
+{
+    return n < limit && n < UINT16_MAX ? (uint16_t)(n + 1) : n;
+}
+
+static bool passed(struct verdict *v, const struct verdict_rules *rules,
+                   const struct evidence *e)
+{
+    v->fall = 0;
+    /* Probes pass and requests still fail: no pass counts until that ends. */
+    if (v->state == HEALTH_SUSPECT && e->signs) {
+        v->rise = 0;
+        return false;
+    }
+    v->rise = up_to(rules->rise, v->rise);
+    if (v->state == HEALTH_UNKNOWN)
+        return turn(v, HEALTH_UP, e->text);
+    return v->rise >= rules->rise && turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
+}
+
+static bool failed(struct verdict *v, const struct verdict_rules *rules,
+                   const struct evidence *e)
+{
+    v->rise = 0;
+    v->fall = up_to(rules->fall, v->fall);
+    if (v->state == HEALTH_UNKNOWN)
+        return turn(v, HEALTH_DOWN, e->text);
+    if (v->state == HEALTH_DOWN)
+        return false;
+    if (v->fall >= rules->fall)
+        return turn_after(v, HEALTH_DOWN, v->fall, "failed", e->text);
+    return turn(v, HEALTH_SUSPECT, e->text);
+}
+
+static bool slow(struct verdict *v, const struct evidence *e)
+{
+    char reason[TABLE_REASON];
+
+    v->rise = v->fall = 0;
+    snprintf(reason, sizeof reason, "%.120s, but requests complete", e->text);
+    return turn(v, HEALTH_SATURATED, reason);
+}
+
+static bool serves(const struct verdict *v)
+{
+    return v->state == HEALTH_UP || v->state == HEALTH_SATURATED || v->state == HEALTH_SUSPECT;
+}
+
+bool verdict_probe(struct verdict *v, const struct verdict_rules *rules,
+                   const struct evidence *e)
+{
+    if (e->outcome == OUTCOME_PASS)
+        return passed(v, rules, e);
+    if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 && serves(v))
+        return slow(v, e);
+    /* A name server that is out must not empty the pools: while requests go
+     * through to the known address, a missing name proves nothing. */
+    if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 && serves(v)) {
+        v->rise = 0;
+        return false;
+    }
+    return failed(v, rules, e);
+}
+
+bool verdict_sign(struct verdict *v, const char *text)
+{
+    if (v->state != HEALTH_UP && v->state != HEALTH_SATURATED)
+        return false;
+    v->rise = v->fall = 0;
+    return turn(v, HEALTH_SUSPECT, text);
+}

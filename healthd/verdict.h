@@ -1,0 +1,55 @@
+/* The verdict on one backend: a pure function of its state, of what a probe
+ * found and of what the workers saw. No clock, no I/O, no table.
+ *
+ *   UNKNOWN -> UP          first pass
+ *   UNKNOWN -> DOWN        first failure: nothing is lost, and a start is quick
+ *   UP, SATURATED -> SUSPECT   first failure, or a sign from the workers
+ *   SUSPECT -> DOWN        `fall` failures in a row
+ *   SUSPECT, SATURATED, DOWN -> UP   `rise` passes in a row
+ *   UP, SUSPECT -> SATURATED   the probe timed out while requests completed
+ *
+ * What serves requests is alive, however slow its ping is: a probe that timed
+ * out while requests completed never counts as a failure. */
+#ifndef HEALTHD_VERDICT_H
+#define HEALTHD_VERDICT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shm/table.h"
+
+enum outcome {
+    OUTCOME_PASS,
+    OUTCOME_FAIL,    /* refused, cut off, or answered wrongly */
+    OUTCOME_TIMEOUT, /* no whole answer in time */
+    OUTCOME_NO_NAME, /* the name does not resolve: the backend's fault, or that of DNS */
+};
+
+struct verdict {
+    enum health_state state;
+    uint16_t rise, fall; /* passes and failures in a row, at most what the rules ask for */
+    char reason[TABLE_REASON]; /* of the state */
+};
+
+struct verdict_rules {
+    uint32_t rise, fall; /* > 0 */
+};
+
+/* What is known when a probe has ended. */
+struct evidence {
+    enum outcome outcome;
+    const char *text;         /* the outcome in plain words */
+    uint64_t completed;       /* exchanges that workers completed while the probe ran */
+    uint64_t completed_since; /* the same, since the probe before it */
+    bool signs;               /* workers saw trouble since the probe before it */
+};
+
+/* Takes in a probe. true: the state changed, and the reason with it. */
+bool verdict_probe(struct verdict *verdict, const struct verdict_rules *rules,
+                   const struct evidence *evidence);
+
+/* Takes in a sign of trouble from the workers, told by `text`. true: the state
+ * changed. A sign makes suspect, never down: the probe that follows decides. */
+bool verdict_sign(struct verdict *verdict, const char *text);
+
+#endif
