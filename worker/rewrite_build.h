@@ -1,0 +1,127 @@
+/*
+ * The bounded builder's verbs and what request and response rewriting share. Private to
+ * rewrite*.c.
+ */
+#ifndef WORKER_REWRITE_BUILD_H
+#define WORKER_REWRITE_BUILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "base/str.h"
+#include "worker/http.h"
+#include "worker/rewrite.h"
+
+#define FIELD_BIT(name) (UINT64_C(1) << HTTP_F_##name)
+
+/* Fields of one hop only (RFC 9110 7.6.1; cases 70, 72, 75) and those that framing makes anew.
+ */
+#define FIELDS_OF_THE_HOP                                                                     \
+    (FIELD_BIT(CONTENT_LENGTH) | FIELD_BIT(TRANSFER_ENCODING) | FIELD_BIT(CONNECTION) |       \
+     FIELD_BIT(KEEP_ALIVE) | FIELD_BIT(PROXY_CONNECTION) | FIELD_BIT(TE) |                    \
+     FIELD_BIT(TRAILER) | FIELD_BIT(UPGRADE) | FIELD_BIT(HTTP2_SETTINGS) | FIELD_BIT(PROXY) | \
+     FIELD_BIT(PROXY_AUTHORIZATION) | FIELD_BIT(PROXY_AUTHENTICATE))
+
+static inline void put(struct rewrite_out *out, struct str s)
+{
+    if (out->over || s.n > out->cap - out->n) {
+        out->over = true;
+        return;
+    }
+    if (s.n)
+        memcpy(out->p + out->n, s.p, s.n);
+    out->n += s.n;
+}
+
+static inline void put_byte(struct rewrite_out *out, char c)
+{
+    put(out, str_make(&c, 1));
+}
+
+static inline void put_number(struct rewrite_out *out, uint64_t value)
+{
+    char text[20];
+    size_t at = sizeof(text);
+
+    do {
+        text[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    put(out, str_make(text + at, sizeof(text) - at));
+}
+
+#define PUT(out, literal) put((out), STR(literal))
+
+/* A whole line "name: value". */
+static inline void put_field(struct rewrite_out *out, struct str name, struct str value)
+{
+    /* One bound for all four parts keeps this, the busiest of all, to a single check. */
+    size_t n = name.n + value.n + 4;
+    if (out->over || n > out->cap - out->n) {
+        out->over = true;
+        return;
+    }
+    char *p = out->p + out->n;
+    memcpy(p, name.p, name.n);
+    p += name.n;
+    *p++ = ':';
+    *p++ = ' ';
+    if (value.n)
+        memcpy(p, value.p, value.n);
+    p += value.n;
+    *p++ = '\r';
+    *p++ = '\n';
+    out->n += n;
+}
+
+static inline ssize_t put_done(const struct rewrite_out *out)
+{
+    return out->over ? -1 : (ssize_t)out->n;
+}
+
+/*
+ * Whether a Connection line nominates this field for removal. Only names unknown to us can be
+ * nominated: known ones are either of the hop anyway, or must not be lost (case 71).
+ */
+static inline bool is_nominated(const struct http_field *fields, size_t n,
+                                const struct http_field *field)
+{
+    struct str item;
+
+    if (field->id != HTTP_F_OTHER)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        struct str list = fields[i].value;
+        if (fields[i].id != HTTP_F_CONNECTION)
+            continue;
+        while (str_next_item(&list, &item)) {
+            if (str_eq_case(item, field->name))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* "Strict-Transport-Security" for TLS; nothing when seconds is 0. */
+void put_hsts(struct rewrite_out *, uint32_t seconds, bool subdomains);
+
+/* What maps a backend's names to the public ones. */
+struct rewrite_map {
+    bool tls;
+    struct str prefix;
+    struct str upstream_path;
+    struct str public_authority;
+    struct str backend_authority;
+};
+
+/* The value of Location or Content-Location as the client must see it. */
+void put_location(struct rewrite_out *, struct str value, const struct rewrite_map *);
+
+/* The value of Set-Cookie: Path mapped, the backend's Domain dropped, all else byte for byte.
+ */
+void put_set_cookie(struct rewrite_out *, struct str value, const struct rewrite_map *);
+
+#endif
