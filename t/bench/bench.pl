@@ -38,7 +38,7 @@ my @cases = (
     { name => 'handshake',   title => 'full TLS handshake',   args => [qw(-c 16 -H -u /pas/bytes?n=128)] },
     { name => 'down-100k',   title => '100 KiB down',         args => [qw(-c 16 -u /pas/bytes?n=102400)] },
     { name => 'down-1m',     title => '1 MiB down',           args => [qw(-c 8 -u /pas/bytes?n=1048576)] },
-    { name => 'up-64k',      title => '64 KiB up',            args => [qw(-c 16 -u /pas/post -b 65536)] },
+    { name => 'up-64k',      title => '64 KiB up',            args => [qw(-c 16 -u /pas/upload -b 65536)] },
 );
 my @proxies = (
     { name => 'pasgate', title => 'pasgate', binary => PasGate::binary(), start => \&pasgate },
@@ -263,10 +263,10 @@ sub haproxy
     my ($p) = @_;
     my $servers = join "\n", map { "    server $_->{id} 127.0.0.1:$_->{port}" } @backend;
     my $pem = spew("$p->{dir}/both.pem", slurp($chain) . slurp($key));
-    return ($p->{binary}, '-db', '-q', '-f', spew("$p->{dir}/haproxy.cfg", <<"END"));
+    return ($p->{binary}, '-db', '-f', spew("$p->{dir}/haproxy.cfg", <<"END"));
 global
     nbthread 1
-    maxconn 8192
+    maxconn 4096
     ssl-default-bind-options ssl-min-ver TLSv1.2
     ssl-default-bind-curves X25519:P-256
     tune.ssl.cachesize 0
@@ -297,7 +297,7 @@ sub apache
       qw(mpm_event authz_core ssl socache_shmcb headers slotmem_shm proxy proxy_http
       proxy_balancer lbmethod_byrequests);
     my $members = join "\n", map { "    BalancerMember http://127.0.0.1:$_->{port}/web" } @backend;
-    my $user = $> == 0 ? "User www-data\nGroup www-data\nLoadModule unixd_module /usr/lib/apache2/modules/mod_unixd.so" : '';
+    my $user = $> == 0 ? "User www-data\nGroup www-data" : '';
     return ($p->{binary}, '-D', 'FOREGROUND', '-d', $p->{dir}, '-f', spew("$p->{dir}/apache.conf", <<"END"));
 DefaultRuntimeDir $p->{dir}
 PidFile $p->{dir}/pid
