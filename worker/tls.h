@@ -13,7 +13,8 @@
  *
  * An edge-triggered caller:
  *
- *     readable:  do n = tls_read(c, buf, room), ...; while (n > 0 && tls_more(c));
+ *     readable:  if (events & EPOLLRDHUP) tls_hangup(c);
+ *               do n = tls_read(c, buf, room), ...; while (n > 0 && tls_more(c));
  *     writable:  if (tls_waiting(c)) tls_flush(c);
  *     to write:  tls_write(c, head, n); tls_write(c, body, m); if (tls_flush(c) > 0) arm;
  *
@@ -101,6 +102,10 @@ ssize_t tls_read(struct tls_conn *, void *buf, size_t room);
 /* May another tls_read() give something without a new event? False after a recv(2) that came
  * back short, so that no call is spent on EAGAIN. */
 bool tls_more(const struct tls_conn *);
+
+/* The loop saw EPOLLRDHUP: tls_more() then holds until the end of the stream was read, which a
+ * recv(2) that came back short does not show. Call it before tls_read() of that event. */
+void tls_hangup(struct tls_conn *);
 
 /* Encrypts all n <= TLS_WRITE_MAX bytes for the next tls_flush(). 0, or -1: dead. The first one
  * takes a session ticket along. */

@@ -1,0 +1,556 @@
+/* worker/tls.h against OpenSSL's own client over socket pairs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/conf.h"
+#include "shm/message.h"
+#include "t/unit/tap.h"
+#include "worker/tls.h"
+
+enum { BIG = 1000 * 1000 };
+
+static char dir[] = "/tmp/pasgate-tls-XXXXXX";
+static char err[TLS_ERROR_SIZE];
+static uint8_t big[BIG], back[BIG];
+
+/* ---- certificates and configuration */
+
+static const char *path(const char *name, const char *what)
+{
+    static char at[4][200];
+    static int turn;
+
+    turn = (turn + 1) % 4;
+    snprintf(at[turn], sizeof at[turn], "%s/%s.%s", dir, name, what);
+    return at[turn];
+}
+
+static void make_cert(const char *name)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    FILE *out;
+
+    X509_set_version(cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+    X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+                               (const unsigned char *)name, -1, -1, 0);
+    X509_set_issuer_name(cert, X509_get_subject_name(cert));
+    X509_set_pubkey(cert, key);
+    X509_sign(cert, key, EVP_sha256());
+    out = fopen(path(name, "crt"), "w");
+    PEM_write_X509(out, cert);
+    fclose(out);
+    out = fopen(path(name, "key"), "w");
+    PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL);
+    fclose(out);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+static const char *const names_a[] = {"a.test"}, *const names_b[] = {"b.test", "*.b.test"};
+static const struct conf_cert certs[] = {
+    {.index = 0, .name = "a.test", .names = names_a, .n_names = 1},
+    {.index = 1, .name = "b.test", .names = names_b, .n_names = 2},
+};
+static const struct conf conf = {
+    .tls = {.min_version = CONF_TLS_1_2,
+            .ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20",
+            .ciphersuites = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256",
+            .groups = "auto",
+            .tickets = true},
+    .certs = certs,
+    .n_certs = 2,
+};
+
+static void ring_fill(struct ticket_ring *ring, int current, int previous, int next)
+{
+    memset(&ring->key[0], current, sizeof ring->key[0]);
+    memset(&ring->key[1], previous, sizeof ring->key[1]);
+    memset(&ring->key[2], next, sizeof ring->key[2]);
+}
+
+static struct tls_engine *engine_new(int current, int previous, int next)
+{
+    struct ticket_ring ring;
+    struct tls_engine *engine = tls_engine_new(&conf, err, sizeof err);
+
+    if (!engine)
+        return NULL;
+    for (uint32_t i = 0; i < 2; i++)
+        if (tls_engine_load(engine, i, path(certs[i].name, "crt"), path(certs[i].name, "key"),
+                            err, sizeof err) != 0)
+            diag("load: %s", err);
+    ring_fill(&ring, current, previous, next);
+    tls_engine_tickets(engine, &ring);
+    return engine;
+}
+
+/* ---- a client and a server joined by a socket pair */
+
+struct pair {
+    SSL *ssl;
+    struct tls_conn *conn;
+    int fd[2];
+    SSL_SESSION *ticket;
+};
+
+static SSL_CTX *client_ctx;
+
+static int keep_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    struct pair *pair = SSL_get_app_data(ssl);
+
+    SSL_SESSION_free(pair->ticket);
+    pair->ticket = session;
+    return 1;
+}
+
+static bool pair_open(struct pair *pair, struct tls_engine *engine, int version,
+                      const char *sni, SSL_SESSION *resume)
+{
+    int small = 4096;
+
+    *pair = (struct pair){0};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair->fd) != 0)
+        return false;
+    setsockopt(pair->fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(pair->fd[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    pair->ssl = SSL_new(client_ctx);
+    SSL_set_fd(pair->ssl, pair->fd[0]);
+    SSL_set_app_data(pair->ssl, pair);
+    SSL_set_max_proto_version(pair->ssl, version);
+    if (sni)
+        SSL_set_tlsext_host_name(pair->ssl, sni);
+    if (resume)
+        SSL_set_session(pair->ssl, resume);
+    SSL_set_connect_state(pair->ssl);
+    return (pair->conn = tls_conn_new(engine, pair->fd[1])) != NULL;
+}
+
+static void pair_close(struct pair *pair)
+{
+    tls_conn_free(pair->conn);
+    SSL_free(pair->ssl);
+    SSL_SESSION_free(pair->ticket);
+    close(pair->fd[0]);
+    close(pair->fd[1]);
+    ERR_clear_error();
+}
+
+/* 1 when both are through, -1 when the server gave up, 0 when nothing moves. */
+static int shake(struct pair *pair)
+{
+    int mine = 0, theirs = 0;
+
+    for (int i = 0; i < 20 && !(mine == 1 && theirs == 1); i++) {
+        mine = SSL_do_handshake(pair->ssl);
+        if (theirs == 0)
+            theirs = tls_handshake(pair->conn);
+        if (theirs < 0)
+            return -1;
+        tls_flush(pair->conn);
+    }
+    ERR_clear_error();
+    return mine == 1 && theirs == 1;
+}
+
+/* The server answers "ok", so that the client gets its ticket. */
+static bool answer(struct pair *pair)
+{
+    char buf[10];
+
+    return tls_write(pair->conn, "ok", 2) == 0 && tls_flush(pair->conn) == 0 &&
+           SSL_read(pair->ssl, buf, sizeof buf) == 2;
+}
+
+static const char *peer_name(const struct pair *pair)
+{
+    static char name[100];
+    X509 *cert = SSL_get0_peer_certificate(pair->ssl);
+
+    name[0] = '\0';
+    if (cert)
+        X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name,
+                                  sizeof name);
+    return name;
+}
+
+/* ---- tests */
+
+static void test_handshake(struct tls_engine *engine)
+{
+    struct pair p;
+    char buf[100];
+
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        const char *v = version == TLS1_2_VERSION ? "TLSv1.2" : "TLSv1.3";
+
+        pair_open(&p, engine, version, "a.test", NULL);
+        is_int(shake(&p), 1, "%s: handshake", v);
+        is_str(tls_conn_version(p.conn), v, "%s: version", v);
+        is_str(tls_conn_sni(p.conn), "a.test", "%s: name", v);
+        ok(strstr(tls_conn_cipher(p.conn), "GCM") != NULL, "%s: %s", v,
+           tls_conn_cipher(p.conn));
+        ok(tls_conn_group(p.conn)[0], "%s: group %s", v, tls_conn_group(p.conn));
+        ok(!tls_conn_resumed(p.conn), "%s: not resumed", v);
+        is_int(tls_read(p.conn, buf, sizeof buf), TLS_AGAIN, "%s: nothing to read", v);
+        ok(!tls_more(p.conn), "%s: and no more", v);
+        SSL_write(p.ssl, "GET /", 5);
+        is_int(tls_read(p.conn, buf, sizeof buf), 5, "%s: read", v);
+        is_mem(buf, 5, "GET /", 5, "%s: what was sent", v);
+        ok(!tls_more(p.conn), "%s: no call for EAGAIN", v);
+        ok(answer(&p), "%s: answered", v);
+        ok(p.ticket != NULL, "%s: with a ticket", v);
+        is_str(tls_conn_error(p.conn), "", "%s: no error", v);
+        pair_close(&p);
+    }
+}
+
+static void test_names(struct tls_engine *engine)
+{
+    static const struct {
+        const char *sni, *cert;
+    } cases[] = {{NULL, "a.test"},      {"a.test", "a.test"},   {"b.test", "b.test"},
+                 {"B.Test", "b.test"},  {"x.b.test", "b.test"}, {"y.x.b.test", "a.test"},
+                 {"unknown", "a.test"}, {".b.test", "a.test"}};
+    struct pair p;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pair_open(&p, engine, TLS1_3_VERSION, cases[i].sni, NULL);
+        shake(&p);
+        is_str(peer_name(&p), cases[i].cert, "name %s", cases[i].sni ? cases[i].sni : "(none)");
+        pair_close(&p);
+    }
+    is_int(tls_engine_choose(engine, "b.test.", 7), 1, "a root label is ignored");
+    is_int(tls_engine_choose(engine, "b.test\0x", 8), 0, "a NUL matches nothing");
+    is_int(tls_engine_choose(engine, "", 0), 0, "an empty name is the first's");
+}
+
+/* A TLS 1.2 client tells of a renewed ticket in the session only. */
+static bool ticket_differs(const struct pair *p, const struct pair *q)
+{
+    const unsigned char *a = NULL, *b = NULL;
+    size_t an = 0, bn = 0;
+
+    SSL_SESSION_get0_ticket(p->ticket, &a, &an);
+    SSL_SESSION_get0_ticket(q->ticket ? q->ticket : SSL_get0_session(q->ssl), &b, &bn);
+    return an && bn && (an != bn || memcmp(a, b, an) != 0);
+}
+
+/* Whether a ticket of one engine (ring 1,2,3) resumes on another one. */
+static void resumes(int version, const char *what, int current, int previous, int next,
+                    const char *sni, bool want, bool reissued)
+{
+    struct tls_engine *one = engine_new(1, 2, 3), *two = engine_new(current, previous, next);
+    struct pair p, q;
+
+    pair_open(&p, one, version, "a.test", NULL);
+    shake(&p);
+    answer(&p);
+    pair_open(&q, two, version, sni, p.ticket);
+    is_int(shake(&q), 1, "%x %s: handshake", version, what);
+    is_int(tls_conn_resumed(q.conn), want, "%x %s: %sresumed", version, what,
+           want ? "" : "not ");
+    ok(answer(&q), "%x %s: answered", version, what);
+    if (reissued)
+        ok(ticket_differs(&p, &q), "%x %s: a fresh ticket came", version, what);
+    pair_close(&p);
+    pair_close(&q);
+    tls_engine_free(one);
+    tls_engine_free(two);
+}
+
+static void test_tickets(void)
+{
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        resumes(version, "another worker", 1, 2, 3, "a.test", true, false);
+        resumes(version, "after one rotation", 3, 1, 4, "a.test", true, true);
+        resumes(version, "worker behind", 9, 8, 1, "a.test", true, true);
+        resumes(version, "after two rotations", 4, 3, 5, "a.test", false, true);
+        resumes(version, "another certificate", 1, 2, 3, "b.test", false, true);
+    }
+}
+
+static void test_bulk(struct tls_engine *engine)
+{
+    struct pair p;
+    size_t sent = 0, got = 0;
+    ssize_t n;
+
+    for (size_t i = 0; i < BIG; i++)
+        big[i] = (uint8_t)(i * 7 + i / 255);
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    shake(&p);
+    for (int idle = 0; got < BIG && idle < 1000; idle++) { /* down */
+        if (sent < BIG && tls_waiting(p.conn) == 0) {
+            size_t part = BIG - sent < 65536 ? BIG - sent : 65536;
+
+            tls_write(p.conn, big + sent, part);
+            sent += part;
+        }
+        if (tls_flush(p.conn) < 0)
+            break;
+        while ((n = SSL_read(p.ssl, back + got, (int)(BIG - got))) > 0)
+            got += (size_t)n, idle = 0;
+        ERR_clear_error();
+    }
+    is_mem(back, got, big, BIG, "1 MB down through a narrow socket");
+    is_int(tls_waiting(p.conn), 0, "nothing waits");
+    static const size_t rooms[] = {1, 100, 4096, 16384, 65536};
+    for (size_t r = 0; r < sizeof rooms / sizeof *rooms; r++) {
+        size_t all = r == 0 ? 20000 : BIG / 2;
+
+        sent = got = 0;
+        memset(back, 0, BIG);
+        for (int idle = 0; got < all && idle < 1000; idle++) {
+            if (sent < all && (n = SSL_write(p.ssl, big + sent, (int)(all - sent))) > 0)
+                sent += (size_t)n;
+            ERR_clear_error();
+            do {
+                size_t room = rooms[r] < all - got ? rooms[r] : all - got;
+
+                if (!room || (n = tls_read(p.conn, back + got, room)) <= 0)
+                    break;
+                got += (size_t)n, idle = 0;
+            } while (tls_more(p.conn));
+        }
+        is_mem(back, got, big, all, "%zu bytes up, read by %zu", all, rooms[r]);
+    }
+    pair_close(&p);
+}
+
+/* Two connections take turns in the shared areas without finishing. */
+static void test_areas(struct tls_engine *engine)
+{
+    struct pair p, q;
+    char buf[40000];
+    size_t got = 0;
+    ssize_t n;
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    pair_open(&q, engine, TLS1_3_VERSION, NULL, NULL);
+    shake(&p), shake(&q);
+    tls_write(p.conn, big, 3000);
+    tls_write(q.conn, big + 1, 2000);
+    tls_write(p.conn, big + 3000, 1000);
+    ok(tls_waiting(p.conn) > 4000 && tls_waiting(q.conn) > 2000, "both wait");
+    is_int(tls_flush(q.conn), 0, "one flushed");
+    is_int(tls_flush(p.conn), 0, "the other one too");
+    while ((n = SSL_read(p.ssl, buf + got, (int)(sizeof buf - got))) > 0)
+        got += (size_t)n;
+    is_mem(buf, got, big, 4000, "the first one's bytes in order");
+    is_int(SSL_read(q.ssl, buf, sizeof buf), 2000, "the second one's bytes");
+    ok(memcmp(buf, big + 1, 2000) == 0, "unmixed");
+    SSL_write(p.ssl, big, 1500);
+    SSL_write(q.ssl, big + 5, 1500);
+    is_int(tls_read(p.conn, buf, 500), 500, "a part is read");
+    ok(tls_more(p.conn), "there is more");
+    is_int(tls_read(q.conn, buf + 2000, 1500), 1500, "the other one's is read between");
+    is_int(tls_read(p.conn, buf + 500, 1500), 1000, "the rest is read");
+    ok(memcmp(buf, big, 1500) == 0 && memcmp(buf + 2000, big + 5, 1500) == 0, "unmixed");
+    SSL_write(p.ssl, big, 700);
+    SSL_write(p.ssl, big + 700, 700);
+    is_int(tls_read(p.conn, buf, 10), 10, "two records came, a piece of one is read");
+    SSL_write(q.ssl, "q", 1);
+    is_int(tls_read(q.conn, buf + 2000, 9), 1, "the undecrypted one moves away");
+    is_int(tls_read(p.conn, buf + 10, 9000), 1390, "and is found again");
+    ok(memcmp(buf, big, 1400) == 0, "in order");
+    tls_write(p.conn, "x", 1);
+    pair_close(&p); /* owns the send area */
+    ok(answer(&q), "a freed owner leaves the area");
+    pair_close(&q);
+}
+
+static void test_ends(struct tls_engine *engine)
+{
+    struct pair p;
+    char buf[100];
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    shake(&p);
+    SSL_write(p.ssl, "bye", 3);
+    SSL_shutdown(p.ssl);
+    is_int(tls_read(p.conn, buf, sizeof buf), 3, "data before close_notify");
+    ok(tls_more(p.conn), "the end is worth a call");
+    is_int(tls_read(p.conn, buf, sizeof buf), TLS_EOF, "end");
+    ok(tls_conn_closed(p.conn), "by close_notify");
+    is_int(tls_write(p.conn, "late", 4), 0, "writing still works");
+    is_int(tls_write_close(p.conn, "last", 4), 0, "the last of it");
+    is_int(tls_flush(p.conn), 0, "in one piece");
+    is_int(tls_shutdown(p.conn), 0, "a second close is nothing");
+    pair_close(&p);
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    shake(&p);
+    answer(&p);
+    tls_write_close(p.conn, "end", 3);
+    tls_flush(p.conn);
+    is_int(SSL_read(p.ssl, buf, sizeof buf), 3, "client: data");
+    is_int(SSL_read(p.ssl, buf, sizeof buf), 0, "client: end");
+    is_int(SSL_get_shutdown(p.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN,
+           "client: close_notify");
+    SSL_write(p.ssl, "x", 1);
+    shutdown(p.fd[0], SHUT_WR);
+    is_int(tls_read(p.conn, buf, sizeof buf), 1, "data before FIN");
+    tls_hangup(p.conn);
+    ok(tls_more(p.conn), "a hangup is worth a call");
+    is_int(tls_read(p.conn, buf, sizeof buf), TLS_EOF, "end");
+    ok(!tls_conn_closed(p.conn), "cut");
+    close(p.fd[0]);
+    p.fd[0] = dup(1);
+    pair_close(&p);
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    shake(&p);
+    SSL_write(p.ssl, "tampered", 8);
+    recv(p.fd[1], buf, 1, 0);
+    is_int(tls_read(p.conn, buf, sizeof buf), TLS_ERROR, "a damaged record is an error");
+    ok(tls_conn_error(p.conn)[0], "with a text: %s", tls_conn_error(p.conn));
+    is_int(tls_write(p.conn, "x", 1), -1, "dead for writing");
+    is_int(ERR_peek_error(), 0, "OpenSSL's error queue is empty");
+    pair_close(&p);
+}
+
+static void test_refused(struct tls_engine *engine)
+{
+    static const char http[] = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    struct pair p;
+    char buf[100];
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    ok(write(p.fd[0], http, sizeof http - 1) > 0, "plain HTTP");
+    is_int(tls_handshake(p.conn), -1, "is refused");
+    is_str(tls_conn_error(p.conn), "http request", "by its name");
+    is_int(ERR_peek_error(), 0, "the error queue is empty");
+    pair_close(&p);
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    close(p.fd[0]);
+    p.fd[0] = dup(1);
+    is_int(tls_handshake(p.conn), -1, "closed at once");
+    is_str(tls_conn_error(p.conn), "closed during handshake", "said so");
+    pair_close(&p);
+
+    pair_open(&p, engine, TLS1_2_VERSION, NULL, NULL);
+    SSL_set_cipher_list(p.ssl, "AES128-SHA");
+    is_int(shake(&p), -1, "RSA and CBC");
+    is_str(tls_conn_error(p.conn), "no shared cipher", "refused");
+    pair_close(&p);
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    SSL_set_alpn_protos(p.ssl, (const unsigned char *)"\2h2\10http/1.1", 12);
+    is_int(shake(&p), 1, "ALPN h2, http/1.1");
+    is_int(tls_conn_alpn(p.conn), TLS_ALPN_HTTP1, "gives http/1.1");
+    pair_close(&p);
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    SSL_set_alpn_protos(p.ssl, (const unsigned char *)"\2h2", 3);
+    is_int(shake(&p), -1, "ALPN h2 alone is refused");
+    pair_close(&p);
+
+    pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
+    shake(&p);
+    ssize_t n = TLS_AGAIN;
+    for (int i = 0; i < 1000 && n == TLS_AGAIN; i++) {
+        SSL_key_update(p.ssl, SSL_KEY_UPDATE_REQUESTED);
+        SSL_do_handshake(p.ssl);
+        n = tls_read(p.conn, buf, sizeof buf);
+        SSL_read(p.ssl, buf, sizeof buf);
+    }
+    is_int(n, TLS_ERROR, "a flood of key updates");
+    is_str(tls_conn_error(p.conn), "too many key updates", "ends the connection");
+    pair_close(&p);
+
+    pair_open(&p, engine, TLS1_2_VERSION, NULL, NULL);
+    shake(&p);
+    SSL_renegotiate(p.ssl);
+    SSL_do_handshake(p.ssl);
+    n = tls_read(p.conn, buf, sizeof buf);
+    ok(n == TLS_AGAIN || n == TLS_ERROR, "renegotiation is not done");
+    SSL_do_handshake(p.ssl);
+    ok(strcmp(tls_conn_version(p.conn), "TLSv1.2") == 0, "and harms nothing");
+    pair_close(&p);
+}
+
+static void test_load(void)
+{
+    struct tls_engine *engine = tls_engine_new(&conf, err, sizeof err);
+    struct pair p, q;
+
+    ok(engine && !tls_engine_ready(engine), "an engine without certificates");
+    ok(!tls_conn_new(engine, 0), "has no connections");
+    is_int(tls_engine_load(engine, 0, path("a.test", "crt"), path("b.test", "key"), err,
+                           sizeof err),
+           -1, "a foreign key");
+    ok(strstr(err, "b.test.key") != NULL, "is named: %s", err);
+    is_int(tls_engine_load(engine, 0, "/nowhere", path("b.test", "key"), err, sizeof err), -1,
+           "no file: %s", err);
+    ok(!tls_engine_has(engine, 0), "not loaded");
+    is_int(tls_engine_load(engine, 1, path("b.test", "crt"), path("b.test", "key"), err,
+                           sizeof err),
+           0, "the second one alone");
+    pair_open(&p, engine, TLS1_3_VERSION, "a.test", NULL);
+    is_int(shake(&p), 1, "handshake for the first");
+    is_str(peer_name(&p), "b.test", "is answered by the second");
+    is_int(tls_conn_cert(p.conn), 1, "which the log can tell");
+    is_int(tls_engine_load(engine, 0, path("a.test", "crt"), path("a.test", "key"), err,
+                           sizeof err),
+           0, "the first one is loaded meanwhile");
+    ok(answer(&p), "the old session goes on");
+    pair_open(&q, engine, TLS1_3_VERSION, "a.test", NULL);
+    shake(&q);
+    is_str(peer_name(&q), "a.test", "the next one has the new");
+    pair_close(&p);
+    pair_close(&q);
+    tls_engine_free(engine);
+
+    struct conf bad = conf;
+    bad.tls.ciphers = "NONSENSE";
+    ok(!tls_engine_new(&bad, err, sizeof err), "an impossible policy: %s", err);
+    tls_engine_free(NULL);
+    tls_conn_free(NULL);
+}
+
+int main(void)
+{
+    if (!mkdtemp(dir))
+        return 1;
+    make_cert("a.test");
+    make_cert("b.test");
+    client_ctx = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_session_cache_mode(client_ctx,
+                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(client_ctx, keep_ticket);
+    SSL_CTX_set_mode(client_ctx,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+
+    struct tls_engine *engine = engine_new(1, 2, 3);
+    ok(engine != NULL, "engine");
+    test_handshake(engine);
+    test_names(engine);
+    test_tickets();
+    test_bulk(engine);
+    test_areas(engine);
+    test_ends(engine);
+    test_refused(engine);
+    test_load();
+    tls_engine_free(engine);
+    SSL_CTX_free(client_ctx);
+    for (int i = 0; i < 2; i++) {
+        unlink(path(certs[i].name, "crt"));
+        unlink(path(certs[i].name, "key"));
+    }
+    rmdir(dir);
+    return done();
+}

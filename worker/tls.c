@@ -1,0 +1,261 @@
+/* TLS connections: handshake, reading, writing, facts. */
+#include "worker/tls.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+#include <openssl/ssl.h>
+
+#include "base/check.h"
+#include "worker/tls_internal.h"
+
+/* Before each call into OpenSSL: the callbacks and the BIO ask whose it is. Its error queue is
+ * empty at that moment, because whoever fills it ends in fail(). */
+static SSL *enter(struct tls_conn *conn)
+{
+    conn->engine->current = conn;
+    conn->starved = false;
+    return conn->ssl;
+}
+
+/* Why OpenSSL gave up. */
+static void fail(struct tls_conn *conn)
+{
+    unsigned long code = ERR_peek_error();
+    const char *why = code ? ERR_reason_error_string(code) : NULL;
+
+    tls_io_fail(conn, why ? why : "TLS failed");
+    ERR_clear_error();
+}
+
+/* ---- life */
+
+struct tls_conn *tls_conn_new(struct tls_engine *engine, int fd)
+{
+    struct tls_conn *conn = pool_take(&engine->conns);
+    uint32_t cert;
+    BIO *bio = NULL;
+
+    if (!conn)
+        return NULL;
+    *conn = (struct tls_conn){.engine = engine, .fd = fd};
+    engine->current = conn;
+    if (!(conn->ssl = tls_engine_session(engine, &cert)) || !(bio = BIO_new(engine->method))) {
+        ERR_clear_error();
+        SSL_free(conn->ssl);
+        pool_give(&engine->conns, conn);
+        return NULL;
+    }
+    conn->cert = (uint16_t)cert;
+    BIO_set_data(bio, engine);
+    SSL_set_bio(conn->ssl, bio, bio);
+    SSL_set_accept_state(conn->ssl);
+    return conn;
+}
+
+void tls_conn_free(struct tls_conn *conn)
+{
+    if (!conn)
+        return;
+    struct tls_engine *engine = conn->engine;
+    engine->current = conn;
+    SSL_free(conn->ssl);
+    tls_io_drop(conn);
+    engine->current = NULL;
+    pool_give(&engine->conns, conn);
+}
+
+int tls_handshake(struct tls_conn *conn)
+{
+    int done = 0;
+
+    while (!conn->dead && !done) {
+        if (tls_io_input(conn) == 0) {
+            int got = tls_io_receive(conn, TLS_RECORD);
+
+            if (conn->eof)
+                tls_io_fail(conn, "closed during handshake");
+            if (got <= 0)
+                break;
+        }
+        done = SSL_do_handshake(enter(conn)) == 1;
+        if (!done && !conn->starved)
+            fail(conn);
+        if (!done && !conn->full && tls_io_input(conn) == 0)
+            break;
+    }
+    bool dead = conn->dead;
+    conn->dead = false; /* let the alert out */
+    if (tls_flush(conn) < 0 || dead) {
+        conn->dead = true;
+        return -1;
+    }
+    return done;
+}
+
+/* ---- bytes */
+
+/* How much to receive for `room`: what it can hold, at least one record, and less when a part
+ * of a record is waiting in OpenSSL, because that comes out first. */
+static size_t want(const struct tls_conn *conn, size_t room)
+{
+    size_t n = room < TLS_READ_MAX ? room : TLS_READ_MAX;
+
+    if (n > 2 * TLS_RECORD && SSL_has_pending(conn->ssl))
+        n -= TLS_RECORD;
+    return n > TLS_RECORD ? n : TLS_RECORD;
+}
+
+/* Is there something to decrypt without recv(2)? */
+static bool loaded(const struct tls_conn *conn)
+{
+    return tls_io_input(conn) > 0 || SSL_pending(conn->ssl) > 0;
+}
+
+/* Decrypts what there is; true when more plaintext may follow at once. */
+static bool decrypt(struct tls_conn *conn, uint8_t *buf, size_t room, size_t *got)
+{
+    int n = SSL_read(enter(conn), buf + *got, (int)(room - *got));
+
+    if (conn->key_updates > TLS_KEY_UPDATES) {
+        tls_io_fail(conn, "too many key updates");
+        ERR_clear_error();
+        return false;
+    }
+    if (n > 0) {
+        *got += (size_t)n;
+        return *got < room && loaded(conn);
+    }
+    if (ERR_peek_error())
+        fail(conn);
+    else if (SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN)
+        conn->closed = true;
+    else if (!conn->starved)
+        fail(conn);
+    return false;
+}
+
+ssize_t tls_read(struct tls_conn *conn, void *buf, size_t room)
+{
+    size_t got = 0, unsent = tls_waiting(conn);
+
+    CHECK(room > 0 && room <= INT32_MAX);
+    while (got == 0 && !conn->dead && !conn->closed) {
+        if (!loaded(conn) && (conn->eof || tls_io_receive(conn, want(conn, room)) <= 0))
+            break;
+        while (decrypt(conn, buf, room, &got))
+            ;
+        if (!conn->full && !loaded(conn))
+            break;
+    }
+    if (tls_waiting(conn) > unsent) { /* an alert, or our half of a key update */
+        bool dead = conn->dead;
+
+        conn->dead = false;
+        tls_flush(conn);
+        conn->dead |= dead;
+    }
+    if (got)
+        return (ssize_t)got;
+    if (conn->dead)
+        return TLS_ERROR;
+    return conn->closed || conn->eof ? TLS_EOF : TLS_AGAIN;
+}
+
+bool tls_more(const struct tls_conn *conn)
+{
+    return conn->dead || conn->closed || conn->eof || conn->full || conn->hangup ||
+           loaded(conn);
+}
+
+void tls_hangup(struct tls_conn *conn)
+{
+    conn->hangup = true;
+}
+
+int tls_write(struct tls_conn *conn, const void *buf, size_t n)
+{
+    CHECK(n > 0 && n <= TLS_WRITE_MAX && !conn->close_sent);
+    if (conn->dead)
+        return -1;
+    if (!conn->ticketed)
+        tls_ticket_send(conn);
+    if (SSL_write(enter(conn), buf, (int)n) == (int)n)
+        return 0;
+    fail(conn);
+    return -1;
+}
+
+int tls_write_close(struct tls_conn *conn, const void *buf, size_t n)
+{
+    if (n && tls_write(conn, buf, n) < 0)
+        return -1;
+    if (conn->dead)
+        return -1;
+    if (conn->close_sent)
+        return 0;
+    conn->close_sent = true;
+    if (SSL_shutdown(enter(conn)) >= 0)
+        return 0;
+    fail(conn);
+    return -1;
+}
+
+ssize_t tls_shutdown(struct tls_conn *conn)
+{
+    return tls_write_close(conn, NULL, 0) < 0 ? -1 : tls_flush(conn);
+}
+
+/* ---- facts */
+
+bool tls_conn_closed(const struct tls_conn *conn)
+{
+    return conn->closed;
+}
+
+const char *tls_conn_error(const struct tls_conn *conn)
+{
+    return conn->error ? conn->error : "";
+}
+
+const char *tls_conn_version(const struct tls_conn *conn)
+{
+    return SSL_get_version(conn->ssl);
+}
+
+const char *tls_conn_cipher(const struct tls_conn *conn)
+{
+    const char *name = SSL_CIPHER_get_name(SSL_get_current_cipher(conn->ssl));
+
+    return name ? name : "";
+}
+
+const char *tls_conn_group(const struct tls_conn *conn)
+{
+    int id = (int)SSL_get_negotiated_group(conn->ssl);
+    const char *name = id > 0 ? SSL_group_to_name(conn->ssl, id) : NULL;
+
+    return name ? name : "";
+}
+
+const char *tls_conn_sni(const struct tls_conn *conn)
+{
+    const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
+
+    return name ? name : "";
+}
+
+bool tls_conn_resumed(const struct tls_conn *conn)
+{
+    return SSL_session_reused(conn->ssl) == 1;
+}
+
+uint32_t tls_conn_cert(const struct tls_conn *conn)
+{
+    return conn->cert;
+}
+
+enum tls_alpn tls_conn_alpn(const struct tls_conn *conn)
+{
+    return conn->alpn;
+}

@@ -1,0 +1,127 @@
+/*
+ * What the tls*.c files share; nobody else includes this.
+ *
+ *   tls_engine.c  certificates, policy, choice by SNI and ALPN
+ *   tls_ticket.c  session tickets
+ *   tls_io.c      the shared areas, what waits beside them, our BIO
+ *   tls.c         connections
+ *
+ * OpenSSL's structs are named by their tags only, so that this header too compiles without it.
+ */
+#ifndef WORKER_TLS_INTERNAL_H
+#define WORKER_TLS_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+#include "base/pool.h"
+#include "shm/message.h"
+#include "worker/tls.h"
+
+enum {
+    TLS_RECORD =
+        16384 + 256 + 5,   /* the longest on the wire (RFC 5246 section 6.2.3: 1.3 less) */
+    TLS_BLOCK = 16 * 1024, /* of what waits; one takes an ordinary answer */
+    TLS_BLOCKS_KEPT = 64,  /* idle blocks: 1 MiB per worker */
+    TLS_CONNS_KEPT = 1024, /* small */
+    /* A full write, what goes before it (ticket) and after it (close_notify), and 22 to 29
+     * bytes for each of its records. */
+    TLS_SEND_AREA = TLS_WRITE_MAX + 4 * 1024,
+    TLS_KEY_UPDATES = 64, /* of one connection; honest peers need one per 2^24 records */
+};
+
+/* Bytes in the order in which they came, in blocks of the engine's pool. */
+struct tls_block {
+    struct tls_block *next;
+    uint32_t at, end;
+    uint8_t bytes[TLS_BLOCK - 16];
+};
+
+struct tls_chain {
+    struct tls_block *head, *tail;
+    size_t n;
+};
+
+/* One of the two shared areas: bytes [at, end) belong to owner. */
+struct tls_area {
+    struct tls_conn *owner; /* NULL when empty */
+    size_t at, end, size;
+    uint8_t *bytes;
+};
+
+/* A name of a certificate; wildcards without their "*". Sorted by name, then cert. */
+struct tls_name {
+    const char *name;
+    uint32_t cert;
+};
+
+struct tls_engine {
+    const struct conf *conf;
+    struct ssl_ctx_st *ctx[CONF_MAX_CERTS]; /* NULL: not loaded */
+    struct bio_method_st *method;
+    struct tls_conn *current; /* whose SSL call is running: what the callbacks are about */
+    struct tls_area rx, tx;
+    struct pool conns, blocks;
+    struct tls_name *names;
+    size_t nnames;
+    const char *groups; /* that this OpenSSL took */
+    struct ticket_ring ring;
+    bool have_ring;
+    struct evp_cipher_st *ticket_cipher;
+};
+
+struct tls_conn {
+    struct tls_engine *engine;
+    struct ssl_st *ssl;
+    const char *error;    /* NULL: none */
+    struct tls_chain in;  /* received, not decrypted */
+    struct tls_chain out; /* encrypted, not sent; older than what is in the send area */
+    int fd;
+    uint16_t cert;
+    uint8_t key_updates;
+    uint8_t alpn;        /* enum tls_alpn */
+    bool starved : 1;    /* OpenSSL asked for more input than there was */
+    bool full : 1;       /* the last recv(2) took all that it may: there may be more */
+    bool eof : 1;        /* the peer sent FIN */
+    bool closed : 1;     /* the peer sent close_notify */
+    bool dead : 1;       /* nothing works any more */
+    bool ticketed : 1;   /* its ticket was sent, or none is due */
+    bool close_sent : 1; /* close_notify was encrypted */
+    bool hangup : 1;     /* the loop saw EPOLLRDHUP */
+};
+
+/* ---- tls_io.c */
+
+struct bio_method_st *tls_io_method(void);
+
+/* One recv(2) of at most n bytes into the receive area. 1: there is input; 0: none now, or the
+ * end of the stream (eof); -1: dead. Only when tls_io_input() is 0. */
+int tls_io_receive(struct tls_conn *, size_t n);
+
+/* Bytes received and not decrypted. */
+size_t tls_io_input(const struct tls_conn *);
+
+/* Marks the connection dead; the first reason stays. */
+void tls_io_fail(struct tls_conn *, const char *why);
+
+/* Leaves the areas and gives all blocks back. */
+void tls_io_drop(struct tls_conn *);
+
+/* ---- tls_engine.c */
+
+/* A session under the first certificate, until the ClientHello names another one; *cert is its
+ * index. NULL: none is loaded, or no memory. */
+struct ssl_st *tls_engine_session(struct tls_engine *, uint32_t *cert);
+
+/* ---- tls_ticket.c */
+
+/* Sets up the contexts for tickets: callback, lifetime. 0 or -1. */
+int tls_ticket_setup(struct tls_engine *, struct ssl_ctx_st *);
+
+/* Makes the next write take a ticket along, once, where the protocol has that (1.3; an earlier
+ * version sends it in the handshake). */
+void tls_ticket_send(struct tls_conn *);
+
+#endif
