@@ -28,7 +28,7 @@
 #define CONF_MAX_LISTENERS 16 /* each costs one socket per worker */
 #define CONF_MAX_POOLS     64
 #define CONF_MAX_BACKENDS  256 /* over all pools: sites of 200 instances exist */
-#define CONF_MAX_ROUTES    256 /* */
+#define CONF_MAX_ROUTES    256
 #define CONF_MAX_CERTS     64
 #define CONF_MAX_NAMES     100 /* in one certificate: the limit of Let's Encrypt */
 #define CONF_MAX_TRUSTED   64  /* networks */
@@ -140,8 +140,9 @@ struct conf_cert {
     const char *const *names; /* host names, "*.example.com" among them; n_names > 0 */
     size_t n_names;
     enum conf_cert_source source;
-    const char *chain; /* absolute PEM file; "" unless CONF_CERT_FILES */
-    const char *key;   /* absolute PEM file; "" unless CONF_CERT_FILES */
+    bool acme, self_signed; /* as the file spells source */
+    const char *chain;      /* absolute PEM file; "" unless CONF_CERT_FILES */
+    const char *key;        /* absolute PEM file; "" unless CONF_CERT_FILES */
 };
 
 /* Everything that one exchange may wait for. */
@@ -278,6 +279,7 @@ struct conf_route {
     const char *host; /* "": any; "*.example.com": any name below it */
     const char *path; /* "/" or without a slash at its end; matched on segment borders */
     const char *upstream_path; /* takes path's place; the same form */
+    const char *pool_name;
     const struct conf_pool *pool;
     enum conf_class class;
     struct conf_timeouts timeouts; /* the global ones with the route's own put over them */

@@ -1,0 +1,124 @@
+/* conf.c - the front of the configuration; see conf.h. The work is in conf_text.c (files),
+ * conf_read.c (syntax, by the table of conf_table.c) and conf_check.c (sense). */
+#include "base/conf.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/conf_arena.h"
+#include "base/conf_build.h"
+#include "base/conf_table.h"
+
+/* From the text, if there is one, to the tree. Releases all but that. */
+static struct conf *build(struct conf_build *b, bool have_text, struct conf_errors *errs)
+{
+    struct conf *conf = NULL;
+
+    b->arena = conf_arena_new();
+    if (!b->arena)
+        conf_report_add(&b->report, 0, "no memory for it; free some");
+    if (have_text && b->arena) {
+        b->conf = conf_arena_alloc(b->arena, sizeof *b->conf);
+        b->conf->arena = b->arena;
+        b->conf->file = conf_arena_strdup(b->arena, b->text.files[0]);
+        if (conf_read(b))
+            conf_check(b);
+    }
+    if (!b->report.bad) {
+        conf_arena_seal(b->arena);
+        conf = b->conf;
+    } else {
+        conf_arena_free(b->arena);
+    }
+    conf_report_finish(&b->report, &b->text, errs);
+    conf_text_release(&b->text);
+    free(b->marks);
+    return conf;
+}
+
+struct conf *conf_load(const char *file, struct conf_errors *errs)
+{
+    struct conf_build b = {0};
+    return build(&b, conf_text_load(&b.text, file, &b.report), errs);
+}
+
+struct conf *conf_parse(const char *text, size_t n, const char *name, struct conf_errors *errs)
+{
+    struct conf_build b = {0};
+    return build(&b, conf_text_from(&b.text, name, text, n, &b.report), errs);
+}
+
+void conf_free(struct conf *conf)
+{
+    if (conf)
+        conf_arena_free(conf->arena);
+}
+
+void conf_errors_release(struct conf_errors *errs)
+{
+    for (size_t i = 0; i < errs->n; i++)
+        free(errs->v[i]);
+    free(errs->v);
+    *errs = (struct conf_errors){0};
+}
+
+const struct conf_backend *conf_backend_find(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->n_backends; i++) {
+        if (strcmp(conf->backends[i].name, name) == 0)
+            return &conf->backends[i];
+    }
+    return NULL;
+}
+
+const struct conf_pool *conf_pool_find(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->n_pools; i++) {
+        if (strcmp(conf->pools[i].name, name) == 0)
+            return &conf->pools[i];
+    }
+    return NULL;
+}
+
+static bool in_network(const struct conf_prefix *net, const uint8_t addr[16])
+{
+    size_t whole = net->bits / 8;
+    unsigned rest = net->bits % 8;
+
+    if (memcmp(net->addr, addr, whole) != 0)
+        return false;
+    return rest == 0 || (net->addr[whole] ^ addr[whole]) >> (8 - rest) == 0;
+}
+
+bool conf_trusts(const struct conf *conf, const struct sockaddr *addr)
+{
+    uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
+
+    if (addr->sa_family == AF_INET)
+        memcpy(bytes + 12, &((const struct sockaddr_in *)addr)->sin_addr, 4);
+    else if (addr->sa_family == AF_INET6)
+        memcpy(bytes, &((const struct sockaddr_in6 *)addr)->sin6_addr, 16);
+    else
+        return false;
+    for (size_t i = 0; i < conf->n_trusted; i++) {
+        if (in_network(&conf->trusted[i], bytes))
+            return true;
+    }
+    return false;
+}
+
+const char *conf_state_name(enum conf_state state)
+{
+    return conf_choice_name(conf_states, state);
+}
+
+const char *conf_balance_name(enum conf_balance balance)
+{
+    return conf_choice_name(conf_balances, balance);
+}
+
+const char *conf_check_name(enum conf_check_type type)
+{
+    return conf_choice_name(conf_check_types, type);
+}

@@ -1,0 +1,442 @@
+/* conf_check.c - what no single setting shows: names that refer to each other, settings that
+ * exclude each other, and all that is not written because it follows. See conf_build.h.
+ *
+ * It also runs on trees with errors in them, so that one run tells everything: a string that
+ * could not be read is "" here, and is not complained about a second time. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/conf_arena.h"
+#include "base/conf_build.h"
+#include "base/conf_value.h"
+#include "base/str.h"
+
+#define HTTPS_PORT 443
+
+static bool eq(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* What could not be read is NULL until here. */
+static void no_null(const char **s)
+{
+    if (!*s)
+        *s = "";
+}
+
+static unsigned first(unsigned a, unsigned b)
+{
+    return a ? a : b;
+}
+
+static uint32_t count_cpus(void)
+{
+    cpu_set_t set;
+    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                         : sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > CONF_MAX_WORKERS ? CONF_MAX_WORKERS : (uint32_t)n;
+}
+
+/* A name made of a host's: other characters become "-", and those in front go. */
+static const char *name_from_host(struct conf_build *b, const char *host)
+{
+    char name[CONF_NAME_LEN + 1];
+    size_t n = 0;
+
+    for (; *host && n < CONF_NAME_LEN; host++) {
+        unsigned char c = (unsigned char)*host;
+        bool plain = ascii_is_alpha(c) || ascii_is_digit(c);
+        if (plain || n > 0)
+            name[n++] = plain || strchr("._-", c) ? *host : '-';
+    }
+    name[n] = '\0';
+    return conf_arena_strdup(b->arena, name);
+}
+
+/* ---- listeners */
+
+static struct conf_listen *default_listeners(struct conf_build *b)
+{
+    struct conf_listen *l = conf_arena_alloc(b->arena, 2 * sizeof *l);
+
+    l[0].address = "*:443";
+    l[0].tls = true;
+    l[1].address = "*:80";
+    l[1].redirect = CONF_REDIRECT_HTTPS;
+    CHECK(conf_parse_listen(l[0].address, &l[0]) && conf_parse_listen(l[1].address, &l[1]));
+    b->conf->listen = l;
+    b->conf->n_listen = 2;
+    return l;
+}
+
+static bool have_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    close(fd);
+    return true;
+}
+
+static void check_listener(struct conf_build *b, struct conf_listen *l, uint16_t https_port)
+{
+    unsigned line = conf_line_of_record(b, l);
+
+    if (l->tls && l->redirect)
+        conf_report_add(&b->report, line,
+                        "listen: tls and redirect together; write redirect on the listener "
+                        "without tls");
+    if (l->redirect && l->serve == CONF_SERVE_STATUS)
+        conf_report_add(&b->report, line,
+                        "listen: serve and redirect together; write one of them");
+    if (l->redirect && l->redirect_port == 0 && https_port == 0)
+        conf_report_add(&b->report, line,
+                        "listen: redirects to https, but no listener has tls; add one, or say "
+                        "where with redirect_port");
+    if (l->tls && b->conf->n_certs == 0)
+        conf_report_add(&b->report, line,
+                        "listen: %s has tls, but there is no certificate; write certificates = "
+                        "( { names = [ \"www.example.com\" ]; } );",
+                        l->address);
+    if (l->redirect_port == 0)
+        l->redirect_port = https_port ? https_port : HTTPS_PORT;
+    if (l->dual && !have_ipv6()) {
+        struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(l->port)};
+        memset(&l->addr, 0, sizeof l->addr);
+        memcpy(&l->addr, &any, sizeof any);
+        l->addr_len = sizeof any;
+        l->dual = false;
+    }
+}
+
+static void check_listeners(struct conf_build *b)
+{
+    struct conf *conf = b->conf;
+    struct conf_listen *l = (struct conf_listen *)conf->listen;
+    uint16_t https_port = 0;
+
+    if (conf->n_listen == 0)
+        l = default_listeners(b);
+    for (size_t i = 0; i < conf->n_listen; i++) {
+        no_null(&l[i].address);
+        l[i].index = (uint32_t)i;
+        if (l[i].tls && https_port == 0)
+            https_port = l[i].port;
+    }
+    for (size_t i = 0; i < conf->n_listen; i++) {
+        check_listener(b, &l[i], https_port);
+        for (size_t j = 0; j < i; j++) {
+            if (l[i].addr_len && l[i].addr_len == l[j].addr_len &&
+                memcmp(&l[i].addr, &l[j].addr, l[i].addr_len) == 0)
+                conf_report_add(&b->report, conf_line_of_record(b, &l[i]),
+                                "listen: %s twice; write each address once", l[i].address);
+        }
+    }
+}
+
+/* ---- certificates */
+
+static void check_file(struct conf_build *b, const char *const *field, const char *what)
+{
+    struct stat st;
+
+    if (!**field)
+        return;
+    /* What only root may see is looked at by root: not being allowed to is no error here. */
+    if (stat(*field, &st) == 0 ? !S_ISREG(st.st_mode) : errno == ENOENT || errno == ENOTDIR)
+        conf_report_add(&b->report, conf_line_of_field(b, field),
+                        "certificates.%s: %s is no file; write the path of a PEM file", what,
+                        *field);
+}
+
+static void check_source(struct conf_build *b, struct conf_cert *c)
+{
+    unsigned line = conf_line_of_record(b, c);
+    bool files = *c->chain || *c->key;
+
+    if (files && (!*c->chain || !*c->key))
+        conf_report_add(&b->report, line,
+                        "certificates: %s without %s; write both, or neither to order one",
+                        *c->chain ? "chain" : "key", *c->chain ? "key" : "chain");
+    if (files + c->acme + c->self_signed > 1)
+        conf_report_add(&b->report, line,
+                        "certificates: more than one of acme, self_signed, and chain with key; "
+                        "write one of them");
+    if (!files && !c->self_signed && !c->acme && conf_line_of_field(b, &c->acme))
+        conf_report_add(
+            &b->report, conf_line_of_field(b, &c->acme),
+            "certificates.acme: is false and nothing else is given; write chain and "
+            "key, or self_signed = true");
+    check_file(b, &c->chain, "chain");
+    check_file(b, &c->key, "key");
+
+    c->source = files ? CONF_CERT_FILES : c->self_signed ? CONF_CERT_SELF : CONF_CERT_ACME;
+    c->acme = c->source == CONF_CERT_ACME;
+    if (c->acme && !b->conf->acme.agree_tos)
+        conf_report_add(&b->report, line,
+                        "certificates: cannot be ordered while acme.agree_tos is false; agree, "
+                        "or write chain and key");
+}
+
+/* No name twice, in one certificate or two: which one should a client get? */
+static void check_cert_names(struct conf_build *b, const struct conf_cert *c, size_t upto)
+{
+    const struct conf_cert *all = b->conf->certs;
+
+    for (size_t n = 0; n < c->n_names; n++) {
+        bool twice = false;
+        for (size_t i = 0; i <= upto; i++) {
+            size_t end = i == upto ? n : all[i].n_names;
+            for (size_t m = 0; m < end && !twice; m++)
+                twice = *c->names[n] && eq(all[i].names[m], c->names[n]);
+        }
+        if (twice)
+            conf_report_add(&b->report, conf_line_of_field(b, &c->names[n]),
+                            "certificates.names: \"%s\" twice; write each name once",
+                            c->names[n]);
+    }
+}
+
+static void check_certs(struct conf_build *b)
+{
+    struct conf *conf = b->conf;
+    struct conf_cert *c = (struct conf_cert *)conf->certs;
+
+    for (size_t i = 0; i < conf->n_certs; i++) {
+        c[i].index = (uint32_t)i;
+        for (size_t n = 0; n < c[i].n_names; n++)
+            no_null((const char **)&c[i].names[n]);
+        check_source(b, &c[i]);
+        check_cert_names(b, &c[i], i);
+        if (!*c[i].name && c[i].n_names) {
+            bool wild = c[i].names[0][0] == '*';
+            char name[CONF_HOST_LEN + 16];
+            snprintf(name, sizeof name, "%s%s", wild ? "wildcard" : "", c[i].names[0] + wild);
+            c[i].name = name_from_host(b, name);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (*c[i].name && eq(c[i].name, c[j].name) && c[i].n_names)
+                conf_report_add(
+                    &b->report,
+                    first(conf_line_of_field(b, &c[i].name), conf_line_of_record(b, &c[i])),
+                    "certificates.name: \"%s\" twice; give each its own", c[i].name);
+        }
+    }
+}
+
+/* ---- pools */
+
+static void resolve_check(struct conf_build *b, struct conf_check *check)
+{
+    static const struct conf_status_range redirects_too = {200, 399}, any_answer = {200, 499},
+                                          only_200 = {200, 200};
+    bool own_path = *check->path;
+
+    if (!own_path)
+        check->path = check->type == CONF_CHECK_PASOE ? "/rest/_oepingService/_oeping" : "/";
+    if (check->n_status == 0) {
+        struct conf_status_range *r = conf_arena_alloc(b->arena, sizeof *r);
+        *r = check->type == CONF_CHECK_PASOE ? only_200 : own_path ? redirects_too : any_answer;
+        check->status = r;
+        check->n_status = 1;
+    }
+    if (check->type == CONF_CHECK_TCP && *check->body)
+        conf_report_add(&b->report, conf_line_of_field(b, &check->body),
+                        "pools.check.body: a tcp check has no answer; write type = \"http\"");
+}
+
+/* Whether a backend before this one has its name, or, in the same pool, its address. */
+static void check_twins(struct conf_build *b, size_t pool, size_t backend)
+{
+    const struct conf_pool *pools = b->conf->pools;
+    const struct conf_backend *x = &pools[pool].backends[backend];
+    unsigned line = conf_line_of_record(b, x);
+
+    for (size_t p = 0; p <= pool; p++) {
+        size_t end = p == pool ? backend : pools[p].n_backends;
+        for (size_t i = 0; i < end; i++) {
+            const struct conf_backend *y = &pools[p].backends[i];
+            if (p == pool && *x->host && eq(x->host, y->host) && x->port == y->port)
+                conf_report_add(&b->report, line,
+                                "pools.backends: %s:%u twice in pool \"%s\"; write it once, "
+                                "with more weight if it shall get more",
+                                x->host, x->port, pools[p].name);
+            else if (*x->name && eq(x->name, y->name))
+                conf_report_add(&b->report, first(conf_line_of_field(b, &x->name), line),
+                                "pools.backends.name: \"%s\" twice; give each backend of the "
+                                "file its own name",
+                                x->name);
+        }
+    }
+}
+
+static void check_pool(struct conf_build *b, size_t index)
+{
+    struct conf_pool *pools = (struct conf_pool *)b->conf->pools, *pool = &pools[index];
+    struct conf_backend *backends = (struct conf_backend *)pool->backends;
+
+    pool->index = (uint32_t)index;
+    no_null(&pool->name);
+    for (size_t i = 0; i < index; i++) {
+        if (*pool->name && eq(pool->name, pools[i].name))
+            conf_report_add(&b->report, conf_line_of_field(b, &pool->name),
+                            "pools.name: \"%s\" twice; give each pool its own", pool->name);
+    }
+    resolve_check(b, &pool->check);
+    for (size_t i = 0; i < pool->n_backends; i++) {
+        no_null(&backends[i].host);
+        backends[i].pool = pool->index;
+        if (!*backends[i].name)
+            backends[i].name = name_from_host(b, backends[i].host);
+        check_twins(b, index, i);
+    }
+}
+
+/* Puts the backends of all pools side by side. */
+static void gather_backends(struct conf_build *b)
+{
+    struct conf *conf = b->conf;
+    struct conf_pool *pools = (struct conf_pool *)conf->pools;
+    size_t n = 0;
+
+    for (size_t i = 0; i < conf->n_pools; i++)
+        n += pools[i].n_backends;
+    if (n > CONF_MAX_BACKENDS) {
+        conf_report_add(&b->report, 0, "%zu backends in all; write at most %d", n,
+                        CONF_MAX_BACKENDS);
+        return;
+    }
+    struct conf_backend *all = conf_arena_alloc(b->arena, n * sizeof *all);
+    conf->backends = all;
+    for (size_t i = 0; i < conf->n_pools; i++) {
+        if (pools[i].n_backends)
+            memcpy(all + conf->n_backends, pools[i].backends,
+                   pools[i].n_backends * sizeof *all);
+        pools[i].backends = all + conf->n_backends;
+        conf->n_backends += pools[i].n_backends;
+    }
+    for (size_t i = 0; i < n; i++)
+        all[i].index = (uint32_t)i;
+}
+
+/* ---- routes */
+
+/* An exact host before a wildcard before any host; of each the longest first. */
+static int host_rank(const char *host)
+{
+    return !*host ? 2 : *host == '*' ? 1 : 0;
+}
+
+static int route_cmp(const void *va, const void *vb)
+{
+    const struct conf_route *a = va, *b = vb;
+    int ra = host_rank(a->host), rb = host_rank(b->host);
+    size_t ha = strlen(a->host), hb = strlen(b->host);
+    size_t pa = strlen(a->path), pb = strlen(b->path);
+
+    if (ra != rb)
+        return ra - rb;
+    if (ha != hb)
+        return ha > hb ? -1 : 1;
+    if (!eq(a->host, b->host))
+        return strcmp(a->host, b->host);
+    if (pa != pb)
+        return pa > pb ? -1 : 1;
+    return strcmp(a->path, b->path);
+}
+
+static void default_route(struct conf_build *b)
+{
+    struct conf *conf = b->conf;
+
+    if (conf->n_pools == 0)
+        return; /* that is the complaint */
+    if (conf->n_pools > 1) {
+        conf_report_add(&b->report, 0,
+                        "routes: are missing, with %zu pools; write routes = ( { path = \"/\"; "
+                        "pool = \"%s\"; } );",
+                        conf->n_pools, conf->pools[0].name);
+        return;
+    }
+    struct conf_route *r = conf_arena_alloc(b->arena, sizeof *r);
+    *r = (struct conf_route){
+        .host = "",
+        .path = "/",
+        .upstream_path = "/",
+        .pool_name = conf->pools[0].name,
+        .timeouts = conf->timeouts,
+        .body_bytes = conf->limits.body_bytes,
+    };
+    conf->routes = r;
+    conf->n_routes = 1;
+}
+
+static void unknown_pool(struct conf_build *b, const struct conf_route *r)
+{
+    const char *best = b->conf->pools[0].name;
+
+    for (size_t i = 1; i < b->conf->n_pools; i++) {
+        const char *name = b->conf->pools[i].name;
+        if (conf_distance(r->pool_name, name) < conf_distance(r->pool_name, best))
+            best = name;
+    }
+    conf_report_add(&b->report, conf_line_of_field(b, &r->pool_name),
+                    "routes.pool: no pool is called \"%s\"; did you mean \"%s\"?", r->pool_name,
+                    best);
+}
+
+static void check_routes(struct conf_build *b)
+{
+    struct conf *conf = b->conf;
+
+    if (conf->n_routes == 0)
+        default_route(b);
+    struct conf_route *r = (struct conf_route *)conf->routes;
+    for (size_t i = 0; i < conf->n_routes; i++) {
+        no_null(&r[i].pool_name);
+        if (!*r[i].upstream_path)
+            r[i].upstream_path = r[i].path;
+        if (*r[i].pool_name && conf->n_pools && !conf_pool_find(conf, r[i].pool_name))
+            unknown_pool(b, &r[i]);
+        for (size_t j = 0; j < i; j++) {
+            unsigned line;
+            if (!eq(r[i].host, r[j].host) || !eq(r[i].path, r[j].path))
+                continue;
+            conf_text_where(&b->text, conf_line_of_record(b, &r[j]), &line);
+            conf_report_add(&b->report, conf_line_of_record(b, &r[i]),
+                            "routes: \"%s%s\" is that of line %u too; write each host and path "
+                            "once",
+                            r[i].host, r[i].path, line);
+            break;
+        }
+    }
+    if (conf->n_routes > 1)
+        qsort(r, conf->n_routes, sizeof *r, route_cmp);
+    for (size_t i = 0; i < conf->n_routes; i++) {
+        r[i].index = (uint32_t)i;
+        r[i].pool = conf_pool_find(conf, r[i].pool_name);
+    }
+}
+
+void conf_check(struct conf_build *b)
+{
+    struct conf *conf = b->conf;
+
+    conf->workers_auto = conf->workers == 0;
+    if (conf->workers_auto)
+        conf->workers = count_cpus();
+    check_certs(b);
+    check_listeners(b);
+    for (size_t i = 0; i < conf->n_pools; i++)
+        check_pool(b, i);
+    check_routes(b);
+    /* Last: the lines of backends go by where they were. */
+    gather_backends(b);
+}

@@ -1,0 +1,491 @@
+/* conf_table.c - every setting of pasgate.conf, once. See conf_table.h.
+ *
+ * The texts are the manual's: one sentence or two, what it does and why the default is safe.
+ * They are mdoc, where a line may not start with a dot and \e is a backslash. */
+#include "base/conf_table.h"
+
+#include <stdint.h>
+
+#include "base/conf_kind.h"
+
+#define MS      1
+#define SECONDS 1000
+#define MINUTES (60 * SECONDS)
+#define HOURS   (60 * MINUTES)
+#define DAYS    ((uint64_t)24 * HOURS)
+#define KIB     1024
+#define MIB     (1024 * KIB)
+
+#define AT(type, field) .offset = offsetof(struct type, field)
+#define MANY(type, field)                                                              \
+    .offset = offsetof(struct type, field), .count = offsetof(struct type, n_##field), \
+    .flags = LIST
+#define END          \
+    {                \
+        .name = NULL \
+    }
+
+static const struct conf_choice log_levels[] = {
+    {"error", CONF_LOG_ERROR, 0}, {"warn", CONF_LOG_WARN, 0},   {"notice", CONF_LOG_NOTICE, 0},
+    {"info", CONF_LOG_INFO, 0},   {"debug", CONF_LOG_DEBUG, 0}, {NULL, 0, 0},
+};
+static const struct conf_choice log_formats[] = {
+    {"json", CONF_LOG_JSON, 0}, {"text", CONF_LOG_TEXT, 0}, {NULL, 0, 0}};
+static const struct conf_choice access_formats[] = {
+    {"json", CONF_ACCESS_JSON, 0}, {"combined", CONF_ACCESS_COMBINED, 0}, {NULL, 0, 0}};
+static const struct conf_choice redirects[] = {
+    {"none", CONF_REDIRECT_NONE, 0}, {"https", CONF_REDIRECT_HTTPS, 0}, {NULL, 0, 0}};
+static const struct conf_choice serves[] = {
+    {"proxy", CONF_SERVE_PROXY, 0}, {"status", CONF_SERVE_STATUS, 0}, {NULL, 0, 0}};
+static const struct conf_choice tls_versions[] = {
+    {"1.2", CONF_TLS_1_2, 0}, {"1.3", CONF_TLS_1_3, 0}, {NULL, 0, 0}};
+static const struct conf_choice stickies[] = {{"none", CONF_STICKY_NONE, 0},
+                                              {"auto", CONF_STICKY_AUTO, 0},
+                                              {"cookie", CONF_STICKY_COOKIE, SOON},
+                                              {NULL, 0, 0}};
+static const struct conf_choice discovers[] = {
+    {"none", CONF_DISCOVER_NONE, 0}, {"dns", CONF_DISCOVER_DNS, 0}, {NULL, 0, 0}};
+static const struct conf_choice classes[] = {
+    {"auto", CONF_CLASS_AUTO, 0}, {"web", CONF_CLASS_WEB, 0},   {"rest", CONF_CLASS_REST, 0},
+    {"soap", CONF_CLASS_SOAP, 0}, {"apsv", CONF_CLASS_APSV, 0}, {NULL, 0, 0},
+};
+const struct conf_choice conf_states[] = {{"ready", CONF_STATE_READY, 0},
+                                          {"drain", CONF_STATE_DRAIN, 0},
+                                          {"maint", CONF_STATE_MAINT, 0},
+                                          {NULL, 0, 0}};
+const struct conf_choice conf_balances[] = {{"roundrobin", CONF_BALANCE_ROUNDROBIN, 0},
+                                            {"leastconn", CONF_BALANCE_LEASTCONN, 0},
+                                            {NULL, 0, 0}};
+const struct conf_choice conf_check_types[] = {{"tcp", CONF_CHECK_TCP, 0},
+                                               {"http", CONF_CHECK_HTTP, 0},
+                                               {"pasoe", CONF_CHECK_PASOE, 0},
+                                               {NULL, 0, 0}};
+
+/* clang-format off: a table reads best with one setting per paragraph */
+
+static const struct conf_setting log_rows[] = {
+    {"level", &conf_choice, AT(conf_log, level), .def = "info", .choices = log_levels,
+     .text = "Messages of this weight and above are written, to the standard error."},
+    {"format", &conf_choice, AT(conf_log, format), .def = "json", .choices = log_formats,
+     .text = "One JSON object per line, or a line for people."},
+    {"access", &conf_access, .offset = 0, .def = "stdout",
+     .text = "Where the line of each exchange goes. A file is opened again at SIGUSR1."},
+    {"access_format", &conf_choice, AT(conf_log, access_format), .def = "json",
+     .choices = access_formats,
+     .text = "What that line looks like; combined is that of Apache and has no room for the "
+             "reasons."},
+    END};
+
+static const struct conf_setting listen_rows[] = {
+    {"address", &conf_listener, .offset = 0, .flags = REQUIRED,
+     .text = "Address and port. *:443 takes IPv6 and IPv4, where the host has both."},
+    {"tls", &conf_bool, AT(conf_listen, tls), .def = "false",
+     .text = "Clients speak TLS here. Needs a certificate."},
+    {"redirect", &conf_choice, AT(conf_listen, redirect), .def = "none", .choices = redirects,
+     .text =
+         "Send every request to https instead, but for ACME challenges, which are answered, "
+         "and APSV, which is refused: its clients take any redirect for a failure."},
+    {"redirect_port", &conf_port, AT(conf_listen, redirect_port), .def = "auto", .zero = "auto",
+     .min = 1, .max = 65535,
+     .text = "The port that clients reach https at, if a container or firewall maps it; auto "
+             "is that of the first listener with tls."},
+    {"serve", &conf_choice, AT(conf_listen, serve), .def = "proxy", .choices = serves,
+     .text = "What is served: the routes, or the status and metrics pages. Those are for an "
+             "internal address."},
+    {"http2", &conf_bool, AT(conf_listen, http2), .def = "false", .flags = SOON,
+     .text = "Offer HTTP/2 to clients."},
+    {"proxy_protocol", &conf_bool, AT(conf_listen, proxy_protocol), .def = "false",
+     .flags = SOON,
+     .text = "Each connection begins with a PROXY protocol header from a balancer before this "
+             "one."},
+    END};
+static const struct conf_section listen_section = {
+    "listen",
+    "Sockets to listen on. Not given: *:443 with tls, and *:80 that redirects to it.",
+    listen_rows,
+    sizeof(struct conf_listen),
+    NULL,
+    NULL,
+};
+static const struct conf_section log_section = {
+    "log", "Messages and the access log.", log_rows, sizeof(struct conf_log), NULL, NULL,
+};
+
+static const struct conf_setting tls_rows[] = {
+    {"min_version", &conf_choice, AT(conf_tls, min_version), .def = "1.2",
+     .choices = tls_versions,
+     .text = "The oldest version of TLS that a client may speak. Older ones than 1.2 are "
+             "broken and not offered at all."},
+    {"hsts", &conf_ms64, AT(conf_tls, hsts_ms), .def = "730d", .zero = "off",
+     .max = 3650 * DAYS,
+     .text = "How long browsers shall insist on https (Strict-Transport-Security)."},
+    {"hsts_subdomains", &conf_bool, AT(conf_tls, hsts_subdomains), .def = "false",
+     .text = "They shall for every name below this one, too. Off, since nothing here can know "
+             "whether all of them have https."},
+    {"ciphers", &conf_ciphers, AT(conf_tls, ciphers), .max = 1024,
+     .def = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+            "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+            "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
+     .text = "For TLS 1.2, in OpenSSL's spelling. The default is those with forward secrecy "
+             "and authenticated encryption."},
+    {"ciphersuites", &conf_ciphers, AT(conf_tls, ciphersuites), .max = 1024,
+     .def = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
+     .text = "For TLS 1.3, in OpenSSL's spelling."},
+    {"groups", &conf_ciphers, AT(conf_tls, groups), .def = "auto", .max = 1024,
+     .text = "Key exchange groups, in OpenSSL's spelling; auto is X25519MLKEM768, X25519, "
+             "P-256 and P-384, as far as this OpenSSL has them."},
+    {"tickets", &conf_bool, AT(conf_tls, tickets), .def = "true",
+     .text = "Give session tickets, with which a client that comes back saves half of the "
+             "handshake at any worker. Their keys change every 12 hours and are on no disk."},
+    END};
+static const struct conf_section tls_section = {
+    "tls", "TLS with clients.", tls_rows, sizeof(struct conf_tls), NULL, NULL,
+};
+
+static const struct conf_setting eab_rows[] = {
+    {"kid", &conf_string, AT(conf_acme, eab_kid), .def = "", .flags = OPTIONAL,
+     .text = "The key identifier that the CA gave."},
+    {"hmac_key", &conf_string, AT(conf_acme, eab_hmac_key), .def = "", .flags = OPTIONAL,
+     .text = "The key that the CA gave, in base64url."},
+    END};
+static const struct conf_section eab_section = {NULL, NULL, eab_rows, sizeof(struct conf_acme),
+                                                NULL, NULL};
+
+static const struct conf_setting acme_rows[] = {
+    {"directory", &conf_directory, AT(conf_acme, directory), .def = "letsencrypt",
+     .text = "The CA to order certificates from."},
+    {"email", &conf_email, AT(conf_acme, email), .def = "", .flags = OPTIONAL,
+     .text = "Whom the CA may write to about them."},
+    {"agree_tos", &conf_bool, AT(conf_acme, agree_tos), .def = "true",
+     .text =
+         "You agree to the terms of service of the CA. With false, nothing can be ordered."},
+    {"store", &conf_file, AT(conf_acme, store), .def = "/var/lib/pasgate",
+     .max = CONF_STRING_LEN, .text = "Folder of accounts, keys and certificates."},
+    {"eab", NULL, .offset = 0, .section = &eab_section, .flags = SOON,
+     .text = "External account binding."},
+    {"challenges", &conf_string, MANY(conf_acme, challenges) | SOON, .max = 3,
+     .text = "Kinds of challenge to use, the preferred first."},
+    {"profile", &conf_string, AT(conf_acme, profile), .def = "", .flags = OPTIONAL | SOON,
+     .text = "Certificate profile to ask for."},
+    {"ca_file", &conf_file, AT(conf_acme, ca_file), .def = "", .flags = OPTIONAL | SOON,
+     .max = CONF_STRING_LEN,
+     .text = "PEM file of the roots that the CA's own server is verified with."},
+    {"hook", &conf_file, AT(conf_acme, hook), .def = "", .flags = OPTIONAL | SOON,
+     .max = CONF_STRING_LEN,
+     .text = "Program to call for dns-01 and when a certificate changed."},
+    END};
+static const struct conf_section acme_section = {
+    "acme",
+    "How certificates are ordered. Until one has come, and for a name that no CA would sign, "
+    "such as localhost, a temporary self-signed one is served.",
+    acme_rows,
+    sizeof(struct conf_acme),
+    NULL,
+    NULL,
+};
+
+static const struct conf_setting cert_rows[] = {
+    {"names", &conf_host_any, MANY(conf_cert, names) | REQUIRED, .min = 1,
+     .max = CONF_MAX_NAMES,
+     .text = "Host names. A client that asks for one of them gets this certificate."},
+    {"name", &conf_name, AT(conf_cert, name), .def = "", .flags = OPTIONAL,
+     .text =
+         "What the certificate is called in status and commands; else the first of its names."},
+    {"acme", &conf_bool, AT(conf_cert, acme), .def = "false",
+     .text = "Order it by ACME. This is what happens if neither chain and key nor self_signed "
+             "are given."},
+    {"self_signed", &conf_bool, AT(conf_cert, self_signed), .def = "false",
+     .text = "Make it here and order nothing: for tests and demonstrations."},
+    {"chain", &conf_file, AT(conf_cert, chain), .def = "", .flags = OPTIONAL,
+     .max = CONF_STRING_LEN,
+     .text = "PEM file of the certificate and those above it. It is watched, and goes live "
+             "when it and the key fit together again."},
+    {"key", &conf_file, AT(conf_cert, key), .def = "", .flags = OPTIONAL,
+     .max = CONF_STRING_LEN,
+     .text = "PEM file of its key. Only root needs to be able to read it."},
+    END};
+static const struct conf_section cert_section = {
+    "certificates", "Certificates. A client that asks for none of their names gets the first.",
+    cert_rows,      sizeof(struct conf_cert),
+    NULL,           NULL,
+};
+
+static const struct conf_setting timeout_rows[] = {
+    {"handshake", &conf_ms, AT(conf_timeouts, handshake_ms), .def = "10s", .min = 100 * MS,
+     .max = 10 * MINUTES, .text = "The whole TLS handshake."},
+    {"header", &conf_ms, AT(conf_timeouts, header_ms), .def = "10s", .min = 100 * MS,
+     .max = 10 * MINUTES,
+     .text = "The whole header of a request, from its first byte; then 408."},
+    {"body", &conf_ms, AT(conf_timeouts, body_ms), .def = "30s", .min = 100 * MS, .max = HOURS,
+     .flags = IN_ROUTE, .text = "A client that is sending a body, between two pieces of it."},
+    {"idle", &conf_ms, AT(conf_timeouts, idle_ms), .def = "60s", .min = 100 * MS, .max = HOURS,
+     .text = "A client's connection between two requests."},
+    {"send", &conf_ms, AT(conf_timeouts, send_ms), .def = "30s", .min = 100 * MS, .max = HOURS,
+     .flags = IN_ROUTE, .text = "A client that does not read its answer."},
+    {"connect", &conf_ms, AT(conf_timeouts, connect_ms), .def = "3s", .min = 10 * MS,
+     .max = MINUTES, .flags = IN_ROUTE,
+     .text = "A connection to a backend; then the next backend is tried."},
+    {"first_byte", &conf_ms, AT(conf_timeouts, first_byte_ms), .def = "60s", .zero = "off",
+     .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
+     .text = "A backend's answer, from the end of the request; then 504. For requests whose "
+             "ABL runs long, set it on their route."},
+    {"response_idle", &conf_ms, AT(conf_timeouts, response_idle_ms), .def = "60s",
+     .zero = "off", .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
+     .text = "A backend that is sending an answer, between two pieces of it."},
+    {"tunnel", &conf_ms, AT(conf_timeouts, tunnel_ms), .def = "10m", .zero = "off",
+     .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
+     .text = "A WebSocket on which nothing moves either way."},
+    {"upstream_idle", &conf_ms, AT(conf_timeouts, upstream_idle_ms), .def = "15s",
+     .min = 100 * MS, .max = HOURS,
+     .text = "An unused connection to a backend. Tomcat closes its end after 20 seconds, and "
+             "this has to come first."},
+    END};
+static const struct conf_section timeout_section = {
+    "timeouts",   "How long each part of an exchange may take.",
+    timeout_rows, sizeof(struct conf_timeouts),
+    NULL,         NULL,
+};
+
+static const struct conf_setting limit_rows[] = {
+    {"header_bytes", &conf_bytes, AT(conf_limits, header_bytes), .def = "64k", .min = 4 * KIB,
+     .max = MIB,
+     .text = "Header of a request or answer, with its first line; more is 431, or 502."},
+    {"header_fields", &conf_count, AT(conf_limits, header_fields), .def = "100", .min = 10,
+     .max = 1000, .text = "Fields in it."},
+    {"body", &conf_bytes64, AT(conf_limits, body_bytes), .def = "unlimited",
+     .max = (uint64_t)1 << 50,
+     .text = "Body of a request; more is 413. Bodies are passed on as they come, so no size "
+             "costs memory here."},
+    {"connections", &conf_count, AT(conf_limits, connections), .def = "16384", .min = 16,
+     .max = 1000000, .text = "Clients per worker. Those beyond wait in the kernel's queue."},
+    {"upstream_keepalive", &conf_count, AT(conf_limits, upstream_keepalive), .def = "32",
+     .max = 4096, .text = "Unused connections that a worker keeps to each backend."},
+    {"max_requests", &conf_count64, AT(conf_limits, max_requests), .def = "unlimited",
+     .zero = "unlimited", .min = 1000, .max = (uint64_t)1 << 50, .flags = SOON,
+     .text = "After so many, a worker hands over to a fresh one."},
+    END};
+static const struct conf_section limit_section = {
+    "limits", "How much of everything.", limit_rows, sizeof(struct conf_limits), NULL, NULL,
+};
+
+static const struct conf_setting check_rows[] = {
+    {"type", &conf_choice, AT(conf_check, type), .def = "http", .choices = conf_check_types,
+     .text = "What a backend has to do: take a connection; answer a GET; or answer the ping "
+             "service of PAS, which runs ABL and so proves that agents work."},
+    {"path", &conf_checkpath, AT(conf_check, path), .def = "", .flags = OPTIONAL,
+     .text = "What to ask for. Not given: / for http, /rest/_oepingService/_oeping for pasoe."},
+    {"port", &conf_port, AT(conf_check, port), .def = "same", .zero = "same", .min = 1,
+     .max = 65535,
+     .text = "Where to ask, as 8899 for the HealthScanner; same is the backend's own port."},
+    {"host", &conf_host, AT(conf_check, host), .def = "", .flags = OPTIONAL,
+     .text = "Host field of the request; else the backend's address."},
+    {"status", &conf_status, MANY(conf_check, status), .min = 1, .max = CONF_MAX_LIST,
+     .text = "Status codes of a good answer. Not given: 200-399; or 200-499 for http without a "
+             "path, where any answer but an error of the server's proves that it works; or 200 "
+             "for pasoe."},
+    {"body", &conf_string, AT(conf_check, body), .def = "", .flags = OPTIONAL,
+     .text = "Text that has to occur in the answer."},
+    {"interval", &conf_ms, AT(conf_check, interval_ms), .def = "5s", .min = 100 * MS,
+     .max = HOURS, .text = "From one check to the next."},
+    {"fast_interval", &conf_ms, AT(conf_check, fast_interval_ms), .def = "1s", .min = 100 * MS,
+     .max = HOURS,
+     .text = "The same while the verdict is about to change, or the workers see failures."},
+    {"down_interval", &conf_ms, AT(conf_check, down_interval_ms), .def = "2s", .min = 100 * MS,
+     .max = HOURS, .text = "The same while the backend is down."},
+    {"timeout", &conf_ms, AT(conf_check, timeout_ms), .def = "2s", .min = 10 * MS,
+     .max = 10 * MINUTES, .text = "For a whole check."},
+    {"rise", &conf_count, AT(conf_check, rise), .def = "2", .min = 1, .max = 100,
+     .text = "Good checks in a row that bring a backend up."},
+    {"fall", &conf_count, AT(conf_check, fall), .def = "3", .min = 1, .max = 100,
+     .text = "Failed checks in a row that take it down."},
+    {"jitter", &conf_count, AT(conf_check, jitter_percent), .def = "10", .max = 50,
+     .text = "Per cent by which each interval varies, so that checks do not march in step."},
+    END};
+static const struct conf_section check_section = {
+    "pools.check", "How healthd asks each backend of a pool.",
+    check_rows,    sizeof(struct conf_check),
+    NULL,          NULL,
+};
+
+static const struct conf_setting queue_rows[] = {
+    {"size", &conf_count, AT(conf_queue, size), .def = "256", .max = 65536,
+     .text = "Requests that may wait per backend, all workers together; more is 503 at once."},
+    {"timeout", &conf_ms, AT(conf_queue, timeout_ms), .def = "10s", .min = 10 * MS,
+     .max = 10 * MINUTES, .text = "How long one waits; then 503 with Retry-After."},
+    END};
+static const struct conf_section queue_section = {
+    "pools.queue", "Requests that wait because every backend has max_in_flight.",
+    queue_rows,    sizeof(struct conf_queue),
+    NULL,          NULL,
+};
+
+static const struct conf_setting restart_rows[] = {
+    {"docker", &conf_name, AT(conf_backend, restart_docker), .def = "", .flags = OPTIONAL,
+     .text = "Name of the container."},
+    {"command", &conf_string, MANY(conf_backend, restart_command), .max = CONF_MAX_LIST,
+     .text = "Program and arguments."},
+    END};
+static const struct conf_section restart_section = {
+    NULL, NULL, restart_rows, sizeof(struct conf_backend), NULL, NULL};
+
+static void backend_init(void *record, const void *parent, const struct conf *conf)
+{
+    (void)conf;
+    ((struct conf_backend *)record)->max_in_flight =
+        ((const struct conf_pool *)parent)->max_in_flight;
+}
+
+static const struct conf_setting backend_rows[] = {
+    {"address", &conf_hostport, .offset = 0, .flags = REQUIRED,
+     .text = "Host and port. A name is looked up again when the backend comes back elsewhere."},
+    {"name", &conf_name, AT(conf_backend, name), .def = "", .flags = OPTIONAL,
+     .text = "What it is called in logs, status and commands, once in the whole file; else its "
+             "host. Its history and an operator's wish stay with the name over reloads."},
+    {"weight", &conf_count, AT(conf_backend, weight), .def = "1", .min = 1, .max = 1000,
+     .text = "Its share, in proportion to those of the others."},
+    {"max_in_flight", &conf_count, AT(conf_backend, max_in_flight), .zero = "unlimited",
+     .min = 1, .max = 1000000,
+     .text =
+         "Requests that it may have at one time, all workers together; else that of the pool."},
+    {"state", &conf_choice, AT(conf_backend, state), .def = "ready", .choices = conf_states,
+     .text = "drain: no new sessions, those that it has go on. maint: nothing."},
+    {"restart", NULL, .offset = 0, .section = &restart_section, .flags = SOON,
+     .text = "How it is restarted when it stays ill."},
+    END};
+static const struct conf_section backend_section = {
+    "pools.backends",
+    "The instances of a pool. A bare string in the list is an address: backends = [ "
+    "\"pas1:8810\", \"pas2:8810\" ].",
+    backend_rows,
+    sizeof(struct conf_backend),
+    "address",
+    backend_init,
+};
+
+static const struct conf_setting heal_rows[] = {
+    {"max_restarts", &conf_count, AT(conf_pool, max_restarts), .def = "3", .min = 1, .max = 100,
+     .text = "Restarts of one backend in an hour; then a person is needed."},
+    {"dry_run", &conf_bool, AT(conf_pool, heal_dry_run), .def = "false",
+     .text = "Only tell what would be done."},
+    END};
+static const struct conf_section heal_section = {
+    NULL, NULL, heal_rows, sizeof(struct conf_pool), NULL, NULL};
+
+static const struct conf_setting pool_rows[] = {
+    {"name", &conf_name, AT(conf_pool, name), .flags = REQUIRED,
+     .text = "What routes and status call it."},
+    {"balance", &conf_choice, AT(conf_pool, balance), .def = "leastconn",
+     .choices = conf_balances,
+     .text = "The next request goes to the backend with the fewest in flight, over all "
+             "workers, or to the next in turn; both by weight."},
+    {"sticky", &conf_choice, AT(conf_pool, sticky), .def = "auto", .choices = stickies,
+     .text = "auto: who has a session stays with its backend, by what PAS itself sets."},
+    {"max_in_flight", &conf_count, AT(conf_pool, max_in_flight), .def = "300",
+     .zero = "unlimited", .min = 1, .max = 1000000,
+     .text = "Requests that each backend may have at one time, all workers together. 300 is "
+             "the number of threads that PAS serves with."},
+    {"retries", &conf_count, AT(conf_pool, retries), .def = "2", .max = 10,
+     .text = "Further attempts on other backends, only when nothing of the request can have "
+             "been acted on."},
+    {"check", NULL, AT(conf_pool, check), .section = &check_section, .text = "See below."},
+    {"queue", NULL, AT(conf_pool, queue), .section = &queue_section, .text = "See below."},
+    {"slow_start", &conf_ms, AT(conf_pool, slow_start_ms), .def = "60s", .zero = "off",
+     .min = 100 * MS, .max = HOURS, .flags = SOON,
+     .text = "A backend that comes back gets its full share only after this time."},
+    {"drain_timeout", &conf_ms, AT(conf_pool, drain_timeout_ms), .def = "300s", .zero = "off",
+     .min = SECONDS, .max = 7 * DAYS, .flags = SOON,
+     .text = "How long a drain waits for sessions to end."},
+    {"min_healthy", &conf_count, AT(conf_pool, min_healthy), .def = "1",
+     .max = CONF_MAX_BACKENDS, .flags = SOON,
+     .text = "Nothing is restarted if fewer would be left."},
+    {"hedge_after", &conf_ms, AT(conf_pool, hedge_after_ms), .def = "off", .zero = "off",
+     .min = 10 * MS, .max = HOURS, .flags = SOON,
+     .text = "A GET without an answer for so long is sent to another backend too."},
+    {"retry_on", &conf_string, MANY(conf_pool, retry_on) | SOON, .max = CONF_MAX_LIST,
+     .text = "What else is tried again."},
+    {"discover", &conf_choice, AT(conf_pool, discover), .def = "none", .choices = discovers,
+     .flags = SOON, .text = "Where the list of backends comes from."},
+    {"heal", NULL, .offset = 0, .section = &heal_section, .flags = SOON,
+     .text = "How ill backends are restarted."},
+    {"backends", NULL, MANY(conf_pool, backends) | REQUIRED, .min = 1, .max = CONF_MAX_BACKENDS,
+     .section = &backend_section, .text = "See below."},
+    END};
+static const struct conf_section pool_section = {
+    "pools",   "Groups of instances that run the same application.",
+    pool_rows, sizeof(struct conf_pool),
+    NULL,      NULL,
+};
+
+static void route_init(void *record, const void *parent, const struct conf *conf)
+{
+    struct conf_route *route = record;
+    (void)parent;
+    route->timeouts = conf->timeouts;
+    route->body_bytes = conf->limits.body_bytes;
+}
+
+static const struct conf_setting route_rows[] = {
+    {"pool", &conf_name, AT(conf_route, pool_name), .flags = REQUIRED,
+     .text = "Where matching requests go."},
+    {"path", &conf_urlpath, AT(conf_route, path), .def = "/",
+     .text = "The path and all below it: /pas is /pas and /pas/x, not /password."},
+    {"host", &conf_host_any, AT(conf_route, host), .def = "", .flags = OPTIONAL,
+     .text = "Only for this host, or with *.example.com for every name below that one."},
+    {"upstream_path", &conf_urlpath, AT(conf_route, upstream_path), .def = "",
+     .flags = OPTIONAL,
+     .text = "What the backend calls path. Location, Content-Location and cookies are mapped "
+             "back."},
+    {"class", &conf_choice, AT(conf_route, class), .def = "auto", .choices = classes,
+     .text = "The transport of PAS behind it, which decides what may be sent again or "
+             "redirected; auto goes by /web, /rest, /soap or /apsv in the path."},
+    {"body", &conf_bytes64, AT(conf_route, body_bytes), .max = (uint64_t)1 << 50,
+     .text = "Body of a request; else that of limits."},
+    {"timeouts", NULL, AT(conf_route, timeouts), .section = &timeout_section, .flags = IN_ROUTE,
+     .text = "Its own body, send, connect, first_byte, response_idle and tunnel; else the "
+             "global ones."},
+    END};
+static const struct conf_section route_section = {
+    "routes",
+    "Which request goes to which pool: an exact host before a wildcard before any, then the "
+    "longest path. Not given, with one pool: all to that.",
+    route_rows,
+    sizeof(struct conf_route),
+    NULL,
+    route_init,
+};
+
+static const struct conf_setting top_rows[] = {
+    {"workers", &conf_workers, AT(conf, workers), .def = "auto",
+     .text = "Processes that serve; auto is one per CPU."},
+    {"user", &conf_name, AT(conf, user), .def = "", .flags = OPTIONAL,
+     .text = "User that the children run as, if started as root. Not given: pasgate if there "
+             "is one, else nobody."},
+    {"pidfile", &conf_file, AT(conf, pidfile), .def = "/run/pasgate/pasgate.pid",
+     .flags = OPTIONAL, .max = CONF_STRING_LEN,
+     .text = "Where the pid is written, for the other commands; \"\" for nowhere."},
+    {"watch", &conf_bool, AT(conf, watch), .def = "false",
+     .text = "Reload when the file changes."},
+    {"stop_timeout", &conf_ms, AT(conf, stop_timeout_ms), .def = "30s", .min = 100 * MS,
+     .max = HOURS, .text = "How long exchanges may take to finish when stopping or reloading."},
+    {"trusted", &conf_network, MANY(conf, trusted), .max = CONF_MAX_TRUSTED,
+     .text = "Networks of balancers before this one. Only what they say in X-Forwarded-* and "
+             "Forwarded is believed; from others it is dropped."},
+    {"log", NULL, AT(conf, log), .section = &log_section, .text = "See below."},
+    {"listen", NULL, MANY(conf, listen), .min = 1, .max = CONF_MAX_LISTENERS,
+     .section = &listen_section, .text = "See below."},
+    {"tls", NULL, AT(conf, tls), .section = &tls_section, .text = "See below."},
+    {"acme", NULL, AT(conf, acme), .section = &acme_section, .text = "See below."},
+    {"certificates", NULL, .offset = offsetof(struct conf, certs),
+     .count = offsetof(struct conf, n_certs), .flags = LIST, .max = CONF_MAX_CERTS,
+     .section = &cert_section, .text = "See below."},
+    {"timeouts", NULL, AT(conf, timeouts), .section = &timeout_section, .text = "See below."},
+    {"limits", NULL, AT(conf, limits), .section = &limit_section, .text = "See below."},
+    {"pools", NULL, MANY(conf, pools) | REQUIRED, .min = 1, .max = CONF_MAX_POOLS,
+     .section = &pool_section, .text = "See below."},
+    {"routes", NULL, MANY(conf, routes), .min = 1, .max = CONF_MAX_ROUTES,
+     .section = &route_section, .text = "See below."},
+    {"etcd", &conf_url, MANY(conf, etcd) | SOON, .max = CONF_MAX_LIST,
+     .text = "Where several balancers share certificates and who may issue them."},
+    END};
+const struct conf_section conf_top = {NULL, NULL, top_rows, sizeof(struct conf), NULL, NULL};
+/* clang-format on */

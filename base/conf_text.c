@@ -1,0 +1,350 @@
+/* conf_text.c - reads files, splices includes, and looks at the text as libconfig's scanner
+ * will; see conf_text.h. */
+#include "base/conf_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/conf_report.h"
+#include "base/str.h"
+
+#define INT_DIGITS   9  /* always fit libconfig's 32-bit integer */
+#define INT64_DIGITS 18 /* always fit its 64-bit one */
+
+struct conf_line {
+    uint32_t file; /* in files */
+    uint32_t line;
+};
+
+/* What libconfig's scanner is inside of at some byte. */
+enum inside {
+    IN_PLAIN,
+    IN_STRING,
+    IN_LINE_COMMENT,
+    IN_BLOCK_COMMENT,
+};
+
+struct splice {
+    struct conf_text *text;
+    struct conf_report *report;
+};
+
+static bool add_text(struct conf_text *text, const char *p, size_t n)
+{
+    if (n > CONF_TEXT_MAX_BYTES - text->n)
+        return false;
+    if (text->n + n + 1 > text->cap) {
+        size_t cap = 2 * (text->n + n) + 4096;
+        char *q = realloc(text->p, cap);
+        if (!q)
+            return false;
+        text->p = q;
+        text->cap = cap;
+    }
+    memcpy(text->p + text->n, p, n);
+    text->n += n;
+    text->p[text->n] = '\0';
+    return true;
+}
+
+static bool add_line(struct conf_text *text, uint32_t file, uint32_t line)
+{
+    if (text->n_lines == text->cap_lines) {
+        size_t cap = text->cap_lines ? 2 * text->cap_lines : 128;
+        struct conf_line *v = reallocarray(text->lines, cap, sizeof *v);
+        if (!v)
+            return false;
+        text->lines = v;
+        text->cap_lines = cap;
+    }
+    text->lines[text->n_lines++] = (struct conf_line){file, line};
+    return true;
+}
+
+bool conf_path_from(const char *file, const char *path, char *out, size_t cap)
+{
+    const char *slash = strrchr(file, '/');
+    int folder = path[0] == '/' || !slash ? 0 : (int)(slash + 1 - file);
+    int n;
+
+    if (path[0] != '/' && file[0] != '/') {
+        char cwd[PATH_MAX];
+        if (!getcwd(cwd, sizeof cwd))
+            return false;
+        n = snprintf(out, cap, "%s/%.*s%s", cwd, folder, file, path);
+    } else {
+        n = snprintf(out, cap, "%.*s%s", folder, file, path);
+    }
+    return n > 0 && (size_t)n < cap;
+}
+
+/* The content of a regular file, malloc'ed; NULL with errno, or with *why. */
+static char *slurp(const char *file, size_t *n, const char **why)
+{
+    char *p = NULL;
+    /* O_NONBLOCK: to open a pipe would wait for its writer. */
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+
+    *n = 0;
+    *why = NULL;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        *why = strerror(errno);
+    } else if (!S_ISREG(st.st_mode)) {
+        *why = "not a regular file";
+    } else if (st.st_size > (off_t)CONF_TEXT_MAX_BYTES) {
+        *why = "larger than 1 MiB";
+    } else if (!(p = malloc((size_t)st.st_size + 1))) {
+        *why = strerror(errno);
+    } else {
+        ssize_t got;
+        while ((got = read(fd, p + *n, (size_t)st.st_size - *n)) > 0)
+            *n += (size_t)got;
+        if (got < 0) {
+            *why = strerror(errno);
+            free(p);
+            p = NULL;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    return p;
+}
+
+/* `@include "file"` at the start of a line: the slice between the quotes. */
+static bool include_line(struct str line, struct str *name)
+{
+    line = str_trim(line);
+    if (!str_starts(line, STR("@include")))
+        return false;
+    line = str_trim(str_skip(line, strlen("@include")));
+    if (line.n == 0 || line.p[0] != '"')
+        return false;
+    line = str_skip(line, 1);
+    size_t end = str_index(line, '"');
+    if (end == line.n)
+        return false;
+    *name = str_head(line, end);
+    return true;
+}
+
+/* A number of plain digits: libconfig cuts it to 32 bits unless it ends in L, so let it. */
+static bool add_number(struct splice *s, struct str digits, char after)
+{
+    bool whole = !after || !strchr(".eExXL", after);
+    if (whole && digits.n > INT64_DIGITS) {
+        conf_report_add(s->report, (unsigned)s->text->n_lines,
+                        "%.*s is too large a number; write one of at most 18 digits",
+                        STR_ARG(str_head(digits, 40)));
+        return false;
+    }
+    return add_text(s->text, digits.p, digits.n) &&
+           (!whole || digits.n <= INT_DIGITS || add_text(s->text, "L", 1));
+}
+
+static bool add_nesting(struct splice *s, char c)
+{
+    struct conf_text *text = s->text;
+    if (strchr("({[", c) && ++text->nest > CONF_TEXT_MAX_NEST) {
+        conf_report_add(s->report, (unsigned)text->n_lines,
+                        "brackets within brackets, more than %d deep", CONF_TEXT_MAX_NEST);
+        return false;
+    }
+    if (strchr(")}]", c) && text->nest > 0)
+        text->nest--;
+    return true;
+}
+
+/* Copies one line of one file, following what it is inside of. */
+static bool add_scanned(struct splice *s, struct str line, enum inside *in)
+{
+    bool word = false; /* inside a name: digits there are no number */
+
+    for (size_t i = 0; i < line.n; i++) {
+        char c = line.p[i], next = i + 1 < line.n ? line.p[i + 1] : '\0';
+        size_t take = 1;
+        switch (*in) {
+        case IN_PLAIN:
+            if (ascii_is_digit((unsigned char)c) && !word) {
+                size_t n = 1;
+                while (i + n < line.n && ascii_is_digit((unsigned char)line.p[i + n]))
+                    n++;
+                char after = i + n < line.n ? line.p[i + n] : '\0';
+                if (!add_number(s, str_make(line.p + i, n), after))
+                    return false;
+                i += n - 1;
+                word = true; /* what follows a dot, an x or an e belongs to it */
+                continue;
+            }
+            word = ascii_is_alpha((unsigned char)c) || ascii_is_digit((unsigned char)c) ||
+                   c == '_' || c == '*' || c == '.' || (word && c == '-');
+            if (c == '"')
+                *in = IN_STRING;
+            else if (c == '#' || (c == '/' && next == '/'))
+                *in = IN_LINE_COMMENT;
+            else if (c == '/' && next == '*')
+                *in = IN_BLOCK_COMMENT, take = 2;
+            else if (strchr("(){}[]", c) && !add_nesting(s, c))
+                return false;
+            break;
+        case IN_STRING:
+            if (c == '\\' && next && next != '\n')
+                take = 2;
+            else if (c == '"')
+                *in = IN_PLAIN;
+            break;
+        case IN_LINE_COMMENT:
+            break;
+        case IN_BLOCK_COMMENT:
+            if (c == '*' && next == '/')
+                *in = IN_PLAIN, take = 2;
+            break;
+        }
+        if (!add_text(s->text, line.p + i, take))
+            return false;
+        i += take - 1;
+    }
+    if (*in == IN_LINE_COMMENT)
+        *in = IN_PLAIN;
+    return true;
+}
+
+static bool add_file(struct splice *s, const char *file, unsigned depth);
+
+static bool add_include(struct splice *s, const char *from, struct str name, unsigned depth)
+{
+    char rel[PATH_MAX], path[PATH_MAX];
+    unsigned line = (unsigned)s->text->n_lines;
+
+    if (depth == CONF_TEXT_MAX_DEPTH) {
+        conf_report_add(s->report, line,
+                        "@include: more than %d files deep; does a file "
+                        "include itself?",
+                        CONF_TEXT_MAX_DEPTH);
+        return false;
+    }
+    if (name.n >= sizeof rel ||
+        !conf_path_from(from, str_copy(rel, sizeof rel, name), path, sizeof path)) {
+        conf_report_add(s->report, line, "@include: the path is too long");
+        return false;
+    }
+    return add_file(s, path, depth + 1);
+}
+
+static bool add_source(struct splice *s, const char *name, struct str src, unsigned depth)
+{
+    struct conf_text *text = s->text;
+    enum inside in = IN_PLAIN;
+    unsigned opened = 0, number = 0; /* line where a string or comment began */
+
+    if (text->n_files == CONF_TEXT_MAX_FILES || !(text->files[text->n_files] = strdup(name))) {
+        conf_report_add(s->report, (unsigned)text->n_lines, "too many files, more than %d",
+                        CONF_TEXT_MAX_FILES);
+        return false;
+    }
+    uint32_t file = (uint32_t)text->n_files++;
+
+    if (src.n && memchr(src.p, '\0', src.n)) {
+        conf_report_add(s->report, (unsigned)text->n_lines,
+                        "%s: a NUL byte in it; write plain text", name);
+        return false;
+    }
+    if (str_starts(src, STR("\xef\xbb\xbf")))
+        src = str_skip(src, 3); /* the byte order mark of Windows editors */
+
+    while (src.n) {
+        size_t n = str_index(src, '\n');
+        struct str line = str_head(src, n), included;
+        src = str_skip(src, n < src.n ? n + 1 : n);
+        if (line.n && line.p[line.n - 1] == '\r')
+            line.n--;
+
+        enum inside before = in;
+        if (!add_line(text, file, ++number))
+            return false;
+        if (in == IN_PLAIN && include_line(line, &included)) {
+            if (!add_text(text, "\n", 1) || !add_include(s, name, included, depth))
+                return false;
+            continue;
+        }
+        if (!add_scanned(s, line, &in) || !add_text(text, "\n", 1))
+            return false;
+        if (in != IN_PLAIN && (before != in || opened == 0))
+            opened = (unsigned)text->n_lines;
+    }
+    if (in == IN_PLAIN)
+        return true;
+    conf_report_add(s->report, opened,
+                    in == IN_STRING ? "a string without its closing quote; write \"...\""
+                                    : "a comment without its end; write /* ... */");
+    return false;
+}
+
+static bool add_file(struct splice *s, const char *file, unsigned depth)
+{
+    size_t n;
+    const char *why;
+    unsigned line = (unsigned)s->text->n_lines;
+    char *p = slurp(file, &n, &why);
+
+    if (!p) {
+        conf_report_add(s->report, line, "cannot read %s: %s", file, why);
+        return false;
+    }
+    bool good = add_source(s, file, str_make(p, n), depth);
+    free(p);
+    return good;
+}
+
+static bool finish(struct splice *s, bool good)
+{
+    if (good && s->text->n == 0)
+        good = add_text(s->text, "\n", 1); /* so that p is a string */
+    /* What failed without a word of its own did so for want of room. */
+    if (!good && s->report->n == 0)
+        conf_report_add(s->report, (unsigned)s->text->n_lines,
+                        "too long: more than 1 MiB with all that it includes");
+    return good;
+}
+
+bool conf_text_load(struct conf_text *text, const char *file, struct conf_report *report)
+{
+    struct splice s = {text, report};
+    *text = (struct conf_text){0};
+    return finish(&s, add_file(&s, file, 0));
+}
+
+bool conf_text_from(struct conf_text *text, const char *name, const char *p, size_t n,
+                    struct conf_report *report)
+{
+    struct splice s = {text, report};
+    *text = (struct conf_text){0};
+    return finish(&s, add_source(&s, name, str_make(p, n), 0));
+}
+
+void conf_text_release(struct conf_text *text)
+{
+    free(text->p);
+    free(text->lines);
+    for (size_t i = 0; i < text->n_files; i++)
+        free(text->files[i]);
+    *text = (struct conf_text){0};
+}
+
+const char *conf_text_where(const struct conf_text *text, unsigned line, unsigned *number)
+{
+    if (line == 0 || text->n_lines == 0) {
+        *number = 0;
+        return text->n_files ? text->files[0] : "pasgate";
+    }
+    if (line > text->n_lines)
+        line = (unsigned)text->n_lines; /* an error "behind" the end is at the end */
+    *number = text->lines[line - 1].line;
+    return text->files[text->lines[line - 1].file];
+}
