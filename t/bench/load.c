@@ -450,7 +450,7 @@ static void parse_options(int argc, char **argv)
 static void run(struct conn *conns)
 {
     struct epoll_event ev[256];
-    int opened = 0, at_once = opt.idle ? 50 : opt.conns;
+    int opened = 0, at_once = opt.idle ? 10 : opt.conns;
 
     begun = now_ns();
     deadline = begun + (uint64_t)(opt.seconds * 1e9);

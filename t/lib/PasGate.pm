@@ -28,7 +28,7 @@ use POSIX qw(:sys_wait_h _exit);
 use Test::More ();
 use Time::HiRes qw(time sleep);
 
-our @EXPORT = qw(wait_for free_port free_ports tmp spew slurp run_cmd make_cert tool rss_kb
+our @EXPORT = qw(sanitized wait_for free_port free_ports tmp spew slurp run_cmd make_cert tool rss_kb
   in_parallel DEADLINE);
 
 use constant DEADLINE => 20;    # seconds that anything may take before it counts as failed
@@ -38,6 +38,7 @@ my $owner = $$;                 # END blocks run in forked children too
 my $folder;
 my @running;                    # everything to be ended, latest first
 my %taken;                      # ports given out
+my $gates = 0;
 
 # ---- small things
 
@@ -104,6 +105,13 @@ sub free_port { return (free_ports(1))[0] }
 sub tool { return ($ENV{TOOLS} // 'build') . "/$_[0]" }
 
 sub binary { return $ENV{PASGATE} // tool('pasgate') }
+
+# Whether the binary is an ASan build: slower, and with a memory of its own.
+sub sanitized
+{
+    my ($code) = run_cmd('grep', '-q', '__asan_init', binary());
+    return $code == 0;
+}
 
 # Runs a command; returns (exit code, what it printed to either channel).
 sub run_cmd
@@ -234,6 +242,7 @@ END {
 #   backends  [stand-ins, or hashes with name, port and more settings]
 #   workers   1
 #   pool      settings of the pool, libconfig text: 'balance = "roundrobin";'
+#   more_pools  [the inside of further pools, libconfig text]
 #   check     settings of its check: 'type = "tcp"; interval = "200ms";'
 #   routes    the inside of routes; { path = "/pas"; pool = "pas"; upstream_path = "/web"; }
 #   listen    further listeners, libconfig text
@@ -246,7 +255,7 @@ sub new
     my ($class, %opt) = @_;
     my ($tls, $plain, $status) = free_ports(3);
     my $self = bless {
-        workers => 1, pool => '', listen => '', global => '', backends => [],
+        workers => 1, more_pools => [], pool => '', listen => '', global => '', backends => [],
         check => 'type = "tcp"; interval = "250ms"; fast_interval = "100ms"; '
           . 'down_interval = "250ms"; timeout = "2s"; rise = 1; fall = 2;',
         routes => '{ path = "/pas"; pool = "pas"; upstream_path = "/web"; },'
@@ -254,15 +263,11 @@ sub new
         %opt,
         tls => $tls, plain => $plain, status_port => $status,
     }, $class;
-    my $n = ++$PasGate::count;
+    my $n = ++$gates;
     $self->{dir} = tmp("gate$n");
     mkdir $self->{dir} or die "$self->{dir}: $!";
     chmod 0777, $self->{dir};
-    $self->{$_} = "$self->{dir}/$_" for qw(pasgate.conf pasgate.log access.log pasgate.pid);
-    $self->{conf} = delete $self->{'pasgate.conf'};
-    $self->{log}  = delete $self->{'pasgate.log'};
-    $self->{access} = delete $self->{'access.log'};
-    $self->{pidfile} = delete $self->{'pasgate.pid'};
+    @$self{qw(conf log access pidfile)} = map { "$self->{dir}/$_" } qw(pasgate.conf pasgate.log access.log pasgate.pid);
     if (!$self->{config} && !$self->{certs}) {
         my ($chain, $key) = make_cert("gate$n", 'localhost', '127.0.0.1');
         $self->{certs} = qq({ names = [ "localhost" ]; chain = "$chain"; key = "$key"; });
@@ -285,11 +290,12 @@ sub write_config
         my $more = join ' ', map { "$_ = $b{$_};" } sort keys %b;
         qq({ name = "$name"; address = "127.0.0.1:$port"; $more });
     } @{ $self->{backends} };
+    my $more = join '', map { ",\n    { $_ }" } @{ $self->{more_pools} };
     my $pools = @{ $self->{backends} } ? <<"END" : '';
 pools = ( { name = "pas"; $self->{pool}
     check = { $self->{check} };
     backends = (
-        $backends ); } );
+        $backends ); }$more );
 routes = ( $self->{routes} );
 END
     my $listen = join ",\n    ", qq({ address = "127.0.0.1:$self->{tls}"; tls = true; }),
