@@ -63,7 +63,7 @@ void conf_report_finish(struct conf_report *report, const struct conf_text *text
         const char *file = conf_text_where(text, e->line, &line);
         char *whole = NULL;
         int n = line ? asprintf(&whole, "%s:%u: %s", file, line, e->text)
-                     : asprintf(&whole, "%s: %s", file, e->text);
+                     : asprintf(&whole, "%s%s%s", file, *file ? ": " : "", e->text);
         if (v && n >= 0)
             errs->v[errs->n++] = whole;
         free(e->text);

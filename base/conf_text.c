@@ -252,7 +252,7 @@ static bool add_source(struct splice *s, const char *name, struct str src, unsig
 
     if (src.n && memchr(src.p, '\0', src.n)) {
         conf_report_add(s->report, (unsigned)text->n_lines,
-                        "%s: a NUL byte in it; write plain text", name);
+                        "a NUL byte in %s; write plain text", name);
         return false;
     }
     if (str_starts(src, STR("\xef\xbb\xbf")))
@@ -341,7 +341,7 @@ const char *conf_text_where(const struct conf_text *text, unsigned line, unsigne
 {
     if (line == 0 || text->n_lines == 0) {
         *number = 0;
-        return text->n_files ? text->files[0] : "pasgate";
+        return text->n_files ? text->files[0] : "";
     }
     if (line > text->n_lines)
         line = (unsigned)text->n_lines; /* an error "behind" the end is at the end */

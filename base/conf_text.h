@@ -38,7 +38,8 @@ bool conf_text_from(struct conf_text *text, const char *name, const char *p, siz
                     struct conf_report *report);
 void conf_text_release(struct conf_text *text);
 
-/* The file of a line of the spliced text, and its number there (0: the file as a whole). */
+/* The file of a line of the spliced text, and its number there (0: the file as a whole).
+ * "" when not even the first file could be read. */
 const char *conf_text_where(const struct conf_text *text, unsigned line, unsigned *number);
 
 /* A path as written in `file`, from that file's folder if it is relative. False: too long. */

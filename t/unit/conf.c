@@ -1,0 +1,413 @@
+/* The configuration: values, expansion, defaults, what is resolved, what is refused, and that
+ * the dump of a tree reads back to the same tree. Whole files with several errors, and the
+ * commands around them, are in t/10-config.t. */
+#include "base/conf.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "base/conf_value.h"
+#include "t/unit/tap.h"
+
+#define CERT  "certificates = ( { names = [ \"shop.example.com\" ]; } );\n"
+#define POOL  "pools = ( { name = \"pas\"; backends = [ \"pas1:8810\", \"pas2:8810\" ]; } );\n"
+#define FOUR  CERT "acme = { email = \"ops@example.com\"; };\n" POOL
+#define PLAIN "listen = ( { address = \"127.0.0.1:8080\"; } );\n"
+
+/* Parses what has to be good; its errors are shown. */
+static struct conf *good(const char *text)
+{
+    struct conf_errors errs = {0};
+    struct conf *conf = conf_parse(text, strlen(text), "x.conf", &errs);
+
+    for (size_t i = 0; i < errs.n; i++)
+        diag("%s", errs.v[i]);
+    conf_errors_release(&errs);
+    if (!ok(conf, "a good text is read"))
+        exit(done());
+    return conf;
+}
+
+/* Whether a text is refused with just this message. */
+static void refused(const char *text, const char *message)
+{
+    struct conf_errors errs = {0};
+    struct conf *conf = conf_parse(text, strlen(text), "x.conf", &errs);
+
+    if (!ok(!conf && errs.n == 1 && strcmp(errs.v[0], message) == 0, "refused: %s", message)) {
+        for (size_t i = 0; i < errs.n; i++)
+            diag("got %s", errs.v[i]);
+    }
+    conf_free(conf);
+    conf_errors_release(&errs);
+}
+
+static char *dump(const struct conf *conf)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+
+    conf_dump(conf, out);
+    fclose(out);
+    return text;
+}
+
+static void round_trip(const char *text, const char *what)
+{
+    struct conf *one = good(text);
+    char *first = dump(one);
+    struct conf *two = good(first);
+    char *second = dump(two);
+
+    is_str(second, first, "%s: the dump reads back to the same", what);
+    is_int(two->n_backends, one->n_backends, "%s: with as many backends", what);
+    is_int(two->n_routes, one->n_routes, "%s: and routes", what);
+    free(first);
+    free(second);
+    conf_free(one);
+    conf_free(two);
+}
+
+static void test_durations(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } right[] = {
+        {"0", 0},          {"5", 5000},         {"5s", 5000},    {"200ms", 200},
+        {"1.5s", 1500},    {"0.25", 250},       {"10m", 600000}, {"10min", 600000},
+        {"12h", 43200000}, {"90d", 7776000000}, {"5 s", 5000},   {"1.00000001s", 1000},
+    };
+    static const char *const wrong[] = {"",    "s",   "-5s", "5x", "5ss", "1e3",
+                                        "5.",  ".5s", "0x5", "+5", " 5",  "99999999999999d",
+                                        "5s ", "NaN"};
+    char buf[CONF_FORMAT_LEN];
+    uint64_t v;
+
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        v = 1;
+        ok(conf_parse_duration(right[i].text, &v) && v == right[i].ms, "duration \"%s\"",
+           right[i].text);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        ok(!conf_parse_duration(wrong[i], &v), "no duration: \"%s\"", wrong[i]);
+    is_str(conf_format_duration(1500, buf), "1500ms", "a duration is spelled exactly");
+    is_str(conf_format_duration(90000, buf), "90s", "in the largest unit that divides it");
+    is_str(conf_format_duration(86400000, buf), "1d", "up to days");
+    is_str(conf_format_duration(0, buf), "0s", "and zero");
+}
+
+static void test_sizes(void)
+{
+    char buf[CONF_FORMAT_LEN];
+    uint64_t v;
+
+    ok(conf_parse_size("64k", &v) && v == 65536, "64k");
+    ok(conf_parse_size("2M", &v) && v == 2 << 20, "2M");
+    ok(conf_parse_size("1g", &v) && v == 1 << 30, "1g");
+    ok(conf_parse_size("100", &v) && v == 100, "100 bytes");
+    ok(!conf_parse_size("64q", &v) && !conf_parse_size("k", &v), "no sizes");
+    ok(!conf_parse_size("999999999999t", &v), "a size that overflows");
+    is_str(conf_format_size(65536, buf), "64k", "a size is spelled");
+    is_str(conf_format_size(65537, buf), "65537", "exactly");
+}
+
+static void test_addresses(void)
+{
+    struct conf_listen l;
+    char host[CONF_HOST_LEN + 1];
+    uint16_t port;
+
+    ok(conf_parse_listen("*:443", &l) && l.dual && l.addr.ss_family == AF_INET6, "*:443");
+    ok(conf_parse_listen(":443", &l) && l.dual && l.port == 443, ":443");
+    ok(conf_parse_listen("127.0.0.1:80", &l) && !l.dual && l.addr.ss_family == AF_INET, "IPv4");
+    is_int(((struct sockaddr_in *)&l.addr)->sin_port, htons(80), "port in network order");
+    ok(conf_parse_listen("[::1]:80", &l) && !l.dual && l.addr.ss_family == AF_INET6, "IPv6");
+    static const char *const no_listener[] = {"443",    "*",        "*:0",     "*:65536",
+                                              "::1:80", "[::1]",    "host:80", "[127.0.0.1]:80",
+                                              "",       "1.2.3:80", "*: 80",   "*:80 "};
+    for (size_t i = 0; i < sizeof no_listener / sizeof *no_listener; i++)
+        ok(!conf_parse_listen(no_listener[i], &l), "no listener: \"%s\"", no_listener[i]);
+
+    ok(conf_parse_hostport("Pas1:8810", host, &port) && port == 8810, "host and port");
+    is_str(host, "pas1", "a host is in lower case");
+    ok(conf_parse_hostport("[FD00::7]:1", host, &port), "IPv6 backend");
+    is_str(host, "fd00::7", "without brackets");
+    static const char *const no_backend[] = {"pas1",        ":80",    "a b:80",
+                                             "a..b:80",     "-a:80",  "fd00::7:80",
+                                             "http://a:80", "a:80/x", "[a]:80"};
+    for (size_t i = 0; i < sizeof no_backend / sizeof *no_backend; i++)
+        ok(!conf_parse_hostport(no_backend[i], host, &port), "no backend: \"%s\"",
+           no_backend[i]);
+}
+
+static void test_networks(void)
+{
+    static const char *const right[] = {"10.0.0.0/8", "127.0.0.1/32", "0.0.0.0/0",
+                                        "fd00::/8",   "::1/128",      "::/0"};
+    static const char *const wrong[] = {"10.0.0.1/8", "10.0.0.0/33", "10/8",
+                                        "fd00::/129", "10.0.0.0/",   "",
+                                        "a/8",        "10.0.0.0/-1"};
+    struct conf_prefix net;
+    char buf[80];
+
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        ok(conf_parse_network(right[i], &net), "network %s", right[i]);
+        is_str(conf_format_network(&net, buf, sizeof buf), right[i], "is spelled the same");
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        ok(!conf_parse_network(wrong[i], &net), "no network: \"%s\"", wrong[i]);
+}
+
+static bool trusts(const struct conf *conf, const char *addr)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, addr, &v4.sin_addr) == 1)
+        return conf_trusts(conf, (struct sockaddr *)&v4);
+    inet_pton(AF_INET6, addr, &v6.sin6_addr);
+    return conf_trusts(conf, (struct sockaddr *)&v6);
+}
+
+static void test_trusted(void)
+{
+    struct conf *conf = good(FOUR "trusted = [ \"10.20.0.0/14\", \"fd00::/8\" ];\n");
+
+    ok(trusts(conf, "10.20.0.1") && trusts(conf, "10.23.255.255"), "in the network");
+    ok(!trusts(conf, "10.24.0.0") && !trusts(conf, "10.19.255.255"), "just beside it");
+    ok(trusts(conf, "::ffff:10.21.0.1"), "IPv4 as a dual socket reports it");
+    ok(trusts(conf, "fdff::1") && !trusts(conf, "fe80::1"), "IPv6");
+    conf_free(conf);
+
+    conf = good(FOUR);
+    ok(!trusts(conf, "127.0.0.1"), "by default nobody is trusted");
+    conf_free(conf);
+}
+
+static void test_names(void)
+{
+    ok(conf_is_host("a", false) && conf_is_host("my_app-1.example.com", false), "host names");
+    ok(conf_is_host("*.example.com", true) && !conf_is_host("*.example.com", false),
+       "a wildcard where one is allowed");
+    ok(!conf_is_host("*.com", true) && !conf_is_host("a.*.com", true), "and only that");
+    ok(!conf_is_host("a.", false) && !conf_is_host("-a", false) && !conf_is_host("a-", false) &&
+           !conf_is_host("b\xc3\xbc"
+                         "cher.de",
+                         false) &&
+           !conf_is_host("", false),
+       "no host names");
+    ok(conf_is_path("/", false) && conf_is_path("/a/b.c", false), "paths");
+    ok(!conf_is_path("a", false) && !conf_is_path("/a/", false) && !conf_is_path("//", false) &&
+           !conf_is_path("/a//b", false) && !conf_is_path("/a/../b", false) &&
+           !conf_is_path("/a/.", false) && !conf_is_path("/a?b", false) &&
+           !conf_is_path("/a b", false) && !conf_is_path("/a;b", false) &&
+           !conf_is_path("/a\\b", false),
+       "no paths of routes");
+    ok(conf_is_path("/a/?b=/../c", true), "a check may have a query");
+    is_int(conf_distance("wrokers", "workers"), 1, "swapped neighbours are one edit");
+    is_int(conf_distance("", "abc"), 3, "inserts");
+    is_int(conf_distance("kitten", "sitting"), 3, "the usual one");
+}
+
+static void test_defaults(void)
+{
+    struct conf *conf = good(FOUR);
+    const struct conf_pool *pool = conf->pools;
+
+    ok(conf->workers >= 1 && conf->workers_auto, "workers: one per CPU");
+    is_str(conf->user, "", "user is left to the supervisor");
+    is_int(conf->n_listen, 2, "two listeners");
+    ok(conf->listen[0].tls && conf->listen[0].port == 443, "*:443 with TLS");
+    ok(conf->listen[1].redirect == CONF_REDIRECT_HTTPS && conf->listen[1].port == 80 &&
+           conf->listen[1].redirect_port == 443,
+       "*:80 redirects there");
+    is_int(conf->n_certs, 1, "one certificate");
+    is_str(conf->certs[0].name, "shop.example.com", "called by its name");
+    is_int(conf->certs[0].source, CONF_CERT_ACME, "to be ordered");
+    is_int(conf->tls.hsts_ms, 730LL * 86400000, "HSTS for two years");
+    is_int(conf->timeouts.header_ms, 10000, "header within 10 s");
+    ok(conf->timeouts.upstream_idle_ms < 20000,
+       "unused backend connections end before Tomcat's");
+    is_int(conf->limits.header_bytes, 65536, "64 KiB of header");
+    ok(conf->limits.body_bytes == CONF_UNLIMITED, "any body");
+    is_int(pool->balance, CONF_BALANCE_LEASTCONN, "least in flight");
+    is_int(pool->check.type, CONF_CHECK_HTTP, "checked by HTTP");
+    is_str(pool->check.path, "/", "at /");
+    ok(pool->check.n_status == 1 && pool->check.status[0].high == 499, "any answer but 5xx");
+    is_int(pool->queue.size, 256, "queue of 256");
+    is_int(pool->retries, 2, "two more attempts");
+    is_int(pool->n_backends, 2, "two backends");
+    ok(pool->backends == conf->backends && conf->n_backends == 2,
+       "which are those of the file");
+    is_str(conf->backends[1].name, "pas2", "named by host");
+    is_int(conf->backends[1].port, 8810, "with their port");
+    is_int(conf->backends[1].max_in_flight, 300, "the cap is the pool's");
+    ok(conf_backend_find(conf, "pas2") == &conf->backends[1] && !conf_backend_find(conf, "x"),
+       "and found by name");
+    ok(conf->n_routes == 1 && conf->routes[0].pool == pool, "all goes to the one pool");
+    is_int(conf->routes[0].timeouts.first_byte_ms, 60000, "with the global timeouts");
+    conf_free(conf);
+}
+
+static void test_resolved(void)
+{
+    struct conf *conf =
+        good("timeouts = { first_byte = \"30s\"; };\n"
+             "listen = ( { address = \"127.0.0.1:8443\"; tls = true; },\n"
+             "           { address = \"127.0.0.1:8080\"; redirect = \"https\"; },\n"
+             "           { address = \"127.0.0.1:8081\"; redirect = \"https\"; redirect_port = "
+             "443; },\n"
+             "           { address = \"127.0.0.1:9180\"; serve = \"status\"; } );\n"
+             "certificates = ( { names = [ \"*.Example.com\", \"example.com\" ]; self_signed = "
+             "true; } );\n"
+             "pools = ( { name = \"a\"; max_in_flight = 7; check = { type = \"pasoe\"; };\n"
+             "            backends = ( { address = \"h:1\"; name = \"a1\"; max_in_flight = "
+             "\"unlimited\"; },\n"
+             "                         { address = \"[fd00::7]:1\"; state = \"drain\"; weight "
+             "= 3; } ); },\n"
+             "          { name = \"b\"; check = { path = \"/health\"; port = 8899; };\n"
+             "            backends = \"h:2\"; } );\n"
+             "routes = ( { path = \"/\"; pool = \"b\"; },\n"
+             "           { path = \"/pas\"; pool = \"a\"; upstream_path = \"/web\"; },\n"
+             "           { path = \"/pas/long\"; pool = \"a\"; timeouts = { first_byte = "
+             "\"off\"; }; body = \"1k\"; },\n"
+             "           { host = \"*.example.com\"; pool = \"b\"; },\n"
+             "           { host = \"WWW.example.com\"; pool = \"b\"; class = \"apsv\"; } );\n");
+
+    is_int(conf->listen[1].redirect_port, 8443, "redirect goes to the first TLS listener");
+    is_int(conf->listen[2].redirect_port, 443, "or where it is told to");
+    is_int(conf->listen[3].serve, CONF_SERVE_STATUS, "status pages");
+    is_str(conf->certs[0].name, "wildcard.example.com", "a wildcard's name can be a file's");
+    is_str(conf->certs[0].names[0], "*.example.com", "names are in lower case");
+    is_int(conf->certs[0].source, CONF_CERT_SELF, "self-signed");
+    is_int(conf->n_backends, 3, "backends of all pools");
+    is_str(conf->backends[1].name, "fd00--7", "a name made of an IPv6 address");
+    is_int(conf->backends[0].max_in_flight, 0, "no cap");
+    is_int(conf->backends[1].max_in_flight, 7, "the pool's cap");
+    is_int(conf->backends[1].state, CONF_STATE_DRAIN, "a state");
+    is_int(conf->backends[2].pool, 1, "its pool");
+    is_int(conf->backends[2].index, 2, "its index");
+    ok(conf->pools[1].backends == &conf->backends[2], "the pool's run");
+    is_str(conf->pools[0].check.path, "/rest/_oepingService/_oeping", "path of the ping");
+    is_int(conf->pools[0].check.status[0].high, 200, "which says 200");
+    is_int(conf->pools[1].check.status[0].high, 399, "a path of one's own: 200-399");
+    is_str(conf->routes[0].host, "www.example.com", "an exact host first");
+    is_int(conf->routes[0].class, CONF_CLASS_APSV, "with its class");
+    is_str(conf->routes[1].host, "*.example.com", "then the wildcard");
+    is_str(conf->routes[2].path, "/pas/long", "then the longest path");
+    is_int(conf->routes[2].timeouts.first_byte_ms, 0, "which may wait for ever");
+    is_int(conf->routes[2].timeouts.connect_ms, 3000, "with the rest as everywhere");
+    is_int(conf->routes[2].body_bytes, 1024, "and a limit of its own");
+    is_int(conf->routes[3].timeouts.first_byte_ms, 30000, "others have the global timeout");
+    is_str(conf->routes[3].upstream_path, "/web", "a path map");
+    is_str(conf->routes[2].upstream_path, "/pas/long", "or none");
+    is_str(conf->routes[4].path, "/", "and all the rest");
+    conf_free(conf);
+}
+
+static void test_expand(void)
+{
+    setenv("PASGATE_T_NAME", "a.example.com", 1);
+    setenv("PASGATE_T_EMPTY", "", 1);
+    unsetenv("PASGATE_T_NONE");
+    struct conf *conf =
+        good("certificates = ( { names = [ \"${PASGATE_T_NAME}\","
+             " \"b.${PASGATE_T_NONE:-example.org}\","
+             " \"c.${PASGATE_T_EMPTY:-example.net}\" ]; } );\n" POOL
+             "workers = \"${PASGATE_T_NONE:-3}\"; watch = \"${PASGATE_T_NONE:-true}\";\n"
+             "acme = { email = \"${PASGATE_T_EMPTY}\"; };\n");
+
+    is_str(conf->certs[0].names[0], "a.example.com", "a variable");
+    is_str(conf->certs[0].names[1], "b.example.org", "not set: the default");
+    is_str(conf->certs[0].names[2], "c.example.net", "empty: the default");
+    is_int(conf->workers, 3, "a number by a variable");
+    ok(conf->watch, "a truth by a variable");
+    is_str(conf->acme.email, "", "empty is not given");
+    conf_free(conf);
+
+    conf = good(PLAIN "pools = ( { name = \"p\"; check = { body = \"$${x} $y $\"; };"
+                      " backends = \"h:1\"; } );");
+    is_str(conf->pools[0].check.body, "${x} $y $", "two dollars are one before a brace");
+    conf_free(conf);
+
+    refused(PLAIN "pools = ( { name = \"p\"; backends = \"${PASGATE_T_NONE}:1\"; } );",
+            "x.conf:2: pools.backends.address: the environment variable PASGATE_T_NONE is not "
+            "set; set it, or write ${PASGATE_T_NONE:-text} to give a default");
+    refused(
+        PLAIN POOL "user = \"${1x}\";",
+        "x.conf:3: user: \"${1x}\" is no variable; write ${NAME}, ${NAME:-text}, or $${ for "
+        "the two characters");
+}
+
+static void test_refused(void)
+{
+    refused(PLAIN, "x.conf: pools: is missing; write pools = ( { ... } );");
+    refused(FOUR "workers = ;",
+            "x.conf:4: syntax error; write name = value; and close what the "
+            "line before opened");
+    refused(FOUR "workers = 1;\n\nworkers = 2;",
+            "x.conf:6: duplicate setting name; write each name once in a group");
+    refused(FOUR "wrokers = 1;",
+            "x.conf:4: unknown setting \"wrokers\"; did you mean \"workers\"?");
+    refused(FOUR "pools = /* one\n two",
+            "x.conf:4: a comment without its end; write /* ... */");
+    refused(FOUR "user = \"one\n two",
+            "x.conf:4: a string without its closing quote; write \"...\"");
+    refused(FOUR "workers = 99999999999;", "x.conf:4: workers: 99999999999 is out of range; "
+                                           "write 1 to 64, or \"auto\"");
+    refused(FOUR "workers = 9999999999999999999;",
+            "x.conf:4: 9999999999999999999 is too large a number; write one of at most 18 "
+            "digits");
+    refused(FOUR "x = ((((((((((((((((((1))))))))))))))))));",
+            "x.conf:4: brackets within brackets, more than 16 deep");
+    refused(FOUR "etcd = \"http://a\";", "x.conf:4: etcd: not supported yet; remove it");
+    refused(FOUR "listen = ( { address = \"*:443\"; tls = true; http2 = true; } );",
+            "x.conf:4: listen.http2: not supported yet; remove it");
+    refused(POOL, "x.conf: listen: *:443 has tls, but there is no certificate; write "
+                  "certificates = ( { names = [ \"www.example.com\" ]; } );");
+    refused("@include \"/dev/null\"\n" FOUR,
+            "x.conf:1: cannot read /dev/null: not a regular file");
+    refused(
+        PLAIN "pools = ( { name = \"p\"; backends = ( \"h:1\", \"H:1\" ); } );",
+        "x.conf:2: pools.backends: h:1 twice in pool \"p\"; write it once, with more weight "
+        "if it shall get more");
+    refused(PLAIN "pools = ( { name = \"p\"; backends = \"h:1\"; },\n"
+                  "{ name = \"q\"; backends = \"h:2\"; } );\nroutes = { pool = \"p\"; };",
+            "x.conf:3: pools.backends.name: \"h\" twice; give each backend of the file its own "
+            "name");
+    refused(PLAIN POOL "acme = { email = \"a\\x01@b\"; };",
+            "x.conf:3: acme.email: has a control character in it; write plain text");
+
+    struct conf_errors errs = {0};
+    ok(!conf_parse("a\0b", 3, "x.conf", &errs) && errs.n == 1, "a NUL byte is refused");
+    is_str(errs.v[0], "x.conf: a NUL byte in x.conf; write plain text", "and said so");
+    conf_errors_release(&errs);
+    ok(!conf_load("/nonexistent/x.conf", &errs) && errs.n == 1, "a missing file is refused");
+    is_str(errs.v[0], "cannot read /nonexistent/x.conf: No such file or directory", "by name");
+    conf_errors_release(&errs);
+}
+
+int main(void)
+{
+    test_durations();
+    test_sizes();
+    test_addresses();
+    test_networks();
+    test_trusted();
+    test_names();
+    test_defaults();
+    test_resolved();
+    test_expand();
+    test_refused();
+    round_trip(FOUR, "four settings");
+    round_trip(PLAIN POOL
+               "stop_timeout = 1.5;\r\nlog = { access = \"/a/b.log\"; };"
+               "tls = { hsts = \"off\"; }; trusted = \"::1\"; limits = { body = 5; };"
+               "routes = ( { path = \"/a\"; pool = \"pas\"; body = \"3m\"; },"
+               "{ host = \"a.b\"; pool = \"pas\"; timeouts = { tunnel = \"off\"; }; } );",
+               "many settings");
+    return done();
+}
