@@ -1,0 +1,147 @@
+/* The verdict on a backend: every way from one state to another. */
+#include "healthd/verdict.h"
+#include "t/unit/tap.h"
+
+static const struct verdict_rules rules = {.rise = 2, .fall = 3};
+
+static const struct evidence pass_ = {.outcome = OUTCOME_PASS, .text = "HTTP 200"};
+static const struct evidence fail_ = {.outcome = OUTCOME_FAIL, .text = "connect refused"};
+static const struct evidence late = {.outcome = OUTCOME_TIMEOUT, .text = "no answer"};
+static const struct evidence late_but_busy = {
+    .outcome = OUTCOME_TIMEOUT, .text = "no answer", .completed = 5, .completed_since = 9};
+static const struct evidence no_name = {.outcome = OUTCOME_NO_NAME, .text = "no such name"};
+static const struct evidence no_name_but_busy = {
+    .outcome = OUTCOME_NO_NAME, .text = "no such name", .completed_since = 1};
+static const struct evidence pass_in_trouble = {
+    .outcome = OUTCOME_PASS, .text = "HTTP 200", .signs = true};
+
+static struct verdict v;
+
+static void begin(enum health_state state)
+{
+    v = (struct verdict){.state = state, .reason = "as it was"};
+}
+
+/* Feeds a probe; did it change to `want`, or stay there? */
+static void probe(const struct evidence *e, enum health_state want, const char *name)
+{
+    enum health_state from = v.state;
+    bool changed = verdict_probe(&v, &rules, e);
+
+    is_str(health_state_name(v.state), health_state_name(want), "%s", name);
+    ok(changed == (from != v.state), "  and says whether it changed");
+}
+
+static void test_start(void)
+{
+    begin(HEALTH_UNKNOWN);
+    probe(&pass_, HEALTH_UP, "unknown: one pass is enough");
+    is_str(v.reason, "HTTP 200", "  with the probe's words");
+    begin(HEALTH_UNKNOWN);
+    probe(&fail_, HEALTH_DOWN, "unknown: one failure is enough");
+    begin(HEALTH_UNKNOWN);
+    probe(&late_but_busy, HEALTH_DOWN, "unknown: a timeout is no proof of life");
+    begin(HEALTH_UNKNOWN);
+    probe(&no_name_but_busy, HEALTH_DOWN, "unknown: no name, no verdict");
+}
+
+static void test_down_and_up(void)
+{
+    begin(HEALTH_UP);
+    probe(&fail_, HEALTH_SUSPECT, "up: the first failure makes suspect");
+    is_str(v.reason, "connect refused", "  and says why");
+    probe(&late, HEALTH_SUSPECT, "suspect: the second failure changes nothing");
+    is_int(v.fall, 2, "  but is counted");
+    probe(&fail_, HEALTH_DOWN, "suspect: the third makes down");
+    is_str(v.reason, "3 checks failed: connect refused", "  and says how many");
+    for (int i = 0; i < 5; i++)
+        verdict_probe(&v, &rules, &fail_);
+    is_int(v.fall, 3, "failures are counted up to what the rules ask for");
+    probe(&pass_, HEALTH_DOWN, "down: one pass is not enough");
+    probe(&fail_, HEALTH_DOWN, "down: a failure starts over");
+    is_int(v.rise, 0, "  from none");
+    probe(&pass_, HEALTH_DOWN, "down: one pass again");
+    probe(&pass_, HEALTH_UP, "down: two in a row make up");
+    is_str(v.reason, "2 checks passed: HTTP 200", "  and says how many");
+
+    begin(HEALTH_UP);
+    verdict_probe(&v, &rules, &fail_);
+    probe(&pass_, HEALTH_SUSPECT, "suspect: one pass is not enough");
+    is_int(v.fall, 0, "  but forgives the failures");
+    probe(&pass_, HEALTH_UP, "suspect: two are");
+    probe(&pass_, HEALTH_UP, "up: a pass changes nothing");
+}
+
+static void test_quick_rules(void)
+{
+    const struct verdict_rules one = {.rise = 1, .fall = 1};
+
+    begin(HEALTH_UP);
+    ok(verdict_probe(&v, &one, &fail_), "fall = 1: a change");
+    is_int(v.state, HEALTH_DOWN, "  straight to down");
+    is_str(v.reason, "connect refused", "  in the probe's words");
+    ok(verdict_probe(&v, &one, &pass_), "rise = 1: a change");
+    is_int(v.state, HEALTH_UP, "  straight to up");
+}
+
+static void test_saturation(void)
+{
+    begin(HEALTH_UP);
+    probe(&late_but_busy, HEALTH_SATURATED, "up: slow ping, requests complete: saturated");
+    is_str(v.reason, "no answer, but requests complete", "  and says so");
+    for (int i = 0; i < 10; i++)
+        verdict_probe(&v, &rules, &late_but_busy);
+    is_int(v.state, HEALTH_SATURATED, "saturated for ever, never down");
+    probe(&pass_, HEALTH_SATURATED, "saturated: one pass");
+    probe(&pass_, HEALTH_UP, "saturated: two passes make up");
+
+    begin(HEALTH_SATURATED);
+    probe(&late, HEALTH_SUSPECT, "saturated: slow and nothing completes: suspect");
+    probe(&late_but_busy, HEALTH_SATURATED, "suspect: back, when requests complete");
+    is_int(v.fall, 0, "  with no failure on record");
+    probe(&fail_, HEALTH_SUSPECT, "saturated: refused is refused");
+    begin(HEALTH_DOWN);
+    probe(&late_but_busy, HEALTH_DOWN, "down: only passes prove");
+}
+
+static void test_names(void)
+{
+    begin(HEALTH_UP);
+    for (int i = 0; i < 5; i++)
+        verdict_probe(&v, &rules, &no_name_but_busy);
+    is_int(v.state, HEALTH_UP, "no name, but requests complete: DNS is ill, not the backend");
+    probe(&no_name, HEALTH_SUSPECT, "no name and no requests: suspect");
+    verdict_probe(&v, &rules, &no_name);
+    probe(&no_name, HEALTH_DOWN, "then down");
+}
+
+static void test_signs(void)
+{
+    begin(HEALTH_UP);
+    ok(verdict_sign(&v, "workers saw 1 reset"), "up: a sign makes suspect");
+    is_int(v.state, HEALTH_SUSPECT, "  suspect");
+    is_str(v.reason, "workers saw 1 reset", "  and says why");
+    ok(!verdict_sign(&v, "again"), "suspect: another sign changes nothing");
+    probe(&pass_in_trouble, HEALTH_SUSPECT, "a pass while trouble goes on");
+    probe(&pass_in_trouble, HEALTH_SUSPECT, "and another");
+    is_int(v.rise, 0, "  count for nothing");
+    verdict_probe(&v, &rules, &pass_);
+    probe(&pass_, HEALTH_UP, "two without trouble make up");
+    begin(HEALTH_DOWN);
+    ok(!verdict_sign(&v, "x"), "down: signs are no news");
+    begin(HEALTH_UNKNOWN);
+    ok(!verdict_sign(&v, "x"), "unknown: the first probe decides");
+    begin(HEALTH_SATURATED);
+    ok(verdict_sign(&v, "x"), "saturated: a sign makes suspect");
+}
+
+int main(void)
+{
+    test_start();
+    test_down_and_up();
+    test_quick_rules();
+    test_saturation();
+    test_names();
+    test_signs();
+    return done();
+}
