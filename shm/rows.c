@@ -81,5 +81,5 @@ const char *heal_state_name(enum heal_state at)
 
 const char *child_state_name(enum child_state at)
 {
-    NAMES("empty", "starting", "running", "draining", "backoff");
+    NAMES("empty", "starting", "running", "draining", "backoff", "held");
 }

@@ -27,6 +27,7 @@ enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
     TABLE_VERSION = 1,        /* of this layout: another one is not read */
     TABLE_PAGE = 4096,
+    TABLE_POOLS = 64,                   /* CONF_MAX_POOLS */
     TABLE_BACKENDS = 256,               /* 200 instances and room for renamed ones */
     TABLE_WORKERS = 64,                 /* rows: running workers and draining old ones */
     TABLE_CHILDREN = TABLE_WORKERS + 6, /* then healthd, acmed, restarter, old+new */
@@ -77,6 +78,7 @@ enum child_state {
     CHILD_RUNNING,
     CHILD_DRAINING, /* an old generation, or stopping: no new work */
     CHILD_BACKOFF,  /* died; comes back at next_start_ms */
+    CHILD_HELD,     /* said with exit code 78 that it cannot work so: until a reload */
     CHILD_STATES
 };
 
@@ -89,16 +91,17 @@ const char *child_state_name(enum child_state state);
 
 /* ---- supervisor ------------------------------------------------------- */
 
-struct header_row {             /* writer: supervisor */
-    uint32_t config_generation; /* 1 at the first start */
-    uint32_t nbackends;         /* slots in use are below this number */
-    uint32_t reloads, reload_failures;
+struct header_row {                    /* writer: supervisor */
+    uint32_t config_generation;        /* 1 at the first start */
+    uint32_t nbackends;                /* slots in use are below this number */
+    uint32_t reloads, reload_failures; /* that went live; that kept the old */
     uint64_t started_wall_ms, started_ms;
     uint64_t reload_wall_ms;         /* of the last try; 0: none yet */
     uint64_t reload_ok;              /* 1: the last one succeeded */
     char reload_error[TABLE_REASON]; /* its first error */
     uint32_t reload_nerrors;
-    uint32_t stopping; /* 1: no new work */
+    uint32_t stopping;  /* 1: no new work */
+    uint32_t reloading; /* 1: the new generation is starting */
     pid_t pid;
     char version[32];
     char config_file[256];
@@ -261,6 +264,8 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t handshakes, handshakes_resumed, handshake_errors;
     _Atomic uint64_t bad_requests, own_errors; /* refused; answered by ourselves with 5xx */
     _Atomic uint64_t status[6];                /* answers by hundreds: [2] = 2xx */
+    /* Per pool: when the oldest exchange that waits for a place joined; 0: none. */
+    _Atomic uint64_t waiting_since_ms[TABLE_POOLS];
     struct worker_backend be[TABLE_BACKENDS];
 };
 

@@ -1,0 +1,358 @@
+#include "worker/backends.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+#include "worker/upstream.h"
+
+enum {
+    AVOID_MS = 1000,     /* after a failed connect; healthd has probed by then */
+    SATURATED_SHARE = 4, /* a saturated instance gets a quarter of its weight */
+    WEIGHT_SCALE = 8,    /* so that a share of a small weight is still a number */
+};
+
+static void find_live_rows(struct worker *worker)
+{
+    worker->nlive = 0;
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        if (r == worker->heritage->row || worker_row_live(worker->table, r))
+            worker->live[worker->nlive++] = r;
+}
+
+/* Sum over the live workers of one 32-bit counter of a backend's cell. */
+static uint32_t sum_cells(const struct worker *worker, int slot, size_t field,
+                          memory_order order)
+{
+    uint32_t total = 0;
+
+    for (int i = 0; i < worker->nlive; i++) {
+        struct worker_backend *cell = &worker->table->worker[worker->live[i]].be[slot];
+
+        total += atomic_load_explicit((_Atomic uint32_t *)((char *)cell + field), order);
+    }
+    return total;
+}
+
+#define IN_FLIGHT offsetof(struct worker_backend, in_flight)
+#define QUEUED    offsetof(struct worker_backend, queued)
+
+static void refresh_view(struct backend_view *b)
+{
+    struct worker *worker = b->pool->worker;
+    struct health_row health;
+    struct admin_row admin;
+
+    if (health_read(&worker->table->health[b->slot], &health)) {
+        if (health.state == HEALTH_DOWN && b->health.state != HEALTH_DOWN)
+            b->avoid_until_ms = 0;
+        b->health = health;
+    }
+    if (admin_read(&worker->table->admin[b->slot], &admin))
+        b->admin = admin.wish;
+    b->address_len = 0;
+    if (b->health.has_address && b->health.address.ss_family == AF_INET)
+        b->address_len = sizeof(struct sockaddr_in);
+    if (b->health.has_address && b->health.address.ss_family == AF_INET6)
+        b->address_len = sizeof(struct sockaddr_in6);
+    if (b->health.state == HEALTH_DOWN || b->admin == ADMIN_MAINT)
+        upstream_close_idle(b);
+}
+
+void backends_refresh(struct worker *worker)
+{
+    find_live_rows(worker);
+    for (size_t i = 0; i < worker->conf->n_backends; i++)
+        refresh_view(&worker->backends[i]);
+    for (size_t i = 0; i < worker->conf->n_pools; i++)
+        backends_wake(worker, &worker->pools[i]);
+}
+
+static int name_authority(struct backend_view *b)
+{
+    char *text = NULL;
+    int n = asprintf(&text, strchr(b->conf->host, ':') ? "[%s]:%u" : "%s:%u", b->conf->host,
+                     b->conf->port);
+
+    if (n < 0)
+        return -1;
+    b->authority = str_make(text, (size_t)n);
+    return 0;
+}
+
+int backends_init(struct worker *worker)
+{
+    const struct conf *conf = worker->conf;
+
+    worker->pools = calloc(conf->n_pools, sizeof *worker->pools);
+    worker->backends = calloc(conf->n_backends, sizeof *worker->backends);
+    if (!worker->pools || !worker->backends)
+        return -1;
+    for (size_t i = 0; i < conf->n_pools; i++) {
+        struct pool_view *pool = &worker->pools[i];
+
+        pool->worker = worker;
+        pool->conf = &conf->pools[i];
+        pool->backends = worker->backends + (pool->conf->backends - conf->backends);
+        pool->nbackends = (uint32_t)pool->conf->n_backends;
+        pool->balance = calloc(pool->nbackends, sizeof *pool->balance);
+        if (!pool->balance)
+            return -1;
+        /* Workers start at different places, so that together they are even. */
+        pool->turn = (uint32_t)worker->heritage->slot;
+        for (uint32_t k = 0; k < pool->nbackends; k++) {
+            struct backend_view *b = &pool->backends[k];
+
+            b->conf = &pool->conf->backends[k];
+            b->pool = pool;
+            b->slot = worker->heritage->backend_slot[b->conf->index];
+            b->cell = &worker->row->be[b->slot];
+            if (name_authority(b) < 0)
+                return -1;
+            if (b->conf->max_in_flight)
+                pool->capped = true;
+        }
+    }
+    backends_refresh(worker);
+    return 0;
+}
+
+static enum balance_class class_of(const struct backend_view *b, uint64_t now_ms)
+{
+    if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
+        return BALANCE_NEVER;
+    if (b->health.state == HEALTH_DOWN)
+        return BALANCE_DOWN;
+    if (b->admin == ADMIN_DRAIN)
+        return BALANCE_DRAINING;
+    if (b->avoid_until_ms > now_ms || b->health.state == HEALTH_SUSPECT)
+        return BALANCE_AVOID;
+    return BALANCE_GOOD;
+}
+
+static void fill_candidates(struct worker *worker, struct pool_view *pool,
+                            const uint64_t *tried)
+{
+    bool least = pool->conf->balance == CONF_BALANCE_LEASTCONN;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        const struct backend_view *b = &pool->backends[i];
+        struct balance *c = &pool->balance[i];
+
+        c->class =
+            tried[i / 64] >> (i % 64) & 1 ? BALANCE_NEVER : class_of(b, worker->loop.now_ms);
+        c->weight = b->conf->weight * WEIGHT_SCALE;
+        if (b->health.state == HEALTH_SATURATED)
+            c->weight /= SATURATED_SHARE;
+        if (least && c->class != BALANCE_NEVER)
+            c->in_flight = sum_cells(worker, b->slot, IN_FLIGHT, memory_order_relaxed);
+    }
+}
+
+/* Takes a place; exact over all workers without a lock: raise our own cell, sum
+ * all, and if that is too much lower it again. Two that meet at the last place
+ * may both step back, never both stay. */
+static bool take_place(struct worker *worker, struct backend_view *b)
+{
+    uint32_t cap = b->conf->max_in_flight;
+    uint32_t mine = atomic_load_explicit(&b->cell->in_flight, memory_order_relaxed);
+
+    if (!cap) {
+        atomic_store_explicit(&b->cell->in_flight, mine + 1, memory_order_relaxed);
+        return true;
+    }
+    atomic_store(&b->cell->in_flight, mine + 1);
+    if (sum_cells(worker, b->slot, IN_FLIGHT, memory_order_seq_cst) <= cap)
+        return true;
+    atomic_store(&b->cell->in_flight, mine);
+    return false;
+}
+
+static enum backends_choice nothing_left(const struct pool_view *pool, const uint64_t *tried)
+{
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        const struct backend_view *b = &pool->backends[i];
+
+        if (!(tried[i / 64] >> (i % 64) & 1) && b->admin != ADMIN_MAINT &&
+            b->health.state == HEALTH_UNKNOWN)
+            return BACKENDS_WAIT;
+    }
+    return BACKENDS_NONE;
+}
+
+static void tell_fail_open(struct pool_view *pool, enum balance_class class)
+{
+    bool open = class >= BALANCE_DRAINING;
+
+    if (open == pool->failing_open)
+        return;
+    pool->failing_open = open;
+    if (open)
+        log_warn("pool %s: no instance is up and ready; trying the least bad",
+                 pool->conf->name);
+    else
+        log_info("pool %s: an instance is up and ready again", pool->conf->name);
+}
+
+enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
+                                     uint64_t tried[TABLE_BACKENDS / 64],
+                                     struct backend_view **chosen)
+{
+    enum balance_class class;
+    bool full = false;
+
+    fill_candidates(worker, pool, tried);
+    for (;;) {
+        int i;
+
+        class = balance_best(pool->balance, pool->nbackends);
+        /* While some well instance is only full, waiting for it is better than
+         * going to a drained or a downed one. */
+        if (class == BALANCE_NEVER || (full && class >= BALANCE_DRAINING))
+            return full ? BACKENDS_FULL : nothing_left(pool, tried);
+        i = pool->conf->balance == CONF_BALANCE_LEASTCONN
+                ? balance_least(pool->balance, pool->nbackends, class, pool->turn)
+                : balance_round(pool->balance, pool->nbackends, class);
+        CHECK(i >= 0);
+        if (take_place(worker, &pool->backends[i])) {
+            pool->turn = ((uint32_t)i + 1) % pool->nbackends;
+            tell_fail_open(pool, class);
+            *chosen = &pool->backends[i];
+            return BACKENDS_CHOSEN;
+        }
+        pool->balance[i].class = BALANCE_NEVER;
+        full = true;
+    }
+}
+
+/* When did the oldest of a worker's waiting exchanges of this pool join? */
+static uint64_t waiting_since(const struct worker *worker, int row,
+                              const struct pool_view *pool)
+{
+    return count_read(&worker->table->worker[row].waiting_since_ms[pool->conf->index]);
+}
+
+static void publish_waiting(struct worker *worker, struct pool_view *pool)
+{
+    atomic_store(&worker->row->waiting_since_ms[pool->conf->index],
+                 pool->first ? pool->first->queued_ms : 0);
+}
+
+/* A place came free: whoever has waited longest gets it, in whichever worker. */
+static void pass_place_on(struct worker *worker, struct pool_view *pool)
+{
+    uint64_t oldest = pool->first ? pool->first->queued_ms : UINT64_MAX;
+    int row = -1;
+
+    for (int i = 0; i < worker->nlive; i++) {
+        uint64_t since;
+
+        if (worker->live[i] == worker->heritage->row)
+            continue;
+        since = waiting_since(worker, worker->live[i], pool);
+        if (since && since < oldest) {
+            oldest = since;
+            row = worker->live[i];
+        }
+    }
+    if (row >= 0)
+        fd_ring(worker->heritage->doorbell[row]);
+    else
+        backends_wake(worker, pool);
+}
+
+void backends_leave(struct worker *worker, struct backend_view *b)
+{
+    uint32_t mine = atomic_load_explicit(&b->cell->in_flight, memory_order_relaxed);
+
+    CHECK(mine > 0);
+    if (!b->conf->max_in_flight) {
+        atomic_store_explicit(&b->cell->in_flight, mine - 1, memory_order_relaxed);
+        if (b->pool->first)
+            backends_wake(worker, b->pool);
+        return;
+    }
+    atomic_store(&b->cell->in_flight, mine - 1);
+    pass_place_on(worker, b->pool);
+}
+
+static uint32_t waiting_everywhere(struct worker *worker, struct pool_view *pool)
+{
+    uint32_t total = 0;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        total += sum_cells(worker, pool->backends[i].slot, QUEUED, memory_order_relaxed);
+    return total;
+}
+
+/* The pool's queue is counted at its first backend's cell: a place that comes
+ * free anywhere in the pool serves the whole queue. */
+static void count_waiting(struct pool_view *pool)
+{
+    atomic_store(&pool->backends[0].cell->queued, pool->nwaiting);
+}
+
+bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x)
+{
+    if (waiting_everywhere(worker, pool) >= pool->conf->queue.size * pool->nbackends)
+        return false;
+    x->queue_prev = pool->last;
+    x->queue_next = NULL;
+    if (pool->last)
+        pool->last->queue_next = x;
+    else
+        pool->first = x;
+    pool->last = x;
+    pool->nwaiting++;
+    x->queued = true;
+    if (!x->queued_ms)
+        x->queued_ms = worker->loop.now_ms;
+    count_waiting(pool);
+    publish_waiting(worker, pool);
+    return true;
+}
+
+void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x)
+{
+    CHECK(x->queued);
+    if (x->queue_prev)
+        x->queue_prev->queue_next = x->queue_next;
+    else
+        pool->first = x->queue_next;
+    if (x->queue_next)
+        x->queue_next->queue_prev = x->queue_prev;
+    else
+        pool->last = x->queue_prev;
+    x->queue_prev = x->queue_next = NULL;
+    x->queued = false;
+    pool->nwaiting--;
+    count_waiting(pool);
+    publish_waiting(worker, pool);
+}
+
+void backends_wake(struct worker *worker, struct pool_view *pool)
+{
+    /* One that gets its place may end at once and wake others in turn: the flag
+     * makes that a loop instead of a recursion. */
+    if (pool->waking)
+        return;
+    (void)worker;
+    pool->waking = true;
+    while (pool->first && exchange_retry_queued(pool->first))
+        ;
+    pool->waking = false;
+}
+
+void backends_complain(struct worker *worker, struct backend_view *b)
+{
+    b->avoid_until_ms = worker->loop.now_ms + AVOID_MS;
+    fd_ring(worker->heritage->doorbell_healthd);
+}

@@ -1,0 +1,86 @@
+/* The worker's view of pools and backends: what may be chosen, how loaded it
+ * is over all workers, who waits for a place. Worker only.
+ *
+ * The verdicts come from the table (healthd's and the supervisor's rows) and
+ * are copied here at each ring of the doorbell; choosing reads only copies and
+ * the workers' counters. */
+#ifndef WORKER_BACKENDS_H
+#define WORKER_BACKENDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/str.h"
+#include "shm/table.h"
+#include "worker/balance.h"
+
+struct conf_backend;
+struct conf_pool;
+struct exchange;
+struct upstream;
+struct worker;
+
+struct backend_view {
+    const struct conf_backend *conf;
+    struct pool_view *pool;
+    struct str authority;        /* "host:port" as configured */
+    int slot;                    /* in the table */
+    struct worker_backend *cell; /* our counters of it */
+    struct health_row health;    /* last good copy */
+    uint8_t admin;               /* enum admin_state, last good copy */
+    socklen_t address_len;       /* of health.address; 0: none known */
+    uint64_t avoid_until_ms;     /* we just failed to connect: others first */
+    struct upstream *idle;       /* kept connections, the last used first */
+    uint32_t nidle;
+    struct exchange *running; /* list: what we have at it */
+};
+
+struct pool_view {
+    struct worker *worker;
+    const struct conf_pool *conf;
+    struct backend_view *backends; /* [nbackends], a run of worker->backends */
+    uint32_t nbackends;
+    struct balance *balance;       /* [nbackends]: input and state of the choice */
+    uint32_t turn;                 /* where equals are looked at first */
+    bool capped;                   /* some backend has max_in_flight */
+    bool failing_open;             /* said so in the log */
+    bool waking;                   /* backends_wake() is at work */
+    struct exchange *first, *last; /* wait for a place, the oldest first */
+    uint32_t nwaiting;
+};
+
+/* Allocates and fills both arrays of the worker. 0 or -1 (no memory). */
+int backends_init(struct worker *worker);
+
+/* Copies the verdicts anew and acts on changes: closes idle connections of what
+ * is down, lets waiting exchanges try again. */
+void backends_refresh(struct worker *worker);
+
+enum backends_choice {
+    BACKENDS_CHOSEN,
+    BACKENDS_FULL, /* all that may serve are at their cap */
+    BACKENDS_NONE, /* nothing to choose from (all tried, or none has an address) */
+    BACKENDS_WAIT, /* no verdict yet: worth waiting for the first one */
+};
+
+/* Chooses for an exchange and takes a place at it (in_flight counts it). tried:
+ * bit per index in the pool, not to be chosen again. */
+enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
+                                     uint64_t tried[TABLE_BACKENDS / 64],
+                                     struct backend_view **chosen);
+
+/* Gives the place back and wakes who has waited longest, in any worker. */
+void backends_leave(struct worker *worker, struct backend_view *backend);
+
+/* Queue of a pool. join: false = full. */
+bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x);
+void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x);
+
+/* Lets the waiting try again, the oldest first, until no place is left. */
+void backends_wake(struct worker *worker, struct pool_view *pool);
+
+/* We saw a fault of the backend: avoid it for a moment, tell healthd. */
+void backends_complain(struct worker *worker, struct backend_view *backend);
+
+#endif

@@ -1,0 +1,90 @@
+/* The inside of one worker process: what its parts share.
+ *
+ *   accept.c -> client.c (a connection of a client; carries exchanges)
+ *                  |
+ *              exchange.c (one request and its answer; knows no protocol)
+ *                  |
+ *   backends.c  upstream.c (a connection to a backend, kept and reused)
+ *
+ * One thread, one loop. Everything here belongs to the worker and lives until
+ * the process ends, unless it says otherwise. */
+#ifndef WORKER_CORE_H
+#define WORKER_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "base/pool.h"
+#include "shm/heritage.h"
+#include "worker/http.h"
+#include "worker/http1.h"
+
+struct access_log;
+struct client;
+struct pool_view;
+struct route_table;
+struct tls_engine;
+
+enum {
+    WORKER_FRONT = 80 * 1024,    /* room before relayed bytes: a whole head and a chunk's */
+    WORKER_BODY = 64 * 1024,     /* relayed at once: four TLS records in one write */
+    WORKER_BACK = 64,            /* room behind: a chunk's end and the last chunk */
+    WORKER_INBOX = 16 * 1024,    /* first room for a request's head; grows to the limit */
+    WORKER_OUTBOX = 12 * 1024,   /* room for most rewritten heads with a small body behind */
+    WORKER_KEEP = 256,           /* idle blocks that each pool of memory holds on to */
+    WORKER_ROUNDS = 4,           /* reads of one connection before others have their turn */
+    WORKER_LINGER_MS = 2000,     /* how long a refused client may go on sending */
+    WORKER_DRAIN_IDLE_MS = 2000, /* an idle client of a draining worker may still ask once */
+    WORKER_TICK_MS = 1000,       /* heartbeat, date, flush of the access log */
+};
+
+struct worker {
+    struct loop loop;
+    const struct heritage *heritage;
+    const struct conf *conf;
+    struct table *table;
+    struct worker_row *row; /* ours in the table: the only one we write */
+
+    struct tls_engine *tls; /* NULL: no TLS listener */
+    struct route_table *routes;
+    struct access_log *access;
+    struct pool_view *pools;       /* [conf->n_pools] */
+    struct backend_view *backends; /* [conf->n_backends] */
+    struct acceptor *acceptors;    /* [heritage->nlisteners] */
+
+    int live[TABLE_WORKERS]; /* rows whose cells count; refreshed at the doorbell */
+    int nlive;
+
+    struct http_limits limits;
+    char *area;                    /* WORKER_FRONT + WORKER_BODY + WORKER_BACK: bytes in
+                                      passage, valid within one callback */
+    char *head_area;               /* WORKER_FRONT: a head while it is built */
+    struct http_response response; /* scratch: the head that is being relayed */
+
+    struct pool clients, exchanges, upstreams, inboxes, outboxes;
+    struct loop_link all_clients;        /* list of struct client by its link */
+    struct client *run_first, *run_last; /* clients whose turn has come */
+    uint32_t nclients, nexchanges;
+
+    struct loop_source doorbell, control;
+    struct loop_timer tick, drain_deadline;
+    bool draining;        /* takes no new work; ends when nothing is left */
+    char date[32];        /* "Sun, 06 Nov 1994 08:49:37 GMT", once a second */
+    uint64_t id_state[2]; /* of the request ids' generator */
+};
+
+/* The part of area that bytes are read to. */
+static inline char *worker_body(struct worker *worker)
+{
+    return worker->area + WORKER_FRONT;
+}
+
+/* 32 hex digits, not to be guessed from one another's past. */
+void worker_request_id(struct worker *worker, char out[32]);
+
+/* A client ended: when draining, the last one ends the process. */
+void worker_left(struct worker *worker);
+
+#endif

@@ -1,0 +1,37 @@
+/* Who is at the other end of a client's connection: facts that do not change
+ * while it lasts. Embedded in the carrier; read by everyone. Worker only. */
+#ifndef WORKER_PEER_H
+#define WORKER_PEER_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct conf_listen;
+struct tls_conn;
+
+struct peer {
+    const struct conf_listen *listen;
+    const struct tls_conn *tls; /* NULL: plain */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address;
+    uint64_t accepted_us;  /* monotonic */
+    uint64_t handshake_us; /* how long it took; 0: plain */
+    uint32_t requests;     /* begun on this connection */
+    uint16_t port;
+    bool trusted; /* its forwarded fields are believed */
+    uint8_t ip_len;
+    char ip[INET6_ADDRSTRLEN]; /* text, IPv4 where it is one */
+};
+
+static inline struct str peer_ip(const struct peer *peer)
+{
+    return str_make(peer->ip, peer->ip_len);
+}
+
+#endif

@@ -1,0 +1,158 @@
+#include "worker/record.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "worker/access.h"
+#include "worker/backends.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+#include "worker/peer.h"
+#include "worker/tls.h"
+
+static enum access_end end_of(const struct exchange *x)
+{
+    switch ((enum exchange_end)x->end) {
+    case EXCHANGE_END_WHOLE:
+        return ACCESS_END_DONE;
+    case EXCHANGE_END_CLIENT:
+        return ACCESS_END_CLIENT;
+    case EXCHANGE_END_BACKEND:
+        return ACCESS_END_BACKEND;
+    case EXCHANGE_END_TIMEOUT:
+        return ACCESS_END_TIMEOUT;
+    case EXCHANGE_END_PROXY:
+        return ACCESS_END_PROXY;
+    }
+    return ACCESS_END_PROXY;
+}
+
+static enum access_phase phase_of(const struct exchange *x)
+{
+    if (x->end == EXCHANGE_END_WHOLE)
+        return ACCESS_PHASE_DONE;
+    switch ((enum exchange_state)x->state) {
+    case EXCHANGE_LOCAL:
+        return ACCESS_PHASE_HEADER;
+    case EXCHANGE_QUEUED:
+        return ACCESS_PHASE_QUEUE;
+    case EXCHANGE_CONNECTING:
+        return ACCESS_PHASE_CONNECT;
+    case EXCHANGE_SENDING:
+        return ACCESS_PHASE_REQUEST;
+    case EXCHANGE_WAITING:
+        return ACCESS_PHASE_WAIT;
+    case EXCHANGE_ANSWERING:
+        return ACCESS_PHASE_RESPONSE;
+    case EXCHANGE_TUNNEL:
+        return ACCESS_PHASE_TUNNEL;
+    }
+    return ACCESS_PHASE_DONE;
+}
+
+static uint64_t between(uint64_t from, uint64_t to)
+{
+    return from && to > from ? to - from : 0;
+}
+
+static void fill_peer(struct access_record *r, const struct peer *peer)
+{
+    r->client = &peer->address.any;
+    r->connection_requests = peer->requests;
+    if (peer->requests <= 1)
+        r->handshake_us = peer->handshake_us;
+    if (!peer->tls)
+        return;
+    r->tls_version = tls_conn_version(peer->tls);
+    r->tls_cipher = tls_conn_cipher(peer->tls);
+    r->tls_resumed = tls_conn_resumed(peer->tls);
+    r->sni = tls_conn_sni(peer->tls);
+}
+
+static void fill_request(struct access_record *r, const struct http_request *request)
+{
+    r->method = request->method_name;
+    r->target = request->target;
+    r->host = request->authority;
+    r->version_major = request->version_major;
+    r->version_minor = request->version_minor;
+    for (unsigned i = 0; i < request->nfields; i++) {
+        const struct http_field *f = &request->fields[i];
+
+        if (f->id == HTTP_F_USER_AGENT)
+            r->user_agent = f->value;
+        else if (f->id == HTTP_F_REFERER)
+            r->referer = f->value;
+    }
+}
+
+static void count_exchange(const struct exchange *x)
+{
+    struct worker_row *row = x->worker->row;
+    unsigned hundred = x->status / 100;
+
+    count_add(&row->bytes_in, x->bytes_in);
+    count_add(&row->bytes_out, x->bytes_out);
+    if (hundred < 6)
+        count_add(&row->status[hundred], 1);
+    if (x->error && x->status >= 500)
+        count_add(&row->own_errors, 1);
+}
+
+void record_exchange(const struct exchange *x)
+{
+    const struct exchange_times *at = &x->at;
+    struct access_record r = {
+        .start_wall_ms = clock_wall_ms() - (at->end - at->begin) / 1000,
+        .header_us = between(at->begin, at->parsed),
+        .queue_us = x->queued_ms ? between(at->parsed, at->chosen ? at->chosen : at->end) : 0,
+        .connect_us = x->reused ? 0 : between(at->chosen, at->connected),
+        .first_byte_us = between(at->sent, at->first_byte),
+        .total_us = between(at->begin, at->end),
+        .request_id = str_make(x->id, sizeof x->id),
+        .status = x->status,
+        .backend_status = x->backend_status,
+        .bytes_in = x->bytes_in,
+        .bytes_out = x->bytes_out,
+        .body_in = x->bytes_in,
+        .body_out = x->bytes_out,
+        .attempts = x->attempts,
+        .reused = x->reused,
+        .end = (uint8_t)end_of(x),
+        .phase = (uint8_t)phase_of(x),
+        .error = x->backend_status >= 500 ? "backend" : x->error,
+        .detail = x->detail,
+        .upgrade = x->state == EXCHANGE_TUNNEL ? "websocket" : NULL,
+    };
+
+    count_exchange(x);
+    if (!x->worker->access)
+        return;
+    fill_peer(&r, x->peer);
+    fill_request(&r, x->request);
+    if (x->pool)
+        r.pool = x->pool->conf->name;
+    if (x->backend) {
+        r.backend = x->backend->conf->name;
+        r.backend_state = health_state_name((enum health_state)x->backend->health.state);
+    }
+    access_write(x->worker->access, &r);
+}
+
+void record_refused(struct worker *worker, const struct peer *peer, uint16_t status,
+                    const char *detail)
+{
+    struct access_record r = {
+        .start_wall_ms = clock_wall_ms(),
+        .status = status,
+        .end = ACCESS_END_CLIENT,
+        .phase = ACCESS_PHASE_HEADER,
+        .detail = detail,
+    };
+
+    count_add(&worker->row->bad_requests, 1);
+    count_add(&worker->row->status[status / 100], 1);
+    fill_peer(&r, peer);
+    access_write(worker->access, &r);
+}

@@ -1,0 +1,44 @@
+/* A client's byte stream: TLS or plain, one interface. Worker only.
+ *
+ * Reads and writes never block. What the socket does not take waits in a
+ * buffer of the stream and goes out with stream_flush(). */
+#ifndef WORKER_STREAM_H
+#define WORKER_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct tls_conn;
+struct tls_engine;
+
+enum stream_read_result { STREAM_EOF = 0, STREAM_AGAIN = -1, STREAM_ERROR = -2 };
+
+struct stream {
+    int fd;               /* owned by the loop's source that watches it */
+    bool readable;        /* an edge came and the socket was not read empty since */
+    bool hung_up;         /* the peer sent FIN: read until EOF, even after a short read */
+    struct tls_conn *tls; /* NULL: plain */
+    char *waiting;        /* plain: bytes that the socket did not take */
+    size_t nwaiting, sent;
+};
+
+/* engine: NULL for plain. 0, or -1 when the host has no memory. */
+int stream_init(struct stream *stream, int fd, struct tls_engine *engine);
+void stream_release(struct stream *stream);
+
+/* 1: done, 0: needs more from the peer, -1: failed. Plain streams are done. */
+int stream_handshake(struct stream *stream);
+
+/* Bytes read (> 0), or stream_read_result. Clears `readable` when empty. */
+ssize_t stream_read(struct stream *stream, char *to, size_t room);
+
+/* Takes all n bytes and sends what it can in one call. Returns the bytes that
+ * still wait (0: all out), or -1: the peer is gone. */
+ssize_t stream_write(struct stream *stream, const char *bytes, size_t n);
+ssize_t stream_flush(struct stream *stream);
+
+/* Tells the peer that nothing more will come (close_notify, then FIN). */
+void stream_shutdown(struct stream *stream);
+
+#endif

@@ -1,0 +1,284 @@
+#include "worker/upstream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/conf.h"
+#include "worker/backends.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+
+static void leave_idle(struct upstream *u)
+{
+    struct backend_view *b = u->backend;
+
+    if (u->prev)
+        u->prev->next = u->next;
+    else
+        b->idle = u->next;
+    if (u->next)
+        u->next->prev = u->prev;
+    u->prev = u->next = NULL;
+    u->idle = false;
+    b->nidle--;
+    count_sub(&b->cell->idle, 1);
+    loop_timer_cancel(&u->timer);
+}
+
+void upstream_close(struct upstream *u)
+{
+    struct worker *worker = u->worker;
+
+    if (u->idle)
+        leave_idle(u);
+    loop_timer_cancel(&u->timer);
+    loop_close(&worker->loop, &u->source);
+    free(u->waiting);
+    pool_give(&worker->upstreams, u);
+}
+
+void upstream_close_idle(struct backend_view *backend)
+{
+    while (backend->idle)
+        upstream_close(backend->idle);
+}
+
+static void idle_too_long(struct loop_timer *timer)
+{
+    upstream_close((struct upstream *)((char *)timer - offsetof(struct upstream, timer)));
+}
+
+void upstream_keep(struct upstream *u)
+{
+    struct backend_view *b = u->backend;
+    const struct conf *conf = u->worker->conf;
+
+    CHECK(!u->waiting && !u->connecting);
+    u->exchange = NULL;
+    /* More than this, or an answer's surplus: not worth, or not safe, to keep. */
+    if (b->nidle >= conf->limits.upstream_keepalive || u->hung_up || u->worker->draining) {
+        upstream_close(u);
+        return;
+    }
+    u->served++;
+    u->idle = true;
+    u->prev = NULL;
+    u->next = b->idle;
+    if (b->idle)
+        b->idle->prev = u;
+    b->idle = u;
+    b->nidle++;
+    count_add(&b->cell->idle, 1);
+    u->timer.fire = idle_too_long;
+    loop_timer_set(&u->worker->loop, &u->timer, conf->timeouts.upstream_idle_ms);
+}
+
+/* Reads what is there and hands it to the exchange. */
+static void read_on(struct upstream *u)
+{
+    struct worker *worker = u->worker;
+    char *to = worker_body(worker);
+
+    for (int round = 0; u->readable; round++) {
+        enum exchange_flow flow;
+        ssize_t got;
+
+        if (round == WORKER_ROUNDS) {
+            /* Others have their turn; a fresh edge brings us back. */
+            loop_mod(&worker->loop, &u->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+            return;
+        }
+        got = recv(u->source.fd, to, WORKER_BODY, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EAGAIN) {
+            u->readable = false;
+            return;
+        }
+        if (got <= 0) {
+            exchange_upstream_gone(u->exchange, got < 0 ? errno : 0);
+            return;
+        }
+        /* A short read has emptied the socket, unless the end follows. */
+        if (got < WORKER_BODY && !u->hung_up)
+            u->readable = false;
+        flow = exchange_answer(u->exchange, to, (size_t)got);
+        if (flow != EXCHANGE_GO_ON)
+            return;
+    }
+}
+
+void upstream_resume(struct upstream *u)
+{
+    if (u->readable)
+        read_on(u);
+}
+
+static ssize_t flush(struct upstream *u)
+{
+    while (u->nwaiting > u->sent) {
+        ssize_t n =
+            send(u->source.fd, u->waiting + u->sent, u->nwaiting - u->sent, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return (ssize_t)(u->nwaiting - u->sent);
+        if (n < 0)
+            return -1;
+        u->sent += (size_t)n;
+    }
+    free(u->waiting);
+    u->waiting = NULL;
+    u->nwaiting = u->sent = 0;
+    return 0;
+}
+
+ssize_t upstream_send(struct upstream *u, const char *bytes, size_t n)
+{
+    ssize_t sent = 0;
+    char *more;
+
+    if (!u->waiting && !u->connecting) {
+        do {
+            sent = send(u->source.fd, bytes, n, MSG_NOSIGNAL);
+        } while (sent < 0 && errno == EINTR);
+        if (sent < 0 && errno != EAGAIN)
+            return -1;
+        if (sent < 0)
+            sent = 0;
+        if ((size_t)sent == n)
+            return 0;
+    }
+    more = realloc(u->waiting, u->nwaiting + n - (size_t)sent);
+    if (!more) {
+        errno = ENOMEM;
+        return -1;
+    }
+    u->waiting = more;
+    memcpy(more + u->nwaiting, bytes + sent, n - (size_t)sent);
+    u->nwaiting += n - (size_t)sent;
+    return (ssize_t)(u->nwaiting - u->sent);
+}
+
+/* The answer of connect(), when it comes. */
+static int connect_result(struct upstream *u)
+{
+    socklen_t len = sizeof(int);
+    int error = 0;
+
+    if (getsockopt(u->source.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        error = errno;
+    return error;
+}
+
+static void ready_busy(struct upstream *u, uint32_t events)
+{
+    struct exchange *x = u->exchange;
+    enum exchange_flow flow = EXCHANGE_GO_ON;
+
+    if (u->connecting) {
+        int error = connect_result(u);
+
+        if (error) {
+            exchange_connect_failed(x, error);
+            return;
+        }
+        if (!(events & EPOLLOUT))
+            return;
+        u->connecting = false;
+        flow = exchange_connected(x);
+    } else if ((events & EPOLLOUT) && u->waiting && flush(u) == 0) {
+        /* Where the write failed, an answer may still wait to be read: it
+         * counts, and reading finds the end as well. */
+        exchange_upstream_writable(x);
+    }
+    if (flow != EXCHANGE_OVER && u->readable && !x->blocked)
+        read_on(u);
+}
+
+static void ready(struct loop_source *source, uint32_t events)
+{
+    struct upstream *u =
+        (struct upstream *)((char *)source - offsetof(struct upstream, source));
+
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        u->readable = true;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        u->hung_up = true;
+    if (!u->exchange) {
+        /* Idle: it closed (as Tomcat does), or it speaks unasked. Either way
+         * nothing more is to be had from it. */
+        if (u->readable)
+            upstream_close(u);
+        return;
+    }
+    ready_busy(u, events);
+}
+
+static struct upstream *open_fresh(struct backend_view *b)
+{
+    struct worker *worker = b->pool->worker;
+    const struct sockaddr *to = (const struct sockaddr *)&b->health.address;
+    struct upstream *u;
+    int fd, one = 1;
+
+    fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return NULL;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    u = pool_take(&worker->upstreams);
+    if (!u)
+        goto fail;
+    *u = (struct upstream){.worker = worker, .backend = b, .connecting = true};
+    u->source.ready = ready;
+    u->source.fd = -1;
+    count_add(&b->cell->connects, 1);
+    if (connect(fd, to, b->address_len) < 0 && errno != EINPROGRESS)
+        goto fail;
+    if (loop_add(&worker->loop, &u->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0)
+        goto fail;
+    return u;
+fail:
+    if (u)
+        pool_give(&worker->upstreams, u);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return NULL;
+}
+
+struct upstream *upstream_get(struct backend_view *b, struct exchange *x, bool fresh,
+                              bool *reused)
+{
+    struct upstream *u = NULL;
+
+    *reused = false;
+    while (!fresh && b->idle) {
+        u = b->idle;
+        leave_idle(u);
+        if (x->safe || upstream_fresh(u)) {
+            *reused = true;
+            u->exchange = x;
+            return u;
+        }
+        upstream_close(u);
+    }
+    u = open_fresh(b);
+    if (u)
+        u->exchange = x;
+    return u;
+}
+
+bool upstream_fresh(const struct upstream *u)
+{
+    char byte;
+
+    return recv(u->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}

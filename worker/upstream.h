@@ -1,0 +1,59 @@
+/* A connection to a backend: connects, sends, reads, is kept and used again.
+ *
+ * Belongs to an exchange while that runs, then to its backend's idle list
+ * (Tomcat closes a connection after 100 requests or 20 s idle: both are met as
+ * a matter of course). Speaks bytes only; worker/answer.c understands them. */
+#ifndef WORKER_UPSTREAM_H
+#define WORKER_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+
+struct backend_view;
+struct exchange;
+struct worker;
+
+struct upstream {
+    struct loop_source source;
+    struct worker *worker;
+    struct backend_view *backend;
+    struct exchange *exchange;    /* NULL: idle */
+    struct upstream *prev, *next; /* in backend->idle */
+    struct loop_timer timer;      /* idle only */
+    char *waiting;                /* bytes that the socket did not take; heap */
+    size_t nwaiting, sent;
+    uint32_t served; /* exchanges before this one */
+    bool connecting;
+    bool readable; /* an edge came and was not read empty since */
+    bool hung_up;  /* FIN came: read until the end */
+    bool idle;
+};
+
+/* A kept connection of the backend, or a fresh one that begins to connect. NULL
+ * with errno when connecting failed at once. *reused tells which. fresh: do not
+ * take a kept one. */
+struct upstream *upstream_get(struct backend_view *backend, struct exchange *x, bool fresh,
+                              bool *reused);
+
+/* Takes all n bytes, sends what it can in one call. Returns bytes that wait
+ * (exchange_upstream_writable() follows), or -1 with errno. */
+ssize_t upstream_send(struct upstream *upstream, const char *bytes, size_t n);
+
+/* Reads on after the exchange was blocked. May end the exchange. */
+void upstream_resume(struct upstream *upstream);
+
+/* The exchange has done with it: kept for another one, or closed. */
+void upstream_keep(struct upstream *upstream);
+void upstream_close(struct upstream *upstream);
+
+/* Closes the idle connections of a backend (a verdict, or the end). */
+void upstream_close_idle(struct backend_view *backend);
+
+/* Is a kept connection still open and silent? One system call: only for
+ * requests that must not be sent twice. */
+bool upstream_fresh(const struct upstream *upstream);
+
+#endif

@@ -1,0 +1,325 @@
+/* A worker's start, its end and what interrupts it.
+ *
+ * Start: forked by the supervisor with the listeners open; claims its row of
+ * the table, loads certificates as acmed publishes them, says READY and
+ * accepts. End: MESSAGE_DRAIN, or end-of-file on the control socket (the
+ * supervisor died): stops accepting, lets clients finish, exits 0. A crash
+ * costs its own clients their connections and nobody else anything: its cells
+ * stop counting, its sockets stay open in the supervisor with all that waits in
+ * them, and the next worker of the slot takes over. */
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/message.h"
+#include "worker/accept.h"
+#include "worker/access.h"
+#include "worker/backends.h"
+#include "worker/box.h"
+#include "worker/certs.h"
+#include "worker/client.h"
+#include "worker/client_state.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+#include "worker/route.h"
+#include "worker/tls.h"
+#include "worker/upstream.h"
+
+enum {
+    READY_WAIT_MS = 5000, /* for certificates; then it serves what it has */
+    QUEUE_LOOK_MS = 20,   /* two workers that met at the last place and both stepped back */
+};
+
+static struct worker worker;
+static bool said_ready;
+static uint64_t started_ms;
+
+/* ---- small services */
+
+static uint64_t rotate(uint64_t x, int k)
+{
+    return (x << k) | (x >> (64 - k));
+}
+
+/* xoroshiro128+: seeded by the kernel; ids are to be distinct, not secret. */
+static uint64_t random64(struct worker *w)
+{
+    uint64_t a = w->id_state[0], b = w->id_state[1], result = a + b;
+
+    b ^= a;
+    w->id_state[0] = rotate(a, 24) ^ b ^ (b << 16);
+    w->id_state[1] = rotate(b, 37);
+    return result;
+}
+
+void worker_request_id(struct worker *w, char out[32])
+{
+    static const char hex[] = "0123456789abcdef";
+    uint64_t bits[2] = {random64(w), random64(w)};
+
+    for (int i = 0; i < 32; i++)
+        out[i] = hex[bits[i / 16] >> (i % 16 * 4) & 15];
+}
+
+static void renew_date(struct worker *w)
+{
+    time_t now = (time_t)(clock_wall_ms() / 1000);
+    struct tm tm;
+
+    gmtime_r(&now, &tm);
+    strftime(w->date, sizeof w->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+}
+
+/* The oldest exchange without a first byte, per backend: healthd looks at it. */
+static void publish_oldest(struct worker *w)
+{
+    for (size_t i = 0; i < w->conf->n_backends; i++) {
+        struct backend_view *b = &w->backends[i];
+        uint64_t oldest = 0;
+
+        for (struct exchange *x = b->running; x; x = x->running_next)
+            if (!x->at.first_byte && (!oldest || x->at.chosen / 1000 < oldest))
+                oldest = x->at.chosen / 1000;
+        atomic_store_explicit(&b->cell->oldest_ms, oldest, memory_order_relaxed);
+    }
+}
+
+/* ---- ready, drain, end */
+
+static void say_ready(struct worker *w, bool certs)
+{
+    struct message message = {.type = MESSAGE_READY};
+
+    if (said_ready || (!certs && w->loop.now_ms - started_ms < READY_WAIT_MS))
+        return;
+    said_ready = true;
+    message_send(w->heritage->control_fd, &message, -1);
+}
+
+_Noreturn static void end(struct worker *w)
+{
+    clients_close_all(w);
+    for (size_t i = 0; i < w->conf->n_backends; i++)
+        upstream_close_idle(&w->backends[i]);
+    access_free(w->access);
+    tls_engine_free(w->tls);
+    route_table_free(w->routes);
+    exit(0);
+}
+
+void worker_left(struct worker *w)
+{
+    if (w->draining && w->nclients == 0)
+        w->loop.stop = true;
+}
+
+static void drain_over(struct loop_timer *timer)
+{
+    (void)timer;
+    log_info("drain: %u connections cut at the deadline", worker.nclients);
+    worker.loop.stop = true;
+}
+
+static void drain(struct worker *w, uint64_t at_most_ms)
+{
+    if (w->draining)
+        return;
+    w->draining = true;
+    accept_stop(w);
+    w->drain_deadline.fire = drain_over;
+    loop_timer_set(&w->loop, &w->drain_deadline, at_most_ms);
+    clients_drain(w);
+    worker_left(w);
+}
+
+/* ---- what interrupts a worker */
+
+static void doorbell_rang(struct loop_source *source, uint32_t events)
+{
+    (void)events;
+    fd_unring(source->fd);
+    backends_refresh(&worker);
+    say_ready(&worker, certs_refresh(&worker));
+    atomic_fetch_add_explicit(&worker.row->verdicts_seen, 1, memory_order_relaxed);
+}
+
+static void control_message(const struct message *message, int fd)
+{
+    switch (message->type) {
+    case MESSAGE_DRAIN:
+        drain(&worker, message->value);
+        break;
+    case MESSAGE_TICKETS:
+        if (worker.tls)
+            tls_engine_tickets(worker.tls, &message->body.tickets);
+        break;
+    case MESSAGE_LOG:
+        if (fd >= 0 && worker.access)
+            access_reopen(worker.access, fd);
+        else
+            fd_close(&fd);
+        break;
+    default:
+        fd_close(&fd);
+        break;
+    }
+}
+
+static void control_ready(struct loop_source *source, uint32_t events)
+{
+    struct message message;
+    int got, fd;
+
+    (void)events;
+    while ((got = message_recv(source->fd, &message, &fd)) > 0) {
+        control_message(&message, fd);
+        explicit_bzero(&message, sizeof message);
+    }
+    if (got == 0) {
+        log_warn("the supervisor is gone: finishing");
+        loop_del(&worker.loop, &worker.control);
+        drain(&worker, worker.conf->stop_timeout_ms);
+    }
+}
+
+static void tick(struct loop_timer *timer)
+{
+    atomic_store_explicit(&worker.row->heartbeat_ms, worker.loop.now_ms, memory_order_relaxed);
+    renew_date(&worker);
+    publish_oldest(&worker);
+    if (!said_ready)
+        say_ready(&worker, certs_refresh(&worker));
+    loop_timer_set(&worker.loop, timer, WORKER_TICK_MS);
+}
+
+/* ---- start */
+
+static int build_routes(struct worker *w)
+{
+    const struct conf *conf = w->conf;
+    struct route_rule *rules = calloc(conf->n_routes, sizeof *rules);
+
+    if (!rules)
+        return -1;
+    for (size_t i = 0; i < conf->n_routes; i++) {
+        const struct conf_route *r = &conf->routes[i];
+
+        rules[i] = (struct route_rule){.host = str_from(r->host),
+                                       .path = str_from(r->path),
+                                       .upstream_path = str_from(r->upstream_path),
+                                       .target = (uint32_t)i};
+    }
+    w->routes = route_table_new(rules, conf->n_routes);
+    free(rules);
+    return w->routes ? 0 : -1;
+}
+
+static int build_tls(struct worker *w)
+{
+    char error[TLS_ERROR_SIZE];
+    bool wanted = false;
+
+    for (size_t i = 0; i < w->conf->n_listen; i++)
+        wanted |= w->conf->listen[i].tls;
+    if (!wanted)
+        return 0;
+    w->tls = tls_engine_new(w->conf, error, sizeof error);
+    if (!w->tls)
+        log_error("TLS: %s", error);
+    return w->tls ? 0 : -1;
+}
+
+static int build_memory(struct worker *w)
+{
+    size_t area = WORKER_FRONT + WORKER_BODY + WORKER_BACK;
+
+    pool_init(&w->clients, sizeof(struct client), WORKER_KEEP);
+    pool_init(&w->exchanges, sizeof(struct exchange), WORKER_KEEP);
+    pool_init(&w->upstreams, sizeof(struct upstream), WORKER_KEEP);
+    pool_init(&w->inboxes, sizeof(struct inbox) + WORKER_INBOX, WORKER_KEEP / 4);
+    pool_init(&w->outboxes, sizeof(struct outbox) + WORKER_OUTBOX, WORKER_KEEP / 4);
+    w->all_clients.prev = w->all_clients.next = &w->all_clients;
+    w->area = malloc(area);
+    w->head_area = malloc(WORKER_FRONT);
+    return w->area && w->head_area ? 0 : -1;
+}
+
+static int watch(struct worker *w)
+{
+    w->doorbell.ready = doorbell_rang;
+    w->control.ready = control_ready;
+    w->tick.fire = tick;
+    if (loop_add(&w->loop, &w->doorbell, w->heritage->doorbell[w->heritage->row], EPOLLIN) <
+            0 ||
+        loop_add(&w->loop, &w->control, w->heritage->control_fd, EPOLLIN) < 0)
+        return -1;
+    loop_timer_set(&w->loop, &w->tick, 0);
+    return 0;
+}
+
+static int start(struct worker *w, const struct heritage *heritage)
+{
+    w->heritage = heritage;
+    w->conf = heritage->conf;
+    w->table = heritage->table;
+    w->row = &heritage->table->worker[heritage->row];
+    w->limits = http_limits_default;
+    w->limits.head = w->conf->limits.header_bytes;
+    w->limits.fields = w->conf->limits.header_fields;
+    worker_row_reset(w->row, heritage->incarnation, TABLE_BACKENDS);
+    atomic_store(&w->row->config_generation, heritage->generation);
+    if (getrandom(w->id_state, sizeof w->id_state, 0) != sizeof w->id_state)
+        return -1;
+    renew_date(w);
+    if (loop_init(&w->loop) < 0 || build_memory(w) < 0 || build_routes(w) < 0 ||
+        build_tls(w) < 0 || backends_init(w) < 0)
+        return -1;
+    started_ms = w->loop.now_ms;
+    if (w->conf->log.access != CONF_ACCESS_OFF)
+        w->access = access_new(&w->conf->log, heritage->access_fd, (uint32_t)heritage->slot);
+    if (watch(w) < 0)
+        return -1;
+    certs_refresh(w);
+    return accept_start(w);
+}
+
+static bool somebody_waits(const struct worker *w)
+{
+    for (size_t i = 0; i < w->conf->n_pools; i++)
+        if (w->pools[i].first)
+            return true;
+    return false;
+}
+
+_Noreturn void worker_main(const struct heritage *heritage)
+{
+    struct worker *w = &worker;
+
+    if (start(w, heritage) < 0) {
+        log_error("cannot start: %s", strerror(errno));
+        exit(1);
+    }
+    while (!w->loop.stop) {
+        bool waits = somebody_waits(w);
+
+        loop_once(&w->loop, waits ? QUEUE_LOOK_MS : LOOP_IDLE_WAIT_MS);
+        clients_run(w);
+        if (waits) {
+            for (size_t i = 0; i < w->conf->n_pools; i++)
+                backends_wake(w, &w->pools[i]);
+            clients_run(w);
+        }
+        access_flush_due(w->access, w->loop.now_ms);
+    }
+    end(w);
+}
