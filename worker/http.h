@@ -15,8 +15,9 @@
 
 #include "base/str.h"
 
-/* Field lines of one head; more is 431. An array bound: struct http_request embeds it. */
-#define HTTP_FIELDS_MAX 100
+/* Field lines that one parsed head can hold: the most that a peer may send (HTTP_FIELDS_LIMIT
+ * in http1.h: 100) and what our own rewriting adds, so that our output can be parsed again. */
+#define HTTP_FIELDS_MAX 116
 
 enum http_method {
     HTTP_GET,

@@ -39,6 +39,7 @@ struct http_limits {
     uint64_t body; /* declared Content-Length: 413; 0: no bound. Chunked: see http1_chunked */
 };
 
+#define HTTP_FIELDS_LIMIT  100
 #define HTTP_TARGET_MAX    (8 * 1024)
 #define HTTP_FIELD_MAX     (16 * 1024)
 #define HTTP_HEAD_MAX      (64 * 1024)
@@ -48,7 +49,7 @@ struct http_limits {
 #define HTTP_LIMITS_DEFAULT                                                        \
     {                                                                              \
         .target = HTTP_TARGET_MAX, .field = HTTP_FIELD_MAX, .head = HTTP_HEAD_MAX, \
-        .fields = HTTP_FIELDS_MAX, .chunk_ext = HTTP_CHUNK_EXT_MAX,                \
+        .fields = HTTP_FIELDS_LIMIT, .chunk_ext = HTTP_CHUNK_EXT_MAX,              \
         .trailers = HTTP_TRAILERS_MAX, .body = 0                                   \
     }
 

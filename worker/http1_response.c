@@ -176,6 +176,8 @@ static ssize_t start_line(struct http_response *res, const char *buf, size_t len
         return -(ssize_t)err;
     if (!next)
         return need_more(scan, len, limits);
+    if ((size_t)(next - buf) > (size_t)limits->field + 2)
+        return -HTTP1_E_FIELD_LONG;
     res->nfields = 0;
     res->content_length = 0;
     res->upgrade = STR_EMPTY;

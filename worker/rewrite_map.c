@@ -32,27 +32,57 @@ static void put_mapped(struct rewrite_out *out, struct str path, const struct re
     put(out, rest);
 }
 
-static unsigned default_port(struct str scheme)
+/* An authority taken apart; port is the given one or the scheme's default, 0 without a scheme.
+ */
+struct place {
+    struct str host;
+    uint16_t given;
+    uint16_t port;
+};
+
+static bool place_parse(struct place *place, struct str authority, bool has_scheme, bool https)
 {
-    return str_eq_case(scheme, STR("https")) ? 443 : 80;
+    if (!http_authority_parse(authority, &place->host, &place->given))
+        return false;
+    place->port = place->given;
+    if (!place->port && has_scheme)
+        place->port = https ? 443 : 80;
+    return true;
 }
 
 /*
- * Whether host[:port] in a URL with that scheme is the given authority. The backend knows
- * neither our scheme nor always our port, so: the same host, with the authority's port or the
- * default of either scheme.
+ * Whether a URL's place is us. The backend does not know that we speak TLS, so behind TLS
+ * http:// means us with our port or none; but https:// from a plain listener is a wish, not an
+ * error.
  */
-static bool is_same_place(struct str authority, struct str scheme, struct str place)
+static bool is_public(const struct place *at, bool has_scheme, bool https,
+                      const struct rewrite_map *map)
 {
-    struct str host, place_host;
-    uint16_t port, place_port;
+    struct place us;
 
-    if (!http_authority_parse(authority, &host, &port) ||
-        !http_authority_parse(place, &place_host, &place_port))
+    if (!place_parse(&us, map->public_authority, true, map->tls) ||
+        !str_eq_case(at->host, us.host))
         return false;
-    if (!str_eq_case(host, place_host))
+    if (!has_scheme)
+        return !at->given || at->given == us.port;
+    if (https)
+        return map->tls && at->port == us.port;
+    return at->port == us.port || (map->tls && at->port == 80);
+}
+
+/* Whether it is the backend under its own name; without a port only when the name is not ours
+ * too. */
+static bool is_backend(const struct place *at, const struct rewrite_map *map)
+{
+    struct place backend, us;
+
+    if (!place_parse(&backend, map->backend_authority, true, false) ||
+        !str_eq_case(at->host, backend.host))
         return false;
-    return port == 0 || port == place_port || port == default_port(scheme);
+    if (at->port == backend.port)
+        return true;
+    return !at->given && !(place_parse(&us, map->public_authority, false, false) &&
+                           str_eq_case(us.host, backend.host));
 }
 
 /* "scheme://authority/path" or "//authority/path": false when it is neither, or somewhere else.
@@ -61,6 +91,7 @@ static bool put_absolute(struct rewrite_out *out, struct str value,
                          const struct rewrite_map *map)
 {
     struct str scheme = STR_EMPTY, rest = value;
+    struct place at;
 
     if (str_starts_case(value, STR("http://")) || str_starts_case(value, STR("https://"))) {
         scheme = str_head(value, str_index(value, ':'));
@@ -72,9 +103,10 @@ static bool put_absolute(struct rewrite_out *out, struct str value,
     size_t n = 0;
     while (n < rest.n && rest.p[n] != '/' && !is_path_end(rest.p[n]))
         n++;
-    struct str authority = str_head(rest, n);
-    if (!is_same_place(authority, scheme, map->public_authority) &&
-        !is_same_place(authority, scheme, map->backend_authority))
+    bool https = scheme.n == 5;
+    if (!place_parse(&at, str_head(rest, n), scheme.n, https))
+        return false;
+    if (!is_public(&at, scheme.n, https, map) && !is_backend(&at, map))
         return false;
     if (scheme.n)
         put(out, map->tls ? STR("https:") : STR("http:"));
