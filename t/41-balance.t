@@ -119,7 +119,7 @@ subtest 'one that left the queue leaves its place' => sub {
     my @gone = map { my $c = $gate->connect; $c->write($c->build('GET', '/pas/get')); $c } 1 .. 2;
     wait_for { my $q = 0; $q += $_->{queued} // 0 for @{ $gate->status->{backends} // [] }; $q == 2 };
     $_->abort for @gone;
-    ok wait_for { $gate->get('/pas/get')->{status} == 200 } 10, 'their places are free';
+    ok +(wait_for { $gate->get('/pas/get')->{status} == 200 } 10), 'their places are free';
     is $busy->response('GET')->{status}, 200, 'the first is served';
     $gate->stop_ok;
 };
@@ -137,7 +137,7 @@ subtest 'retries' => sub {
     my $cuts = PasGate::Scripted->new(id => 'cuts', reply => sub { return undef });
     $gate = PasGate->new(workers => 1, backends => [$cuts], probe => '/', no_probe => 1,
         pool => 'balance = "roundrobin"; sticky = "none"; retries = 3;');
-    wait_for { $gate->get('/pas/get')->{status} == 502 };
+    wait_for { ($gate->get('/pas/get')->{status}) == 502 };
     $cuts->clear;
     is $gate->request('POST', '/pas/x', body => 'once')->{status}, 502, 'a POST that was sent is not repeated';
     is scalar(grep { /once/ } $cuts->seen), 1, 'the backend saw it once';
