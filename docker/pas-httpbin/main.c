@@ -327,6 +327,9 @@ int main(int argc, char **argv)
             usage(o == 'h' ? 0 : 2);
         }
     }
+    const char *name = strrchr(argv[0], '/');
+    if (strcmp(name ? name + 1 : argv[0], "ctl") == 0) /* the link in the image */
+        query = argc > 1 ? argv[1] : "";
     if (query)
         return client(query);
 
