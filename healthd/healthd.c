@@ -17,7 +17,7 @@
 #include "base/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "healthd/watch.h"
+#include "healthd/target.h"
 #include "shm/heritage.h"
 #include "shm/message.h"
 
@@ -32,7 +32,7 @@ struct healthd {
     const struct heritage *heritage;
     struct prober *prober;
     struct schedule schedule;
-    struct watch *watch; /* [n], by index in the configuration */
+    struct target *target; /* [n], by index in the configuration */
     uint32_t n;
     uint64_t look_ms;  /* next look at the workers' cells */
     uint64_t ready_ms; /* READY at the latest; 0: said */
@@ -51,7 +51,7 @@ static void forget_others(const struct healthd *h)
         ours[h->heritage->backend_slot[i]] = true;
     for (int slot = 0; slot < TABLE_BACKENDS; slot++)
         if (!ours[slot])
-            watch_forget(h->heritage->table, slot);
+            target_forget(h->heritage->table, slot);
 }
 
 static void start_up(struct healthd *h, const struct heritage *heritage)
@@ -62,8 +62,8 @@ static void start_up(struct healthd *h, const struct heritage *heritage)
 
     *h = (struct healthd){.heritage = heritage, .n = (uint32_t)conf->n_backends};
     h->prober = prober_new();
-    h->watch = calloc(h->n ? h->n : 1, sizeof *h->watch);
-    if (!h->prober || !h->watch) {
+    h->target = calloc(h->n ? h->n : 1, sizeof *h->target);
+    if (!h->prober || !h->target) {
         log_error("no memory");
         exit(1); /* the supervisor tries again later */
     }
@@ -73,8 +73,8 @@ static void start_up(struct healthd *h, const struct heritage *heritage)
         const struct conf_check *check = check_of(conf, i);
 
         CHECK(heritage->backend_slot[i] < TABLE_BACKENDS);
-        watch_init(&h->watch[i], heritage->table, heritage->backend_slot[i], &conf->backends[i],
-                   check, now + schedule_first_ms(i, h->n));
+        target_init(&h->target[i], heritage->table, heritage->backend_slot[i],
+                    &conf->backends[i], check, now + schedule_first_ms(i, h->n));
         if (check->timeout_ms > longest)
             longest = check->timeout_ms;
     }
@@ -91,7 +91,7 @@ static void say_ready(struct healthd *h, uint64_t now_ms)
     if (h->ready_ms == 0)
         return;
     for (uint32_t i = 0; i < h->n; i++)
-        all &= h->watch[i].judged;
+        all &= h->target[i].judged;
     if ((all || now_ms >= h->ready_ms) &&
         message_send(h->heritage->control_fd, &ready, -1) == 0)
         h->ready_ms = 0;
@@ -119,7 +119,7 @@ static void hear_workers(struct healthd *h, uint64_t now_ms)
     fd_unring(h->heritage->doorbell_healthd);
     signs_look(&live, h->heritage->table);
     for (uint32_t i = 0; i < h->n; i++)
-        news |= watch_look(&h->watch[i], &live, now_ms);
+        news |= target_look(&h->target[i], &live, now_ms);
     if (news)
         heritage_ring_workers(h->heritage);
     h->look_ms = now_ms + LOOK_MS;
@@ -136,7 +136,7 @@ static void take_results(struct healthd *h, uint64_t now_ms)
         if (!looked)
             signs_look(&live, h->heritage->table);
         looked = true;
-        news |= watch_ended(&h->watch[result.id], &live, &result, &h->schedule, now_ms);
+        news |= target_ended(&h->target[result.id], &live, &result, &h->schedule, now_ms);
     }
     if (news)
         heritage_ring_workers(h->heritage);
@@ -151,7 +151,7 @@ static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
     uint64_t next = now_ms + HEARTBEAT_MS;
 
     for (uint32_t i = 0; i < h->n; i++) {
-        struct watch *w = &h->watch[i];
+        struct target *w = &h->target[i];
 
         if (w->running)
             continue;
@@ -165,7 +165,7 @@ static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
             if (!looked)
                 signs_look(&live, h->heritage->table);
             looked = true;
-            watch_started(w, &live, now_ms);
+            target_started(w, &live, now_ms);
             next = now_ms; /* the transfer has yet to take its first step */
         } else if (w->due_ms < next) {
             next = w->due_ms;
@@ -204,6 +204,6 @@ _Noreturn void healthd_main(const struct heritage *heritage)
         take_results(&h, clock_mono_ms());
     }
     prober_free(h.prober);
-    free(h.watch);
+    free(h.target);
     exit(0);
 }

@@ -1,4 +1,4 @@
-#include "healthd/watch.h"
+#include "healthd/target.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,13 +9,13 @@
 
 enum { SCORE_FULL = 1000 };
 
-static void publish(struct watch *w)
+static void publish(struct target *w)
 {
     health_publish(&w->table->health[w->slot], &w->row);
 }
 
 /* Puts a verdict that just changed into the row, the history and the log. */
-static void tell_change(struct watch *w, enum health_state from)
+static void tell_change(struct target *w, enum health_state from)
 {
     enum health_state to = w->verdict.state;
     enum log_level level =
@@ -39,7 +39,7 @@ static void mend_history(struct history *history)
         seq_write_end(&history->seq);
 }
 
-static void fresh_row(struct watch *w, uint64_t identity)
+static void fresh_row(struct target *w, uint64_t identity)
 {
     w->row = (struct health_row){
         .state = HEALTH_UNKNOWN,
@@ -54,14 +54,14 @@ static void fresh_row(struct watch *w, uint64_t identity)
         probe_parse_address(&w->row.address, w->backend->host, w->backend->port);
 }
 
-void watch_init(struct watch *w, struct table *table, int slot,
-                const struct conf_backend *backend, const struct conf_check *check,
-                uint64_t due_ms)
+void target_init(struct target *w, struct table *table, int slot,
+                 const struct conf_backend *backend, const struct conf_check *check,
+                 uint64_t due_ms)
 {
     struct signs_live live;
     struct backend_row supervisors = {0};
 
-    *w = (struct watch){.backend = backend, .check = check, .table = table, .slot = slot};
+    *w = (struct target){.backend = backend, .check = check, .table = table, .slot = slot};
     w->due_ms = due_ms;
     mend_history(&table->health_history[slot]);
     backend_read(&table->backend[slot], &supervisors);
@@ -80,7 +80,7 @@ void watch_init(struct watch *w, struct table *table, int slot,
     w->seen = w->at_end = signs_sum(&live, table, slot);
 }
 
-void watch_started(struct watch *w, const struct signs_live *live, uint64_t now_ms)
+void target_started(struct target *w, const struct signs_live *live, uint64_t now_ms)
 {
     w->running = true;
     w->started_ms = now_ms;
@@ -89,7 +89,7 @@ void watch_started(struct watch *w, const struct signs_live *live, uint64_t now_
 
 /* Where workers connect: the address that passed. While the backend is down, or before any
  * passed, the one that was tried: better than none when a pool has nothing else. */
-static bool take_address(struct watch *w, const struct probe_result *result)
+static bool take_address(struct target *w, const struct probe_result *result)
 {
     if (!result->has_address)
         return false;
@@ -104,7 +104,7 @@ static bool take_address(struct watch *w, const struct probe_result *result)
     return true;
 }
 
-static void note_probe(struct watch *w, const struct probe_result *result)
+static void note_probe(struct target *w, const struct probe_result *result)
 {
     bool passed = result->outcome == OUTCOME_PASS;
 
@@ -116,8 +116,8 @@ static void note_probe(struct watch *w, const struct probe_result *result)
     snprintf(w->row.probe_text, sizeof w->row.probe_text, "%s", result->text);
 }
 
-bool watch_ended(struct watch *w, const struct signs_live *live,
-                 const struct probe_result *result, struct schedule *schedule, uint64_t now_ms)
+bool target_ended(struct target *w, const struct signs_live *live,
+                  const struct probe_result *result, struct schedule *schedule, uint64_t now_ms)
 {
     const struct verdict_rules rules = {.rise = w->check->rise, .fall = w->check->fall};
     struct signs now = signs_sum(live, w->table, w->slot);
@@ -152,7 +152,7 @@ bool watch_ended(struct watch *w, const struct signs_live *live,
 
 /* Trouble calls for a probe at once, but a backend whose probes pass is not asked more often
  * than while it is suspect: each ping costs it an ABL session. */
-static void hurry(struct watch *w, bool changed, uint64_t now_ms)
+static void hurry(struct target *w, bool changed, uint64_t now_ms)
 {
     uint64_t rest =
         changed || w->verdict.fall > 0 ? SCHEDULE_SIGN_MS : w->check->fast_interval_ms;
@@ -164,7 +164,7 @@ static void hurry(struct watch *w, bool changed, uint64_t now_ms)
         w->due_ms = due > now_ms ? due : now_ms;
 }
 
-bool watch_look(struct watch *w, const struct signs_live *live, uint64_t now_ms)
+bool target_look(struct target *w, const struct signs_live *live, uint64_t now_ms)
 {
     struct signs now = signs_sum(live, w->table, w->slot);
     struct signs added = signs_since(&now, &w->seen);
@@ -189,7 +189,7 @@ bool watch_look(struct watch *w, const struct signs_live *live, uint64_t now_ms)
     return changed;
 }
 
-void watch_forget(struct table *table, int slot)
+void target_forget(struct table *table, int slot)
 {
     struct health_row row;
 

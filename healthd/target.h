@@ -2,8 +2,8 @@
  *
  * healthd only. The structs that it points to are the heritage's and live as
  * long as the process. Times are monotonic milliseconds. */
-#ifndef HEALTHD_WATCH_H
-#define HEALTHD_WATCH_H
+#ifndef HEALTHD_TARGET_H
+#define HEALTHD_TARGET_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@
 struct conf_backend;
 struct conf_check;
 
-struct watch {
+struct target {
     const struct conf_backend *backend;
     const struct conf_check *check;
     struct table *table;
@@ -36,23 +36,24 @@ struct watch {
 
 /* Begins: takes over the row of the same backend as the predecessor left it,
  * or starts at UNKNOWN. Publishes. */
-void watch_init(struct watch *watch, struct table *table, int slot,
-                const struct conf_backend *backend, const struct conf_check *check,
-                uint64_t due_ms);
+void target_init(struct target *target, struct table *table, int slot,
+                 const struct conf_backend *backend, const struct conf_check *check,
+                 uint64_t due_ms);
 
 /* A probe starts now. */
-void watch_started(struct watch *watch, const struct signs_live *live, uint64_t now_ms);
+void target_started(struct target *target, const struct signs_live *live, uint64_t now_ms);
 
 /* It has ended: judges, publishes and sets the time of the next one. true: the
  * workers must hear of it (another state, or another address). */
-bool watch_ended(struct watch *watch, const struct signs_live *live,
-                 const struct probe_result *result, struct schedule *schedule, uint64_t now_ms);
+bool target_ended(struct target *target, const struct signs_live *live,
+                  const struct probe_result *result, struct schedule *schedule,
+                  uint64_t now_ms);
 
 /* Looks at what the workers saw since the last look; brings the next probe
  * forward where something failed. true: as above. */
-bool watch_look(struct watch *watch, const struct signs_live *live, uint64_t now_ms);
+bool target_look(struct target *target, const struct signs_live *live, uint64_t now_ms);
 
 /* A slot that this configuration does not name: nothing is known of it. */
-void watch_forget(struct table *table, int slot);
+void target_forget(struct table *table, int slot);
 
 #endif
