@@ -50,9 +50,11 @@ for my $file (@ARGV) {
                 violation("$file:$.: $folder may not include $what");
             }
         } elsif (/^\s*#\s*include\s*<([^>]+)>/) {
+            my $library = $1;
+            my $what = $1;
             for my $l (@library) {
                 my ($name, $header, $where) = @$l;
-                next unless $1 =~ $header;
+                next unless $what =~ $header;
                 violation("$file:$.: $name does not belong here") unless $file =~ $where;
             }
         }
