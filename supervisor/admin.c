@@ -1,0 +1,162 @@
+/* The supervisor's rows about backends: what the configuration says of them,
+ * and what the operator wishes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "supervisor/supervise.h"
+
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
+{
+    const uint8_t *p = bytes;
+
+    for (size_t i = 0; i < n; i++) /* FNV-1a */
+        hash = (hash ^ p[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static uint64_t identity_of(const struct conf_backend *b)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    hash = hash_bytes(hash, b->name, strlen(b->name) + 1);
+    hash = hash_bytes(hash, b->host, strlen(b->host) + 1);
+    return hash_bytes(hash, &b->port, sizeof b->port);
+}
+
+static enum admin_state state_of(const struct conf_backend *b)
+{
+    return b->state == CONF_STATE_DRAIN   ? ADMIN_DRAIN
+           : b->state == CONF_STATE_MAINT ? ADMIN_MAINT
+                                          : ADMIN_READY;
+}
+
+/* The rows are read back from the table: we alone write them. */
+static struct backend_row backend_now(const struct supervisor *sup, int slot)
+{
+    return sup->table->backend[slot].row;
+}
+
+static void set_wish(struct supervisor *sup, int slot, enum admin_state wish, bool by_operator,
+                     const char *who, const char *reason)
+{
+    struct admin_row row = sup->table->admin[slot].row;
+    enum admin_state from = row.wish;
+
+    if (from == wish && row.by_operator == by_operator)
+        return;
+    row.wish = (uint8_t)wish;
+    row.by_operator = by_operator;
+    row.since_ms = clock_mono_ms();
+    row.since_wall_ms = clock_wall_ms();
+    snprintf(row.who, sizeof row.who, "%s", who);
+    snprintf(row.reason, sizeof row.reason, "%s", reason);
+    admin_publish(&sup->table->admin[slot], &row);
+    if (from == wish)
+        return;
+    history_add(&sup->table->admin_history[slot], (uint8_t)from, (uint8_t)wish,
+                by_operator || strncmp(who, "uid", 3) == 0 ? "operator" : "config", reason);
+    log_info("backend %d %s: %s -> %s by %s: %s", slot + 1, backend_now(sup, slot).name,
+             admin_state_name(from), admin_state_name(wish), who, reason);
+}
+
+/* A slot that another name had: nothing of that one stays. */
+static void clear_slot(struct supervisor *sup, int slot)
+{
+    struct history *history = &sup->table->admin_history[slot];
+    struct admin_row fresh = {.since_ms = clock_mono_ms(), .since_wall_ms = clock_wall_ms()};
+
+    snprintf(fresh.who, sizeof fresh.who, "config");
+    admin_publish(&sup->table->admin[slot], &fresh);
+    seq_write_begin(&history->seq);
+    history->count = 0;
+    seq_write_end(&history->seq);
+}
+
+static void publish_backend(struct supervisor *sup, const struct generation *g, uint32_t i)
+{
+    const struct conf_backend *b = &g->conf->backends[i];
+    int slot = g->backend_slot[i];
+    struct backend_row old = backend_now(sup, slot), row = {0};
+
+    if (strcmp(old.name, b->name) != 0)
+        clear_slot(sup, slot);
+    row.used = row.configured = 1;
+    snprintf(row.name, sizeof row.name, "%s", b->name);
+    snprintf(row.pool, sizeof row.pool, "%s", g->conf->pools[b->pool].name);
+    snprintf(row.host, sizeof row.host, "%s", b->host);
+    row.port = b->port;
+    row.weight = (uint16_t)b->weight;
+    row.max_in_flight = b->max_in_flight;
+    row.generation = g->number;
+    row.identity = identity_of(b);
+    backend_publish(&sup->table->backend[slot], &row);
+    if ((uint32_t)slot >= sup->header.nbackends)
+        sup->header.nbackends = (uint32_t)slot + 1;
+    if (!sup->table->admin[slot].row.by_operator)
+        set_wish(sup, slot, state_of(b), false, "config", "as configured");
+}
+
+void admin_prepare(struct supervisor *sup, const struct generation *g)
+{
+    for (uint32_t i = 0; i < g->conf->n_backends; i++) {
+        struct backend_row row = backend_now(sup, g->backend_slot[i]);
+
+        /* A name that has a row keeps it as it is until the commit. */
+        if (!row.configured || strcmp(row.name, g->conf->backends[i].name) != 0)
+            publish_backend(sup, g, i);
+    }
+    supervise_publish_header(sup);
+}
+
+void admin_commit(struct supervisor *sup, const struct generation *g)
+{
+    bool named[TABLE_BACKENDS] = {false};
+
+    for (uint32_t i = 0; i < g->conf->n_backends; i++) {
+        named[g->backend_slot[i]] = true;
+        publish_backend(sup, g, i);
+    }
+    for (int slot = 0; slot < (int)sup->header.nbackends; slot++) {
+        struct backend_row row = backend_now(sup, slot);
+
+        if (named[slot] || !row.configured)
+            continue;
+        row.configured = 0;
+        backend_publish(&sup->table->backend[slot], &row);
+    }
+    supervise_publish_header(sup);
+    processes_ring_workers(sup);
+}
+
+static const struct conf_backend *configured_backend(const struct supervisor *sup, int slot)
+{
+    const struct generation *g = sup->current;
+
+    for (uint32_t i = 0; i < g->conf->n_backends; i++)
+        if (g->backend_slot[i] == slot)
+            return &g->conf->backends[i];
+    return NULL;
+}
+
+void admin_wish(struct supervisor *sup, enum admin_state wish, int number, uid_t uid)
+{
+    char who[TABLE_NAME];
+    const struct conf_backend *b = NULL;
+
+    if (number >= 1 && number <= TABLE_BACKENDS)
+        b = configured_backend(sup, number - 1);
+    if (!b) {
+        log_warn("%s of backend number %d by uid %u: refused, there is no such backend",
+                 admin_state_name(wish), number, uid);
+        return;
+    }
+    snprintf(who, sizeof who, "uid %u", uid);
+    /* It outlives reloads until it is taken back, that is, until it is what
+     * the configuration says anyway. */
+    set_wish(sup, number - 1, wish, wish != state_of(b), who, "asked for by signal");
+    processes_ring_workers(sup);
+    fd_ring(sup->heritage.doorbell_healthd);
+}

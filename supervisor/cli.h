@@ -1,0 +1,51 @@
+/* The subcommands of the program. Each gets the options that main() read and
+ * returns the program's exit code:
+ * 0 done, 1 failed at run time, 2 used wrongly, 78 wrong configuration. */
+#ifndef SUPERVISOR_CLI_H
+#define SUPERVISOR_CLI_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum {
+    CLI_OK = 0,
+    CLI_FAILURE = 1,
+    CLI_USAGE = 2,
+    CLI_CONFIG = 78,
+};
+
+struct cli {
+    const char *conf_file; /* absolute where it exists */
+    const char *backend;   /* number or name */
+    bool dump, manual;     /* check */
+    bool json, watch;      /* status */
+};
+
+int cli_check(const struct cli *cli);
+int cli_reload(const struct cli *cli);
+int cli_status(const struct cli *cli);
+int cli_why(const struct cli *cli);
+int cli_drain(const struct cli *cli);
+int cli_ready(const struct cli *cli);
+int cli_maint(const struct cli *cli);
+
+/* ---- the running service, as the command line finds it (cli_service.c) */
+
+struct table;
+
+struct service {
+    pid_t pid;
+    const struct table *table; /* read-only */
+};
+
+/* Finds the service of a configuration file: by its pidfile, or, when the file
+ * cannot be read as it is now, by the table that names it. Returns 0, or an
+ * exit code after a message. service_close() takes one that was not found. */
+int service_find(struct service *service, const char *conf_file);
+void service_close(struct service *service);
+bool service_alive(const struct service *service);
+
+/* The slot of a backend by number (1..) or name; -1 after a message. */
+int service_backend(const struct service *service, const char *backend);
+
+#endif

@@ -1,0 +1,150 @@
+#include "supervisor/launch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "acmed/acmed.h"
+#include "base/check.h"
+#include "base/conf.h"
+#include "base/log.h"
+#include "healthd/healthd.h"
+#include "supervisor/fsm.h"
+#include "supervisor/logging.h"
+#include "worker/worker.h"
+
+enum {
+    LAUNCH_FDS = HERITAGE_LISTENERS + TABLE_WORKERS + 8, /* all that a heritage can name */
+    EXIT_SETUP = 71, /* EX_OSERR: the child could not even begin */
+};
+
+static const struct {
+    void (*body)(const struct heritage *); /* does not return */
+} kinds[KIND_COUNT] = {
+    [KIND_WORKER] = {worker_main},
+    [KIND_HEALTHD] = {healthd_main},
+    [KIND_ACMED] = {acmed_main},
+};
+
+static char *title_area;
+static size_t title_size;
+
+void launch_init(int argc, char **argv)
+{
+    char *end = argv[0];
+
+    /* The strings of argv lie one behind the other; only that stretch is used. */
+    for (int i = 0; i < argc && argv[i] == end; i++)
+        end += strlen(end) + 1;
+    title_area = argv[0];
+    title_size = (size_t)(end - argv[0]);
+}
+
+static void show_title(const struct heritage *h, const char *name)
+{
+    char comm[16];
+
+    snprintf(comm, sizeof comm, "pasgate:%s", kind_name(h->kind));
+    prctl(PR_SET_NAME, comm, 0, 0, 0);
+    memset(title_area, 0, title_size);
+    snprintf(title_area, title_size, "pasgate: %s, gen %u", name, h->generation);
+}
+
+static void reset_signals(void)
+{
+    /* Only the supervisor decides about a child's life, so what a terminal, a
+     * process manager or a careless `pkill -HUP pasgate` sends to all of us
+     * must not end it. */
+    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
+    sigset_t none;
+
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    for (int i = 1; i <= 4; i++)
+        signal(SIGRTMIN + i, SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static void close_span(int from, int to)
+{
+    if (from > to || close_range((unsigned)from, (unsigned)to, 0) == 0)
+        return;
+    /* A kernel before 5.9, or a container that does not know the call. */
+    struct rlimit limit = {.rlim_cur = 1024};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    for (int fd = from; fd <= to && (rlim_t)fd < limit.rlim_cur; fd++)
+        close(fd);
+}
+
+/* Everything else goes: the supervisor's loop, the other children's control
+ * sockets (whose end-of-file must tell of its death), its pidfile. */
+static void close_others(const struct heritage *h)
+{
+    int keep[LAUNCH_FDS], n = 0, from = 0;
+
+    for (int fd = 0; fd <= 2; fd++)
+        keep[n++] = fd;
+    keep[n++] = h->control_fd;
+    keep[n++] = h->doorbell_healthd;
+    keep[n++] = h->doorbell_acmed;
+    keep[n++] = h->access_fd;
+    for (int i = 0; i < TABLE_WORKERS; i++)
+        keep[n++] = h->doorbell[i];
+    for (uint32_t i = 0; i < h->nlisteners; i++)
+        keep[n++] = h->listener[i].fd;
+    CHECK(n <= LAUNCH_FDS);
+    qsort(keep, (size_t)n, sizeof *keep, by_number);
+    for (int i = 0; i < n; i++) {
+        if (keep[i] < from)
+            continue; /* -1, or named twice */
+        close_span(from, keep[i] - 1);
+        from = keep[i] + 1;
+    }
+    close_span(from, INT32_MAX);
+}
+
+static _Noreturn void become(const struct heritage *h, const struct identity *identity)
+{
+    char name[32];
+
+    if (h->kind == KIND_WORKER)
+        snprintf(name, sizeof name, "worker %d", h->slot);
+    else
+        snprintf(name, sizeof name, "%s", kind_name(h->kind));
+    setpgid(0, 0); /* Ctrl-C is for the supervisor */
+    reset_signals();
+    close_others(h);
+    show_title(h, name);
+    logging_init(h->conf, name);
+    if (privilege_drop(identity) < 0)
+        _exit(EXIT_SETUP);
+    if (table_seal(h->table, h->kind, h->row) < 0) {
+        log_error("cannot seal the table: %s", strerror(errno));
+        _exit(EXIT_SETUP);
+    }
+    kinds[h->kind].body(h);
+    CHECK(!"a body returned");
+    abort();
+}
+
+pid_t launch(const struct heritage *heritage, const struct identity *identity)
+{
+    CHECK(heritage->kind < KIND_COUNT && kinds[heritage->kind].body);
+    fflush(NULL); /* or the child would write it again */
+    pid_t pid = fork();
+
+    if (pid == 0)
+        become(heritage, identity);
+    return pid;
+}

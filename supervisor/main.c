@@ -1,0 +1,175 @@
+/* pasgate: the TLS front door for PAS for OpenEdge.
+ *
+ * Starts here: reads the command line and runs one subcommand. `run` becomes
+ * the supervisor (supervise.c) and ends when the service was told to stop; a
+ * crash of it ends the service, because its children notice, finish what they
+ * have and leave. All other subcommands read the table, or send the supervisor
+ * a signal and watch the table for the result. */
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/cli.h"
+#include "supervisor/launch.h"
+#include "supervisor/supervise.h"
+
+#define DEFAULT_CONF "/etc/pasgate/pasgate.conf"
+
+static int run(const struct cli *cli)
+{
+    return supervise(cli->conf_file);
+}
+
+static int version(const struct cli *cli)
+{
+    (void)cli;
+    printf("pasgate %s\n", PASGATE_VERSION);
+    return CLI_OK;
+}
+
+static int not_yet(const struct cli *cli)
+{
+    (void)cli;
+    fprintf(stderr, "pasgate: not supported yet\n");
+    return CLI_USAGE;
+}
+
+enum {
+    OPTION_DUMP = 1,
+    OPTION_JSON = 2,
+    TAKES_BACKEND = 4,
+    TAKES_ANY = 8,
+};
+
+static const struct command {
+    const char *name;
+    int (*run)(const struct cli *);
+    int takes;
+    const char *usage, *help;
+} commands[] = {
+    {"run", run, 0, "run", "serve, in the foreground, until a signal ends it"},
+    {"check", cli_check, OPTION_DUMP, "check [--dump|--manual]",
+     "tell every error of the configuration; --dump: all settings\n"
+     "                             as they are in force; --manual: pasgate.conf(5)"},
+    {"reload", cli_reload, 0, "reload", "take the changed configuration, tell the result"},
+    {"status", cli_status, OPTION_JSON, "status [--json|--watch]",
+     "what runs and how it is; exit code 1 when nothing serves"},
+    {"drain", cli_drain, TAKES_BACKEND, "drain B",
+     "no new sessions for backend B (a name or its number)"},
+    {"ready", cli_ready, TAKES_BACKEND, "ready B", "takes drain or maint back"},
+    {"maint", cli_maint, TAKES_BACKEND, "maint B", "no requests at all for backend B"},
+    {"why", cli_why, TAKES_BACKEND, "why B", "what happened to backend B, when and why"},
+    {"restart", not_yet, TAKES_ANY, "restart B", "not supported yet"},
+    {"cert", not_yet, TAKES_ANY, "cert ...", "not supported yet"},
+    {"version", version, 0, "version", "print the version"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void help(FILE *out)
+{
+    fprintf(out, "usage: pasgate COMMAND [-c FILE]\n\n");
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-26s %s\n", commands[i].usage, commands[i].help);
+    fprintf(out, "\n  -c FILE                    the configuration (" DEFAULT_CONF ")\n"
+                 "\nSignals to the process of `run`: TERM stops gracefully, INT at once, HUP\n"
+                 "reloads, USR1 opens the log files again.\n"
+                 "Exit codes: 0 good, 1 failed, 2 used wrongly, 78 wrong configuration.\n");
+}
+
+static int usage(const char *what, const char *detail)
+{
+    fprintf(stderr, "pasgate: %s%s\nTry `pasgate help`.\n", what, detail);
+    return CLI_USAGE;
+}
+
+static const struct command *find(const char *name)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* Reads options and arguments behind the command's name. 0 or an exit code. */
+static int read_options(int argc, char **argv, const struct command *command, struct cli *cli)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"dump", no_argument, NULL, 'd'},
+        {"manual", no_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},
+        {"watch", no_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (c == 'c')
+            cli->conf_file = optarg;
+        else if (c == 'd' && command->takes & OPTION_DUMP)
+            cli->dump = true;
+        else if (c == 'm' && command->takes & OPTION_DUMP)
+            cli->manual = true;
+        else if (c == 'j' && command->takes & OPTION_JSON)
+            cli->json = true;
+        else if (c == 'w' && command->takes & OPTION_JSON)
+            cli->watch = true;
+        else if (c == 'h')
+            return help(stdout), exit(CLI_OK), CLI_OK;
+        else
+            return c == '?' ? CLI_USAGE : usage(command->name, ": no such option for it");
+    }
+    if (command->takes & TAKES_BACKEND && optind < argc)
+        cli->backend = argv[optind++];
+    if (command->takes & TAKES_BACKEND && !cli->backend)
+        return usage(command->name, ": which backend? Give its name or number");
+    if (optind < argc && !(command->takes & TAKES_ANY))
+        return usage("too much: ", argv[optind]);
+    return CLI_OK;
+}
+
+/* An absolute name, so that the command line finds the service by it. Links are
+ * not resolved: a reload follows one that points elsewhere by then. */
+static const char *absolute(const char *file)
+{
+    static char path[PATH_MAX];
+    char cwd[PATH_MAX];
+
+    while (strncmp(file, "./", 2) == 0)
+        file += 2;
+    if (*file == '/' || !getcwd(cwd, sizeof cwd) ||
+        snprintf(path, sizeof path, "%s/%s", cwd, file) >= (int)sizeof path)
+        return file;
+    return path;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {.conf_file = DEFAULT_CONF};
+
+    launch_init(argc, argv);
+    if (argc < 2) {
+        help(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0) {
+        help(stdout);
+        return CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+        return version(&cli);
+    const struct command *command = find(argv[1]);
+    if (!command)
+        return usage("unknown command: ", argv[1]);
+    int code = read_options(argc - 1, argv + 1, command, &cli);
+    if (code != CLI_OK)
+        return code;
+    cli.conf_file = absolute(cli.conf_file);
+    return command->run(&cli);
+}

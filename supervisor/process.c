@@ -1,0 +1,337 @@
+/* The rows of children: carries out what fsm.c decides and publishes it. */
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/message.h"
+#include "supervisor/launch.h"
+#include "supervisor/supervise.h"
+
+bool process_is_worker(const struct process *p)
+{
+    return p->kind == KIND_WORKER;
+}
+
+static const char *describe(const struct process *p, char out[64])
+{
+    if (process_is_worker(p))
+        snprintf(out, 64, "worker %d (generation %u, pid %d)", p->slot,
+                 p->generation ? p->generation->number : 0, (int)p->pid);
+    else
+        snprintf(out, 64, "%s (pid %d)", kind_name(p->kind), (int)p->pid);
+    return out;
+}
+
+static void publish(const struct process *p)
+{
+    struct child_row row = {.kind = (uint8_t)p->kind,
+                            .state = p->fsm.state,
+                            .slot = (uint16_t)p->slot,
+                            .pid = p->pid,
+                            .generation = p->generation ? p->generation->number : 0,
+                            .restarts = p->restarts,
+                            .incarnation = p->incarnation,
+                            .started_wall_ms = p->started_wall_ms,
+                            .next_start_ms = p->next_start_ms,
+                            .last_exit = p->last_exit};
+
+    child_publish(&p->sup->table->child[p->row], &row);
+}
+
+void processes_ring_workers(struct supervisor *sup)
+{
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        if (sup->process[r].pid)
+            fd_ring(sup->heritage.doorbell[r]);
+}
+
+void process_send(struct process *p, const struct message *message, int fd)
+{
+    char who[64];
+
+    if (p->control.fd >= 0 && message_send(p->control.fd, message, fd) < 0)
+        log_warn("%s does not take message %u: %s", describe(p, who), message->type,
+                 strerror(errno));
+}
+
+void processes_send_workers(struct supervisor *sup, const struct message *message)
+{
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        process_send(&sup->process[r], message, -1);
+}
+
+void process_send_tickets(struct process *p)
+{
+    struct message message = {.type = MESSAGE_TICKETS};
+
+    memcpy(&message.body.tickets, p->sup->tickets, sizeof message.body.tickets);
+    process_send(p, &message, -1);
+    explicit_bzero(&message, sizeof message);
+}
+
+/* ---- actions */
+
+static void fill_heritage(struct process *p, int control_fd)
+{
+    struct heritage *h = &p->sup->heritage;
+    const struct generation *g = p->generation;
+
+    h->kind = p->kind;
+    h->row = p->row;
+    h->slot = p->slot;
+    h->incarnation = p->incarnation;
+    h->generation = g->number;
+    h->conf = g->conf;
+    h->table = p->sup->table;
+    h->control_fd = control_fd;
+    h->access_fd = process_is_worker(p) ? g->access_fd : -1;
+    h->backend_slot = g->backend_slot;
+    h->nlisteners = process_is_worker(p) ? listeners_of_slot(&g->listeners, (uint32_t)p->slot,
+                                                             g->workers, h->listener)
+                                         : 0;
+}
+
+/* 0, or -1 with errno: the host has no process or no descriptor for us. */
+static int fork_child(struct process *p)
+{
+    struct supervisor *sup = p->sup;
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    p->incarnation++;
+    p->started_wall_ms = clock_wall_ms();
+    p->next_start_ms = 0;
+    publish(p); /* before the child can look: its cells count from its first moment */
+    fill_heritage(p, pair[1]);
+    p->pid = launch(&sup->heritage, &p->generation->identity);
+    close(pair[1]);
+    if (p->pid < 0 || loop_add(&sup->loop, &p->control, pair[0], EPOLLIN) < 0) {
+        int error = errno;
+
+        if (p->pid > 0) /* its socket closes: it ends, and is reaped as a stranger */
+            kill(p->pid, SIGKILL);
+        p->pid = 0;
+        close(pair[0]);
+        errno = error;
+        return -1;
+    }
+    if (process_is_worker(p))
+        process_send_tickets(p);
+    return 0;
+}
+
+static void forked_or_not(struct process *p)
+{
+    static struct log_gate gate;
+    char who[64];
+
+    if (fork_child(p) == 0) {
+        log_debug("%s started", describe(p, who));
+        return;
+    }
+    if (log_gate_open(&gate))
+        log_error("cannot start %s: %s", describe(p, who), strerror(errno));
+    if (p->generation == p->sup->trial)
+        reload_on_trial_death(p);
+    else
+        process_event(p, FSM_NOT_FORKED, &(struct fsm_input){.now_ms = clock_mono_ms()});
+}
+
+static void release_row(struct process *p)
+{
+    struct supervisor *sup = p->sup;
+
+    generation_unref(p->generation);
+    p->generation = NULL;
+    p->restarts = process_is_worker(p) ? 0 : p->restarts;
+    publish(p);
+    if (!process_is_worker(p) && !sup->stopping)
+        process_start_single(sup, p->row); /* it was replaced by a reload */
+}
+
+void process_event(struct process *p, enum fsm_event event, const struct fsm_input *input)
+{
+    struct loop *loop = &p->sup->loop;
+    uint64_t delay_ms;
+    uint8_t before = p->fsm.state;
+    unsigned actions = fsm_step(&p->fsm, event, input, &delay_ms);
+    char who[64];
+
+    if (actions == 0 && p->fsm.state == before)
+        return;
+    log_debug("%s: %s, %s -> %s", describe(p, who), fsm_event_name(event),
+              child_state_name(before), child_state_name(p->fsm.state));
+    if (p->fsm.state == CHILD_BACKOFF)
+        p->next_start_ms = input->now_ms + delay_ms;
+    if (actions & FSM_SEND_DRAIN) {
+        struct message message = {.type = MESSAGE_DRAIN, .value = delay_ms};
+
+        process_send(p, &message, -1);
+        delay_ms += KILL_GRACE_MS;
+    }
+    if ((actions & FSM_KILL) && p->pid) {
+        if (event == FSM_TIMER || event == FSM_LATE)
+            log_warn("%s does not %s: killed", describe(p, who),
+                     event == FSM_LATE          ? "beat any more"
+                     : before == CHILD_DRAINING ? "end in time"
+                                                : "become ready");
+        kill(p->pid, SIGKILL);
+    }
+    if (actions & FSM_DISARM)
+        loop_timer_cancel(&p->timer);
+    if (actions & FSM_ARM)
+        loop_timer_set(loop, &p->timer, delay_ms);
+    publish(p);
+    if (actions & FSM_FORK)
+        forked_or_not(p);
+    publish(p);
+    processes_ring_workers(p->sup);
+    if (actions & FSM_SERVES)
+        reload_on_ready(p);
+    if (actions & FSM_RELEASE)
+        release_row(p);
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    struct process *p = (struct process *)((char *)timer - offsetof(struct process, timer));
+
+    process_event(p, FSM_TIMER, &(struct fsm_input){.now_ms = p->sup->loop.now_ms});
+}
+
+/* ---- ends */
+
+static void log_end(const struct process *p, int status)
+{
+    bool asked = p->fsm.state == CHILD_DRAINING;
+    char who[64];
+
+    describe(p, who);
+    if (WIFSIGNALED(status))
+        log_line(asked ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "%s was ended by signal %d (%s)",
+                 who, WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else if (asked && WEXITSTATUS(status) == 0)
+        log_debug("%s has finished", who);
+    else if (WEXITSTATUS(status) == FSM_EXIT_CONFIG)
+        log_error("%s cannot work with this configuration: not started again until a reload",
+                  who);
+    else
+        log_error("%s ended with exit code %d", who, WEXITSTATUS(status));
+}
+
+static void ended(struct process *p, int status)
+{
+    struct supervisor *sup = p->sup;
+    bool asked = p->fsm.state == CHILD_DRAINING;
+
+    log_end(p, status);
+    loop_close(&sup->loop, &p->control);
+    p->pid = 0;
+    p->last_exit = status;
+    if (sup->trial && p->generation == sup->trial && !asked) {
+        reload_on_trial_death(p); /* its rows are given up, this one too */
+        return;
+    }
+    if (!asked)
+        p->restarts++;
+    process_event(p, FSM_EXITED,
+                  &(struct fsm_input){.now_ms = clock_mono_ms(), .status = status});
+}
+
+void processes_reap(struct supervisor *sup)
+{
+    pid_t pid;
+    int status;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (int r = 0; r < ROWS; r++) {
+            if (sup->process[r].pid == pid) {
+                ended(&sup->process[r], status);
+                break;
+            }
+        }
+    }
+}
+
+/* ---- starts */
+
+void processes_init(struct supervisor *sup)
+{
+    for (int r = 0; r < ROWS; r++) {
+        struct process *p = &sup->process[r];
+
+        *p = (struct process){.sup = sup, .row = r, .last_exit = -1};
+        p->kind = r < TABLE_WORKERS  ? KIND_WORKER
+                  : r == ROW_HEALTHD ? KIND_HEALTHD
+                                     : KIND_ACMED;
+        p->control = (struct loop_source){.ready = control_from_child, .fd = -1};
+        p->timer.fire = on_timer;
+    }
+}
+
+uint32_t processes_free_rows(const struct supervisor *sup)
+{
+    uint32_t n = 0;
+
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        n += sup->process[r].fsm.state == CHILD_EMPTY;
+    return n;
+}
+
+static void start(struct process *p, struct generation *generation)
+{
+    p->generation = generation_ref(generation);
+    process_event(p, FSM_START, &(struct fsm_input){.now_ms = clock_mono_ms()});
+}
+
+/* What a slot went through stays with it over a reload. */
+static uint32_t restarts_of_slot(const struct supervisor *sup, int slot)
+{
+    uint32_t n = 0;
+
+    for (int r = 0; r < TABLE_WORKERS; r++) {
+        const struct process *p = &sup->process[r];
+
+        if (p->generation && p->generation == sup->current && p->slot == slot)
+            n = p->restarts;
+    }
+    return n;
+}
+
+bool process_start_worker(struct supervisor *sup, struct generation *generation, int slot)
+{
+    for (int r = 0; r < TABLE_WORKERS; r++) {
+        struct process *p = &sup->process[r];
+
+        if (p->fsm.state != CHILD_EMPTY)
+            continue;
+        p->slot = slot;
+        p->restarts = restarts_of_slot(sup, slot);
+        p->last_exit = -1;
+        start(p, generation);
+        return true;
+    }
+    return false;
+}
+
+void process_start_single(struct supervisor *sup, int row)
+{
+    CHECK(sup->process[row].fsm.state == CHILD_EMPTY);
+    start(&sup->process[row], sup->current);
+}
+
+void process_drain(struct process *p, uint64_t limit_ms)
+{
+    process_event(p, FSM_DRAIN,
+                  &(struct fsm_input){.now_ms = clock_mono_ms(), .limit_ms = limit_ms});
+}

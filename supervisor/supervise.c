@@ -1,0 +1,287 @@
+/* The supervisor's start, its end, and what it tells about the whole. */
+#include "supervisor/supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/message.h"
+#include "supervisor/errors.h"
+#include "supervisor/logging.h"
+#include "supervisor/notify.h"
+#include "supervisor/pidfile.h"
+#include "supervisor/tickets.h"
+
+void supervise_publish_header(struct supervisor *sup)
+{
+    header_publish(&sup->table->header, &sup->header);
+}
+
+/* ---- what goes on */
+
+static uint32_t count(const struct supervisor *sup, enum kind kind, enum child_state state)
+{
+    uint32_t n = 0;
+
+    for (int r = 0; r < ROWS; r++) {
+        const struct process *p = &sup->process[r];
+
+        n += p->generation == sup->current && p->kind == kind && p->fsm.state == state;
+    }
+    return n;
+}
+
+static bool any_left(const struct supervisor *sup, int from, int to)
+{
+    for (int r = from; r < to; r++)
+        if (sup->process[r].fsm.state != CHILD_EMPTY)
+            return true;
+    return false;
+}
+
+static void tell_status(struct supervisor *sup)
+{
+    char line[sizeof sup->status];
+
+    snprintf(line, sizeof line, "%sgeneration %u, %u of %u workers serve%s%s",
+             sup->stopping ? "stopping, " : "", sup->current->number,
+             count(sup, KIND_WORKER, CHILD_RUNNING), sup->current->workers,
+             count(sup, KIND_HEALTHD, CHILD_RUNNING) ? "" : ", no healthd",
+             count(sup, KIND_ACMED, CHILD_RUNNING) ? "" : ", no acmed");
+    if (strcmp(line, sup->status) == 0)
+        return;
+    memcpy(sup->status, line, sizeof line);
+    notify_send("STATUS=%s", line);
+}
+
+static void check_ready(struct supervisor *sup)
+{
+    uint32_t workers = sup->current->workers;
+
+    if (sup->ready_told)
+        return;
+    if (count(sup, KIND_WORKER, CHILD_RUNNING) == workers &&
+        count(sup, KIND_HEALTHD, CHILD_RUNNING) && count(sup, KIND_ACMED, CHILD_RUNNING)) {
+        sup->ready_told = true;
+        log_info("ready: generation %u, %u workers, %zu listeners, %zu backends",
+                 sup->current->number, workers, sup->current->conf->n_listen,
+                 sup->current->conf->n_backends);
+        notify_send("READY=1");
+    } else if (count(sup, KIND_WORKER, CHILD_HELD) == workers && !sup->trial) {
+        /* It never served, and will not before somebody edits the file. */
+        log_error("no worker can work with this configuration");
+        sup->exit_code = SUPERVISE_EXIT_CONFIG;
+        supervise_stop(sup, true);
+    }
+}
+
+static void check_stop(struct supervisor *sup)
+{
+    if (any_left(sup, 0, TABLE_WORKERS))
+        return;
+    /* Health and certificates are looked after until the last exchange ended. */
+    for (int r = ROW_HEALTHD; r < ROWS; r++)
+        process_drain(&sup->process[r], SINGLE_DRAIN_MS);
+    if (!any_left(sup, 0, ROWS))
+        sup->loop.stop = true;
+}
+
+void supervise_check(struct supervisor *sup)
+{
+    if (sup->stopping)
+        check_stop(sup);
+    else
+        check_ready(sup);
+    tell_status(sup);
+}
+
+void supervise_stop(struct supervisor *sup, bool now)
+{
+    struct fsm_input input = {.now_ms = clock_mono_ms()};
+
+    if (!sup->stopping) {
+        sup->stopping = true;
+        sup->header.stopping = 1;
+        reload_forget(sup);
+        supervise_publish_header(sup);
+        notify_send("STOPPING=1");
+        watch_set(&sup->watch, false);
+    }
+    for (int r = 0; r < ROWS; r++) {
+        if (now)
+            process_event(&sup->process[r], FSM_STOP, &input);
+        else if (r < TABLE_WORKERS)
+            process_drain(&sup->process[r], sup->current->conf->stop_timeout_ms);
+    }
+    listeners_close_all(&sup->listeners);
+}
+
+/* ---- the start */
+
+static void print_errors(struct conf_errors *errs)
+{
+    for (size_t i = 0; i < errs->n; i++)
+        fprintf(stderr, "%s\n", errs->v[i]);
+    conf_errors_release(errs);
+}
+
+static int open_bells(struct heritage *h)
+{
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        if ((h->doorbell[r] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
+            return -1;
+    h->doorbell_healthd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    h->doorbell_acmed = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return h->doorbell_healthd < 0 || h->doorbell_acmed < 0 ? -1 : 0;
+}
+
+static void on_rotation(struct loop_timer *timer)
+{
+    struct supervisor *sup =
+        (struct supervisor *)((char *)timer - offsetof(struct supervisor, rotation));
+
+    tickets_rotate(sup->tickets);
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        process_send_tickets(&sup->process[r]);
+    loop_timer_set(&sup->loop, &sup->rotation, TICKET_ROTATE_MS);
+}
+
+static void on_file_changed(struct watch *watch)
+{
+    struct supervisor *sup =
+        (struct supervisor *)((char *)watch - offsetof(struct supervisor, watch));
+
+    log_info("%s has changed: reload", sup->conf_file);
+    reload_request(sup);
+}
+
+static void first_header(struct supervisor *sup)
+{
+    struct header_row *h = &sup->header;
+
+    h->config_generation = 1;
+    h->reload_ok = 1;
+    h->started_ms = clock_mono_ms();
+    h->started_wall_ms = clock_wall_ms();
+    h->pid = getpid();
+    snprintf(h->version, sizeof h->version, "%s", PASGATE_VERSION);
+    snprintf(h->config_file, sizeof h->config_file, "%s", sup->conf_file);
+}
+
+/* All that can fail at start, before the first child. 0 or -1, told in the log. */
+static int prepare(struct supervisor *sup, const char *object)
+{
+    sup->table = table_create(object);
+    if (!sup->table) {
+        log_error("cannot make the table %s in /dev/shm: %s", object, strerror(errno));
+        return -1;
+    }
+    if (loop_init(&sup->loop) < 0 || control_open(sup) < 0 || open_bells(&sup->heritage) < 0 ||
+        tickets_init(&sup->tickets) < 0 || table_seal(sup->table, KIND_SUPERVISOR, 0) < 0) {
+        log_error("cannot start: %s", strerror(errno));
+        return -1;
+    }
+    sup->watchdog_ms = notify_init();
+    sup->rotation.fire = on_rotation;
+    loop_timer_set(&sup->loop, &sup->rotation, TICKET_ROTATE_MS);
+    watch_init(&sup->watch, &sup->loop, sup->conf_file, on_file_changed);
+    processes_init(sup);
+    first_header(sup);
+    return 0;
+}
+
+static int run(struct supervisor *sup)
+{
+    log_info("pasgate %s starts: %s, %u workers, children run as %s", PASGATE_VERSION,
+             sup->conf_file, sup->current->workers, sup->current->identity.name);
+    admin_commit(sup, sup->current);
+    watch_set(&sup->watch, sup->current->conf->watch);
+    pulse_start(sup);
+    process_start_single(sup, ROW_ACMED);
+    process_start_single(sup, ROW_HEALTHD);
+    for (uint32_t slot = 0; slot < sup->current->workers; slot++)
+        CHECK(process_start_worker(sup, sup->current, (int)slot));
+    while (!sup->loop.stop) {
+        loop_once(&sup->loop, LOOP_IDLE_WAIT_MS);
+        reload_continue(sup);
+        supervise_check(sup);
+    }
+    log_info("pasgate has stopped");
+    return sup->exit_code;
+}
+
+static void open_standard(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= 2 && fcntl(fd, F_SETFD, 0) == 0);
+    fd_close(&fd);
+}
+
+static int lock_pidfile(const char *path)
+{
+    pid_t other;
+    int fd = pidfile_lock(path, &other);
+
+    if (fd >= 0)
+        return fd;
+    if (errno == EAGAIN)
+        log_error("pasgate runs already: process %d holds %s", (int)other, path);
+    else
+        log_error("pidfile %s: %s", path, strerror(errno));
+    return -1;
+}
+
+int supervise(const char *conf_file)
+{
+    static struct supervisor sup;
+    char object[TABLE_OBJECT_NAME];
+    struct conf_errors errs = {0};
+    int code = SUPERVISE_EXIT_FAILURE, lock = -1;
+
+    open_standard();
+    struct conf *conf = conf_load(conf_file, &errs);
+    if (!conf) {
+        print_errors(&errs);
+        return SUPERVISE_EXIT_CONFIG;
+    }
+    logging_init(conf, "supervisor");
+    privilege_prepare();
+    sup.conf_file = conf_file;
+    table_object_name(object, *conf->pidfile ? conf->pidfile : conf_file);
+    char *pidfile = strdup(conf->pidfile);
+    CHECK(pidfile);
+    if (*pidfile && (lock = lock_pidfile(pidfile)) < 0) {
+        conf_free(conf);
+        goto out;
+    }
+    sup.current = generation_new(conf, 1, &sup.slots, &sup.listeners, &errs);
+    if (!sup.current) {
+        for (size_t i = 0; i < errs.n; i++)
+            log_error("%s", errs.v[i]);
+        conf_errors_release(&errs);
+        goto out;
+    }
+    if (prepare(&sup, object) == 0)
+        code = run(&sup);
+    generation_unref(sup.current);
+    tickets_release(sup.tickets);
+    if (sup.table)
+        table_unlink(object);
+out:
+    if (*pidfile)
+        pidfile_unlock(pidfile, &lock);
+    free(pidfile);
+    return code;
+}
