@@ -122,7 +122,7 @@ static void check_listeners(struct conf_build *b)
     struct conf_listen *l = (struct conf_listen *)conf->listen;
     uint16_t https_port = 0;
 
-    if (conf->n_listen == 0)
+    if (conf->n_listen == 0 && !conf_line_of_field(b, &conf->listen))
         l = default_listeners(b);
     for (size_t i = 0; i < conf->n_listen; i++) {
         no_null(&l[i].address);
@@ -396,7 +396,7 @@ static void check_routes(struct conf_build *b)
 {
     struct conf *conf = b->conf;
 
-    if (conf->n_routes == 0)
+    if (conf->n_routes == 0 && !conf_line_of_field(b, &conf->routes))
         default_route(b);
     struct conf_route *r = (struct conf_route *)conf->routes;
     for (size_t i = 0; i < conf->n_routes; i++) {
@@ -407,7 +407,7 @@ static void check_routes(struct conf_build *b)
             unknown_pool(b, &r[i]);
         for (size_t j = 0; j < i; j++) {
             unsigned line;
-            if (!eq(r[i].host, r[j].host) || !eq(r[i].path, r[j].path))
+            if (!*r[i].path || !eq(r[i].host, r[j].host) || !eq(r[i].path, r[j].path))
                 continue;
             conf_text_where(&b->text, conf_line_of_record(b, &r[j]), &line);
             conf_report_add(&b->report, conf_line_of_record(b, &r[i]),

@@ -56,15 +56,17 @@ static bool number(struct conf_cell *cell, const char *text, number_parse *parse
         *out = 0;
         return true;
     }
-    if (!parse(text, &v)) {
+    bool parsed = parse(text, &v);
+    if (!parsed && format != format_count) {
         if (row->zero)
             return wrong(cell, "\"%.*s\" is not %s; write %s, or \"%s\"", SHOWN_BYTES, text,
                          row->kind->name, row->kind->syntax, row->zero);
         return wrong_kind(cell, text);
     }
-    if (!(v == 0 && row->zero) && (v < row->min || v > row->max))
-        return wrong(cell, "%.*s is out of range; write %s to %s%s%s%s", SHOWN_BYTES, text,
-                     format(row->min, low), format(row->max, high), row->zero ? ", or \"" : "",
+    if (!parsed || (!(v == 0 && row->zero) && (v < row->min || v > row->max)))
+        return wrong(cell, "%.*s is %s; write %s to %s%s%s%s", SHOWN_BYTES, text,
+                     parsed ? "out of range" : "not a whole number", format(row->min, low),
+                     format(row->max, high), row->zero ? ", or \"" : "",
                      row->zero ? row->zero : "", row->zero ? "\"" : "");
     *out = v;
     return true;
@@ -146,9 +148,9 @@ const struct conf_kind conf_bytes64 = {
 static bool read_workers(struct conf_cell *cell, const char *text, void *field)
 {
     uint64_t v = 0;
-    if (strcmp(text, "auto") != 0 && (!conf_parse_count(text, &v) || v == 0))
+    if (strcmp(text, "auto") != 0 && !conf_parse_count(text, &v))
         return wrong_kind(cell, text);
-    if (v > CONF_MAX_WORKERS)
+    if (v > CONF_MAX_WORKERS || (v == 0 && ascii_is_digit((unsigned char)text[0])))
         return wrong(cell, "%.*s is out of range; write 1 to %d, or \"auto\"", SHOWN_BYTES,
                      text, CONF_MAX_WORKERS);
     FIELD(uint32_t, field) = (uint32_t)v;
@@ -403,7 +405,7 @@ static bool read_file(struct conf_cell *cell, const char *text, void *field)
 {
     char path[PATH_MAX];
 
-    if (*text && !conf_path_from(cell->file, text, path, sizeof path))
+    if (*text && !conf_path_from(cell->file, text, true, path, sizeof path))
         return wrong(cell, "\"%.*s\" is too long a path", SHOWN_BYTES, text);
     return string(cell, *text ? path : text, field);
 }
@@ -449,12 +451,13 @@ static void print_listener(const struct conf_setting *row, const void *field, FI
     conf_print_string(((const struct conf_listen *)field)->address, out);
 }
 
-const struct conf_kind conf_listener = {"an address to listen on",
-                                        "\"*:443\", \"127.0.0.1:8080\" or \"[::1]:8080\"",
-                                        sizeof(struct conf_listen),
-                                        ACCEPT_STRING,
-                                        read_listener,
-                                        print_listener};
+const struct conf_kind conf_listener = {
+    "an address to listen on",
+    "\"*:443\", \"127.0.0.1:8080\" or \"[::1]:8080\", with a port from 1 to 65535",
+    sizeof(struct conf_listen),
+    ACCEPT_STRING,
+    read_listener,
+    print_listener};
 
 static bool read_hostport(struct conf_cell *cell, const char *text, void *field)
 {
@@ -477,7 +480,7 @@ static void print_hostport(const struct conf_setting *row, const void *field, FI
 
 const struct conf_kind conf_hostport = {
     "the address of a backend",
-    "\"host:port\", \"10.0.0.7:8810\" or \"[fd00::7]:8810\"",
+    "\"pas1:8810\", \"10.0.0.7:8810\" or \"[fd00::7]:8810\", with a port from 1 to 65535",
     sizeof(struct conf_backend),
     ACCEPT_STRING,
     read_hostport,

@@ -156,7 +156,12 @@ static void read_value(struct reader *r, const config_setting_t *s,
     } else if (!conf_expand(text, expanded, sizeof expanded, cell.why, sizeof cell.why) ||
                !kind->parse(&cell, expanded, field)) {
         complain(r, s, row->name, "%s", cell.why);
+    } else {
+        return;
     }
+    /* Not the default either: that could collide with something and be complained about. */
+    if (kind->accepts == ACCEPT_STRING && kind->size == sizeof(const char *))
+        *(const char **)field = "";
 }
 
 static void default_value(struct reader *r, const struct conf_setting *row, void *field)
@@ -226,10 +231,12 @@ static void read_records(struct reader *r, config_setting_t *s, const struct con
                          void *parent)
 {
     const struct conf_section *section = row->section;
+    void *list = (char *)parent + row->offset;
     bool single =
         config_setting_is_group(s) || (section->shorthand && config_setting_is_scalar(s));
     int length = single ? 1 : config_setting_length(s);
 
+    mark(r->b, list, false, config_setting_source_line(s));
     if (!single && !config_setting_is_aggregate(s)) {
         complain(r, s, row->name, "is %s; write ( { ... }, { ... } )", type_name(s));
         return;
@@ -241,7 +248,7 @@ static void read_records(struct reader *r, config_setting_t *s, const struct con
     }
 
     char *records = conf_arena_alloc(r->b->arena, (size_t)length * section->size);
-    *(void **)((char *)parent + row->offset) = records;
+    *(void **)list = records;
     *(size_t *)((char *)parent + row->count) = (size_t)length;
     size_t at = enter(r, row->name);
     for (int i = 0; i < length; i++) {
@@ -316,20 +323,19 @@ static void read_section(struct reader *r, config_setting_t *from,
                          const struct conf_section *section, void *record, bool in_route)
 {
     config_setting_t *group = from && config_setting_is_group(from) ? from : NULL;
-    bool is_short = from && !group && config_setting_type(from) == CONFIG_TYPE_STRING;
+    bool is_short =
+        from && section->shorthand && config_setting_type(from) == CONFIG_TYPE_STRING;
 
     for (const struct conf_setting *row = section->rows; row->name; row++) {
         config_setting_t *s = group ? config_setting_get_member(group, row->name) : NULL;
-        if (is_short && section->shorthand && strcmp(row->name, section->shorthand) == 0)
+        if (is_short && strcmp(row->name, section->shorthand) == 0)
             s = from;
         if (row->def && !in_route)
             default_value(r, row, (char *)record + row->offset);
         if (!s && row->flags & REQUIRED && (group || is_short))
             conf_report_add(&r->b->report, config_setting_source_line(from),
-                            "%s%s: is missing; write %s = %s;", r->path, row->name, row->name,
-                            row->kind           ? row->kind->syntax
-                            : row->flags & LIST ? "( { ... } )"
-                                                : "{ ... }");
+                            "%s%s: is missing; write %s", r->path, row->name,
+                            row->kind ? row->kind->syntax : "( { ... }, { ... } )");
         read_row(r, s, row, record, in_route);
     }
     for (int i = 0; group && i < config_setting_length(group); i++) {

@@ -52,9 +52,10 @@ static int entry_cmp(const void *va, const void *vb)
 void conf_report_finish(struct conf_report *report, const struct conf_text *text,
                         struct conf_errors *errs)
 {
-    if (report->n)
-        qsort(report->v, report->n, sizeof *report->v, entry_cmp);
-    char **v = reallocarray(errs->v, errs->n + report->n + 1, sizeof *v);
+    if (report->n == 0)
+        return;
+    qsort(report->v, report->n, sizeof *report->v, entry_cmp);
+    char **v = reallocarray(errs->v, errs->n + report->n, sizeof *v);
     if (v)
         errs->v = v;
     for (size_t i = 0; i < report->n; i++) {

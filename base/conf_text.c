@@ -67,13 +67,13 @@ static bool add_line(struct conf_text *text, uint32_t file, uint32_t line)
     return true;
 }
 
-bool conf_path_from(const char *file, const char *path, char *out, size_t cap)
+bool conf_path_from(const char *file, const char *path, bool absolute, char *out, size_t cap)
 {
     const char *slash = strrchr(file, '/');
     int folder = path[0] == '/' || !slash ? 0 : (int)(slash + 1 - file);
     int n;
 
-    if (path[0] != '/' && file[0] != '/') {
+    if (absolute && path[0] != '/' && file[0] != '/') {
         char cwd[PATH_MAX];
         if (!getcwd(cwd, sizeof cwd))
             return false;
@@ -230,7 +230,7 @@ static bool add_include(struct splice *s, const char *from, struct str name, uns
         return false;
     }
     if (name.n >= sizeof rel ||
-        !conf_path_from(from, str_copy(rel, sizeof rel, name), path, sizeof path)) {
+        !conf_path_from(from, str_copy(rel, sizeof rel, name), false, path, sizeof path)) {
         conf_report_add(s->report, line, "@include: the path is too long");
         return false;
     }

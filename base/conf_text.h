@@ -42,7 +42,8 @@ void conf_text_release(struct conf_text *text);
  * "" when not even the first file could be read. */
 const char *conf_text_where(const struct conf_text *text, unsigned line, unsigned *number);
 
-/* A path as written in `file`, from that file's folder if it is relative. False: too long. */
-bool conf_path_from(const char *file, const char *path, char *out, size_t cap);
+/* A path as written in `file`, from that file's folder if it is relative; then, if asked to,
+ * from the working folder, so that it holds for ever. False: too long. */
+bool conf_path_from(const char *file, const char *path, bool absolute, char *out, size_t cap);
 
 #endif
