@@ -50,7 +50,6 @@ for my $file (@ARGV) {
                 violation("$file:$.: $folder may not include $what");
             }
         } elsif (/^\s*#\s*include\s*<([^>]+)>/) {
-            my $library = $1;
             my $what = $1;
             for my $l (@library) {
                 my ($name, $header, $where) = @$l;

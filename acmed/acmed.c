@@ -1,0 +1,144 @@
+/* acmed's loop.
+ *
+ * Start: publishes what the store holds, makes or imports what is missing, says
+ * READY when every certificate has a live generation or has failed to get one.
+ * End: exits 0 when told to drain and when the supervisor has gone.
+ * A crash: workers go on with what they have loaded; the store holds complete
+ * generations only, so the successor goes on where this one was. */
+#include "acmed/acmed.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "acmed/keeper.h"
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/heritage.h"
+#include "shm/message.h"
+
+enum {
+    HEARTBEAT_MS = 1000, /* longest sleep */
+    UMASK = 027,         /* see acmed/store.h */
+};
+
+struct acmed {
+    const struct heritage *heritage;
+    struct store store;
+    struct keeper *keeper; /* [n], by index in the configuration */
+    uint32_t n;
+    bool ready; /* said */
+};
+
+/* Rows that this configuration does not name, and challenges of a dead acmed. */
+static void clear_rows(const struct acmed *a)
+{
+    struct table *table = a->heritage->table;
+    struct challenge_row challenge;
+    struct cert_row cert;
+
+    for (uint32_t i = a->n; i < TABLE_CERTS; i++) {
+        if (cert_read(&table->cert[i], &cert) && cert.name[0] == '\0')
+            continue;
+        cert = (struct cert_row){0};
+        cert_publish(&table->cert[i], &cert);
+    }
+    for (int i = 0; i < TABLE_CHALLENGES; i++) {
+        if (challenge_read(&table->challenge[i], &challenge) && challenge.kind == 0)
+            continue;
+        challenge = (struct challenge_row){0};
+        challenge_publish(&table->challenge[i], &challenge);
+    }
+}
+
+static void start_up(struct acmed *a, const struct heritage *heritage)
+{
+    const struct conf *conf = heritage->conf;
+    uint64_t now = clock_mono_ms();
+
+    *a = (struct acmed){.heritage = heritage, .n = (uint32_t)conf->n_certs};
+    a->keeper = calloc(a->n ? a->n : 1, sizeof *a->keeper);
+    if (!a->keeper) {
+        log_error("no memory");
+        exit(1); /* the supervisor tries again later */
+    }
+    if (a->n > 0 && store_open(&a->store, conf->acme.store) < 0)
+        log_warn("cannot open the store %s: %s", conf->acme.store, strerror(errno));
+    clear_rows(a);
+    for (uint32_t i = 0; i < a->n; i++)
+        keeper_init(&a->keeper[i], heritage, &a->store, &conf->certs[i], now);
+}
+
+/* false: time to go. */
+static bool hear_supervisor(struct acmed *a)
+{
+    struct message message;
+    int fd = -1, got;
+
+    while ((got = message_recv(a->heritage->control_fd, &message, &fd)) == 1) {
+        if (message.type == MESSAGE_PEM && message.number < a->n)
+            keeper_answer(&a->keeper[message.number], &message, &fd, clock_mono_ms());
+        fd_close(&fd);
+        if (message.type == MESSAGE_DRAIN)
+            return false;
+    }
+    return got != 0;
+}
+
+/* Does what is due; returns when to wake up at the latest. */
+static uint64_t work(struct acmed *a, uint64_t now_ms)
+{
+    uint64_t next = now_ms + HEARTBEAT_MS;
+    bool settled = true;
+
+    for (uint32_t i = 0; i < a->n; i++) {
+        keeper_tick(&a->keeper[i], now_ms);
+        settled &= a->keeper[i].settled;
+        if (a->keeper[i].due_ms < next)
+            next = a->keeper[i].due_ms;
+    }
+    if (settled && !a->ready) {
+        const struct message ready = {.type = MESSAGE_READY};
+
+        a->ready = message_send(a->heritage->control_fd, &ready, -1) == 0;
+    }
+    return next > now_ms ? next : now_ms;
+}
+
+/* Somebody wants a look at everything now. */
+static void hear_bell(struct acmed *a)
+{
+    fd_unring(a->heritage->doorbell_acmed);
+    for (uint32_t i = 0; i < a->n; i++)
+        if (a->keeper[i].import.waiting_for < 0)
+            a->keeper[i].due_ms = 0;
+}
+
+_Noreturn void acmed_main(const struct heritage *heritage)
+{
+    struct acmed a;
+
+    umask(UMASK);
+    start_up(&a, heritage);
+    while (hear_supervisor(&a)) {
+        uint64_t now = clock_mono_ms(), until;
+        struct pollfd poll_fds[2] = {
+            {.fd = heritage->control_fd, .events = POLLIN},
+            {.fd = heritage->doorbell_acmed, .events = POLLIN},
+        };
+
+        atomic_store(&heritage->table->acmed_heartbeat_ms, now);
+        until = work(&a, now);
+        if (poll(poll_fds, 2, (int)(until - now)) > 0 && poll_fds[1].revents)
+            hear_bell(&a);
+    }
+    for (uint32_t i = 0; i < a.n; i++)
+        keeper_release(&a.keeper[i]);
+    store_release(&a.store);
+    free(a.keeper);
+    exit(0);
+}

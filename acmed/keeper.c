@@ -1,0 +1,292 @@
+#include "acmed/keeper.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "acmed/selfsigned.h"
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/log.h"
+
+static const uint64_t day_ms = UINT64_C(24) * 3600 * 1000;
+
+static void publish(struct keeper *k)
+{
+    cert_publish(&k->heritage->table->cert[k->conf->index], &k->row);
+}
+
+/* Says what is wrong, once per change; "" when nothing is any more. */
+static void complain(struct keeper *k, const char *error)
+{
+    if (strncmp(k->row.error, error, sizeof k->row.error) == 0)
+        return;
+    snprintf(k->row.error, sizeof k->row.error, "%s", error);
+    if (error[0] != '\0')
+        log_warn("certificate %s: %s", k->conf->name, error);
+    publish(k);
+}
+
+/* ---- going live */
+
+static bool has_live(const struct keeper *k)
+{
+    return k->row.source != CERT_NONE;
+}
+
+static uint64_t renewal_wall_ms(const struct keeper *k)
+{
+    return k->row.not_after_wall_ms - SELFSIGNED_RENEW_DAYS * day_ms;
+}
+
+static void set_live(struct keeper *k, uint32_t generation, enum cert_source source,
+                     const struct pem_pair *pair, const struct pem_info *info)
+{
+    k->row.source = (uint8_t)source;
+    k->row.generation = generation;
+    k->row.candidate = 0;
+    k->row.not_before_wall_ms = info->not_before_wall_ms;
+    k->row.not_after_wall_ms = info->not_after_wall_ms;
+    k->row.next_try_wall_ms = source == CERT_SELF_SIGNED ? renewal_wall_ms(k) : 0;
+    snprintf(k->row.issuer, sizeof k->row.issuer, "%s", info->issuer);
+    pem_digest(pair, k->digest);
+    k->settled = true;
+}
+
+static void tell_live(const struct keeper *k)
+{
+    time_t until = (time_t)(k->row.not_after_wall_ms / 1000);
+    char day[sizeof "2026-11-22"] = "?";
+    struct tm tm;
+
+    if (gmtime_r(&until, &tm))
+        strftime(day, sizeof day, "%Y-%m-%d", &tm);
+    log_info("certificate %s: generation %u live, until %s, issuer %s", k->conf->name,
+             k->row.generation, day, k->row.issuer);
+}
+
+/* Writes a good pair to the store and makes it live in every worker. */
+static bool go_live(struct keeper *k, const struct pem_pair *pair, enum cert_source source,
+                    const struct pem_info *info)
+{
+    char error[TABLE_REASON];
+    uint32_t generation = 0;
+
+    if (k->store->certs_fd >= 0 || store_open(k->store, k->heritage->conf->acme.store) == 0)
+        generation = store_write(k->store, k->folder, k->row.generation, pair, source);
+    if (generation == 0) {
+        snprintf(error, sizeof error, "cannot write to the store %.90s: %s",
+                 k->heritage->conf->acme.store, strerror(errno));
+        k->row.next_try_wall_ms = clock_wall_ms() + KEEPER_RETRY_MS;
+        complain(k, error);
+        return false;
+    }
+    set_live(k, generation, source, pair, info);
+    publish(k);
+    heritage_ring_workers(k->heritage);
+    store_prune(k->store, k->folder);
+    tell_live(k);
+    return true;
+}
+
+/* false: not now; the row tells why. */
+static bool make_selfsigned(struct keeper *k)
+{
+    struct pem_pair pair;
+    struct pem_info info;
+    char error[TABLE_REASON];
+    uint64_t now_wall_ms = clock_wall_ms();
+    bool live = false;
+
+    if (selfsigned_make(k->conf->names, k->conf->n_names, now_wall_ms, &pair, error) < 0 ||
+        pem_check(&pair, k->conf->names, k->conf->n_names, now_wall_ms, &info, error) < 0)
+        complain(k, error);
+    else
+        live = go_live(k, &pair, CERT_SELF_SIGNED, &info);
+    k->settled = true; /* the service starts without, if need be */
+    pem_pair_release(&pair);
+    return live;
+}
+
+/* ---- taking over what the store holds */
+
+static bool still_good(const struct keeper *k, enum cert_source source,
+                       const struct pem_info *info)
+{
+    bool current = info->covers && clock_wall_ms() < info->not_after_wall_ms;
+    bool ours = source == CERT_SELF_SIGNED && current && info->n_names == k->conf->n_names;
+
+    switch (k->conf->source) {
+    case CONF_CERT_FILES: /* the first round will tell whether the files say the same */
+        return source == CERT_FILE || current;
+    case CONF_CERT_SELF:
+        return ours;
+    default:
+        return ours || (source != CERT_SELF_SIGNED && current);
+    }
+}
+
+static bool take_over(struct keeper *k, uint32_t generation)
+{
+    enum cert_source source = CERT_NONE;
+    struct pem_pair pair;
+    struct pem_info info;
+    char error[TABLE_REASON];
+    bool good = false;
+
+    if (store_read(k->store, k->folder, generation, &pair, &source) < 0) {
+        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
+                 strerror(errno));
+        return false;
+    }
+    if (pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0)
+        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
+                 error);
+    else
+        good = still_good(k, source, &info);
+    if (good)
+        set_live(k, generation, source, &pair, &info);
+    pem_pair_release(&pair);
+    return good;
+}
+
+static void look_into_store(struct keeper *k)
+{
+    uint32_t generations[STORE_KEEP];
+    int n =
+        k->store->certs_fd < 0 ? 0 : store_list(k->store, k->folder, generations, STORE_KEEP);
+
+    for (int i = 0; i < n; i++)
+        if (take_over(k, generations[i]))
+            return;
+}
+
+void keeper_init(struct keeper *k, const struct heritage *heritage, struct store *store,
+                 const struct conf_cert *conf, uint64_t now_ms)
+{
+    struct cert_row before;
+    bool same;
+
+    *k = (struct keeper){.heritage = heritage, .conf = conf, .store = store, .due_ms = now_ms};
+    import_init(&k->import, conf);
+    /* Names are at most CONF_HOST_LEN long and need no escape but "*."; a longer given
+     * name is cut, and then still unique enough to be told from the others. */
+    if (store_folder(k->folder, conf->name) < 0)
+        snprintf(k->folder, sizeof k->folder, "=%u", conf->index);
+    /* A row that a predecessor left tells what the workers have loaded. */
+    same = cert_read(&heritage->table->cert[conf->index], &before) &&
+           strncmp(before.name, k->folder, sizeof before.name) == 0;
+    if (same)
+        k->row.generation = before.generation;
+    snprintf(k->row.name, sizeof k->row.name, "%s", k->folder);
+    look_into_store(k);
+    if (!k->settled && same && store->certs_fd < 0)
+        k->row = before; /* the store is out of reach: they go on with what they have */
+    publish(k);
+    if (k->settled && (!same || before.generation != k->row.generation)) {
+        heritage_ring_workers(heritage);
+        tell_live(k);
+    }
+    /* What stands in the store may still be another than what the files hold. */
+    if (conf->source == CONF_CERT_FILES)
+        k->settled = false;
+}
+
+void keeper_release(struct keeper *k)
+{
+    import_release(&k->import);
+}
+
+/* ---- the files */
+
+/* There is nothing to import, for this reason. A bad pair may be one of which only one half
+ * has been replaced yet: it is complained of when the next round finds it bad too, unless
+ * there is nothing to go on with. false: the store is in trouble. */
+static bool bad_files(struct keeper *k, const char *error)
+{
+    bool stored = has_live(k) || make_selfsigned(k);
+
+    import_forget(&k->import);
+    if (stored && (k->complained || !k->settled || k->row.source == CERT_SELF_SIGNED))
+        complain(k, error);
+    k->complained = true;
+    return stored;
+}
+
+static bool new_pair(struct keeper *k, const struct pem_pair *pair)
+{
+    struct pem_info info;
+    char error[TABLE_REASON];
+    uint8_t digest[PEM_DIGEST];
+
+    if (pem_check(pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0)
+        return bad_files(k, error);
+    k->complained = false;
+    pem_digest(pair, digest);
+    if ((k->row.source != CERT_FILE || memcmp(digest, k->digest, sizeof digest) != 0) &&
+        !go_live(k, pair, CERT_FILE, &info)) {
+        import_forget(&k->import); /* so that the next round reads them again */
+        return false;
+    }
+    complain(k, info.warning);
+    return true;
+}
+
+void keeper_answer(struct keeper *k, const struct message *answer, int *fd, uint64_t now_ms)
+{
+    struct pem_pair pair;
+    char error[TABLE_REASON];
+    bool stored = true;
+
+    if (k->conf->source != CONF_CERT_FILES ||
+        !import_answer(&k->import, k->heritage->control_fd, answer, fd))
+        return;
+    switch (import_finish(&k->import, &pair, error)) {
+    case IMPORT_PAIR:
+        stored = new_pair(k, &pair);
+        break;
+    case IMPORT_ERROR:
+        stored = bad_files(k, error);
+        break;
+    case IMPORT_SAME:
+        break;
+    }
+    pem_pair_release(&pair);
+    k->settled = true;
+    k->due_ms = now_ms + (stored ? KEEPER_POLL_MS : KEEPER_RETRY_MS);
+}
+
+/* Starts a round, after having given up one that got no answer. */
+static void tick_files(struct keeper *k, uint64_t now_ms)
+{
+    if (k->import.waiting_for >= 0) {
+        k->complained = true; /* the service must start nevertheless */
+        bad_files(k, "the supervisor does not open the files");
+        k->settled = true;
+    }
+    k->due_ms = now_ms + KEEPER_ANSWER_MS;
+    if (import_ask(&k->import, k->heritage->control_fd) < 0)
+        k->due_ms = now_ms + KEEPER_AGAIN_MS;
+}
+
+void keeper_tick(struct keeper *k, uint64_t now_ms)
+{
+    bool old = k->row.source == CERT_SELF_SIGNED && clock_wall_ms() >= renewal_wall_ms(k);
+
+    if (now_ms < k->due_ms)
+        return;
+    if (k->conf->source == CONF_CERT_FILES) {
+        if (old)
+            make_selfsigned(k);
+        tick_files(k, now_ms);
+        return;
+    }
+    k->due_ms = now_ms + KEEPER_RENEWAL_MS;
+    if (has_live(k) && !old)
+        return;
+    if (make_selfsigned(k))
+        complain(k, "");
+    else
+        k->due_ms = now_ms + KEEPER_RETRY_MS;
+}

@@ -1,0 +1,50 @@
+/* Keeping one certificate: from the configuration, the store and the files to
+ * its row of the table. acmed only; no OpenSSL here. */
+#ifndef ACMED_KEEPER_H
+#define ACMED_KEEPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "acmed/import.h"
+#include "acmed/pem.h"
+#include "acmed/store.h"
+#include "shm/heritage.h"
+
+struct conf_cert;
+
+enum {
+    KEEPER_POLL_MS = 2000,          /* between two looks at configured files */
+    KEEPER_RETRY_MS = 10000,        /* after trouble with the store */
+    KEEPER_ANSWER_MS = 5000,        /* the supervisor's longest silence */
+    KEEPER_AGAIN_MS = 100,          /* when a message could not be sent */
+    KEEPER_RENEWAL_MS = 60 * 60000, /* between two looks at the end of a certificate */
+};
+
+struct keeper {
+    const struct heritage *heritage;
+    const struct conf_cert *conf;
+    struct store *store; /* shared by all; opened when it can be */
+    struct cert_row row; /* what was published last */
+    char folder[STORE_FOLDER_SIZE];
+    uint8_t digest[PEM_DIGEST]; /* of the live pair */
+    struct import import;
+    bool settled;    /* live, or nothing more can be done for now: READY may be said */
+    bool complained; /* the last round found a bad pair, which may be one half replaced */
+    uint64_t due_ms; /* of the next thing to do */
+};
+
+/* Publishes the newest good generation of the store. release closes files. */
+void keeper_init(struct keeper *keeper, const struct heritage *heritage, struct store *store,
+                 const struct conf_cert *conf, uint64_t now_ms);
+void keeper_release(struct keeper *keeper);
+
+/* Does what is due; sets due_ms anew. */
+void keeper_tick(struct keeper *keeper, uint64_t now_ms);
+
+/* A PEM message of the supervisor that names this certificate. Takes *fd or
+ * leaves it. */
+void keeper_answer(struct keeper *keeper, const struct message *answer, int *fd,
+                   uint64_t now_ms);
+
+#endif

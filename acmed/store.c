@@ -1,0 +1,368 @@
+#include "acmed/store.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+enum {
+    FOLDER_MODE = 0750,
+    FILE_MODE = 0640,
+    META_MAX = 64,     /* bytes of "meta" */
+    NEW_NAME = 48,     /* ".new-GENERATION-PID" */
+    LISTED_MAX = 1024, /* generations that are looked at; normally there are 3 */
+};
+
+static const char chain_name[] = "fullchain.pem";
+static const char key_name[] = "key.pem";
+static const char meta_name[] = "meta";
+static const char new_prefix[] = ".new-";
+
+static const char *const source_names[] = {
+    [CERT_NONE] = "none",
+    [CERT_SELF_SIGNED] = "self",
+    [CERT_FILE] = "file",
+    [CERT_ACME] = "acme",
+};
+
+static void wipe(char **text, size_t *n)
+{
+    if (*text)
+        explicit_bzero(*text, *n);
+    free(*text);
+    *text = NULL;
+    *n = 0;
+}
+
+void pem_pair_release(struct pem_pair *pair)
+{
+    wipe(&pair->chain, &pair->n_chain);
+    wipe(&pair->key, &pair->n_key);
+}
+
+char *pem_read_fd(int fd, size_t *n)
+{
+    size_t have = 0, room = STORE_PEM_MAX + 1;
+    char *text = malloc(room + 1), *fit = NULL;
+    ssize_t got = 0;
+
+    if (!text)
+        return NULL;
+    while (have < room && (got = read(fd, text + have, room - have)) != 0) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            goto out;
+        have += (size_t)got;
+    }
+    if (have > STORE_PEM_MAX) {
+        errno = EFBIG;
+        goto out;
+    }
+    fit = malloc(have + 1);
+    if (!fit)
+        goto out;
+    memcpy(fit, text, have);
+    fit[have] = '\0';
+    *n = have;
+out:
+    explicit_bzero(text, have);
+    free(text);
+    return fit;
+}
+
+/* ---- folders */
+
+/* Makes a folder unless it is there, and opens it. */
+static int open_folder(int at, const char *name, bool make)
+{
+    int fd;
+
+    if (make && mkdirat(at, name, FOLDER_MODE) < 0 && errno != EEXIST)
+        return -1;
+    fd = openat(at, name,
+                O_RDONLY | O_DIRECTORY | O_CLOEXEC | (at == AT_FDCWD ? 0 : O_NOFOLLOW));
+    return fd;
+}
+
+int store_open(struct store *store, const char *path)
+{
+    int fd, error;
+
+    store->path = path;
+    store->certs_fd = -1;
+    fd = open_folder(AT_FDCWD, path, true);
+    if (fd < 0)
+        return -1;
+    store->certs_fd = open_folder(fd, "certs", true);
+    error = errno;
+    close(fd);
+    errno = error;
+    return store->certs_fd < 0 ? -1 : 0;
+}
+
+void store_release(struct store *store)
+{
+    fd_close(&store->certs_fd);
+}
+
+int store_folder(char out[STORE_FOLDER_SIZE], const char *name)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; name[i] != '\0'; i++) {
+        unsigned char c = (unsigned char)name[i];
+
+        if (n + 4 > STORE_FOLDER_SIZE) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        if (i == 0 && c == '*' && name[1] == '.')
+            out[n++] = '_';
+        else if (isalnum(c) || c == '-' || c == ':' || (i > 0 && (c == '.' || c == '_')))
+            out[n++] = (char)c;
+        else
+            n += (size_t)sprintf(out + n, "=%02x", c);
+    }
+    out[n] = '\0';
+    return 0;
+}
+
+/* The number that a folder's name is, or 0: "7", but not "07" and not "7x". */
+static uint32_t generation_of(const char *name)
+{
+    uint64_t n = 0;
+
+    if (name[0] < '1' || name[0] > '9')
+        return 0;
+    for (; *name; name++) {
+        if (*name < '0' || *name > '9')
+            return 0;
+        n = n * 10 + (uint64_t)(*name - '0');
+        if (n > UINT32_MAX)
+            return 0;
+    }
+    return (uint32_t)n;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Generations in an open folder, newest first. */
+static int list_in(int folder_fd, uint32_t *out)
+{
+    int n = 0, fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dirent *entry;
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir) {
+        fd_close(&fd);
+        return -1;
+    }
+    while ((entry = readdir(dir)) != NULL && n < LISTED_MAX) {
+        uint32_t generation = generation_of(entry->d_name);
+
+        if (generation)
+            out[n++] = generation;
+    }
+    closedir(dir);
+    qsort(out, (size_t)n, sizeof *out, newest_first);
+    return n;
+}
+
+int store_list(const struct store *store, const char *folder, uint32_t *out, int max)
+{
+    uint32_t all[LISTED_MAX];
+    int n, fd = open_folder(store->certs_fd, folder, false);
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -1;
+    n = list_in(fd, all);
+    close(fd);
+    for (int i = 0; i < n && i < max; i++)
+        out[i] = all[i];
+    return n < max ? n : max;
+}
+
+/* ---- reading */
+
+static int read_file(int at, const char *name, char **text, size_t *n)
+{
+    int fd = openat(at, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd < 0)
+        return -1;
+    *text = pem_read_fd(fd, n);
+    close(fd);
+    return *text ? 0 : -1;
+}
+
+static enum cert_source read_source(int at)
+{
+    char meta[META_MAX + 1], want[META_MAX];
+    int fd = openat(at, meta_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t n = fd < 0 ? -1 : read(fd, meta, META_MAX);
+
+    fd_close(&fd);
+    if (n < 0)
+        return CERT_NONE;
+    meta[n] = '\0';
+    for (size_t s = CERT_SELF_SIGNED; s < sizeof source_names / sizeof *source_names; s++) {
+        snprintf(want, sizeof want, "source=%s\n", source_names[s]);
+        if (strcmp(meta, want) == 0)
+            return (enum cert_source)s;
+    }
+    return CERT_NONE;
+}
+
+static int open_generation(const struct store *store, const char *folder, uint32_t generation)
+{
+    char path[STORE_FOLDER_SIZE + 16];
+
+    snprintf(path, sizeof path, "%s/%u", folder, generation);
+    return open_folder(store->certs_fd, path, false);
+}
+
+int store_read(const struct store *store, const char *folder, uint32_t generation,
+               struct pem_pair *pair, enum cert_source *source)
+{
+    int error, done = -1, fd = open_generation(store, folder, generation);
+
+    *pair = (struct pem_pair){0};
+    if (fd < 0)
+        return -1;
+    if (read_file(fd, chain_name, &pair->chain, &pair->n_chain) == 0 &&
+        read_file(fd, key_name, &pair->key, &pair->n_key) == 0) {
+        *source = read_source(fd);
+        done = 0;
+    }
+    error = errno;
+    close(fd);
+    if (done < 0)
+        pem_pair_release(pair);
+    errno = error;
+    return done;
+}
+
+/* ---- removing */
+
+static void remove_generation(int folder_fd, const char *name)
+{
+    static const char *const files[] = {chain_name, key_name, meta_name};
+    int fd = open_folder(folder_fd, name, false);
+
+    if (fd < 0)
+        return;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        unlinkat(fd, files[i], 0);
+    close(fd);
+    unlinkat(folder_fd, name, AT_REMOVEDIR);
+}
+
+/* What a crash left half-written. */
+static void remove_leftovers(int folder_fd)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dirent *entry;
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir) {
+        fd_close(&fd);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL)
+        if (strncmp(entry->d_name, new_prefix, sizeof new_prefix - 1) == 0)
+            remove_generation(folder_fd, entry->d_name);
+    closedir(dir);
+}
+
+void store_prune(const struct store *store, const char *folder)
+{
+    uint32_t all[LISTED_MAX];
+    int n, fd = open_folder(store->certs_fd, folder, false);
+
+    if (fd < 0)
+        return;
+    n = list_in(fd, all);
+    for (int i = STORE_KEEP; i < n; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "%u", all[i]);
+        remove_generation(fd, name);
+    }
+    close(fd);
+}
+
+/* ---- writing */
+
+static int write_file(int at, const char *name, const char *text, size_t n)
+{
+    int error, done = -1;
+    int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+
+    if (fd < 0)
+        return -1;
+    /* fchmod: the modes are these, whatever umask we inherited. */
+    if (fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, text, n) == 0 && fsync(fd) == 0)
+        done = 0;
+    error = errno;
+    close(fd);
+    errno = error;
+    return done;
+}
+
+static int write_generation(int fd, const struct pem_pair *pair, enum cert_source source)
+{
+    char meta[META_MAX];
+    int n = snprintf(meta, sizeof meta, "source=%s\n", source_names[source]);
+
+    if (fchmod(fd, FOLDER_MODE) < 0 ||
+        write_file(fd, chain_name, pair->chain, pair->n_chain) < 0 ||
+        write_file(fd, key_name, pair->key, pair->n_key) < 0 ||
+        write_file(fd, meta_name, meta, (size_t)n) < 0)
+        return -1;
+    return fsync(fd);
+}
+
+uint32_t store_write(const struct store *store, const char *folder, uint32_t above,
+                     const struct pem_pair *pair, enum cert_source source)
+{
+    uint32_t all[LISTED_MAX], generation = 0;
+    char temporary[NEW_NAME], final[16];
+    int n, error, folder_fd = -1, fd = -1;
+
+    folder_fd = open_folder(store->certs_fd, folder, true);
+    if (folder_fd < 0 || fchmod(folder_fd, FOLDER_MODE) < 0 ||
+        (n = list_in(folder_fd, all)) < 0)
+        goto out;
+    remove_leftovers(folder_fd);
+    generation = (n > 0 && all[0] > above ? all[0] : above) + 1;
+    snprintf(final, sizeof final, "%u", generation);
+    snprintf(temporary, sizeof temporary, "%s%u-%d", new_prefix, generation, (int)getpid());
+    fd = open_folder(folder_fd, temporary, true);
+    if (fd < 0 || write_generation(fd, pair, source) < 0 ||
+        renameat(folder_fd, temporary, folder_fd, final) < 0 || fsync(folder_fd) < 0 ||
+        fsync(store->certs_fd) < 0) {
+        error = errno;
+        remove_generation(folder_fd, temporary);
+        errno = error;
+        generation = 0;
+    }
+out:
+    error = errno;
+    fd_close(&fd);
+    fd_close(&folder_fd);
+    errno = error;
+    return generation;
+}

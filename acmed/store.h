@@ -1,0 +1,76 @@
+/* The store: where key and chain of every generation of a certificate stand.
+ *
+ *   STORE/certs/FOLDER/GENERATION/fullchain.pem   leaf first
+ *                                 key.pem
+ *                                 meta            "source=self|file|acme"
+ *
+ * acmed alone writes it. A generation is complete or not there: it is written
+ * to a folder ".new-...", synced, renamed, and the folder above synced. What
+ * is there never changes; the newest number wins, so a crash at any moment
+ * leaves the last good one. Numbers never come back, because the highest on
+ * disk is never pruned.
+ *
+ * Folders are 0750 and files 0640, keys too: workers may run under a user of
+ * their own that shares only the group with acmed. Nobody else may look. */
+#ifndef ACMED_STORE_H
+#define ACMED_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/table.h"
+
+enum {
+    STORE_KEEP = 3,             /* generations: the live one and two before it */
+    STORE_PEM_MAX = 256 * 1024, /* bytes of a PEM file */
+    STORE_FOLDER_SIZE = 256,    /* of a folder's name, with its NUL */
+};
+
+struct store {
+    int certs_fd; /* of STORE/certs; -1: could not be opened */
+    const char *path;
+};
+
+/* Two PEM texts, heap, NUL-terminated for convenience. */
+struct pem_pair {
+    char *chain, *key;
+    size_t n_chain, n_key;
+};
+
+/* Wipes and frees both; {0} again. */
+void pem_pair_release(struct pem_pair *pair);
+
+/* Opens, and makes, the folder. 0, or -1 with errno and certs_fd = -1; may be
+ * called again later. path lives as long as the store. */
+int store_open(struct store *store, const char *path);
+void store_release(struct store *store);
+
+/* The folder of a certificate: its name, "*." as "_.", and any byte that is
+ * not for a file name as =HEX, so that two names never meet. 0, or -1 with
+ * errno ENAMETOOLONG. */
+int store_folder(char out[STORE_FOLDER_SIZE], const char *name);
+
+/* The generations on disk, newest first, at most max of them; n (0 when there
+ * is no such folder), or -1 with errno. */
+int store_list(const struct store *store, const char *folder, uint32_t *out, int max);
+
+/* Reads a generation; *source may come out as CERT_NONE when nobody wrote it
+ * down. 0, or -1 with errno (EFBIG: not ours). */
+int store_read(const struct store *store, const char *folder, uint32_t generation,
+               struct pem_pair *pair, enum cert_source *source);
+
+/* Writes a new generation, above `above` and all that were there, and removes
+ * what a crash left half-done. Returns its number, or 0 with errno, and then
+ * nothing is left behind. */
+uint32_t store_write(const struct store *store, const char *folder, uint32_t above,
+                     const struct pem_pair *pair, enum cert_source source);
+
+/* Removes what is older than the STORE_KEEP newest ones. */
+void store_prune(const struct store *store, const char *folder);
+
+/* Reads a PEM file from where fd stands, at most STORE_PEM_MAX bytes, with no
+ * stray copy of a key left in memory. NULL with errno. */
+char *pem_read_fd(int fd, size_t *n);
+
+#endif
