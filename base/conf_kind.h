@@ -36,6 +36,14 @@ extern const struct conf_kind conf_workers;   /* uint32_t: 0 is "auto" */
 extern const struct conf_kind conf_access;    /* struct conf_log: access, access_file */
 extern const struct conf_kind conf_directory; /* const char *: URL of an ACME directory */
 
+#define CONF_SHOWN 60 /* bytes of a wrong value, in a message */
+
+/* Say in cell->why what is wrong with a value, and what would be right; or just that it is not
+ * of its kind. Return false. */
+__attribute__((format(printf, 2, 3))) bool conf_wrong(struct conf_cell *cell, const char *fmt,
+                                                      ...);
+bool conf_wrong_kind(struct conf_cell *cell, const char *text);
+
 /* Prints a string as the file has it, quoted. */
 void conf_print_string(const char *s, FILE *out);
 

@@ -344,7 +344,7 @@ static void test_expand(void)
 
 static void test_refused(void)
 {
-    refused(PLAIN, "x.conf: pools: is missing; write pools = ( { ... } );");
+    refused(PLAIN, "x.conf: pools: is missing; write ( { ... }, { ... } )");
     refused(FOUR "workers = ;",
             "x.conf:4: syntax error; write name = value; and close what the "
             "line before opened");
