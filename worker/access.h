@@ -3,8 +3,10 @@
  *
  * One log per worker, one thread. Lines are formatted straight into a batch, which is written
  * with one write(2) when it is full, at the end of a loop round when it is old enough, and at
- * the end. A slow or full disk never stops the worker: a line that does not get out is dropped,
- * counted, and the next line that does get out says how many were lost.
+ * the end (into a pipe: several, of whole lines up to PIPE_BUF, which those of other workers
+ * cannot tear). What a pipe, socket or full disk does not take stays in the batch for the next
+ * try; when there is no room for a further line it is dropped and counted, the event log says
+ * so, and a JSON log gets a line with how many are missing.
  *
  * No byte of a peer reaches the log as it is: what is not printable UTF-8 is escaped, and every
  * text has a limit.
