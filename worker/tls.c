@@ -178,12 +178,16 @@ int tls_write(struct tls_conn *conn, const void *buf, size_t n)
     CHECK(n > 0 && n <= TLS_WRITE_MAX && !conn->close_sent);
     if (conn->dead)
         return -1;
-    if (!conn->ticketed)
+    bool first = !conn->ticketed;
+    if (first)
         tls_ticket_send(conn);
-    if (SSL_write(enter(conn), buf, (int)n) == (int)n)
-        return 0;
-    fail(conn);
-    return -1;
+    if (SSL_write(enter(conn), buf, (int)n) != (int)n) {
+        fail(conn);
+        return -1;
+    }
+    if (first) /* sending the ticket allocated a read buffer too, and left it there */
+        SSL_free_buffers(conn->ssl);
+    return 0;
 }
 
 int tls_write_close(struct tls_conn *conn, const void *buf, size_t n)
