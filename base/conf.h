@@ -42,7 +42,6 @@
 enum conf_log_level {
     CONF_LOG_ERROR,
     CONF_LOG_WARN,
-    CONF_LOG_NOTICE,
     CONF_LOG_INFO,
     CONF_LOG_DEBUG,
 };

@@ -26,8 +26,11 @@
     }
 
 static const struct conf_choice log_levels[] = {
-    {"error", CONF_LOG_ERROR, 0}, {"warn", CONF_LOG_WARN, 0},   {"notice", CONF_LOG_NOTICE, 0},
-    {"info", CONF_LOG_INFO, 0},   {"debug", CONF_LOG_DEBUG, 0}, {NULL, 0, 0},
+    {"error", CONF_LOG_ERROR, 0},
+    {"warn", CONF_LOG_WARN, 0},
+    {"info", CONF_LOG_INFO, 0},
+    {"debug", CONF_LOG_DEBUG, 0},
+    {NULL, 0, 0},
 };
 static const struct conf_choice log_formats[] = {
     {"json", CONF_LOG_JSON, 0}, {"text", CONF_LOG_TEXT, 0}, {NULL, 0, 0}};
