@@ -1,0 +1,173 @@
+/* The certificate store: layout, modes, numbers, what a crash leaves behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acmed/store.h"
+#include "t/unit/tap.h"
+
+static char root[] = "/tmp/pasgate-store-XXXXXX";
+static char path[128]; /* of the store */
+
+static const struct pem_pair sample = {"CHAIN", "KEY", 5, 3};
+
+static const char *at(const char *below)
+{
+    static char full[512];
+
+    snprintf(full, sizeof full, "%s/%s", path, below);
+    return full;
+}
+
+static int mode_of(const char *below)
+{
+    struct stat st;
+
+    return stat(at(below), &st) < 0 ? -1 : (int)(st.st_mode & 07777);
+}
+
+static void put(const char *below, const char *text)
+{
+    int fd = open(at(below), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    ok(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "put %s", below);
+    close(fd);
+}
+
+static void test_folder(void)
+{
+    static const struct {
+        const char *name, *folder;
+    } cases[] = {
+        {"shop.test", "shop.test"},
+        {"*.shop.test", "_.shop.test"},
+        {"_.shop.test", "=5f.shop.test"},
+        {"..", "=2e."},
+        {".", "=2e"},
+        {"a/../b", "a=2f..=2fb"},
+        {"*", "=2a"},
+        {"a_b", "a_b"},
+        {"2001:db8::1", "2001:db8::1"},
+        {"=5f", "=3d5f"},
+    };
+    char folder[STORE_FOLDER_SIZE], name[600];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        is_int(store_folder(folder, cases[i].name), 0, "folder of %s", cases[i].name);
+        is_str(folder, cases[i].folder, "  is %s", cases[i].folder);
+    }
+    memset(name, 'a', 251);
+    name[251] = '\0';
+    is_int(store_folder(folder, name), 0, "a name of the greatest length fits");
+    memset(name, '/', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    ok(store_folder(folder, name) < 0 && errno == ENAMETOOLONG, "a longer one is refused");
+}
+
+static void test_write_and_read(struct store *store)
+{
+    enum cert_source source = CERT_NONE;
+    struct pem_pair pair;
+    uint32_t list[8];
+
+    is_int(store_list(store, "a.test", list, 8), 0, "nothing at first");
+    is_int(store_write(store, "a.test", 0, &sample, CERT_FILE), 1, "the first is generation 1");
+    is_int(mode_of("certs/a.test"), 0750, "the folder is for user and group");
+    is_int(mode_of("certs/a.test/1"), 0750, "that of the generation too");
+    is_int(mode_of("certs/a.test/1/key.pem"), 0640, "the key is");
+    is_int(mode_of("certs/a.test/1/fullchain.pem"), 0640, "and the chain");
+
+    is_int(store_read(store, "a.test", 1, &pair, &source), 0, "it reads back");
+    is_mem(pair.chain, pair.n_chain, "CHAIN", 5, "  the chain");
+    is_mem(pair.key, pair.n_key, "KEY", 3, "  the key");
+    is_int(source, CERT_FILE, "  where it came from");
+    pem_pair_release(&pair);
+    ok(!pair.key && pair.n_key == 0, "released");
+    ok(store_read(store, "a.test", 2, &pair, &source) < 0 && errno == ENOENT, "2 is not there");
+    ok(store_read(store, "b.test", 1, &pair, &source) < 0, "nor is another certificate");
+}
+
+static void test_numbers(struct store *store)
+{
+    uint32_t list[8];
+    int n;
+
+    for (uint32_t g = 2; g <= 11; g++)
+        store_write(store, "a.test", 0, &sample, CERT_SELF_SIGNED);
+    n = store_list(store, "a.test", list, 8);
+    ok(n == 8 && list[0] == 11 && list[7] == 4, "listed by number, newest first");
+    store_prune(store, "a.test");
+    n = store_list(store, "a.test", list, 8);
+    ok(n == STORE_KEEP && list[0] == 11 && list[2] == 9, "pruned to the newest three");
+    is_int(store_write(store, "a.test", 20, &sample, CERT_ACME), 21,
+           "above what was published");
+
+    mkdir(at("certs/a.test/007"), 0700);
+    mkdir(at("certs/a.test/99x"), 0700);
+    mkdir(at("certs/a.test/99999999999"), 0700);
+    n = store_list(store, "a.test", list, 8);
+    ok(n == 4 && list[0] == 21, "other folders are not taken for generations");
+    is_int(store_write(store, "a.test", 0, &sample, CERT_FILE), 22, "and do not count");
+}
+
+static void test_leftovers(struct store *store)
+{
+    struct pem_pair pair;
+    enum cert_source source;
+
+    mkdir(at("certs/a.test/.new-23-4711"), 0700);
+    put("certs/a.test/.new-23-4711/key.pem", "half a ke");
+    is_int(store_write(store, "a.test", 0, &sample, CERT_FILE), 23, "after a crash: goes on");
+    is_int(mode_of("certs/a.test/.new-23-4711"), -1, "and sweeps up");
+
+    mkdir(at("certs/a.test/30"), 0700);
+    put("certs/a.test/30/fullchain.pem", "CHAIN");
+    ok(store_read(store, "a.test", 30, &pair, &source) < 0, "a generation without key");
+    put("certs/a.test/30/key.pem", "KEY");
+    is_int(store_read(store, "a.test", 30, &pair, &source), 0, "and without meta");
+    is_int(source, CERT_NONE, "  is read, from nowhere known");
+    pem_pair_release(&pair);
+}
+
+static void test_hostile(struct store *store)
+{
+    static char big[STORE_PEM_MAX + 2];
+    struct pem_pair pair;
+    enum cert_source source;
+
+    memset(big, 'x', sizeof big - 1);
+    put("certs/a.test/30/key.pem", big);
+    ok(store_read(store, "a.test", 30, &pair, &source) < 0 && errno == EFBIG, "a huge key");
+    unlink(at("certs/a.test/30/key.pem"));
+    ok(symlink("/etc/passwd", at("certs/a.test/30/key.pem")) == 0 &&
+           store_read(store, "a.test", 30, &pair, &source) < 0,
+       "a link is not followed");
+    put("certs/c.test", "a file in the place of a folder");
+    is_int(store_write(store, "c.test", 0, &sample, CERT_FILE), 0, "no folder, no generation");
+    ok(errno == ENOTDIR || errno == EEXIST, "  and errno says why");
+}
+
+int main(void)
+{
+    struct store store;
+    char clean[64];
+
+    umask(0077); /* modes must not depend on it */
+    if (!mkdtemp(root))
+        return 1;
+    snprintf(path, sizeof path, "%s/store", root);
+    is_int(store_open(&store, path), 0, "the store is made");
+    test_folder();
+    test_write_and_read(&store);
+    test_numbers(&store);
+    test_leftovers(&store);
+    test_hostile(&store);
+    store_release(&store);
+    snprintf(path, sizeof path, "%s/no/such", root);
+    ok(store_open(&store, path) < 0 && store.certs_fd == -1, "a parent that is missing");
+    snprintf(clean, sizeof clean, "rm -rf %s", root);
+    ok(system(clean) == 0, "cleaned up");
+    return done();
+}
