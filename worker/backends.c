@@ -10,6 +10,7 @@
 #include "base/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "shm/cap.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/upstream.h"
@@ -22,28 +23,11 @@ enum {
 
 static void find_live_rows(struct worker *worker)
 {
-    worker->nlive = 0;
+    worker->live.n = 0;
     for (int r = 0; r < TABLE_WORKERS; r++)
         if (r == worker->heritage->row || worker_row_live(worker->table, r))
-            worker->live[worker->nlive++] = r;
+            worker->live.rows[worker->live.n++] = r;
 }
-
-/* Sum over the live workers of one 32-bit counter of a backend's cell. */
-static uint32_t sum_cells(const struct worker *worker, int slot, size_t field,
-                          memory_order order)
-{
-    uint32_t total = 0;
-
-    for (int i = 0; i < worker->nlive; i++) {
-        struct worker_backend *cell = &worker->table->worker[worker->live[i]].be[slot];
-
-        total += atomic_load_explicit((_Atomic uint32_t *)((char *)cell + field), order);
-    }
-    return total;
-}
-
-#define IN_FLIGHT offsetof(struct worker_backend, in_flight)
-#define QUEUED    offsetof(struct worker_backend, queued)
 
 static void refresh_view(struct backend_view *b)
 {
@@ -153,27 +137,14 @@ static void fill_candidates(struct worker *worker, struct pool_view *pool,
         if (b->health.state == HEALTH_SATURATED)
             c->weight /= SATURATED_SHARE;
         if (least && c->class != BALANCE_NEVER)
-            c->in_flight = sum_cells(worker, b->slot, IN_FLIGHT, memory_order_relaxed);
+            c->in_flight = cap_in_flight(worker->table, &worker->live, b->slot);
     }
 }
 
-/* Takes a place; exact over all workers without a lock: raise our own cell, sum
- * all, and if that is too much lower it again. Two that meet at the last place
- * may both step back, never both stay. */
-static bool take_place(struct worker *worker, struct backend_view *b)
+static bool take_place(struct worker *worker, const struct backend_view *b)
 {
-    uint32_t cap = b->conf->max_in_flight;
-    uint32_t mine = atomic_load_explicit(&b->cell->in_flight, memory_order_relaxed);
-
-    if (!cap) {
-        atomic_store_explicit(&b->cell->in_flight, mine + 1, memory_order_relaxed);
-        return true;
-    }
-    atomic_store(&b->cell->in_flight, mine + 1);
-    if (sum_cells(worker, b->slot, IN_FLIGHT, memory_order_seq_cst) <= cap)
-        return true;
-    atomic_store(&b->cell->in_flight, mine);
-    return false;
+    return cap_take(worker->table, &worker->live, worker->heritage->row, b->slot,
+                    b->conf->max_in_flight);
 }
 
 static enum backends_choice nothing_left(const struct pool_view *pool, const uint64_t *tried)
@@ -252,15 +223,15 @@ static void pass_place_on(struct worker *worker, struct pool_view *pool)
     uint64_t oldest = pool->first ? pool->first->queued_ms : UINT64_MAX;
     int row = -1;
 
-    for (int i = 0; i < worker->nlive; i++) {
+    for (int i = 0; i < worker->live.n; i++) {
         uint64_t since;
 
-        if (worker->live[i] == worker->heritage->row)
+        if (worker->live.rows[i] == worker->heritage->row)
             continue;
-        since = waiting_since(worker, worker->live[i], pool);
+        since = waiting_since(worker, worker->live.rows[i], pool);
         if (since && since < oldest) {
             oldest = since;
-            row = worker->live[i];
+            row = worker->live.rows[i];
         }
     }
     if (row >= 0)
@@ -271,17 +242,11 @@ static void pass_place_on(struct worker *worker, struct pool_view *pool)
 
 void backends_leave(struct worker *worker, struct backend_view *b)
 {
-    uint32_t mine = atomic_load_explicit(&b->cell->in_flight, memory_order_relaxed);
-
-    CHECK(mine > 0);
-    if (!b->conf->max_in_flight) {
-        atomic_store_explicit(&b->cell->in_flight, mine - 1, memory_order_relaxed);
-        if (b->pool->first)
-            backends_wake(worker, b->pool);
-        return;
-    }
-    atomic_store(&b->cell->in_flight, mine - 1);
-    pass_place_on(worker, b->pool);
+    cap_give(worker->table, worker->heritage->row, b->slot, b->conf->max_in_flight);
+    if (b->conf->max_in_flight)
+        pass_place_on(worker, b->pool);
+    else if (b->pool->first)
+        backends_wake(worker, b->pool);
 }
 
 static uint32_t waiting_everywhere(struct worker *worker, struct pool_view *pool)
@@ -289,7 +254,7 @@ static uint32_t waiting_everywhere(struct worker *worker, struct pool_view *pool
     uint32_t total = 0;
 
     for (uint32_t i = 0; i < pool->nbackends; i++)
-        total += sum_cells(worker, pool->backends[i].slot, QUEUED, memory_order_relaxed);
+        total += cap_queued(worker->table, &worker->live, pool->backends[i].slot);
     return total;
 }
 

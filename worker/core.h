@@ -17,6 +17,7 @@
 
 #include "base/loop.h"
 #include "base/pool.h"
+#include "shm/cap.h"
 #include "shm/heritage.h"
 #include "worker/http.h"
 #include "worker/http1.h"
@@ -54,8 +55,7 @@ struct worker {
     struct backend_view *backends; /* [conf->n_backends] */
     struct acceptor *acceptors;    /* [heritage->nlisteners] */
 
-    int live[TABLE_WORKERS]; /* rows whose cells count; refreshed at the doorbell */
-    int nlive;
+    struct cap_rows live; /* rows whose cells count; refreshed at the doorbell */
 
     struct http_limits limits;
     char *area;                    /* WORKER_FRONT + WORKER_BODY + WORKER_BACK: bytes in

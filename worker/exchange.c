@@ -15,6 +15,7 @@
 
 static void timer_fired(struct loop_timer *timer);
 static void choose(struct exchange *x);
+static void gone_before_answer(struct exchange *x, int error, bool sent);
 
 /* ---- life */
 
@@ -167,7 +168,7 @@ static bool send_outbox(struct exchange *x)
     ssize_t waiting = upstream_send(x->upstream, x->outbox->bytes, x->outbox->n);
 
     if (waiting < 0) {
-        exchange_upstream_gone(x, errno);
+        gone_before_answer(x, errno, false);
         return false;
     }
     count_add(&x->backend->cell->bytes_out, x->outbox->n);
@@ -357,7 +358,7 @@ static bool may_retry(const struct exchange *x, bool sent)
 static bool retry(struct exchange *x, bool sent)
 {
     struct backend_view *b = x->backend;
-    bool stale = sent && x->reused;
+    bool stale = x->reused;
 
     if (!may_retry(x, sent) || (!stale && x->attempts > x->pool->conf->retries))
         return false;
@@ -416,7 +417,8 @@ void exchange_connect_failed(struct exchange *x, int error)
                   x->detail);
 }
 
-static void gone_before_answer(struct exchange *x, int error)
+/* sent: some of the request may have reached the backend. */
+static void gone_before_answer(struct exchange *x, int error, bool sent)
 {
     struct worker_backend *cell = x->backend->cell;
 
@@ -429,7 +431,7 @@ static void gone_before_answer(struct exchange *x, int error)
     x->error = "connection_terminated";
     x->detail = error ? strerror(error) : "closed without an answer";
     x->status = 502;
-    if (retry(x, true))
+    if (retry(x, sent))
         return;
     if (x->reused) {
         count_add(&cell->resets, 1);
@@ -446,7 +448,7 @@ void exchange_upstream_gone(struct exchange *x, int error)
         return;
     }
     if (x->state != EXCHANGE_ANSWERING) {
-        gone_before_answer(x, error);
+        gone_before_answer(x, error, true);
         return;
     }
     if (x->body == HTTP_BODY_UNTIL_CLOSE && !error) {
