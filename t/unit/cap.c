@@ -1,4 +1,5 @@
 /* shm/cap.c: the cap holds exactly while several processes fight for places. */
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -30,6 +31,7 @@ static void fight(int mine)
         while (now > most && !atomic_compare_exchange_weak(&witness->most, &most, now))
             ;
         atomic_fetch_add(&witness->taken, 1);
+        sched_yield(); /* holds it while the others try */
         atomic_fetch_sub(&witness->inside, 1);
         cap_give(table, mine, SLOT, CAP);
     }
