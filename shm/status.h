@@ -50,6 +50,13 @@ bool status_service_read(const struct table *, struct status_service *to);
 /* False: no such backend, or its row is half-written. Slots are below TABLE_BACKENDS. */
 bool status_backend_read(const struct table *, int slot, struct status_backend *to);
 
+/* False: nothing in that row, or half-written. */
+bool status_child_read(const struct table *, int row, struct child_row *to);
+bool status_cert_read(const struct table *, int index, struct cert_row *to);
+
+/* "none", "self-signed", "file", "acme". */
+const char *status_cert_source(const struct cert_row *cert);
+
 /* The latency below which `permille` of 1000 answers came, in microseconds, from the buckets of
  * powers of two with linear steps inside; 0 when there was none. */
 uint64_t status_percentile(const struct status_cell *, unsigned permille);

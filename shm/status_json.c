@@ -1,0 +1,201 @@
+/* `pasgate status --json` and /status.json. Keys only ever get added. */
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "shm/status.h"
+#include "shm/status_text.h"
+
+#define NUMBER(name, value) text_add(out, ",\"" name "\":%" PRIu64, (uint64_t)(value))
+#define STRING(name, value)              \
+    do {                                 \
+        text_add(out, ",\"" name "\":"); \
+        text_json(out, value);           \
+    } while (0)
+#define TIME(name, value)                \
+    do {                                 \
+        text_add(out, ",\"" name "\":"); \
+        text_json_time(out, value);      \
+    } while (0)
+#define BOOL(name, value) text_add(out, ",\"" name "\":%s", (value) ? "true" : "false")
+
+static void add_age(struct text *out, const char *name, uint64_t age_ms)
+{
+    if (age_ms == UINT64_MAX)
+        text_add(out, ",\"%s\":null", name);
+    else
+        text_add(out, ",\"%s\":%" PRIu64, name, age_ms);
+}
+
+static void add_service(struct text *out, const struct status_service *s)
+{
+    const struct header_row *h = &s->header;
+
+    text_add(out, "\"service\":\"pasgate\"");
+    STRING("version", h->version);
+    TIME("time", s->now_wall_ms);
+    NUMBER("pid", h->pid > 0 ? h->pid : 0);
+    STRING("config", h->config_file);
+    NUMBER("generation", h->config_generation);
+    TIME("started", h->started_wall_ms);
+    NUMBER("uptime_ms", s->uptime_ms);
+    BOOL("stopping", h->stopping);
+    text_add(out, ",\"reload\":{\"count\":%u,\"failures\":%u,\"last\":", h->reloads,
+             h->reload_failures);
+    text_json_time(out, h->reload_wall_ms);
+    BOOL("ok", h->reload_wall_ms == 0 || h->reload_ok);
+    STRING("error", h->reload_error);
+    NUMBER("errors", h->reload_nerrors);
+    text_add(out, "},\"workers\":{\"live\":%u,\"running\":%u}", s->workers_live,
+             s->workers_running);
+    add_age(out, "healthd_age_ms", s->healthd_age_ms);
+    add_age(out, "acmed_age_ms", s->acmed_age_ms);
+    text_add(out, ",\"totals\":{\"connections\":%" PRIu64, s->connections);
+    NUMBER("connections_total", s->connections_total);
+    NUMBER("connections_refused", s->connections_refused);
+    NUMBER("exchanges", s->exchanges);
+    NUMBER("exchanges_total", s->exchanges_total);
+    NUMBER("bytes_in", s->bytes_in);
+    NUMBER("bytes_out", s->bytes_out);
+    NUMBER("handshakes", s->handshakes);
+    NUMBER("handshakes_resumed", s->handshakes_resumed);
+    NUMBER("handshake_errors", s->handshake_errors);
+    NUMBER("bad_requests", s->bad_requests);
+    NUMBER("own_errors", s->own_errors);
+    text_add(out, ",\"status\":{");
+    for (int i = 1; i < 6; i++)
+        text_add(out, "%s\"%dxx\":%" PRIu64, i > 1 ? "," : "", i, s->status[i]);
+    text_add(out, "}}");
+}
+
+static void add_child(struct text *out, const struct child_row *c)
+{
+    text_add(out, "{\"kind\":");
+    text_json(out, kind_name(c->kind));
+    NUMBER("slot", c->slot);
+    NUMBER("pid", c->pid > 0 ? c->pid : 0);
+    STRING("state", child_state_name(c->state));
+    NUMBER("generation", c->generation);
+    NUMBER("restarts", c->restarts);
+    TIME("started", c->started_wall_ms);
+    text_add(out, ",\"last_exit\":%d}", c->last_exit);
+}
+
+static void add_address(struct text *out, const struct health_row *h)
+{
+    char ip[INET6_ADDRSTRLEN] = "";
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&h->address;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&h->address;
+
+    if (h->has_address && in->sin_family == AF_INET)
+        inet_ntop(AF_INET, &in->sin_addr, ip, sizeof ip);
+    else if (h->has_address && in6->sin6_family == AF_INET6)
+        inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof ip);
+    STRING("address", ip);
+}
+
+static void add_backend(struct text *out, const struct status_backend *b)
+{
+    const struct status_cell *c = &b->sum;
+    const struct health_row *h = &b->health;
+
+    text_add(out, "{\"number\":%d", b->slot);
+    STRING("name", b->backend.name);
+    STRING("pool", b->backend.pool);
+    STRING("host", b->backend.host);
+    NUMBER("port", b->backend.port);
+    add_address(out, h);
+    STRING("state", status_backend_word(b));
+    STRING("reason", status_backend_reason(b));
+    STRING("health", health_state_name(h->state));
+    TIME("health_since", h->since_wall_ms);
+    STRING("admin", admin_state_name(b->admin.wish));
+    TIME("admin_since", b->admin.since_wall_ms);
+    STRING("admin_who", b->admin.who);
+    STRING("heal", heal_state_name(b->admin.heal));
+    NUMBER("weight", b->backend.weight);
+    NUMBER("max_in_flight", b->backend.max_in_flight);
+    NUMBER("in_flight", c->in_flight);
+    NUMBER("queued", c->queued);
+    NUMBER("oldest_ms", c->oldest_ms);
+    NUMBER("idle", c->idle);
+    NUMBER("completed", c->completed);
+    NUMBER("connects", c->connects);
+    NUMBER("connect_errors", c->connect_errors);
+    NUMBER("resets", c->resets);
+    NUMBER("timeouts", c->timeouts);
+    NUMBER("cut", c->cut);
+    NUMBER("gateway_errors", c->gateway_errors);
+    NUMBER("server_errors", c->server_errors);
+    NUMBER("retries", c->retries);
+    NUMBER("bytes_in", c->bytes_in);
+    NUMBER("bytes_out", c->bytes_out);
+    text_add(out,
+             ",\"latency_us\":{\"p50\":%" PRIu64 ",\"p90\":%" PRIu64 ",\"p99\":%" PRIu64 "}",
+             status_percentile(c, 500), status_percentile(c, 900), status_percentile(c, 990));
+    text_add(out, ",\"check\":{\"ok\":%s", h->probe_ok ? "true" : "false");
+    TIME("last", h->probe_wall_ms);
+    NUMBER("us", h->probe_us);
+    STRING("text", h->probe_text);
+    NUMBER("rise", h->rise);
+    NUMBER("fall", h->fall);
+    NUMBER("probes", h->probes);
+    NUMBER("failures", h->failures);
+    text_add(out, "}}");
+}
+
+static void add_cert(struct text *out, const struct cert_row *c)
+{
+    text_add(out, "{\"name\":");
+    text_json(out, c->name);
+    STRING("source", status_cert_source(c));
+    NUMBER("generation", c->generation);
+    TIME("not_before", c->not_before_wall_ms);
+    TIME("not_after", c->not_after_wall_ms);
+    TIME("next_try", c->next_try_wall_ms);
+    STRING("issuer", c->issuer);
+    STRING("error", c->error);
+    text_add(out, "}");
+}
+
+ssize_t status_json(const struct table *table, char *bytes, size_t cap)
+{
+    struct text text = text_into(bytes, cap), *out = &text;
+    struct status_service service;
+    struct status_backend backend;
+    struct child_row child;
+    struct cert_row cert;
+    const char *comma = "";
+
+    text_add(out, "{");
+    if (!status_service_read(table, &service)) {
+        text_add(out, "\"error\":\"the table is being written\"}\n");
+        return text_done(out);
+    }
+    add_service(out, &service);
+    text_add(out, ",\"children\":[");
+    for (int i = 0; i < TABLE_CHILDREN; i++)
+        if (status_child_read(table, i, &child)) {
+            text_add(out, "%s", comma);
+            add_child(out, &child);
+            comma = ",";
+        }
+    comma = "";
+    text_add(out, "],\"backends\":[");
+    for (int i = 0; i < TABLE_BACKENDS; i++)
+        if (status_backend_read(table, i, &backend)) {
+            text_add(out, "%s", comma);
+            add_backend(out, &backend);
+            comma = ",";
+        }
+    comma = "";
+    text_add(out, "],\"certificates\":[");
+    for (int i = 0; i < TABLE_CERTS; i++)
+        if (status_cert_read(table, i, &cert)) {
+            text_add(out, "%s", comma);
+            add_cert(out, &cert);
+            comma = ",";
+        }
+    text_add(out, "]}\n");
+    return text_done(out);
+}
