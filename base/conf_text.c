@@ -16,6 +16,8 @@
 
 #define INT_DIGITS   9  /* always fit libconfig's 32-bit integer */
 #define INT64_DIGITS 18 /* always fit its 64-bit one */
+#define HEX_DIGITS   7  /* the same for 0x... */
+#define HEX64_DIGITS 15
 
 struct conf_line {
     uint32_t file; /* in files */
@@ -134,18 +136,34 @@ static bool include_line(struct str line, struct str *name)
     return true;
 }
 
-/* A number of plain digits: libconfig cuts it to 32 bits unless it ends in L, so let it. */
-static bool add_number(struct splice *s, struct str digits, char after)
+/* How long the number at the start of `s` is, as far as its digits go. */
+static size_t number_span(struct str s, bool *hex)
 {
-    bool whole = !after || !strchr(".eExXL", after);
-    if (whole && digits.n > INT64_DIGITS) {
+    size_t n = 0;
+
+    *hex = s.n > 2 && s.p[0] == '0' && (s.p[1] | 0x20) == 'x';
+    if (*hex)
+        n = 2;
+    while (n < s.n && (*hex ? ascii_hex((unsigned char)s.p[n]) >= 0
+                            : ascii_is_digit((unsigned char)s.p[n])))
+        n++;
+    return n;
+}
+
+/* libconfig cuts a number to 32 bits unless it ends in L, so let it. */
+static bool add_number(struct splice *s, struct str number, bool hex, char after)
+{
+    size_t digits = hex ? number.n - 2 : number.n;
+    bool whole = hex || !after || !strchr(".eE", after);
+
+    if (whole && digits > (hex ? HEX64_DIGITS : INT64_DIGITS)) {
         conf_report_add(s->report, (unsigned)s->text->n_lines,
-                        "%.*s is too large a number; write one of at most 18 digits",
-                        STR_ARG(str_head(digits, 40)));
+                        "%.*s is too large a number; write one of at most %d digits",
+                        STR_ARG(str_head(number, 40)), INT64_DIGITS);
         return false;
     }
-    return add_text(s->text, digits.p, digits.n) &&
-           (!whole || digits.n <= INT_DIGITS || add_text(s->text, "L", 1));
+    bool wide = whole && after != 'L' && digits > (hex ? HEX_DIGITS : INT_DIGITS);
+    return add_text(s->text, number.p, number.n) && (!wide || add_text(s->text, "L", 1));
 }
 
 static bool add_nesting(struct splice *s, char c)
@@ -172,11 +190,10 @@ static bool add_scanned(struct splice *s, struct str line, enum inside *in)
         switch (*in) {
         case IN_PLAIN:
             if (ascii_is_digit((unsigned char)c) && !word) {
-                size_t n = 1;
-                while (i + n < line.n && ascii_is_digit((unsigned char)line.p[i + n]))
-                    n++;
+                bool hex;
+                size_t n = number_span(str_skip(line, i), &hex);
                 char after = i + n < line.n ? line.p[i + n] : '\0';
-                if (!add_number(s, str_make(line.p + i, n), after))
+                if (!add_number(s, str_make(line.p + i, n), hex, after))
                     return false;
                 i += n - 1;
                 word = true; /* what follows a dot, an x or an e belongs to it */
