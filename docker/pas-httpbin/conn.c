@@ -214,12 +214,12 @@ static size_t head_feed(struct conn *c, const char *p, size_t n)
         return n;
     }
     c->requests++;
+    c->body_seen = 0;
+    c->crc = 0;
     web_head(c, &r);
     if (c->fd < 0)
         return n;
     if (c->state == CONN_BODY) {
-        c->body_seen = 0;
-        c->crc = 0;
         c->trailer_n = 0;
         c->body = r.chunked ? BODY_SIZE : BODY_LENGTH;
         c->body_left = r.length;

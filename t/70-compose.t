@@ -1,0 +1,318 @@
+#!/usr/bin/perl
+# 70-compose.t: docker-compose.yml from a clean clone, with the stand-in and with Tomcat. The
+# first `up` works; under 200 requests a second an instance is stopped, killed, recreated under
+# another address, and the proxy restarted, without a failed request where none is promised.
+#
+# The clone is made of the files that git knows, so that a forgotten one shows. Everything has
+# this run's project name; containers, networks, volumes and the image of it are removed at the
+# end, the stand-ins' images and the layers stay for the next run.
+use strict;
+use warnings;
+use lib 't/lib';
+use Cwd 'getcwd';
+use JSON::PP;
+use PasGate;
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+use constant {
+    RATE     => 200,    # requests per second
+    INTERVAL => 5,      # seconds: pools.check.interval, which docker/pasgate.conf leaves as it is
+};
+
+my $docker_works = !system 'docker info >/dev/null 2>&1';
+my @compose =
+    !system('docker compose version >/dev/null 2>&1')  ? qw(docker compose)
+  : !system('docker-compose version >/dev/null 2>&1') ? qw(docker-compose)
+  :                                                       ();
+if (!$docker_works || !@compose) {
+    die "no docker or no compose, and nothing may skip in CI\n" if $ENV{CI};
+    plan skip_all => 'no docker or no compose here';
+}
+
+my $owner = $$;
+my $project = "pasgate-t$$-" . int(time) % 100000;
+my $top   = getcwd;
+my $clone = tmp('clone');
+my ($https, $http) = free_ports(2);
+my $load_pid;
+
+@ENV{qw(COMPOSE_PROJECT_NAME PASGATE_IMAGE DOMAIN EMAIL HTTPS_PORT HTTP_PORT)} =
+  ($project, $project, 'localhost', '', $https, $http);
+delete @ENV{qw(COMPOSE_FILE COMPOSE_PROFILES)};
+$ENV{COMPOSE_INTERACTIVE_NO_CLI} = 1;
+
+sub docker { return run_cmd('docker', @_) }
+
+sub compose
+{
+    my @args = @_;
+    chdir $clone or die "$clone: $!";
+    my @r = run_cmd(@compose, @args);
+    chdir $top or die "$top: $!";
+    return @r;
+}
+
+sub compose_ok
+{
+    my ($what, @args) = @_;
+    my ($rc, $out) = compose(@args);
+    ok($rc == 0, $what) or diag(substr $out, -4000);
+    return $rc == 0;
+}
+
+sub container
+{
+    my ($service) = @_;
+    my ($rc, $out) = compose('ps', '-q', $service);
+    $out =~ s/\s+$//;
+    return (split /\n/, $out)[-1] // '';
+}
+
+sub status
+{
+    my ($rc, $out) = docker('exec', container('pasgate'), qw(pasgate status --json -c),
+        '/etc/pasgate/pasgate.conf');
+    return eval { decode_json($out) } // {};
+}
+
+sub backend
+{
+    my ($name) = @_;
+    my ($row) = grep { $_->{name} eq $name } @{ status()->{backends} // [] };
+    return $row // {};
+}
+
+sub wait_state
+{
+    my ($name, $want, $seconds) = @_;
+    my $row;
+    my $held = wait_for(
+        sub { $row = backend($name); PasGate::health_of($row) =~ /^(?:$want)$/i }, $seconds);
+    ok($held, "status: $name is $want") or diag(encode_json($row // {}));
+    return $row // {};
+}
+
+sub get
+{
+    my ($path) = @_;
+    my ($rc, $out) = run_cmd(qw(curl -sk -m 10 -w), "\n%{http_code}", "https://127.0.0.1:$https$path");
+    my ($body, $code) = $out =~ /\A(.*)\n(\d+)\z/s;
+    return ($code // 0, eval { decode_json($body // '') } // {});
+}
+
+# Instances that answer $n requests.
+sub instances
+{
+    my ($n) = @_;
+    my %seen;
+    for (1 .. $n) {
+        my ($code, $json) = get('/pas/get');
+        $seen{ $code == 200 ? $json->{instance}{id} // '?' : $code }++;
+    }
+    return join ' ', sort keys %seen;
+}
+
+# ---- load
+
+my $openloop = tool('t/tools/openloop');
+if (!-x $openloop) {
+    $openloop = tmp('openloop');
+    my ($rc, $out) = run_cmd($ENV{CC} || 'cc', '-O2', '-o', $openloop, 't/tools/openloop.c',
+        '-lssl', '-lcrypto');
+    BAIL_OUT("openloop does not compile: $out") if $rc;
+}
+
+sub load_start
+{
+    my $file = tmp('load.json');
+    unlink $file;
+    $load_pid = PasGate::spawn(tmp('load.log'), $openloop, '-r', RATE, '-d', 0, '-s', $file,
+        "https://127.0.0.1:$https/pas/get");
+    ok(wait_for(sub { load()->{ok} }), 'load runs');
+    return;
+}
+
+# The summary so far.
+sub load { return eval { decode_json(slurp(tmp('load.json'))) } // {} }
+
+# Waits for $n more answers, of one instance if it is given. False: they did not come.
+sub load_passes
+{
+    my ($n, $instance, $seconds) = @_;
+    my $now  = sub { my $l = load(); ($instance ? $l->{instances}{$instance} : $l->{ok}) // 0 };
+    my $from = $now->();
+    return wait_for(sub { $now->() >= $from + $n }, $seconds);
+}
+
+sub load_end
+{
+    my ($what) = @_;
+    my $pid = $load_pid // return;
+    kill 'TERM', $pid;
+    PasGate::reap($pid, 30);
+    undef $load_pid;
+    my $l = load();
+    ok($l->{ok} && $l->{failed} == 0, "$what: no failed request of " . ($l->{requests} // 0))
+      or diag(join "\n", slurp(tmp('load.log')), @{ $l->{first_errors} // [] });
+    note("$what: ", slurp(tmp('load.json')));
+    return;
+}
+
+# ---- drills
+
+# $how ends the instance while load runs; it is seen, told, and back again.
+sub drill_down_and_up
+{
+    my ($name, $how) = @_;
+    my $id = container($name);
+
+    load_start();
+    load_passes(RATE, $name);
+    my ($rc, $out) = docker($how, $id);
+    ok($rc == 0, "docker $how $name") or diag($out);
+    my $row    = wait_state($name, 'down', 60);
+    my $reason = $row->{reason} // (ref $row->{health} && $row->{health}{reason}) // '';
+    like($reason, qr/\w/, "with a reason: $reason");
+    ok(load_passes(RATE), 'the others serve on');
+
+    docker('start', $id);
+    ok(wait_for(sub { !(docker('exec', $id, 'ctl', 'mode=ok'))[0] }, 120), "$name is started");
+    my $started = time;
+    ok(load_passes(1, $name, 60), "$name serves again");
+    my $took = time - $started;
+    # the summary that we look at is written once a second
+    cmp_ok($took, '<=', 2 * INTERVAL + 1, sprintf 'within two check intervals (%.1f s)', $took);
+    load_passes(RATE, $name);
+    load_end("docker $how");
+    return;
+}
+
+sub address
+{
+    my ($name) = @_;
+    my (undef, $out) = docker('inspect', '-f',
+        '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}', container($name));
+    return $out =~ /([\d.]+)/ ? $1 : '';
+}
+
+sub drill_recreate
+{
+    my ($name) = @_;
+    my $before = address($name);
+
+    load_start();
+    compose_ok("$name is removed", 'rm', '-sf', $name);
+    # holds the address, and listens on none of it
+    my ($rc, $out) = docker('run', '-d', '--name', "$project-holder", '--network',
+        "${project}_inside", '--ip', $before, 'pas-httpbin', 'pas-httpbin', '-b', '127.0.0.1');
+    # --ip wants a network with a configured subnet; without, the lowest free one is given
+    if ($rc) {
+        docker('rm', '-f', "$project-holder");
+        ($rc, $out) = docker('run', '-d', '--name', "$project-holder", '--network',
+            "${project}_inside", 'pas-httpbin', 'pas-httpbin', '-b', '127.0.0.1');
+    }
+    ok($rc == 0, 'another container takes its address') or diag($out);
+    compose_ok("$name is created anew", 'up', '-d', '--no-deps', $name);
+    isnt(address($name), $before, "$name has another address");
+    ok(load_passes(RATE / 10, $name, 90), "$name is found at it");
+    load_end('recreated');
+    docker('rm', '-f', "$project-holder");
+    return;
+}
+
+sub check_container
+{
+    my $id = container('pasgate');
+    my (undef, $proc) = docker('exec', $id, 'cat', '/proc/1/status');
+    like($proc, qr/^Name:\s*pasgate/m, 'pasgate is PID 1');
+    unlike($proc, qr/^Uid:.*\b0\b/m, 'without root');
+    my $health = sub { (docker('inspect', '-f', '{{.State.Health.Status}}', $id))[1] };
+    ok(wait_for(sub { $health->() =~ /^healthy/ }, 60), 'docker calls it healthy');
+    my (undef, $inside) = docker('network', 'inspect', '-f', '{{.Internal}}', "${project}_inside");
+    like($inside, qr/true/, 'the instances are on an internal network');
+    my (undef, $head) = run_cmd(qw(curl -si -m 10), "http://127.0.0.1:$http/pas/get");
+    like($head, qr{^HTTP/1.1 30[18].*^Location: https://127\.0\.0\.1:$https/pas/get\r}ms,
+        'http sends to https, at the port outside');
+    return;
+}
+
+sub leftovers
+{
+    my @left;
+    for my $kind (['ps', '-aq'], ['network', 'ls', '-q'], ['volume', 'ls', '-q']) {
+        my (undef, $out) = docker(@$kind, '--filter', "label=com.docker.compose.project=$project");
+        push @left, "$kind->[0]: $out" if $out =~ /\S/;
+    }
+    return "@left";
+}
+
+sub up
+{
+    my ($image) = @_;
+    $ENV{PAS_IMAGE} = $image;
+    compose_ok("$image builds", 'build', 'pas1') or return 0;
+    my $began = time;
+    compose_ok('up', 'up', '-d') or return 0;
+    note(sprintf 'up took %.0f s', time - $began);
+    my $all = wait_for(sub { instances(9) eq 'pas1 pas2 pas3' }, 120);
+    ok($all, 'the first up works: three instances answer over https')
+      or diag((compose('logs', '--tail=40'))[1]);
+    return $all;
+}
+
+sub down
+{
+    compose_ok('down', 'down', '-v', '-t', '40', '--remove-orphans');
+    is(leftovers(), '', 'it leaves nothing');
+    return;
+}
+
+END {
+    if (defined $owner && $owner == $$ && $project) {
+        my $rc = $?;
+        kill 'KILL', $load_pid if $load_pid;
+        docker('rm', '-f', "$project-holder");
+        compose('down', '-v', '-t', '2', '--remove-orphans') if -d $clone;
+        docker('rmi', '--no-prune', $project);
+        $? = $rc;
+    }
+}
+
+# ---- the clone
+
+{
+    my ($rc, $out) = run_cmd('sh', '-c', "mkdir -p '$clone' && git ls-files -z | "
+          . "tar --null --ignore-failed-read -T - -cf - | tar -xf - -C '$clone'");
+    if ($rc || !-f "$clone/docker-compose.yml") {
+        diag("no git here, using the tree as it is: $out");
+        $clone = $top;
+    }
+    ($rc, $out) = run_cmd('docker/base-image.sh');
+    ok($rc == 0, 'there is a base image') or BAIL_OUT($out);
+    compose_ok('compose takes the file', 'config', '-q');
+    local $ENV{PAS_IMAGE} = 'registry.example/team/pas:12.8';
+    compose_ok('and any image of PAS', 'config', '-q');
+}
+
+subtest 'stand-ins' => sub {
+    up('pas-httpbin') or return;
+    check_container();
+    is(instances(30), 'pas1 pas2 pas3', 'balanced');
+    drill_down_and_up('pas2', 'stop');
+    drill_down_and_up('pas3', 'kill');
+    drill_recreate('pas1');
+
+    compose_ok('restart pasgate', 'restart', '-t', '40', 'pasgate');
+    ok(wait_for(sub { instances(9) eq 'pas1 pas2 pas3' }, 60), 'it serves again');
+    down();
+};
+
+subtest 'Tomcat' => sub {
+    up('pas-tomcat') or return;
+    drill_down_and_up('pas2', 'stop');
+    drill_down_and_up('pas1', 'kill');
+    down();
+};
+
+done_testing;

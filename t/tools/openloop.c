@@ -1,0 +1,690 @@
+/*
+ * openloop: sends requests at a fixed rate, whatever the answers do, and counts what failed.
+ * A closed loop would slow down together with the server and so hide a stall; here each
+ * request has its time, and a late answer is a long latency.
+ *
+ *     openloop [-r per-second] [-d seconds] [-c connections] [-t timeout-ms] [-m METHOD]
+ *              [-s file] https://host:port/path
+ *
+ * Idle connections are reused, newest first; with none idle a new one is made, up to -c. A
+ * request that finds its kept connection just closed by the server (nothing of an answer
+ * received) is sent once more on a fresh one, as browsers do; `resent` counts it. Everything
+ * else that ends without a whole answer, or not with 2xx, is a failure.
+ *
+ * -d 0 runs until SIGINT or SIGTERM. -s: the summary so far is written there each second.
+ * The end prints a line of JSON and exits 0, or 1 when something failed:
+ *     {"requests":N,"ok":N,"failed":N,"resent":N,"connections":N,"p50_ms":..,"p99_ms":..,
+ *      "max_ms":..,"statuses":{"200":N},"instances":{"pas1":N},"errors":{"timeout":N},
+ *      "first_errors":["12.345 s: ..."]}
+ *
+ * One process, one thread, epoll; libssl. Certificates are not verified: it is for tests.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    MAX_CONNS = 4096,
+    HEAD_MAX = 16 * 1024,
+    BUCKETS = 64 * 32, /* latency histogram: 32 steps per power of two of microseconds */
+    ERRORS = 16,
+    INSTANCES = 64,
+    FIRST_ERRORS = 10,
+    IDLE_MS = 4000, /* a kept connection that is older is not used again */
+};
+
+enum state { FREE, CONNECTING, HANDSHAKE, SENDING, READING, IDLE };
+
+struct conn {
+    enum state state;
+    int fd;
+    SSL *ssl;
+    bool reused, resent, close;
+    uint64_t since; /* us: the time that the request was due at */
+    uint64_t idle;  /* us: when it became idle */
+    size_t sent, head_n;
+    char head[HEAD_MAX];
+    bool in_body, chunked;
+    int status;
+    int64_t left;      /* of the body or chunk; -1: until the end */
+    int chunk_state;   /* 0 size, 1 data, 2 CRLF after data, 3 trailer */
+    size_t chunk_line; /* bytes of the line so far */
+};
+
+struct tally {
+    char name[48];
+    uint64_t n;
+};
+
+static struct {
+    double rate, seconds;
+    unsigned conns, timeout_ms;
+    const char *method, *summary;
+    bool tls;
+    char host[256], port[8], path[1024];
+} opt = {.rate = 200, .seconds = 10, .conns = 256, .timeout_ms = 10000, .method = "GET"};
+
+static struct conn *conns[MAX_CONNS];
+static struct sockaddr_storage addr;
+static socklen_t addr_len;
+static SSL_CTX *ctx;
+static int epfd;
+static char request[2048];
+static size_t request_n;
+static volatile sig_atomic_t stop;
+
+static uint64_t started, histogram[BUCKETS], max_us;
+static uint64_t n_requests, n_ok, n_failed, n_resent, n_connections, n_busy;
+static uint64_t statuses[600];
+static struct tally errors[ERRORS], instances[INSTANCES];
+static char first_errors[FIRST_ERRORS][160];
+static unsigned n_first;
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "openloop: %s: %s\n", what, strerror(errno));
+    exit(2);
+}
+
+static void count(struct tally *t, size_t size, const char *name, size_t n)
+{
+    if (n >= sizeof t->name)
+        n = sizeof t->name - 1;
+    for (size_t i = 0; i < size; i++) {
+        if (!t[i].n) {
+            memcpy(t[i].name, name, n);
+            t[i].name[n] = 0;
+        }
+        if (strncmp(t[i].name, name, n) == 0 && t[i].name[n] == 0) {
+            t[i].n++;
+            return;
+        }
+    }
+}
+
+/* ---- latency ---- */
+
+static unsigned bucket_of(uint64_t us)
+{
+    if (us < 32)
+        return (unsigned)us;
+    unsigned top = 63 - (unsigned)__builtin_clzll(us);
+    return (top - 4) * 32 + (unsigned)(us >> (top - 5) & 31);
+}
+
+static double bucket_ms(unsigned b)
+{
+    if (b < 32)
+        return b / 1000.0;
+    unsigned top = b / 32 + 4;
+    return (double)((uint64_t)(32 + b % 32) << (top - 5)) / 1000.0;
+}
+
+static double percentile(double p)
+{
+    uint64_t want = (uint64_t)(p * (double)n_ok), seen = 0;
+
+    for (unsigned i = 0; i < BUCKETS; i++)
+        if ((seen += histogram[i]) > want)
+            return bucket_ms(i);
+    return (double)max_us / 1000;
+}
+
+static void put_tallies(FILE *f, const char *name, const struct tally *t, size_t size)
+{
+    fprintf(f, ",\"%s\":{", name);
+    for (size_t i = 0; i < size && t[i].n; i++)
+        fprintf(f, "%s\"%s\":%llu", i ? "," : "", t[i].name, (unsigned long long)t[i].n);
+    fputs("}", f);
+}
+
+static void put_summary(FILE *f)
+{
+    fprintf(f,
+            "{\"requests\":%llu,\"ok\":%llu,\"failed\":%llu,\"resent\":%llu,"
+            "\"connections\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f",
+            (unsigned long long)n_requests, (unsigned long long)n_ok,
+            (unsigned long long)n_failed, (unsigned long long)n_resent,
+            (unsigned long long)n_connections, percentile(0.5), percentile(0.99),
+            (double)max_us / 1000);
+    const char *sep = "";
+    fputs(",\"statuses\":{", f);
+    for (int i = 0; i < 600; i++) {
+        if (statuses[i]) {
+            fprintf(f, "%s\"%d\":%llu", sep, i, (unsigned long long)statuses[i]);
+            sep = ",";
+        }
+    }
+    fputs("}", f);
+    put_tallies(f, "instances", instances, INSTANCES);
+    put_tallies(f, "errors", errors, ERRORS);
+    fputs(",\"first_errors\":[", f);
+    for (unsigned i = 0; i < n_first; i++)
+        fprintf(f, "%s\"%s\"", i ? "," : "", first_errors[i]);
+    fputs("]}\n", f);
+}
+
+static void write_summary(void)
+{
+    char tmp[1100];
+
+    snprintf(tmp, sizeof tmp, "%s.new", opt.summary);
+    FILE *f = fopen(tmp, "w");
+    if (!f)
+        die(tmp);
+    put_summary(f);
+    if (fclose(f) != 0 || rename(tmp, opt.summary) < 0)
+        die(opt.summary);
+}
+
+/* ---- a connection ---- */
+
+static void conn_drop(struct conn *c)
+{
+    if (c->ssl)
+        SSL_free(c->ssl);
+    if (c->fd >= 0)
+        close(c->fd);
+    c->ssl = NULL;
+    c->fd = -1;
+    c->state = FREE;
+}
+
+static void fail(struct conn *c, const char *why)
+{
+    n_failed++;
+    count(errors, ERRORS, why, strlen(why));
+    if (n_first < FIRST_ERRORS)
+        snprintf(first_errors[n_first++], sizeof first_errors[0],
+                 "%.3f s: %s%s%s, status %d, after %.0f ms", (double)(now_us() - started) / 1e6,
+                 why, c->reused ? ", kept connection" : "", c->resent ? ", resent" : "",
+                 c->status, (double)(now_us() - c->since) / 1000);
+    conn_drop(c);
+}
+
+static void conn_connect(struct conn *c)
+{
+    int one = 1;
+
+    c->reused = false;
+    c->fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        die("socket");
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                            .data = {.ptr = c}};
+    if (epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &e) < 0)
+        die("epoll");
+    n_connections++;
+    c->state = CONNECTING;
+    if (connect(c->fd, (struct sockaddr *)&addr, addr_len) < 0 && errno != EINPROGRESS)
+        fail(c, "connect");
+}
+
+static void request_start(struct conn *c)
+{
+    c->sent = c->head_n = 0;
+    c->in_body = c->chunked = c->close = false;
+    c->status = 0;
+    c->state = SENDING;
+}
+
+/* The connection ended or broke before the answer was whole. */
+static void conn_broken(struct conn *c, const char *why)
+{
+    if (c->reused && !c->resent && c->head_n == 0) {
+        conn_drop(c);
+        c->resent = true;
+        n_resent++;
+        conn_connect(c);
+        return;
+    }
+    fail(c, why);
+}
+
+static void answer_done(struct conn *c)
+{
+    uint64_t us = now_us() - c->since;
+
+    statuses[c->status]++;
+    if (c->status < 200 || c->status > 299) {
+        char why[24];
+        snprintf(why, sizeof why, "status %d", c->status);
+        fail(c, why);
+        return;
+    }
+    n_ok++;
+    histogram[bucket_of(us)]++;
+    if (us > max_us)
+        max_us = us;
+    if (c->close) {
+        conn_drop(c);
+    } else {
+        c->state = IDLE;
+        c->idle = now_us();
+    }
+}
+
+static void parse_head(struct conn *c)
+{
+    c->status = c->head_n > 12 && memcmp(c->head, "HTTP/1.1 ", 9) == 0 ? atoi(c->head + 9) : 0;
+    if (c->status < 100 || c->status > 599)
+        c->status = 0;
+    c->left = -1;
+    for (char *p = strstr(c->head, "\r\n"); p && p[2]; p = strstr(p + 2, "\r\n")) {
+        char *line = p + 2;
+        if (strncasecmp(line, "Content-Length:", 15) == 0)
+            c->left = atoll(line + 15);
+        else if (strncasecmp(line, "Transfer-Encoding: chunked", 26) == 0)
+            c->chunked = true;
+        else if (strncasecmp(line, "Connection: close", 17) == 0)
+            c->close = true;
+        else if (strncasecmp(line, "X-Instance: ", 12) == 0)
+            count(instances, INSTANCES, line + 12, strcspn(line + 12, "\r"));
+    }
+    if (c->status == 204 || c->status == 304 || strcmp(opt.method, "HEAD") == 0)
+        c->left = 0, c->chunked = false;
+    c->chunk_state = 0;
+    c->chunk_line = 0;
+    if (c->chunked)
+        c->left = 0;
+}
+
+/* Eats a piece of the body. True: the answer is whole. */
+static bool body_feed(struct conn *c, const char *p, size_t n)
+{
+    if (!c->chunked) {
+        if (c->left >= 0)
+            c->left -= (int64_t)n;
+        return c->left == 0;
+    }
+    for (size_t i = 0; i < n;) {
+        if (c->chunk_state == 1) {
+            size_t k = n - i < (size_t)c->left ? n - i : (size_t)c->left;
+            c->left -= (int64_t)k;
+            i += k;
+            if (c->left == 0)
+                c->chunk_state = 2;
+            continue;
+        }
+        char ch = p[i++];
+        if (ch == '\n') {
+            if (c->chunk_state == 3 && c->chunk_line == 0)
+                return true;
+            if (c->chunk_state == 0)
+                c->chunk_state = c->left ? 1 : 3;
+            else if (c->chunk_state == 2)
+                c->chunk_state = 0;
+            c->chunk_line = 0;
+        } else if (ch != '\r') {
+            c->chunk_line++;
+            if (c->chunk_state == 0)
+                c->left = c->left * 16 + (ch <= '9' ? ch - '0' : (ch | 0x20) - 'a' + 10);
+        }
+    }
+    return false;
+}
+
+/* True: the answer is whole. */
+static bool feed(struct conn *c, const char *p, size_t n)
+{
+    if (!c->in_body) {
+        size_t k = n < HEAD_MAX - 1 - c->head_n ? n : HEAD_MAX - 1 - c->head_n, old = c->head_n;
+        memcpy(c->head + c->head_n, p, k);
+        c->head_n += k;
+        c->head[c->head_n] = 0;
+        char *end = strstr(c->head, "\r\n\r\n");
+        if (!end)
+            return false;
+        size_t head = (size_t)(end - c->head) + 4;
+        end[2] = 0;
+        parse_head(c);
+        if (c->status >= 100 && c->status < 200) { /* interim: the real one follows */
+            c->head_n = 0;
+            return head - old < n && feed(c, p + (head - old), n - (head - old));
+        }
+        c->in_body = true;
+        p += head - old;
+        n -= head - old;
+        if (!c->chunked && c->left == 0)
+            return true;
+    }
+    return n > 0 && body_feed(c, p, n);
+}
+
+/* -1: would block, 0: end, -2: error */
+static ssize_t tls_result(struct conn *c, int n)
+{
+    int e = SSL_get_error(c->ssl, n);
+    ERR_clear_error();
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+        return -1;
+    return e == SSL_ERROR_ZERO_RETURN ? 0 : -2;
+}
+
+static ssize_t conn_read(struct conn *c, char *p, size_t n)
+{
+    if (c->ssl) {
+        int got = SSL_read(c->ssl, p, (int)n);
+        return got > 0 ? got : tls_result(c, got);
+    }
+    ssize_t got = recv(c->fd, p, n, 0);
+    return got >= 0 ? got : errno == EAGAIN ? -1 : -2;
+}
+
+static ssize_t conn_write(struct conn *c, const char *p, size_t n)
+{
+    if (c->ssl) {
+        int put = SSL_write(c->ssl, p, (int)n);
+        return put > 0 ? put : tls_result(c, put);
+    }
+    ssize_t put = send(c->fd, p, n, MSG_NOSIGNAL);
+    return put >= 0 ? put : errno == EAGAIN ? -1 : -2;
+}
+
+static bool conn_step_connect(struct conn *c)
+{
+    struct sockaddr_storage peer;
+    socklen_t n = sizeof peer;
+    int err = 0;
+    socklen_t len = sizeof err;
+
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    if (err) {
+        fail(c, "connect");
+        return false;
+    }
+    if (getpeername(c->fd, (struct sockaddr *)&peer, &n) < 0)
+        return false; /* not yet */
+    if (!opt.tls) {
+        request_start(c);
+        return true;
+    }
+    c->ssl = SSL_new(ctx);
+    if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || !SSL_set_tlsext_host_name(c->ssl, opt.host))
+        die("SSL_new");
+    c->state = HANDSHAKE;
+    return true;
+}
+
+static bool conn_step_handshake(struct conn *c)
+{
+    int rc = SSL_connect(c->ssl);
+
+    if (rc == 1) {
+        request_start(c);
+        return true;
+    }
+    if (tls_result(c, rc) != -1)
+        fail(c, "handshake");
+    return false;
+}
+
+static bool conn_step_send(struct conn *c)
+{
+    ssize_t n = conn_write(c, request + c->sent, request_n - c->sent);
+
+    if (n == -1)
+        return false;
+    if (n <= 0) {
+        conn_broken(c, "send");
+        return false;
+    }
+    c->sent += (size_t)n;
+    if (c->sent == request_n)
+        c->state = READING;
+    return true;
+}
+
+static bool conn_step_read(struct conn *c)
+{
+    static char piece[65536];
+    ssize_t n = conn_read(c, piece, sizeof piece);
+
+    if (n == -1)
+        return false;
+    if (n <= 0) {
+        if (c->in_body && c->left == -1 && n == 0) {
+            c->close = true;
+            answer_done(c);
+        } else {
+            conn_broken(c, c->head_n ? "cut answer" : "no answer");
+        }
+        return false;
+    }
+    if (feed(c, piece, (size_t)n))
+        answer_done(c);
+    return c->state == READING || c->state == IDLE;
+}
+
+static void conn_run(struct conn *c)
+{
+    char byte;
+    bool more = true;
+
+    while (more) {
+        switch (c->state) {
+        case CONNECTING:
+            more = conn_step_connect(c);
+            break;
+        case HANDSHAKE:
+            more = conn_step_handshake(c);
+            break;
+        case SENDING:
+            more = conn_step_send(c);
+            break;
+        case READING:
+            more = conn_step_read(c);
+            break;
+        case IDLE: /* session tickets, or the end */
+            if (conn_read(c, &byte, 1) != -1)
+                conn_drop(c);
+            return;
+        default:
+            return;
+        }
+    }
+}
+
+/* ---- the schedule ---- */
+
+static void request_fire(uint64_t due)
+{
+    struct conn *best = NULL, *unused = NULL;
+    uint64_t now = now_us();
+
+    n_requests++;
+    for (unsigned i = 0; i < opt.conns; i++) {
+        struct conn *c = conns[i];
+        if (c->state == IDLE && now - c->idle > IDLE_MS * 1000)
+            conn_drop(c);
+        if (c->state == IDLE && (!best || c->idle > best->idle))
+            best = c;
+        if (c->state == FREE && !unused)
+            unused = c;
+    }
+    struct conn *c = best ? best : unused;
+    if (!c) {
+        n_failed++;
+        n_busy++;
+        count(errors, ERRORS, "no connection left", 18);
+        return;
+    }
+    c->since = due;
+    c->resent = false;
+    c->status = 0;
+    c->head_n = 0;
+    if (best) {
+        c->reused = true;
+        request_start(c);
+        conn_run(c);
+    } else {
+        conn_connect(c);
+    }
+}
+
+/* Ends those that take too long; returns how many requests are under way. */
+static unsigned sweep(void)
+{
+    unsigned busy = 0;
+    uint64_t now = now_us();
+
+    for (unsigned i = 0; i < opt.conns; i++) {
+        struct conn *c = conns[i];
+        if (c->state == FREE || c->state == IDLE)
+            continue;
+        if (now - c->since > (uint64_t)opt.timeout_ms * 1000)
+            fail(c, "timeout");
+        else
+            busy++;
+    }
+    return busy;
+}
+
+static void run(void)
+{
+    struct epoll_event ev[256];
+    uint64_t fired = 0, swept = 0, told = 0;
+    bool firing = true;
+
+    for (;;) {
+        uint64_t now = now_us();
+        double passed = (double)(now - started) / 1e6;
+        if (stop || (opt.seconds > 0 && passed >= opt.seconds))
+            firing = false;
+        while (firing && (double)fired < passed * opt.rate)
+            request_fire(started + (uint64_t)((double)fired++ / opt.rate * 1e6));
+        if (now - swept > 20000) {
+            swept = now;
+            if (sweep() == 0 && !firing)
+                return;
+        }
+        if (opt.summary && now - told > 1000000) {
+            told = now;
+            write_summary();
+        }
+        int wait = firing && opt.rate > 500 ? 1 : 4;
+        int n = epoll_wait(epfd, ev, 256, wait);
+        for (int i = 0; i < n; i++)
+            conn_run(ev[i].data.ptr);
+    }
+}
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    stop = 1;
+}
+
+static void parse_url(const char *url)
+{
+    opt.tls = strncmp(url, "https://", 8) == 0;
+    if (!opt.tls && strncmp(url, "http://", 7) != 0) {
+        fprintf(stderr, "openloop: %s: not a URL\n", url);
+        exit(2);
+    }
+    url += opt.tls ? 8 : 7;
+    size_t n = strcspn(url, "/");
+    snprintf(opt.path, sizeof opt.path, "%s", url[n] ? url + n : "/");
+    size_t host = strcspn(url, ":/");
+    snprintf(opt.host, sizeof opt.host, "%.*s", (int)host, url);
+    if (url[host] == ':')
+        snprintf(opt.port, sizeof opt.port, "%.*s", (int)(n - host - 1), url + host + 1);
+    else
+        snprintf(opt.port, sizeof opt.port, "%s", opt.tls ? "443" : "80");
+}
+
+static void prepare(void)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *ai;
+    int err = getaddrinfo(opt.host, opt.port, &hints, &ai);
+
+    if (err) {
+        fprintf(stderr, "openloop: %s: %s\n", opt.host, gai_strerror(err));
+        exit(2);
+    }
+    memcpy(&addr, ai->ai_addr, ai->ai_addrlen);
+    addr_len = ai->ai_addrlen;
+    freeaddrinfo(ai);
+    request_n = (size_t)snprintf(
+        request, sizeof request,
+        "%s %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: openloop\r\n%s\r\n", opt.method, opt.path,
+        opt.host, opt.port, strcmp(opt.method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
+    ctx = SSL_CTX_new(TLS_client_method());
+    if (!ctx)
+        die("SSL_CTX_new");
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    epfd = epoll_create1(EPOLL_CLOEXEC);
+    for (unsigned i = 0; i < opt.conns; i++) {
+        conns[i] = calloc(1, sizeof *conns[i]);
+        if (!conns[i])
+            die("calloc");
+        conns[i]->fd = -1;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    for (int o; (o = getopt(argc, argv, "r:d:c:t:m:s:")) != -1;) {
+        switch (o) {
+        case 'r':
+            opt.rate = atof(optarg);
+            break;
+        case 'd':
+            opt.seconds = atof(optarg);
+            break;
+        case 'c':
+            opt.conns = (unsigned)atoi(optarg);
+            break;
+        case 't':
+            opt.timeout_ms = (unsigned)atoi(optarg);
+            break;
+        case 'm':
+            opt.method = optarg;
+            break;
+        case 's':
+            opt.summary = optarg;
+            break;
+        default:
+            return 2;
+        }
+    }
+    if (optind + 1 != argc || opt.conns < 1 || opt.conns > MAX_CONNS || opt.rate <= 0) {
+        fputs("usage: openloop [-r per-second] [-d seconds] [-c connections] [-t timeout-ms]\n"
+              "                [-m METHOD] [-s file] URL\n",
+              stderr);
+        return 2;
+    }
+    parse_url(argv[optind]);
+    prepare();
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    signal(SIGPIPE, SIG_IGN);
+    started = now_us();
+    run();
+    if (opt.summary)
+        write_summary();
+    put_summary(stdout);
+    return n_failed ? 1 : 0;
+}
