@@ -93,7 +93,7 @@ subtest 'answers without a body' => sub {
     is $r->{h}{'content-length'}, 1000, 'tells the length';
     for my $code (204, 304) {
         $r = $c->request('GET', "/pas/status?code=$code");
-        is $r->{status}, $code, $code;
+        is $r->{status}, $code, "status $code";
     }
     is $c->request('GET', '/pas/bytes?n=3')->{length}, 3, 'and the connection is in step';
 };

@@ -135,7 +135,7 @@ subtest 'Location and Set-Cookie are turned round' => sub {
 };
 
 subtest 'http goes to https' => sub {
-    my $ask = sub { my ($method, $target, %opt) = @_; $gate->request($method, $target, port => $redirect, %opt) };
+    my $ask = sub { my ($method, $target, %opt) = @_; $gate->request($method, $target, plain => 1, port => $redirect, %opt) };
     my $r = $ask->('GET', '/pas/get?a=b', host => 'www.test');
     is $r->{status}, 301, 'GET';
     is $r->{h}{location}, "https://www.test:$gate->{tls}/pas/get?a=b", 'where to';

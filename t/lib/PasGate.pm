@@ -333,11 +333,11 @@ sub start
     return $self;
 }
 
-# Ready: a request is answered by a backend (or there is none, and a listener accepts).
+# Ready: a request by TLS is answered by a backend (or there is none, and a listener accepts).
 sub serving
 {
     my ($self) = @_;
-    my $c = eval { $self->connect(plain => 1, timeout => 2) } or return 0;
+    my $c = eval { $self->connect(plain => $self->{config}, timeout => 2) } or return 0;
     return 1 if !@{ $self->{backends} } || $self->{config} || $self->{no_probe};
     my $r = eval { $c->request('GET', $self->{probe} // '/pas/get', timeout => 3) };
     return $r && $r->{status} < 500 ? 1 : 0;
@@ -846,7 +846,7 @@ sub new
         while (1) {
             my $sock = $listen->accept or next;
             my $file = sprintf '%s/%06d', $self->{dir}, ++$n;
-            open my $record, '>', $file or _exit(1);
+            open my $record, '>>', $file or _exit(1);
             $record->autoflush(1);
             my $pid = fork // _exit(1);
             next if $pid;
