@@ -99,7 +99,7 @@ static bool find_route(struct exchange *x, struct str path)
     struct worker *worker = x->worker;
 
     if (!route_lookup(worker->routes, r->host, path, &x->match) || x->match.shielded) {
-        exchange_fail(x, 404, EXCHANGE_END_PROXY, NULL,
+        exchange_fail(x, 404, EXCHANGE_END_PROXY, "destination_not_found",
                       x->match.shielded ? "management path without a route of its own"
                                         : "no route");
         return false;
