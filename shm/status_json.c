@@ -99,7 +99,7 @@ static void add_backend(struct text *out, const struct status_backend *b)
     const struct status_cell *c = &b->sum;
     const struct health_row *h = &b->health;
 
-    text_add(out, "{\"number\":%d", b->slot);
+    text_add(out, "{\"number\":%d", b->slot + 1); /* as `pasgate drain` takes it */
     STRING("name", b->backend.name);
     STRING("pool", b->backend.pool);
     STRING("host", b->backend.host);

@@ -67,6 +67,7 @@ static int lost(void)
 static int tell_reload(const struct cli *cli, const struct header_row *h)
 {
     struct conf_errors errs = {0};
+    int code = CLI_FAILURE;
 
     if (h->reload_ok) {
         printf("reloaded: generation %u is live\n", h->config_generation);
@@ -75,14 +76,16 @@ static int tell_reload(const struct cli *cli, const struct header_row *h)
     fprintf(stderr, "pasgate: reload failed, generation %u goes on:\n", h->config_generation);
     /* The table has room for the first error only; the others are found by
      * reading the same file again. */
-    struct conf *conf = h->reload_nerrors > 1 ? conf_load(cli->conf_file, &errs) : NULL;
-    if (errs.n > 0)
+    struct conf *conf = conf_load(cli->conf_file, &errs);
+    if (!conf)
+        code = CLI_CONFIG;
+    if (!conf && h->reload_nerrors > 1)
         print_errors(&errs);
     else
         fprintf(stderr, "%s\n", h->reload_error);
     conf_errors_release(&errs);
     conf_free(conf);
-    return CLI_FAILURE;
+    return code;
 }
 
 /* Waits for the result of our own signal: when a reload is on its way already,

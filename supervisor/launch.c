@@ -52,7 +52,7 @@ static void show_title(const struct heritage *h, const char *name)
     snprintf(comm, sizeof comm, "pasgate:%s", kind_name(h->kind));
     prctl(PR_SET_NAME, comm, 0, 0, 0);
     memset(title_area, 0, title_size);
-    snprintf(title_area, title_size, "pasgate: %s, gen %u", name, h->generation);
+    snprintf(title_area, title_size, "pasgate: %s #%u", name, h->generation);
 }
 
 static void reset_signals(void)

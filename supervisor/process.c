@@ -58,7 +58,9 @@ void process_send(struct process *p, const struct message *message, int fd)
 {
     char who[64];
 
-    if (p->control.fd >= 0 && message_send(p->control.fd, message, fd) < 0)
+    if (p->control.fd < 0 || message_send(p->control.fd, message, fd) == 0)
+        return;
+    if (errno != EPIPE) /* it ended: SIGCHLD follows */
         log_warn("%s does not take message %u: %s", describe(p, who), message->type,
                  strerror(errno));
 }
@@ -220,8 +222,8 @@ static void log_end(const struct process *p, int status)
     if (WIFSIGNALED(status))
         log_line(asked ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "%s was ended by signal %d (%s)",
                  who, WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else if (asked && WEXITSTATUS(status) == 0)
-        log_debug("%s has finished", who);
+    else if (asked)
+        log_debug("%s has finished with exit code %d", who, WEXITSTATUS(status));
     else if (WEXITSTATUS(status) == FSM_EXIT_CONFIG)
         log_error("%s cannot work with this configuration: not started again until a reload",
                   who);
