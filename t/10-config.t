@@ -14,6 +14,7 @@ use Test::More;
 
 chdir dirname(abs_path($0)) . '/..' or die "chdir: $!";
 my $pasgate = $ENV{PASGATE} || 'build/pasgate';
+-x $pasgate or BAIL_OUT("$pasgate is not there: make it, or set PASGATE");
 my $dir     = tempdir(CLEANUP => 1);
 $ENV{PASGATE_T_ADDRESS} = 'oops';
 delete @ENV{qw(PASGATE_T_UNSET DOMAIN EMAIL)};
@@ -110,7 +111,6 @@ for my $file (sort glob 't/conf/good/*.conf etc/*.conf') {
     is($err, "$dir/lines.conf:10: unknown setting \"wrokers\"; did you mean \"workers\"?\n",
         'the right line after an include');
 
-    # What includes reach the end for is their business alone.
     spew("$dir/cert.pem", "x");
     spew("$dir/key.pem",  "x");
     spew("$dir/files.conf", 'certificates = ( { names = "a.example.com"; chain = "cert.pem"; '
