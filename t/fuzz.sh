@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 bad=0
 
+perl t/fuzz/seed.pl "$1/fuzz" || bad=1 # the hostile cases, into the corpora
 for fuzzer in "$1"/fuzz/*; do
     [ -x "$fuzzer" ] && [ -f "$fuzzer" ] || continue
     name=${fuzzer##*/}

@@ -5,11 +5,12 @@
 
 const struct http_limits http_limits_default = HTTP_LIMITS_DEFAULT;
 
+/* Rows of the table: tchar and target bytes that are nothing else, sub-delims that are no
+ * tchar, those that are, and letters with digits. */
 #define TOK (HTTP1_C_TOKEN | HTTP1_C_QUOTED)
 #define TGT (HTTP1_C_TARGET | HTTP1_C_QUOTED)
-#define SUB (HTTP1_C_TARGET | HTTP1_C_PATH | HTTP1_C_QUOTED) /* sub-delims that are no tchar \
-                                                              */
-#define TSB (SUB | HTTP1_C_TOKEN)                            /* sub-delims that are */
+#define SUB (HTTP1_C_TARGET | HTTP1_C_PATH | HTTP1_C_QUOTED)
+#define TSB (SUB | HTTP1_C_TOKEN)
 #define ALN (TSB | HTTP1_C_UNRESERVED | HTTP1_C_HOST)
 
 const uint8_t http1_class[256] = {
@@ -263,7 +264,9 @@ bool http1_scan_line_complete(struct http1_scan *scan, const char *buf, size_t l
 {
     if (scan->seen <= scan->line)
         return true; /* nothing of this line was seen: parse it straight away */
-    bool complete = memchr(buf + scan->seen, '\n', len - scan->seen) != NULL;
-    scan->seen = len;
-    return complete;
+    /* A line goes on until a control byte comes, be it its end or an error. A CR at the very
+     * end was left unseen by need_more(), for what follows it decides. */
+    const char *at = http1_scan_value(buf + scan->seen, buf + len);
+    scan->seen = (size_t)(at - buf);
+    return at < buf + len;
 }

@@ -56,7 +56,13 @@ bool http1_length(struct str value, uint64_t *length);
 /* Transfer-Encoding: HTTP1_E_NONE when it is exactly "chunked" (cases 43-46). */
 enum http1_error http1_coding(struct str value);
 
-/* Resume: false when the unfinished line still has no end. Sets scan->seen. */
+/* Resume: false when the unfinished line still has neither an end nor an error. */
 bool http1_scan_line_complete(struct http1_scan *, const char *buf, size_t len);
+
+/* Nothing more to be told from these bytes: where to go on looking when more have come. */
+static inline void http1_scan_seen(struct http1_scan *scan, const char *buf, size_t len)
+{
+    scan->seen = len > scan->line && buf[len - 1] == '\r' ? len - 1 : len;
+}
 
 #endif

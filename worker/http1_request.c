@@ -302,11 +302,12 @@ static void rebase(struct http_request *req, struct http1_scan *scan, const char
 }
 
 /* The line is not whole yet: whether it is too long already. */
-static ssize_t need_more(struct http1_scan *scan, size_t len, const struct http_limits *limits)
+static ssize_t need_more(struct http1_scan *scan, const char *buf, size_t len,
+                         const struct http_limits *limits)
 {
     size_t line = len - scan->line;
 
-    scan->seen = len;
+    http1_scan_seen(scan, buf, len);
     if (scan->stage == HTTP1_STAGE_START && line > (size_t)limits->target + METHOD_MAX + 1 + 9)
         return -HTTP1_E_TARGET_LONG;
     if (scan->stage == HTTP1_STAGE_FIELDS && line > (size_t)limits->field + 1)
@@ -327,7 +328,7 @@ static ssize_t start_line(struct http_request *req, const char *buf, size_t len,
         if (scan->flags & HTTP1_SCAN_SKIPPED_CRLF)
             return -HTTP1_E_LEADING_CRLF;
         if (p + 1 == end)
-            return need_more(scan, len, limits);
+            return need_more(scan, buf, len, limits);
         if (p[1] != '\n')
             return -HTTP1_E_BARE_CR;
         scan->flags |= HTTP1_SCAN_SKIPPED_CRLF;
@@ -337,10 +338,10 @@ static ssize_t start_line(struct http_request *req, const char *buf, size_t len,
     if (p < end && *p == '\r')
         return -HTTP1_E_LEADING_CRLF;
     if (p == end)
-        return need_more(scan, len, limits);
+        return need_more(scan, buf, len, limits);
     enum http1_error err = request_line(p, end, req, limits, &next);
     if (err == HTTP1_E_NONE && !next)
-        return need_more(scan, len, limits);
+        return need_more(scan, buf, len, limits);
     if (err == HTTP1_E_NONE)
         err = target_of(req, policy);
     if (err != HTTP1_E_NONE)
@@ -361,7 +362,7 @@ ssize_t http1_request_parse(struct http_request *req, const char *buf, size_t le
     if (scan->base != (uintptr_t)buf)
         rebase(req, scan, buf);
     if (!http1_scan_line_complete(scan, buf, len))
-        return need_more(scan, len, limits);
+        return need_more(scan, buf, len, limits);
     if (scan->stage == HTTP1_STAGE_START) {
         ssize_t rc = start_line(req, buf, len, scan, limits, policy);
         if (rc <= 0)
@@ -374,7 +375,7 @@ ssize_t http1_request_parse(struct http_request *req, const char *buf, size_t le
         struct http_field *field = req->nfields < most ? &req->fields[req->nfields] : &spare;
         const char *next = http1_field_line(p, end, field, &classes, &err);
         if (!next)
-            return err ? -(ssize_t)err : need_more(scan, len, limits);
+            return err ? -(ssize_t)err : need_more(scan, buf, len, limits);
         if ((size_t)(next - buf) > limits->head)
             return -HTTP1_E_HEAD_LONG;
         p = next;

@@ -158,9 +158,10 @@ static void rebase(struct http_response *res, struct http1_scan *scan, const cha
     }
 }
 
-static ssize_t need_more(struct http1_scan *scan, size_t len, const struct http_limits *limits)
+static ssize_t need_more(struct http1_scan *scan, const char *buf, size_t len,
+                         const struct http_limits *limits)
 {
-    scan->seen = len;
+    http1_scan_seen(scan, buf, len);
     if (len - scan->line > (size_t)limits->field + 1)
         return -HTTP1_E_FIELD_LONG;
     return len >= limits->head ? -HTTP1_E_HEAD_LONG : 0;
@@ -175,7 +176,7 @@ static ssize_t start_line(struct http_response *res, const char *buf, size_t len
     if (err != HTTP1_E_NONE)
         return -(ssize_t)err;
     if (!next)
-        return need_more(scan, len, limits);
+        return need_more(scan, buf, len, limits);
     if ((size_t)(next - buf) > (size_t)limits->field + 2)
         return -HTTP1_E_FIELD_LONG;
     res->nfields = 0;
@@ -197,7 +198,7 @@ ssize_t http1_response_parse(struct http_response *res, const char *buf, size_t 
     if (scan->base != (uintptr_t)buf)
         rebase(res, scan, buf);
     if (!http1_scan_line_complete(scan, buf, len))
-        return need_more(scan, len, limits);
+        return need_more(scan, buf, len, limits);
     if (scan->stage == HTTP1_STAGE_START) {
         ssize_t rc = start_line(res, buf, len, scan, limits);
         if (rc <= 0)
@@ -209,7 +210,7 @@ ssize_t http1_response_parse(struct http_response *res, const char *buf, size_t 
         struct http_field *field = res->nfields < most ? &res->fields[res->nfields] : &spare;
         const char *next = http1_field_line(p, end, field, &classes, &err);
         if (!next)
-            return err ? -(ssize_t)err : need_more(scan, len, limits);
+            return err ? -(ssize_t)err : need_more(scan, buf, len, limits);
         if ((size_t)(next - buf) > limits->head)
             return -HTTP1_E_HEAD_LONG;
         p = next;

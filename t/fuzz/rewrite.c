@@ -1,0 +1,144 @@
+/*
+ * Heads rewritten: what our builder writes passes our own strict parser and means the same, in
+ * a buffer that is large enough; in one that is not it says so and writes no byte beyond.
+ * Input: a byte of choices, a request head, and after it a response head.
+ */
+#include "worker/rewrite.h"
+#include "t/fuzz/fuzz.h"
+#include "worker/http1.h"
+
+static const struct http_limits wide = {.target = HTTP_HEAD_MAX,
+                                        .field = 4 * HTTP_HEAD_MAX,
+                                        .head = 16 * HTTP_HEAD_MAX,
+                                        .fields = HTTP_FIELDS_MAX};
+
+static size_t count(const struct http_field *fields, size_t n, enum http_field_id id)
+{
+    size_t found = 0;
+
+    for (size_t i = 0; i < n; i++)
+        found += fields[i].id == id;
+    return found;
+}
+
+static void check_request(const struct http_request *req, struct str head, bool trusted)
+{
+    const struct http1_request_policy policy = {.forward_unknown_methods = true};
+    struct http1_scan scan = {0};
+    struct http_request again;
+    bool by_length = req->body == HTTP_BODY_LENGTH;
+
+    HOLDS(http1_request_parse(&again, head.p, head.n, &scan, &wide, &policy) ==
+          (ssize_t)head.n);
+    HOLDS(str_eq(again.method_name, req->method_name) && again.version_minor == 1);
+    HOLDS(str_eq(again.query, req->query));
+    HOLDS((again.body == HTTP_BODY_CHUNKED) == (req->body == HTTP_BODY_CHUNKED));
+    HOLDS(again.content_length == (by_length ? req->content_length : 0));
+    HOLDS(again.upgrade_websocket == req->upgrade_websocket);
+    HOLDS(!again.names_in_connection && !again.expect_continue);
+    HOLDS(trusted || count(again.fields, again.nfields, HTTP_F_X_FORWARDED_OTHER) == 0);
+    HOLDS(count(again.fields, again.nfields, HTTP_F_X_FORWARDED_FOR) == 1);
+    HOLDS(count(again.fields, again.nfields, HTTP_F_FORWARDED) == 1);
+    HOLDS(count(again.fields, again.nfields, HTTP_F_COOKIE) <= 1);
+    if (req->authority.n)
+        HOLDS(str_eq(again.authority, req->authority));
+}
+
+static void fuzz_request(const struct http_request *req, unsigned choice)
+{
+    const struct rewrite_request_info info = {.path = STR("/web/x"),
+                                              .fallback_host = STR("b:1"),
+                                              .client_ip =
+                                                  choice & 2 ? STR("::1") : STR("192.0.2.1"),
+                                              .server_port = 443,
+                                              .peer_trusted = choice & 4,
+                                              .close = choice & 8,
+                                              .request_id = STR("id")};
+    static char buf[3 * HTTP_HEAD_MAX];
+    struct rewrite_out out;
+
+    rewrite_out_init(&out, buf, sizeof(buf));
+    ssize_t n = rewrite_request(&out, req, &info);
+    HOLDS(n > 0);
+    check_request(req, str_make(buf, (size_t)n), info.peer_trusted);
+    char *tight = malloc((size_t)n);
+    rewrite_out_init(&out, tight, (size_t)n - 1);
+    HOLDS(rewrite_request(&out, req, &info) == -1);
+    rewrite_out_init(&out, tight, (size_t)n);
+    HOLDS(rewrite_request(&out, req, &info) == n && !memcmp(tight, buf, (size_t)n));
+    free(tight);
+}
+
+static void check_response(const struct http_response *res, const struct http_request *req,
+                           struct str head, const struct rewrite_response_info *info)
+{
+    const struct http1_response_context context = {.method = req->method,
+                                                   .upgrade = req->upgrade};
+    enum http_body body = rewrite_response_body(res, info->client_minor);
+    struct http1_scan scan = {0};
+    struct http_response again;
+
+    HOLDS(http1_response_parse(&again, head.p, head.n, &scan, &wide, &context) ==
+          (ssize_t)head.n);
+    HOLDS(again.status == res->status && again.body == body);
+    HOLDS(!again.has_length || again.content_length == res->content_length);
+    HOLDS(!again.keep_alive || info->keep_alive || again.status < 200);
+    HOLDS(count(again.fields, again.nfields, HTTP_F_SET_COOKIE) ==
+          count(res->fields, res->nfields, HTTP_F_SET_COOKIE));
+    HOLDS(count(again.fields, again.nfields, HTTP_F_LOCATION) ==
+          count(res->fields, res->nfields, HTTP_F_LOCATION));
+    HOLDS(count(again.fields, again.nfields, HTTP_F_PROXY_STATUS) == 0);
+}
+
+static void fuzz_response(const struct http_request *req, const char *in, size_t n,
+                          unsigned choice)
+{
+    const struct http1_response_context context = {.method = req->method,
+                                                   .upgrade = req->upgrade};
+    const struct rewrite_response_info info = {
+        .client_method = req->method,
+        .client_minor = req->version_minor,
+        .tls = choice & 1,
+        .keep_alive = req->keep_alive,
+        .prefix = choice & 16 ? STR("/pas") : STR_EMPTY,
+        .upstream_path = choice & 32 ? STR("/web") : STR_EMPTY,
+        .public_authority = req->authority,
+        .backend_authority = STR("b:8810"),
+        .hsts_seconds = choice & 64 ? 63072000 : 0,
+        .request_id = choice & 128 ? STR("id") : STR_EMPTY};
+    static char buf[8 * HTTP_HEAD_MAX];
+    struct http1_scan scan = {0};
+    struct http_response res;
+    struct rewrite_out out;
+
+    if (http1_response_parse(&res, in, n, &scan, &http_limits_default, &context) <= 0)
+        return;
+    rewrite_out_init(&out, buf, sizeof(buf));
+    ssize_t length = rewrite_response(&out, &res, &info);
+    HOLDS(length > 0);
+    check_response(&res, req, str_make(buf, (size_t)length), &info);
+    char *tight = malloc((size_t)length);
+    rewrite_out_init(&out, tight, (size_t)length - 1);
+    HOLDS(rewrite_response(&out, &res, &info) == -1);
+    free(tight);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1)
+        return 0;
+    const struct http1_request_policy policy = {.is_tls = data[0] & 1,
+                                                .forward_unknown_methods = true};
+    size_t n = size - 1;
+    char *in = fuzz_copy(data + 1, n);
+    struct http1_scan scan = {0};
+    struct http_request req;
+    ssize_t rc = http1_request_parse(&req, in, n, &scan, &http_limits_default, &policy);
+
+    if (rc > 0 && req.form != HTTP_TARGET_ASTERISK) {
+        fuzz_request(&req, data[0]);
+        fuzz_response(&req, in + rc, n - (size_t)rc, data[0]);
+    }
+    free(in);
+    return 0;
+}

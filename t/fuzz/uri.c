@@ -1,0 +1,81 @@
+/* Paths: a normal form has no dot segment, no double slash, nothing encoded that need not be,
+ * and is its own normal form; what a route maps to stays one. */
+#include "worker/uri.h"
+#include "t/fuzz/fuzz.h"
+#include "worker/http1.h"
+#include "worker/route.h"
+
+static bool has(struct str s, struct str what)
+{
+    return memmem(s.p, s.n, what.p, what.n) != NULL;
+}
+
+static bool ends_in_dots(struct str s)
+{
+    return str_ends(s, STR("/.")) || str_ends(s, STR("/.."));
+}
+
+/* As Tomcat would see it. */
+static void check_stripped(struct str path)
+{
+    char *buf = malloc(path.n);
+    struct str bare = uri_strip_params(buf, path.n, path);
+
+    HOLDS(str_index(bare, ';') == bare.n && bare.n && bare.p[0] == '/');
+    HOLDS(!has(bare, STR("//")) && !has(bare, STR("/./")) && !has(bare, STR("/../")));
+    HOLDS(!ends_in_dots(bare));
+    for (size_t i = 0; i <= bare.n; i++)
+        HOLDS(uri_prefix_end(path, i) <= path.n);
+    free(buf);
+}
+
+static void check_route(const struct route_table *routes, struct str path)
+{
+    struct route_match match;
+    char *mapped = malloc(path.n + 16);
+
+    HOLDS(route_lookup(routes, STR("a.test"), path, &match));
+    ssize_t n = route_map_path(&match, path, mapped, path.n + 16);
+    HOLDS(n > 0 && mapped[0] == '/');
+    struct str to = str_make(mapped, (size_t)n);
+    HOLDS(!has(to, STR("//")) && !has(to, STR("/../")) && !ends_in_dots(to));
+    HOLDS(match.shielded == route_is_admin(to) && match.class == route_class_of(to));
+    HOLDS(route_map_path(&match, path, mapped, (size_t)n - 1) == -1);
+    free(mapped);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct route_rule rules[] = {
+        {.path = STR_INIT("/")},
+        {.path = STR_INIT("/pas/"), .upstream_path = STR_INIT("/web")},
+        {.path = STR_INIT("/root"), .upstream_path = STR_INIT("/")}};
+    static struct route_table *routes;
+
+    if (!routes)
+        routes = route_table_new(rules, 3);
+    if (size < 1)
+        return 0;
+    unsigned flags = data[0] & 1 ? URI_ALLOW_ENCODED_SLASH : 0;
+    size_t n = size - 1;
+    char *in = fuzz_copy(data + 1, n), *out = malloc(size), *twice = malloc(size);
+    ssize_t rc = uri_normalise(out, n, str_make(in, n), flags);
+
+    HOLDS(rc != -URI_E_LONG || n == 0);
+    if (rc > 0) {
+        struct str path = str_make(out, (size_t)rc);
+        HOLDS((size_t)rc <= n && path.p[0] == '/');
+        HOLDS(!has(path, STR("//")) && !has(path, STR("/./")) && !has(path, STR("/../")));
+        HOLDS(!has(path, STR("/..;")) && !has(path, STR("/;")) && !ends_in_dots(path));
+        HOLDS(!has(path, STR("%00")) && !has(path, STR("%0A")) && !has(path, STR("%5C")));
+        HOLDS(flags || !has(path, STR("%2F")));
+        HOLDS(uri_normalise(twice, (size_t)rc, path, flags) == rc &&
+              !memcmp(twice, out, (size_t)rc));
+        check_stripped(path);
+        check_route(routes, path);
+    }
+    free(in);
+    free(out);
+    free(twice);
+    return 0;
+}

@@ -1,0 +1,240 @@
+/* Request and response heads: what the parser fills in. What it refuses is in hostile.c. */
+#include <stdlib.h>
+
+#include "t/unit/tap.h"
+#include "worker/http1.h"
+
+static struct http_request req;
+static struct http_response res;
+static struct http1_request_policy policy;
+static struct http_limits limits = HTTP_LIMITS_DEFAULT;
+
+static ssize_t request(const char *text)
+{
+    struct http1_scan scan = {0};
+    return http1_request_parse(&req, text, strlen(text), &scan, &limits, &policy);
+}
+
+static ssize_t response_to(enum http_method method, const char *upgrade, const char *text)
+{
+    struct http1_response_context context = {.method = (uint8_t)method,
+                                             .upgrade = str_from(upgrade)};
+    struct http1_scan scan = {0};
+    return http1_response_parse(&res, text, strlen(text), &scan, &limits, &context);
+}
+
+static bool is(struct str got, const char *want)
+{
+    return str_eq(got, str_from(want));
+}
+
+static void test_lookup(void)
+{
+    static const struct {
+        const char *name;
+        enum http_field_id id;
+    } names[] = {
+        {"Host", HTTP_F_HOST},
+        {"TE", HTTP_F_TE},
+        {"te", HTTP_F_TE},
+        {"x-forwarded-for", HTTP_F_X_FORWARDED_FOR},
+        {"X-FORWARDED-HOST", HTTP_F_X_FORWARDED_HOST},
+        {"X-Forwarded-Port", HTTP_F_X_FORWARDED_PORT},
+        {"X-Forwarded-Proto", HTTP_F_X_FORWARDED_PROTO},
+        {"X-Forwarded-Server", HTTP_F_X_FORWARDED_OTHER},
+        {"Content-Length", HTTP_F_CONTENT_LENGTH},
+        {"Transfer-Encoding", HTTP_F_TRANSFER_ENCODING},
+        {"Trailer", HTTP_F_TRAILER},
+        {"Set-Cookie", HTTP_F_SET_COOKIE},
+        {"Content-Location", HTTP_F_CONTENT_LOCATION},
+        {"Location", HTTP_F_LOCATION},
+        {"CONNHDL", HTTP_F_CONNHDL},
+        {"Strict-Transport-Security", HTTP_F_STRICT_TRANSPORT_SECURITY},
+        {"Hos", HTTP_F_OTHER},
+        {"Hosts", HTTP_F_OTHER},
+        {"Xost", HTTP_F_OTHER},
+        {"Content-Lengthy", HTTP_F_OTHER},
+        {"a", HTTP_F_OTHER},
+        {"", HTTP_F_OTHER},
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        is_int(http_field_lookup(str_from(names[i].name)), names[i].id, "id of '%s'",
+               names[i].name);
+}
+
+static void test_request(void)
+{
+    const char *head =
+        "POST /pas/a?b=c&d HTTP/1.1\r\nHost: Shop.test:8443\r\n"
+        "Content-Type: a/b\r\nX-Odd:  \t x y \t\r\nContent-Length: 5\r\n\r\nhello";
+
+    is_int(request(head), (intmax_t)strlen(head) - 5, "length of the head, without the body");
+    is_int(req.method, HTTP_POST, "method");
+    is_int(req.version_minor, 1, "version");
+    is_int(req.form, HTTP_TARGET_ORIGIN, "origin form");
+    ok(is(req.target, "/pas/a?b=c&d") && is(req.path, "/pas/a") && is(req.query, "?b=c&d"),
+       "target, path and query");
+    ok(is(req.authority, "Shop.test:8443") && is(req.host, "Shop.test"), "authority and host");
+    is_int(req.port, 8443, "port");
+    ok(is(req.scheme, "http"), "scheme is the connection's");
+    is_int(req.body, HTTP_BODY_LENGTH, "framing");
+    is_int((intmax_t)req.content_length, 5, "length of the body");
+    ok(req.keep_alive && !req.expect_continue && !req.upgrade_websocket,
+       "no flags but keep-alive");
+    is_int(req.nfields, 4, "fields");
+    ok(is(req.fields[2].name, "X-Odd") && is(req.fields[2].value, "x y"), "a value is trimmed");
+    ok(http_request_field(&req, HTTP_F_CONTENT_TYPE) == &req.fields[1], "field by id");
+    ok(!http_request_field(&req, HTTP_F_COOKIE), "no field by id");
+
+    request("GET / HTTP/1.1\r\nHost: [2001:db8::1]:8080\r\nConnection: X-A , close\r\n\r\n");
+    ok(is(req.host, "2001:db8::1") && req.port == 8080, "IPv6 host without brackets");
+    ok(!req.keep_alive && req.names_in_connection, "Connection: close and a nomination");
+    ok(req.query.n == 0 && req.body == HTTP_BODY_NONE, "no query, no body");
+
+    request("GET /? HTTP/1.1\r\nHost: a\r\n\r\n");
+    ok(is(req.query, "?"), "an empty query is one");
+
+    is_int(request("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: WebSocket\r\nConnection: Keep-Alive, "
+                   "upgrade\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n\r\n") > 0,
+           1, "WebSocket");
+    ok(req.upgrade_websocket && is(req.upgrade, "WebSocket"), "is an upgrade with its token");
+
+    policy.is_tls = true;
+    ok(request("GET https://a:443/x HTTP/1.1\r\nHost: A\r\n\r\n") > 0,
+       "absolute form over TLS");
+    ok(is(req.scheme, "https") && is(req.path, "/x") && is(req.authority, "a:443"),
+       "the target's authority wins");
+    policy.is_tls = false;
+}
+
+static void test_policy(void)
+{
+    const char *no_host = "GET / HTTP/1.0\r\n\r\n",
+               *webdav = "PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    ok(request(no_host) > 0 && req.authority.n == 0 && !req.keep_alive, "1.0 without Host");
+    policy.refuse_10_without_host = true;
+    is_int(request(no_host), -HTTP1_E_HOST_MISSING, "1.0 without Host, refused by policy");
+    is_int(request(webdav), -HTTP1_E_METHOD_UNKNOWN, "unknown method");
+    policy.forward_unknown_methods = true;
+    ok(request(webdav) > 0 && req.method == HTTP_OTHER && is(req.method_name, "PROPFIND"),
+       "unknown method, let through by policy");
+    policy = (struct http1_request_policy){0};
+}
+
+/* What can be told before a line is whole is told. */
+static void test_early(void)
+{
+    static char big[HTTP_HEAD_MAX + 100];
+
+    is_int(request(""), 0, "nothing yet");
+    is_int(request("\r"), 0, "CR yet");
+    is_int(request("G"), 0, "a letter");
+    is_int(request("\x16\x03"), -HTTP1_E_TLS_ON_PLAIN, "TLS by its first byte");
+    is_int(request("\n"), -HTTP1_E_BARE_LF, "LF by itself");
+    is_int(request("GET /\x01"), -HTTP1_E_CTL, "a control byte in an unfinished target");
+    is_int(request("GET / HTTQ"), -HTTP1_E_VERSION, "a wrong version, unfinished");
+    is_int(request("GET / HTTP/1.1\r\n X"), -HTTP1_E_FIELD_SPACE,
+           "a line that starts with space");
+    is_int(request("GET / HTTP/1.1\r\nA B"), -HTTP1_E_FIELD_SPACE,
+           "a name with a space, unfinished");
+    memset(big, 'a', sizeof(big) - 1);
+    memcpy(big, "GET /", 5);
+    big[5 + HTTP_TARGET_MAX] = '\0';
+    is_int(request(big), -HTTP1_E_TARGET_LONG, "a long target, unfinished");
+    memset(big, 'a', sizeof(big) - 1);
+    memcpy(big, "GET / HTTP/1.1\r\n", 16);
+    big[16 + HTTP_FIELD_MAX + 2] = '\0';
+    is_int(request(big), -HTTP1_E_FIELD_LONG, "a long field, unfinished");
+    limits.head = 64;
+    is_int(request("GET / HTTP/1.1\r\nHost: a\r\nX: 3456789012345678901234567890123456789\r\n"),
+           -HTTP1_E_HEAD_LONG, "a full buffer is an error, not a wait");
+    limits.head = HTTP_HEAD_MAX;
+    limits.body = 4;
+    is_int(request("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"),
+           -HTTP1_E_LENGTH_OVER, "a body over the bound");
+    limits.body = 0;
+}
+
+/* Dripping n bytes costs n, not n squared: the scan goes on where it was. */
+static void test_resume(void)
+{
+    const char *head = "GET /abc HTTP/1.1\r\nHost: a.test\r\nX-Long: abcdefghij\r\n\r\n";
+    struct http1_scan scan = {0};
+    ssize_t rc = 0;
+    size_t n = 0;
+    bool forward = true;
+
+    while (rc == 0 && n < strlen(head)) {
+        size_t line = scan.line;
+        rc = http1_request_parse(&req, head, ++n, &scan, &limits, &policy);
+        forward &= scan.line >= line && (rc || scan.seen + 1 >= n);
+    }
+    is_int(rc, (intmax_t)strlen(head), "byte by byte");
+    ok(forward, "never goes back");
+    ok(is(req.path, "/abc") && is(req.host, "a.test") && req.nfields == 2, "the same request");
+}
+
+static void test_response(void)
+{
+    ok(response_to(HTTP_GET, NULL, "HTTP/1.1 200 \r\nContent-Length: 3\r\n\r\n") > 0,
+       "Tomcat's 200");
+    ok(res.status == 200 && res.body == HTTP_BODY_LENGTH && res.content_length == 3 &&
+           res.keep_alive && res.reason.n == 0,
+       "length, kept");
+    response_to(HTTP_GET, NULL,
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+                "Connection: close\r\n\r\n");
+    ok(res.body == HTTP_BODY_CHUNKED && !res.keep_alive, "chunked, closed");
+    response_to(HTTP_GET, NULL, "HTTP/1.1 200 OK\r\n\r\n");
+    ok(res.body == HTTP_BODY_UNTIL_CLOSE && !res.keep_alive, "until close is never kept");
+    response_to(HTTP_HEAD, NULL, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n");
+    ok(res.body == HTTP_BODY_NONE && res.has_length && res.content_length == 3 &&
+           res.keep_alive,
+       "HEAD has a length and no body");
+    response_to(HTTP_GET, NULL, "HTTP/1.1 304 Not Modified\r\n\r\n");
+    ok(res.body == HTTP_BODY_NONE && res.keep_alive && !res.has_length, "304");
+    response_to(HTTP_GET, NULL, "HTTP/1.1 204 No Content\r\n\r\n");
+    ok(res.body == HTTP_BODY_NONE && res.keep_alive, "204");
+    response_to(HTTP_GET, NULL, "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n");
+    ok(!res.keep_alive, "1.0 is closed");
+    response_to(HTTP_GET, NULL,
+                "HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n");
+    ok(res.keep_alive, "1.0 with keep-alive is kept");
+    ok(response_to(HTTP_GET, NULL, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n") ==
+           25,
+       "an interim head ends where the next begins");
+    const char *upgraded =
+        "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n\r\n";
+    ok(response_to(HTTP_GET, "websocket", upgraded) > 0 && res.status == 101, "asked 101");
+    is_int(response_to(HTTP_GET, NULL, upgraded), -HTTP1_E_UPGRADE_UNASKED, "unasked 101");
+    is_int(response_to(HTTP_GET, NULL, "HTTP/1.1 20"), 0, "an unfinished status line");
+    is_int(response_to(HTTP_GET, NULL, "<html>"), -HTTP1_E_STATUS_LINE, "no HTTP at all");
+}
+
+static void test_words(void)
+{
+    for (int i = 1; i < HTTP1_ERRORS; i++) {
+        const struct http1_error_info *info = http1_error_info(-i);
+        ok(info->status >= 400 && info->reason && *info->reason, "error %d has words: %s", i,
+           info->reason ? info->reason : "");
+    }
+    ok(http1_error_info(-9999)->reason != NULL, "an unknown error has words as well");
+    ok(http_method_is_safe(HTTP_HEAD) && !http_method_is_safe(HTTP_PUT), "safe methods");
+    ok(http_method_is_idempotent(HTTP_PUT) && !http_method_is_idempotent(HTTP_POST) &&
+           !http_method_is_idempotent(HTTP_OTHER),
+       "idempotent methods");
+}
+
+int main(void)
+{
+    test_lookup();
+    test_request();
+    test_policy();
+    test_early();
+    test_resume();
+    test_response();
+    test_words();
+    return done();
+}

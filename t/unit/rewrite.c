@@ -1,0 +1,323 @@
+/* Heads for the other side: what is taken off, what is put on, what is mapped back. */
+#include "worker/rewrite.h"
+#include "t/unit/tap.h"
+#include "worker/http1.h"
+
+static char buf[8192];
+static struct http_request req;
+static struct http_response res;
+
+static void parse_request(const char *text)
+{
+    static const struct http1_request_policy policy = {.is_tls = true};
+    struct http1_scan scan = {0};
+    if (http1_request_parse(&req, text, strlen(text), &scan, &http_limits_default, &policy) <=
+        0)
+        fail("the test's own request parses: %s", text);
+}
+
+static void parse_response(const char *text)
+{
+    const struct http1_response_context context = {.method = req.method,
+                                                   .upgrade = req.upgrade};
+    struct http1_scan scan = {0};
+    if (http1_response_parse(&res, text, strlen(text), &scan, &http_limits_default, &context) <=
+        0)
+        fail("the test's own response parses: %s", text);
+}
+
+static const char *request(struct rewrite_request_info info)
+{
+    struct rewrite_out out;
+
+    if (!info.path.n)
+        info.path = STR("/web/x");
+    info.client_ip = info.client_ip.n ? info.client_ip : STR("192.0.2.7");
+    info.server_port = 443;
+    info.request_id = STR("our-id");
+    rewrite_out_init(&out, buf, sizeof(buf) - 1);
+    ssize_t n = rewrite_request(&out, &req, &info);
+    buf[n < 0 ? 0 : n] = '\0';
+    return buf;
+}
+
+#define BACKEND_INFO                                                           \
+    .client_minor = 1, .tls = true, .keep_alive = true, .prefix = STR("/pas"), \
+    .upstream_path = STR("/web"), .public_authority = STR("shop.test"),        \
+    .backend_authority = STR("pas1:8810")
+
+static const char *response(struct rewrite_response_info info)
+{
+    struct rewrite_out out;
+
+    rewrite_out_init(&out, buf, sizeof(buf) - 1);
+    ssize_t n = rewrite_response(&out, &res, &info);
+    buf[n < 0 ? 0 : n] = '\0';
+    return buf;
+}
+
+static bool has(const char *line)
+{
+    return strstr(buf, line) != NULL;
+}
+
+#define ORIGIN                                                                               \
+    "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.test\r\n" \
+    "X-Forwarded-Port: 443\r\nForwarded: for=192.0.2.7;host=\"a.test\";proto=https\r\n"      \
+    "X-Request-Id: our-id\r\n"
+
+static void test_request(void)
+{
+    const struct rewrite_request_info plain = {0};
+
+    parse_request("GET /pas/x?y=z HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\n\r\n");
+    is_str(request(plain),
+           "GET /web/x?y=z HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\n" ORIGIN "\r\n",
+           "a plain GET, whole");
+    parse_request(
+        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 7\r\nConnection: close\r\n\r\n");
+    is_str(request(plain),
+           "POST /web/x HTTP/1.1\r\nHost: a.test\r\n" ORIGIN "Content-Length: 7\r\n\r\n",
+           "a POST with its length, the client's close is its own");
+    parse_request("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    is_str(request((struct rewrite_request_info){.close = true, .host = STR("other:1")}),
+           "POST /web/x HTTP/1.1\r\nHost: other:1\r\n" ORIGIN
+           "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n",
+           "chunked, close and a configured Host");
+    parse_request(
+        "GET / HTTP/1.1\r\nHost: a.test\r\nCookie: a=1\r\nX: y\r\nCookie: b=2\r\n\r\n");
+    request(plain);
+    ok(has("Cookie: a=1; b=2\r\n") && has("X: y\r\n"), "cookies in one line");
+    parse_request("GET / HTTP/1.0\r\n\r\n");
+    request((struct rewrite_request_info){.fallback_host = STR("pas1:8810")});
+    ok(has("Host: pas1:8810\r\n") && !has("X-Forwarded-Host") && !has("host="),
+       "no Host: the backend's, and none is claimed");
+    parse_request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    request((struct rewrite_request_info){.client_ip = STR("2001:db8::1")});
+    ok(has("X-Forwarded-For: 2001:db8::1\r\n") && has("Forwarded: for=\"[2001:db8::1]\";host="),
+       "IPv6 is quoted in Forwarded only");
+}
+
+static void test_trusted(void)
+{
+    parse_request(
+        "GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 1.1.1.1\r\n"
+        "x-forwarded-for: 2.2.2.2\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n"
+        "X-Forwarded-Host: b.test\r\nX-Forwarded-Prefix: /p\r\nX-Real-IP: 1.1.1.1\r\n"
+        "Forwarded: for=1.1.1.1\r\nX-Request-Id: theirs\r\n\r\n");
+    request((struct rewrite_request_info){.peer_trusted = true});
+    ok(has("X-Forwarded-For: 1.1.1.1, 2.2.2.2, 192.0.2.7\r\n"), "the chain is appended to");
+    ok(has("X-Forwarded-Proto: http\r\n") && has("X-Forwarded-Host: b.test\r\n") &&
+           has("X-Forwarded-Port: 80\r\n"),
+       "the first hop's scheme, host and port stay");
+    ok(has("Forwarded: for=1.1.1.1, for=192.0.2.7;host=\"a.test\";proto=https\r\n"),
+       "Forwarded");
+    ok(has("X-Request-Id: theirs\r\n") && !has("our-id"), "the id stays");
+    ok(has("X-Forwarded-Prefix: /p\r\n") && has("X-Real-IP: 1.1.1.1\r\n"), "others pass");
+    request((struct rewrite_request_info){0});
+    ok(!has("1.1.1.1") && !has("2.2.2.2") && !has("b.test") && !has("theirs") && !has("Prefix"),
+       "nothing of it from anybody else");
+}
+
+/* One field of the backend's as the client gets it. */
+static void mapped(const char *field, const char *want, struct rewrite_response_info info)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%s\r\nContent-Length: 0\r\n\r\n", field);
+    parse_response(text);
+    response(info);
+    char *end = strstr(buf, "\r\nContent-Length");
+    if (end)
+        *end = '\0';
+    is_str(strlen(buf) > 17 ? buf + 17 : "", want, "%.*s", (int)strcspn(field, "\r"), field);
+}
+
+static void test_location(void)
+{
+    const struct rewrite_response_info i = {BACKEND_INFO};
+    struct rewrite_response_info plain = i, root = i, to_root = i, port = i;
+
+    mapped("Location: /web/x", "Location: /pas/x", i);
+    mapped("Location: /web", "Location: /pas", i);
+    mapped("Location: /web?a=/web", "Location: /pas?a=/web", i);
+    mapped("Location: /web#a", "Location: /pas#a", i);
+    mapped("Location: /web;j=1/x", "Location: /pas;j=1/x", i);
+    mapped("Location: /webx", "Location: /webx", i);
+    mapped("Location: /other", "Location: /other", i);
+    mapped("Location: x/y", "Location: x/y", i);
+    mapped("Location: ?q", "Location: ?q", i);
+    mapped("Location:", "Location: ", i);
+    mapped("Location: http://pas1:8810/web/x", "Location: https://shop.test/pas/x", i);
+    mapped("Location: http://pas1/web/x", "Location: https://shop.test/pas/x", i);
+    mapped("Location: HTTP://PAS1:8810", "Location: https://shop.test", i);
+    mapped("Location: http://pas1:9999/web", "Location: http://pas1:9999/web", i);
+    mapped("Location: http://shop.test/web/x", "Location: https://shop.test/pas/x", i);
+    mapped("Location: https://shop.test/web?q", "Location: https://shop.test/pas?q", i);
+    mapped("Location: http://shop.test:8080/web", "Location: http://shop.test:8080/web", i);
+    mapped("Location: //shop.test/web", "Location: //shop.test/pas", i);
+    mapped("Location: http://else.test/web", "Location: http://else.test/web", i);
+    mapped("Location: http://shop.test.evil/web", "Location: http://shop.test.evil/web", i);
+    mapped("Location: http://shop.test@evil/web", "Location: http://shop.test@evil/web", i);
+    mapped("Location: mailto:a@b", "Location: mailto:a@b", i);
+    mapped("Content-Location: /web/y", "Content-Location: /pas/y", i);
+    mapped("Refresh: 0;/web", "Refresh: 0;/web", i);
+
+    plain.tls = false;
+    mapped("Location: https://shop.test/web/x", "Location: https://shop.test/web/x", plain);
+    mapped("Location: http://shop.test/web/x", "Location: http://shop.test/pas/x", plain);
+    port.public_authority = STR("shop.test:8443");
+    mapped("Location: http://shop.test:8443/web/", "Location: https://shop.test:8443/pas/",
+           port);
+    mapped("Location: https://shop.test/web/", "Location: https://shop.test/web/", port);
+    root.prefix = STR_EMPTY;
+    mapped("Location: /web", "Location: /", root);
+    mapped("Location: /web/x", "Location: /x", root);
+    mapped("Location: /web?q", "Location: /?q", root);
+    to_root.upstream_path = STR_EMPTY;
+    mapped("Location: /x", "Location: /pas/x", to_root);
+    mapped("Location: /", "Location: /pas/", to_root);
+}
+
+static void test_cookie(void)
+{
+    const struct rewrite_response_info i = {BACKEND_INFO};
+    struct rewrite_response_info root = i, to_root = i;
+
+    mapped("Set-Cookie: test=succeeded; Domain=localhost; Path=/web; HttpOnly",
+           "Set-Cookie: test=succeeded; Path=/pas; HttpOnly", i);
+    mapped("Set-Cookie: a=b;path=/web/x;domain=.PAS1", "Set-Cookie: a=b; Path=/pas/x", i);
+    mapped("Set-Cookie: a=b; Path=\"/web\"", "Set-Cookie: a=b; Path=/pas", i);
+    mapped("Set-Cookie: a=b; Path=/", "Set-Cookie: a=b; Path=/", i);
+    mapped("Set-Cookie: a=b; Path=/webx", "Set-Cookie: a=b; Path=/webx", i);
+    mapped("Set-Cookie: a=b; Domain=shop.test", "Set-Cookie: a=b; Domain=shop.test", i);
+    mapped("Set-Cookie: a=Path=/web; Expires=Wed, 01 Jan 2030 00:00:00 GMT",
+           "Set-Cookie: a=Path=/web; Expires=Wed, 01 Jan 2030 00:00:00 GMT", i);
+    mapped("Set-Cookie: Path=/web; Secure", "Set-Cookie: Path=/web; Secure", i);
+    mapped("Set-Cookie: a=b;; ;Path", "Set-Cookie: a=b;; ;Path", i);
+    mapped("Set-Cookie: a=b; Path=/web\r\nSet-Cookie: c=d; Path=/web/e",
+           "Set-Cookie: a=b; Path=/pas\r\nSet-Cookie: c=d; Path=/pas/e", i);
+    root.prefix = STR_EMPTY;
+    mapped("Set-Cookie: a=b; Path=/web", "Set-Cookie: a=b; Path=/", root);
+    to_root.upstream_path = STR_EMPTY;
+    mapped("Set-Cookie: a=b; Path=/", "Set-Cookie: a=b; Path=/pas", to_root);
+}
+
+static void test_response(void)
+{
+    struct rewrite_response_info i = {BACKEND_INFO};
+
+    parse_request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    parse_response(
+        "HTTP/1.1 404 Nix\r\nConnection: X-A\r\nX-A: 1\r\nX-B: 2\r\nKeep-Alive: x\r\n\r\n");
+    is_int(rewrite_response_body(&res, 1), HTTP_BODY_CHUNKED, "until close becomes chunked");
+    is_int(rewrite_response_body(&res, 0), HTTP_BODY_UNTIL_CLOSE, "but not for 1.0");
+    is_str(response(i), "HTTP/1.1 404 Nix\r\nX-B: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+           "close-delimited, hop by hop, whole");
+    i.client_minor = 0;
+    is_str(response(i), "HTTP/1.1 404 Nix\r\nX-B: 2\r\nConnection: close\r\n\r\n", "to 1.0");
+    parse_response(
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nStrict-Transport-Security: x\r\n\r\n");
+    is_str(response(i),
+           "HTTP/1.1 200 OK\r\nStrict-Transport-Security: x\r\nContent-Length: 3\r\n"
+           "Connection: keep-alive\r\n\r\n",
+           "1.0 that is kept; the backend's HSTS stays when we have none");
+    i.client_minor = 1;
+    i.hsts_seconds = 63072000;
+    i.hsts_subdomains = true;
+    i.add_cookie = STR("PASGATE=1; Path=/");
+    i.request_id = STR("id");
+    i.keep_alive = false;
+    is_str(
+        response(i),
+        "HTTP/1.1 200 OK\r\nSet-Cookie: PASGATE=1; Path=/\r\n"
+        "Strict-Transport-Security: max-age=63072000; includeSubDomains\r\nX-Request-Id: id\r\n"
+        "Content-Length: 3\r\nConnection: close\r\n\r\n",
+        "HSTS, a cookie and an id of ours, close");
+    i.tls = false;
+    response(i);
+    ok(!has("Strict-Transport"), "no HSTS over plain HTTP");
+    parse_response("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    is_str(response(i), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "an interim head");
+}
+
+static void test_own(void)
+{
+    struct rewrite_out out;
+    struct rewrite_own_info own = {.status = 503,
+                                   .retry_after = 10,
+                                   .keep_alive = true,
+                                   .proxy_error = "connection_refused",
+                                   .proxy_detail = "say \"no\"\n"};
+
+    rewrite_out_init(&out, buf, sizeof(buf) - 1);
+    buf[rewrite_own_response(&out, &own)] = '\0';
+    is_str(
+        buf,
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nProxy-Status: pasgate; "
+        "error=connection_refused; details=\"say \\\"no\\\"?\"\r\nCache-Control: no-store\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 24\r\n\r\n"
+        "503 Service Unavailable\n",
+        "an error page, whole");
+    own = (struct rewrite_own_info){.status = 308,
+                                    .client_method = HTTP_HEAD,
+                                    .location = STR("https://a/b"),
+                                    .body = STR("moved\n")};
+    rewrite_out_init(&out, buf, sizeof(buf) - 1);
+    buf[rewrite_own_response(&out, &own)] = '\0';
+    is_str(
+        buf,
+        "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://a/b\r\nContent-Type: text/plain; "
+        "charset=utf-8\r\nContent-Length: 6\r\nConnection: close\r\n\r\n",
+        "a redirect to HEAD");
+    own =
+        (struct rewrite_own_info){.status = 204, .keep_alive = true, .allow = STR("GET, HEAD")};
+    rewrite_out_init(&out, buf, sizeof(buf) - 1);
+    buf[rewrite_own_response(&out, &own)] = '\0';
+    is_str(buf, "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD\r\n\r\n", "204 has no body");
+
+    parse_request("GET /a?b HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
+    buf[rewrite_https_location(buf, sizeof(buf), &req, 443)] = '\0';
+    is_str(buf, "https://[::1]/a?b", "to https");
+    buf[rewrite_https_location(buf, sizeof(buf), &req, 8443)] = '\0';
+    is_str(buf, "https://[::1]:8443/a?b", "to https on another port");
+}
+
+static void test_bounds(void)
+{
+    struct rewrite_request_info info = {.path = STR("/"), .client_ip = STR("192.0.2.7")};
+    struct rewrite_response_info back = {BACKEND_INFO};
+    struct rewrite_out out;
+    bool good = true;
+
+    parse_request("GET / HTTP/1.1\r\nHost: a.test\r\nX: y\r\nCookie: a=b\r\n\r\n");
+    rewrite_out_init(&out, buf, sizeof(buf));
+    ssize_t n = rewrite_request(&out, &req, &info);
+    for (ssize_t cap = 0; cap < n; cap++) {
+        memset(buf, '#', sizeof(buf));
+        rewrite_out_init(&out, buf, (size_t)cap);
+        good &= rewrite_request(&out, &req, &info) == -1 && buf[cap] == '#';
+    }
+    ok(good && n > 0, "a request in every bound that is too small");
+    parse_response("HTTP/1.1 200 OK\r\nLocation: /web/x\r\nSet-Cookie: a=b; Path=/web\r\n\r\n");
+    rewrite_out_init(&out, buf, sizeof(buf));
+    n = rewrite_response(&out, &res, &back);
+    for (ssize_t cap = 0; cap < n; cap++) {
+        memset(buf, '#', sizeof(buf));
+        rewrite_out_init(&out, buf, (size_t)cap);
+        good &= rewrite_response(&out, &res, &back) == -1 && buf[cap] == '#';
+    }
+    ok(good && n > 0, "a response in every bound that is too small");
+}
+
+int main(void)
+{
+    test_request();
+    test_trusted();
+    parse_request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    test_location();
+    test_cookie();
+    test_response();
+    test_own();
+    test_bounds();
+    return done();
+}

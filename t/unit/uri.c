@@ -1,0 +1,112 @@
+/* Paths in their normal form, and with their parameters taken off. */
+#include "worker/uri.h"
+#include "t/unit/tap.h"
+
+static void normal(const char *path, const char *want)
+{
+    char out[256], again[256];
+    ssize_t n = uri_normalise(out, sizeof(out) - 1, str_from(path), 0);
+
+    if (n < 0) {
+        fail("%s: %s", path, uri_error_text((int)n));
+        return;
+    }
+    out[n] = '\0';
+    is_str(out, want, "%s", path);
+    ssize_t m = uri_normalise(again, sizeof(again), str_make(out, (size_t)n), 0);
+    is_mem(again, m < 0 ? 0 : (size_t)m, out, (size_t)n, "and again");
+}
+
+static void refused(const char *path, enum uri_error want)
+{
+    char out[256];
+    is_int(uri_normalise(out, sizeof(out), str_from(path), 0), -(ssize_t)want, "%s: %s", path,
+           uri_error_text(want));
+}
+
+static void test_flags_and_bounds(void)
+{
+    char out[16];
+
+    is_int(uri_normalise(out, sizeof(out), STR("/a%2fb"), URI_ALLOW_ENCODED_SLASH), 6,
+           "%%2f passes when allowed");
+    is_mem(out, 6, "/a%2Fb", 6, "and stays encoded");
+    is_int(uri_normalise(out, sizeof(out), STR("/a%5cb"), URI_ALLOW_ENCODED_SLASH),
+           -URI_E_SEPARATOR, "%%5c never does");
+    is_int(uri_normalise(out, 4, STR("/abcd"), 0), -URI_E_LONG,
+           "a plain path that does not fit");
+    is_int(uri_normalise(out, 4, STR("/%61bcd"), 0), -URI_E_LONG, "another that does not fit");
+    is_int(uri_normalise(out, 4, STR("/abc"), 0), 4, "one that does");
+    is_int(uri_normalise(out, 4, STR("/./%61bc"), 0), 4, "one that does once it is normal");
+}
+
+static void stripped(const char *path, const char *want)
+{
+    char out[256];
+    struct str s = uri_strip_params(out, sizeof(out), str_from(path));
+    is_mem(s.p, s.n, want, strlen(want), "%s without parameters", path);
+}
+
+int main(void)
+{
+    normal("/", "/");
+    normal("/a/b/c", "/a/b/c");
+    normal("/a/./b", "/a/b");
+    normal("/a/../b", "/b");
+    normal("/a/b/../../c/", "/c/");
+    normal("/a/..", "/");
+    normal("/a//b///c", "/a/b/c");
+    normal("//", "/");
+    normal("/a/%2E%2e/b", "/b");
+    normal("/%61%2d%5f%7e%2E", "/a-_~.");
+    normal("/%c3%a4", "/%C3%A4");
+    normal("/%E4", "/%E4");
+    normal("/%C0x", "/%C0x");
+    normal("/%2541", "/%2541");
+    normal("/%252e%252e", "/%252e%252e");
+    normal("/a;b=c/d;e", "/a;b=c/d;e");
+    normal("/...", "/...");
+    normal("/.hidden", "/.hidden");
+    normal("/a..b/..c/d..", "/a..b/..c/d..");
+    normal("/a%20b!$&'()*+,=:@", "/a%20b!$&'()*+,=:@");
+
+    refused("", URI_E_START);
+    refused("a", URI_E_START);
+    refused("/..", URI_E_ABOVE);
+    refused("/a/../..", URI_E_ABOVE);
+    refused("/%2e%2e/", URI_E_ABOVE);
+    refused("/a\\b", URI_E_CHAR);
+    refused("/a b", URI_E_CHAR);
+    refused("/a?b", URI_E_CHAR);
+    refused("/[a]", URI_E_CHAR);
+    refused("/\xc3\xa4", URI_E_CHAR);
+    refused("/%", URI_E_PERCENT);
+    refused("/%4", URI_E_PERCENT);
+    refused("/%4x", URI_E_PERCENT);
+    refused("/%00", URI_E_CONTROL);
+    refused("/%0D", URI_E_CONTROL);
+    refused("/%7F", URI_E_CONTROL);
+    refused("/%2f", URI_E_SEPARATOR);
+    refused("/%5C", URI_E_SEPARATOR);
+    refused("/%c0%af", URI_E_OVERLONG);
+    refused("/%e0%9f%bf", URI_E_OVERLONG);
+    refused("/%f0%8f%bf%bf", URI_E_OVERLONG);
+    refused("/..;/a", URI_E_PARAM);
+    refused("/a/.;x", URI_E_PARAM);
+    refused("/;x/a", URI_E_PARAM);
+    refused("/..%3b/", URI_E_PARAM);
+
+    stripped("/a/b", "/a/b");
+    stripped("/a;x/b;y=z", "/a/b");
+    stripped("/a;x", "/a");
+    is_int((intmax_t)uri_prefix_end(STR("/pas;a=b/x"), 4), 4,
+           "the prefix ends before its parameters");
+    is_int((intmax_t)uri_prefix_end(STR("/pas;a=b/x"), 5), 9, "and after them with the slash");
+    is_int((intmax_t)uri_prefix_end(STR("/pas"), 9), 4, "and at the end at the latest");
+
+    ok(uri_under(STR("/a/b"), STR("/a")) && uri_under(STR("/a"), STR("/a")) &&
+           uri_under(STR("/a"), STR("/")) && !uri_under(STR("/ab"), STR("/a")),
+       "below on a segment border");
+    test_flags_and_bounds();
+    return done();
+}
