@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "acmed/keeper.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/fd.h"
@@ -55,22 +56,43 @@ static void clear_rows(const struct acmed *a)
     }
 }
 
+static void *must(void *memory)
+{
+    if (memory)
+        return memory;
+    log_error("no memory");
+    exit(1); /* the supervisor tries again later */
+}
+
+/* All rows are looked up before the first is written: a reload may have moved them. */
+static void take_over(struct acmed *a, uint64_t now_ms)
+{
+    const struct conf *conf = a->heritage->conf;
+    struct cert_row *before = must(calloc(a->n + 1, sizeof *before));
+    bool found[TABLE_CERTS];
+    char folder[CERT_FOLDER_SIZE];
+
+    for (uint32_t i = 0; i < a->n; i++)
+        found[i] = cert_find(a->heritage->table, cert_folder(folder, conf->certs[i].name), i,
+                             &before[i]);
+    for (uint32_t i = 0; i < a->n; i++)
+        keeper_init(&a->keeper[i], a->heritage, &a->store, &conf->certs[i],
+                    found[i] ? &before[i] : NULL, now_ms);
+    free(before);
+}
+
 static void start_up(struct acmed *a, const struct heritage *heritage)
 {
     const struct conf *conf = heritage->conf;
-    uint64_t now = clock_mono_ms();
 
     *a = (struct acmed){.heritage = heritage, .n = (uint32_t)conf->n_certs};
-    a->keeper = calloc(a->n ? a->n : 1, sizeof *a->keeper);
-    if (!a->keeper) {
-        log_error("no memory");
-        exit(1); /* the supervisor tries again later */
-    }
+    CHECK(a->n <= TABLE_CERTS);
+    a->keeper = must(calloc(a->n + 1, sizeof *a->keeper));
+    a->store.certs_fd = -1;
     if (a->n > 0 && store_open(&a->store, conf->acme.store) < 0)
         log_warn("cannot open the store %s: %s", conf->acme.store, strerror(errno));
+    take_over(a, clock_mono_ms());
     clear_rows(a);
-    for (uint32_t i = 0; i < a->n; i++)
-        keeper_init(&a->keeper[i], heritage, &a->store, &conf->certs[i], now);
 }
 
 /* false: time to go. */

@@ -74,7 +74,7 @@ static bool go_live(struct keeper *k, const struct pem_pair *pair, enum cert_sou
     uint32_t generation = 0;
 
     if (k->store->certs_fd >= 0 || store_open(k->store, k->heritage->conf->acme.store) == 0)
-        generation = store_write(k->store, k->folder, k->row.generation, pair, source);
+        generation = store_write(k->store, k->row.name, k->row.generation, pair, source);
     if (generation == 0) {
         snprintf(error, sizeof error, "cannot write to the store %.90s: %s",
                  k->heritage->conf->acme.store, strerror(errno));
@@ -85,7 +85,7 @@ static bool go_live(struct keeper *k, const struct pem_pair *pair, enum cert_sou
     set_live(k, generation, source, pair, info);
     publish(k);
     heritage_ring_workers(k->heritage);
-    store_prune(k->store, k->folder);
+    store_prune(k->store, k->row.name);
     tell_live(k);
     return true;
 }
@@ -135,7 +135,7 @@ static bool take_over(struct keeper *k, uint32_t generation)
     char error[TABLE_REASON];
     bool good = false;
 
-    if (store_read(k->store, k->folder, generation, &pair, &source) < 0) {
+    if (store_read(k->store, k->row.name, generation, &pair, &source) < 0) {
         log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
                  strerror(errno));
         return false;
@@ -155,7 +155,7 @@ static void look_into_store(struct keeper *k)
 {
     uint32_t generations[STORE_KEEP];
     int n =
-        k->store->certs_fd < 0 ? 0 : store_list(k->store, k->folder, generations, STORE_KEEP);
+        k->store->certs_fd < 0 ? 0 : store_list(k->store, k->row.name, generations, STORE_KEEP);
 
     for (int i = 0; i < n; i++)
         if (take_over(k, generations[i]))
@@ -163,28 +163,21 @@ static void look_into_store(struct keeper *k)
 }
 
 void keeper_init(struct keeper *k, const struct heritage *heritage, struct store *store,
-                 const struct conf_cert *conf, uint64_t now_ms)
+                 const struct conf_cert *conf, const struct cert_row *before, uint64_t now_ms)
 {
-    struct cert_row before;
     bool same;
 
     *k = (struct keeper){.heritage = heritage, .conf = conf, .store = store, .due_ms = now_ms};
     import_init(&k->import, conf);
-    /* Names are at most CONF_HOST_LEN long and need no escape but "*."; a longer given
-     * name is cut, and then still unique enough to be told from the others. */
-    if (store_folder(k->folder, conf->name) < 0)
-        snprintf(k->folder, sizeof k->folder, "=%u", conf->index);
-    /* A row that a predecessor left tells what the workers have loaded. */
-    same = cert_read(&heritage->table->cert[conf->index], &before) &&
-           strncmp(before.name, k->folder, sizeof before.name) == 0;
-    if (same)
-        k->row.generation = before.generation;
-    snprintf(k->row.name, sizeof k->row.name, "%s", k->folder);
+    cert_folder(k->row.name, conf->name);
+    if (before)
+        k->row.generation = before->generation; /* numbers never come back */
     look_into_store(k);
-    if (!k->settled && same && store->certs_fd < 0)
-        k->row = before; /* the store is out of reach: they go on with what they have */
+    if (!k->settled && before && store->certs_fd < 0)
+        k->row = *before; /* the store is out of reach: they go on with what they have */
     publish(k);
-    if (k->settled && (!same || before.generation != k->row.generation)) {
+    same = before && before->generation == k->row.generation;
+    if (k->settled && !same) {
         heritage_ring_workers(heritage);
         tell_live(k);
     }

@@ -24,9 +24,8 @@ enum {
 struct keeper {
     const struct heritage *heritage;
     const struct conf_cert *conf;
-    struct store *store; /* shared by all; opened when it can be */
-    struct cert_row row; /* what was published last */
-    char folder[STORE_FOLDER_SIZE];
+    struct store *store;        /* shared by all; opened when it can be */
+    struct cert_row row;        /* what was published last */
     uint8_t digest[PEM_DIGEST]; /* of the live pair */
     struct import import;
     bool settled;    /* live, or nothing more can be done for now: READY may be said */
@@ -34,9 +33,11 @@ struct keeper {
     uint64_t due_ms; /* of the next thing to do */
 };
 
-/* Publishes the newest good generation of the store. release closes files. */
+/* Publishes the newest good generation of the store. before: the row that a
+ * predecessor left for this name, which tells what the workers have loaded;
+ * NULL: none. release closes files. */
 void keeper_init(struct keeper *keeper, const struct heritage *heritage, struct store *store,
-                 const struct conf_cert *conf, uint64_t now_ms);
+                 const struct conf_cert *conf, const struct cert_row *before, uint64_t now_ms);
 void keeper_release(struct keeper *keeper);
 
 /* Does what is due; sets due_ms anew. */

@@ -1,6 +1,5 @@
 #include "acmed/store.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -113,28 +112,6 @@ void store_release(struct store *store)
     fd_close(&store->certs_fd);
 }
 
-int store_folder(char out[STORE_FOLDER_SIZE], const char *name)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; name[i] != '\0'; i++) {
-        unsigned char c = (unsigned char)name[i];
-
-        if (n + 4 > STORE_FOLDER_SIZE) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
-        if (i == 0 && c == '*' && name[1] == '.')
-            out[n++] = '_';
-        else if (isalnum(c) || c == '-' || c == ':' || (i > 0 && (c == '.' || c == '_')))
-            out[n++] = (char)c;
-        else
-            n += (size_t)sprintf(out + n, "=%02x", c);
-    }
-    out[n] = '\0';
-    return 0;
-}
-
 /* The number that a folder's name is, or 0: "7", but not "07" and not "7x". */
 static uint32_t generation_of(const char *name)
 {
@@ -228,7 +205,7 @@ static enum cert_source read_source(int at)
 
 static int open_generation(const struct store *store, const char *folder, uint32_t generation)
 {
-    char path[STORE_FOLDER_SIZE + 16];
+    char path[CERT_FOLDER_SIZE + 16];
 
     snprintf(path, sizeof path, "%s/%u", folder, generation);
     return open_folder(store->certs_fd, path, false);

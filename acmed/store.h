@@ -1,6 +1,6 @@
 /* The store: where key and chain of every generation of a certificate stand.
  *
- *   STORE/certs/FOLDER/GENERATION/fullchain.pem   leaf first
+ *   STORE/certs/FOLDER/GENERATION/fullchain.pem   leaf first; FOLDER: shm/certs.h
  *                                 key.pem
  *                                 meta            "source=self|file|acme"
  *
@@ -19,12 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shm/table.h"
+#include "shm/certs.h"
 
 enum {
     STORE_KEEP = 3,             /* generations: the live one and two before it */
     STORE_PEM_MAX = 256 * 1024, /* bytes of a PEM file */
-    STORE_FOLDER_SIZE = 256,    /* of a folder's name, with its NUL */
 };
 
 struct store {
@@ -45,11 +44,6 @@ void pem_pair_release(struct pem_pair *pair);
  * called again later. path lives as long as the store. */
 int store_open(struct store *store, const char *path);
 void store_release(struct store *store);
-
-/* The folder of a certificate: its name, "*." as "_.", and any byte that is
- * not for a file name as =HEX, so that two names never meet. 0, or -1 with
- * errno ENAMETOOLONG. */
-int store_folder(char out[STORE_FOLDER_SIZE], const char *name);
 
 /* The generations on disk, newest first, at most max of them; n (0 when there
  * is no such folder), or -1 with errno. */

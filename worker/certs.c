@@ -4,6 +4,7 @@
 
 #include "base/conf.h"
 #include "base/log.h"
+#include "shm/certs.h"
 #include "worker/core.h"
 #include "worker/tls.h"
 
@@ -36,9 +37,11 @@ bool certs_refresh(struct worker *worker)
     if (!worker->tls)
         return true;
     for (uint32_t i = 0; i < worker->conf->n_certs; i++) {
+        char folder[CERT_FOLDER_SIZE];
         struct cert_row row;
 
-        if (!cert_read(&worker->table->cert[i], &row) || !row.generation) {
+        cert_folder(folder, worker->conf->certs[i].name);
+        if (!cert_find(worker->table, folder, i, &row) || !row.generation) {
             all = false;
             continue;
         }

@@ -36,36 +36,6 @@ static void put(const char *below, const char *text)
     close(fd);
 }
 
-static void test_folder(void)
-{
-    static const struct {
-        const char *name, *folder;
-    } cases[] = {
-        {"shop.test", "shop.test"},
-        {"*.shop.test", "_.shop.test"},
-        {"_.shop.test", "=5f.shop.test"},
-        {"..", "=2e."},
-        {".", "=2e"},
-        {"a/../b", "a=2f..=2fb"},
-        {"*", "=2a"},
-        {"a_b", "a_b"},
-        {"2001:db8::1", "2001:db8::1"},
-        {"=5f", "=3d5f"},
-    };
-    char folder[STORE_FOLDER_SIZE], name[600];
-
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        is_int(store_folder(folder, cases[i].name), 0, "folder of %s", cases[i].name);
-        is_str(folder, cases[i].folder, "  is %s", cases[i].folder);
-    }
-    memset(name, 'a', 251);
-    name[251] = '\0';
-    is_int(store_folder(folder, name), 0, "a name of the greatest length fits");
-    memset(name, '/', sizeof name - 1);
-    name[sizeof name - 1] = '\0';
-    ok(store_folder(folder, name) < 0 && errno == ENAMETOOLONG, "a longer one is refused");
-}
-
 static void test_write_and_read(struct store *store)
 {
     enum cert_source source = CERT_NONE;
@@ -159,7 +129,6 @@ int main(void)
         return 1;
     snprintf(path, sizeof path, "%s/store", root);
     is_int(store_open(&store, path), 0, "the store is made");
-    test_folder();
     test_write_and_read(&store);
     test_numbers(&store);
     test_leftovers(&store);

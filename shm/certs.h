@@ -1,0 +1,27 @@
+/* How a configured certificate and its row find each other: by name.
+ *
+ * After a reload the same certificate may stand at another index, and workers
+ * of two configurations run side by side with one acmed; so nobody may trust
+ * an index across processes. Pure, and read-only on the table; any process. */
+#ifndef SHM_CERTS_H
+#define SHM_CERTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shm/table.h"
+
+enum { CERT_FOLDER_SIZE = sizeof((struct cert_row){0}.name) };
+
+/* The name of a certificate's row, which is also that of its folder in the
+ * store: its configured name with "*." as "_.", and any byte that is not for a
+ * file name as =HEX, so that two names never meet. One that is too long is cut
+ * and gets a hash. Returns out. */
+char *cert_folder(char out[CERT_FOLDER_SIZE], const char *name);
+
+/* Copies the row of this folder, which is most likely at index `guess`. false:
+ * there is none, or it is half-written. */
+bool cert_find(const struct table *table, const char *folder, uint32_t guess,
+               struct cert_row *row);
+
+#endif
