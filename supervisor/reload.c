@@ -99,6 +99,9 @@ static void begin(struct supervisor *sup)
     if (processes_free_rows(sup) < g->workers) {
         generation_unref(g);
         listeners_trim(&sup->current->listeners);
+        /* Another request meanwhile is the same one: it will read the file anew. */
+        sup->header.reloading = 0;
+        supervise_publish_header(sup);
         wait_for(sup, "older workers have finished");
         return;
     }
