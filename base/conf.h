@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 
 /* Capacities: the table in shared memory has a fixed number of rows for each. */
-#define CONF_MAX_WORKERS   64 /* children that serve */
+#define CONF_MAX_WORKERS   32 /* children that serve; as many again may drain */
 #define CONF_MAX_LISTENERS 16 /* each costs one socket per worker */
 #define CONF_MAX_POOLS     64
 #define CONF_MAX_BACKENDS  256 /* over all pools: sites of 200 instances exist */

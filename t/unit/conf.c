@@ -357,14 +357,14 @@ static void test_refused(void)
     refused(FOUR "user = \"one\n two",
             "x.conf:4: a string without its closing quote; write \"...\"");
     refused(FOUR "workers = 99999999999;", "x.conf:4: workers: 99999999999 is out of range; "
-                                           "write 1 to 64, or \"auto\"");
+                                           "write 1 to 32, or \"auto\"");
     refused(FOUR "workers = 9999999999999999999;",
             "x.conf:4: 9999999999999999999 is too large a number; write one of at most 18 "
             "digits");
     refused(FOUR "workers = 0x100000002;",
-            "x.conf:4: workers: 4294967298 is out of range; write 1 to 64, or \"auto\"");
+            "x.conf:4: workers: 4294967298 is out of range; write 1 to 32, or \"auto\"");
     refused(FOUR "workers = 4294967298L;",
-            "x.conf:4: workers: 4294967298 is out of range; write 1 to 64, or \"auto\"");
+            "x.conf:4: workers: 4294967298 is out of range; write 1 to 32, or \"auto\"");
     refused(FOUR "workers = -4294967294;", "x.conf:4: workers: \"-4294967294\" is not a number "
                                            "of workers; write digits, or \"auto\"");
     refused(FOUR "x = ((((((((((((((((((1))))))))))))))))));",
