@@ -123,9 +123,12 @@ subtest 'bodies up, and both ways' => sub {
         is "$r->{length} $r->{crc32}", "$n $sum", "$n bytes chunked";
     }
     my $body = substr $block, 0, 60000;
-    ok $c->request('POST', '/pas/echo', body => $body)->{body} eq $body, 'echo by length';
-    my $r = $c->request('POST', '/pas/echo', chunked => [unpack '(a999)*', $body]);
-    ok $r->{body} eq $body, 'echo chunked';
+    # An answer that begins before its request has ended may end the connection.
+    for ([body => $body], [chunked => [unpack '(a999)*', $body]]) {
+        my $r = $gate->request('POST', '/pas/echo', @$_);
+        ok $r->{body} eq $body, "echo, $_->[0]"
+          or diag "status $r->{status} ", $r->{why} // '', " complete $r->{complete} length ", length $r->{body};
+    }
 };
 
 subtest 'Expect: 100-continue' => sub {
