@@ -6,7 +6,7 @@
  *   /metrics      for Prometheus, text format 0.0.4
  *   /healthz      200 "ok" when at least one worker serves, else 503
  *
- * Any process that has the table mapped. Allocates nothing and keeps nothing.
+ * Any process that has the table mapped, one thread. Allocates nothing.
  */
 #ifndef WORKER_STATUS_PAGE_H
 #define WORKER_STATUS_PAGE_H
@@ -17,7 +17,7 @@
 struct table;
 
 enum {
-    STATUS_PAGE_MAX = 1024 * 1024, /* enough for every page of a full table */
+    STATUS_PAGE_MAX = 3 * 1024 * 1024, /* enough for every page of a full table */
 };
 
 /* Renders the page of a path (without query) into out[0, cap): its length, no NUL. *status is
