@@ -182,7 +182,9 @@ ssize_t tls_flush(struct tls_conn *conn)
     if (fresh && listed == conn->out.n) /* else older bytes did not fit the list */
         iov[message.msg_iovlen++] = (struct iovec){tx->bytes + tx->at, fresh};
     do
-        sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+        sent = message.msg_iovlen == 1
+                   ? send(conn->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                   : sendmsg(conn->fd, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK) {
