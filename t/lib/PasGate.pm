@@ -302,6 +302,8 @@ END
       qq({ address = "127.0.0.1:$self->{plain}"; }),
       qq({ address = "127.0.0.1:$self->{status_port}"; serve = "status"; }),
       $self->{listen} || ();
+    # A store of its own: two services on one store would prune each other's generations.
+    my $store = $self->{global} =~ /\bacme\b/ ? '' : qq(acme = { store = "$self->{dir}/store"; };\n);
     return spew($self->{conf}, <<"END");
 workers = $self->{workers};
 pidfile = "$self->{pidfile}";
@@ -309,7 +311,7 @@ log = { level = "debug"; format = "text"; access = "$self->{access}"; };
 listen = (
     $listen );
 certificates = ( $self->{certs} );
-$self->{global}
+$store$self->{global}
 $pools
 END
 }
@@ -1031,6 +1033,19 @@ sub stop
     }
     PasGate::forget($self);
     return \%sum;
+}
+
+# Ends the clients; a test: something was asked, and nothing failed. Returns the sum.
+sub stop_ok
+{
+    my ($self, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $sum = $self->stop;
+    my @failures = @{ $sum->{failures} };
+    Test::More::ok($sum->{done} && !@failures, $name // "none of $sum->{done} requests failed")
+      or Test::More::diag("$sum->{done} done, " . @failures . ' failed:',
+        map { sprintf "\n  at %.3f: %s", @$_ } @failures > 8 ? @failures[0 .. 7] : @failures);
+    return $sum;
 }
 
 sub end { $_[0]->stop; return 1 }
