@@ -30,16 +30,22 @@ static uint16_t up_to(uint32_t limit, uint16_t n)
 static bool passed(struct verdict *v, const struct verdict_rules *rules,
                    const struct evidence *e)
 {
+    uint32_t wanted = v->state == HEALTH_SUSPECT ? rules->rise << v->doubt : rules->rise;
+
     v->fall = 0;
     /* Probes pass and requests still fail: no pass counts until that ends. */
     if (v->state == HEALTH_SUSPECT && e->signs) {
         v->rise = 0;
         return false;
     }
-    v->rise = up_to(rules->rise, v->rise);
+    v->rise = up_to(wanted, v->rise);
     if (v->state == HEALTH_UNKNOWN)
         return turn(v, HEALTH_UP, e->text);
-    return v->rise >= rules->rise && turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
+    if (v->state == HEALTH_UP) {
+        v->wary -= v->wary > 0;
+        return false;
+    }
+    return v->rise >= wanted && turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
 }
 
 static bool failed(struct verdict *v, const struct verdict_rules *rules,
@@ -90,6 +96,8 @@ bool verdict_sign(struct verdict *v, const char *text)
 {
     if (v->state != HEALTH_UP && v->state != HEALTH_SATURATED)
         return false;
+    v->doubt = v->wary ? (uint8_t)up_to(VERDICT_DOUBT, v->doubt) : 0;
+    v->wary = VERDICT_WARY;
     v->rise = v->fall = 0;
     return turn(v, HEALTH_SUSPECT, text);
 }

@@ -5,7 +5,9 @@
  *   UNKNOWN -> DOWN        first failure: nothing is lost, and a start is quick
  *   UP, SATURATED -> SUSPECT   first failure, or a sign from the workers
  *   SUSPECT -> DOWN        `fall` failures in a row
- *   SUSPECT, SATURATED, DOWN -> UP   `rise` passes in a row
+ *   SUSPECT, SATURATED, DOWN -> UP   `rise` passes in a row; doubled each time
+ *                              that signs come back soon after (probes see less
+ *                              than the workers then), up to VERDICT_DOUBT times
  *   UP, SUSPECT -> SATURATED   the probe timed out while requests completed
  *
  * What serves requests is alive, however slow its ping is: a probe that timed
@@ -18,6 +20,11 @@
 
 #include "shm/table.h"
 
+enum {
+    VERDICT_DOUBT = 4, /* doublings: with rise 2 and a second between, 32 s */
+    VERDICT_WARY = 10, /* passes while up, after which signs count as the first ones */
+};
+
 enum outcome {
     OUTCOME_PASS,
     OUTCOME_FAIL,    /* refused, cut off, or answered wrongly */
@@ -27,7 +34,9 @@ enum outcome {
 
 struct verdict {
     enum health_state state;
-    uint16_t rise, fall; /* passes and failures in a row, at most what the rules ask for */
+    uint16_t rise, fall;       /* passes and failures in a row, at most what is asked for */
+    uint8_t doubt;             /* doublings of what is asked for after signs */
+    uint8_t wary;              /* passes while up until signs count as the first ones */
     char reason[TABLE_REASON]; /* of the state */
 };
 

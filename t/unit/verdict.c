@@ -135,6 +135,34 @@ static void test_signs(void)
     ok(verdict_sign(&v, "x"), "saturated: a sign makes suspect");
 }
 
+/* Signs, and then passes until it is up again; how many? */
+static int passes_after_signs(void)
+{
+    int n = 0;
+
+    verdict_sign(&v, "workers saw 1 reset");
+    while (v.state == HEALTH_SUSPECT && n++ < 1000)
+        verdict_probe(&v, &rules, &pass_);
+    return n;
+}
+
+static void test_doubt(void)
+{
+    begin(HEALTH_UP);
+    is_int(passes_after_signs(), 2, "signs: two passes");
+    is_int(passes_after_signs(), 4, "signs again at once: four");
+    is_int(passes_after_signs(), 8, "and again: eight");
+    for (int i = 0; i < 10; i++)
+        passes_after_signs();
+    is_int(passes_after_signs(), 32, "for ever: no more than 32");
+    for (int i = 0; i < VERDICT_WARY - 1; i++)
+        verdict_probe(&v, &rules, &pass_);
+    is_int(passes_after_signs(), 32, "still, a little later");
+    for (int i = 0; i < VERDICT_WARY; i++)
+        verdict_probe(&v, &rules, &pass_);
+    is_int(passes_after_signs(), 2, "two, when it was well for long");
+}
+
 int main(void)
 {
     test_start();
@@ -143,5 +171,6 @@ int main(void)
     test_saturation();
     test_names();
     test_signs();
+    test_doubt();
     return done();
 }
