@@ -175,8 +175,8 @@ void tls_hangup(struct tls_conn *conn)
 
 int tls_write(struct tls_conn *conn, const void *buf, size_t n)
 {
-    CHECK(n > 0 && n <= TLS_WRITE_MAX && !conn->close_sent);
-    if (conn->dead)
+    CHECK(n > 0 && n <= TLS_WRITE_MAX);
+    if (conn->dead || conn->close_sent)
         return -1;
     bool first = !conn->ticketed;
     if (first)

@@ -389,6 +389,7 @@ static void test_ends(struct tls_engine *engine)
     is_int(tls_write_close(p.conn, "last", 4), 0, "the last of it");
     is_int(tls_flush(p.conn), 0, "in one piece");
     is_int(tls_shutdown(p.conn), 0, "a second close is nothing");
+    is_int(tls_write(p.conn, "x", 1), -1, "nothing can be written after it");
     pair_close(&p);
 
     pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
