@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "acmed/keeper.h"
@@ -90,7 +89,7 @@ static void start_up(struct acmed *a, const struct heritage *heritage)
     a->keeper = must(calloc(a->n + 1, sizeof *a->keeper));
     a->store.certs_fd = -1;
     if (a->n > 0 && store_open(&a->store, conf->acme.store) < 0)
-        log_warn("cannot open the store %s: %s", conf->acme.store, strerror(errno));
+        log_warn("cannot open the store %s: %s", conf->acme.store, store_says(errno));
     take_over(a, clock_mono_ms());
     clear_rows(a);
 }

@@ -77,7 +77,7 @@ static bool go_live(struct keeper *k, const struct pem_pair *pair, enum cert_sou
         generation = store_write(k->store, k->row.name, k->row.generation, pair, source);
     if (generation == 0) {
         snprintf(error, sizeof error, "cannot write to the store %.90s: %s",
-                 k->heritage->conf->acme.store, strerror(errno));
+                 k->heritage->conf->acme.store, store_says(errno));
         k->row.next_try_wall_ms = clock_wall_ms() + KEEPER_RETRY_MS;
         complain(k, error);
         return false;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,7 +94,7 @@ static int open_folder(int at, const char *name, bool make)
 
 int store_open(struct store *store, const char *path)
 {
-    int fd, error;
+    int fd, error = 0;
 
     store->path = path;
     store->certs_fd = -1;
@@ -101,10 +102,20 @@ int store_open(struct store *store, const char *path)
     if (fd < 0)
         return -1;
     store->certs_fd = open_folder(fd, "certs", true);
-    error = errno;
+    if (store->certs_fd < 0)
+        error = errno;
+    else if (flock(store->certs_fd, LOCK_EX | LOCK_NB) < 0)
+        error = errno == EWOULDBLOCK ? EBUSY : 0; /* a file system without locks has none */
+    if (error)
+        fd_close(&store->certs_fd);
     close(fd);
     errno = error;
-    return store->certs_fd < 0 ? -1 : 0;
+    return error ? -1 : 0;
+}
+
+const char *store_says(int error)
+{
+    return error == EBUSY ? "another pasgate uses it" : strerror(error);
 }
 
 void store_release(struct store *store)

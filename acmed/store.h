@@ -40,10 +40,14 @@ struct pem_pair {
 /* Wipes and frees both; {0} again. */
 void pem_pair_release(struct pem_pair *pair);
 
-/* Opens, and makes, the folder. 0, or -1 with errno and certs_fd = -1; may be
- * called again later. path lives as long as the store. */
+/* Opens, and makes, the folder, and locks it: two services on one store would
+ * prune each other's generations (EBUSY). 0, or -1 with errno and certs_fd =
+ * -1; may be called again later. path lives as long as the store. */
 int store_open(struct store *store, const char *path);
 void store_release(struct store *store);
+
+/* What an errno of these functions means, in plain words. */
+const char *store_says(int error);
 
 /* The generations on disk, newest first, at most max of them; n (0 when there
  * is no such folder), or -1 with errno. */

@@ -121,7 +121,7 @@ static void test_hostile(struct store *store)
 
 int main(void)
 {
-    struct store store;
+    struct store store, second;
     char clean[64];
 
     umask(0077); /* modes must not depend on it */
@@ -129,11 +129,15 @@ int main(void)
         return 1;
     snprintf(path, sizeof path, "%s/store", root);
     is_int(store_open(&store, path), 0, "the store is made");
+    ok(store_open(&second, path) < 0 && errno == EBUSY, "nobody else may have it meanwhile");
+    is_str(store_says(errno), "another pasgate uses it", "  and is told why");
     test_write_and_read(&store);
     test_numbers(&store);
     test_leftovers(&store);
     test_hostile(&store);
     store_release(&store);
+    is_int(store_open(&second, path), 0, "but afterwards");
+    store_release(&second);
     snprintf(path, sizeof path, "%s/no/such", root);
     ok(store_open(&store, path) < 0 && store.certs_fd == -1, "a parent that is missing");
     snprintf(clean, sizeof clean, "rm -rf %s", root);
