@@ -14,7 +14,7 @@
 #define HOSTILE_FILE      "t/hostile/cases.txt"
 #define HOSTILE_CASES_MAX 2000
 #define HOSTILE_BYTES_MAX 8 /* values of one repeatable key */
-#define HOSTILE_VALUE_MAX (256 * 1024)
+#define HOSTILE_VALUE_MAX (512 * 1024)
 
 struct hostile_bytes {
     struct str s[HOSTILE_BYTES_MAX];
