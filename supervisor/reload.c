@@ -48,7 +48,7 @@ static void failed(struct supervisor *sup, struct conf_errors *errs)
 /* Distinct older generations that still have processes. */
 static int count_draining(const struct supervisor *sup)
 {
-    const struct generation *seen[ROWS];
+    const struct generation *seen[ROWS] = {NULL};
     int n = 0;
 
     for (int r = 0; r < TABLE_WORKERS; r++) {
