@@ -555,9 +555,13 @@ sub new
 sub _wait
 {
     my ($self, $write, $end) = @_;
-    my $left = $end - time;
-    my $set  = IO::Select->new($self->{sock});
-    return $left > 0 && ($write ? $set->can_write($left) : $set->can_read($left));
+    my $set = IO::Select->new($self->{sock});
+    while ((my $left = $end - time) > 0) {
+        local $! = 0;
+        return 1 if $write ? $set->can_write($left) : $set->can_read($left);
+        return 0 unless $!{EINTR};
+    }
+    return 0;
 }
 
 # Sends all of it; returns the bytes that went out (fewer: the peer is gone, or too slow).
@@ -909,9 +913,10 @@ sub read_request
     if ($head =~ /^Transfer-Encoding:.*chunked/mi) {
         while (1) {
             my $line;
-            until (substr($$buf, $length) =~ /^([0-9a-fA-F]+)[^\n]*\n/) { $more->() or return undef }
-            my $size = hex $1;
-            $length += $+[0] + $size + 2;
+            my $line;    # captures do not outlive the loop that they were made in
+            until (($line) = substr($$buf, $length) =~ /^([0-9a-fA-F]+[^\n]*\n)/) { $more->() or return undef }
+            my ($size) = map { hex } $line =~ /^([0-9a-fA-F]+)/;
+            $length += length($line) + $size + 2;
             while (length $$buf < $length) { $more->() or return undef }
             last unless $size;
         }
