@@ -912,7 +912,6 @@ sub read_request
     my $length = length $head;
     if ($head =~ /^Transfer-Encoding:.*chunked/mi) {
         while (1) {
-            my $line;
             my $line;    # captures do not outlive the loop that they were made in
             until (($line) = substr($$buf, $length) =~ /^([0-9a-fA-F]+[^\n]*\n)/) { $more->() or return undef }
             my ($size) = map { hex } $line =~ /^([0-9a-fA-F]+)/;
