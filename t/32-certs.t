@@ -1,0 +1,103 @@
+# Certificates: what is live from the first second, what replaces it, and what does not.
+use strict;
+use warnings;
+use lib 't/lib';
+use PasGate;
+use IO::Socket::SSL;
+use Test::More;
+
+my $pas = PasGate::StandIn->new('pas1');
+
+# The certificate that a client gets who asks for $name: (subject, fingerprint).
+sub served
+{
+    my ($gate, $name) = @_;
+    my $sock = IO::Socket::SSL->new(
+        PeerAddr => '127.0.0.1', PeerPort => $gate->{tls}, SSL_hostname => $name,
+        SSL_verify_mode => SSL_VERIFY_NONE, Timeout => 10
+    ) or return ("no TLS: $SSL_ERROR", '');
+    my @got = ($sock->peer_certificate('cn') // '', $sock->get_fingerprint);
+    $sock->close;
+    return @got;
+}
+
+sub cn { return (served(@_))[0] }
+
+sub files
+{
+    my ($name, $chain, $key) = @_;
+    return qq({ names = [ "$name" ]; chain = "$chain"; key = "$key"; });
+}
+
+sub row
+{
+    my ($gate, $name) = @_;
+    my ($row) = grep { $_->{name} eq $name } @{ $gate->status->{certificates} // [] };
+    return $row // {};
+}
+
+subtest 'nothing there yet: self-signed, and kept' => sub {
+    my $gate = PasGate->new(backends => [$pas], certs => '{ names = [ "new.test", "*.new.test" ]; acme = true; }');
+    my ($cn, $print) = served($gate, 'new.test');
+    is $cn, 'new.test', 'served at once';
+    is cn($gate, 'www.new.test'), 'new.test', 'for its wildcard too';
+    $gate->stop_ok;
+    $gate->start;
+    is +(served($gate, 'new.test'))[1], $print, 'the same one after a restart';
+    $gate->stop_ok;
+};
+
+subtest 'files: replaced, spoiled, repaired' => sub {
+    my ($chain, $key) = PasGate::make_cert('shop', 'shop.test');
+    my $gate = PasGate->new(backends => [$pas], workers => 2, certs => files('shop.test', $chain, $key));
+    my (undef, $first) = served($gate, 'shop.test');
+    PasGate::make_cert('shop', 'shop.test');
+    my $second;
+    ok wait_for { $second = (served($gate, 'shop.test'))[1]; $second ne $first }, 'a new pair goes live by itself';
+    my $good = PasGate::slurp($key);
+    PasGate::make_cert('other', 'other.test');
+    PasGate::spew($key, PasGate::slurp(PasGate::tmp('other.key')));
+    ok $gate->wait_log(qr/does not match/), 'a key of another certificate is told';
+    is row($gate, 'shop.test')->{error}, 'the key does not match the certificate', 'also in the status';
+    is +(served($gate, 'shop.test'))[1], $second, 'and the old pair serves on';
+    unlink $key;
+    ok $gate->wait_log(qr/cannot open .*shop\.key: No such file/), 'a missing key is told';
+    is +(served($gate, 'shop.test'))[1], $second, 'the old pair serves on';
+    PasGate::spew($key, $good);
+    ok wait_for { (row($gate, 'shop.test')->{error} // 'x') eq '' }, 'repaired: no complaint is left';
+    is +(served($gate, 'shop.test'))[1], $second, 'and the same pair is live';
+    $gate->stop_ok;
+};
+
+subtest 'files that are no good at the start' => sub {
+    my ($chain, $key) = map { PasGate::tmp("late.$_") } qw(pem key);
+    PasGate::spew($_, "to be filled in\n") for $chain, $key;
+    my $gate = PasGate->new(backends => [$pas], certs => files('late.test', $chain, $key));
+    is cn($gate, 'late.test'), 'late.test', 'self-signed until they come';
+    like row($gate, 'late.test')->{error}, qr/holds no certificate/, 'and the status says why';
+    my (undef, $temporary) = served($gate, 'late.test');
+    PasGate::make_cert('late', 'late.test');
+    ok wait_for { (served($gate, 'late.test'))[1] ne $temporary }, 'they come, and are live';
+    $gate->stop_ok;
+};
+
+subtest 'a reload that puts another one first' => sub {
+    my @a = PasGate::make_cert('a', 'a.test');
+    my @b = PasGate::make_cert('b', 'b.test');
+    my $gate = PasGate->new(backends => [$pas], workers => 2, certs => files('a.test', @a));
+    is cn($gate, 'a.test'), 'a.test', 'one certificate';
+    $gate->write_config(certs => files('b.test', @b) . ', ' . files('a.test', @a));
+    my ($code, $said) = $gate->cli('reload');
+    is $code, 0, 'reload' or diag $said;
+    ok wait_for { cn($gate, 'b.test') eq 'b.test' }, 'the new one is served';
+    is cn($gate, 'a.test'), 'a.test', 'the old one too' for 1 .. 4;
+    $gate->write_config(certs => files('a.test', @a) . ', ' . files('b.test', @b));
+    is +($gate->cli('reload'))[0], 0, 'exchanged';
+    for (1 .. 4) {
+        is cn($gate, 'a.test'), 'a.test', 'each name gets its own';
+        is cn($gate, 'b.test'), 'b.test', 'each name gets its own';
+    }
+    $gate->stop_ok;
+};
+
+done_testing;
