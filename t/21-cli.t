@@ -1,0 +1,179 @@
+# The command line: what each subcommand says, its exit codes, wishes by signal, and how the
+# service is found. The life of processes is 20-supervisor.t's, config errors are 10-config.t's.
+use strict;
+use warnings;
+use lib 't/lib';
+use IO::Socket::UNIX;
+use JSON::PP;
+use PasGate;
+use Socket qw(SOCK_DGRAM);
+use Test::More;
+
+my @pas  = map { PasGate::StandIn->new("pas$_") } 1 .. 2;
+my $gate = PasGate->new(workers => 2, backends => \@pas);
+
+sub backend
+{
+    my ($name) = @_;
+    my ($row) = grep { $_->{name} eq $name } @{ $gate->status->{backends} };
+    return $row;
+}
+
+# One invocation: exit code and text.
+sub says
+{
+    my ($args, $code, $re, $name) = @_;
+    my ($got, $text) = run_cmd(PasGate::binary(), @$args);
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    ok $got == $code && $text =~ $re, $name or diag "exit code $got: $text";
+}
+
+subtest 'used wrongly' => sub {
+    says [], 2, qr/^usage: pasgate COMMAND/, 'nothing';
+    says ['help'], 0, qr/status.*--json.*drain B.*Exit codes/s, 'help';
+    says ['--help'], 0, qr/^usage/, '--help';
+    says ['statsu'], 2, qr/unknown command: statsu/, 'a typo';
+    says ['status', '--dump'], 2, qr/status: no such option/, 'an option of another command';
+    says ['status', '--jsno'], 2, qr/unrecognized option/, 'an option of none';
+    says ['reload', 'now'], 2, qr/too much: now/, 'too much';
+    says ['drain'], 2, qr/which backend/, 'too little';
+    says ['restart', '1'], 2, qr/not supported yet/, 'restart';
+    says ['version'], 0, qr/^pasgate \d+\.\d+/, 'version';
+    says ['run', '-c', '/nonexistent'], 78, qr/nonexistent/, 'no such configuration';
+};
+
+subtest 'status' => sub {
+    ok $gate->wait_health($_, 'up'), "$_ is up" for qw(pas1 pas2);
+    my ($code, $text) = $gate->cli('status');
+    is $code, 0, 'exit code';
+    like $text, qr/^pasgate \S+, pid $gate->{pid}, up .* generation 1 of \Q$gate->{conf}\E$/m, 'head';
+    like $text, qr/^worker +[01] +\d+ +1 +running/m, 'a worker';
+    like $text, qr/^healthd +- +\d+ +1 +running/m,   'healthd';
+    like $text, qr/^ 1 +pas1 +pas +127\.0\.0\.1:\d+ +up .* ready /m, 'a backend';
+    like $text, qr/^localhost +file +1 +2 of 2 /m, 'a certificate';
+    is_deeply [grep { length > 120 } split /\n/, $text], [], 'fits 120 columns';
+    unlike $text, qr/[^\n\x20-\x7e]/, 'plain ASCII, no colours in a pipe';
+
+    my $s = $gate->status;
+    is $s->{pid}, $gate->{pid}, 'JSON: pid';
+    is $s->{generation}, 1, 'JSON: generation';
+    is_deeply [map { $_->{number} } @{ $s->{backends} }], [1, 2], 'JSON: numbers from 1';
+};
+
+subtest 'wishes' => sub {
+    says ['drain', '-c', $gate->{conf}, 'pas2'], 0, qr/^backend 2 pas2: drain$/m, 'drain, by name';
+    is backend('pas2')->{admin}, 'drain', 'status has it';
+    is +($gate->cli('reload'))[0], 0, 'reload';
+    is backend('pas2')->{admin}, 'drain', 'it outlives a reload';
+    my ($code, $text) = $gate->cli('why', '2');
+    is $code, 0, 'why, by number';
+    like $text, qr/^backend 2 pas2 .* is up, drain$/m, 'says what it is';
+    like $text, qr/unknown +-> up .*\n.* operator +ready +-> drain/, 'and how it came so, in order';
+    says ['maint', '-c', $gate->{conf}, '2'], 0, qr/pas2: maint/, 'maint';
+    says ['ready', '-c', $gate->{conf}, '2'], 0, qr/pas2: ready/, 'ready';
+    says ['drain', '-c', $gate->{conf}, '7'], 2, qr/no backend "7"/, 'no such number';
+
+    my $from = length $gate->log_text;
+    run_cmd('/bin/kill', '-s', 'RTMIN+1', $gate->{pid});
+    ok $gate->wait_log(qr/without a backend number: refused/, undef, $from), 'no number: refused';
+    run_cmd('/bin/kill', '-q', 0, '-s', 'RTMIN+1', $gate->{pid});
+    ok $gate->wait_log(qr/number 0 .*refused/, undef, $from), '0: refused';
+    run_cmd('/bin/kill', '-q', 99, '-s', 'RTMIN+2', $gate->{pid});
+    ok $gate->wait_log(qr/number 99 .*refused/, undef, $from), '99: refused';
+    is backend('pas2')->{admin}, 'ready', 'and nothing changed';
+};
+
+subtest 'a state of the configuration' => sub {
+    my $good = slurp($gate->{conf});
+    spew($gate->{conf}, $good =~ s/(name = "pas1";)/$1 state = "maint";/r);
+    is +($gate->cli('reload'))[0], 0, 'reload';
+    is backend('pas1')->{admin}, 'maint', 'is taken';
+    like +($gate->cli('why', 'pas1'))[1], qr/ config +ready +-> maint/, 'why names the config';
+    spew($gate->{conf}, $good);
+    $gate->cli('reload');
+    is backend('pas1')->{admin}, 'ready', 'and taken back';
+};
+
+subtest 'a broken file does not hide the service' => sub {
+    my $good = slurp($gate->{conf});
+    spew($gate->{conf}, "nonsense $good");
+    my ($code, $text) = $gate->cli('status');
+    is $code, 0, 'status finds it' or diag $text;
+    ($code, $text) = $gate->cli('reload');
+    is $code, 78, 'reload finds it, too';
+    like $text, qr/reload failed, generation \d+ goes on:\n.*pasgate\.conf:1: /, 'and tells the mistake';
+    like +($gate->cli('status'))[1], qr/^last reload .* FAILED, \d+ errors?: .*pasgate\.conf:1: /m, 'as does status';
+    my $reload = $gate->status->{reload};
+    ok !$reload->{ok} && $reload->{failures} == 1, 'in JSON, too';
+    spew($gate->{conf}, $good);
+};
+
+subtest 'a listener that cannot be had' => sub {
+    my $good = slurp($gate->{conf});
+    my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 0) or die $!;
+    my $port = $s->sockport;
+    spew($gate->{conf}, $good =~ s/listen = \(/listen = ( { address = "127.0.0.1:$port"; },/r);
+    my ($code, $text) = $gate->cli('reload');
+    is $code, 1, 'the reload fails' or diag $text;
+    like $text, qr/cannot listen on 127\.0\.0\.1:$port: Address already in use/, 'and says why';
+    is $gate->get('/pas/get')->{status}, 200, 'the old serves on';
+    close $s;
+    is +($gate->cli('reload'))[0], 0, 'free, and it can';
+    spew($gate->{conf}, $good);
+    is +($gate->cli('reload'))[0], 0, 'and back';
+};
+
+subtest 'the file is watched' => sub {
+    my $good = slurp($gate->{conf});
+    spew($gate->{conf}, "watch = true;\n$good");
+    is +($gate->cli('reload'))[0], 0, 'switched on';
+    my $n = $gate->status->{generation};
+    spew("$gate->{conf}.new", "watch = true;\nworkers = 1;\n" . $good =~ s/workers = \d+;//r);
+    rename "$gate->{conf}.new", $gate->{conf} or die $!;
+    ok wait_for { $gate->status->{generation} == $n + 1 }, 'a new file is taken';
+    ok wait_for { $gate->pids('worker') == 1 }, 'with one worker';
+    my %codes;
+    $codes{ $gate->get('/pas/get')->{status} }++ for 1 .. 20;
+    is_deeply \%codes, { 200 => 20 }, 'who serves the sockets of the other one, too';
+    spew($gate->{conf}, $good);
+    ok wait_for { $gate->status->{generation} == $n + 2 }, 'written in place';
+    ok wait_for { $gate->pids('worker') == 2 }, 'two workers';
+};
+
+subtest 'nothing runs' => sub {
+    $gate->stop_ok;
+    says ['status', '-c', $gate->{conf}], 1, qr/not running/, 'status of nothing';
+    says ['reload', '-c', $gate->{conf}], 1, qr/not running/, 'reload of nothing';
+    says ['drain', '-c', $gate->{conf}, '1'], 1, qr/not running/, 'drain of nothing';
+};
+
+subtest 'systemd is told' => sub {
+    my $name = "\0pasgate-t21-$$";
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $name);
+    plan skip_all => "no abstract sockets: $!" unless $socket;
+    local $ENV{NOTIFY_SOCKET} = '@' . substr $name, 1;
+    local $ENV{WATCHDOG_USEC} = 1_000_000;
+    $gate->start;
+    my $told = '';
+    my $hear = sub {
+        my ($re) = @_;
+        $socket->blocking(0);
+        my $look = sub {
+            my $text = '';
+            $told .= "$text\n" while defined $socket->recv($text, 4096) && length $text;
+            return $told =~ $re;
+        };
+        return wait_for(\&$look);
+    };
+    ok $hear->(qr/^READY=1$/m), 'READY';
+    ok $hear->(qr/^STATUS=generation 1, 2 of 2 workers serve/m), 'STATUS';
+    ok $hear->(qr/^WATCHDOG=1$/m), 'WATCHDOG';
+    $told = '';
+    $gate->cli('reload');
+    ok $hear->(qr/^RELOADING=1\nMONOTONIC_USEC=\d+$/m), 'RELOADING';
+    ok $hear->(qr/^RELOADING=1.*^READY=1$/ms), 'and READY again';
+    $gate->stop_ok;
+    ok $hear->(qr/^STOPPING=1$/m), 'STOPPING';
+};
+
+done_testing;
