@@ -16,8 +16,9 @@
 #include "base/str.h"
 
 /* Field lines that one parsed head can hold: the most that a peer may send (HTTP_FIELDS_LIMIT
- * in http1.h: 100) and what our own rewriting adds, so that our output can be parsed again. */
-#define HTTP_FIELDS_MAX 116
+ * in http1.h: 100) and what our own rewriting adds, so that our output can be parsed again, and
+ * one spare. */
+#define HTTP_FIELDS_MAX 117
 
 enum http_method {
     HTTP_GET,

@@ -33,7 +33,7 @@ struct http_limits {
     uint32_t target;    /* request target: 414 */
     uint32_t field;     /* one field line: 431 */
     uint32_t head;      /* whole head, start line included: 431. Head buffers need this size */
-    uint32_t fields;    /* field lines, at most HTTP_FIELDS_MAX: 431 */
+    uint32_t fields;    /* field lines, below HTTP_FIELDS_MAX: 431 */
     uint32_t chunk_ext; /* all chunk extensions of one body: 400 */
     uint32_t trailers;  /* trailer section: 431 */
     uint64_t body; /* declared Content-Length: 413; 0: no bound. Chunked: see http1_chunked */

@@ -59,6 +59,12 @@ enum http1_error http1_coding(struct str value);
 /* Resume: false when the unfinished line still has neither an end nor an error. */
 bool http1_scan_line_complete(struct http1_scan *, const char *buf, size_t len);
 
+/* Lines that may come: one place of the array is for the line that is one too many. */
+static inline unsigned http1_fields_bound(const struct http_limits *limits)
+{
+    return limits->fields < HTTP_FIELDS_MAX ? limits->fields : HTTP_FIELDS_MAX - 1;
+}
+
 /* Nothing more to be told from these bytes: where to go on looking when more have come. */
 static inline void http1_scan_seen(struct http1_scan *scan, const char *buf, size_t len)
 {

@@ -356,8 +356,7 @@ ssize_t http1_request_parse(struct http_request *req, const char *buf, size_t le
                             const struct http1_request_policy *policy)
 {
     enum http1_error err;
-    unsigned classes = 0,
-             most = limits->fields < HTTP_FIELDS_MAX ? limits->fields : HTTP_FIELDS_MAX;
+    unsigned classes = 0, most = http1_fields_bound(limits);
 
     if (scan->base != (uintptr_t)buf)
         rebase(req, scan, buf);
@@ -371,8 +370,7 @@ ssize_t http1_request_parse(struct http_request *req, const char *buf, size_t le
     const char *p = buf + scan->line, *end = buf + len;
     for (;;) {
         /* Parsed in its final place; counted only when it is to stay. */
-        struct http_field spare;
-        struct http_field *field = req->nfields < most ? &req->fields[req->nfields] : &spare;
+        struct http_field *field = &req->fields[req->nfields];
         const char *next = http1_field_line(p, end, field, &classes, &err);
         if (!next)
             return err ? -(ssize_t)err : need_more(scan, buf, len, limits);

@@ -192,8 +192,7 @@ ssize_t http1_response_parse(struct http_response *res, const char *buf, size_t 
                              const struct http1_response_context *context)
 {
     enum http1_error err;
-    unsigned classes = 0,
-             most = limits->fields < HTTP_FIELDS_MAX ? limits->fields : HTTP_FIELDS_MAX;
+    unsigned classes = 0, most = http1_fields_bound(limits);
 
     if (scan->base != (uintptr_t)buf)
         rebase(res, scan, buf);
@@ -206,8 +205,7 @@ ssize_t http1_response_parse(struct http_response *res, const char *buf, size_t 
     }
     const char *p = buf + scan->line, *end = buf + len;
     for (;;) {
-        struct http_field spare;
-        struct http_field *field = res->nfields < most ? &res->fields[res->nfields] : &spare;
+        struct http_field *field = &res->fields[res->nfields];
         const char *next = http1_field_line(p, end, field, &classes, &err);
         if (!next)
             return err ? -(ssize_t)err : need_more(scan, buf, len, limits);
