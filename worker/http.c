@@ -71,6 +71,36 @@ static const struct known known_fields[128] = {
 
 #undef K
 
+/*
+ * Whether a token of n >= 4 bytes is the known (lower-case) name, eight bytes at a time.
+ * Setting bit 5 makes letters lower-case and leaves '-' and digits; what else it would make
+ * equal are control bytes, which no token has.
+ */
+static bool is_known(const char *token, const char *known, size_t n)
+{
+    const uint64_t lower8 = UINT64_C(0x2020202020202020);
+    uint64_t a8, b8;
+    uint32_t a4, b4;
+
+    if (n < 8) {
+        uint32_t differs = 0;
+        for (size_t at = 0; at < 2; at++) {
+            memcpy(&a4, token + (at ? n - 4 : 0), 4);
+            memcpy(&b4, known + (at ? n - 4 : 0), 4);
+            differs |= (a4 | (uint32_t)lower8) ^ b4;
+        }
+        return !differs;
+    }
+    for (size_t at = 0;; at = at + 16 <= n ? at + 8 : n - 8) {
+        memcpy(&a8, token + at, 8);
+        memcpy(&b8, known + at, 8);
+        if ((a8 | lower8) != b8)
+            return false;
+        if (at + 8 == n)
+            return true;
+    }
+}
+
 enum http_field_id http_field_lookup(struct str name)
 {
     if (name.n < 4)
@@ -80,7 +110,7 @@ enum http_field_id http_field_lookup(struct str name)
     unsigned char fourth = ascii_lower((unsigned char)name.p[name.n - 4]);
     const struct known *known = &known_fields[FIELD_HASH(name.n, first, last, fourth)];
 
-    if (known->name.n == name.n && mem_eq_case(name.p, known->name.p, name.n))
+    if (known->name.n == name.n && is_known(name.p, known->name.p, name.n))
         return known->id;
     if (first == 'x' && str_starts_case(name, STR("x-forwarded-")))
         return HTTP_F_X_FORWARDED_OTHER;

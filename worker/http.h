@@ -145,7 +145,7 @@ struct http_response {
     struct http_field fields[HTTP_FIELDS_MAX];
 };
 
-/* Id of a name (case-insensitive, dashes), HTTP_F_OTHER when it is not a known one. */
+/* Id of a token as a name (without case), HTTP_F_OTHER when it is not a known one. */
 enum http_field_id http_field_lookup(struct str name);
 
 /* First field with that id, or NULL. */
