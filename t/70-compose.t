@@ -127,7 +127,8 @@ sub load_start
 {
     my $file = tmp('load.json');
     unlink $file;
-    $load_pid = PasGate::spawn(tmp('load.log'), $openloop, '-r', RATE, '-d', 0, '-s', $file,
+    $load_pid = PasGate::spawn(tmp('load.log'), $openloop, '-r', RATE, '-d', 0, '-c', 2048, '-s',
+        $file,
         "https://127.0.0.1:$https/pas/get");
     ok(wait_for(sub { load()->{ok} }), 'load runs');
     return;
@@ -185,6 +186,25 @@ sub drill_down_and_up
     cmp_ok($took, '<=', 2 * INTERVAL + 1, sprintf 'within two check intervals (%.1f s)', $took);
     load_passes(RATE, $name);
     load_end("docker $how");
+    return;
+}
+
+# The ping tells of a fault while requests still work, as when a database is gone.
+sub drill_ping_fails
+{
+    my ($name) = @_;
+    my $id = container($name);
+
+    load_start();
+    load_passes(RATE, $name);
+    is((docker('exec', $id, 'ctl', 'mode=pingfail'))[0], 0, "the ping of $name fails");
+    my $row = wait_state($name, 'down', 60);
+    like(encode_json($row), qr/database is not connected/, 'with what the ping said');
+    is((docker('exec', $id, 'ctl', 'mode=ok'))[0], 0, 'it is well again');
+    my $healed = time;
+    ok(load_passes(1, $name, 60), "$name serves again");
+    cmp_ok(time - $healed, '<=', 2 * INTERVAL + 1, 'within two check intervals');
+    load_end('ping');
     return;
 }
 
@@ -301,6 +321,7 @@ subtest 'stand-ins' => sub {
     is(instances(30), 'pas1 pas2 pas3', 'balanced');
     drill_down_and_up('pas2', 'stop');
     drill_down_and_up('pas3', 'kill');
+    drill_ping_fails('pas1');
     drill_recreate('pas1');
 
     compose_ok('restart pasgate', 'restart', '-t', '40', 'pasgate');
@@ -312,6 +333,7 @@ subtest 'Tomcat' => sub {
     up('pas-tomcat') or return;
     drill_down_and_up('pas2', 'stop');
     drill_down_and_up('pas1', 'kill');
+    drill_ping_fails('pas3');
     down();
 };
 

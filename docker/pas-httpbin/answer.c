@@ -198,9 +198,11 @@ static void put_args(const struct req *r)
     for (size_t at = 0; req_next_arg(r, &at, &k, &v);) {
         if (body.p[body.n - 1] != '{')
             buf_puts(&body, ", ");
-        buf_json(&body, (struct str){name, percent_decode(name, sizeof name, k)});
+        size_t n = percent_decode(name, sizeof name, k);
+        buf_json(&body, (struct str){name, n});
         buf_puts(&body, ": ");
-        buf_json(&body, (struct str){value, percent_decode(value, sizeof value, v)});
+        n = percent_decode(value, sizeof value, v);
+        buf_json(&body, (struct str){value, n});
     }
     buf_puts(&body, "}");
 }

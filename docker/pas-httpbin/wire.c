@@ -41,8 +41,9 @@ void buf_num(struct buf *b, uint64_t v)
 void buf_hex(struct buf *b, uint64_t v, int digits)
 {
     char t[17];
+    int n = snprintf(t, sizeof t, "%0*llx", digits, (unsigned long long)v);
 
-    buf_add(b, t, (size_t)snprintf(t, sizeof t, "%0*llx", digits, (unsigned long long)v));
+    buf_add(b, t, (size_t)n);
 }
 
 void buf_json(struct buf *b, struct str s)
