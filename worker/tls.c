@@ -140,14 +140,19 @@ ssize_t tls_read(struct tls_conn *conn, void *buf, size_t room)
     size_t got = 0, unsent = tls_waiting(conn);
 
     CHECK(room > 0 && room <= INT32_MAX);
+    conn->asked = false;
     while (got == 0 && !conn->dead && !conn->closed) {
         if (!loaded(conn) && (conn->eof || tls_io_receive(conn, want(conn, room)) <= 0))
             break;
         while (decrypt(conn, buf, room, &got))
             ;
-        if (!conn->full && !loaded(conn))
+        if (conn->asked && !conn->full && !loaded(conn))
             break;
     }
+    /* What came from memory says nothing about the socket, where more may have come since:
+     * its edge was told once and must not be forgotten. */
+    if (!conn->asked)
+        conn->full = true;
     if (tls_waiting(conn) > unsent) { /* an alert, or our half of a key update */
         bool dead = conn->dead;
 

@@ -84,6 +84,7 @@ struct tls_conn {
     uint8_t alpn;        /* enum tls_alpn */
     bool starved : 1;    /* OpenSSL asked for more input than there was */
     bool full : 1;       /* the last recv(2) took all that it may: there may be more */
+    bool asked : 1;      /* this tls_read() called recv(2) */
     bool eof : 1;        /* the peer sent FIN */
     bool closed : 1;     /* the peer sent close_notify */
     bool dead : 1;       /* nothing works any more */

@@ -145,6 +145,7 @@ int tls_io_receive(struct tls_conn *conn, size_t n)
     rx->at = 0;
     rx->end = got > 0 ? (size_t)got : 0;
     conn->full = got == (ssize_t)n;
+    conn->asked = true;
     if (got > 0)
         return 1;
     area_clear(rx);
