@@ -128,8 +128,7 @@ sub load_start
     my $file = tmp('load.json');
     unlink $file;
     $load_pid = PasGate::spawn(tmp('load.log'), $openloop, '-r', RATE, '-d', 0, '-c', 2048, '-s',
-        $file,
-        "https://127.0.0.1:$https/pas/get");
+        $file, "https://127.0.0.1:$https/pas/get");
     ok(wait_for(sub { load()->{ok} }), 'load runs');
     return;
 }
