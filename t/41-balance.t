@@ -88,7 +88,10 @@ subtest 'max_in_flight is exact, as the backend sees it' => sub {
     });
     my $gate = gate(backends => [$raw], probe => '/', pool => 'sticky = "none"; max_in_flight = 5; queue = { size = 200; timeout = "60s"; };');
     my @r = at_once($gate, 90, '/pas/x');
-    is scalar(grep { $_->{status} == 200 } @r), 90, 'ninety requests over ' . WORKERS . ' workers are served';
+    my %by;
+    $by{ "$_->{status} " . ($_->{why} // '') }++ for @r;
+    is scalar(grep { $_->{status} == 200 } @r), 90, 'ninety requests over ' . WORKERS . ' workers are served'
+      or diag explain \%by;
     my ($now, $most) = (0, 0);
     for (split //, slurp($counter)) {
         $now += $_ eq '+' ? 1 : -1;

@@ -521,6 +521,8 @@ use IO::Socket::SSL;
 use Socket qw(SO_LINGER SOL_SOCKET IPPROTO_TCP TCP_NODELAY);
 use Time::HiRes qw(time);
 
+my $context;
+
 # Options: tls => 1, host => 'localhost', timeout => seconds for every step, rcvbuf => bytes,
 # anything that IO::Socket::SSL takes. Dies when it cannot connect.
 sub new
@@ -540,10 +542,14 @@ sub new
     }
     setsockopt $sock, IPPROTO_TCP, TCP_NODELAY, 1;
     if ($tls) {
+        # One context for all that want nothing special: each loads every CA of the system.
+        $context //= IO::Socket::SSL::SSL_Context->new(
+            SSL_verifycn_scheme => 'none', SSL_verify_mode => SSL_VERIFY_NONE);
         IO::Socket::SSL->start_SSL($sock,
             SSL_hostname => $host,
             SSL_verifycn_scheme => 'none',
             SSL_verify_mode => SSL_VERIFY_NONE,
+            (grep { /^SSL_/ } keys %opt) ? () : (SSL_reuse_ctx => $context),
             Timeout => $timeout,
             %opt) or die "TLS to $port: $SSL_ERROR\n";
     }
