@@ -251,10 +251,10 @@ static const struct conf_section timeout_section = {
 
 static const struct conf_setting limit_rows[] = {
     {"header_bytes", &conf_bytes, AT(conf_limits, header_bytes), .def = "64k", .min = 4 * KIB,
-     .max = MIB,
+     .max = 64 * KIB,
      .text = "Header of a request or answer, with its first line; more is 431, or 502."},
     {"header_fields", &conf_count, AT(conf_limits, header_fields), .def = "100", .min = 10,
-     .max = 1000, .text = "Fields in it."},
+     .max = 100, .text = "Fields in it."},
     {"body", &conf_bytes64, AT(conf_limits, body_bytes), .def = "unlimited",
      .max = (uint64_t)1 << 50,
      .text = "Body of a request; more is 413. Bodies are passed on as they come, so no size "

@@ -553,9 +553,7 @@ static void ready(struct loop_source *source, uint32_t events)
     struct client *c = CLIENT_OF(source, source);
 
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        c->stream.readable = true;
-    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        c->stream.hung_up = true;
+        stream_event(&c->stream, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
     if (events & (EPOLLHUP | EPOLLERR))
         c->broken = true;
     if (c->state == CLIENT_HANDSHAKE && (events & EPOLLOUT))

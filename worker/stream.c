@@ -127,6 +127,14 @@ ssize_t stream_flush(struct stream *s)
     return 0;
 }
 
+void stream_event(struct stream *s, bool hung_up)
+{
+    s->readable = true;
+    s->hung_up |= hung_up;
+    if (hung_up && s->tls)
+        tls_hangup(s->tls);
+}
+
 void stream_shutdown(struct stream *s)
 {
     if (s->tls)

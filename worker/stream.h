@@ -38,6 +38,9 @@ ssize_t stream_read(struct stream *stream, char *to, size_t room);
 ssize_t stream_write(struct stream *stream, const char *bytes, size_t n);
 ssize_t stream_flush(struct stream *stream);
 
+/* What the loop saw: an edge to read, and whether FIN or worse came with it. */
+void stream_event(struct stream *stream, bool hung_up);
+
 /* Tells the peer that nothing more will come (close_notify, then FIN). */
 void stream_shutdown(struct stream *stream);
 

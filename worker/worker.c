@@ -100,7 +100,11 @@ static void say_ready(struct worker *w, bool certs)
 {
     struct message message = {.type = MESSAGE_READY};
 
-    if (said_ready || (!certs && w->loop.now_ms - started_ms < READY_WAIT_MS))
+    /* After a reload acmed is renewed last: a name that the new config brings
+     * answers with another certificate for these few moments. */
+    bool reload = w->heritage->generation > 1 && w->tls && tls_engine_ready(w->tls);
+
+    if (said_ready || (!certs && !reload && w->loop.now_ms - started_ms < READY_WAIT_MS))
         return;
     said_ready = true;
     message_send(w->heritage->control_fd, &message, -1);
@@ -289,8 +293,10 @@ static int start(struct worker *w, const struct heritage *heritage)
         w->access = access_new(&w->conf->log, heritage->access_fd, (uint32_t)heritage->slot);
     if (watch(w) < 0)
         return -1;
-    certs_refresh(w);
-    return accept_start(w);
+    if (accept_start(w) < 0)
+        return -1;
+    say_ready(w, certs_refresh(w));
+    return 0;
 }
 
 static bool somebody_waits(const struct worker *w)
