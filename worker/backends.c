@@ -36,8 +36,7 @@ static void refresh_view(struct backend_view *b)
     struct admin_row admin;
 
     if (health_read(&worker->table->health[b->slot], &health)) {
-        if (health.state == HEALTH_DOWN && b->health.state != HEALTH_DOWN)
-            b->avoid_until_ms = 0;
+        b->fell = health.state == HEALTH_DOWN && b->health.state != HEALTH_DOWN;
         b->health = health;
     }
     if (admin_read(&worker->table->admin[b->slot], &admin))
@@ -51,11 +50,44 @@ static void refresh_view(struct backend_view *b)
         upstream_close_idle(b);
 }
 
+/* Is there a well instance other than this one? */
+static bool has_better(const struct backend_view *b)
+{
+    const struct pool_view *pool = b->pool;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        const struct backend_view *other = &pool->backends[i];
+
+        if (other != b && other->address_len && other->admin == ADMIN_READY &&
+            other->health.state != HEALTH_DOWN && other->health.state != HEALTH_UNKNOWN)
+            return true;
+    }
+    return false;
+}
+
+/* Those that wait at an instance which is down now go elsewhere, where that is
+ * safe: they would only wait until their deadline. */
+static void move_waiting(struct backend_view *b)
+{
+    struct exchange *next;
+
+    b->fell = false;
+    if (!has_better(b))
+        return;
+    for (struct exchange *x = b->running; x; x = next) {
+        next = x->running_next;
+        exchange_move(x);
+    }
+}
+
 void backends_refresh(struct worker *worker)
 {
     find_live_rows(worker);
     for (size_t i = 0; i < worker->conf->n_backends; i++)
         refresh_view(&worker->backends[i]);
+    for (size_t i = 0; i < worker->conf->n_backends; i++)
+        if (worker->backends[i].fell)
+            move_waiting(&worker->backends[i]);
     for (size_t i = 0; i < worker->conf->n_pools; i++)
         backends_wake(worker, &worker->pools[i]);
 }

@@ -34,6 +34,7 @@ struct backend_view {
     struct upstream *idle;       /* kept connections, the last used first */
     uint32_t nidle;
     struct exchange *running; /* list: what we have at it */
+    bool fell;                /* the last refresh turned it to down */
 };
 
 struct pool_view {

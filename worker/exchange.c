@@ -14,8 +14,6 @@
 #include "worker/upstream.h"
 
 static void timer_fired(struct loop_timer *timer);
-static void choose(struct exchange *x);
-static void gone_before_answer(struct exchange *x, int error, bool sent);
 
 /* ---- life */
 
@@ -82,6 +80,14 @@ static void drop_upstream(struct exchange *x)
     if (x->upstream)
         upstream_close(x->upstream);
     x->upstream = NULL;
+}
+
+void exchange_leave(struct exchange *x)
+{
+    drop_upstream(x);
+    exchange_arm(x, 0);
+    x->at.connected = x->at.sent = 0;
+    leave_running(x);
 }
 
 /* The last step of every exchange: the log, then the carrier, then freed. */
@@ -168,7 +174,7 @@ static bool send_outbox(struct exchange *x)
     ssize_t waiting = upstream_send(x->upstream, x->outbox->bytes, x->outbox->n);
 
     if (waiting < 0) {
-        gone_before_answer(x, errno, false);
+        exchange_gone_unanswered(x, errno, false);
         return false;
     }
     count_add(&x->backend->cell->bytes_out, x->outbox->n);
@@ -248,7 +254,7 @@ static void fail_none_left(struct exchange *x)
                       "no instance may serve this request");
 }
 
-static void choose(struct exchange *x)
+void exchange_choose(struct exchange *x)
 {
     struct backend_view *b = NULL;
 
@@ -291,7 +297,7 @@ void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
     if (x->pool->first)
         wait_in_queue(x);
     else
-        choose(x);
+        exchange_choose(x);
 }
 
 /* ---- the request's body */
@@ -337,132 +343,6 @@ void exchange_carrier_writable(struct exchange *x)
     x->blocked = false;
     if (x->upstream)
         upstream_resume(x->upstream);
-}
-
-/* ---- when a backend fails */
-
-/* May what was sent be sent again, and where? */
-static bool may_retry(const struct exchange *x, bool sent)
-{
-    if (x->answered || x->partial || x->streamed)
-        return false;
-    if (!sent)
-        return true;
-    if (x->match.class == ROUTE_CLASS_APSV)
-        return false;
-    return x->safe || (x->idempotent && x->reused);
-}
-
-/* Tries elsewhere, or on a fresh connection where a kept one failed. false: it
- * is not allowed; x is unchanged. */
-static bool retry(struct exchange *x, bool sent)
-{
-    struct backend_view *b = x->backend;
-    bool stale = x->reused;
-
-    if (!may_retry(x, sent) || (!stale && x->attempts > x->pool->conf->retries))
-        return false;
-    drop_upstream(x);
-    exchange_arm(x, 0);
-    if (stale) {
-        x->fresh = true;
-        x->attempts--;
-    } else {
-        uint32_t i = (uint32_t)(b - x->pool->backends);
-
-        x->tried[i / 64] |= UINT64_C(1) << (i % 64);
-        x->fresh = false;
-        count_add(&b->cell->retries, 1);
-    }
-    x->at.connected = x->at.sent = 0;
-    leave_running(x);
-    choose(x);
-    return true;
-}
-
-static const char *connect_error_type(int error)
-{
-    switch (error) {
-    case ECONNREFUSED:
-        return "connection_refused";
-    case ETIMEDOUT:
-        return "connection_timeout";
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-        return "destination_ip_unroutable";
-    default:
-        return "connection_terminated";
-    }
-}
-
-void exchange_connect_failed(struct exchange *x, int error)
-{
-    bool timeout = error == ETIMEDOUT;
-
-    /* Our own shortage says nothing about the backend. */
-    if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) {
-        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error",
-                      "no descriptors or memory left");
-        return;
-    }
-    count_add(timeout ? &x->backend->cell->timeouts : &x->backend->cell->connect_errors, 1);
-    backends_complain(x->worker, x->backend);
-    x->error = connect_error_type(error);
-    x->detail = strerror(error);
-    x->status = timeout ? 504 : 502;
-    if (retry(x, false))
-        return;
-    exchange_fail(x, x->status, timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND, x->error,
-                  x->detail);
-}
-
-/* sent: some of the request may have reached the backend. */
-static void gone_before_answer(struct exchange *x, int error, bool sent)
-{
-    struct worker_backend *cell = x->backend->cell;
-
-    /* That a kept connection was just closed is no fault (Tomcat's 100 requests
-     * or 20 s), so that only a fresh one is complained of. */
-    if (!x->reused) {
-        count_add(&cell->resets, 1);
-        backends_complain(x->worker, x->backend);
-    }
-    x->error = "connection_terminated";
-    x->detail = error ? strerror(error) : "closed without an answer";
-    x->status = 502;
-    if (retry(x, sent))
-        return;
-    if (x->reused) {
-        count_add(&cell->resets, 1);
-        backends_complain(x->worker, x->backend);
-    }
-    exchange_fail(x, 502, EXCHANGE_END_BACKEND, x->error, x->detail);
-}
-
-void exchange_upstream_gone(struct exchange *x, int error)
-{
-    if (x->state == EXCHANGE_TUNNEL) {
-        x->no_reuse = true;
-        exchange_complete(x);
-        return;
-    }
-    if (x->state != EXCHANGE_ANSWERING) {
-        gone_before_answer(x, error, true);
-        return;
-    }
-    if (x->body == HTTP_BODY_UNTIL_CLOSE && !error) {
-        x->no_reuse = true;
-        if (x->ops->body(x, worker_body(x->worker), 0, true) < 0)
-            exchange_cut(x, EXCHANGE_END_CLIENT, "client gone");
-        else
-            exchange_complete(x);
-        return;
-    }
-    count_add(&x->backend->cell->cut, 1);
-    backends_complain(x->worker, x->backend);
-    x->error = "http_response_incomplete";
-    exchange_cut(x, EXCHANGE_END_BACKEND, "the instance closed in the middle of its answer");
 }
 
 static void timer_fired(struct loop_timer *timer)

@@ -164,7 +164,11 @@ void exchange_answer_own(struct exchange *x, struct rewrite_own_info *info);
  * queue. */
 bool exchange_retry_queued(struct exchange *x);
 
-/* ---- between exchange.c, answer.c and upstream.c ---- */
+/* From worker/backends.c: its instance is down. Sends it to another one if no
+ * byte of an answer came and that is safe; else it is left to its deadline. */
+void exchange_move(struct exchange *x);
+
+/* ---- between exchange.c, failure.c, answer.c and upstream.c ---- */
 
 /* OVER: neither the exchange nor the upstream may be touched any more. BLOCKED:
  * do not read on for now. */
@@ -177,6 +181,13 @@ void exchange_upstream_writable(struct exchange *x);
 enum exchange_flow exchange_answer(struct exchange *x, char *data, size_t n);
 /* End of input (error 0) or a broken connection. */
 void exchange_upstream_gone(struct exchange *x, int error);
+
+/* The connection failed before a byte of an answer. sent: some of the request may
+ * have reached the backend. */
+void exchange_gone_unanswered(struct exchange *x, int error, bool sent);
+/* Gives up connection and place; chooses (anew), which may end it. */
+void exchange_leave(struct exchange *x);
+void exchange_choose(struct exchange *x);
 
 /* The whole answer went to the carrier. */
 void exchange_complete(struct exchange *x);

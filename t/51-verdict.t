@@ -1,0 +1,56 @@
+# When a verdict turns to down: what waits at the instance goes elsewhere, if it may.
+use strict;
+use warnings;
+use JSON::PP;
+use lib 't/lib';
+use PasGate;
+use Test::More;
+
+my @pas = map { PasGate::StandIn->new("pas$_") } 1 .. 2;
+my $check = 'type = "pasoe"; path = "/rest/_oepingService/_oeping"; interval = "300ms"; '
+  . 'fast_interval = "100ms"; down_interval = "200ms"; timeout = "500ms"; rise = 2; fall = 2; jitter = 0;';
+my $gate = PasGate->new(workers => 2, backends => \@pas, check => $check);
+ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @pas;
+
+sub status_of
+{
+    my ($row) = grep { $_->{name} eq $_[0] } @{ $gate->status->{backends} };
+    return $row;
+}
+
+# Requests of one kind on connections of their own, until one waits at pas1.
+sub one_waits_at_pas1
+{
+    my ($method, @body) = @_;
+    my @c;
+    wait_for {
+        my $c = $gate->connect;
+        $c->write($c->build($method, $method eq 'GET' ? '/pas/get' : '/pas/post', @body));
+        push @c, $c;
+        return (status_of('pas1')->{in_flight} // 0) > 0;
+    };
+    return @c;
+}
+
+$pas[0]->ctl('mode=hang');
+my @get = one_waits_at_pas1('GET');
+ok $gate->wait_health('pas1', 'down'), 'the instance hangs: down';
+my %by;
+for my $c (@get) {
+    my $r = $c->response('GET');
+    $by{ ($r->{status} || $r->{why}) . ' ' . ($r->{h}{'x-instance'} // '') }++;
+}
+is_deeply [ keys %by ], ['200 pas2'], 'each GET was answered, by the other instance';
+ok status_of('pas1')->{retries} > 0, 'one of them had to move';
+
+$pas[0]->ctl('mode=ok');
+ok $gate->wait_health('pas1', 'up'), 'up again';
+$pas[0]->ctl('mode=hang');
+my @post = one_waits_at_pas1('POST', body => 'x=1');
+ok $gate->wait_health('pas1', 'down'), 'down again';
+is status_of('pas1')->{in_flight}, 1, 'a POST that was sent stays: it must not arrive twice';
+$pas[0]->ctl('mode=ok');
+ok $gate->wait_health('pas1', 'up'), 'and up';
+$_->close for @post;
+$gate->stop_ok;
+done_testing;
