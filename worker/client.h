@@ -18,7 +18,7 @@ struct worker;
 void client_open(struct worker *worker, int fd, const struct conf_listen *listen,
                  const struct sockaddr *from, socklen_t len);
 
-/* Runs those whose turn has come, until none is left. */
+/* Runs those whose turn has come. */
 void clients_run(struct worker *worker);
 
 /* The worker drains: idle clients may ask once more, for a short time. */

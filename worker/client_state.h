@@ -55,7 +55,15 @@ extern const struct carrier_ops client_ops;
 /* Puts it into the run list. */
 void client_schedule(struct client *client);
 
-/* Answers a request that could not be understood, and lingers. */
+/* Arms the connection's one deadline, whose meaning follows from its state; 0:
+ * none. */
+void client_arm(struct client *client, uint32_t ms);
+
+/* One step of its state. true: the next one can be taken at once. */
+bool client_step(struct client *client);
+
+/* Answers a request that was not understood (an http1_error), then lingers. */
+void client_refuse_head(struct client *client, int error);
 void client_refuse(struct client *client, uint16_t status, const char *detail);
 
 /* 100 Continue, if it is owed. -1: the client is gone. */

@@ -318,7 +318,7 @@ _Noreturn void worker_main(const struct heritage *heritage)
     while (!w->loop.stop) {
         bool waits = somebody_waits(w);
 
-        loop_once(&w->loop, waits ? QUEUE_LOOK_MS : LOOP_IDLE_WAIT_MS);
+        loop_once(&w->loop, w->run_first ? 0 : waits ? QUEUE_LOOK_MS : LOOP_IDLE_WAIT_MS);
         clients_run(w);
         if (waits) {
             for (size_t i = 0; i < w->conf->n_pools; i++)
