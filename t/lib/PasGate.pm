@@ -34,6 +34,8 @@ our @EXPORT = qw(sanitized wait_for free_port free_ports tmp spew slurp run_cmd 
 use constant DEADLINE => 20;    # seconds that anything may take before it counts as failed
 
 $SIG{PIPE} = 'IGNORE';
+$SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);    # so that END runs
+$SIG{$_} = sub { exit 1 } for qw(HUP INT TERM);    # by way of END
 my $owner = $$;                 # END blocks run in forked children too
 my $folder;
 my @running;                    # everything to be ended, latest first
@@ -193,7 +195,7 @@ sub rss_kb
 
 # ---- processes
 
-# Starts a command with its output in a file; it dies with this test.
+# Starts a command with its output in a file; it dies with this test, however that ends.
 sub spawn
 {
     my ($log, @cmd) = @_;
@@ -203,7 +205,7 @@ sub spawn
         open STDIN,  '<',  '/dev/null';
         open STDOUT, '>>', $log;
         open STDERR, '>&', \*STDOUT;
-        exec { $cmd[0] } @cmd or do { print STDERR "$cmd[0]: $!\n"; _exit(127) };
+        exec 'setpriv', '--pdeathsig', 'TERM', '--', @cmd or do { print STDERR "setpriv: $!\n"; _exit(127) };
     }
     return $pid;
 }
@@ -228,9 +230,9 @@ END {
     if ($$ == $owner) {
         my $code = $?;
         my $failed = $code || !Test::More->builder->is_passing;
-        for my $it (@running) {
+        while (my $it = shift @running) {    # no foreach: an end forgets, and shortens the list
             $it->tell if $failed && $it->can('tell');
-            $it->end or $code ||= 1;
+            eval { $it->end } or $code ||= 1;
         }
         $? = $code;
     }
@@ -854,8 +856,9 @@ sub new
         setpgrp;
         $SIG{CHLD} = 'IGNORE';
         $SIG{TERM} = 'DEFAULT';
-        my $n = 0;
-        while (1) {
+        my ($n, $parent, $ready) = (0, getppid, IO::Select->new($listen));
+        while (getppid == $parent) {
+            $ready->can_read(1) or next;
             my $sock = $listen->accept or next;
             my $file = sprintf '%s/%06d', $self->{dir}, ++$n;
             open my $record, '>>', $file or _exit(1);
@@ -869,6 +872,7 @@ sub new
             CORE::close($sock);
             _exit(0);
         }
+        _exit(0);
     }
     CORE::close($listen);
     PasGate::remember($self);
