@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "shm/retired.h"
 
 /* A text that was copied out of shared memory ends where its array ends, whatever its writer
  * did. */
@@ -20,8 +21,12 @@ static uint64_t age(uint64_t now_ms, uint64_t then_ms)
     return now_ms > then_ms ? now_ms - then_ms : 0;
 }
 
+#define TAKE(field) to->field = all.field;
+
 bool status_service_read(const struct table *table, struct status_service *to)
 {
+    struct row_counters all;
+
     memset(to, 0, sizeof *to);
     if (!header_read(&table->header, &to->header))
         return false;
@@ -43,25 +48,16 @@ bool status_service_read(const struct table *table, struct status_service *to)
         to->workers_live++;
         to->workers_running += child.state == CHILD_RUNNING;
         to->connections += count_read(&w->connections);
-        to->connections_total += count_read(&w->connections_total);
-        to->connections_refused += count_read(&w->connections_refused);
         to->exchanges += count_read(&w->exchanges);
-        to->exchanges_total += count_read(&w->exchanges_total);
-        to->bytes_in += count_read(&w->bytes_in);
-        to->bytes_out += count_read(&w->bytes_out);
-        to->handshakes += count_read(&w->handshakes);
-        to->handshakes_resumed += count_read(&w->handshakes_resumed);
-        to->handshake_errors += count_read(&w->handshake_errors);
-        to->bad_requests += count_read(&w->bad_requests);
-        to->own_errors += count_read(&w->own_errors);
-        for (int s = 0; s < 6; s++)
-            to->status[s] += count_read(&w->status[s]);
     }
+    counters_read(table, &all);
+    ROW_COUNTERS(TAKE)
+    memcpy(to->status, all.status, sizeof to->status);
     return true;
 }
 
-static void cell_add(struct status_cell *sum, const struct worker_backend *cell,
-                     uint64_t *oldest)
+static void add_gauges(struct status_cell *sum, const struct worker_backend *cell,
+                       uint64_t *oldest)
 {
     uint64_t since = count_read(&cell->oldest_ms);
 
@@ -70,23 +66,17 @@ static void cell_add(struct status_cell *sum, const struct worker_backend *cell,
     sum->in_flight += get32(&cell->in_flight);
     sum->queued += get32(&cell->queued);
     sum->idle += count_read(&cell->idle);
-    sum->completed += count_read(&cell->completed);
-    sum->connects += count_read(&cell->connects);
-    sum->connect_errors += count_read(&cell->connect_errors);
-    sum->resets += count_read(&cell->resets);
-    sum->timeouts += count_read(&cell->timeouts);
-    sum->cut += count_read(&cell->cut);
-    sum->gateway_errors += count_read(&cell->gateway_errors);
-    sum->server_errors += count_read(&cell->server_errors);
-    sum->retries += count_read(&cell->retries);
-    sum->bytes_in += count_read(&cell->bytes_in);
-    sum->bytes_out += count_read(&cell->bytes_out);
-    for (int i = 0; i < TABLE_LATENCY; i++) {
-        uint64_t n = count_read(&cell->latency[i]);
+}
 
-        sum->latency[i] += n;
-        sum->latency_count += n;
-    }
+static void take_counters(struct status_cell *to, const struct table *table, int slot)
+{
+    struct cell_counters all;
+
+    counters_read_backend(table, slot, &all);
+    CELL_COUNTERS(TAKE)
+    memcpy(to->latency, all.latency, sizeof to->latency);
+    for (int i = 0; i < TABLE_LATENCY; i++)
+        to->latency_count += to->latency[i];
 }
 
 bool status_backend_read(const struct table *table, int slot, struct status_backend *to)
@@ -111,7 +101,8 @@ bool status_backend_read(const struct table *table, int slot, struct status_back
     CLOSE(to->health.probe_text);
     for (int i = 0; i < TABLE_WORKERS; i++)
         if (worker_row_live(table, i))
-            cell_add(&to->sum, &table->worker[i].be[slot], &oldest);
+            add_gauges(&to->sum, &table->worker[i].be[slot], &oldest);
+    take_counters(&to->sum, table, slot);
     if (oldest)
         to->sum.oldest_ms = age(clock_mono_ms(), oldest);
     return true;

@@ -1,6 +1,6 @@
-/* What the table says, summed up for people and tools: sums over live workers, percentiles,
- * ages. Shared by `pasgate status` and by the worker's status and metrics pages, so that all of
- * them show the same numbers under the same names.
+/* What the table says, summed up for people and tools: gauges over live workers, counters over
+ * all that there were, percentiles, ages. Shared by `pasgate status` and by the worker's status
+ * and metrics pages, so that all of them show the same numbers under the same names.
  *
  * Any process that has the table mapped; nothing is allocated. Half-written rows are left out
  * or read again: the next look has them. */
@@ -14,7 +14,7 @@
 
 #include "shm/table.h"
 
-/* Sums over all live workers of one worker_backend cell. */
+/* Sums of one worker_backend cell: gauges over live workers, counters over all ever. */
 struct status_cell {
     uint64_t in_flight, queued, idle;
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
@@ -31,7 +31,7 @@ struct status_backend {
     struct status_cell sum;
 };
 
-/* Sums over all live workers of what is not about a backend. */
+/* The same of what is not about a backend. */
 struct status_service {
     struct header_row header;
     uint32_t workers_live;    /* running or draining, their rows claimed */

@@ -25,7 +25,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 1,        /* of this layout: another one is not read */
+    TABLE_VERSION = 2,        /* of this layout: another one is not read */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 64,                   /* CONF_MAX_POOLS */
     TABLE_BACKENDS = 256,               /* 200 instances and room for renamed ones */
@@ -176,6 +176,33 @@ struct history {
     struct transition ring[TABLE_HISTORY];
 };
 
+/* What a worker's cell and row count, as plain numbers: sums over several. */
+struct cell_counters {
+    uint64_t completed, connects, connect_errors, resets, timeouts, cut;
+    uint64_t gateway_errors, server_errors, retries, bytes_in, bytes_out;
+    uint64_t latency[TABLE_LATENCY];
+};
+
+struct row_counters {
+    uint64_t connections_total, connections_refused, exchanges_total;
+    uint64_t bytes_in, bytes_out, handshakes, handshakes_resumed, handshake_errors;
+    uint64_t bad_requests, own_errors;
+    uint64_t status[6];
+};
+
+/* What workers had counted that are no more (shm/retired.h). Two copies, of which
+ * the one of the epoch is in force: a reader never waits. */
+struct retired_sums {
+    uint32_t incarnation[TABLE_WORKERS]; /* the last of each row that is in these sums */
+    struct row_counters all;
+    struct cell_counters be[TABLE_BACKENDS]; /* modulo 2^64: may hold what is taken off */
+};
+
+struct retired { /* writer: supervisor */
+    _Atomic uint32_t epoch;
+    struct retired_sums sums[2]; /* [epoch % 2] */
+};
+
 /* ---- healthd ---------------------------------------------------------- */
 
 struct health_row { /* writer: healthd */
@@ -241,13 +268,14 @@ struct worker_backend {         /* writer: the worker of the row; cell of one ba
     _Atomic uint32_t in_flight; /* exchanges sent or being sent to it: the cap counts these */
     _Atomic uint32_t queued;    /* exchanges that wait for a place */
     _Atomic uint64_t oldest_ms; /* start of the oldest without a first byte; 0: none */
+    _Atomic uint64_t idle;      /* kept connections */
+    /* Counters, from here on: only ever rising (struct cell_counters). */
     _Atomic uint64_t completed;
     _Atomic uint64_t connects, connect_errors, resets, timeouts,
         cut;                              /* cut: ended in mid-body */
     _Atomic uint64_t gateway_errors;      /* 502, 503, 504 that the backend itself answered */
     _Atomic uint64_t server_errors;       /* other 5xx: the application's business */
     _Atomic uint64_t retries;             /* exchanges that left it for another instance */
-    _Atomic uint64_t idle;                /* kept connections */
     _Atomic uint64_t bytes_in, bytes_out; /* from and to the backend */
     _Atomic uint64_t latency[TABLE_LATENCY]; /* to the first byte */
 };
@@ -258,9 +286,10 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint32_t config_generation;
     _Atomic uint32_t cert_loaded[TABLE_CERTS]; /* generation of each, 0 = none */
     _Atomic uint32_t verdicts_seen;            /* times that the doorbell was served */
-    _Atomic uint64_t connections, connections_total, connections_refused;
-    _Atomic uint64_t exchanges, exchanges_total; /* running, ever */
-    _Atomic uint64_t bytes_in, bytes_out;        /* from and to clients */
+    _Atomic uint64_t connections, exchanges;   /* open, running */
+    /* Counters, only ever rising (struct row_counters). */
+    _Atomic uint64_t connections_total, connections_refused, exchanges_total;
+    _Atomic uint64_t bytes_in, bytes_out; /* from and to clients */
     _Atomic uint64_t handshakes, handshakes_resumed, handshake_errors;
     _Atomic uint64_t bad_requests, own_errors; /* refused; answered by ourselves with 5xx */
     _Atomic uint64_t status[6];                /* answers by hundreds: [2] = 2xx */
@@ -275,6 +304,7 @@ struct table {
     struct admin admin[TABLE_BACKENDS];               /* supervisor */
     struct child child[TABLE_CHILDREN];               /* supervisor */
     struct history admin_history[TABLE_BACKENDS];     /* supervisor */
+    struct retired retired;                           /* supervisor */
     TABLE_PAGED struct health health[TABLE_BACKENDS]; /* healthd */
     struct history health_history[TABLE_BACKENDS];    /* healthd */
     _Atomic uint64_t healthd_heartbeat_ms;            /* healthd */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "shm/retired.h"
 #include "supervisor/supervise.h"
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
@@ -75,6 +76,18 @@ static void clear_slot(struct supervisor *sup, int slot)
     seq_write_end(&history->seq);
 }
 
+/* Another host or port under the name: it counts from 0. What older workers still
+ * finish for the former one is counted in; stop_timeout bounds it. */
+static void clear_counters(struct supervisor *sup, int slot, const struct generation *g)
+{
+    uint32_t old[TABLE_WORKERS] = {0};
+
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        if (sup->process[r].pid && sup->process[r].generation != g)
+            old[r] = sup->process[r].incarnation;
+    retired_clear(sup->table, slot, old, sup->header.nbackends);
+}
+
 static void publish_backend(struct supervisor *sup, const struct generation *g, uint32_t i)
 {
     const struct conf_backend *b = &g->conf->backends[i];
@@ -92,6 +105,8 @@ static void publish_backend(struct supervisor *sup, const struct generation *g, 
     row.max_in_flight = b->max_in_flight;
     row.generation = g->number;
     row.identity = identity_of(b);
+    if (old.used && old.identity != row.identity)
+        clear_counters(sup, slot, g);
     backend_publish(&sup->table->backend[slot], &row);
     if ((uint32_t)slot >= sup->header.nbackends)
         sup->header.nbackends = (uint32_t)slot + 1;

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/message.h"
+#include "shm/retired.h"
 #include "supervisor/launch.h"
 #include "supervisor/supervise.h"
 
@@ -240,6 +241,8 @@ static void ended(struct process *p, int status)
     loop_close(&sup->loop, &p->control);
     p->pid = 0;
     p->last_exit = status;
+    if (process_is_worker(p)) /* before its row is anybody's again */
+        retired_take(sup->table, p->row, p->incarnation, sup->header.nbackends);
     if (sup->trial && p->generation == sup->trial && !asked) {
         reload_on_trial_death(p); /* its rows are given up, this one too */
         return;
