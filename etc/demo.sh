@@ -40,6 +40,7 @@ listen = (
     { address = "127.0.0.1:$HTTPS"; tls = true; },
     { address = "127.0.0.1:$HTTP"; redirect = "https"; redirect_port = $HTTPS; },
     { address = "127.0.0.1:$STATUS"; serve = "status"; } );
+acme = { store = "$dir/store"; };
 certificates = ( { names = [ "localhost" ]; self_signed = true; } );
 pools = ( { name = "pas"; balance = "leastconn";
     check = { type = "pasoe"; path = "/rest/_oepingService/_oeping"; interval = "1s"; timeout = "2s"; rise = 2; fall = 2; };
