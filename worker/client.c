@@ -214,7 +214,7 @@ static void timer_fired(struct loop_timer *timer)
         c->state = CLIENT_CLOSED;
         break;
     case CLIENT_IDLE:
-        stream_shutdown(&c->stream);
+        stream_shutdown(&c->stream, false);
         c->state = CLIENT_CLOSED;
         break;
     case CLIENT_HEAD:

@@ -24,13 +24,12 @@ static void close_hard(struct client *c)
  * a reset, which could overtake our answer: so they are read for a while. */
 static void close_politely(struct client *c)
 {
-    stream_shutdown(&c->stream);
-    if (!c->stream.readable && c->body_done) {
-        c->state = CLIENT_CLOSED;
-        return;
-    }
-    c->state = CLIENT_LINGER;
-    client_arm(c, WORKER_LINGER_MS);
+    bool unread = c->stream.readable || !c->body_done;
+
+    stream_shutdown(&c->stream, unread);
+    c->state = unread ? CLIENT_LINGER : CLIENT_CLOSED;
+    if (unread)
+        client_arm(c, WORKER_LINGER_MS);
 }
 
 static bool step_handshake(struct client *c)

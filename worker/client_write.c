@@ -10,10 +10,12 @@
 #include "worker/record.h"
 #include "worker/request.h"
 
-/* One write; arms the client's deadline when the socket does not take it all. */
-static int put(struct client *c, const char *bytes, size_t n)
+/* One write; arms the client's deadline when the socket does not take it all.
+ * last: of this answer. */
+static int put(struct client *c, const char *bytes, size_t n, bool last)
 {
-    ssize_t waiting = stream_write(&c->stream, bytes, n);
+    ssize_t waiting = last && !c->keep ? stream_write_last(&c->stream, bytes, n)
+                                       : stream_write(&c->stream, bytes, n);
 
     if (waiting < 0) {
         c->broken = true;
@@ -81,7 +83,7 @@ static int respond(struct exchange *x, const struct http_response *head, char *d
     CHECK(data - x->worker->area >= len);
     data -= len;
     memcpy(data, x->worker->head_area, (size_t)len);
-    return put(c, data, n + (size_t)len);
+    return put(c, data, n + (size_t)len, last);
 }
 
 static int body(struct exchange *x, char *data, size_t n, bool last)
@@ -90,7 +92,7 @@ static int body(struct exchange *x, char *data, size_t n, bool last)
 
     if (c->chunked && (n || last))
         n = request_chunk(&data, n, last);
-    return n ? put(c, data, n) : 0;
+    return n ? put(c, data, n, last) : 0;
 }
 
 static int interim(struct exchange *x, const struct http_response *head)
@@ -101,7 +103,7 @@ static int interim(struct exchange *x, const struct http_response *head)
     if (c->minor == 0)
         return 0;
     len = write_head(c, x, head);
-    return len < 0 ? -1 : put(c, c->worker->head_area, (size_t)len);
+    return len < 0 ? -1 : put(c, c->worker->head_area, (size_t)len, false);
 }
 
 static int put_own(struct client *c, struct rewrite_own_info *info)
@@ -123,7 +125,7 @@ static int put_own(struct client *c, struct rewrite_own_info *info)
     rewrite_out_init(&out, bytes, room);
     len = rewrite_own_response(&out, info);
     if (len >= 0)
-        result = put(c, bytes, (size_t)len);
+        result = put(c, bytes, (size_t)len, true);
     if (bytes != c->worker->head_area)
         free(bytes);
     return result;
@@ -156,7 +158,7 @@ int client_continue(struct client *c)
     if (!c->expect)
         return 0;
     c->expect = false;
-    return put(c, REWRITE_CONTINUE, sizeof REWRITE_CONTINUE - 1);
+    return put(c, REWRITE_CONTINUE, sizeof REWRITE_CONTINUE - 1, false);
 }
 
 static void want_body(struct exchange *x)

@@ -135,9 +135,17 @@ void stream_event(struct stream *s, bool hung_up)
         tls_hangup(s->tls);
 }
 
-void stream_shutdown(struct stream *s)
+ssize_t stream_write_last(struct stream *s, const char *bytes, size_t n)
+{
+    if (!s->tls || n > TLS_WRITE_MAX)
+        return stream_write(s, bytes, n);
+    return tls_write_close(s->tls, bytes, n) < 0 ? -1 : tls_flush(s->tls);
+}
+
+void stream_shutdown(struct stream *s, bool fin)
 {
     if (s->tls)
         tls_shutdown(s->tls);
-    shutdown(s->fd, SHUT_WR);
+    if (fin)
+        shutdown(s->fd, SHUT_WR);
 }

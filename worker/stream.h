@@ -38,10 +38,15 @@ ssize_t stream_read(struct stream *stream, char *to, size_t room);
 ssize_t stream_write(struct stream *stream, const char *bytes, size_t n);
 ssize_t stream_flush(struct stream *stream);
 
+/* The same for the last bytes of a connection: TLS says goodbye in the same
+ * piece. n <= TLS_WRITE_MAX. */
+ssize_t stream_write_last(struct stream *stream, const char *bytes, size_t n);
+
 /* What the loop saw: an edge to read, and whether FIN or worse came with it. */
 void stream_event(struct stream *stream, bool hung_up);
 
-/* Tells the peer that nothing more will come (close_notify, then FIN). */
-void stream_shutdown(struct stream *stream);
+/* Tells the peer that nothing more will come: close_notify, if it was not said;
+ * fin: and FIN too, for a socket that stays open to be read. */
+void stream_shutdown(struct stream *stream, bool fin);
 
 #endif
