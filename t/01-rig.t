@@ -46,5 +46,14 @@ ok $raw->end, 'and ends';
 my @r = in_parallel(sub { 1 }, sub { [2] }, sub { die "three\n" });
 is_deeply \@r, [1, [2], { died => "three\n" }], 'jobs in parallel';
 my ($chain) = make_cert('x', 'a.test', 'b.test');
+# A test that ends, however it does, takes everything with it that it started.
+for my $how ('exit', 'die "on purpose\n"', 'kill "TERM", $$', 'kill "KILL", $$') {
+    my $code = 'use lib "t/lib"; use PasGate; $| = 1; '
+      . 'my @all = ((map { PasGate::StandIn->new("s$_") } 1 .. 3), PasGate::Scripted->new);'
+      . "print join(' ', map { \$_->{pid} } \@all), qq(\\n); $how";
+    local $ENV{TMPDIR} = tmp();
+    my ($pids) = (run_cmd($^X, '-e', $code))[1] =~ /^(\d+(?: \d+){3})$/m;
+    ok $pids && wait_for { !grep { kill 0, $_ } split ' ', $pids }, "$how leaves no process";
+}
 like +(run_cmd('openssl', 'x509', '-in', $chain, '-noout', '-text'))[1], qr/DNS:a.test, DNS:b.test/, 'a certificate';
 done_testing;

@@ -35,7 +35,6 @@ use constant DEADLINE => 20;    # seconds that anything may take before it count
 
 $SIG{PIPE} = 'IGNORE';
 $SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);    # so that END runs
-$SIG{$_} = sub { exit 1 } for qw(HUP INT TERM);    # by way of END
 my $owner = $$;                 # END blocks run in forked children too
 my $folder;
 my @running;                    # everything to be ended, latest first
@@ -851,12 +850,13 @@ sub new
     my $self = bless { id => $opt{id} // 'scripted' . $listen->sockport,
         port => $listen->sockport, dir => PasGate::tmp('raw' . $listen->sockport) }, $class;
     mkdir $self->{dir};
+    my $parent = $$;
     $self->{pid} = fork // die "fork: $!";
     if (!$self->{pid}) {
         setpgrp;
         $SIG{CHLD} = 'IGNORE';
         $SIG{TERM} = 'DEFAULT';
-        my ($n, $parent, $ready) = (0, getppid, IO::Select->new($listen));
+        my ($n, $ready) = (0, IO::Select->new($listen));
         while (getppid == $parent) {
             $ready->can_read(1) or next;
             my $sock = $listen->accept or next;
