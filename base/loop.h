@@ -76,7 +76,7 @@ void loop_timer_cancel(struct loop_timer *timer);
 
 static inline bool loop_timer_armed(const struct loop_timer *timer)
 {
-    return timer->link.next != 0 && timer->due_ms != UINT64_MAX;
+    return timer->link.next != 0;
 }
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "worker/client.h"
 #include "worker/core.h"
+#include "worker/tls.h"
 
 enum {
     ACCEPT_BURST = 32,     /* connections per turn; those that wait are told again */
@@ -75,7 +76,7 @@ static void pause_over(struct loop_timer *timer)
         loop_timer_set(&a->worker->loop, &a->pause, ACCEPT_PAUSE_MS);
 }
 
-int accept_start(struct worker *worker)
+int accept_init(struct worker *worker)
 {
     const struct heritage *heritage = worker->heritage;
 
@@ -94,6 +95,18 @@ int accept_start(struct worker *worker)
         a->pause.fire = pause_over;
         /* Accepted sockets inherit it: one call here instead of one each. */
         setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    }
+    return 0;
+}
+
+int accept_start(struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->heritage->nlisteners && !worker->draining; i++) {
+        struct acceptor *a = &worker->acceptors[i];
+        bool waits = a->listen->tls && !tls_engine_ready(worker->tls);
+
+        if (a->source.fd >= 0 || loop_timer_armed(&a->pause) || waits)
+            continue;
         if (loop_add(&worker->loop, &a->source, a->fd, EPOLLIN) < 0)
             return -1;
     }

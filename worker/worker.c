@@ -110,6 +110,15 @@ static void say_ready(struct worker *w, bool certs)
     message_send(w->heritage->control_fd, &message, -1);
 }
 
+static void follow_certs(struct worker *w)
+{
+    bool all = certs_refresh(w);
+
+    if (accept_start(w) < 0)
+        log_error("cannot accept: %s", strerror(errno));
+    say_ready(w, all);
+}
+
 _Noreturn static void end(struct worker *w)
 {
     clients_close_all(w);
@@ -153,7 +162,7 @@ static void doorbell_rang(struct loop_source *source, uint32_t events)
     (void)events;
     fd_unring(source->fd);
     backends_refresh(&worker);
-    say_ready(&worker, certs_refresh(&worker));
+    follow_certs(&worker);
     atomic_fetch_add_explicit(&worker.row->verdicts_seen, 1, memory_order_relaxed);
 }
 
@@ -202,7 +211,7 @@ static void tick(struct loop_timer *timer)
     renew_date(&worker);
     publish_oldest(&worker);
     if (!said_ready)
-        say_ready(&worker, certs_refresh(&worker));
+        follow_certs(&worker);
     loop_timer_set(&worker.loop, timer, WORKER_TICK_MS);
 }
 
@@ -293,9 +302,9 @@ static int start(struct worker *w, const struct heritage *heritage)
         w->access = access_new(&w->conf->log, heritage->access_fd, (uint32_t)heritage->slot);
     if (watch(w) < 0)
         return -1;
-    if (accept_start(w) < 0)
+    if (accept_init(w) < 0)
         return -1;
-    say_ready(w, certs_refresh(w));
+    follow_certs(w);
     return 0;
 }
 
