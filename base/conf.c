@@ -10,6 +10,36 @@
 #include "base/conf_build.h"
 #include "base/conf_table.h"
 
+/* The files of a tree, in its arena. What is included twice stands there once. */
+static void keep_files(struct conf_build *b)
+{
+    struct conf_file *to = conf_arena_alloc(b->arena, b->text.n_files * sizeof *to);
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->text.n_files; i++) {
+        const struct conf_file *from = &b->text.files[i];
+        size_t j = 0;
+
+        while (j < n && strcmp(to[j].path, from->path) != 0)
+            j++;
+        if (j == n)
+            to[n++] = (struct conf_file){conf_arena_strdup(b->arena, from->path), from->seen};
+    }
+    b->conf->files = to;
+    b->conf->n_files = n;
+}
+
+/* Without a tree, the errors have them. */
+static void give_files(struct conf_text *text, struct conf_errors *errs)
+{
+    errs->files = calloc(text->n_files, sizeof *errs->files);
+    if (!errs->files)
+        return;
+    memcpy(errs->files, text->files, text->n_files * sizeof *errs->files);
+    errs->n_files = text->n_files;
+    text->n_files = 0;
+}
+
 /* From the text, if there is one, to the tree. Releases all but that. */
 static struct conf *build(struct conf_build *b, bool have_text, struct conf_errors *errs)
 {
@@ -21,7 +51,8 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
     if (have_text && b->arena) {
         b->conf = conf_arena_alloc(b->arena, sizeof *b->conf);
         b->conf->arena = b->arena;
-        b->conf->file = conf_arena_strdup(b->arena, b->text.files[0]);
+        b->conf->file = conf_arena_strdup(b->arena, b->text.files[0].path);
+        keep_files(b);
         if (conf_read(b))
             conf_check(b);
     }
@@ -32,6 +63,8 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
         conf_arena_free(b->arena);
     }
     conf_report_finish(&b->report, &b->text, errs);
+    if (!conf && !errs->files)
+        give_files(&b->text, errs);
     conf_text_release(&b->text);
     free(b->marks);
     return conf;
@@ -60,6 +93,9 @@ void conf_errors_release(struct conf_errors *errs)
     for (size_t i = 0; i < errs->n; i++)
         free(errs->v[i]);
     free(errs->v);
+    for (size_t i = 0; i < errs->n_files; i++)
+        free((char *)(uintptr_t)errs->files[i].path);
+    free(errs->files);
     *errs = (struct conf_errors){0};
 }
 

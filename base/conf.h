@@ -22,8 +22,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 /* Capacities: the table in shared memory has a fixed number of rows for each. */
+#define CONF_MAX_FILES     64 /* the file and what it includes */
 #define CONF_MAX_WORKERS   32 /* children that serve; as many again may drain */
 #define CONF_MAX_LISTENERS 16 /* each costs one socket per worker */
 #define CONF_MAX_POOLS     64
@@ -285,14 +287,22 @@ struct conf_route {
     uint64_t body_bytes;           /* CONF_UNLIMITED */
 };
 
+/* A file as it was when it was read, for one who waits until it changes. */
+struct conf_file {
+    const char *path;
+    struct stat seen; /* all 0: it could not be read, or was no file */
+};
+
 struct conf {
-    const char *file; /* as given to conf_load() */
+    const char *file;              /* as given to conf_load() */
+    const struct conf_file *files; /* it and all that it includes, each once */
+    size_t n_files;
 
     uint32_t workers;    /* resolved: never 0 */
     bool workers_auto;   /* "auto": one per CPU that this process may use */
     const char *user;    /* "": the supervisor's rule (pasgate, else nobody) */
     const char *pidfile; /* absolute; "" none */
-    bool watch;          /* reload when the file changes */
+    bool watch;          /* reload when one of files changes */
     uint32_t stop_timeout_ms;
 
     struct conf_log log;
@@ -321,10 +331,12 @@ struct conf {
 };
 
 /* What is wrong with a file: one "file:line: what, and what would be right" per entry, in the
- * order of the lines. Set it to {0} before use; conf_errors_release() frees the strings. */
+ * order of the lines. Set it to {0} before use; conf_errors_release() frees the whole. */
 struct conf_errors {
     char **v;
     size_t n;
+    struct conf_file *files; /* as far as they were read; the last one may be missing */
+    size_t n_files;
 };
 
 /* Reads a file. Returns a tree to be given to conf_free(), or NULL and at least one error.

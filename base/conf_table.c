@@ -467,7 +467,7 @@ static const struct conf_setting top_rows[] = {
      .flags = OPTIONAL, .max = CONF_STRING_LEN,
      .text = "Where the pid is written, for the other commands; \"\" for nowhere."},
     {"watch", &conf_bool, AT(conf, watch), .def = "false",
-     .text = "Reload when the file changes."},
+     .text = "Reload when the file, or one that it includes, changes."},
     {"stop_timeout", &conf_ms, AT(conf, stop_timeout_ms), .def = "30s", .min = 100 * MS,
      .max = HOURS, .text = "How long exchanges may take to finish when stopping or reloading."},
     {"trusted", &conf_network, MANY(conf, trusted), .max = CONF_MAX_TRUSTED,

@@ -86,27 +86,29 @@ bool conf_path_from(const char *file, const char *path, bool absolute, char *out
     return n > 0 && (size_t)n < cap;
 }
 
-/* The content of a regular file, malloc'ed; NULL with errno, or with *why. */
-static char *slurp(const char *file, size_t *n, const char **why)
+/* The content of a regular file, malloc'ed, and what it was just before; NULL with *why. */
+static char *slurp(const char *file, size_t *n, struct stat *seen, const char **why)
 {
     char *p = NULL;
     /* O_NONBLOCK: to open a pipe would wait for its writer. */
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    struct stat st;
 
     *n = 0;
     *why = NULL;
-    if (fd < 0 || fstat(fd, &st) < 0) {
+    *seen = (struct stat){0};
+    if (fd < 0 || fstat(fd, seen) < 0) {
         *why = strerror(errno);
-    } else if (!S_ISREG(st.st_mode)) {
+        if (errno != ENOENT) /* it is there, so that it is no news when it still is */
+            stat(file, seen);
+    } else if (!S_ISREG(seen->st_mode)) {
         *why = "not a regular file";
-    } else if (st.st_size > (off_t)CONF_TEXT_MAX_BYTES) {
+    } else if (seen->st_size > (off_t)CONF_TEXT_MAX_BYTES) {
         *why = "larger than 1 MiB";
-    } else if (!(p = malloc((size_t)st.st_size + 1))) {
+    } else if (!(p = malloc((size_t)seen->st_size + 1))) {
         *why = strerror(errno);
     } else {
         ssize_t got;
-        while ((got = read(fd, p + *n, (size_t)st.st_size - *n)) > 0)
+        while ((got = read(fd, p + *n, (size_t)seen->st_size - *n)) > 0)
             *n += (size_t)got;
         if (got < 0) {
             *why = strerror(errno);
@@ -254,18 +256,28 @@ static bool add_include(struct splice *s, const char *from, struct str name, uns
     return add_file(s, path, depth + 1);
 }
 
-static bool add_source(struct splice *s, const char *name, struct str src, unsigned depth)
+static bool add_name(struct conf_text *text, const char *path, const struct stat *seen)
+{
+    char *copy = text->n_files < CONF_MAX_FILES ? strdup(path) : NULL;
+
+    if (copy)
+        text->files[text->n_files++] = (struct conf_file){.path = copy, .seen = *seen};
+    return copy;
+}
+
+static bool add_source(struct splice *s, const char *name, const struct stat *seen,
+                       struct str src, unsigned depth)
 {
     struct conf_text *text = s->text;
     enum inside in = IN_PLAIN;
     unsigned opened = 0, number = 0; /* line where a string or comment began */
 
-    if (text->n_files == CONF_TEXT_MAX_FILES || !(text->files[text->n_files] = strdup(name))) {
+    if (!add_name(text, name, seen)) {
         conf_report_add(s->report, (unsigned)text->n_lines, "too many files, more than %d",
-                        CONF_TEXT_MAX_FILES);
+                        CONF_MAX_FILES);
         return false;
     }
-    uint32_t file = (uint32_t)text->n_files++;
+    uint32_t file = (uint32_t)text->n_files - 1;
 
     if (src.n && memchr(src.p, '\0', src.n)) {
         conf_report_add(s->report, (unsigned)text->n_lines,
@@ -307,14 +319,17 @@ static bool add_file(struct splice *s, const char *file, unsigned depth)
 {
     size_t n;
     const char *why;
+    struct stat seen;
     unsigned line = (unsigned)s->text->n_lines;
-    char *p = slurp(file, &n, &why);
+    char *p = slurp(file, &n, &seen, &why);
 
     if (!p) {
         conf_report_add(s->report, line, "cannot read %s: %s", file, why);
+        if (depth > 0) /* to be waited for; without the first one there is nobody to wait */
+            add_name(s->text, file, &seen);
         return false;
     }
-    bool good = add_source(s, file, str_make(p, n), depth);
+    bool good = add_source(s, file, &seen, str_make(p, n), depth);
     free(p);
     return good;
 }
@@ -342,7 +357,7 @@ bool conf_text_from(struct conf_text *text, const char *name, const char *p, siz
 {
     struct splice s = {text, report};
     *text = (struct conf_text){0};
-    return finish(&s, add_source(&s, name, str_make(p, n), 0));
+    return finish(&s, add_source(&s, name, &(struct stat){0}, str_make(p, n), 0));
 }
 
 void conf_text_release(struct conf_text *text)
@@ -350,7 +365,7 @@ void conf_text_release(struct conf_text *text)
     free(text->p);
     free(text->lines);
     for (size_t i = 0; i < text->n_files; i++)
-        free(text->files[i]);
+        free((char *)(uintptr_t)text->files[i].path);
     *text = (struct conf_text){0};
 }
 
@@ -358,10 +373,10 @@ const char *conf_text_where(const struct conf_text *text, unsigned line, unsigne
 {
     if (line == 0 || text->n_lines == 0) {
         *number = 0;
-        return text->n_files ? text->files[0] : "";
+        return text->n_files ? text->files[0].path : "";
     }
     if (line > text->n_lines)
         line = (unsigned)text->n_lines; /* an error "behind" the end is at the end */
     *number = text->lines[line - 1].line;
-    return text->files[text->lines[line - 1].file];
+    return text->files[text->lines[line - 1].file].path;
 }

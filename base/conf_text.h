@@ -15,9 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/conf.h"
+
 struct conf_report;
 
-#define CONF_TEXT_MAX_FILES 64                /* the file and what it includes */
 #define CONF_TEXT_MAX_BYTES ((size_t)1 << 20) /* all together: 256 backends need 64 KiB */
 #define CONF_TEXT_MAX_DEPTH 10                /* of includes */
 #define CONF_TEXT_MAX_NEST  16                /* of brackets: the grammar needs 6 */
@@ -27,7 +28,7 @@ struct conf_text {
     size_t n, cap;
     struct conf_line *lines; /* of each line of p: where it comes from */
     size_t n_lines, cap_lines;
-    char *files[CONF_TEXT_MAX_FILES];
+    struct conf_file files[CONF_MAX_FILES]; /* paths are malloc'ed */
     size_t n_files;
     unsigned nest;
 };

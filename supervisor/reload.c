@@ -73,11 +73,14 @@ static void wait_for(struct supervisor *sup, const char *what)
 
 static struct generation *read_conf(struct supervisor *sup, struct conf_errors *errs)
 {
-    watch_seen(&sup->watch);
     struct conf *conf = conf_load(sup->conf_file, errs);
 
-    if (!conf)
+    if (conf) {
+        watch_files(&sup->watch, conf->files, conf->n_files);
+    } else {
+        watch_files(&sup->watch, errs->files, errs->n_files); /* where it will be mended */
         return NULL;
+    }
     if (strcmp(conf->pidfile, sup->current->conf->pidfile) != 0)
         log_warn("reload: pidfile: a new path is taken at the next start only");
     return generation_new(conf, sup->current->number + 1, &sup->slots, &sup->listeners, errs);

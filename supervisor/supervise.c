@@ -155,12 +155,12 @@ static void on_rotation(struct loop_timer *timer)
     loop_timer_set(&sup->loop, &sup->rotation, TICKET_ROTATE_MS);
 }
 
-static void on_file_changed(struct watch *watch)
+static void on_file_changed(struct watch *watch, const char *path)
 {
     struct supervisor *sup =
         (struct supervisor *)((char *)watch - offsetof(struct supervisor, watch));
 
-    log_info("%s has changed: reload", sup->conf_file);
+    log_info("%s has changed: reload", path);
     reload_request(sup);
 }
 
@@ -193,7 +193,8 @@ static int prepare(struct supervisor *sup, const char *object)
     sup->watchdog_ms = notify_init();
     sup->rotation.fire = on_rotation;
     loop_timer_set(&sup->loop, &sup->rotation, TICKET_ROTATE_MS);
-    watch_init(&sup->watch, &sup->loop, sup->conf_file, on_file_changed);
+    watch_init(&sup->watch, &sup->loop, on_file_changed);
+    watch_files(&sup->watch, sup->current->conf->files, sup->current->conf->n_files);
     processes_init(sup);
     first_header(sup);
     return 0;
@@ -275,6 +276,7 @@ int supervise(const char *conf_file)
     }
     if (prepare(&sup, object) == 0)
         code = run(&sup);
+    watch_release(&sup.watch);
     generation_unref(sup.current);
     tickets_release(sup.tickets);
     if (sup.table)

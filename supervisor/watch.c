@@ -4,11 +4,12 @@
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/check.h"
 
 static bool same(const struct stat *a, const struct stat *b)
 {
@@ -16,24 +17,40 @@ static bool same(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+enum look { AS_READ, UNSETTLED, CHANGED };
+
 /* Between two renames of an editor there may be no file: that is no change. */
-static void look(struct watch *watch)
+static enum look look_at(struct watch_file *file)
 {
     struct stat now;
 
-    if (stat(watch->file, &now) < 0 || same(&now, &watch->seen)) {
-        loop_timer_set(watch->loop, &watch->timer, WATCH_POLL_MS);
-        return;
+    if (stat(file->path, &now) < 0 || same(&now, &file->seen))
+        return AS_READ;
+    if (same(&now, &file->last))
+        return CHANGED;
+    file->last = now;
+    return UNSETTLED;
+}
+
+static void look(struct watch *watch)
+{
+    const char *path = NULL;
+    uint64_t next_ms = WATCH_POLL_MS;
+
+    for (size_t i = 0; i < watch->n_files; i++) {
+        enum look how = look_at(&watch->files[i]);
+
+        if (how == UNSETTLED)
+            next_ms = WATCH_SETTLE_MS;
+        else if (how == CHANGED && !path)
+            path = watch->files[i].path;
     }
-    if (!same(&now, &watch->last)) {
-        watch->last = now;
-        loop_timer_cancel(&watch->timer);
-        loop_timer_set(watch->loop, &watch->timer, WATCH_SETTLE_MS);
+    loop_timer_set(watch->loop, &watch->timer, next_ms);
+    if (!path || next_ms == WATCH_SETTLE_MS)
         return;
-    }
-    loop_timer_set(watch->loop, &watch->timer, WATCH_POLL_MS);
-    watch->seen = now;
-    watch->changed(watch);
+    for (size_t i = 0; i < watch->n_files; i++) /* told once, whatever becomes of it */
+        watch->files[i].seen = watch->files[i].last;
+    watch->changed(watch, path);
 }
 
 static void on_timer(struct loop_timer *timer)
@@ -54,33 +71,60 @@ static void on_events(struct loop_source *source, uint32_t events)
 
 static void open_inotify(struct watch *watch)
 {
-    char copy[PATH_MAX];
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 
     if (fd < 0)
         return;
-    snprintf(copy, sizeof copy, "%s", watch->file);
-    if (inotify_add_watch(fd, dirname(copy),
-                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB) < 0 ||
-        loop_add(watch->loop, &watch->events, fd, EPOLLIN) < 0)
-        close(fd); /* the look every two seconds remains */
+    for (size_t i = 0; i < watch->n_files; i++) {
+        char copy[PATH_MAX];
+
+        /* A folder twice is one watch; one that cannot be watched is looked at. */
+        snprintf(copy, sizeof copy, "%s", watch->files[i].path);
+        inotify_add_watch(fd, dirname(copy),
+                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB);
+    }
+    if (loop_add(watch->loop, &watch->events, fd, EPOLLIN) < 0)
+        close(fd);
 }
 
-void watch_init(struct watch *watch, struct loop *loop, const char *file,
-                void (*changed)(struct watch *))
+void watch_init(struct watch *watch, struct loop *loop,
+                void (*changed)(struct watch *, const char *path))
 {
-    *watch = (struct watch){.loop = loop, .file = file, .changed = changed};
+    *watch = (struct watch){.loop = loop, .changed = changed};
     watch->events = (struct loop_source){.ready = on_events, .fd = -1};
     watch->timer.fire = on_timer;
-    watch_seen(watch);
 }
 
-void watch_seen(struct watch *watch)
+static void forget_files(struct watch *watch)
 {
-    struct stat now;
+    for (size_t i = 0; i < watch->n_files; i++)
+        free(watch->files[i].path);
+    watch->n_files = 0;
+}
 
-    if (stat(watch->file, &now) == 0)
-        watch->seen = watch->last = now;
+void watch_release(struct watch *watch)
+{
+    watch_set(watch, false);
+    forget_files(watch);
+}
+
+void watch_files(struct watch *watch, const struct conf_file *files, size_t n)
+{
+    if (n == 0)
+        return;
+    forget_files(watch);
+    for (size_t i = 0; i < n && i < CONF_MAX_FILES; i++) {
+        struct watch_file *to = &watch->files[watch->n_files++];
+
+        *to = (struct watch_file){strdup(files[i].path), files[i].seen, files[i].seen};
+        CHECK(to->path);
+    }
+    if (!watch->on)
+        return;
+    /* Other files, other folders; what changed before they were watched is seen now. */
+    loop_close(watch->loop, &watch->events);
+    open_inotify(watch);
+    loop_timer_set(watch->loop, &watch->timer, WATCH_SETTLE_MS);
 }
 
 void watch_set(struct watch *watch, bool on)

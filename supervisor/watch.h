@@ -1,13 +1,17 @@
-/* Notices that the configuration file was changed: inotify on its folder (an
- * editor replaces the file), and a look every two seconds, because a file that
- * Docker Desktop mounts from Windows or macOS gives no events. */
+/* Notices that the configuration was changed, the file itself or one that it
+ * includes: inotify on their folders (an editor replaces a file), and a look every
+ * two seconds, because a file that Docker Desktop mounts from Windows or macOS
+ * gives no events, and a folder may be missing.
+ *
+ * Supervisor only. */
 #ifndef SUPERVISOR_WATCH_H
 #define SUPERVISOR_WATCH_H
 
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 #include <sys/stat.h>
 
+#include "base/conf.h"
 #include "base/loop.h"
 
 enum {
@@ -15,25 +19,31 @@ enum {
     WATCH_SETTLE_MS = 200, /* a file that is being written is left alone for so long */
 };
 
+struct watch_file {
+    char *path;
+    struct stat seen; /* as it was read */
+    struct stat last; /* as of the last look */
+};
+
 struct watch {
     struct loop *loop;
-    const char *file;
-    void (*changed)(struct watch *);
+    void (*changed)(struct watch *, const char *path);
     bool on;
-    struct stat seen; /* as of the last load */
-    struct stat last; /* as of the last look */
+    struct watch_file files[CONF_MAX_FILES];
+    size_t n_files;
     struct loop_source events;
     struct loop_timer timer;
 };
 
-/* Ready to be switched on; `file` and `loop` outlive it. */
-void watch_init(struct watch *watch, struct loop *loop, const char *file,
-                void (*changed)(struct watch *));
+/* Ready to be switched on; `loop` outlives it. changed() may not call back. */
+void watch_init(struct watch *watch, struct loop *loop,
+                void (*changed)(struct watch *, const char *path));
+void watch_release(struct watch *watch);
 
-/* Switches; what the file is now counts as seen. */
+/* These were read (copied), so a file that is not as it was then has changed. None:
+ * those of before stay. */
+void watch_files(struct watch *watch, const struct conf_file *files, size_t n);
+
 void watch_set(struct watch *watch, bool on);
-
-/* The file is about to be read: what it is now counts as seen. */
-void watch_seen(struct watch *watch);
 
 #endif

@@ -140,6 +140,50 @@ subtest 'the file is watched' => sub {
     ok wait_for { $gate->pids('worker') == 2 }, 'two workers';
 };
 
+subtest 'what it includes is watched, too' => sub {
+    my $good = slurp($gate->{conf});
+    my $part = "$gate->{dir}/part.conf";
+    my $n    = sub { $gate->status->{generation} };
+    my $bad  = sub { $gate->status->{reload}{failures} };
+    my $level = sub { spew($part, qq(stop_timeout = "$_[0]s";\n)) };
+    $level->(20);
+    spew($gate->{conf}, qq(watch = true;\n\@include "part.conf"\n$good));
+    is +($gate->cli('reload'))[0], 0, 'switched on';
+    my $now = $n->();
+    $level->(21);
+    ok wait_for { $n->() == $now + 1 }, 'it was written in place';
+    like $gate->log_text, qr/\Q$part\E has changed: reload/, 'and named in the log';
+    spew("$part.new", qq(stop_timeout = "22s";\n));
+    rename "$part.new", $part or die $!;
+    ok wait_for { $n->() == $now + 2 }, 'it was replaced';
+
+    my $failed = $bad->();
+    spew($part, "nonsense\n");
+    ok wait_for { $bad->() == $failed + 1 }, 'a mistake in it';
+    $level->(23);
+    ok wait_for { $n->() == $now + 3 }, 'is mended in it';
+
+    # A file that was not there when it was read: only the failed reload can have told of it.
+    spew($gate->{conf}, qq(watch = true;\n\@include "more/late.conf"\n\@include "part.conf"\n$good));
+    ok wait_for { $bad->() == $failed + 2 }, 'a file that is missing';
+    mkdir "$gate->{dir}/more";
+    spew("$gate->{dir}/more/late.conf", "\n");
+    ok wait_for { $n->() == $now + 4 }, 'comes';
+
+    # The folder of the link sees no event: the look every two seconds does it.
+    mkdir "$gate->{dir}/elsewhere";
+    rename $part, "$gate->{dir}/elsewhere/part.conf" or die $!;
+    symlink 'elsewhere/part.conf', $part or die $!;
+    is +($gate->cli('reload'))[0], 0, 'a link in place of the file';
+    $now = $n->();
+    $level->(24);
+    ok wait_for { $n->() == $now + 1 }, 'and its other end was written';
+
+    spew($gate->{conf}, $good);
+    ok wait_for { $n->() == $now + 2 }, 'nothing is included any more';
+    is $bad->(), $failed + 2, 'and nothing failed by itself';
+};
+
 subtest 'nothing runs' => sub {
     $gate->stop_ok;
     says ['status', '-c', $gate->{conf}], 1, qr/not running/, 'status of nothing';

@@ -6,6 +6,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/conf_value.h"
 #include "t/unit/tap.h"
@@ -396,6 +398,59 @@ static void test_refused(void)
     conf_errors_release(&errs);
 }
 
+static void spew(const char *path, const char *text)
+{
+    FILE *out = fopen(path, "w");
+
+    if (!out || fputs(text, out) < 0 || fclose(out) != 0)
+        exit(done());
+}
+
+/* The files of a configuration, as they were when they were read. */
+static void test_files(void)
+{
+    char dir[] = "/tmp/unit-conf.XXXXXX", path[3][64];
+    struct conf_errors errs = {0};
+    struct stat now;
+
+    if (!mkdtemp(dir))
+        exit(done());
+    for (int i = 0; i < 3; i++)
+        snprintf(path[i], sizeof path[i], "%s/%c.conf", dir, "abc"[i]);
+    spew(path[0], PLAIN "@include \"b.conf\"\n@include \"c.conf\"\n@include \"b.conf\"\n");
+    spew(path[1], "");
+    spew(path[2], POOL);
+    struct conf *conf = conf_load(path[0], &errs);
+    if (ok(conf && conf->n_files == 3, "a file and two that it includes, one of them twice")) {
+        for (int i = 0; i < 3; i++)
+            ok(strcmp(conf->files[i].path, path[i]) == 0 && stat(path[i], &now) == 0 &&
+                   conf->files[i].seen.st_ino == now.st_ino &&
+                   conf->files[i].seen.st_size == now.st_size,
+               "%s as it is", path[i]);
+    }
+    conf_free(conf);
+    conf_errors_release(&errs);
+
+    unlink(path[1]);
+    conf = conf_load(path[0], &errs);
+    if (ok(!conf && errs.n_files == 2, "one is missing: those read so far, and it")) {
+        is_str(errs.files[0].path, path[0], "the first");
+        is_str(errs.files[1].path, path[1], "the missing one");
+        is_int(errs.files[1].seen.st_ino, 0, "of which nothing is known");
+    }
+    conf_errors_release(&errs);
+    mkdir(path[1], 0700);
+    conf = conf_load(path[0], &errs);
+    ok(!conf && errs.n_files == 2 && errs.files[1].seen.st_ino != 0,
+       "a folder in its place is known as what it is");
+    conf_errors_release(&errs);
+    ok(errs.n_files == 0 && !errs.files, "released");
+    rmdir(path[1]);
+    unlink(path[0]);
+    unlink(path[2]);
+    rmdir(dir);
+}
+
 int main(void)
 {
     test_durations();
@@ -408,6 +463,7 @@ int main(void)
     test_resolved();
     test_expand();
     test_refused();
+    test_files();
     round_trip(FOUR, "four settings");
     round_trip(PLAIN POOL
                "stop_timeout = 1.5;\r\nlog = { access = \"/a/b.log\"; };"
