@@ -60,6 +60,23 @@ FUZZ_SECONDS=${FUZZ_SECONDS_CHECK:-5}
 export FUZZ_SECONDS
 stage fuzz 10m "${MAKE[@]}" B="$B" fuzz
 
+# Whatever runs one of our programs now was left behind.
+leftovers()
+{
+    local exe pid path left=0
+    for exe in /proc/[0-9]*/exe; do
+        path=$(readlink "$exe") || continue
+        [[ $path == "$B"/* || $path == "$B"-*/* ]] || continue
+        pid=${exe#/proc/} pid=${pid%/exe}
+        echo "left behind: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+        left=1
+    done
+    return $left
+}
+export -f leftovers
+export B
+stage leftovers 1m bash -c leftovers
+
 for name in ${failed[@]+"${failed[@]}"}; do
     printf '\n==== FAILED: %s (all of it in %s)\n' "$name" "$LOGS/$name.log"
     grep -nE '^not ok|error:|ERROR|FAILED|violation|Failed test' "$LOGS/$name.log" | head -40

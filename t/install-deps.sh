@@ -1,20 +1,20 @@
 #!/bin/sh
-# install-deps.sh [build|check|bench]: the Debian packages that pasgate needs to be
-# built, tested or measured. Nothing is done, and no privilege asked for, when all
-# of them are there. "check" takes in "build", and "bench" is part of "check".
+# install-deps.sh [build|demo|bench|check]: the Debian packages that pasgate needs to be built,
+# shown, measured or tested. "check" takes in all the others. Nothing is done, and no privilege
+# asked for, when all of them are there. For Debian 12 and 13.
 set -eu
 
 build="gcc make pkg-config libssl-dev libconfig-dev libcurl4-openssl-dev libnghttp2-dev
        libjansson-dev libseccomp-dev libc6-dev"
 demo="curl openssl"
-bench="nginx-light haproxy apache2 perl util-linux"
-check="clang llvm cppcheck valgrind curl openssl perl libio-socket-ssl-perl strace
-       procps iproute2 mmdebstrap zstd tomcat10 tomcat10-user $bench"
+bench="nginx-light haproxy apache2 perl libio-socket-ssl-perl util-linux"
+check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap"
+peers="nginx haproxy apache2 apache-htcacheclean" # services that come with them
 case ${1:-check} in
 build) want=$build ;;
 demo) want="$build $demo" ;;
 bench) want="$build $demo $bench" ;;
-check) want="$build $check" ;;
+check) want="$build $demo $bench $check" ;;
 *) echo "usage: install-deps.sh [build|demo|bench|check]" >&2; exit 64 ;;
 esac
 
@@ -23,41 +23,70 @@ command -v dpkg-query >/dev/null || {
     exit 0
 }
 
-# Debian 12 formats with clang-format 14; other versions lay code out differently.
-if [ "${1:-check}" = check ]; then
-    apt-cache show clang-format-14 >/dev/null 2>&1 && want="$want clang-format-14"
-    command -v docker >/dev/null || want="$want docker.io"
-    docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null ||
-        want="$want docker-compose"
-fi
-
-has() {
+has()
+{
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-missing=
-for package in $want; do
-    case $package in
-    nginx-light) has nginx-light || has nginx-full || has nginx-extras || has nginx || missing="$missing nginx-light" ;;
-    *) has "$package" || missing="$missing $package" ;;
-    esac
-done
-[ -n "$missing" ] || exit 0
+known()
+{
+    apt-cache show "$1" >/dev/null 2>&1
+}
 
-echo "installing:$missing"
+# Prints those packages that are missing, with what depends on the release.
+missing()
+{
+    for package in $want; do
+        case $package in
+        nginx-light) has nginx-light || has nginx-full || has nginx-extras || has nginx || echo nginx-light ;;
+        *) has "$package" || echo "$package" ;;
+        esac
+    done
+    [ "$want" != "${want%"$check"}" ] || return 0
+
+    # The sanitizers and libFuzzer of clang; it only recommends them.
+    version=$(apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p')
+    [ -z "$version" ] || has "libclang-rt-$version-dev" || echo "libclang-rt-$version-dev"
+
+    # The tree is formatted with version 14, of Debian 12; later ones lay code out otherwise.
+    has clang-format-14 || ! known clang-format-14 || echo clang-format-14
+
+    # The client is a package of its own since Debian 13.
+    command -v docker >/dev/null || {
+        echo docker.io
+        ! known docker-cli || echo docker-cli
+    }
+    docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null ||
+        echo docker-compose
+}
+
+[ -n "$(missing)" ] || exit 0
+
 sudo=
 if [ "$(id -u)" != 0 ]; then
     sudo=sudo
-    command -v sudo >/dev/null || { echo "need root, or sudo, for that" >&2; exit 1; }
+    command -v sudo >/dev/null || { echo "need root, or sudo, to install:" $(missing) >&2; exit 1; }
 fi
-# The services that come with the test peers must not take ports on this machine.
+$sudo apt-get update -qq
+install=$(missing | sort -u)
+echo "installing:" $install
+
+# The services that come with the test peers must not take ports on this machine, now or after
+# its next start; where no systemd runs, no service is to be started at all.
 policy=/usr/sbin/policy-rc.d
 made=
-if [ ! -e $policy ] && [ ! -d /run/systemd/system ]; then
-    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+if [ ! -e $policy ]; then
+    if [ -d /run/systemd/system ]; then denied=$(echo $peers | tr ' ' '|'); else denied='*'; fi
+    printf '#!/bin/sh\ncase $1 in\n%s) exit 101 ;;\nesac\n' "$denied" | $sudo tee $policy >/dev/null
     $sudo chmod 755 $policy
     made=$policy
 fi
 trap '[ -z "$made" ] || $sudo rm -f "$made"' EXIT
-$sudo apt-get update -qq
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $install
+if [ -d /run/systemd/system ]; then
+    for peer in $peers; do
+        case " $(echo $install | sed 's/nginx-light/nginx/') " in
+        *" $peer "*) $sudo systemctl disable -q "$peer" || : ;;
+        esac
+    done
+fi
