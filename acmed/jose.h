@@ -1,0 +1,52 @@
+/* JWS as ACME wants it (RFC 7515, 8555 section 6.2): ES256 account keys, HS256 for external
+ * accounts, JWK thumbprints (RFC 7638). OpenSSL stays behind this header. acmed's signing half
+ * only. */
+#ifndef ACMED_JOSE_H
+#define ACMED_JOSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum {
+    JOSE_JWK_SIZE = 160,       /* {"crv":"P-256","kty":"EC","x":...,"y":...} and NUL */
+    JOSE_THUMBPRINT_SIZE = 44, /* base64url of SHA-256, and NUL */
+    JOSE_SIGNATURE = 64,       /* raw r and s */
+};
+
+struct jose_key;
+
+/* A new P-256 key as PEM: heap, NUL-terminated; wiped and freed by jose_key_wipe(). NULL:
+ * OpenSSL failed. */
+char *jose_key_new(size_t *n);
+void jose_key_wipe(char *pem, size_t n);
+
+struct jose_key *jose_key_read(struct str pem); /* NULL: not a P-256 private key */
+void jose_key_free(struct jose_key *key);
+
+/* The public half with its members in the order of RFC 7638, and its digest. Return out. */
+char *jose_jwk(const struct jose_key *key, char out[JOSE_JWK_SIZE]);
+char *jose_thumbprint(const struct jose_key *key, char out[JOSE_THUMBPRINT_SIZE]);
+
+/* base64url without padding. Encode: heap, NUL-terminated; NULL: no memory. Decode: strict
+ * (no padding, no other letters, no stray bits); bytes written, or -1. */
+char *jose_b64_encode(const void *bytes, size_t n);
+ptrdiff_t jose_b64_decode(struct str text, uint8_t *out, size_t cap);
+
+/* Signs as ES256 over any bytes: r and s, 32 bytes each. 0 or -1. */
+int jose_sign(const struct jose_key *key, const void *bytes, size_t n,
+              uint8_t out[JOSE_SIGNATURE]);
+/* 1: good; 0: not. x and y are the public point of the same key. */
+int jose_verify(const struct jose_key *key, const void *bytes, size_t n,
+                const uint8_t signature[JOSE_SIGNATURE]);
+
+/* The flattened JSON of a JWS on the heap; NULL: no memory, or a text with what JSON would
+ * have to escape. kid "" means jwk; nonce "" means none (rollover's inner JWS). */
+char *jose_jws(const struct jose_key *key, const char *kid, const char *nonce, const char *url,
+               struct str payload);
+/* externalAccountBinding: HS256 over the key's JWK (RFC 8555 section 7.3.4). hmac: base64url.
+ * NULL also when that does not decode. */
+char *jose_eab(const struct jose_key *key, const char *kid, struct str hmac, const char *url);
+
+#endif
