@@ -1,0 +1,140 @@
+#include "acmed/record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+enum { FOLDER_MODE = 0700, FILE_MODE = 0600, NAME_MAX_BYTES = 64 };
+
+/* Opens a folder below `at`, and makes it for good. */
+static int open_below(int at, const char *name, bool make)
+{
+    bool made = make && mkdirat(at, name, FOLDER_MODE) == 0;
+
+    if (made)
+        fsync(at);
+    return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+int record_open(const char *store, const char *kind, const char *name, bool make)
+{
+    int root = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int above = root < 0 ? -1 : open_below(root, kind, make);
+    int folder = above < 0 ? -1 : open_below(above, name, make);
+    int error = errno;
+
+    fd_close(&above);
+    fd_close(&root);
+    errno = error;
+    return folder;
+}
+
+int record_write(int folder, const char *file, const char *text, size_t n)
+{
+    char temporary[NAME_MAX_BYTES];
+    int fd, error = 0;
+
+    snprintf(temporary, sizeof temporary, ".new-%s", file);
+    unlinkat(folder, temporary, 0); /* of a crash */
+    fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                FILE_MODE);
+    if (fd < 0)
+        return -1;
+    if (fchmod(fd, FILE_MODE) < 0 || fd_write_all(fd, text, n) < 0 || fsync(fd) < 0)
+        error = errno;
+    fd_close(&fd);
+    if (!error && (renameat(folder, temporary, folder, file) < 0 || fsync(folder) < 0))
+        error = errno;
+    if (error)
+        unlinkat(folder, temporary, 0);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+char *record_read(int folder, const char *file, size_t max, size_t *n)
+{
+    int error, fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    char *text;
+    ssize_t got = 0;
+
+    if (fd < 0)
+        return NULL;
+    *n = 0;
+    text = malloc(max + 2); /* of full size at once: no copy of a key is left behind */
+    while (text && *n <= max && (got = read(fd, text + *n, max + 1 - *n)) > 0)
+        *n += (size_t)got;
+    error = !text ? ENOMEM : got < 0 ? errno : *n > max ? EFBIG : 0;
+    fd_close(&fd);
+    if (error) {
+        record_wipe(text, *n);
+        errno = error;
+        return NULL;
+    }
+    text[*n] = '\0';
+    return text;
+}
+
+void record_remove(int folder, const char *file)
+{
+    if (unlinkat(folder, file, 0) == 0)
+        fsync(folder);
+}
+
+int record_line(struct str *rest, struct str *key, struct str *value)
+{
+    const char *end, *equals;
+
+    if (rest->n == 0)
+        return 0;
+    end = memchr(rest->p, '\n', rest->n);
+    equals = end ? memchr(rest->p, '=', (size_t)(end - rest->p)) : NULL;
+    if (!equals || equals == rest->p)
+        return -1;
+    *key = str_span(rest->p, equals);
+    *value = str_span(equals + 1, end);
+    *rest = str_span(end + 1, rest->p + rest->n);
+    return 1;
+}
+
+bool record_number(struct str value, uint64_t *out)
+{
+    uint64_t number = 0;
+
+    if (value.n == 0 || (value.n > 1 && value.p[0] == '0'))
+        return false;
+    for (size_t i = 0; i < value.n; i++) {
+        uint64_t digit = (uint64_t)(unsigned char)value.p[i] - '0';
+
+        if (digit > 9 || number > (UINT64_MAX - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *out = number;
+    return true;
+}
+
+bool record_text(struct str value, char *out, size_t cap)
+{
+    if (value.n >= cap)
+        return false;
+    for (size_t i = 0; i < value.n; i++)
+        if ((unsigned char)value.p[i] < 0x20 || value.p[i] == 0x7f)
+            return false;
+    if (value.n > 0)
+        memcpy(out, value.p, value.n);
+    out[value.n] = '\0';
+    return true;
+}
+
+void record_wipe(char *text, size_t n)
+{
+    if (text)
+        explicit_bzero(text, n);
+    free(text);
+}
