@@ -1,18 +1,21 @@
-/* JWS as ACME wants it (RFC 7515, 8555 section 6.2): ES256 account keys, HS256 for external
- * accounts, JWK thumbprints (RFC 7638). OpenSSL stays behind this header. acmed's signing half
+/* JWS as ACME wants it (RFC 7515, 8555 section 6.2), HS256 for external accounts, JWK
+ * thumbprints (RFC 7638). Our account keys are P-256 and sign as ES256; those that were brought
+ * along from another client may be P-384 (ES384) or RSA (RS256) as well, and so may the keys of
+ * certificates that are to be revoked. OpenSSL stays behind this header. acmed's signing half
  * only. */
 #ifndef ACMED_JOSE_H
 #define ACMED_JOSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/str.h"
 
 enum {
-    JOSE_JWK_SIZE = 160,       /* {"crv":"P-256","kty":"EC","x":...,"y":...} and NUL */
+    JOSE_JWK_SIZE = 800,       /* of RSA with 4096 bits, and NUL */
     JOSE_THUMBPRINT_SIZE = 44, /* base64url of SHA-256, and NUL */
-    JOSE_SIGNATURE = 64,       /* raw r and s */
+    JOSE_SIGNATURE = 512,      /* bytes at most: RSA with 4096 bits */
 };
 
 struct jose_key;
@@ -22,7 +25,8 @@ struct jose_key;
 char *jose_key_new(size_t *n);
 void jose_key_wipe(char *pem, size_t n);
 
-struct jose_key *jose_key_read(struct str pem); /* NULL: not a P-256 private key */
+/* NULL: does not parse, or is of another type than those above. */
+struct jose_key *jose_key_read(struct str pem);
 void jose_key_free(struct jose_key *key);
 
 /* The public half with its members in the order of RFC 7638, and its digest. Return out. */
@@ -34,12 +38,15 @@ char *jose_thumbprint(const struct jose_key *key, char out[JOSE_THUMBPRINT_SIZE]
 char *jose_b64_encode(const void *bytes, size_t n);
 ptrdiff_t jose_b64_decode(struct str text, uint8_t *out, size_t cap);
 
-/* Signs as ES256 over any bytes: r and s, 32 bytes each. 0 or -1. */
-int jose_sign(const struct jose_key *key, const void *bytes, size_t n,
-              uint8_t out[JOSE_SIGNATURE]);
-/* 1: good; 0: not. x and y are the public point of the same key. */
-int jose_verify(const struct jose_key *key, const void *bytes, size_t n,
-                const uint8_t signature[JOSE_SIGNATURE]);
+/* base64url of SHA-256 over the text: what dns-01 publishes of a key authorization. */
+char *jose_digest(struct str text, char out[JOSE_THUMBPRINT_SIZE]);
+
+/* Signs any bytes; EC signatures are raw r and s of full length. Bytes written, or 0. */
+size_t jose_sign(const struct jose_key *key, const void *bytes, size_t n,
+                 uint8_t out[JOSE_SIGNATURE]);
+/* Whether such a signature holds under the key's public half. */
+bool jose_verify(const struct jose_key *key, const void *bytes, size_t n,
+                 const uint8_t *signature, size_t n_signature);
 
 /* The flattened JSON of a JWS on the heap; NULL: no memory, or a text with what JSON would
  * have to escape. kid "" means jwk; nonce "" means none (rollover's inner JWS). */
