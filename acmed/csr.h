@@ -3,6 +3,7 @@
 #ifndef ACMED_CSR_H
 #define ACMED_CSR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,13 +31,12 @@ uint8_t *csr_make(const struct csr_key *key, const char *const *names, size_t n_
                   size_t *n);
 
 /* Whether chain (PEM, leaf first) is what was ordered: it parses, each certificate is signed
- * by the next, the leaf holds the key, exactly these names, and now. error tells else. */
+ * by the next; the leaf is for the key, exactly these names, and now. 0, or -1 and an error. */
 enum { CSR_ERROR_SIZE = 160 };
 int csr_check_chain(const struct csr_key *key, struct str chain, const char *const *names,
                     size_t n_names, uint64_t now_wall_ms, char error[CSR_ERROR_SIZE]);
 
-/* Whether a certificate of the chain was issued by a subject or issuer with this common name:
- * what "preferred chain" goes by. */
-int csr_chain_has_issuer(struct str chain, const char *common_name);
+/* Whether an issuer in the chain has this common name: what "preferred chain" goes by. */
+bool csr_chain_has_issuer(struct str chain, const char *common_name);
 
 #endif
