@@ -1,5 +1,5 @@
 /* hostile_file.h: reads t/hostile/cases.txt, whose head tells the format. For tests only: it
- * allocates, never frees, and ends the program when the file is malformed. */
+ * ends the program when the file is malformed. hostile_free() takes what it gave. */
 #ifndef T_UNIT_HOSTILE_FILE_H
 #define T_UNIT_HOSTILE_FILE_H
 
@@ -162,6 +162,30 @@ static inline struct hostile_case *hostile_read(size_t *n)
     }
     fclose(in);
     return cases;
+}
+
+static inline void hostile_forget(const struct hostile_bytes *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        free((char *)b->s[i].p);
+}
+
+static inline void hostile_free(struct hostile_case *cases, size_t n)
+{
+    for (struct hostile_case *c = cases; c < cases + n; c++) {
+        free(c->name);
+        free(c->expect);
+        free(c->reason);
+        free(c->by);
+        free((char *)c->client.p);
+        free((char *)c->backend.p);
+        free((char *)c->body.p);
+        hostile_forget(&c->seen);
+        hostile_forget(&c->unseen);
+        hostile_forget(&c->got);
+        hostile_forget(&c->ungot);
+    }
+    free(cases);
 }
 
 #endif
