@@ -1,0 +1,80 @@
+#include "acmed/account_store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "acmed/record.h"
+
+static const char key_name[] = "key.pem";
+static const char text_name[] = "account";
+
+char *account_folder(char out[CERT_FOLDER_SIZE], const char *directory)
+{
+    static const char scheme[] = "https://";
+
+    if (strncmp(directory, scheme, sizeof scheme - 1) == 0)
+        directory += sizeof scheme - 1;
+    return cert_folder(out, directory);
+}
+
+int account_open(const char *store, const char *directory)
+{
+    char folder[CERT_FOLDER_SIZE];
+
+    return record_open(store, "accounts", account_folder(folder, directory), true);
+}
+
+static int parse(struct account *account, const char *text, size_t n)
+{
+    struct str rest = str_make(text, n), key, value;
+    int got;
+
+    while ((got = record_line(&rest, &key, &value)) > 0)
+        if (!str_eq(key, STR("url")) || !record_text(value, account->url, sizeof account->url))
+            return -1;
+    return got;
+}
+
+int account_load(int folder, struct account *account)
+{
+    size_t n = 0;
+    char *text;
+    int rc = 0;
+
+    *account = (struct account){0};
+    account->key = record_read(folder, key_name, RECORD_TEXT_MAX, &account->n_key);
+    if (!account->key)
+        return errno == ENOENT ? 0 : -1; /* a URL without its key is of no use */
+    text = record_read(folder, text_name, RECORD_TEXT_MAX, &n);
+    if (text)
+        rc = parse(account, text, n);
+    record_wipe(text, n);
+    if (rc < 0)
+        account->url[0] = '\0';
+    errno = EPROTO;
+    return rc;
+}
+
+void account_release(struct account *account)
+{
+    record_wipe(account->key, account->n_key);
+    *account = (struct account){0};
+}
+
+int account_save_key(int folder, const char *key, size_t n_key)
+{
+    return record_write(folder, key_name, key, n_key);
+}
+
+int account_save_url(int folder, const char *url)
+{
+    char text[JOB_URL_SIZE + 8];
+    int n = snprintf(text, sizeof text, "url=%s\n", url);
+
+    if (*url == '\0') {
+        record_remove(folder, text_name);
+        return 0;
+    }
+    return record_write(folder, text_name, text, (size_t)n);
+}

@@ -1,0 +1,81 @@
+#include "acmed/cert_state.h"
+
+#include <stdio.h>
+
+#include "acmed/record.h"
+
+static const char file_name[] = "state";
+
+/* A number of at most 32 bits. */
+static bool read_u32(struct str value, uint32_t *out)
+{
+    uint64_t number;
+
+    if (!record_number(value, &number) || number > UINT32_MAX)
+        return false;
+    *out = (uint32_t)number;
+    return true;
+}
+
+static bool read_line(struct cert_state *s, struct str key, struct str value)
+{
+    const struct {
+        struct str key;
+        uint64_t *u64;
+        uint32_t *u32;
+    } fields[] = {
+        {STR_INIT("failures"), NULL, &s->failures},
+        {STR_INIT("next_try"), &s->next_try, NULL},
+        {STR_INIT("generation"), NULL, &s->generation},
+        {STR_INIT("ari_start"), &s->ari.start, NULL},
+        {STR_INIT("ari_end"), &s->ari.end, NULL},
+        {STR_INIT("renew_at"), &s->renew_at, NULL},
+        {STR_INIT("ask_at"), &s->ask_at, NULL},
+        {STR_INIT("ask_failures"), NULL, &s->ask_failures},
+        {STR_INIT("hook_at"), &s->hook_at, NULL},
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (str_eq(key, fields[i].key))
+            return fields[i].u64 ? record_number(value, fields[i].u64)
+                                 : read_u32(value, fields[i].u32);
+    return str_eq(key, STR("problem")) && record_text(value, s->problem, sizeof s->problem);
+}
+
+bool cert_state_load(int folder, struct cert_state *state)
+{
+    size_t n = 0;
+    char *text = record_read(folder, file_name, RECORD_TEXT_MAX, &n);
+    struct str rest = str_make(text, n), key, value;
+    int got = text ? 0 : -1;
+
+    *state = (struct cert_state){0};
+    while (text && (got = record_line(&rest, &key, &value)) > 0)
+        if (!read_line(state, key, value)) {
+            got = -1;
+            break;
+        }
+    record_wipe(text, n);
+    if (got < 0)
+        *state = (struct cert_state){0};
+    return got == 0;
+}
+
+int cert_state_save(int folder, const struct cert_state *s)
+{
+    char text[1024], problem[sizeof s->problem];
+    int n;
+
+    snprintf(problem, sizeof problem, "%s", s->problem);
+    for (char *p = problem; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    n = snprintf(text, sizeof text,
+                 "failures=%u\nnext_try=%llu\ngeneration=%u\nari_start=%llu\nari_end=%llu\n"
+                 "renew_at=%llu\nask_at=%llu\nask_failures=%u\nhook_at=%llu\nproblem=%s\n",
+                 s->failures, (unsigned long long)s->next_try, s->generation,
+                 (unsigned long long)s->ari.start, (unsigned long long)s->ari.end,
+                 (unsigned long long)s->renew_at, (unsigned long long)s->ask_at,
+                 s->ask_failures, (unsigned long long)s->hook_at, problem);
+    return record_write(folder, file_name, text, (size_t)n);
+}

@@ -1,0 +1,81 @@
+#include "acmed/order_store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "acmed/record.h"
+
+static const char key_name[] = "key.pem";
+static const char text_name[] = "order";
+
+static uint64_t hash(uint64_t h, const char *text)
+{
+    do
+        h = (h ^ (uint8_t)*text) * UINT64_C(1099511628211); /* FNV-1a, with the NUL */
+    while (*text++);
+    return h;
+}
+
+uint64_t order_wanted(const char *directory, const char *profile, const char *const *names,
+                      size_t n_names)
+{
+    uint64_t h = hash(hash(UINT64_C(14695981039346656037), directory), profile);
+
+    for (size_t i = 0; i < n_names; i++)
+        h = hash(h, names[i]);
+    return h;
+}
+
+static bool parse(const char *text, size_t n, uint64_t wanted, struct order *order)
+{
+    struct str rest = str_make(text, n), key, value;
+    uint64_t was = 0;
+    int got;
+
+    while ((got = record_line(&rest, &key, &value)) > 0) {
+        if (str_eq(key, STR("for")) && record_number(value, &was))
+            continue;
+        if (!str_eq(key, STR("url")) || !record_text(value, order->url, sizeof order->url))
+            return false;
+    }
+    return got == 0 && was == wanted;
+}
+
+void order_load(int folder, uint64_t wanted, struct order *order)
+{
+    size_t n = 0;
+    char *text = record_read(folder, text_name, RECORD_TEXT_MAX, &n);
+
+    *order = (struct order){0};
+    if (text && parse(text, n, wanted, order))
+        order->key = record_read(folder, key_name, RECORD_TEXT_MAX, &order->n_key);
+    if (!order->key)
+        order->url[0] = '\0';
+    record_wipe(text, n);
+}
+
+void order_release(struct order *order)
+{
+    record_wipe(order->key, order->n_key);
+    *order = (struct order){0};
+}
+
+int order_save_key(int folder, const char *key, size_t n_key)
+{
+    record_remove(folder, text_name); /* an older one is not for this key */
+    return record_write(folder, key_name, key, n_key);
+}
+
+int order_save_url(int folder, uint64_t wanted, const char *url)
+{
+    char text[JOB_URL_SIZE + 64];
+    int n = snprintf(text, sizeof text, "for=%llu\nurl=%s\n", (unsigned long long)wanted, url);
+
+    return record_write(folder, text_name, text, (size_t)n);
+}
+
+void order_forget(int folder)
+{
+    record_remove(folder, text_name);
+    record_remove(folder, key_name);
+}

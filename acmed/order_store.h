@@ -1,0 +1,34 @@
+/* An order that is under way: STORE/orders/NAME/{key.pem, order}. Key and URL are on disk
+ * before the CA is asked to finalize, so that an acmed that was killed goes on with its order
+ * in place of making another one. An order of other names, another CA or profile is no longer
+ * wanted. acmed only. */
+#ifndef ACMED_ORDER_STORE_H
+#define ACMED_ORDER_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "acmed/job.h"
+
+struct order {
+    char *key; /* of the certificate: PEM, heap; NULL: none */
+    size_t n_key;
+    char url[JOB_URL_SIZE]; /* "": not ordered yet */
+};
+
+/* What an order was for, as one number: CA, profile and names, in their order. */
+uint64_t order_wanted(const char *directory, const char *profile, const char *const *names,
+                      size_t n_names);
+
+/* Reads the order that is for `wanted`; nothing is found when it was for something else, or is
+ * damaged. order_release() wipes. */
+void order_load(int folder, uint64_t wanted, struct order *order);
+void order_release(struct order *order);
+
+/* 0, or -1 with errno. The key first, then, when the CA has told it, the URL. */
+int order_save_key(int folder, const char *key, size_t n_key);
+int order_save_url(int folder, uint64_t wanted, const char *url);
+/* The order is over: forgets both. */
+void order_forget(int folder);
+
+#endif

@@ -1,0 +1,161 @@
+/* Accounts, orders and states on disk: modes, damage, what belongs together. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acmed/account_store.h"
+#include "acmed/cert_state.h"
+#include "acmed/order_store.h"
+#include "acmed/record.h"
+#include "t/unit/tap.h"
+
+static char root[] = "/tmp/pasgate-records-XXXXXX";
+static const char ca[] = "https://ca.test:14000/dir";
+
+static int mode_of(const char *below)
+{
+    char full[512];
+    struct stat st;
+
+    snprintf(full, sizeof full, "%s/%s", root, below);
+    return lstat(full, &st) < 0 ? -1 : (int)(st.st_mode & 07777);
+}
+
+static void put(int folder, const char *file, const char *text)
+{
+    int fd = openat(folder, file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        fail("put %s", file);
+    close(fd);
+}
+
+static void test_record(void)
+{
+    int folder = record_open(root, "orders", "r.test", true);
+    size_t n;
+    char *text;
+
+    ok(record_open(root, "orders", "none.test", false) < 0 && errno == ENOENT,
+       "not made unasked");
+    is_int(mode_of("orders"), 0700, "folders are private");
+    is_int(mode_of("orders/r.test"), 0700, "all of them");
+    put(folder, ".new-x", "left by a crash");
+    is_int(record_write(folder, "x", "one", 3), 0, "written, over what a crash left");
+    is_int(mode_of("orders/r.test/x"), 0600, "files are private");
+    is_int(record_write(folder, "x", "two", 3), 0, "written again");
+    text = record_read(folder, "x", 3, &n);
+    ok(text && n == 3 && strcmp(text, "two") == 0, "read");
+    record_wipe(text, n);
+    ok(!record_read(folder, "x", 2, &n) && errno == EFBIG, "longer than allowed");
+    ok(symlinkat("x", folder, "link") == 0 && !record_read(folder, "link", 9, &n), "no links");
+    record_remove(folder, "x");
+    ok(!record_read(folder, "x", 9, &n) && errno == ENOENT, "removed");
+    close(folder);
+}
+
+static void test_account(void)
+{
+    struct account a;
+    char name[CERT_FOLDER_SIZE];
+    int folder = account_open(root, ca);
+
+    is_str(account_folder(name, ca), "ca.test:14000=2fdir", "a CA's folder");
+    is_int(mode_of("accounts/ca.test:14000=2fdir"), 0700, "is private");
+    ok(account_load(folder, &a) == 0 && !a.key && !a.url[0], "nothing yet");
+    is_int(account_save_key(folder, "KEY", 3), 0, "the key");
+    is_int(account_save_url(folder, "https://ca.test/acct/1"), 0, "the URL");
+    is_int(account_load(folder, &a), 0, "loaded");
+    is_str(a.key, "KEY", "the key");
+    is_str(a.url, "https://ca.test/acct/1", "the URL");
+    account_release(&a);
+    put(folder, "account", "url=https://a\nurl");
+    ok(account_load(folder, &a) < 0 && a.key && !a.url[0], "damaged: the key is still good");
+    account_release(&a);
+    account_save_url(folder, "");
+    ok(account_load(folder, &a) == 0 && a.key && !a.url[0], "forgotten");
+    account_release(&a);
+    close(folder);
+}
+
+static void test_order(void)
+{
+    const char *const names[] = {"a.test", "b.test"}, *const glued[] = {"a.testb.test"};
+    uint64_t wanted = order_wanted(ca, "", names, 2);
+    struct order o;
+    int folder = record_open(root, "orders", "a.test", true);
+
+    ok(wanted != order_wanted(ca, "", names, 1) && wanted != order_wanted(ca, "", glued, 1) &&
+           wanted != order_wanted(ca, "short", names, 2) &&
+           wanted != order_wanted("https://x.test", "", names, 2),
+       "what is wanted has a number");
+    order_save_key(folder, "KEY", 3);
+    order_load(folder, wanted, &o);
+    ok(!o.key && !o.url[0], "a key without an order is none");
+    order_save_url(folder, wanted, "https://ca.test/order/1");
+    order_load(folder, wanted, &o);
+    ok(o.key && strcmp(o.key, "KEY") == 0 && strcmp(o.url, "https://ca.test/order/1") == 0,
+       "loaded");
+    order_release(&o);
+    order_load(folder, wanted + 1, &o);
+    ok(!o.key && !o.url[0], "it was for something else");
+    order_save_key(folder, "OTHER", 5);
+    order_load(folder, wanted, &o);
+    ok(!o.key, "another key: the order is gone");
+    order_save_url(folder, wanted, "https://ca.test/order/2");
+    order_forget(folder);
+    order_load(folder, wanted, &o);
+    ok(!o.key && mode_of("orders/a.test/key.pem") < 0, "forgotten");
+    close(folder);
+}
+
+static void test_state(void)
+{
+    static const char *const bad[] = {
+        "failures=4294967296\n", "failures=-1\n", "x=1\n", "failures=1",
+        "problem=\x01\n",        "next_try=\n"};
+    struct cert_state s = {.failures = UINT32_MAX,
+                           .next_try = 1,
+                           .generation = 7,
+                           .ari = {2, 3},
+                           .renew_at = 4,
+                           .ask_at = 5,
+                           .ask_failures = 6,
+                           .hook_at = UINT64_MAX,
+                           .problem = "rejected: a=b\nfailures=0"},
+                      back;
+    int folder = record_open(root, "orders", "a.test", true);
+
+    ok(!cert_state_load(folder, &back) && back.failures == 0, "none yet");
+    is_int(cert_state_save(folder, &s), 0, "saved");
+    ok(cert_state_load(folder, &back), "loaded");
+    is_str(back.problem, "rejected: a=b failures=0", "one line");
+    memcpy(back.problem, s.problem, sizeof s.problem);
+    ok(back.failures == s.failures && back.next_try == 1 && back.generation == 7 &&
+           back.ari.start == 2 && back.ari.end == 3 && back.renew_at == 4 && back.ask_at == 5 &&
+           back.ask_failures == 6 && back.hook_at == UINT64_MAX,
+       "as it was");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put(folder, "state", bad[i]);
+        ok(!cert_state_load(folder, &back) && back.failures == 0, "damaged %zu", i);
+    }
+    close(folder);
+}
+
+int main(void)
+{
+    char clean[64];
+
+    umask(0);
+    if (!mkdtemp(root))
+        return 1;
+    test_record();
+    test_account();
+    test_order();
+    test_state();
+    snprintf(clean, sizeof clean, "rm -rf %s", root);
+    ok(system(clean) == 0, "cleaned up");
+    return done();
+}
