@@ -63,6 +63,25 @@ static void set_wish(struct supervisor *sup, int slot, enum admin_state wish, bo
              admin_state_name(from), admin_state_name(wish), who, reason);
 }
 
+/* What an operator wished before the service was restarted, or before another name
+ * had the slot. */
+static void restore_wish(struct supervisor *sup, int slot, const char *name)
+{
+    const struct wish *wish = wishes_find(&sup->wishes, name);
+
+    if (!wish)
+        return;
+    set_wish(sup, slot, wish->wish, true, wish->who, wish->reason);
+    struct admin_row row = sup->table->admin[slot].row;
+    if (wish->since_wall_ms < row.since_wall_ms) {
+        uint64_t age_ms = row.since_wall_ms - wish->since_wall_ms;
+
+        row.since_wall_ms = wish->since_wall_ms;
+        row.since_ms = row.since_ms > age_ms ? row.since_ms - age_ms : 1;
+        admin_publish(&sup->table->admin[slot], &row);
+    }
+}
+
 /* A slot that another name had: nothing of that one stays. */
 static void clear_slot(struct supervisor *sup, int slot)
 {
@@ -94,7 +113,8 @@ static void publish_backend(struct supervisor *sup, const struct generation *g, 
     int slot = g->backend_slot[i];
     struct backend_row old = backend_now(sup, slot), row = {0};
 
-    if (strcmp(old.name, b->name) != 0)
+    bool fresh = strcmp(old.name, b->name) != 0;
+    if (fresh)
         clear_slot(sup, slot);
     row.used = row.configured = 1;
     snprintf(row.name, sizeof row.name, "%s", b->name);
@@ -110,6 +130,8 @@ static void publish_backend(struct supervisor *sup, const struct generation *g, 
     backend_publish(&sup->table->backend[slot], &row);
     if ((uint32_t)slot >= sup->header.nbackends)
         sup->header.nbackends = (uint32_t)slot + 1;
+    if (fresh)
+        restore_wish(sup, slot, b->name);
     if (!sup->table->admin[slot].row.by_operator)
         set_wish(sup, slot, state_of(b), false, "config", "as configured");
 }
@@ -144,6 +166,14 @@ void admin_commit(struct supervisor *sup, const struct generation *g)
     }
     supervise_publish_header(sup);
     processes_ring_workers(sup);
+    wishes_save(&sup->wishes, g->conf->acme.store, &g->identity);
+}
+
+void admin_load(struct supervisor *sup)
+{
+    const struct generation *g = sup->current;
+
+    wishes_load(&sup->wishes, g->conf->acme.store, &g->identity);
 }
 
 static const struct conf_backend *configured_backend(const struct supervisor *sup, int slot)
@@ -154,6 +184,24 @@ static const struct conf_backend *configured_backend(const struct supervisor *su
         if (g->backend_slot[i] == slot)
             return &g->conf->backends[i];
     return NULL;
+}
+
+/* The file follows the row. */
+static void keep_wish(struct supervisor *sup, int slot)
+{
+    const struct generation *g = sup->current;
+    struct backend_row backend = backend_now(sup, slot);
+    struct admin_row row = sup->table->admin[slot].row;
+    struct wish wish = {.wish = row.wish, .since_wall_ms = row.since_wall_ms};
+
+    snprintf(wish.backend, sizeof wish.backend, "%s", backend.name);
+    snprintf(wish.who, sizeof wish.who, "%s", row.who);
+    snprintf(wish.reason, sizeof wish.reason, "%s", row.reason);
+    if (!row.by_operator)
+        wishes_drop(&sup->wishes, wish.backend);
+    else if (!wishes_put(&sup->wishes, &wish))
+        log_warn("too many wishes: that of %s does not outlive a restart", wish.backend);
+    wishes_save(&sup->wishes, g->conf->acme.store, &g->identity);
 }
 
 void admin_wish(struct supervisor *sup, enum admin_state wish, int number, uid_t uid)
@@ -174,4 +222,5 @@ void admin_wish(struct supervisor *sup, enum admin_state wish, int number, uid_t
     set_wish(sup, number - 1, wish, wish != state_of(b), who, "asked for by signal");
     processes_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
+    keep_wish(sup, number - 1); /* last: it waits for the disk */
 }

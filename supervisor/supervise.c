@@ -204,6 +204,7 @@ static int run(struct supervisor *sup)
 {
     log_info("pasgate %s starts: %s, %u workers, children run as %s", PASGATE_VERSION,
              sup->conf_file, sup->current->workers, sup->current->identity.name);
+    admin_load(sup);
     admin_commit(sup, sup->current);
     watch_set(&sup->watch, sup->current->conf->watch);
     pulse_start(sup);

@@ -7,7 +7,7 @@
  *   reload.c     trial of a new generation, commit or rollback; admin wishes at commit
  *   control.c    signals and messages of children
  *   pulse.c      once a second: heartbeats, watchdog, the watched file
- *   admin.c      rows of backends and the operator's wishes */
+ *   admin.c      rows of backends and the operator's wishes (kept by wishes.c) */
 #ifndef SUPERVISOR_SUPERVISE_H
 #define SUPERVISOR_SUPERVISE_H
 
@@ -20,6 +20,7 @@
 #include "supervisor/fsm.h"
 #include "supervisor/generation.h"
 #include "supervisor/watch.h"
+#include "supervisor/wishes.h"
 
 struct message;
 struct ticket_ring;
@@ -65,6 +66,7 @@ struct supervisor {
     struct heritage heritage; /* the one for the next child; bells are set once */
     struct header_row header;
     struct watch watch;
+    struct wishes wishes;
     struct loop_source signals;
     struct loop_timer pulse, rotation;
     uint64_t pulse_due_ms, grace_until_ms, watchdog_ms, watchdog_due_ms;
@@ -133,6 +135,8 @@ void pulse_start(struct supervisor *sup);
 void admin_prepare(struct supervisor *sup, const struct generation *generation);
 /* Publishes all rows of a generation that is current from now on. */
 void admin_commit(struct supervisor *sup, const struct generation *generation);
+/* Takes what operators wished before a restart; before the first commit. */
+void admin_load(struct supervisor *sup);
 /* A signal's wish about backend `number` (1..). */
 void admin_wish(struct supervisor *sup, enum admin_state wish, int number, uid_t uid);
 

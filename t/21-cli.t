@@ -83,6 +83,75 @@ subtest 'wishes' => sub {
     is backend('pas2')->{admin}, 'ready', 'and nothing changed';
 };
 
+subtest 'wishes outlive a restart' => sub {
+    # As root the store is the children's, and the file stands beside it.
+    my $folder = "$gate->{dir}/store" . ($> == 0 ? '-state' : '/state');
+    my $file   = "$folder/wishes";
+    my $state  = sub { join ' ', map { backend($_)->{admin} } qw(pas1 pas2) };
+    my $restart = sub {
+        my ($signal) = @_;
+        $signal ? $gate->finish($signal) : $gate->stop_ok;
+        $gate->start;
+    };
+    ok wait_for { slurp($file) !~ /^pas\d/m }, 'nothing is wished';
+    $gate->cli('drain', 'pas2');
+    ok wait_for { slurp($file) =~ /^pas2\tdrain\tuid $>\t\d+\tasked for by signal$/m }, 'a wish is written';
+    is sprintf('%o', (stat $file)[2] & 0777), '600', 'for us alone';
+    is_deeply [map { (stat)[4] } $folder, $file], [$>, $>], 'and is ours';
+    my $since = backend('pas2')->{admin_since};
+    $restart->();
+    is $state->(), 'ready drain', 'it is there after a restart';
+    is backend('pas2')->{admin_since}, $since, 'since when it was';
+    is backend('pas2')->{admin_who}, "uid $>", 'by whom it was';
+    like +($gate->cli('why', 'pas2'))[1], qr/ operator +ready +-> drain/, 'and why tells';
+    my %by;
+    $by{ $gate->get('/pas/get')->{h}{'x-instance'} // '' }++ for 1 .. 8;
+    is_deeply \%by, { pas1 => 8 }, 'workers know it from the first request';
+    $gate->cli('maint', 'pas1');
+    ok wait_for { slurp($file) =~ /^pas1\tmaint/m }, 'another one';
+    $restart->('KILL');
+    is $state->(), 'maint drain', 'both are there after a crash';
+
+    my $good = slurp($gate->{conf});
+    spew($gate->{conf}, $good =~ s/\{ name = "pas2".*?\}/{ name = "pas3"; address = "127.0.0.1:1"; }/r);
+    $gate->{no_probe} = 1;
+    $restart->();
+    spew($gate->{conf}, $good);
+    is +($gate->cli('reload'))[0], 0, 'a backend was away for a while';
+    is $state->(), 'maint drain', 'and finds its wish again';
+    delete $gate->{no_probe};
+
+    $gate->cli('ready', $_) for qw(pas1 pas2);
+    ok wait_for { slurp($file) eq "pasgate wishes 1\n" }, 'taken back';
+    $restart->();
+    is $state->(), 'ready ready', 'for good';
+
+    $gate->cli('drain', 'pas2');
+    ok wait_for { slurp($file) =~ /^pas2/m }, 'once more';
+    $gate->stop_ok;
+    spew($file, substr slurp($file), 0, -3);
+    my $from = length $gate->log_text;
+    $gate->start;
+    is $state->(), 'ready ready', 'a file that is cut is not used';
+    ok -e "$file.bad" && !-e $file, 'and kept aside';
+    my $told = () = substr($gate->log_text, $from) =~ /\Q$file\E:2: .*not as we write it/g;
+    is $told, 1, 'which is told once';
+
+    return if $> != 0;
+    $gate->cli('drain', 'pas2');
+    ok wait_for { slurp($file) =~ /^pas2/m }, 'as root';
+    $gate->stop_ok;
+    my $nobody = getpwnam 'nobody';
+    chown $nobody, -1, $folder or die $!;
+    $gate->start;
+    is $state->(), 'ready ready', 'a folder that a child may write to is not believed';
+    like $gate->log_text, qr/\Q$folder\E: not used .*must belong to us/, 'and that is told';
+    chown 0, -1, $folder or die $!;
+    $restart->();
+    is $state->(), 'ready drain', 'as it is again';
+    $gate->cli('ready', 'pas2');
+};
+
 subtest 'a state of the configuration' => sub {
     my $good = slurp($gate->{conf});
     spew($gate->{conf}, $good =~ s/(name = "pas1";)/$1 state = "maint";/r);

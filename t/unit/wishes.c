@@ -1,0 +1,204 @@
+/* The file of operators' wishes: what is written is read back, what is not just so is refused,
+ * and a folder where others can write is not believed. */
+#include "supervisor/wishes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "t/unit/tap.h"
+
+#define HEAD "pasgate wishes 1\n"
+
+static struct wishes list, copy;
+static char text[WISHES_BYTES];
+static struct identity self; /* change = false: the folder is STORE/state */
+
+static struct wish wish(const char *backend, enum admin_state state)
+{
+    struct wish w = {.wish = (uint8_t)state, .since_wall_ms = UINT64_C(1790000000123)};
+
+    snprintf(w.backend, sizeof w.backend, "%s", backend);
+    snprintf(w.who, sizeof w.who, "uid 1000");
+    snprintf(w.reason, sizeof w.reason, "asked for by signal");
+    return w;
+}
+
+static void test_list(void)
+{
+    struct wish w = wish("pas1", ADMIN_DRAIN);
+
+    ok(!wishes_find(&list, "pas1"), "an empty list");
+    ok(wishes_put(&list, &w) && list.changed, "put");
+    w.wish = ADMIN_MAINT;
+    ok(wishes_put(&list, &w) && list.n == 1, "the last word of a backend counts");
+    is_int(wishes_find(&list, "pas1")->wish, ADMIN_MAINT, "found");
+    w = wish("pas2", ADMIN_READY);
+    wishes_put(&list, &w);
+    wishes_drop(&list, "pas1");
+    ok(!wishes_find(&list, "pas1") && wishes_find(&list, "pas2"), "dropped, the other stays");
+    list.changed = false;
+    wishes_drop(&list, "pas1");
+    ok(!list.changed, "to drop what is not there changes nothing");
+}
+
+static void test_full(void)
+{
+    struct wish w;
+    char name[TABLE_NAME];
+
+    list = (struct wishes){0};
+    for (int i = 0; i < WISHES_MAX; i++) {
+        snprintf(name, sizeof name, "%0*d", TABLE_NAME - 1, i);
+        w = wish(name, ADMIN_DRAIN);
+        memset(w.who, 'w', sizeof w.who - 1);
+        memset(w.reason, 'r', sizeof w.reason - 1);
+        w.since_wall_ms = UINT64_C(9999999999999999);
+        if (!wishes_put(&list, &w))
+            fail("no room for the %dth", i);
+    }
+    w = wish("one-more", ADMIN_DRAIN);
+    ok(!wishes_put(&list, &w), "one more than there is room for");
+    size_t n = wishes_format(&list, text);
+    ok(n == strlen(text) && n < WISHES_BYTES, "the longest file fits: %zu bytes", n);
+    is_int(wishes_parse(&copy, text, n), 0, "and is read");
+    ok(copy.n == WISHES_MAX && memcmp(copy.v, list.v, sizeof copy.v) == 0, "as it was");
+}
+
+static unsigned parse(const char *from, size_t n)
+{
+    memcpy(text, from, n);
+    text[n] = '\0';
+    copy = (struct wishes){0};
+    return wishes_parse(&copy, text, n);
+}
+
+static void test_strict(void)
+{
+    static const char good[] = HEAD "pas1\tdrain\tuid 0\t1790000000123\tfor the night\n";
+    static const struct {
+        const char *text, *what;
+        unsigned line;
+    } bad[] = {
+        {"", "an empty file", 1},
+        {"pasgate wishes 1", "a head without its end", 1},
+        {"pasgate wishes 2\n", "another version", 1},
+        {HEAD "\n", "an empty line", 2},
+        {HEAD "pas1\tdrain\tuid 0\t17900\tx", "a line that is cut", 2},
+        {HEAD "pas1\tdrain\tuid 0\t17900\n", "a field less", 2},
+        {HEAD "pas1\tdrain\tuid 0\t17900\tx\ty\n", "a field more", 2},
+        {HEAD "pas1\tdrain\tuid 0\t17900\t\n", "no reason", 2},
+        {HEAD "\tdrain\tuid 0\t17900\tx\n", "no name", 2},
+        {HEAD "pas/1\tdrain\tuid 0\t17900\tx\n", "no such name", 2},
+        {HEAD "pas1\tDRAIN\tuid 0\t17900\tx\n", "no such wish", 2},
+        {HEAD "pas1\tdrain\tuid 0\t-1\tx\n", "no such time", 2},
+        {HEAD "pas1\tdrain\tuid 0\t0x10\tx\n", "another such", 2},
+        {HEAD "pas1\tdrain\tuid 0\t12345678901234567\tx\n", "a time too far", 2},
+        {HEAD "pas1\tdrain\tuid 0\t1\tx\033[2J\n", "a control character", 2},
+        {HEAD "pas1\tdrain\tuid 0\t1\tx\npas1\tmaint\tuid 0\t1\tx\n", "a backend twice", 3},
+        {HEAD "pas1\tdrain\tuid 0\t1\tx\r\n", "a line of Windows", 2},
+    };
+    char longest[TABLE_NAME + 64];
+
+    is_int(parse(good, strlen(good)), 0, "a good one");
+    is_int(copy.n, 1, "has one wish");
+    is_str(copy.v[0].backend, "pas1", "its backend");
+    is_int(copy.v[0].wish, ADMIN_DRAIN, "wish");
+    is_str(copy.v[0].who, "uid 0", "who");
+    is_int(copy.v[0].since_wall_ms, 1790000000123, "since");
+    is_str(copy.v[0].reason, "for the night", "and reason");
+    is_int(parse(HEAD, strlen(HEAD)), 0, "one without wishes");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        is_int(parse(bad[i].text, strlen(bad[i].text)), bad[i].line, "%s", bad[i].what);
+        is_int(copy.n, 0, "and nothing is kept");
+    }
+    is_int(parse(HEAD "pas1\tdrain\0\tuid 0\t1\tx\n", sizeof HEAD + 22), 2, "a NUL byte");
+    snprintf(longest, sizeof longest, HEAD "%0*d\tdrain\tu\t1\tx\n", TABLE_NAME, 1);
+    is_int(parse(longest, strlen(longest)), 2, "a name too long");
+}
+
+static void spew(const char *path, const char *content)
+{
+    FILE *out = fopen(path, "w");
+
+    if (!out || fputs(content, out) < 0 || fclose(out) != 0)
+        exit(done());
+}
+
+static void test_files(void)
+{
+    char store[] = "/tmp/unit-wishes.XXXXXX", other[40], folder[64], file[80], bad[96];
+    struct wish w = wish("pas1", ADMIN_DRAIN);
+    struct stat st;
+
+    if (!mkdtemp(store))
+        exit(done());
+    snprintf(folder, sizeof folder, "%s/state", store);
+    snprintf(file, sizeof file, "%s/wishes", folder);
+    snprintf(bad, sizeof bad, "%s.bad", file);
+    snprintf(other, sizeof other, "%s/other", store);
+
+    list = (struct wishes){0};
+    wishes_load(&list, store, &self);
+    wishes_save(&list, store, &self);
+    ok(list.n == 0 && access(folder, F_OK) < 0, "no wish, no file");
+    wishes_put(&list, &w);
+    wishes_save(&list, store, &self);
+    ok(stat(file, &st) == 0 && (st.st_mode & 0777) == 0600 && !list.changed, "one is written");
+    ok(stat(folder, &st) == 0 && (st.st_mode & 0777) == 0700, "in a folder of our own");
+    copy = (struct wishes){0};
+    wishes_load(&copy, store, &self);
+    ok(copy.n == 1 && memcmp(copy.v, list.v, sizeof *copy.v) == 0 && !copy.changed, "and read");
+
+    chmod(folder, 0777);
+    copy = (struct wishes){0};
+    wishes_load(&copy, store, &self);
+    is_int(copy.n, 0, "a folder where others can write is not believed");
+    wishes_put(&copy, &w);
+    wishes_save(&copy, store, &self);
+    ok(copy.changed && copy.told, "nor written to");
+    chmod(folder, 0700);
+    wishes_save(&copy, store, &self);
+    ok(!copy.changed && !copy.told, "tried again, it is");
+
+    wishes_save(&list, other, &self);
+    ok(access(file, F_OK) < 0, "another store: not left behind");
+    copy = (struct wishes){0};
+    wishes_load(&copy, other, &self);
+    is_int(copy.n, 1, "but taken along");
+    wishes_save(&list, store, &self);
+
+    spew(file, "rubbish\n");
+    copy = (struct wishes){0};
+    wishes_load(&copy, store, &self);
+    ok(copy.n == 0 && access(file, F_OK) < 0 && access(bad, F_OK) == 0,
+       "rubbish is kept aside");
+    unlink(bad);
+    ok(symlink("/etc/passwd", file) == 0, "a link");
+    wishes_load(&copy, store, &self);
+    ok(copy.n == 0 && access(file, F_OK) < 0, "is not followed");
+    wishes_put(&copy, &w);
+    wishes_save(&copy, store, &self);
+    ok(lstat(file, &st) == 0 && S_ISREG(st.st_mode), "and does not stand in the way");
+
+    unlink(bad);
+    unlink(file);
+    rmdir(folder);
+    snprintf(folder, sizeof folder, "%s/state", other);
+    rmdir(folder);
+    rmdir(other);
+    rmdir(store);
+}
+
+int main(void)
+{
+    log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "unit");
+    test_list();
+    test_full();
+    test_strict();
+    test_files();
+    return done();
+}
