@@ -1,0 +1,35 @@
+/* SipHash-2-4, 64 bits (Aumasson and Bernstein 2012): a keyed hash that is fast on
+ * short input and that nobody without the key can foretell. For tables that a peer
+ * fills and for tags that a peer hands back.
+ *
+ * Any process; pure; no allocation. */
+#ifndef BASE_SIPHASH_H
+#define BASE_SIPHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SIPHASH_KEY = 16 }; /* bytes */
+
+struct siphash_key {
+    uint64_t k[2];
+};
+
+/* A key from its bytes, as the reference reads them. */
+struct siphash_key siphash_key(const uint8_t bytes[SIPHASH_KEY]);
+
+/* In pieces: begin, then add any number of times, then end. */
+struct siphash {
+    uint64_t v[4];
+    uint64_t tail; /* bytes that do not fill a word yet, the first one lowest */
+    uint64_t n;    /* bytes so far */
+};
+
+void siphash_begin(struct siphash *, const struct siphash_key *key);
+void siphash_add(struct siphash *, const void *bytes, size_t n);
+uint64_t siphash_end(struct siphash *);
+
+/* All at once. */
+uint64_t siphash(const struct siphash_key *key, const void *bytes, size_t n);
+
+#endif
