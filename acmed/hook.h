@@ -1,0 +1,54 @@
+/* The operator's program: told when a certificate changed or cannot be had, and, for dns-01,
+ * asked to publish a record. It gets no arguments; its environment holds, besides ours,
+ *
+ *   PASGATE_EVENT        issued, renewed, expiring, failed, dns-put or dns-drop
+ *   PASGATE_CERTIFICATE  its name in the configuration
+ *   PASGATE_NAMES        its names, with spaces between
+ *   PASGATE_CHAIN        path of fullchain.pem, of what is live
+ *   PASGATE_KEY          path of key.pem
+ *   PASGATE_ERROR        in plain words, or ""
+ *   PASGATE_DNS_NAME     dns-*: _acme-challenge.NAME
+ *   PASGATE_DNS_VALUE    dns-*: the text of the TXT record
+ *
+ * One at a time per certificate; killed after HOOK_DEADLINE_MS. Nothing here blocks. acmed
+ * only. */
+#ifndef ACMED_HOOK_H
+#define ACMED_HOOK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum {
+    HOOK_DEADLINE_MS = 120 * 1000, /* a DNS provider may need a minute */
+    HOOK_ERRORS_MS = 3600 * 1000,  /* between two calls about trouble */
+};
+
+struct hook {
+    pid_t pid; /* 0: none runs */
+    uint64_t deadline_ms;
+};
+
+struct hook_call {
+    const char *program, *event, *certificate;
+    const char *const *names;
+    size_t n_names;
+    const char *chain, *key, *error;  /* paths; "" or NULL: none */
+    const char *dns_name, *dns_value; /* NULL: none */
+};
+
+/* 0; -1 with errno: it could not be started, or another one still runs (EBUSY). */
+int hook_start(struct hook *hook, const struct hook_call *call, uint64_t now_ms);
+
+enum hook_result { HOOK_IDLE, HOOK_RUNS, HOOK_GOOD, HOOK_BAD };
+
+/* Looks after it: GOOD and BAD (another exit code than 0, a signal, the deadline) are told
+ * once.
+ * */
+enum hook_result hook_poll(struct hook *hook, uint64_t now_ms);
+
+/* Kills what runs. */
+void hook_release(struct hook *hook);
+
+#endif

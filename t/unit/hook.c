@@ -1,0 +1,82 @@
+/* The operator's program: its environment, its end, its deadline. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acmed/hook.h"
+#include "t/unit/tap.h"
+
+static char root[] = "/tmp/pasgate-hook-XXXXXX";
+static char program[64], output[64];
+
+static void script(const char *body)
+{
+    FILE *out = fopen(program, "w");
+
+    fprintf(out, "#!/bin/sh\n%s\n", body);
+    fclose(out);
+    chmod(program, 0700);
+}
+
+static enum hook_result wait_end(struct hook *hook)
+{
+    enum hook_result got;
+    int tries = 1000;
+
+    while ((got = hook_poll(hook, 0)) == HOOK_RUNS && tries-- > 0)
+        usleep(10000);
+    return got;
+}
+
+int main(void)
+{
+    static const char *const names[] = {"a.test", "*.a.test"};
+    struct hook hook = {0};
+    struct hook_call call = {.program = program,
+                             .event = "issued",
+                             .certificate = "shop",
+                             .names = names,
+                             .n_names = 2,
+                             .chain = "/s/c",
+                             .key = "/s/k",
+                             .dns_name = "_acme-challenge.a.test",
+                             .dns_value = "v"};
+    char text[512] = "", body[256], clean[64];
+
+    if (!mkdtemp(root))
+        return 1;
+    snprintf(program, sizeof program, "%s/hook", root);
+    snprintf(output, sizeof output, "%s/out", root);
+    setenv("PASGATE_ERROR", "not this one", 1);
+    is_int(hook_poll(&hook, 0), HOOK_IDLE, "nothing runs");
+    snprintf(
+        body, sizeof body,
+        "echo \"$PASGATE_EVENT|$PASGATE_CERTIFICATE|$PASGATE_NAMES|$PASGATE_CHAIN|$PASGATE_KEY|"
+        "$PASGATE_ERROR|$PASGATE_DNS_NAME|$PASGATE_DNS_VALUE|$PATH\" >%s",
+        output);
+    script(body);
+    setenv("PATH", "/usr/bin:/bin", 1);
+    is_int(hook_start(&hook, &call, 0), 0, "started");
+    ok(hook_start(&hook, &call, 0) < 0 && errno == EBUSY, "one at a time");
+    is_int(wait_end(&hook), HOOK_GOOD, "ended well");
+    is_int(hook_poll(&hook, 0), HOOK_IDLE, "told once");
+    FILE *in = fopen(output, "r");
+    if (in && fgets(text, sizeof text, in))
+        fclose(in);
+    is_str(text,
+           "issued|shop|a.test *.a.test|/s/c|/s/k||_acme-challenge.a.test|v|/usr/bin:/bin\n",
+           "what it gets");
+    script("exit 3");
+    ok(hook_start(&hook, &call, 0) == 0 && wait_end(&hook) == HOOK_BAD, "an exit code is bad");
+    script("sleep 100 & sleep 100");
+    is_int(hook_start(&hook, &call, 0), 0, "one that hangs");
+    is_int(hook_poll(&hook, HOOK_DEADLINE_MS - 1), HOOK_RUNS, "may run for a while");
+    is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_BAD, "then it is ended");
+    is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_IDLE, "for good");
+    unlink(program);
+    ok(hook_start(&hook, &call, 0) < 0 && errno == ENOENT && !hook.pid, "no such program");
+    snprintf(clean, sizeof clean, "rm -rf %s", root);
+    ok(system(clean) == 0, "cleaned up");
+    return done();
+}
