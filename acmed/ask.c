@@ -50,7 +50,7 @@ static const struct field layout[ASK_TYPES][FIELDS] = {
                    {LINE, AT(begin.replaces), 256},
                    {URL, AT(begin.order_url), JOB_URL_SIZE - 1},
                    {LINE, AT(begin.renewal_id), 256},
-                   {ANY, AT(begin.certificate), 32 * 1024}},
+                   {LINE, AT(begin.certificate), 32 * 1024}},
     [ASK_ANSWER] = {{NUMBER, AT(answer.number), UINT32_MAX},
                     {ANY, AT(answer.bytes), ASK_MAX - 64}},
     [ASK_SIGN] = {{NUMBER, AT(sign.how), ASK_HOWS - 1},
@@ -71,6 +71,9 @@ static const struct field layout[ASK_TYPES][FIELDS] = {
     [ASK_CHAIN] = {{ANY, AT(chain.pem), JOB_CHAIN_MAX}},
     [ASK_DONE] = {{NUMBER, AT(done.clock_off_ms), UINT64_MAX},
                   {NUMBER, AT(done.retry_after_s), UINT32_MAX},
+                  {NUMBER, AT(done.window_start_wall_ms), UINT64_MAX},
+                  {NUMBER, AT(done.window_end_wall_ms), UINT64_MAX},
+                  {LINE, AT(done.explanation), JOB_URL_SIZE - 1},
                   {ANY, AT(done.info), 16 * 1024}},
     [ASK_FAILED] = {{NUMBER, AT(failed.clock_off_ms), UINT64_MAX},
                     {NUMBER, AT(failed.status), 999},
@@ -110,6 +113,11 @@ static bool is_base64url(struct str text)
     return true;
 }
 
+bool ask_is_nonce(struct str text)
+{
+    return text.n >= 1 && text.n <= NONCE_MAX && is_base64url(text);
+}
+
 bool ask_is_token(struct str text)
 {
     return text.n >= 1 && text.n <= 128 && is_base64url(text);
@@ -141,7 +149,7 @@ static bool fits(const struct field *f, struct str text)
     case TOKEN:
         return ask_is_token(text);
     case NONCE:
-        return is_base64url(text);
+        return text.n == 0 || ask_is_nonce(text);
     default:
         return true;
     }

@@ -23,11 +23,27 @@ enum ask_type {
     ASK_BEGIN = 1, /* acmed -> net, the first packet and only once */
     ASK_ANSWER,    /* acmed -> net */
     ASK_SIGN,      /* net -> acmed; answer: the JWS */
-    ASK_CSR,       /* answer: DER */
+    ASK_CSR,       /* answer: DER in base64url */
     ASK_PUT,       /* a challenge is to be met; answer: it is */
     ASK_DROP,      /* and no longer; no answer */
     ASK_PROGRESS,  /* keep this; answer: it is on disk */
     ASK_CHAIN,     /* a chain came; answer.number: enum ask_chain_verdict, bytes: why bad */
+    ASK_DONE,
+    ASK_FAILED,
+    ASK_TYPES
+};
+
+/* What ASK_SIGN wants. */
+enum ask_how {
+    ASK_WITH_JWK = 1,
+    ASK_WITH_KID,
+    ASK_EAB,              /* the inner JWS of externalAccountBinding; payload unused */
+    ASK_ROLLOVER,         /* the inner JWS of keyChange; kid: the account */
+    ASK_WITH_CERTIFICATE, /* jwk of the certificate's key: revocation */
+    ASK_HOWS
+};
+
+enum ask_chain_verdict, bytes: why bad */
     ASK_DONE,
     ASK_FAILED,
     ASK_TYPES
@@ -53,7 +69,7 @@ struct ask_begin {
     struct str directory, ca_file, contact, account_url, eab_kid;
     struct str names; /* one per line */
     struct str profile, replaces, order_url, renewal_id;
-    struct str certificate; /* DER */
+    struct str certificate; /* DER in base64url */
 };
 enum { ASK_AGREE_TOS = 1, ASK_MUST_EXIST = 2, ASK_FLAGS = 3 };
 
@@ -84,7 +100,8 @@ struct ask_answer {
 struct ask_done {
     uint64_t clock_off_ms; /* as two's complement; of struct job_event */
     uint64_t retry_after_s;
-    struct str info;
+    uint64_t window_start_wall_ms, window_end_wall_ms;
+    struct str explanation, info;
 };
 
 struct ask_failed {
@@ -120,6 +137,7 @@ int ask_recv(int fd, struct ask *ask, char *buffer);
 
 /* Texts that may stand in a URL, token or line; what ask_decode() holds fields to. */
 bool ask_is_url(struct str text);   /* https, printable ASCII without quotes and backslash */
+bool ask_is_nonce(struct str text); /* [A-Za-z0-9_-]{1,256} (RFC 8555 section 6.5.1) */
 bool ask_is_token(struct str text); /* [A-Za-z0-9_-]{1,128} (ACME.md 1.9) */
 
 #endif

@@ -76,12 +76,13 @@ struct job {
     uint64_t deadline_ms; /* for the whole job, from now; 0: JOB_DEADLINE_MS */
 };
 
-enum job_state {                        /* how far a JOB_ISSUE has come */
-                 JOB_STATE_ACCOUNT = 1, /* there is an account: account_url */
-                 JOB_STATE_ORDERED,     /* there is an order: order_url. Keep it with the key */
-                 JOB_STATE_VALIDATED,   /* every name is proved */
-                 JOB_STATE_FINALIZED,   /* the CSR was accepted */
-                 JOB_STATES
+/* How far a JOB_ISSUE has come. */
+enum job_state {
+    JOB_STATE_ACCOUNT = 1, /* account_url is known; next, an order is made: "may I?" */
+    JOB_STATE_ORDERED,     /* order_url is known, maybe another one than before: keep it */
+    JOB_STATE_VALIDATED,   /* every name is proved */
+    JOB_STATE_FINALIZED,   /* the CSR was accepted */
+    JOB_STATES
 };
 
 /* Why a job failed. Texts of the CA are bounded, and hold printable ASCII only. */
@@ -94,13 +95,14 @@ struct job_problem {
     bool order_gone;        /* the order cannot be gone on with: forget its URL */
     bool account_gone;      /* accountDoesNotExist: forget the account's URL */
 };
-/* Ours:
- *   net.connect   could not reach the CA (resolve, connect, TLS, timeout)
- *   net.answer    the CA said what cannot be: bad JSON, bad status, too much
- *   net.config    the job cannot be done so: terms not agreed to, EAB missing, no challenge
- * fits net.chain     the chain does not fit key, names or dates net.refused   job_answer(run,
- * false) net.deadline  the job, or an object of the CA, ran out of time net.broken    the
- * network half ended */
+/* Types of our own:
+ *   "net.connect"   could not reach the CA (resolve, connect, TLS, timeout)
+ *   "net.answer"    the CA said what cannot be: bad JSON, bad status, too much
+ *   "net.config"    it cannot be done so: terms not agreed to, EAB missing, no challenge fits
+ *   "net.chain"     the chain does not fit key, names or dates
+ *   "net.refused"   job_answer(run, false)
+ *   "net.deadline"  the job, or an object of the CA, ran out of time
+ *   "net.broken"    the network half ended, or said nonsense */
 
 enum job_event_type {
     JOB_NOTHING,  /* no event now */
@@ -121,10 +123,15 @@ struct job_event {
 
     const char *name, *value; /* JOB_DNS_* */
 
-    /* JOB_DONE. chain: PEM, leaf first; of JOB_ISSUE, checked against key, names and dates.
-     * info: the renewalInfo document as it came. */
-    struct str chain, info;
-    uint32_t retry_after_s; /* of the renewalInfo; 0: none */
+    /* JOB_DONE of JOB_ISSUE: PEM, leaf first, checked against key, names and dates. */
+    struct str chain;
+
+    /* JOB_DONE of JOB_RENEWAL_INFO: the document as it came, and what it says. The window is
+     * 0..0 when it says nothing that could be. */
+    struct str info;
+    uint64_t window_start_wall_ms, window_end_wall_ms;
+    const char *explanation; /* URL for people, "" if none */
+    uint32_t retry_after_s;  /* 0: none */
 
     /* JOB_DONE, JOB_FAILED: the CA's Date less our clock; 0 when not known. */
     int64_t clock_off_ms;
