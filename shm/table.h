@@ -25,7 +25,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 2,        /* of this layout: another one is not read */
+    TABLE_VERSION = 3,        /* of this layout: another one is not read */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 64,                   /* CONF_MAX_POOLS */
     TABLE_BACKENDS = 256,               /* 200 instances and room for renamed ones */
@@ -33,11 +33,12 @@ enum {
     TABLE_CHILDREN = TABLE_WORKERS + 6, /* then healthd, acmed, restarter, old+new */
     TABLE_CERTS = 64,
     TABLE_CHALLENGES = 128,
-    TABLE_HISTORY = 32,  /* transitions kept per backend and actor */
-    TABLE_NAME = 64,     /* bytes of a name with its NUL */
-    TABLE_REASON = 160,  /* bytes of a reason with its NUL */
-    TABLE_ADDRESSES = 1, /* resolved addresses of a backend */
-    TABLE_LATENCY = 24,  /* buckets: 2^i microseconds, the last one open */
+    TABLE_HISTORY = 32,   /* transitions kept per backend and actor */
+    TABLE_NAME = 64,      /* bytes of a name with its NUL */
+    TABLE_REASON = 160,   /* bytes of a reason with its NUL */
+    TABLE_ADDRESSES = 1,  /* resolved addresses of a backend */
+    TABLE_HANDLES = 1024, /* APSV connections that each worker remembers */
+    TABLE_LATENCY = 24,   /* buckets: 2^i microseconds, the last one open */
 };
 
 #define TABLE_PAGED _Alignas(TABLE_PAGE)
@@ -269,6 +270,8 @@ struct worker_backend {         /* writer: the worker of the row; cell of one ba
     _Atomic uint32_t queued;    /* exchanges that wait for a place */
     _Atomic uint64_t oldest_ms; /* start of the oldest without a first byte; 0: none */
     _Atomic uint64_t idle;      /* kept connections */
+    /* When the oldest that waits for this very one joined the queue; 0: none. */
+    _Atomic uint64_t waiting_since_ms;
     /* Counters, from here on: only ever rising (struct cell_counters). */
     _Atomic uint64_t completed;
     _Atomic uint64_t connects, connect_errors, resets, timeouts,
@@ -278,6 +281,13 @@ struct worker_backend {         /* writer: the worker of the row; cell of one ba
     _Atomic uint64_t retries;             /* exchanges that left it for another instance */
     _Atomic uint64_t bytes_in, bytes_out; /* from and to the backend */
     _Atomic uint64_t latency[TABLE_LATENCY]; /* to the first byte */
+};
+
+/* Which instance an APSV connection belongs to (shm/handles.h). Outlives the worker
+ * that learnt it: the next one of the row goes on with it. */
+struct worker_handle {
+    _Atomic uint64_t key;  /* hash of the connection handle; 0: free, or being written */
+    _Atomic uint64_t home; /* the instance's number, and when it was last seen */
 };
 
 struct worker_row { /* writer: the worker of the row */
@@ -293,9 +303,10 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t handshakes, handshakes_resumed, handshake_errors;
     _Atomic uint64_t bad_requests, own_errors; /* refused; answered by ourselves with 5xx */
     _Atomic uint64_t status[6];                /* answers by hundreds: [2] = 2xx */
-    /* Per pool: when the oldest exchange that waits for a place joined; 0: none. */
+    /* Per pool: when the oldest that waits for any place in it joined; 0: none. */
     _Atomic uint64_t waiting_since_ms[TABLE_POOLS];
     struct worker_backend be[TABLE_BACKENDS];
+    struct worker_handle handle[TABLE_HANDLES];
 };
 
 struct table {
