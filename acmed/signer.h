@@ -10,6 +10,7 @@
 #include "base/str.h"
 
 struct ask;
+struct ask_challenge;
 struct signer;
 struct table;
 
@@ -21,16 +22,28 @@ struct signer_keys {
     struct str eab_hmac;     /* base64url, as the CA gave it */
 };
 
-/* Parses the keys; names are those of the job and outlive the signer. NULL with errno:
- * EINVAL: one does not parse. */
+enum {
+    SIGNER_KEY_AUTHORIZATION_SIZE = 128 + 1 + 43 + 1, /* token "." thumbprint, and NUL */
+    SIGNER_DNS_VALUE_SIZE = 44,
+};
+
+/* Parses the keys. names and preferred_chain ("" or NULL: none) are those of the job and
+ * outlive the signer. NULL with errno; EINVAL: a key does not parse. */
 struct signer *signer_new(const struct signer_keys *keys, const char *const *names,
-                          size_t n_names, struct table *table);
-/* Clears the challenge rows, wipes the keys. Takes NULL. */
+                          size_t n_names, const char *preferred_chain, struct table *table);
+/* Clears its challenge rows, wipes the keys. Takes NULL. */
 void signer_free(struct signer *signer);
 
-/* Answers a question of the network half: sign, CSR, challenge rows. The answer's bytes hold
- * until the next call. false: it is none of the signer's, or not one that a sane network half
- * would ask. */
+/* Answers a question of the network half: ASK_SIGN, ASK_CSR, ASK_CHAIN; ASK_PUT and ASK_DROP
+ * of the kinds that stand in the table. The answer's bytes hold until the next call. false: it
+ * is none of these. */
 bool signer_serve(struct signer *signer, const struct ask *question, struct ask *answer);
+
+/* What dns-01 publishes for this challenge. false: not one of ours. */
+bool signer_dns_value(const struct signer *signer, const struct ask_challenge *challenge,
+                      char out[SIGNER_DNS_VALUE_SIZE]);
+
+/* The best of the chains that were shown to it and were good; {NULL, 0}: none. */
+struct str signer_chain(const struct signer *signer);
 
 #endif

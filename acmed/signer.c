@@ -1,0 +1,282 @@
+#include "acmed/signer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "acmed/ask.h"
+#include "acmed/csr.h"
+#include "acmed/job.h"
+#include "acmed/jose.h"
+#include "base/clock.h"
+#include "shm/table.h"
+
+enum { CHALLENGE_MS = JOB_DEADLINE_MS }; /* a row that nobody drops ends by itself */
+
+struct signer {
+    struct jose_key *account, *next_account;
+    struct csr_key *certificate;
+    struct jose_key *certificate_jose; /* the same, for JOB_REVOKE */
+    char *eab_hmac;
+    const char *const *names;
+    size_t n_names;
+    const char *preferred_chain;
+    struct table *table;
+    bool used[TABLE_CHALLENGES]; /* rows that are ours */
+    char *chain;                 /* the best one so far */
+    size_t n_chain;
+    char *text; /* behind the last answer */
+    char says[CSR_ERROR_SIZE];
+};
+
+/* ---- life */
+
+static bool read_keys(struct signer *s, const struct signer_keys *keys)
+{
+    if (keys->account.n && !(s->account = jose_key_read(keys->account)))
+        return false;
+    if (keys->next_account.n && !(s->next_account = jose_key_read(keys->next_account)))
+        return false;
+    if (keys->certificate.n && !(s->certificate = csr_key_read(keys->certificate)))
+        return false;
+    if (keys->certificate.n)
+        s->certificate_jose = jose_key_read(keys->certificate);
+    if (keys->eab_hmac.n)
+        s->eab_hmac = strndup(keys->eab_hmac.p, keys->eab_hmac.n);
+    return true;
+}
+
+struct signer *signer_new(const struct signer_keys *keys, const char *const *names,
+                          size_t n_names, const char *preferred_chain, struct table *table)
+{
+    struct signer *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->names = names;
+    s->n_names = n_names;
+    s->preferred_chain = preferred_chain;
+    s->table = table;
+    if (read_keys(s, keys))
+        return s;
+    signer_free(s);
+    errno = EINVAL;
+    return NULL;
+}
+
+static void clear_row(struct signer *s, int i)
+{
+    const struct challenge_row empty = {0};
+
+    challenge_publish(&s->table->challenge[i], &empty);
+    s->used[i] = false;
+}
+
+void signer_free(struct signer *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < TABLE_CHALLENGES; i++)
+        if (s->used[i])
+            clear_row(s, i);
+    jose_key_free(s->account);
+    jose_key_free(s->next_account);
+    jose_key_free(s->certificate_jose);
+    csr_key_free(s->certificate);
+    if (s->eab_hmac)
+        jose_key_wipe(s->eab_hmac, strlen(s->eab_hmac));
+    free(s->chain);
+    free(s->text);
+    free(s);
+}
+
+/* ---- answers */
+
+/* "Yes, and this", or "no" without a text; takes the text. */
+static void answer_text(struct signer *s, char *text, struct ask *answer)
+{
+    free(s->text);
+    s->text = text;
+    answer->answer.number = text != NULL;
+    answer->answer.bytes = str_from(text);
+}
+
+/* {"account": URL, "oldKey": JWK}, signed by the new key (RFC 8555 section 7.3.5). */
+static char *rollover(const struct signer *s, const char *url, const char *account)
+{
+    char jwk[JOSE_JWK_SIZE], *payload, *jws = NULL;
+
+    if (!s->next_account || asprintf(&payload, "{\"account\":\"%s\",\"oldKey\":%s}", account,
+                                     jose_jwk(s->account, jwk)) < 0)
+        return NULL;
+    jws = jose_jws(s->next_account, "", "", url, str_from(payload));
+    free(payload);
+    return jws;
+}
+
+static char *sign(const struct signer *s, const struct ask_sign *q)
+{
+    char url[JOB_URL_SIZE], kid[JOB_URL_SIZE], nonce[257];
+    const struct jose_key *key =
+        q->how == ASK_WITH_CERTIFICATE ? s->certificate_jose : s->account;
+
+    if (!key || !q->url.n || (q->kid.n == 0 && (q->how == ASK_WITH_KID || q->how == ASK_EAB)))
+        return NULL;
+    str_copy(url, sizeof url, q->url);
+    str_copy(kid, sizeof kid, q->kid);
+    str_copy(nonce, sizeof nonce, q->nonce);
+    switch ((enum ask_how)q->how) {
+    case ASK_WITH_JWK:
+    case ASK_WITH_CERTIFICATE:
+        return jose_jws(key, "", nonce, url, q->payload);
+    case ASK_WITH_KID:
+        return jose_jws(key, kid, nonce, url, q->payload);
+    case ASK_EAB:
+        return s->eab_hmac ? jose_eab(key, kid, str_from(s->eab_hmac), url) : NULL;
+    case ASK_ROLLOVER:
+        return ask_is_url(q->kid) ? rollover(s, url, kid) : NULL;
+    default:
+        return NULL;
+    }
+}
+
+static char *csr(const struct signer *s)
+{
+    size_t n = 0;
+    uint8_t *der = s->certificate ? csr_make(s->certificate, s->names, s->n_names, &n) : NULL;
+    char *text = der ? jose_b64_encode(der, n) : NULL;
+
+    free(der);
+    return text;
+}
+
+/* ---- challenges */
+
+static bool key_authorization(const struct signer *s, struct str token,
+                              char out[SIGNER_KEY_AUTHORIZATION_SIZE])
+{
+    char thumbprint[JOSE_THUMBPRINT_SIZE];
+
+    if (!s->account || !ask_is_token(token))
+        return false;
+    snprintf(out, SIGNER_KEY_AUTHORIZATION_SIZE, "%.*s.%s", STR_ARG(token),
+             jose_thumbprint(s->account, thumbprint));
+    return true;
+}
+
+/* "*.a.test" is proved as "a.test". */
+static bool is_ours(const struct signer *s, struct str name)
+{
+    for (size_t i = 0; i < s->n_names; i++) {
+        struct str ours = str_from(s->names[i]);
+
+        if (str_eq_case(str_starts(ours, STR("*.")) ? str_skip(ours, 2) : ours, name))
+            return true;
+    }
+    return false;
+}
+
+bool signer_dns_value(const struct signer *s, const struct ask_challenge *q,
+                      char out[SIGNER_DNS_VALUE_SIZE])
+{
+    char text[SIGNER_KEY_AUTHORIZATION_SIZE];
+
+    if (!is_ours(s, q->name) || !key_authorization(s, q->token, text))
+        return false;
+    jose_digest(str_from(text), out);
+    return true;
+}
+
+static bool same_challenge(const struct challenge_row *row, const struct ask_challenge *q)
+{
+    return row->kind == q->kind && str_eq(str_from(row->token), q->token) &&
+           str_eq_case(str_from(row->name), q->name);
+}
+
+static int free_row(const struct signer *s)
+{
+    struct challenge_row row;
+
+    for (int i = 0; i < TABLE_CHALLENGES; i++)
+        if (!s->used[i] && challenge_read(&s->table->challenge[i], &row) && row.kind == 0)
+            return i;
+    return -1;
+}
+
+static bool put_challenge(struct signer *s, const struct ask_challenge *q)
+{
+    struct challenge_row row = {.kind = (uint8_t)q->kind,
+                                .expires_ms = clock_mono_ms() + CHALLENGE_MS};
+    int i = free_row(s);
+
+    _Static_assert(sizeof row.key_authorization >= SIGNER_KEY_AUTHORIZATION_SIZE, "room");
+    if (i < 0 || !is_ours(s, q->name) || !key_authorization(s, q->token, row.key_authorization))
+        return false;
+    str_copy(row.token, sizeof row.token, q->token);
+    str_copy(row.name, sizeof row.name, q->name);
+    s->used[i] = true;
+    challenge_publish(&s->table->challenge[i], &row);
+    return true;
+}
+
+static void drop_challenge(struct signer *s, const struct ask_challenge *q)
+{
+    struct challenge_row row;
+
+    for (int i = 0; i < TABLE_CHALLENGES; i++)
+        if (s->used[i] && challenge_read(&s->table->challenge[i], &row) &&
+            same_challenge(&row, q))
+            clear_row(s, i);
+}
+
+/* ---- chains */
+
+static void judge_chain(struct signer *s, struct str pem, struct ask *answer)
+{
+    const char *wanted = s->preferred_chain;
+    bool preferred;
+    char *copy;
+
+    answer->answer.number = ASK_CHAIN_BAD;
+    if (!s->certificate || csr_check_chain(s->certificate, pem, s->names, s->n_names,
+                                           clock_wall_ms(), s->says) < 0) {
+        answer->answer.bytes = str_from(s->says);
+        return;
+    }
+    preferred = !wanted || !wanted[0] || csr_chain_has_issuer(pem, wanted);
+    answer->answer.number = preferred ? ASK_CHAIN_PREFERRED : ASK_CHAIN_GOOD;
+    if ((s->chain && !preferred) || !(copy = strndup(pem.p, pem.n)))
+        return; /* the CA's first one is as good as a later one that is not preferred */
+    free(s->chain);
+    s->chain = copy;
+    s->n_chain = strlen(copy);
+}
+
+struct str signer_chain(const struct signer *s)
+{
+    return str_make(s->chain, s->n_chain);
+}
+
+bool signer_serve(struct signer *s, const struct ask *question, struct ask *answer)
+{
+    *answer = (struct ask){.type = ASK_ANSWER};
+    switch (question->type) {
+    case ASK_SIGN:
+        answer_text(s, sign(s, &question->sign), answer);
+        return true;
+    case ASK_CSR:
+        answer_text(s, csr(s), answer);
+        return true;
+    case ASK_PUT:
+        answer->answer.number = put_challenge(s, &question->challenge);
+        return true;
+    case ASK_DROP:
+        drop_challenge(s, &question->challenge);
+        return true;
+    case ASK_CHAIN:
+        judge_chain(s, question->chain.pem, answer);
+        return true;
+    default:
+        return false;
+    }
+}
