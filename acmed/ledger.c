@@ -44,10 +44,10 @@ static uint64_t wait_for(const struct ledger *ledger, char kind, uint64_t what, 
     for (size_t i = ledger->n; i-- > 0;) {
         const struct ledger_entry *e = &ledger->entry[i];
 
-        if (e->kind != kind || e->what != what || e->at_s + span_s <= now_s)
+        if (e->kind != kind || e->what != what || e->at_s + span_s < now_s)
             continue;
         if (++found == limit)
-            return e->at_s + span_s - now_s;
+            return e->at_s + span_s + 1 - now_s; /* times were rounded down */
     }
     return 0;
 }
@@ -177,7 +177,7 @@ char *ledger_print(struct ledger *ledger, uint64_t now_s, size_t *n)
     for (size_t i = 0; i < ledger->n; i++) {
         struct ledger_entry e = ledger->entry[i];
 
-        if (e.at_s + kept_s(e.kind) <= now_s)
+        if (e.at_s + kept_s(e.kind) < now_s)
             continue;
         ledger->entry[kept++] = e;
         *n += (size_t)snprintf(text + *n, LEDGER_BYTES + 1 - *n, "%c=%llu:%016llx\n", e.kind,

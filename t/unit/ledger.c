@@ -22,12 +22,12 @@ static void test_failures(void)
         is_int(ledger_wait(&l, both, false, t0 + 60 * (unsigned)i, &why), 0, "try %d", i + 1);
         ledger_attempt(&l, both, t0 + 60 * (unsigned)i); /* and a crash, every time */
     }
-    is_int(ledger_wait(&l, both, false, t0 + 200, &why), 3400,
+    is_int(ledger_wait(&l, both, false, t0 + 200, &why), 3401,
            "the fifth waits for the hour's end");
     ok(strstr(why, "4 failures"), "and says why");
-    is_int(ledger_wait(&l, turned, true, t0 + 200, &why), 3400, "a renewal too");
+    is_int(ledger_wait(&l, turned, true, t0 + 200, &why), 3401, "a renewal too");
     is_int(ledger_wait(&l, other, false, t0 + 200, &why), 0, "another name does not");
-    is_int(ledger_wait(&l, both, false, t0 + 3600, &why), 0, "an hour after the first: go");
+    is_int(ledger_wait(&l, both, false, t0 + 3601, &why), 0, "an hour after the first: go");
     ledger_success(&l, both, t0 + 180, t0 + 190);
     is_int(ledger_wait(&l, both, false, t0 + 200, &why), 0, "a success is no failure");
     ledger_attempt(&l, both, t0 + 200);
@@ -43,19 +43,19 @@ static void test_orders(void)
 
     for (int i = 0; i < LEDGER_ORDERS; i++)
         ledger_order(&l, t0 + (unsigned)i);
-    is_int(ledger_wait(&l, other, true, t0 + 300, &why), 3 * 3600 - 300, "250 orders: 3 hours");
-    is_int(ledger_wait(&l, other, true, t0 + 3 * 3600, &why), 0, "from the first on");
+    is_int(ledger_wait(&l, other, true, t0 + 300, &why), 3 * 3600 - 299, "250 orders: 3 hours");
+    is_int(ledger_wait(&l, other, true, t0 + 3 * 3600 + 1, &why), 0, "from the first on");
     ledger_release(&l);
     for (int i = 0; i < LEDGER_SAME; i++)
         ledger_success(&l, i % 2 ? both : turned, t0, t0 + (unsigned)i);
-    is_int(ledger_wait(&l, both, false, t0 + 10, &why), 7 * 24 * 3600 - 10,
+    is_int(ledger_wait(&l, both, false, t0 + 10, &why), 7 * 24 * 3600 - 9,
            "4 certificates of one set, in any order: a week");
     is_int(ledger_wait(&l, both, true, t0 + 10, &why), 0, "but for a renewal");
     is_int(ledger_wait(&l, other, false, t0 + 10, &why), 0, "and others");
     for (int i = 0; i < LEDGER_ACCOUNTS; i++)
         ledger_account(&l, t0);
-    is_int(ledger_wait_account(&l, t0 + 1, &why), 3 * 3600 - 1, "3 accounts");
-    is_int(ledger_wait_account(&l, t0 + 3 * 3600, &why), 0, "in 3 hours");
+    is_int(ledger_wait_account(&l, t0 + 1, &why), 3 * 3600, "3 accounts");
+    is_int(ledger_wait_account(&l, t0 + 3 * 3600 + 1, &why), 0, "in 3 hours");
     ledger_release(&l);
 }
 
@@ -69,7 +69,7 @@ static void test_full(void)
     is_int(added, LEDGER_ENTRIES, "bounded");
     ok(ledger_wait(&l, both, true, t0, &why) > 0, "full: wait");
     size_t n;
-    free(ledger_print(&l, t0 + 3600, &n));
+    free(ledger_print(&l, t0 + 3601, &n));
     is_int(l.n, 0, "the old ones go");
     ledger_release(&l);
 }
