@@ -35,6 +35,8 @@ static bool parse(const char *text, size_t n, uint64_t wanted, struct order *ord
     while ((got = record_line(&rest, &key, &value)) > 0) {
         if (str_eq(key, STR("for")) && record_number(value, &was))
             continue;
+        if (str_eq(key, STR("begun")) && record_number(value, &order->begun_s))
+            continue;
         if (!str_eq(key, STR("url")) || !record_text(value, order->url, sizeof order->url))
             return false;
     }
@@ -66,10 +68,12 @@ int order_save_key(int folder, const char *key, size_t n_key)
     return record_write(folder, key_name, key, n_key);
 }
 
-int order_save_url(int folder, uint64_t wanted, const char *url)
+int order_save_url(int folder, uint64_t wanted, const struct order *order)
 {
-    char text[JOB_URL_SIZE + 64];
-    int n = snprintf(text, sizeof text, "for=%llu\nurl=%s\n", (unsigned long long)wanted, url);
+    char text[JOB_URL_SIZE + 96];
+    int n =
+        snprintf(text, sizeof text, "for=%llu\nbegun=%llu\nurl=%s\n",
+                 (unsigned long long)wanted, (unsigned long long)order->begun_s, order->url);
 
     return record_write(folder, text_name, text, (size_t)n);
 }

@@ -14,6 +14,7 @@ struct order {
     char *key; /* of the certificate: PEM, heap; NULL: none */
     size_t n_key;
     char url[JOB_URL_SIZE]; /* "": not ordered yet */
+    uint64_t begun_s;       /* seconds since 1970: by which the ledger knows it */
 };
 
 /* What an order was for, as one number: CA, profile and names, in their order. */
@@ -27,7 +28,7 @@ void order_release(struct order *order);
 
 /* 0, or -1 with errno. The key first, then, when the CA has told it, the URL. */
 int order_save_key(int folder, const char *key, size_t n_key);
-int order_save_url(int folder, uint64_t wanted, const char *url);
+int order_save_url(int folder, uint64_t wanted, const struct order *order);
 /* The order is over: forgets both. */
 void order_forget(int folder);
 

@@ -94,9 +94,11 @@ static void test_order(void)
     order_save_key(folder, "KEY", 3);
     order_load(folder, wanted, &o);
     ok(!o.key && !o.url[0], "a key without an order is none");
-    order_save_url(folder, wanted, "https://ca.test/order/1");
+    order_save_url(folder, wanted,
+                   &(struct order){.url = "https://ca.test/order/1", .begun_s = 77});
     order_load(folder, wanted, &o);
-    ok(o.key && strcmp(o.key, "KEY") == 0 && strcmp(o.url, "https://ca.test/order/1") == 0,
+    ok(o.key && o.begun_s == 77 && strcmp(o.key, "KEY") == 0 &&
+           strcmp(o.url, "https://ca.test/order/1") == 0,
        "loaded");
     order_release(&o);
     order_load(folder, wanted + 1, &o);
@@ -104,7 +106,8 @@ static void test_order(void)
     order_save_key(folder, "OTHER", 5);
     order_load(folder, wanted, &o);
     ok(!o.key, "another key: the order is gone");
-    order_save_url(folder, wanted, "https://ca.test/order/2");
+    order_save_url(folder, wanted,
+                   &(struct order){.url = "https://ca.test/order/2", .begun_s = 77});
     order_forget(folder);
     order_load(folder, wanted, &o);
     ok(!o.key && mode_of("orders/a.test/key.pem") < 0, "forgotten");
