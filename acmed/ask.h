@@ -20,18 +20,33 @@ enum {
 };
 
 enum ask_type {
-    ASK_BEGIN = 1,       /* acmed -> net, the first packet and only once */
-    ASK_ANSWER,          /* acmed -> net */
-    ASK_SIGN,            /* net -> acmed; answer: the JWS */
-    ASK_CSR,             /* answer: DER in base64url */
-    ASK_PUT,             /* a challenge is to be met; answer: it is */
-    ASK_DROP,            /* and no longer; no answer */
-    ASK_PROGRESS,        /* keep this; answer: it is on disk */
-    ASK_CHAIN,           /* a chain came; answer.number: enum ask_chain_verdict { ASK_CHAIN_BAD,
-          ASK_CHAIN_GOOD, ASK_CHAIN_PREFERRED };
-          
-      struct ask_begin {
-          uint64_t kind;       /* enum job_kind */
+    ASK_BEGIN = 1, /* acmed -> net, the first packet and only once */
+    ASK_ANSWER,    /* acmed -> net */
+    ASK_SIGN,      /* net -> acmed; answer: the JWS */
+    ASK_CSR,       /* answer: DER in base64url */
+    ASK_PUT,       /* a challenge is to be met; answer: it is */
+    ASK_DROP,      /* and no longer; no answer */
+    ASK_PROGRESS,  /* keep this; answer: it is on disk */
+    ASK_CHAIN,     /* a chain came; answer.number: a verdict, bytes: why it is bad */
+    ASK_DONE,
+    ASK_FAILED,
+    ASK_TYPES
+};
+
+/* What ASK_SIGN wants. */
+enum ask_how {
+    ASK_WITH_JWK = 1,
+    ASK_WITH_KID,
+    ASK_EAB,              /* the inner JWS of externalAccountBinding; payload unused */
+    ASK_ROLLOVER,         /* the inner JWS of keyChange; kid: the account */
+    ASK_WITH_CERTIFICATE, /* jwk of the certificate's key: revocation */
+    ASK_HOWS
+};
+
+enum ask_chain_verdict { ASK_CHAIN_BAD, ASK_CHAIN_GOOD, ASK_CHAIN_PREFERRED };
+
+struct ask_begin {
+    uint64_t kind;       /* enum job_kind */
     uint64_t challenges; /* enum job_challenge, 4 bits each, the first one lowest */
     uint64_t flags;      /* ASK_AGREE_TOS ... */
     uint64_t reason;
