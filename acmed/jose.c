@@ -375,13 +375,15 @@ char *jose_jws(const struct jose_key *key, const char *kid, const char *nonce, c
 {
     char jwk[JOSE_JWK_SIZE], *input;
     uint8_t signature[JOSE_SIGNATURE];
+    size_t n;
 
     input = signing_input(
         make_header(key->algorithm, kid[0] ? NULL : jose_jwk(key, jwk), kid, nonce, url),
         jose_b64_encode(payload.p, payload.n));
     if (!input)
         return NULL;
-    return flatten(input, signature, jose_sign(key, input, strlen(input), signature));
+    n = jose_sign(key, input, strlen(input), signature);
+    return flatten(input, signature, n);
 }
 
 char *jose_eab(const struct jose_key *key, const char *kid, struct str hmac, const char *url)

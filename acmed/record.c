@@ -71,7 +71,7 @@ char *record_read(int folder, const char *file, size_t max, size_t *n)
         *n += (size_t)got;
     error = !text ? ENOMEM : got < 0 ? errno : *n > max ? EFBIG : 0;
     fd_close(&fd);
-    if (error) {
+    if (!text || error) {
         record_wipe(text, *n);
         errno = error;
         return NULL;

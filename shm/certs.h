@@ -11,8 +11,6 @@
 
 #include "shm/table.h"
 
-enum { CERT_FOLDER_SIZE = sizeof((struct cert_row){0}.name) };
-
 /* The name of a certificate's row, which is also that of its folder in the
  * store: its configured name with "*." as "_.", and any byte that is not for a
  * file name as =HEX, so that two names never meet. One that is too long is cut

@@ -33,12 +33,13 @@ enum {
     TABLE_CHILDREN = TABLE_WORKERS + 6, /* then healthd, acmed, restarter, old+new */
     TABLE_CERTS = 64,
     TABLE_CHALLENGES = 128,
-    TABLE_HISTORY = 32,   /* transitions kept per backend and actor */
-    TABLE_NAME = 64,      /* bytes of a name with its NUL */
-    TABLE_REASON = 160,   /* bytes of a reason with its NUL */
-    TABLE_ADDRESSES = 1,  /* resolved addresses of a backend */
-    TABLE_HANDLES = 1024, /* APSV connections that each worker remembers */
-    TABLE_LATENCY = 24,   /* buckets: 2^i microseconds, the last one open */
+    TABLE_HISTORY = 32,     /* transitions kept per backend and actor */
+    TABLE_NAME = 64,        /* bytes of a name with its NUL */
+    TABLE_REASON = 160,     /* bytes of a reason with its NUL */
+    CERT_FOLDER_SIZE = 256, /* bytes of a certificate's folder with its NUL */
+    TABLE_ADDRESSES = 1,    /* resolved addresses of a backend */
+    TABLE_HANDLES = 1024,   /* APSV connections that each worker remembers */
+    TABLE_LATENCY = 24,     /* buckets: 2^i microseconds, the last one open */
 };
 
 #define TABLE_PAGED _Alignas(TABLE_PAGE)
@@ -240,7 +241,7 @@ struct cert_row {   /* writer: acmed; index = index in the config */
     uint32_t candidate;
     uint64_t not_before_wall_ms, not_after_wall_ms;
     uint64_t next_try_wall_ms;
-    char name[256]; /* the first name; the store's folder */
+    char name[CERT_FOLDER_SIZE]; /* the first name; the store's folder */
     char issuer[128];
     char error[TABLE_REASON]; /* of the last try; "" = none */
 };

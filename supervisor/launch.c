@@ -134,8 +134,7 @@ static _Noreturn void become(const struct heritage *h, const struct identity *id
         _exit(EXIT_SETUP);
     }
     kinds[h->kind].body(h);
-    CHECK(!"a body returned");
-    abort();
+    check_failed("a body returned", __FILE__, __LINE__);
 }
 
 pid_t launch(const struct heritage *heritage, const struct identity *identity)

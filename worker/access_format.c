@@ -230,7 +230,8 @@ static void put_text(struct writer *w, struct str text)
             put(w, (const char *)p, n);
             p += n;
         } else {
-            put(w, escaped, escape(escaped, *p++, w->json));
+            n = escape(escaped, *p++, w->json);
+            put(w, escaped, n);
         }
     }
     if (cut)
