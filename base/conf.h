@@ -182,8 +182,9 @@ enum conf_balance {
 
 enum conf_sticky {
     CONF_STICKY_NONE,
-    CONF_STICKY_AUTO,   /* JSESSIONID, CONNHDL, APSV: what PAS needs (PAS.md) */
-    CONF_STICKY_COOKIE, /* not supported yet */
+    CONF_STICKY_AUTO,   /* a tag of ours at the JSESSIONID that is handed out */
+    CONF_STICKY_ROUTE,  /* the jvmRoute that PAS itself puts there */
+    CONF_STICKY_COOKIE, /* a cookie of our own */
 };
 
 enum conf_check_type {
@@ -225,10 +226,11 @@ enum conf_state {
 };
 
 struct conf_backend {
-    uint32_t index;   /* in conf.backends; the table's slot is another number */
-    uint32_t pool;    /* index of its pool */
-    const char *name; /* unique over all pools */
-    const char *host; /* name or address, without brackets; healthd resolves it */
+    uint32_t index;    /* in conf.backends; the table's slot is another number */
+    uint32_t pool;     /* index of its pool */
+    const char *name;  /* unique over all pools */
+    const char *host;  /* name or address, without brackets; healthd resolves it */
+    const char *route; /* its jvmRoute, for CONF_STICKY_ROUTE; never "" */
     uint16_t port;
     uint32_t weight;        /* 1..1000 */
     uint32_t max_in_flight; /* over all workers; 0: no cap. The pool's if not given */

@@ -42,9 +42,10 @@ static const struct conf_choice serves[] = {
     {"proxy", CONF_SERVE_PROXY, 0}, {"status", CONF_SERVE_STATUS, 0}, {NULL, 0, 0}};
 static const struct conf_choice tls_versions[] = {
     {"1.2", CONF_TLS_1_2, 0}, {"1.3", CONF_TLS_1_3, 0}, {NULL, 0, 0}};
-static const struct conf_choice stickies[] = {{"none", CONF_STICKY_NONE, 0},
-                                              {"auto", CONF_STICKY_AUTO, 0},
-                                              {"cookie", CONF_STICKY_COOKIE, SOON},
+static const struct conf_choice stickies[] = {{"auto", CONF_STICKY_AUTO, 0},
+                                              {"route", CONF_STICKY_ROUTE, 0},
+                                              {"cookie", CONF_STICKY_COOKIE, 0},
+                                              {"none", CONF_STICKY_NONE, 0},
                                               {NULL, 0, 0}};
 static const struct conf_choice discovers[] = {
     {"none", CONF_DISCOVER_NONE, 0}, {"dns", CONF_DISCOVER_DNS, 0}, {NULL, 0, 0}};
@@ -351,6 +352,8 @@ static const struct conf_setting backend_rows[] = {
      .text =
          "Requests that it may have at one time, all workers together; else that of the pool."},
     {"state", &conf_choice, AT(conf_backend, state), .def = "ready", .choices = conf_states,
+    {"route", &conf_name, AT(conf_backend, route), .def = "", .flags = OPTIONAL,
+     .text = "Its jvmRoute (psc.as.alias), for sticky = \"route\"; else its name."},
      .text = "drain: no new sessions, those that it has go on. maint: nothing."},
     {"restart", NULL, .offset = 0, .section = &restart_section, .flags = SOON,
      .text = "How it is restarted when it stays ill."},
@@ -382,7 +385,12 @@ static const struct conf_setting pool_rows[] = {
      .text = "The next request goes to the backend with the fewest in flight, over all "
              "workers, or to the next in turn; both by weight."},
     {"sticky", &conf_choice, AT(conf_pool, sticky), .def = "auto", .choices = stickies,
-     .text = "auto: who has a session stays with its backend, by what PAS itself sets."},
+     .text = "Who has a session stays with its backend. auto puts a tag of pasgate's own behind "
+             "the JSESSIONID that PAS hands out, and takes it off again: instances may share one "
+             "jvmRoute, as containers of one image do. route goes by the jvmRoute that is in a "
+             "JSESSIONID; cookie by a cookie of its own, PASGATE_ and the pool's name. Links with "
+             ";jsessionid= inside of pages are not rewritten: with auto they need the cookie. "
+             "APSV goes by CONNHDL too. A session whose backend is gone gets another one."},
     {"max_in_flight", &conf_count, AT(conf_pool, max_in_flight), .def = "300",
      .zero = "unlimited", .min = 1, .max = 1000000,
      .text = "Requests that each backend may have at one time, all workers together. 300 is "

@@ -13,10 +13,11 @@ enum message_type {
     MESSAGE_OPEN_PEM,  /* acmed: open file `which` of configured certificate `number` */
     MESSAGE_HEAL,      /* healthd: please heal backend slot `number` */
     /* supervisor -> child */
-    MESSAGE_DRAIN,   /* take no new work, finish, exit 0; value_ms = at most so long */
-    MESSAGE_TICKETS, /* workers: the ring of ticket keys */
-    MESSAGE_LOG,     /* workers: a fresh access-log descriptor comes with it */
-    MESSAGE_PEM,     /* acmed: the answer to OPEN_PEM; no descriptor: value = errno */
+    MESSAGE_DRAIN,    /* take no new work, finish, exit 0; value_ms = at most so long */
+    MESSAGE_TICKETS,  /* workers: the ring of ticket keys */
+    MESSAGE_AFFINITY, /* workers: the key of sessions' tags; sent before the fork */
+    MESSAGE_LOG,      /* workers: a fresh access-log descriptor comes with it */
+    MESSAGE_PEM,      /* acmed: the answer to OPEN_PEM; no descriptor: value = errno */
 };
 
 enum pem_file { PEM_CHAIN, PEM_KEY };
@@ -41,6 +42,8 @@ struct ticket_ring {
     struct ticket_key key[TICKET_KEYS];
 };
 
+enum { MESSAGE_AFFINITY_KEY = 32 }; /* bytes */
+
 struct message {
     uint32_t type;
     uint32_t which;
@@ -48,6 +51,7 @@ struct message {
     uint64_t value;
     union {
         struct ticket_ring tickets;
+        uint8_t affinity[MESSAGE_AFFINITY_KEY]; /* as the tickets: never in the table */
         char text[240];
     } body;
 };

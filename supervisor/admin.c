@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/retired.h"
+#include "supervisor/affinity_key.h"
 #include "supervisor/supervise.h"
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
@@ -148,6 +149,16 @@ void admin_prepare(struct supervisor *sup, const struct generation *g)
     supervise_publish_header(sup);
 }
 
+/* Are there marks at clients that must be understood after a restart? */
+static bool makes_tags(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->n_pools; i++)
+        if (conf->pools[i].sticky == CONF_STICKY_AUTO ||
+            conf->pools[i].sticky == CONF_STICKY_COOKIE)
+            return true;
+    return false;
+}
+
 void admin_commit(struct supervisor *sup, const struct generation *g)
 {
     bool named[TABLE_BACKENDS] = {false};
@@ -167,6 +178,8 @@ void admin_commit(struct supervisor *sup, const struct generation *g)
     supervise_publish_header(sup);
     processes_ring_workers(sup);
     wishes_save(&sup->wishes, g->conf->acme.store, &g->identity);
+    if (makes_tags(g->conf))
+        affinity_key_save(sup->affinity, g->conf->acme.store, &g->identity);
 }
 
 void admin_load(struct supervisor *sup)
@@ -174,6 +187,7 @@ void admin_load(struct supervisor *sup)
     const struct generation *g = sup->current;
 
     wishes_load(&sup->wishes, g->conf->acme.store, &g->identity);
+    affinity_key_load(sup->affinity, g->conf->acme.store, &g->identity);
 }
 
 static const struct conf_backend *configured_backend(const struct supervisor *sup, int slot)

@@ -83,6 +83,17 @@ void process_send_tickets(struct process *p)
 
 /* ---- actions */
 
+/* Before the fork, so that it is there whatever the worker does first. */
+static int send_affinity(const struct process *p, int fd)
+{
+    struct message message = {.type = MESSAGE_AFFINITY};
+
+    memcpy(message.body.affinity, p->sup->affinity, sizeof message.body.affinity);
+    int rc = message_send(fd, &message, -1);
+    explicit_bzero(&message, sizeof message);
+    return rc;
+}
+
 static void fill_heritage(struct process *p, int control_fd)
 {
     struct heritage *h = &p->sup->heritage;
@@ -116,7 +127,10 @@ static int fork_child(struct process *p)
     p->next_start_ms = 0;
     publish(p); /* before the child can look: its cells count from its first moment */
     fill_heritage(p, pair[1]);
-    p->pid = launch(&sup->heritage, &p->generation->identity);
+    if (process_is_worker(p) && send_affinity(p, pair[0]) < 0)
+        p->pid = -1;
+    else
+        p->pid = launch(&sup->heritage, &p->generation->identity);
     close(pair[1]);
     if (p->pid < 0 || loop_add(&sup->loop, &p->control, pair[0], EPOLLIN) < 0) {
         int error = errno;

@@ -1,5 +1,6 @@
 /* The supervisor's start, its end, and what it tells about the whole. */
 #include "supervisor/supervise.h"
+#include "supervisor/affinity_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -186,7 +187,8 @@ static int prepare(struct supervisor *sup, const char *object)
         return -1;
     }
     if (loop_init(&sup->loop) < 0 || control_open(sup) < 0 || open_bells(&sup->heritage) < 0 ||
-        tickets_init(&sup->tickets) < 0 || table_seal(sup->table, KIND_SUPERVISOR, 0) < 0) {
+        tickets_init(&sup->tickets) < 0 || affinity_key_init(&sup->affinity) < 0 ||
+        table_seal(sup->table, KIND_SUPERVISOR, 0) < 0) {
         log_error("cannot start: %s", strerror(errno));
         return -1;
     }
@@ -280,6 +282,7 @@ int supervise(const char *conf_file)
     watch_release(&sup.watch);
     generation_unref(sup.current);
     tickets_release(sup.tickets);
+    affinity_key_release(sup.affinity);
     if (sup.table)
         table_unlink(object);
 out:

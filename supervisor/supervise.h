@@ -62,6 +62,7 @@ struct supervisor {
     struct slots slots;
     struct listeners listeners;
     struct ticket_ring *tickets;
+    uint8_t *affinity; /* the key of sessions' tags */
     struct process process[ROWS];
     struct heritage heritage; /* the one for the next child; bells are set once */
     struct header_row header;

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "supervisor/state_folder.h"
 
 #define HEAD      "pasgate wishes 1"
 #define FILE_NAME "wishes"
@@ -162,31 +163,6 @@ wrong:
 
 /* ---- the file */
 
-static bool name_folder(char out[PATH_MAX], const char *store, const struct identity *identity)
-{
-    size_t n = strlen(store);
-
-    while (n > 1 && store[n - 1] == '/')
-        n--;
-    return snprintf(out, PATH_MAX, "%.*s%s", (int)n, store,
-                    identity->change ? "-state" : "/state") < PATH_MAX;
-}
-
-/* Ours, and nobody else may write there; whoever made it. -1 with errno. */
-static int open_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
-        fd_close(&fd);
-        errno = EPERM;
-    }
-    return fd;
-}
-
 static char *read_file(int folder, size_t *n)
 {
     int fd = openat(folder, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -226,9 +202,9 @@ out:
 
 void wishes_load(struct wishes *wishes, const char *store, const struct identity *identity)
 {
-    if (!*store || !name_folder(wishes->folder, store, identity))
+    if (!*store || !state_folder_name(wishes->folder, store, identity))
         return;
-    int folder = open_folder(wishes->folder);
+    int folder = state_folder_open(wishes->folder);
     if (folder >= 0)
         read_from(folder, wishes);
     else if (errno != ENOENT)
@@ -257,10 +233,7 @@ static int write_file(int folder, const struct wishes *wishes)
 static int save_to(const char *path, const struct wishes *wishes, const char *store,
                    const struct identity *identity)
 {
-    /* The parents, and the inside for one who is not root. */
-    if (privilege_make_store(store, identity) < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST))
-        return -1;
-    int folder = open_folder(path);
+    int folder = state_folder_make(path, store, identity);
     if (folder < 0)
         return -1;
     int rc = write_file(folder, wishes);
@@ -272,7 +245,7 @@ static int save_to(const char *path, const struct wishes *wishes, const char *st
 
 static void remove_from(const char *path)
 {
-    int folder = open_folder(path);
+    int folder = state_folder_open(path);
 
     if (folder >= 0)
         unlinkat(folder, FILE_NAME, 0);
@@ -283,7 +256,7 @@ void wishes_save(struct wishes *wishes, const char *store, const struct identity
 {
     char path[PATH_MAX];
 
-    if (!*store || !name_folder(path, store, identity))
+    if (!*store || !state_folder_name(path, store, identity))
         return;
     bool moved = strcmp(path, wishes->folder) != 0;
     if (!wishes->changed && !moved)

@@ -1,10 +1,8 @@
 /* What operators wished by signal (drain, ready, maint), kept in a file so that it
  * outlives a restart of the service. Supervisor only.
  *
- * The file stands where only the supervisor can write: as root in the folder
- * "STORE-state" beside the store, because the store belongs to the children; as
- * anyone else in "STORE/state", because children are the same user anyway, and in a
- * container the store is what survives. It is text, one line per wish, with tabs:
+ * The file stands where only the supervisor can write (supervisor/state_folder.h). It
+ * is text, one line per wish, with tabs:
  *
  *     pasgate wishes 1
  *     BACKEND  drain|ready|maint  WHO  SINCE  REASON        SINCE: ms since 1970

@@ -7,6 +7,7 @@
 #include "worker/box.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/sticky.h"
 #include "worker/upstream.h"
 
 /* An answer that breaks the rules: nothing of it may reach the client. */
@@ -141,6 +142,7 @@ static enum exchange_flow answer_head(struct exchange *x, const struct http_resp
     x->left = head->content_length;
     http1_chunked_init(&x->chunks);
     count_status(x, head->status);
+    sticky_answer(x, head);
     if (head->status == 101)
         return begin_tunnel(x, head, data, n);
     x->state = EXCHANGE_ANSWERING;

@@ -154,6 +154,24 @@ static enum balance_class class_of(const struct backend_view *b, uint64_t now_ms
     return BALANCE_GOOD;
 }
 
+bool backends_is_home(const struct backend_view *b)
+{
+    if (b->admin == ADMIN_MAINT)
+        return false;
+    if (b->health.state == HEALTH_DOWN)
+        return b->address_len && !has_better(b);
+    /* Before the first verdict it is worth waiting for that. */
+    return b->address_len || b->health.state == HEALTH_UNKNOWN;
+}
+
+struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id)
+{
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        if (pool->backends[i].id == id)
+            return &pool->backends[i];
+    return NULL;
+}
+
 static void fill_candidates(struct worker *worker, struct pool_view *pool,
                             const uint64_t *tried)
 {
@@ -205,14 +223,44 @@ static void tell_fail_open(struct pool_view *pool, enum balance_class class)
         log_info("pool %s: an instance is up and ready again", pool->conf->name);
 }
 
+static enum backends_choice choose_home(struct worker *worker, struct backend_view *home,
+                                        struct backend_view **chosen)
+{
+    if (home->health.state == HEALTH_UNKNOWN)
+        return BACKENDS_WAIT;
+    if (!take_place(worker, home))
+        return BACKENDS_FULL;
+    *chosen = home;
+    return BACKENDS_CHOSEN;
+}
+
+/* A place that somebody waits for is not for one who comes later and could go
+ * elsewhere. In backends_wake() the order of the queue decides. */
+static bool leave_to_waiting(struct pool_view *pool)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < pool->nbackends && !pool->waking && pool->nwaiting; i++) {
+        if (pool->backends[i].waiters.first && pool->balance[i].class != BALANCE_NEVER) {
+            pool->balance[i].class = BALANCE_NEVER;
+            any = true;
+        }
+    }
+    return any;
+}
+
 enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
+                                     struct backend_view *home,
                                      uint64_t tried[TABLE_BACKENDS / 64],
                                      struct backend_view **chosen)
 {
     enum balance_class class;
-    bool full = false;
+    bool full;
 
+    if (home)
+        return choose_home(worker, home, chosen);
     fill_candidates(worker, pool, tried);
+    full = leave_to_waiting(pool);
     for (;;) {
         int i;
 
@@ -236,48 +284,76 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
     }
 }
 
-/* When did the oldest of a worker's waiting exchanges of this pool join? */
+/* ---- the queue */
+
+bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home)
+{
+    if (!home)
+        return pool->waiters.first != NULL;
+    /* What is drained is not what those wait for that could go anywhere. */
+    return home->waiters.first || (pool->waiters.first && home->admin == ADMIN_READY);
+}
+
+static uint64_t since(const struct waiters *waiters)
+{
+    return waiters->first ? waiters->first->queued_ms : 0;
+}
+
+static void publish_waiting(struct worker *worker, struct pool_view *pool,
+                            struct backend_view *home)
+{
+    /* A place that comes free anywhere serves the whole queue: all are counted at
+     * the pool's first backend. */
+    atomic_store(&pool->backends[0].cell->queued, pool->nwaiting);
+    if (home)
+        atomic_store(&home->cell->waiting_since_ms, since(&home->waiters));
+    else
+        atomic_store(&worker->row->waiting_since_ms[pool->conf->index], since(&pool->waiters));
+}
+
+static uint64_t older(uint64_t a, uint64_t b)
+{
+    return a && (!b || a < b) ? a : b;
+}
+
+/* When did the oldest join that could use a place at that backend? 0: none waits. */
 static uint64_t waiting_since(const struct worker *worker, int row,
-                              const struct pool_view *pool)
+                              const struct backend_view *b)
 {
-    return count_read(&worker->table->worker[row].waiting_since_ms[pool->conf->index]);
+    const struct worker_row *of = &worker->table->worker[row];
+
+    return older(count_read(&of->waiting_since_ms[b->pool->conf->index]),
+                 count_read(&of->be[b->slot].waiting_since_ms));
 }
 
-static void publish_waiting(struct worker *worker, struct pool_view *pool)
+/* A place came free: whoever has waited longest for one there gets it, in whichever
+ * worker. */
+static void pass_place_on(struct worker *worker, struct backend_view *b)
 {
-    atomic_store(&worker->row->waiting_since_ms[pool->conf->index],
-                 pool->first ? pool->first->queued_ms : 0);
-}
-
-/* A place came free: whoever has waited longest gets it, in whichever worker. */
-static void pass_place_on(struct worker *worker, struct pool_view *pool)
-{
-    uint64_t oldest = pool->first ? pool->first->queued_ms : UINT64_MAX;
+    uint64_t oldest = waiting_since(worker, worker->heritage->row, b);
     int row = -1;
 
     for (int i = 0; i < worker->live.n; i++) {
-        uint64_t since;
+        int other = worker->live.rows[i];
+        uint64_t when = other == worker->heritage->row ? 0 : waiting_since(worker, other, b);
 
-        if (worker->live.rows[i] == worker->heritage->row)
-            continue;
-        since = waiting_since(worker, worker->live.rows[i], pool);
-        if (since && since < oldest) {
-            oldest = since;
-            row = worker->live.rows[i];
+        if (when && (!oldest || when < oldest)) {
+            oldest = when;
+            row = other;
         }
     }
     if (row >= 0)
         fd_ring(worker->heritage->doorbell[row]);
-    else
-        backends_wake(worker, pool);
+    else if (oldest)
+        backends_wake(worker, b->pool);
 }
 
 void backends_leave(struct worker *worker, struct backend_view *b)
 {
     cap_give(worker->table, worker->heritage->row, b->slot, b->conf->max_in_flight);
     if (b->conf->max_in_flight)
-        pass_place_on(worker, b->pool);
-    else if (b->pool->first)
+        pass_place_on(worker, b);
+    else if (b->pool->nwaiting)
         backends_wake(worker, b->pool);
 }
 
@@ -290,61 +366,91 @@ static uint32_t waiting_everywhere(struct worker *worker, struct pool_view *pool
     return total;
 }
 
-/* The pool's queue is counted at its first backend's cell: a place that comes
- * free anywhere in the pool serves the whole queue. */
-static void count_waiting(struct pool_view *pool)
+static struct waiters *queue_of(struct pool_view *pool, struct backend_view *home)
 {
-    atomic_store(&pool->backends[0].cell->queued, pool->nwaiting);
+    return home ? &home->waiters : &pool->waiters;
 }
 
 bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x)
 {
+    struct waiters *queue = queue_of(pool, x->home);
+
     if (waiting_everywhere(worker, pool) >= pool->conf->queue.size * pool->nbackends)
         return false;
-    x->queue_prev = pool->last;
+    x->queue_prev = queue->last;
     x->queue_next = NULL;
-    if (pool->last)
-        pool->last->queue_next = x;
+    if (queue->last)
+        queue->last->queue_next = x;
     else
-        pool->first = x;
-    pool->last = x;
+        queue->first = x;
+    queue->last = x;
     pool->nwaiting++;
     x->queued = true;
     if (!x->queued_ms)
         x->queued_ms = worker->loop.now_ms;
-    count_waiting(pool);
-    publish_waiting(worker, pool);
+    publish_waiting(worker, pool, x->home);
     return true;
 }
 
 void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x)
 {
+    struct waiters *queue = queue_of(pool, x->home);
+
     CHECK(x->queued);
     if (x->queue_prev)
         x->queue_prev->queue_next = x->queue_next;
     else
-        pool->first = x->queue_next;
+        queue->first = x->queue_next;
     if (x->queue_next)
         x->queue_next->queue_prev = x->queue_prev;
     else
-        pool->last = x->queue_prev;
+        queue->last = x->queue_prev;
     x->queue_prev = x->queue_next = NULL;
     x->queued = false;
     pool->nwaiting--;
-    count_waiting(pool);
-    publish_waiting(worker, pool);
+    publish_waiting(worker, pool, x->home);
+}
+
+static void all_may_try(struct pool_view *pool)
+{
+    pool->waiters.stuck = false;
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        pool->backends[i].waiters.stuck = false;
+}
+
+static bool is_older(const struct waiters *a, const struct waiters *b)
+{
+    return a->first && !a->stuck && (!b || a->first->queued_ms < b->first->queued_ms);
+}
+
+/* The queue whose turn it is; NULL: nobody can get a place now. */
+static struct waiters *oldest_queue(struct pool_view *pool)
+{
+    struct waiters *oldest = is_older(&pool->waiters, NULL) ? &pool->waiters : NULL;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        if (is_older(&pool->backends[i].waiters, oldest))
+            oldest = &pool->backends[i].waiters;
+    return oldest;
 }
 
 void backends_wake(struct worker *worker, struct pool_view *pool)
 {
+    struct waiters *queue;
+
     /* One that gets its place may end at once and wake others in turn: the flag
      * makes that a loop instead of a recursion. */
-    if (pool->waking)
+    if (pool->waking || !pool->nwaiting)
         return;
     (void)worker;
     pool->waking = true;
-    while (pool->first && exchange_retry_queued(pool->first))
-        ;
+    all_may_try(pool);
+    while ((queue = oldest_queue(pool)) != NULL) {
+        if (exchange_retry_queued(queue->first))
+            all_may_try(pool);
+        else
+            queue->stuck = true;
+    }
     pool->waking = false;
 }
 

@@ -21,10 +21,17 @@ struct exchange;
 struct upstream;
 struct worker;
 
+/* Exchanges that wait, the oldest first. */
+struct waiters {
+    struct exchange *first, *last;
+    bool stuck; /* backends_wake() tried the first one in vain */
+};
+
 struct backend_view {
     const struct conf_backend *conf;
     struct pool_view *pool;
     struct str authority;        /* "host:port" as configured */
+    uint32_t id;                 /* names it in tags (worker/affinity.h) */
     int slot;                    /* in the table */
     struct worker_backend *cell; /* our counters of it */
     struct health_row health;    /* last good copy */
@@ -34,6 +41,7 @@ struct backend_view {
     struct upstream *idle;       /* kept connections, the last used first */
     uint32_t nidle;
     struct exchange *running; /* list: what we have at it */
+    struct waiters waiters;   /* those whose session is here */
     bool fell;                /* the last refresh turned it to down */
 };
 
@@ -42,13 +50,13 @@ struct pool_view {
     const struct conf_pool *conf;
     struct backend_view *backends; /* [nbackends], a run of worker->backends */
     uint32_t nbackends;
-    struct balance *balance;       /* [nbackends]: input and state of the choice */
-    uint32_t turn;                 /* where equals are looked at first */
-    bool capped;                   /* some backend has max_in_flight */
-    bool failing_open;             /* said so in the log */
-    bool waking;                   /* backends_wake() is at work */
-    struct exchange *first, *last; /* wait for a place, the oldest first */
-    uint32_t nwaiting;
+    struct balance *balance; /* [nbackends]: input and state of the choice */
+    uint32_t turn;           /* where equals are looked at first */
+    bool capped;             /* some backend has max_in_flight */
+    bool failing_open;       /* said so in the log */
+    bool waking;             /* backends_wake() is at work */
+    struct waiters waiters;  /* for a place anywhere in the pool */
+    uint32_t nwaiting;       /* these and those of its backends */
 };
 
 /* Allocates and fills both arrays of the worker. 0 or -1 (no memory). */
@@ -66,19 +74,32 @@ enum backends_choice {
 };
 
 /* Chooses for an exchange and takes a place at it (in_flight counts it). tried:
- * bit per index in the pool, not to be chosen again. */
+ * bit per index in the pool, not to be chosen again. home: where its session is
+ * (backends_is_home() holds): that one or none; NULL: any. */
 enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
+                                     struct backend_view *home,
                                      uint64_t tried[TABLE_BACKENDS / 64],
                                      struct backend_view **chosen);
+
+/* Does it (still) serve the sessions that it has? Drained ones do; one that is down
+ * only when there is nothing better. */
+bool backends_is_home(const struct backend_view *backend);
+
+/* Do others wait already for what an exchange with that home (or none) wants? */
+bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
+
+/* The backend of a pool with that number in tags; NULL: it has none. */
+struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);
 
 /* Gives the place back and wakes who has waited longest, in any worker. */
 void backends_leave(struct worker *worker, struct backend_view *backend);
 
-/* Queue of a pool. join: false = full. */
+/* Queue of a pool, or of x->home. join: false = full. */
 bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x);
 void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x);
 
-/* Lets the waiting try again, the oldest first, until no place is left. */
+/* Lets the waiting try again, the oldest first, until no place is left for any. Who
+ * waits for one instance holds up nobody who can do with another. */
 void backends_wake(struct worker *worker, struct pool_view *pool);
 
 /* We saw a fault of the backend: avoid it for a moment, tell healthd. */

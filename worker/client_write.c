@@ -9,6 +9,7 @@
 #include "worker/core.h"
 #include "worker/record.h"
 #include "worker/request.h"
+#include "worker/sticky.h"
 
 /* One write; arms the client's deadline when the socket does not take it all.
  * last: of this answer. */
@@ -43,6 +44,7 @@ static ssize_t write_head(struct client *c, const struct exchange *x,
                           const struct http_response *head)
 {
     struct worker *worker = c->worker;
+    char cookie[STICKY_COOKIE];
     struct rewrite_out out;
     struct rewrite_response_info info = {
         .client_method = c->method,
@@ -58,6 +60,7 @@ static ssize_t write_head(struct client *c, const struct exchange *x,
         .request_id = str_make(x->id, sizeof x->id),
     };
 
+    sticky_mark(x, c->peer.tls != NULL, &info, cookie);
     rewrite_out_init(&out, worker->head_area, WORKER_FRONT - HTTP1_CHUNK_HEAD_MAX);
     return rewrite_response(&out, head, &info);
 }

@@ -19,6 +19,7 @@
 #include "base/pool.h"
 #include "shm/cap.h"
 #include "shm/heritage.h"
+#include "worker/affinity.h"
 #include "worker/http.h"
 #include "worker/http1.h"
 
@@ -55,7 +56,9 @@ struct worker {
     struct backend_view *backends; /* [conf->n_backends] */
     struct acceptor *acceptors;    /* [heritage->nlisteners] */
 
-    struct cap_rows live; /* rows whose cells count; refreshed at the doorbell */
+    bool has_affinity;
+    struct affinity_key affinity; /* of all workers (worker/sticky.h) */
+    struct cap_rows live;         /* rows whose cells count; refreshed at the doorbell */
 
     struct http_limits limits;
     char *area;                    /* WORKER_FRONT + WORKER_BODY + WORKER_BACK: bytes in

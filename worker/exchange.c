@@ -212,6 +212,7 @@ void exchange_upstream_writable(struct exchange *x)
 static void connect_to(struct exchange *x, struct backend_view *b)
 {
     join_running(x, b);
+    x->sticky = b == x->home;
     x->at.chosen = x->worker->loop.now_us;
     x->attempts++;
     x->state = EXCHANGE_CONNECTING;
@@ -254,11 +255,21 @@ static void fail_none_left(struct exchange *x)
                       "no instance may serve this request");
 }
 
+/* A home that failed us or may not serve any more is none: any other one will do. */
+static bool has_lost_home(const struct exchange *x)
+{
+    uint32_t i = x->home ? (uint32_t)(x->home - x->pool->backends) : 0;
+
+    return x->home && ((x->tried[i / 64] >> (i % 64) & 1) || !backends_is_home(x->home));
+}
+
 void exchange_choose(struct exchange *x)
 {
     struct backend_view *b = NULL;
 
-    switch (backends_choose(x->worker, x->pool, x->tried, &b)) {
+    if (has_lost_home(x))
+        x->home = NULL;
+    switch (backends_choose(x->worker, x->pool, x->home, x->tried, &b)) {
     case BACKENDS_CHOSEN:
         connect_to(x, b);
         return;
@@ -275,7 +286,14 @@ void exchange_choose(struct exchange *x)
 bool exchange_retry_queued(struct exchange *x)
 {
     struct backend_view *b = NULL;
-    enum backends_choice choice = backends_choose(x->worker, x->pool, x->tried, &b);
+    enum backends_choice choice;
+
+    if (has_lost_home(x)) { /* it waits in another queue from now on, or not at all */
+        backends_queue_leave(x->worker, x->pool, x);
+        exchange_choose(x);
+        return true;
+    }
+    choice = backends_choose(x->worker, x->pool, x->home, x->tried, &b);
 
     if (choice == BACKENDS_FULL || choice == BACKENDS_WAIT)
         return false;
@@ -293,8 +311,10 @@ void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
     x->bytes_in = n;
     if (!request_prepare(x, data, n, last))
         return;
-    /* Nobody overtakes those who wait already. */
-    if (x->pool->first)
+    if (has_lost_home(x))
+        x->home = NULL;
+    /* Nobody overtakes those who wait already for the same. */
+    if (backends_others_wait(x->pool, x->home))
         wait_in_queue(x);
     else
         exchange_choose(x);
@@ -351,6 +371,12 @@ static void timer_fired(struct loop_timer *timer)
 
     switch ((enum exchange_state)x->state) {
     case EXCHANGE_QUEUED:
+        if (x->home && x->home->health.state == HEALTH_UNKNOWN) {
+            backends_queue_leave(x->worker, x->pool, x);
+            x->home = NULL;
+            exchange_choose(x);
+            return;
+        }
         exchange_fail(x, 503, EXCHANGE_END_TIMEOUT, "connection_limit_reached",
                       "no place at any instance in time");
         return;

@@ -96,6 +96,8 @@ struct exchange {
     const struct conf_route *route; /* NULL: answered locally */
     struct pool_view *pool;
     struct backend_view *backend; /* whose place we hold; NULL: none */
+    struct backend_view *home;    /* where its session is, while that may serve it */
+    struct backend_view *named;   /* by a tag of ours that the client sent; NULL: none */
     struct upstream *upstream;
     uint64_t tried[TABLE_BACKENDS / 64];
     struct exchange *queue_prev, *queue_next;
@@ -117,6 +119,7 @@ struct exchange {
     bool blocked;          /* the client does not take more now */
     bool no_reuse;         /* the backend connection must be closed after it */
     bool queued;
+    bool sticky; /* affinity chose the backend */
     uint8_t interims;
     uint64_t left;               /* bytes of the answer's body still to come */
     struct http1_chunked chunks; /* of the answer */

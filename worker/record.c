@@ -119,6 +119,7 @@ void record_exchange(const struct exchange *x)
         .body_out = x->bytes_out,
         .attempts = x->attempts,
         .reused = x->reused,
+        .sticky = x->sticky,
         .end = (uint8_t)end_of(x),
         .phase = (uint8_t)phase_of(x),
         .error = x->backend_status >= 500 ? "backend" : x->error,

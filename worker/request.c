@@ -11,6 +11,7 @@
 #include "worker/exchange.h"
 #include "worker/local.h"
 #include "worker/peer.h"
+#include "worker/sticky.h"
 #include "worker/uri.h"
 
 enum { CHUNK_ROOM = HTTP1_CHUNK_HEAD_MAX + sizeof HTTP1_CHUNK_TAIL HTTP1_CHUNK_LAST };
@@ -52,7 +53,8 @@ static void add_body(struct exchange *x, const char *data, size_t n, bool last)
     }
 }
 
-static bool write_head(struct exchange *x, struct str path, size_t nbody)
+static bool write_head(struct exchange *x, struct str path, const struct sticky_cuts *cuts,
+                       size_t nbody)
 {
     const struct http_request *r = x->request;
     const struct conf_backend *first = x->pool->backends[0].conf;
@@ -66,6 +68,8 @@ static bool write_head(struct exchange *x, struct str path, size_t nbody)
         .server_port = x->peer->listen->port,
         .peer_trusted = x->peer->trusted,
         .request_id = str_make(x->id, sizeof x->id),
+        .cuts = cuts->cut,
+        .ncuts = cuts->n,
     };
     ssize_t n;
 
@@ -121,7 +125,9 @@ bool request_prepare(struct exchange *x, const char *data, size_t n, bool last)
 {
     const struct http_request *r = x->request;
     char *path = x->worker->head_area, *mapped = path + HTTP_TARGET_MAX;
+    struct sticky_cuts cuts;
     ssize_t len;
+    size_t bare;
 
     if (r->form == HTTP_TARGET_ASTERISK) {
         local_options(x);
@@ -137,12 +143,14 @@ bool request_prepare(struct exchange *x, const char *data, size_t n, bool last)
         return false;
     if (!find_route(x, str_make(path, (size_t)len)))
         return false;
-    len = route_map_path(&x->match, str_make(path, (size_t)len), mapped, HTTP_TARGET_MAX * 2);
+    bare = (size_t)len;
+    sticky_request(x, path, &bare, &cuts);
+    len = route_map_path(&x->match, str_make(path, bare), mapped, HTTP_TARGET_MAX * 2);
     if (len < 0) {
         exchange_fail(x, 414, EXCHANGE_END_CLIENT, NULL, "path too long once mapped");
         return false;
     }
-    if (!write_head(x, str_make(mapped, (size_t)len), n))
+    if (!write_head(x, str_make(mapped, (size_t)len), &cuts, n))
         return false;
     add_body(x, data, n, last);
     return true;

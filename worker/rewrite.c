@@ -20,21 +20,51 @@ void rewrite_out_init(struct rewrite_out *out, char *buf, size_t cap)
     *out = (struct rewrite_out){.p = buf, .cap = cap};
 }
 
-static void put_cookies(struct rewrite_out *out, const struct http_request *req)
+/* What the cuts that lie in a value leave of it; they are taken off *cuts. */
+static void put_uncut(struct rewrite_out *out, struct str value, const struct str **cuts,
+                      const struct str *end)
+{
+    const char *at = value.p, *last = value.p + value.n;
+    size_t began = out->n;
+
+    for (; *cuts < end && (*cuts)->p >= at && (*cuts)->p < last; (*cuts)++) {
+        put(out, str_span(at, (*cuts)->p));
+        at = (*cuts)->p + (*cuts)->n;
+    }
+    put(out, str_span(at, last));
+    /* Where the last cookie was cut out, its separator is left. */
+    while (at == last && out->n > began &&
+           (out->p[out->n - 1] == ';' || out->p[out->n - 1] == ' '))
+        out->n--;
+}
+
+static void put_cookies(struct rewrite_out *out, const struct http_request *req,
+                        const struct rewrite_request_info *info)
 {
     const struct http_field *first = http_request_field(req, HTTP_F_COOKIE);
+    const struct str *cuts = info->cuts, *end = cuts + info->ncuts;
+    size_t line = out->n, values;
 
     if (!first)
         return;
     PUT(out, "Cookie: ");
-    put(out, first->value);
-    for (const struct http_field *f = first + 1; f < req->fields + req->nfields; f++) {
-        if (f->id == HTTP_F_COOKIE && f->value.n) {
+    values = out->n;
+    for (const struct http_field *f = first; f < req->fields + req->nfields; f++) {
+        size_t before = out->n, joined;
+
+        if (f->id != HTTP_F_COOKIE || !f->value.n)
+            continue;
+        if (out->n > values)
             PUT(out, "; ");
-            put(out, f->value);
-        }
+        joined = out->n;
+        put_uncut(out, f->value, &cuts, end);
+        if (out->n == joined)
+            out->n = before;
     }
-    PUT(out, "\r\n");
+    if (info->ncuts && out->n == values)
+        out->n = line; /* there was only what is ours */
+    else
+        PUT(out, "\r\n");
 }
 
 static void put_end_to_end(struct rewrite_out *out, const struct http_request *req,
@@ -162,7 +192,7 @@ ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
     put(out, host);
     PUT(out, "\r\n");
     put_end_to_end(out, req, info->peer_trusted);
-    put_cookies(out, req);
+    put_cookies(out, req, info);
     put_origin(out, req, info);
     put_framing(out, req);
     if (req->upgrade_websocket)

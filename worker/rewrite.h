@@ -18,6 +18,8 @@
 #include "base/str.h"
 #include "worker/http.h"
 
+struct affinity_key;
+
 /* Bounded builder over the caller's memory. Once over, it stays over and writes nothing more.
  */
 struct rewrite_out {
@@ -40,11 +42,13 @@ struct rewrite_request_info {
         fallback_host; /* when the client gave none (HTTP/1.0, case 10): backend's host:port */
     struct str client_ip; /* text form, IPv6 without brackets */
     uint16_t client_port;
-    uint16_t server_port;  /* X-Forwarded-Port */
-    bool peer_trusted;     /* keep and append to the peer's own X-Forwarded-*, Forwarded,
-                              X-Request-Id */
-    struct str request_id; /* ours; a trusted peer's wins */
-    bool close;            /* ask the backend to close after this one */
+    uint16_t server_port;   /* X-Forwarded-Port */
+    bool peer_trusted;      /* keep and append to the peer's own X-Forwarded-*, Forwarded,
+                               X-Request-Id */
+    struct str request_id;  /* ours; a trusted peer's wins */
+    const struct str *cuts; /* [ncuts] what to leave out of Cookie fields, in their order */
+    unsigned ncuts;
+    bool close; /* ask the backend to close after this one */
 };
 
 /* Head for the backend. Returns its length, or -1 when the bound would overflow (431). */
@@ -65,6 +69,8 @@ struct rewrite_response_info {
     bool hsts_subdomains;
     struct str request_id; /* X-Request-Id for the client, empty: none */
     struct str add_cookie; /* whole value of one more Set-Cookie (affinity), empty: none */
+    const struct affinity_key *tag_key; /* tags sessions that are handed out; NULL: none */
+    uint32_t tag_id;                    /* with this instance's number */
 };
 
 /* How the client gets the body: LENGTH and NONE as they are; CHUNKED and UNTIL_CLOSE as chunked

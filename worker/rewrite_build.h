@@ -115,13 +115,15 @@ struct rewrite_map {
     struct str upstream_path;
     struct str public_authority;
     struct str backend_authority;
+    const struct affinity_key *tag_key; /* NULL: sessions are not tagged */
+    uint32_t tag_id;
 };
 
 /* The value of Location or Content-Location as the client must see it. */
 void put_location(struct rewrite_out *, struct str value, const struct rewrite_map *);
 
-/* The value of Set-Cookie: Path mapped, the backend's Domain dropped, all else byte for byte.
- */
+/* The value of Set-Cookie: Path mapped, the backend's Domain dropped, a session's tag put
+ * behind it, all else byte for byte. */
 void put_set_cookie(struct rewrite_out *, struct str value, const struct rewrite_map *);
 
 #endif

@@ -1,3 +1,4 @@
+#include "worker/affinity.h"
 #include "worker/rewrite_build.h"
 
 /* Where a path ends in a Location, and where a prefix of it may end. */
@@ -18,18 +19,42 @@ static bool is_under(struct str path, struct str prefix)
            (path.n == prefix.n || is_border(path.p[prefix.n]));
 }
 
+/* What goes behind a session's value; an empty one is a session taken back. */
+static void put_tag(struct rewrite_out *out, struct str session, const struct rewrite_map *map)
+{
+    char tag[AFFINITY_TAG];
+
+    if (!session.n)
+        return;
+    affinity_tag(tag, map->tag_key, map->tag_id, session);
+    put(out, str_make(tag, sizeof tag));
+}
+
+/* A path, with query and fragment; sessions in it get their tags. */
+static void put_path(struct rewrite_out *out, struct str path, const struct rewrite_map *map)
+{
+    struct str rest = path, session;
+
+    while (map->tag_key && affinity_next_param(&rest, &session)) {
+        put(out, str_span(path.p, rest.p));
+        put_tag(out, session, map);
+        path = rest;
+    }
+    put(out, path);
+}
+
 /* A path of the backend's, with query and fragment, as the public one; others stay. */
 static void put_mapped(struct rewrite_out *out, struct str path, const struct rewrite_map *map)
 {
     if (!is_under(path, map->upstream_path)) {
-        put(out, path);
+        put_path(out, path, map);
         return;
     }
     struct str rest = str_skip(path, map->upstream_path.n);
     put(out, map->prefix);
     if (map->prefix.n == 0 && (rest.n == 0 || rest.p[0] != '/'))
         PUT(out, "/");
-    put(out, rest);
+    put_path(out, rest, map);
 }
 
 /* An authority taken apart; port is the given one or the scheme's default, 0 without a scheme.
@@ -163,8 +188,17 @@ static void put_cookie_path(struct rewrite_out *out, struct str path,
 void put_set_cookie(struct rewrite_out *out, struct str value, const struct rewrite_map *map)
 {
     size_t at = str_index(value, ';');
+    struct str pair = str_head(value, at), session;
 
-    put(out, str_head(value, at)); /* name=value, untouched */
+    if (map->tag_key && affinity_set_cookie(pair, STR("JSESSIONID"), &session) && session.n) {
+        size_t n = (size_t)(session.p + session.n - pair.p);
+
+        put(out, str_head(pair, n));
+        put_tag(out, session, map);
+        put(out, str_skip(pair, n));
+    } else {
+        put(out, pair); /* name=value, untouched */
+    }
     for (value = str_skip(value, at); value.n; value = str_skip(value, at)) {
         /* value starts at a semicolon; the attribute goes up to the next one */
         at = 1 + str_index(str_skip(value, 1), ';');

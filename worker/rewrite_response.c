@@ -46,7 +46,9 @@ static void put_end_to_end(struct rewrite_out *out, const struct http_response *
                                     .prefix = info->prefix,
                                     .upstream_path = info->upstream_path,
                                     .public_authority = info->public_authority,
-                                    .backend_authority = info->backend_authority};
+                                    .backend_authority = info->backend_authority,
+                                    .tag_key = info->tag_key,
+                                    .tag_id = info->tag_id};
     uint64_t drop = dropped(info);
 
     for (size_t i = 0; i < res->nfields; i++) {

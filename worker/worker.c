@@ -32,6 +32,7 @@
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/route.h"
+#include "worker/sticky.h"
 #include "worker/tls.h"
 #include "worker/upstream.h"
 
@@ -176,6 +177,9 @@ static void control_message(const struct message *message, int fd)
         if (worker.tls)
             tls_engine_tickets(worker.tls, &message->body.tickets);
         break;
+    case MESSAGE_AFFINITY:
+        sticky_key(&worker, message->body.affinity);
+        break;
     case MESSAGE_LOG:
         if (fd >= 0 && worker.access)
             access_reopen(worker.access, fd);
@@ -304,6 +308,8 @@ static int start(struct worker *w, const struct heritage *heritage)
         return -1;
     if (accept_init(w) < 0)
         return -1;
+    control_ready(&w->control, EPOLLIN);
+    CHECK(w->has_affinity); /* it was sent before the fork: before any request */
     follow_certs(w);
     return 0;
 }
@@ -311,7 +317,7 @@ static int start(struct worker *w, const struct heritage *heritage)
 static bool somebody_waits(const struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_pools; i++)
-        if (w->pools[i].first)
+        if (w->pools[i].nwaiting)
             return true;
     return false;
 }
