@@ -13,6 +13,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "acmed/jose.h"
+
 enum {
     CHAIN_CERTS_MAX = 10, /* certificates in a chain: CAs send two to four */
     CLOCK_SLACK_S = 3600, /* our clock may be behind the CA's by so much */
@@ -273,6 +275,21 @@ int csr_check_chain(const struct csr_key *key, struct str chain, const char *con
     sk_X509_pop_free(all, X509_free);
     ERR_clear_error();
     return wrong ? -1 : 0;
+}
+
+char *csr_leaf_der(struct str chain)
+{
+    STACK_OF(X509) *all = read_chain(chain);
+    uint8_t *der = NULL;
+    char *text = NULL;
+    int n = all ? i2d_X509(sk_X509_value(all, 0), &der) : 0;
+
+    if (n > 0)
+        text = jose_b64_encode(der, (size_t)n);
+    OPENSSL_free(der);
+    sk_X509_pop_free(all, X509_free);
+    ERR_clear_error();
+    return text;
 }
 
 static bool is_common_name(const X509_NAME *name, const char *common_name)

@@ -36,6 +36,9 @@ enum { CSR_ERROR_SIZE = 160 };
 int csr_check_chain(const struct csr_key *key, struct str chain, const char *const *names,
                     size_t n_names, uint64_t now_wall_ms, char error[CSR_ERROR_SIZE]);
 
+/* The first certificate of the chain as DER in base64url, on the heap. NULL: there is none. */
+char *csr_leaf_der(struct str chain);
+
 /* Whether an issuer in the chain has this common name: what "preferred chain" goes by. */
 bool csr_chain_has_issuer(struct str chain, const char *common_name);
 

@@ -158,6 +158,11 @@ static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 
 /* ---- one request */
 
+bool transport_start(void)
+{
+    return curl_global_init(CURL_GLOBAL_DEFAULT) == 0;
+}
+
 struct transport *transport_new(const char *ca_file, bool (*give_up)(void *), void *arg)
 {
     struct transport *t = calloc(1, sizeof *t);

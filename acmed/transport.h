@@ -36,6 +36,9 @@ struct transport_reply {
     char alternates[TRANSPORT_ALTERNATES][JOB_URL_SIZE]; /* Link: rel="alternate" */
 };
 
+/* Once in the process, before the first transport_new(). false: the library does not start. */
+bool transport_start(void);
+
 /* ca_file: PEM roots, or "" for those of the system. give_up is asked at least once a second,
  * and true ends the request. NULL: no memory. */
 struct transport *transport_new(const char *ca_file, bool (*give_up)(void *), void *arg);

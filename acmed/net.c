@@ -1,0 +1,166 @@
+#include "acmed/net.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "acmed/job.h"
+#include "acmed/net_internal.h"
+#include "base/clock.h"
+
+/* ---- why not */
+
+bool net_fail(struct net *net, const char *type, const char *fmt, ...)
+{
+    struct job_problem *f = &net->failed;
+    va_list ap;
+
+    if (f->type[0])
+        return false;
+    snprintf(f->type, sizeof f->type, "%s", type);
+    va_start(ap, fmt);
+    vsnprintf(f->detail, sizeof f->detail, fmt, ap);
+    va_end(ap);
+    for (char *p = f->detail; *p; p++) /* libcurl may quote what a stranger sent */
+        if (*p < 0x20 || *p > 0x7e)
+            *p = '?';
+    return false;
+}
+
+bool net_fail_by_ca(struct net *net)
+{
+    const struct acme_problem *p = &net->problem;
+    struct job_problem *f = &net->failed;
+
+    if (f->type[0])
+        return false;
+    if (p->type[0] == '\0')
+        return net_fail(net, "net.answer", "the CA answers with status %u and no reason",
+                        net->reply.status);
+    net_fail(net, p->type, "%s", p->detail);
+    str_copy(f->name, sizeof f->name, str_from(p->name));
+    f->status = p->status ? p->status : net->reply.status;
+    if (f->status > 999)
+        f->status = 0;
+    f->retry_after_s = net->reply.has_retry_after ? net->reply.retry_after_s : 0;
+    f->account_gone = strcmp(p->type, "accountDoesNotExist") == 0;
+    return false;
+}
+
+/* ---- acmed */
+
+void net_tell(struct net *net, const struct ask *message)
+{
+    if (!ask_send(net->fd, message, net->out))
+        _exit(errno == EINVAL ? 1 : 0); /* acmed has gone, or we said what cannot be */
+}
+
+bool net_ask(struct net *net, const struct ask *question, struct ask_answer *answer)
+{
+    struct ask got;
+
+    net_tell(net, question);
+    if (ask_recv(net->fd, &got, net->in) != 1 || got.type != ASK_ANSWER)
+        _exit(0);
+    *answer = got.answer;
+    return got.answer.number != 0;
+}
+
+bool net_progress(struct net *net, enum job_state state)
+{
+    struct ask question = {.type = ASK_PROGRESS,
+                           .progress = {.state = state,
+                                        .account_url = str_from(net->account_url),
+                                        .order_url = str_from(net->order_url)}};
+    struct ask_answer answer;
+
+    return net_ask(net, &question, &answer) ||
+           net_fail(net, "net.refused", "acmed does not go on");
+}
+
+static bool acmed_has_gone(void *arg)
+{
+    struct net *net = arg;
+    struct pollfd p = {.fd = net->fd};
+
+    return (poll(&p, 1, 0) > 0 && p.revents) || clock_mono_ms() >= net_begin(net)->deadline_ms;
+}
+
+/* ---- the job */
+
+static bool run(struct net *net)
+{
+    char url[JOB_URL_SIZE], ca_file[4097];
+
+    str_copy(url, sizeof url, net_begin(net)->directory);
+    str_copy(ca_file, sizeof ca_file, net_begin(net)->ca_file);
+    str_copy(net->account_url, sizeof net->account_url, net_begin(net)->account_url);
+    net->transport = transport_new(ca_file, acmed_has_gone, net);
+    if (!net->transport)
+        return net_fail(net, "net.connect", "no memory");
+    if (!net_get(net, url))
+        return false;
+    if (!net_succeeded(net))
+        return net_fail_by_ca(net);
+    if (!acme_json_directory(net->reply.body, &net->directory))
+        return net_fail(net, "net.answer", "no ACME directory stands at %s", url);
+    switch ((enum job_kind)net_begin(net)->kind) {
+    case JOB_ISSUE:
+        return net_issue(net);
+    case JOB_ACCOUNT:
+        return net_account(net);
+    case JOB_ROLLOVER:
+        return net_rollover(net);
+    case JOB_CLOSE:
+        return net_close_account(net);
+    case JOB_REVOKE:
+        return net_revoke(net);
+    case JOB_RENEWAL_INFO:
+        return net_renewal_info(net);
+    default:
+        return net_fail(net, "net.config", "no such job");
+    }
+}
+
+static void tell_failed(struct net *net)
+{
+    const struct job_problem *f = &net->failed;
+    struct ask failed = {.type = ASK_FAILED,
+                         .failed = {.clock_off_ms = (uint64_t)net->clock_off_ms,
+                                    .status = f->status,
+                                    .retry_after_s = f->retry_after_s,
+                                    .flags = (f->order_gone ? ASK_ORDER_GONE : 0) |
+                                             (f->account_gone ? ASK_ACCOUNT_GONE : 0),
+                                    .type = str_from(f->type[0] ? f->type : "net.answer"),
+                                    .detail = str_from(f->detail),
+                                    .name = str_head(str_from(f->name), 253)}};
+
+    net_tell(net, &failed);
+}
+
+_Noreturn void net_main(int fd)
+{
+    struct net *net = calloc(1, sizeof *net);
+
+    if (!net || !transport_start())
+        _exit(1);
+    net->fd = fd;
+    net->begin_packet = malloc(ASK_MAX);
+    net->in = malloc(ASK_MAX + 1); /* and a NUL */
+    net->out = malloc(ASK_MAX);
+    if (!net->begin_packet || !net->in || !net->out ||
+        ask_recv(fd, &net->ask, net->begin_packet) != 1 || net->ask.type != ASK_BEGIN)
+        _exit(1);
+    if (run(net)) {
+        struct ask done = {.type = ASK_DONE, .done = net->done};
+
+        done.done.clock_off_ms = (uint64_t)net->clock_off_ms;
+        net_tell(net, &done);
+    } else {
+        tell_failed(net);
+    }
+    _exit(0);
+}

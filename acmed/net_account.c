@@ -1,0 +1,166 @@
+#include <stdlib.h>
+
+#include "acmed/net_internal.h"
+
+/* What can be known to fail before it is tried, in words that say what to change. */
+static bool may_register(struct net *net)
+{
+    const struct ask_begin *b = net_begin(net);
+
+    if (b->flags & ASK_MUST_EXIST)
+        return true;
+    if (net->directory.external_account_required && b->eab_kid.n == 0)
+        return net_fail(net, "net.config",
+                        "this CA wants an account that it knows: set eab_kid and "
+                        "eab_hmac_key as it gave them to you");
+    if (net->directory.terms[0] && !(b->flags & ASK_AGREE_TOS))
+        return net_fail(net, "net.config",
+                        "read the CA's terms of service at %s and set agree_tos = true",
+                        net->directory.terms);
+    return true;
+}
+
+/* The inner JWS of an external account, on the heap. NULL: failed. */
+static char *bind_external(struct net *net)
+{
+    struct ask question = {.type = ASK_SIGN,
+                           .sign = {.how = ASK_EAB,
+                                    .url = str_from(net->directory.new_account),
+                                    .kid = net_begin(net)->eab_kid}};
+    struct ask_answer answer;
+
+    if (net_ask(net, &question, &answer))
+        return strndup(answer.bytes.p, answer.bytes.n);
+    net_fail(net, "net.config", "eab_hmac_key is not a key in base64url, or there is none");
+    return NULL;
+}
+
+static bool register_account(struct net *net)
+{
+    const struct ask_begin *b = net_begin(net);
+    bool must_exist = b->flags & ASK_MUST_EXIST, sent;
+    char contact[321], *eab = NULL, *payload;
+    enum acme_status status;
+
+    if (!may_register(net))
+        return false;
+    if (b->eab_kid.n && !must_exist && !(eab = bind_external(net)))
+        return false;
+    payload = acme_json_new_account(str_copy(contact, sizeof contact, b->contact),
+                                    b->flags & ASK_AGREE_TOS, must_exist, eab);
+    free(eab);
+    sent =
+        payload && net_post(net, ASK_WITH_JWK, net->directory.new_account, payload, NET_SAFE);
+    free(payload);
+    if (!sent)
+        return false;
+    if (!net_succeeded(net))
+        return net_fail_by_ca(net);
+    if (!acme_json_account(net->reply.body, &status) || net->reply.location[0] == '\0')
+        return net_fail(net, "net.answer", "the CA describes no account");
+    if (status != ACME_VALID)
+        return net_fail(net, "net.config", "this account was closed: it needs a new key");
+    str_copy(net->account_url, sizeof net->account_url, str_from(net->reply.location));
+    return true;
+}
+
+bool net_find_account(struct net *net)
+{
+    return net->account_url[0] || register_account(net);
+}
+
+/* POSTs to a URL of the directory or the account; any success will do. */
+static bool post_simply(struct net *net, enum ask_how how, const char *url, char *payload,
+                        const char *what)
+{
+    bool sent;
+
+    if (url[0] == '\0') {
+        free(payload);
+        return net_fail(net, "net.config", "this CA offers no %s", what);
+    }
+    sent = payload && net_post(net, how, url, payload, NET_SAFE);
+    free(payload);
+    return sent && (net_succeeded(net) || net_fail_by_ca(net));
+}
+
+bool net_account(struct net *net)
+{
+    bool known = net->account_url[0];
+    char contact[321];
+
+    str_copy(contact, sizeof contact, net_begin(net)->contact);
+    if (!net_find_account(net))
+        return false;
+    /* 200, not 201: it was there, maybe with another contact. */
+    if ((known || net->reply.status == 200) && !(net_begin(net)->flags & ASK_MUST_EXIST) &&
+        !post_simply(net, ASK_WITH_KID, net->account_url, acme_json_contact(contact),
+                     "account"))
+        return false;
+    return net_progress(net, JOB_STATE_ACCOUNT);
+}
+
+bool net_rollover(struct net *net)
+{
+    struct ask question = {.type = ASK_SIGN, .sign = {.how = ASK_ROLLOVER}};
+    struct ask_answer answer;
+
+    if (!net_find_account(net))
+        return false;
+    question.sign.url = str_from(net->directory.key_change);
+    question.sign.kid = str_from(net->account_url);
+    if (!net_ask(net, &question, &answer))
+        return net_fail(net, "net.config", "there is no new key, or the CA changes none");
+    return post_simply(net, ASK_WITH_KID, net->directory.key_change,
+                       strndup(answer.bytes.p, answer.bytes.n), "change of keys");
+}
+
+bool net_close_account(struct net *net)
+{
+    return net_find_account(net) &&
+           post_simply(net, ASK_WITH_KID, net->account_url,
+                       acme_json_one("status", "deactivated"), "account");
+}
+
+bool net_revoke(struct net *net)
+{
+    const struct ask_begin *b = net_begin(net);
+    char *der = strndup(b->certificate.p ? b->certificate.p : "", b->certificate.n);
+    char *payload = der ? acme_json_revoke(der, (unsigned)b->reason) : NULL;
+    enum ask_how how = net->account_url[0] ? ASK_WITH_KID : ASK_WITH_CERTIFICATE;
+    bool revoked;
+
+    free(der);
+    revoked = post_simply(net, how, net->directory.revoke_cert, payload, "revocation");
+    if (!revoked && strcmp(net->failed.type, "alreadyRevoked") == 0)
+        return true;
+    return revoked;
+}
+
+bool net_renewal_info(struct net *net)
+{
+    char url[2 * JOB_URL_SIZE];
+    struct acme_renewal renewal;
+    size_t n = strlen(net->directory.renewal_info);
+
+    if (n == 0)
+        return net_fail(net, "net.config", "this CA offers no renewal information");
+    str_copy(url, sizeof url, str_from(net->directory.renewal_info));
+    str_copy(url + n, sizeof url - n, STR("/"));
+    str_copy(url + n + 1, sizeof url - n - 1, net_begin(net)->renewal_id);
+    if (!net_get(net, url))
+        return false;
+    if (!net_succeeded(net))
+        return net_fail_by_ca(net);
+    net->done.retry_after_s = net->reply.has_retry_after ? net->reply.retry_after_s : 0;
+    net->done.info = str_head(net->reply.body, 16 * 1024);
+    if (acme_json_renewal(net->reply.body, &renewal)) {
+        static char explanation[JOB_URL_SIZE];
+
+        net->done.window_start_wall_ms = renewal.start_wall_ms;
+        net->done.window_end_wall_ms = renewal.end_wall_ms;
+        net->done.explanation =
+            str_from(str_copy(explanation, sizeof explanation, str_from(renewal.explanation)));
+    }
+    return true;
+}

@@ -1,0 +1,152 @@
+# Pebble.pm: Let's Encrypt's test CA and its DNS, on ports of their own on the loopback.
+#
+#     my $ca = Pebble->new(nonce_reject => 20);
+#     $ca->directory;             # https URL
+#     $ca->ca_file;               # roots of its own TLS
+#     $ca->root(0);               # PEM of what its certificates end in
+#     $ca->{http_port};           # where it looks for http-01; {tls_port}: for tls-alpn-01
+#     $ca->dns('set-txt', { host => '...', value => '...' });
+#     $ca->said(qr/.../);         # how often its log says so
+#
+# Options: nonce_reject, authz_reuse (percent), eab => { kid => key }, more => { of "pebble" },
+# env => { further variables }. The binaries: $PEBBLE and $CHALLTESTSRV, or Debian's.
+package Pebble;
+use strict;
+use warnings;
+use JSON::PP;
+use PasGate;
+use Test::More ();
+
+my $count = 0;
+
+sub available
+{
+    return !grep { (run_cmd('sh', '-c', "command -v $_"))[0] } binary(), dns_binary();
+}
+
+sub binary     { return $ENV{PEBBLE}       // 'pebble' }
+sub dns_binary { return $ENV{CHALLTESTSRV} // 'pebble-challtestsrv' }
+
+sub new
+{
+    my ($class, %opt) = @_;
+    my $self = bless { nonce_reject => 0, authz_reuse => 0, %opt, n => ++$count }, $class;
+    @$self{qw(port management_port http_port tls_port dns_management)} = free_ports(5);
+    $self->{dns_port} = free_port();
+    $self->{log} = tmp("pebble$self->{n}.log");
+    @$self{qw(chain key)} = PasGate::make_cert("pebble$self->{n}", 'localhost', '127.0.0.1');
+    spew($self->conf_file, encode_json({
+        pebble => {
+            listenAddress           => "127.0.0.1:$self->{port}",
+            managementListenAddress => "127.0.0.1:$self->{management_port}",
+            certificate             => $self->{chain},
+            privateKey              => $self->{key},
+            httpPort                => 0 + $self->{http_port},
+            tlsPort                 => 0 + $self->{tls_port},
+            ocspResponderURL        => '',
+            externalAccountBindingRequired => $self->{eab} ? JSON::PP::true : JSON::PP::false,
+            ($self->{eab} ? (externalAccountMACKeys => $self->{eab}) : ()),
+            %{ $self->{more} // {} },
+        } }));
+    $self->start;
+    return $self;
+}
+
+sub conf_file { return tmp("pebble$_[0]{n}.json") }
+sub ca_file   { return tmp('ca.pem') }
+sub directory { return "https://127.0.0.1:$_[0]{port}/dir" }
+
+sub start
+{
+    my ($self) = @_;
+    my $dns = "127.0.0.1:$self->{dns_port}";
+    local %ENV = (
+        %ENV,
+        PEBBLE_VA_NOSLEEP      => 1,
+        PEBBLE_WFE_NONCEREJECT => $self->{nonce_reject},
+        PEBBLE_AUTHZREUSE      => $self->{authz_reuse},
+        PEBBLE_CHAIN_LENGTH    => 2,
+        PEBBLE_ALTERNATE_ROOTS => 1,
+        %{ $self->{env} // {} });
+
+    # Its option was renamed with 2.5.
+    my ($code, $usage) = run_cmd(dns_binary(), '-help');
+    my $option = $usage =~ /-dnsserver\b/ ? '-dnsserver' : '-dns01';
+    $self->{dns_pid} = PasGate::spawn("$self->{log}.dns", dns_binary(), $option => $dns,
+        -management => "127.0.0.1:$self->{dns_management}", -http01 => '', -https01 => '',
+        -tlsalpn01 => '', -doh => '', -defaultIPv4 => '127.0.0.1', -defaultIPv6 => '')
+      if $usage =~ /-doh\b/;
+    $self->{dns_pid} //= PasGate::spawn("$self->{log}.dns", dns_binary(), $option => $dns,
+        -management => "127.0.0.1:$self->{dns_management}", -http01 => '', -https01 => '',
+        -tlsalpn01 => '', -defaultIPv4 => '127.0.0.1', -defaultIPv6 => '');
+    $self->{pid} = PasGate::spawn($self->{log}, binary(), '-strict', -config => $self->conf_file,
+        -dnsserver => $dns);
+    PasGate::remember($self);
+    wait_for { $self->fetch("127.0.0.1:$self->{port}/dir") } or do {
+        $self->tell;
+        die "pebble does not answer\n";
+    };
+    wait_for { $self->dns('clear-txt', { host => 'none.test.' }) } or die "its DNS does not answer\n";
+}
+
+sub fetch
+{
+    my ($self, $where, @more) = @_;
+    my ($code, $text) = run_cmd('curl', '-sf', '--max-time', 10, '--cacert', ca_file(), @more,
+        "https://$where");
+    return $code ? undef : $text;
+}
+
+# A file with root number $n, as PEM.
+sub root
+{
+    my ($self, $n) = @_;
+    my $pem = $self->fetch("127.0.0.1:$self->{management_port}/roots/" . ($n // 0))
+      or die "no root from pebble\n";
+    return spew(tmp("pebble$self->{n}-root$n.pem"), $pem);
+}
+
+# The common name of the issuer that root number $n is.
+sub root_name
+{
+    my ($self, $n) = @_;
+    my ($code, $text) = run_cmd('openssl', 'x509', '-noout', '-subject', '-nameopt', 'multiline',
+        '-in', $self->root($n));
+    return $text =~ /commonName\s*=\s*(.*\S)/ ? $1 : die "no name in root $n: $text";
+}
+
+sub dns
+{
+    my ($self, $what, $body) = @_;
+    my ($code) = run_cmd('curl', '-sf', '--max-time', 10, '-d', encode_json($body),
+        "http://127.0.0.1:$self->{dns_management}/$what");
+    return $code == 0;
+}
+
+sub said
+{
+    my ($self, $pattern) = @_;
+    my $n = () = slurp($self->{log}) =~ /$pattern/g;
+    return $n;
+}
+
+sub end
+{
+    my ($self) = @_;
+    PasGate::forget($self);
+    for my $pid (grep { $_ } delete @$self{qw(pid dns_pid)}) {
+        kill 'TERM', $pid;
+        defined PasGate::reap($pid, 5) or do { kill 'KILL', $pid; PasGate::reap($pid, 5) };
+    }
+    return 1;
+}
+
+sub tell
+{
+    my ($self) = @_;
+    my @lines = split /\n/, slurp($self->{log});
+    splice @lines, 0, -25 if @lines > 25;
+    Test::More::diag("pebble: $_") for @lines;
+}
+
+1;
