@@ -277,6 +277,23 @@ static void check_twins(struct conf_build *b, size_t pool, size_t backend)
     }
 }
 
+/* Sessions that go by a route need one that only one backend has. */
+static void check_route_twins(struct conf_build *b, const struct conf_pool *pool,
+                              size_t backend)
+{
+    const struct conf_backend *x = &pool->backends[backend];
+
+    if (pool->sticky != CONF_STICKY_ROUTE || !*x->route)
+        return;
+    for (size_t i = 0; i < backend; i++)
+        if (eq(x->route, pool->backends[i].route))
+            conf_report_add(&b->report,
+                            first(conf_line_of_field(b, &x->route), conf_line_of_record(b, x)),
+                            "pools.backends.route: \"%s\" twice; with one jvmRoute for several "
+                            "instances write sticky = \"auto\"",
+                            x->route);
+}
+
 static void check_pool(struct conf_build *b, size_t index)
 {
     struct conf_pool *pools = (struct conf_pool *)b->conf->pools, *pool = &pools[index];
@@ -295,24 +312,10 @@ static void check_pool(struct conf_build *b, size_t index)
         backends[i].pool = pool->index;
         if (!*backends[i].name)
             backends[i].name = name_from_host(b, backends[i].host);
-/* Sessions that go by a route need one that only one backend has. */
-static void check_route_twins(struct conf_build *b, const struct conf_pool *pool,
-                              size_t backend)
-{
-    const struct conf_backend *x = &pool->backends[backend];
-
-    if (pool->sticky != CONF_STICKY_ROUTE || !*x->route)
-        return;
-    for (size_t i = 0; i < backend; i++)
-        if (eq(x->route, pool->backends[i].route))
-            conf_report_add(&b->report,
-                            first(conf_line_of_field(b, &x->route), conf_line_of_record(b, x)),
-                            "pools.backends.route: \"%s\" twice; with one jvmRoute for several "
-                            "instances write sticky = \"auto\"",
-                            x->route);
-}
-
+        if (!*backends[i].route)
+            backends[i].route = backends[i].name;
         check_twins(b, index, i);
+        check_route_twins(b, pool, i);
     }
 }
 
@@ -330,10 +333,7 @@ static void gather_backends(struct conf_build *b)
                         CONF_MAX_BACKENDS);
         return;
     }
-        if (!*backends[i].route)
-            backends[i].route = backends[i].name;
     struct conf_backend *all = conf_arena_alloc(b->arena, n * sizeof *all);
-        check_route_twins(b, pool, i);
     conf->backends = all;
     for (size_t i = 0; i < conf->n_pools; i++) {
         if (pools[i].n_backends)
