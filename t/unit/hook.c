@@ -75,7 +75,9 @@ int main(void)
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_BAD, "then it is ended");
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_IDLE, "for good");
     unlink(program);
-    ok(hook_start(&hook, &call, 0) < 0 && errno == ENOENT && !hook.pid, "no such program");
+    /* Under valgrind vfork() is fork(), and posix_spawn() learns of it by the exit code only. */
+    bool refused = hook_start(&hook, &call, 0) < 0;
+    ok(refused ? errno == ENOENT && !hook.pid : wait_end(&hook) == HOOK_BAD, "no such program");
     snprintf(clean, sizeof clean, "rm -rf %s", root);
     ok(system(clean) == 0, "cleaned up");
     return done();
