@@ -75,7 +75,7 @@ int main(void)
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_BAD, "then it is ended");
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_IDLE, "for good");
     unlink(program);
-    /* Under valgrind vfork() is fork(), and posix_spawn() learns of it by the exit code only. */
+    /* Under valgrind vfork() is fork(): posix_spawn() succeeds, and the exit code tells. */
     bool refused = hook_start(&hook, &call, 0) < 0;
     ok(refused ? errno == ENOENT && !hook.pid : wait_end(&hook) == HOOK_BAD, "no such program");
     snprintf(clean, sizeof clean, "rm -rf %s", root);
