@@ -345,6 +345,8 @@ static const struct conf_setting backend_rows[] = {
     {"name", &conf_name, AT(conf_backend, name), .def = "", .flags = OPTIONAL,
      .text = "What it is called in logs, status and commands, once in the whole file; else its "
              "host. Its history and an operator's wish stay with the name over reloads."},
+    {"route", &conf_name, AT(conf_backend, route), .def = "", .flags = OPTIONAL,
+     .text = "Its jvmRoute (psc.as.alias), for sticky = \"route\"; else its name."},
     {"weight", &conf_count, AT(conf_backend, weight), .def = "1", .min = 1, .max = 1000,
      .text = "Its share, in proportion to those of the others."},
     {"max_in_flight", &conf_count, AT(conf_backend, max_in_flight), .zero = "unlimited",
@@ -352,8 +354,6 @@ static const struct conf_setting backend_rows[] = {
      .text =
          "Requests that it may have at one time, all workers together; else that of the pool."},
     {"state", &conf_choice, AT(conf_backend, state), .def = "ready", .choices = conf_states,
-    {"route", &conf_name, AT(conf_backend, route), .def = "", .flags = OPTIONAL,
-     .text = "Its jvmRoute (psc.as.alias), for sticky = \"route\"; else its name."},
      .text = "drain: no new sessions, those that it has go on. maint: nothing."},
     {"restart", NULL, .offset = 0, .section = &restart_section, .flags = SOON,
      .text = "How it is restarted when it stays ill."},
