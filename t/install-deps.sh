@@ -8,7 +8,7 @@ build="gcc make pkg-config libssl-dev libconfig-dev libcurl4-openssl-dev libnght
        libjansson-dev libseccomp-dev libc6-dev"
 demo="curl openssl"
 bench="nginx-light haproxy apache2 perl libio-socket-ssl-perl util-linux"
-check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap"
+check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap pebble"
 peers="nginx haproxy apache2 apache-htcacheclean" # services that come with them
 case ${1:-check} in
 build) want=$build ;;
