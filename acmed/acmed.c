@@ -24,21 +24,23 @@
 enum {
     HEARTBEAT_MS = 1000, /* longest sleep */
     UMASK = 027,         /* see acmed/store.h */
+    NURSERY_PAUSE_MS = 60000,
 };
 
 struct acmed {
     const struct heritage *heritage;
     struct store store;
+    struct issuer issuer;
     struct keeper *keeper; /* [n], by index in the configuration */
     uint32_t n;
-    bool ready; /* said */
+    bool ready;        /* said */
+    uint64_t leave_ms; /* to end, so that a successor goes on; 0: stay */
 };
 
-/* Rows that this configuration does not name, and challenges of a dead acmed. */
+/* Rows that this configuration does not name. */
 static void clear_rows(const struct acmed *a)
 {
     struct table *table = a->heritage->table;
-    struct challenge_row challenge;
     struct cert_row cert;
 
     for (uint32_t i = a->n; i < TABLE_CERTS; i++) {
@@ -47,8 +49,18 @@ static void clear_rows(const struct acmed *a)
         cert = (struct cert_row){0};
         cert_publish(&table->cert[i], &cert);
     }
+}
+
+/* Challenges of an acmed that was killed are still answered: the CA may be looking right now,
+ * and the successor goes on with that order. They end by their time, or half-written. */
+static void clear_challenges(const struct acmed *a, uint64_t now_ms)
+{
+    struct table *table = a->heritage->table;
+    struct challenge_row challenge;
+
     for (int i = 0; i < TABLE_CHALLENGES; i++) {
-        if (challenge_read(&table->challenge[i], &challenge) && challenge.kind == 0)
+        if (challenge_read(&table->challenge[i], &challenge) &&
+            (challenge.kind == 0 || challenge.expires_ms > now_ms))
             continue;
         challenge = (struct challenge_row){0};
         challenge_publish(&table->challenge[i], &challenge);
@@ -75,7 +87,7 @@ static void take_over(struct acmed *a, uint64_t now_ms)
         found[i] = cert_find(a->heritage->table, cert_folder(folder, conf->certs[i].name), i,
                              &before[i]);
     for (uint32_t i = 0; i < a->n; i++)
-        keeper_init(&a->keeper[i], a->heritage, &a->store, &conf->certs[i],
+        keeper_init(&a->keeper[i], a->heritage, &a->store, &a->issuer, &conf->certs[i],
                     found[i] ? &before[i] : NULL, now_ms);
     free(before);
 }
@@ -88,6 +100,7 @@ static void start_up(struct acmed *a, const struct heritage *heritage)
     CHECK(a->n <= TABLE_CERTS);
     a->keeper = must(calloc(a->n + 1, sizeof *a->keeper));
     a->store.certs_fd = -1;
+    issuer_init(&a->issuer, heritage); /* first: its processes may know no key */
     if (a->n > 0 && store_open(&a->store, conf->acme.store) < 0)
         log_warn("cannot open the store %s: %s", conf->acme.store, store_says(errno));
     take_over(a, clock_mono_ms());
@@ -104,6 +117,9 @@ static bool hear_supervisor(struct acmed *a)
         if (message.type == MESSAGE_PEM && message.number < a->n)
             keeper_answer(&a->keeper[message.number], &message, &fd, clock_mono_ms());
         fd_close(&fd);
+        if (message.type == MESSAGE_CERT && message.number < a->n)
+            keeper_request(&a->keeper[message.number], (enum cert_request)message.which,
+                           clock_mono_ms());
         if (message.type == MESSAGE_DRAIN)
             return false;
     }
@@ -116,11 +132,14 @@ static uint64_t work(struct acmed *a, uint64_t now_ms)
     uint64_t next = now_ms + HEARTBEAT_MS;
     bool settled = true;
 
+    clear_challenges(a, now_ms);
     for (uint32_t i = 0; i < a->n; i++) {
         keeper_tick(&a->keeper[i], now_ms);
         settled &= a->keeper[i].settled;
         if (a->keeper[i].due_ms < next)
             next = a->keeper[i].due_ms;
+        if (a->keeper[i].issue.run && a->keeper[i].issue.due_ms < next)
+            next = a->keeper[i].issue.due_ms;
     }
     if (settled && !a->ready) {
         const struct message ready = {.type = MESSAGE_READY};
@@ -139,6 +158,31 @@ static void hear_bell(struct acmed *a)
             a->keeper[i].due_ms = 0;
 }
 
+/* What may wake us: the supervisor, the bell, the network half. Which of its conversations it
+ * is does not matter: the next work() looks at each. */
+static void wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
+{
+    struct pollfd fds[3 + ISSUER_RUNS] = {
+        {.fd = a->heritage->control_fd, .events = POLLIN},
+        {.fd = a->heritage->doorbell_acmed, .events = POLLIN},
+        {.fd = a->issuer.nursery, .events = 0},
+    };
+    nfds_t n = 3;
+
+    for (uint32_t i = 0; i < a->n && n < 3 + ISSUER_RUNS; i++)
+        if (issue_fd(&a->keeper[i].issue) >= 0)
+            fds[n++] = (struct pollfd){.fd = issue_fd(&a->keeper[i].issue), .events = POLLIN};
+    if (poll(fds, n, (int)(until_ms - now_ms)) <= 0)
+        return;
+    if (fds[1].revents)
+        hear_bell(a);
+    if (fds[2].revents & (POLLHUP | POLLERR)) {
+        log_error("the network half's nursery ended: nothing is ordered for a while");
+        fd_close(&a->issuer.nursery);
+        a->leave_ms = now_ms + NURSERY_PAUSE_MS;
+    }
+}
+
 _Noreturn void acmed_main(const struct heritage *heritage)
 {
     struct acmed a;
@@ -146,19 +190,17 @@ _Noreturn void acmed_main(const struct heritage *heritage)
     umask(UMASK);
     start_up(&a, heritage);
     while (hear_supervisor(&a)) {
-        uint64_t now = clock_mono_ms(), until;
-        struct pollfd poll_fds[2] = {
-            {.fd = heritage->control_fd, .events = POLLIN},
-            {.fd = heritage->doorbell_acmed, .events = POLLIN},
-        };
+        uint64_t now = clock_mono_ms();
 
         atomic_store(&heritage->table->acmed_heartbeat_ms, now);
-        until = work(&a, now);
-        if (poll(poll_fds, 2, (int)(until - now)) > 0 && poll_fds[1].revents)
-            hear_bell(&a);
+        /* Another nursery would get our keys by fork; that of a successor will not. */
+        if (a.leave_ms && now >= a.leave_ms)
+            exit(1);
+        wait_until(&a, now, work(&a, now));
     }
     for (uint32_t i = 0; i < a.n; i++)
         keeper_release(&a.keeper[i]);
+    issuer_release(&a.issuer);
     store_release(&a.store);
     free(a.keeper);
     exit(0);

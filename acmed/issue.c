@@ -57,6 +57,7 @@ static void end_run(struct issue *is)
         is->issuer->runs--;
     job_end(is->run);
     is->run = NULL;
+    is->due_ms = 0;
     hook_release(&is->dns);
     order_release(&is->order);
 }

@@ -1,10 +1,13 @@
 #include "acmed/keeper.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "acmed/pem_ari.h"
+#include "acmed/policy.h"
 #include "acmed/selfsigned.h"
 #include "base/clock.h"
 #include "base/conf.h"
@@ -51,6 +54,10 @@ static void set_live(struct keeper *k, uint32_t generation, enum cert_source sou
     k->row.next_try_wall_ms = source == CERT_SELF_SIGNED ? renewal_wall_ms(k) : 0;
     snprintf(k->row.issuer, sizeof k->row.issuer, "%s", info->issuer);
     pem_digest(pair, k->digest);
+    k->covers = info->covers;
+    k->ari_id[0] = '\0';
+    if (source == CERT_ACME)
+        pem_ari(k->ari_id, str_make(pair->chain, pair->n_chain));
     k->settled = true;
 }
 
@@ -122,8 +129,9 @@ static bool still_good(const struct keeper *k, enum cert_source source,
         return source == CERT_FILE || current;
     case CONF_CERT_SELF:
         return ours;
-    default:
-        return ours || (source != CERT_SELF_SIGNED && current);
+    default: /* one of the CA is better than ours, also while it lacks a new name */
+        return ours || (source == CERT_ACME && clock_wall_ms() < info->not_after_wall_ms) ||
+               (source == CERT_FILE && current);
     }
 }
 
@@ -162,19 +170,39 @@ static void look_into_store(struct keeper *k)
             return;
 }
 
+/* Whether it is ordered; if not, it is said why when somebody may have expected it. */
+static struct issuer *who_orders(const struct keeper *k, struct issuer *issuer)
+{
+    bool meant;
+    const char *why = policy_refuses(k->heritage->conf, k->conf, &meant);
+
+    if (!why)
+        return issuer;
+    if (meant)
+        log_warn("certificate %s: %s", k->conf->name, why);
+    else if (k->conf->source == CONF_CERT_ACME)
+        log_info("certificate %s: %s", k->conf->name, why);
+    return NULL;
+}
+
 void keeper_init(struct keeper *k, const struct heritage *heritage, struct store *store,
-                 const struct conf_cert *conf, const struct cert_row *before, uint64_t now_ms)
+                 struct issuer *issuer, const struct conf_cert *conf,
+                 const struct cert_row *before, uint64_t now_ms)
 {
     bool same;
 
     *k = (struct keeper){.heritage = heritage, .conf = conf, .store = store, .due_ms = now_ms};
     import_init(&k->import, conf);
     cert_folder(k->row.name, conf->name);
-    if (before)
+    if (before) {
         k->row.generation = before->generation; /* numbers never come back */
+        k->row.requests = before->requests;
+    }
+    issue_init(&k->issue, who_orders(k, issuer), conf, k->row.name, now_ms);
     look_into_store(k);
     if (!k->settled && before && store->certs_fd < 0)
         k->row = *before; /* the store is out of reach: they go on with what they have */
+    k->row.busy = 0;
     publish(k);
     same = before && before->generation == k->row.generation;
     if (k->settled && !same) {
@@ -189,6 +217,8 @@ void keeper_init(struct keeper *k, const struct heritage *heritage, struct store
 void keeper_release(struct keeper *k)
 {
     import_release(&k->import);
+    issue_release(&k->issue);
+    hook_release(&k->hook);
 }
 
 /* ---- the files */
@@ -263,10 +293,191 @@ static void tick_files(struct keeper *k, uint64_t now_ms)
         k->due_ms = now_ms + KEEPER_AGAIN_MS;
 }
 
+/* ---- the CA */
+
+static struct issue_live live_of(const struct keeper *k)
+{
+    struct issue_live live = {
+        .plan = {.generation = k->row.generation,
+                 .from_ca = k->row.source == CERT_ACME,
+                 .covers = k->covers,
+                 .can_ask = k->ari_id[0] != '\0',
+                 .life = {k->row.not_before_wall_ms, k->row.not_after_wall_ms}}};
+
+    memcpy(live.ari_id, k->ari_id, sizeof live.ari_id);
+    return live;
+}
+
+static void call_hook(struct keeper *k, const char *event)
+{
+    const char *store = k->heritage->conf->acme.store;
+    char chain[PATH_MAX], key[PATH_MAX];
+    const struct hook_call call = {.program = k->heritage->conf->acme.hook,
+                                   .event = event,
+                                   .certificate = k->conf->name,
+                                   .names = k->conf->names,
+                                   .n_names = k->conf->n_names,
+                                   .chain = chain,
+                                   .key = key,
+                                   .error = k->issue.state.problem};
+
+    snprintf(chain, sizeof chain, "%s/certs/%s/%u/fullchain.pem", store, k->row.name,
+             k->row.generation);
+    snprintf(key, sizeof key, "%s/certs/%s/%u/key.pem", store, k->row.name, k->row.generation);
+    if (hook_start(&k->hook, &call, clock_mono_ms()) < 0)
+        log_warn("certificate %s: hook %s: %s", k->conf->name, call.program, strerror(errno));
+}
+
+/* One at a time; of several that wait, the latest is told. */
+static void look_at_hook(struct keeper *k, uint64_t now_ms)
+{
+    const char *event = k->event;
+
+    switch (hook_poll(&k->hook, now_ms)) {
+    case HOOK_RUNS:
+        return;
+    case HOOK_BAD:
+        log_warn("certificate %s: the hook failed", k->conf->name);
+        break;
+    default:
+        break;
+    }
+    k->event = NULL;
+    if (event && k->heritage->conf->acme.hook[0] != '\0')
+        call_hook(k, event);
+}
+
+/* "expiring" is worse than "failed": less than half of the time for renewals is left. */
+static void tell_trouble(struct keeper *k)
+{
+    const struct renew_life life = {k->row.not_before_wall_ms, k->row.not_after_wall_ms};
+    uint64_t now = clock_wall_ms(), since = now - k->issue.state.hook_at;
+    uint64_t backstop = renew_backstop(&life);
+
+    if (since < HOOK_ERRORS_MS)
+        return;
+    k->issue.state.hook_at = now; /* kept with the next change of the state */
+    k->event = k->row.source == CERT_ACME && now > backstop &&
+                       now - backstop > (life.not_after - backstop) / 2
+                   ? "expiring"
+                   : "failed";
+}
+
+/* What came from the CA: the last check, by what a worker would do, and then it is live. */
+static void take_certificate(struct keeper *k, const struct issue_live *live,
+                             const struct pem_pair *pair)
+{
+    const char *event = k->row.source == CERT_ACME ? "renewed" : "issued";
+    struct pem_info info;
+    char error[TABLE_REASON];
+
+    if (pem_check(pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0) {
+        issue_settle(&k->issue, live, error);
+        tell_trouble(k);
+    } else if (!go_live(k, pair, CERT_ACME, &info)) {
+        issue_settle(&k->issue, live, k->row.error);
+        tell_trouble(k);
+    } else {
+        issue_settle(&k->issue, live, NULL);
+        k->event = event;
+    }
+}
+
+static void show_issue(struct keeper *k)
+{
+    const struct issue_live live = live_of(k);
+    const struct issue *is = &k->issue;
+    struct cert_row before = k->row;
+    uint64_t at = plan_order_at(&is->state, &live.plan), now = clock_wall_ms();
+
+    k->row.busy = is->run && is->kind == JOB_ISSUE;
+    k->row.failures = is->state.failures;
+    k->row.next_try_wall_ms = at > now ? at : now / 1000 * 1000;
+    if (has_live(k) && strncmp(k->row.error, is->state.problem, sizeof k->row.error) != 0)
+        snprintf(k->row.error, sizeof k->row.error, "%s", is->state.problem);
+    if (memcmp(&before, &k->row, sizeof before) != 0)
+        publish(k);
+}
+
+static void tick_issue(struct keeper *k, uint64_t now_ms)
+{
+    const struct issue_live live = live_of(k);
+    struct pem_pair pair = {0};
+
+    switch (issue_tick(&k->issue, &live, now_ms, &pair)) {
+    case ISSUE_CAME:
+        take_certificate(k, &live, &pair);
+        pem_pair_release(&pair);
+        break;
+    case ISSUE_FAILED:
+        tell_trouble(k);
+        break;
+    case ISSUE_NOTHING:
+    case ISSUE_CHANGED:
+        break;
+    }
+    show_issue(k);
+    look_at_hook(k, now_ms);
+}
+
+/* ---- the operator */
+
+static bool older_good(struct keeper *k, uint32_t generation)
+{
+    enum cert_source source = CERT_NONE;
+    struct pem_pair pair;
+    struct pem_info info;
+    uint8_t digest[PEM_DIGEST];
+    char error[TABLE_REASON];
+    bool live = false;
+
+    if (store_read(k->store, k->row.name, generation, &pair, &source) < 0)
+        return false;
+    pem_digest(&pair, digest);
+    if (memcmp(digest, k->digest, sizeof digest) != 0 && /* after two rollbacks */
+        pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) ==
+            0 &&
+        clock_wall_ms() < info.not_after_wall_ms)
+        live = go_live(k, &pair, source, &info);
+    pem_pair_release(&pair);
+    return live;
+}
+
+/* The last one before the live one that is still good, as a generation of its own: the newest
+ * number is what is live. NULL, or why not. */
+static const char *roll_back(struct keeper *k)
+{
+    uint32_t generations[STORE_KEEP];
+    int n = store_list(k->store, k->row.name, generations, STORE_KEEP);
+
+    for (int i = 0; i < n; i++)
+        if (generations[i] < k->row.generation && older_good(k, generations[i])) {
+            issue_hold(&k->issue);
+            return NULL;
+        }
+    return "there is no older generation that is still good";
+}
+
+void keeper_request(struct keeper *k, enum cert_request request, uint64_t now_ms)
+{
+    const struct issue_live live = live_of(k);
+    const char *why = request == CERT_ROLLBACK
+                          ? roll_back(k)
+                          : issue_want(&k->issue, &live, request == CERT_RENEW_FORCE);
+
+    snprintf(k->row.answer, sizeof k->row.answer, "%s", why ? why : "");
+    if (!why && request != CERT_ROLLBACK)
+        tick_issue(k, now_ms); /* it is under way, or known why not, before that is said */
+    k->row.requests++;
+    publish(k);
+}
+
 void keeper_tick(struct keeper *k, uint64_t now_ms)
 {
     bool old = k->row.source == CERT_SELF_SIGNED && clock_wall_ms() >= renewal_wall_ms(k);
 
+    if (k->issue.issuer && has_live(k))
+        tick_issue(k, now_ms);
     if (now_ms < k->due_ms)
         return;
     if (k->conf->source == CONF_CERT_FILES) {
@@ -279,7 +490,7 @@ void keeper_tick(struct keeper *k, uint64_t now_ms)
     if (has_live(k) && !old)
         return;
     if (make_selfsigned(k))
-        complain(k, "");
+        complain(k, k->issue.state.problem);
     else
         k->due_ms = now_ms + KEEPER_RETRY_MS;
 }

@@ -6,10 +6,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "acmed/ari.h"
+#include "acmed/hook.h"
 #include "acmed/import.h"
+#include "acmed/issue.h"
 #include "acmed/pem.h"
 #include "acmed/store.h"
 #include "shm/heritage.h"
+#include "shm/message.h"
 
 struct conf_cert;
 
@@ -31,13 +35,20 @@ struct keeper {
     bool settled;    /* live, or nothing more can be done for now: READY may be said */
     bool complained; /* the last round found a bad pair, which may be one half replaced */
     uint64_t due_ms; /* of the next thing to do */
+
+    struct issue issue;
+    bool covers;              /* the live one is for all names */
+    char ari_id[ARI_ID_SIZE]; /* of the live one, when a CA made it */
+    struct hook hook;
+    const char *event; /* to tell the hook when it is free; NULL: none */
 };
 
 /* Publishes the newest good generation of the store. before: the row that a
  * predecessor left for this name, which tells what the workers have loaded;
  * NULL: none. release closes files. */
 void keeper_init(struct keeper *keeper, const struct heritage *heritage, struct store *store,
-                 const struct conf_cert *conf, const struct cert_row *before, uint64_t now_ms);
+                 struct issuer *issuer, const struct conf_cert *conf,
+                 const struct cert_row *before, uint64_t now_ms);
 void keeper_release(struct keeper *keeper);
 
 /* Does what is due; sets due_ms anew. */
@@ -47,5 +58,8 @@ void keeper_tick(struct keeper *keeper, uint64_t now_ms);
  * leaves it. */
 void keeper_answer(struct keeper *keeper, const struct message *answer, int *fd,
                    uint64_t now_ms);
+
+/* What the operator asks; the answer is in the row. */
+void keeper_request(struct keeper *keeper, enum cert_request request, uint64_t now_ms);
 
 #endif

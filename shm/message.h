@@ -18,7 +18,10 @@ enum message_type {
     MESSAGE_AFFINITY, /* workers: the key of sessions' tags; sent before the fork */
     MESSAGE_LOG,      /* workers: a fresh access-log descriptor comes with it */
     MESSAGE_PEM,      /* acmed: the answer to OPEN_PEM; no descriptor: value = errno */
+    MESSAGE_CERT,     /* acmed: the operator asks `which` of configured certificate `number` */
 };
+
+enum cert_request { CERT_RENEW = 1, CERT_RENEW_FORCE, CERT_ROLLBACK };
 
 enum pem_file { PEM_CHAIN, PEM_KEY };
 

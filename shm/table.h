@@ -25,7 +25,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 3,        /* of this layout: another one is not read */
+    TABLE_VERSION = 4,        /* of this layout: another one is not read */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 64,                   /* CONF_MAX_POOLS */
     TABLE_BACKENDS = 256,               /* 200 instances and room for renamed ones */
@@ -236,14 +236,18 @@ enum cert_source { CERT_NONE, CERT_SELF_SIGNED, CERT_FILE, CERT_ACME };
  * certs/<name>/<generation>/{fullchain,key}.pem */
 struct cert_row {   /* writer: acmed; index = index in the config */
     uint8_t source; /* enum cert_source */
-    uint8_t pad[3];
+    uint8_t busy;   /* 1: it is being ordered */
+    uint8_t pad[2];
     uint32_t generation; /* live: what workers load; 0: none yet */
     uint32_t candidate;
+    uint32_t requests; /* of the operator, answered so far */
+    uint32_t failures; /* of orders, in a row */
     uint64_t not_before_wall_ms, not_after_wall_ms;
     uint64_t next_try_wall_ms;
     char name[CERT_FOLDER_SIZE]; /* the first name; the store's folder */
     char issuer[128];
-    char error[TABLE_REASON]; /* of the last try; "" = none */
+    char error[TABLE_REASON];  /* of the last try; "" = none */
+    char answer[TABLE_REASON]; /* to the last request: why not; "" = it is done, or under way */
 };
 
 struct cert {

@@ -19,6 +19,9 @@ struct cli {
     const char *backend;   /* number or name */
     bool dump, manual;     /* check */
     bool json, watch;      /* status */
+    bool force;            /* cert renew */
+    const char *verb;      /* cert: list, renew, rollback */
+    const char *name;      /* cert: of a certificate */
 };
 
 int cli_check(const struct cli *cli);
@@ -28,6 +31,7 @@ int cli_why(const struct cli *cli);
 int cli_drain(const struct cli *cli);
 int cli_ready(const struct cli *cli);
 int cli_maint(const struct cli *cli);
+int cli_cert(const struct cli *cli);
 
 /* ---- the running service, as the command line finds it (cli_service.c) */
 

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/message.h"
+#include "supervisor/signals.h"
 #include "supervisor/supervise.h"
 
 /* ---- signals */
@@ -48,6 +49,30 @@ static void on_wish(struct supervisor *sup, const struct signalfd_siginfo *info)
         admin_wish(sup, wishes[which], info->ssi_int, info->ssi_uid);
 }
 
+/* The same for a certificate, by its place in the configuration (1..); acmed does it. */
+static void on_cert_request(struct supervisor *sup, const struct signalfd_siginfo *info)
+{
+    int which = (int)info->ssi_signo - SIGRTMIN;
+    struct process *acmed = &sup->process[ROW_ACMED];
+    struct message message = {.type = MESSAGE_CERT,
+                              .which = (uint32_t)(which - SIGNAL_CERT + CERT_RENEW),
+                              .number = (uint64_t)info->ssi_int - 1};
+
+    if (info->ssi_code != SI_QUEUE || (info->ssi_uid != 0 && info->ssi_uid != geteuid()) ||
+        info->ssi_int < 1 || (uint64_t)info->ssi_int > sup->current->conf->n_certs) {
+        log_warn("signal RTMIN+%d from uid %u: refused, there is no certificate %d", which,
+                 info->ssi_uid, info->ssi_code == SI_QUEUE ? info->ssi_int : 0);
+        return;
+    }
+    log_info("uid %u asks to %s certificate %s", info->ssi_uid,
+             message.which == CERT_ROLLBACK ? "roll back" : "renew",
+             sup->current->conf->certs[message.number].name);
+    if (acmed->generation == sup->current)
+        process_send(acmed, &message, -1);
+    else
+        log_warn("it is not heard: a reload is on its way");
+}
+
 static void on_signal(struct supervisor *sup, const struct signalfd_siginfo *info)
 {
     switch (info->ssi_signo) {
@@ -74,8 +99,11 @@ static void on_signal(struct supervisor *sup, const struct signalfd_siginfo *inf
         log_warn("signal USR2: re-exec is not supported yet");
         return;
     default:
-        if ((int)info->ssi_signo > SIGRTMIN && (int)info->ssi_signo <= SIGRTMIN + 4)
+        if ((int)info->ssi_signo > SIGRTMIN && (int)info->ssi_signo < SIGRTMIN + SIGNAL_CERT)
             on_wish(sup, info);
+        else if ((int)info->ssi_signo >= SIGRTMIN + SIGNAL_CERT &&
+                 (int)info->ssi_signo <= SIGRTMIN + CONTROL_SIGNALS)
+            on_cert_request(sup, info);
     }
 }
 

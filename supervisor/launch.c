@@ -16,6 +16,7 @@
 #include "healthd/healthd.h"
 #include "supervisor/fsm.h"
 #include "supervisor/logging.h"
+#include "supervisor/signals.h"
 #include "worker/worker.h"
 
 enum {
@@ -65,7 +66,7 @@ static void reset_signals(void)
 
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
-    for (int i = 1; i <= 4; i++)
+    for (int i = 1; i <= CONTROL_SIGNALS; i++)
         signal(SIGRTMIN + i, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

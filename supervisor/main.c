@@ -42,6 +42,7 @@ enum {
     OPTION_JSON = 2,
     TAKES_BACKEND = 4,
     TAKES_ANY = 8,
+    TAKES_CERT = 16,
 };
 
 static const struct command {
@@ -63,7 +64,9 @@ static const struct command {
     {"maint", cli_maint, TAKES_BACKEND, "maint B", "no requests at all for backend B"},
     {"why", cli_why, TAKES_BACKEND, "why B", "what happened to backend B, when and why"},
     {"restart", not_yet, TAKES_ANY, "restart B", "not supported yet"},
-    {"cert", not_yet, TAKES_ANY, "cert ...", "not supported yet"},
+    {"cert", cli_cert, TAKES_CERT, "cert list|renew|rollback [N]",
+     "certificates: all of them; renew N [--force], now; back to the\n"
+     "                             generation of N before the live one"},
     {"version", version, 0, "version", "print the version"},
 };
 
@@ -98,13 +101,10 @@ static const struct command *find(const char *name)
 static int read_options(int argc, char **argv, const struct command *command, struct cli *cli)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"dump", no_argument, NULL, 'd'},
-        {"manual", no_argument, NULL, 'm'},
-        {"json", no_argument, NULL, 'j'},
-        {"watch", no_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'}, {"dump", no_argument, NULL, 'd'},
+        {"manual", no_argument, NULL, 'm'},       {"json", no_argument, NULL, 'j'},
+        {"watch", no_argument, NULL, 'w'},        {"force", no_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -119,11 +119,17 @@ static int read_options(int argc, char **argv, const struct command *command, st
             cli->json = true;
         else if (c == 'w' && command->takes & OPTION_JSON)
             cli->watch = true;
+        else if (c == 'f' && command->takes & TAKES_CERT)
+            cli->force = true;
         else if (c == 'h')
             return help(stdout), exit(CLI_OK), CLI_OK;
         else
             return c == '?' ? CLI_USAGE : usage(command->name, ": no such option for it");
     }
+    if (command->takes & TAKES_CERT && optind < argc)
+        cli->verb = argv[optind++];
+    if (command->takes & TAKES_CERT && optind < argc)
+        cli->name = argv[optind++];
     if (command->takes & TAKES_BACKEND && optind < argc)
         cli->backend = argv[optind++];
     if (command->takes & TAKES_BACKEND && !cli->backend)

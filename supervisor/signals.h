@@ -1,0 +1,12 @@
+/* The real-time signals by which the command line asks the supervisor: SIGRTMIN + n, with a
+ * number as sigqueue() value. 1 to 4 are about a backend (drain, ready, restart, maint), those
+ * from SIGNAL_CERT on about a certificate, in the order of enum cert_request. */
+#ifndef SUPERVISOR_SIGNALS_H
+#define SUPERVISOR_SIGNALS_H
+
+enum {
+    SIGNAL_CERT = 5,     /* renew; then renew --force, rollback */
+    CONTROL_SIGNALS = 7, /* the last one */
+};
+
+#endif
