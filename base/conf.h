@@ -119,14 +119,13 @@ struct conf_acme {
     const char *email;     /* may be "" */
     bool agree_tos;
     const char *store; /* absolute folder of accounts, keys and certificates */
-    /* not supported yet: */
     const char *eab_kid;
     const char *eab_hmac_key;
-    const char *const *challenges; /* "http-01", "tls-alpn-01", "dns-01" */
-    size_t n_challenges;
+    const char *const *challenges; /* "http-01", "dns-01" */
+    size_t n_challenges; /* 0: http-01 */
     const char *profile;
     const char *ca_file;
-    const char *hook;
+    const char *hook; /* absolute; never "" with dns-01 */
 };
 
 enum conf_cert_source {

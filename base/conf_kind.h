@@ -35,6 +35,7 @@ extern const struct conf_kind conf_status;    /* struct conf_status_range */
 extern const struct conf_kind conf_workers;   /* uint32_t: 0 is "auto" */
 extern const struct conf_kind conf_access;    /* struct conf_log: access, access_file */
 extern const struct conf_kind conf_directory; /* const char *: URL of an ACME directory */
+extern const struct conf_kind conf_challenge; /* const char *: of ACME */
 
 #define CONF_SHOWN 60 /* bytes of a wrong value, in a message */
 

@@ -159,29 +159,36 @@ static const struct conf_setting acme_rows[] = {
     {"directory", &conf_directory, AT(conf_acme, directory), .def = "letsencrypt",
      .text = "The CA to order certificates from."},
     {"email", &conf_email, AT(conf_acme, email), .def = "", .flags = OPTIONAL,
-     .text = "Whom the CA may write to about them."},
+     .text = "Whom the CA may write to about them. Without it nothing is ordered from Let's "
+             "Encrypt, so that a test or a demonstration never is by mistake."},
     {"agree_tos", &conf_bool, AT(conf_acme, agree_tos), .def = "true",
      .text =
          "You agree to the terms of service of the CA. With false, nothing can be ordered."},
     {"store", &conf_file, AT(conf_acme, store), .def = "/var/lib/pasgate",
      .max = CONF_STRING_LEN, .text = "Folder of accounts, keys and certificates."},
-    {"eab", NULL, .offset = 0, .section = &eab_section, .flags = SOON,
-     .text = "External account binding."},
-    {"challenges", &conf_string, MANY(conf_acme, challenges) | SOON, .max = 3,
-     .text = "Kinds of challenge to use, the preferred first."},
-    {"profile", &conf_string, AT(conf_acme, profile), .def = "", .flags = OPTIONAL | SOON,
-     .text = "Certificate profile to ask for."},
-    {"ca_file", &conf_file, AT(conf_acme, ca_file), .def = "", .flags = OPTIONAL | SOON,
+    {"eab", NULL, .offset = 0, .section = &eab_section,
+     .text = "External account binding, for a CA that wants it."},
+    {"challenges", &conf_challenge, MANY(conf_acme, challenges), .max = 3,
+     .text = "How a name is proved, the preferred way first; else http-01, which needs port 80 "
+             "of every name to lead here. dns-01 calls the hook, and is what a wildcard needs."},
+    {"profile", &conf_string, AT(conf_acme, profile), .def = "", .flags = OPTIONAL, .max = 64,
+     .text = "Certificate profile to ask for, such as shortlived, which Let's Encrypt wants for "
+             "IP addresses."},
+    {"ca_file", &conf_file, AT(conf_acme, ca_file), .def = "", .flags = OPTIONAL,
      .max = CONF_STRING_LEN,
-     .text = "PEM file of the roots that the CA's own server is verified with."},
-    {"hook", &conf_file, AT(conf_acme, hook), .def = "", .flags = OPTIONAL | SOON,
+     .text = "PEM file of the roots that the CA's own server is verified with; else those of "
+             "the system."},
+    {"hook", &conf_file, AT(conf_acme, hook), .def = "", .flags = OPTIONAL,
      .max = CONF_STRING_LEN,
-     .text = "Program to call for dns-01 and when a certificate changed."},
+     .text = "Program to call for dns-01, when a certificate came or was renewed, and, once an "
+             "hour, while one cannot be had. Its environment tells what: PASGATE_EVENT is "
+             "issued, renewed, failed, expiring, dns-put or dns-drop."},
     END};
 static const struct conf_section acme_section = {
     "acme",
     "How certificates are ordered. Until one has come, and for a name that no CA would sign, "
-    "such as localhost, a temporary self-signed one is served.",
+    "such as localhost, a temporary self-signed one is served. From Let's Encrypt only names "
+    "of the public Internet are ordered; from any other directory, all of them.",
     acme_rows,
     sizeof(struct conf_acme),
     NULL,

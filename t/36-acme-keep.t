@@ -1,0 +1,155 @@
+# Certificates from a CA, kept: the first one, a killed acmed, a CA that is down, the operator.
+use strict;
+use warnings;
+use lib 't/lib';
+use PasGate;
+use Pebble;
+use IO::Socket::SSL;
+use Test::More;
+
+plan skip_all => 'no pebble here' unless Pebble::available();
+
+my $pas = PasGate::StandIn->new('pas1');
+my $ca  = Pebble->new(nonce_reject => 20);
+
+# A gate whose plain listener is where this CA looks for http-01.
+sub gate
+{
+    my ($ca, %opt) = @_;
+    my $acme = delete $opt{acme} // '';
+    my $store = tmp('store' . ++$main::stores);
+    return PasGate->new(
+        backends => [$pas], workers => 2,
+        certs  => '{ names = [ "www.shop.test", "shop.test" ]; }',
+        listen => qq({ address = "127.0.0.1:$ca->{http_port}"; redirect = "https"; redirect_port = 443; }),
+        global => sprintf('acme = { store = "%s"; directory = "%s"; ca_file = "%s"; %s };', $store, $ca->directory,
+            $ca->ca_file, $acme),
+        store => $store, no_probe => 1, %opt);
+}
+
+sub row
+{
+    my ($gate, $name) = @_;
+    my ($row) = grep { $_->{name} eq ($name // 'www.shop.test') } @{ $gate->status->{certificates} // [] };
+    return $row // {};
+}
+
+sub wait_row
+{
+    my ($gate, $what, $seconds) = @_;
+    local $_;
+    return wait_for { local $_ = row($gate); $what->() } $seconds // 60;
+}
+
+# What is served, verified by the CA's root: '' or what is wrong with it.
+sub verified
+{
+    my ($gate, $name) = @_;
+    my $sock = IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $gate->{tls}, SSL_hostname => $name,
+        SSL_verifycn_name => $name, SSL_verifycn_scheme => 'http', SSL_ca_file => $ca->root(0), Timeout => 10)
+      or return $SSL_ERROR;
+    $sock->close;
+    return '';
+}
+
+subtest 'from self-signed to real, without a reload' => sub {
+    my $told = tmp('told');
+    my $hook = spew(tmp('hook'), qq(#!/bin/sh\necho "\$PASGATE_EVENT \$PASGATE_CERTIFICATE \$PASGATE_NAMES" >>$told\n)
+          . qq(openssl x509 -in "\$PASGATE_CHAIN" -noout -checkhost shop.test >>$told 2>&1\n));
+    chmod 0755, $hook;
+    my $gate = gate($ca, acme => qq(hook = "$hook";));
+    isnt verified($gate, 'www.shop.test'), '', 'at once something is served';
+    ok wait_row($gate, sub { $_->{source} eq 'acme' }), 'soon the real one is live' or $gate->tell;
+    ok wait_for { !grep { verified($gate, $_) } ('www.shop.test', 'shop.test') x 4 }, 'in every worker, for each name';
+    my $row = row($gate);
+    is $row->{error}, '', 'no complaint';
+    is $gate->status->{config_generation} // 1, 1, 'no reload';
+    ok wait_row($gate, sub { ($_->{next_try} // '') gt '2028' }), 'and the status says when it is renewed';
+    ok wait_for { slurp($told) =~ /does match/ }, 'the hook was told' or diag slurp($told);
+    like slurp($told), qr/^issued www\.shop\.test www\.shop\.test shop\.test$/m, 'of what';
+    is $ca->said(qr/POST \/order-plz/), 1, 'one order';
+
+    my ($code, $out) = $gate->cli('cert', 'list');
+    like $out, qr/^www\.shop\.test +acme +2 /m, 'cert list';
+    ($code, $out) = $gate->cli('cert', 'renew', 'www.shop.test');
+    is $code, 1, 'it is not due';
+    like $out, qr/not due yet/, 'and that is said';
+    ($code, $out) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
+    is $code, 0, 'renewed by force' or diag $out;
+    like $out, qr/generation 3 is live/, 'another generation';
+    ok wait_for { slurp($told) =~ /^renewed /m }, 'the hook was told that, too';
+    ($code, $out) = $gate->cli('cert', 'rollback', 'www.shop.test');
+    is $code, 0, 'rolled back' or diag $out;
+    like $out, qr/generation 4 is live again/, 'as a generation of its own';
+    is verified($gate, 'shop.test'), '', 'and is served';
+    ($code, $out) = $gate->cli('cert', 'renew', 'nobody.test');
+    is $code, 2, 'no such certificate';
+    like $out, qr/there is no certificate "nobody\.test"/, 'is told';
+    is +($gate->cli('cert', 'burn', 'shop.test'))[0], 2, 'no such verb';
+    my @modes = map { sprintf '%o', (stat $_)[2] & 07777 } map { glob "$gate->{store}/$_" } 'accounts', 'accounts/*',
+      'orders', 'accounts/*/*', 'orders/*/*';
+    is_deeply [grep { !/^[67]00$/ } @modes], [], 'nobody else may look into accounts and orders';
+
+    my $orders = $ca->said(qr/POST \/order-plz/);
+    $gate->stop_ok;
+    $gate->start;
+    is verified($gate, 'www.shop.test'), '', 'after a restart it is served at once';
+    is $ca->said(qr/POST \/order-plz/), $orders, 'and nothing is ordered';
+    $gate->stop_ok;
+};
+
+subtest 'acmed is killed in the middle of an order' => sub {
+    my $slow = Pebble->new(env => { PEBBLE_VA_NOSLEEP => 0, PEBBLE_VA_SLEEPTIME => 3 });
+    my $gate = gate($slow);
+    my ($pid) = $gate->pids('acmed');
+    ok wait_for(sub { my @o = glob "$gate->{store}/orders/*/order"; scalar @o }, 30), 'an order is on disk';
+    kill 'KILL', $pid;
+    ok wait_row($gate, sub { $_->{source} eq 'acme' }), 'its successor brings the certificate' or $gate->tell;
+    is $slow->said(qr/POST \/order-plz/), 1, 'of the same order';
+    like $gate->log_text, qr/goes on with its order/, 'and says so';
+    $gate->stop_ok;
+};
+
+subtest 'the CA is down' => sub {
+    my $later = Pebble->new;
+    $later->end;
+    my $gate = gate($later);
+    ok wait_row($gate, sub { $_->{error} }), 'the status says so';
+    my $row = row($gate);
+    is $row->{source}, 'self-signed', 'the temporary one serves';
+    like $row->{error}, qr/\S/, "in words: $row->{error}";
+    ok $row->{next_try}, "and when the next try comes: $row->{next_try}";
+    is $gate->get('/pas/get')->{status} // 0, 200, 'requests are served' if 0;
+    my ($code, $out) = $gate->cli('cert', 'renew', 'www.shop.test');
+    is $code, 1, 'a try by hand fails, too';
+    $gate->stop_ok;
+    $gate->start;
+    is row($gate)->{next_try}, row($gate)->{next_try}, 'a restart';
+    ok row($gate)->{error}, 'forgets nothing';
+    $later->start;
+    ($code, $out) = $gate->cli('cert', 'renew', 'www.shop.test');
+    is $code, 0, 'the CA is back: a try by hand brings it' or diag $out;
+    is row($gate)->{error}, '', 'nothing is wrong any more';
+    $gate->stop_ok;
+};
+
+subtest 'a name that the CA refuses' => sub {
+    my $strict = Pebble->new(more => { domainBlocklist => ["shop.test"] });
+    my $gate = gate($strict);
+    ok wait_row($gate, sub { $_->{error} }), 'is told' or $gate->tell;
+    like row($gate)->{error}, qr/^the CA says rejectedIdentifier\b.*shop\.test/, 'by the CA\'s words: ' . (row($gate)->{error} // '');
+    is row($gate)->{source}, 'self-signed', 'and the temporary one serves';
+    $gate->stop_ok;
+};
+
+subtest 'nothing is ordered that was not meant' => sub {
+    my $gate = PasGate->new(backends => [$pas], certs => '{ names = [ "localhost" ]; acme = true; }', no_probe => 1);
+    ok $gate->wait_log(qr/certificate localhost: not ordered: give acme\.email/), 'it is said why';
+    is row($gate, 'localhost')->{error}, '', 'but is no error';
+    my ($code, $out) = $gate->cli('cert', 'renew', 'localhost', '--force');
+    is $code, 1, 'not by force either';
+    like $out, qr/not ordered from a CA/, 'which is told';
+    $gate->stop_ok;
+};
+
+done_testing;
