@@ -54,6 +54,10 @@ static bool step_handshake(struct client *c)
         return c->stream.hung_up;
     }
     count_add(&worker->row->handshakes, 1);
+    if (tls_conn_alpn(c->stream.tls) == TLS_ALPN_ACME) { /* a CA has seen what it came for */
+        c->state = CLIENT_CLOSED;
+        return true;
+    }
     if (tls_conn_resumed(c->stream.tls))
         count_add(&worker->row->handshakes_resumed, 1);
     c->peer.handshake_us = worker->loop.now_us - c->peer.accepted_us;

@@ -29,6 +29,7 @@
 #include <sys/types.h>
 
 struct conf;
+struct table;
 struct ticket_ring;
 struct tls_engine;
 struct tls_conn;
@@ -64,6 +65,11 @@ void tls_engine_free(struct tls_engine *);
  * a line in err (TLS_ERROR_SIZE does), and then what was loaded before stays. */
 int tls_engine_load(struct tls_engine *, uint32_t cert_index, const char *chain_path,
                     const char *key_path, char *err, size_t n);
+
+/* From now on, clients that offer acme-tls/1 only are shown the challenges of this table, as
+ * long as there is one of that name; their connections end with TLS_ALPN_ACME and have nothing
+ * to say (RFC 8737). The table outlives the engine. */
+void tls_engine_challenges(struct tls_engine *, const struct table *);
 
 /* Is this certificate loaded? Is any, so that connections can be served at all? */
 bool tls_engine_has(const struct tls_engine *, uint32_t cert_index);

@@ -148,6 +148,11 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     size_t len = (size_t)p[3] << 8 | p[4];
     if (len > n - 5)
         return SSL_CLIENT_HELLO_SUCCESS;
+    if (tls_acme_offered(ssl)) {
+        if (tls_acme_answer(engine, ssl, (const char *)p + 5, len))
+            engine->current->alpn = TLS_ALPN_ACME;
+        return SSL_CLIENT_HELLO_SUCCESS; /* else on_alpn() finds nothing that we speak */
+    }
     uint32_t cert = tls_engine_choose(engine, (const char *)p + 5, len);
     SSL_CTX *ctx = engine_ctx(engine, &cert);
     if (ctx && ctx != SSL_get_SSL_CTX(ssl) && !SSL_set_SSL_CTX(ssl, ctx))
@@ -169,6 +174,11 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
     struct tls_engine *engine = arg;
 
     (void)ssl;
+    if (engine->current->alpn == TLS_ALPN_ACME) { /* the only one that it offers */
+        *out = in + 1;
+        *out_n = in[0];
+        return SSL_TLSEXT_ERR_OK;
+    }
     for (size_t i = 0; i < sizeof tls_protocols / sizeof *tls_protocols; i++) {
         size_t n = strlen(tls_protocols[i].name);
 
@@ -312,6 +322,11 @@ int tls_engine_load(struct tls_engine *engine, uint32_t cert_index, const char *
 }
 
 /* ---- engine */
+
+void tls_engine_challenges(struct tls_engine *engine, const struct table *table)
+{
+    engine->table = table;
+}
 
 struct tls_engine *tls_engine_new(const struct conf *conf, char *err, size_t n)
 {

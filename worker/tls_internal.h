@@ -3,6 +3,7 @@
  *
  *   tls_engine.c  certificates, policy, choice by SNI and ALPN
  *   tls_ticket.c  session tickets
+ *   tls_acme.c    the answer to tls-alpn-01
  *   tls_io.c      the shared areas, what waits beside them, our BIO
  *   tls.c         connections
  *
@@ -69,6 +70,7 @@ struct tls_engine {
     const char *groups; /* that this OpenSSL took */
     struct ticket_ring ring;
     bool have_ring;
+    const struct table *table; /* whose challenges are answered; NULL: none */
     struct evp_cipher_st *ticket_cipher;
 };
 
@@ -115,6 +117,15 @@ void tls_io_drop(struct tls_conn *);
 /* A session under the first certificate, until the ClientHello names another one; *cert is its
  * index. NULL: none is loaded, or no memory. */
 struct ssl_st *tls_engine_session(struct tls_engine *, uint32_t *cert);
+
+/* ---- tls_acme.c: both from within the ClientHello callback */
+
+/* Does the client offer exactly acme-tls/1? */
+bool tls_acme_offered(struct ssl_st *);
+
+/* Gives the session the certificate that answers the challenge of this name. false: there is
+ * none, or it could not be made. */
+bool tls_acme_answer(const struct tls_engine *, struct ssl_st *, const char *sni, size_t n);
 
 /* ---- tls_ticket.c */
 

@@ -253,6 +253,8 @@ static int build_tls(struct worker *w)
     w->tls = tls_engine_new(w->conf, error, sizeof error);
     if (!w->tls)
         log_error("TLS: %s", error);
+    else
+        tls_engine_challenges(w->tls, w->table);
     return w->tls ? 0 : -1;
 }
 

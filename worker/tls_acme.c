@@ -1,0 +1,157 @@
+/* tls-alpn-01 (RFC 8737, for IP addresses RFC 8738): proving control of a name to a CA.
+ *
+ * Only for a client that offers exactly acme-tls/1, and only while acmed has a row of that name
+ * in the table: it gets a self-signed certificate that holds the digest of the row's key
+ * authorization, and nothing else. The connection is an ordinary one until then, with the
+ * ordinary deadline and cap. */
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "shm/table.h"
+#include "worker/tls_internal.h"
+
+enum {
+    CHALLENGE_KIND = 2, /* of struct challenge_row */
+    DIGEST = 32,
+    DAY_S = 24 * 3600,
+};
+
+/* The extension's value: an OCTET STRING of the digest (RFC 8737 section 3). */
+struct identifier {
+    uint8_t tag, length, digest[DIGEST];
+};
+
+bool tls_acme_offered(SSL *ssl)
+{
+    static const unsigned char only[] = "\x00\x0b\x0a"
+                                        "acme-tls/1";
+    const unsigned char *p;
+    size_t n;
+
+    return SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation,
+                                     &p, &n) == 1 &&
+           n == sizeof only - 1 && memcmp(p, only, n) == 0;
+}
+
+/* What a server name must be to ask for this one: itself, or the reverse-mapping name of an
+ * address (RFC 8738 section 6). */
+static void sni_of(const char *name, char *out, size_t size)
+{
+    static const char hex[] = "0123456789abcdef";
+    unsigned char ip[16];
+    size_t n = 0;
+
+    if (inet_pton(AF_INET, name, ip) == 1) {
+        snprintf(out, size, "%u.%u.%u.%u.in-addr.arpa", ip[3], ip[2], ip[1], ip[0]);
+    } else if (inet_pton(AF_INET6, name, ip) == 1 && size > 4 * 16 + sizeof "ip6.arpa") {
+        for (int i = 15; i >= 0; i--) {
+            out[n++] = hex[ip[i] & 15];
+            out[n++] = '.';
+            out[n++] = hex[ip[i] >> 4];
+            out[n++] = '.';
+        }
+        str_copy(out + n, size - n, STR("ip6.arpa"));
+    } else {
+        snprintf(out, size, "%s", name);
+    }
+}
+
+static bool find_row(const struct tls_engine *engine, struct str sni, struct challenge_row *row)
+{
+    uint64_t now = clock_mono_ms();
+    char name[sizeof row->name];
+
+    for (int i = 0; engine->table && i < TABLE_CHALLENGES; i++) {
+        if (!challenge_read(&engine->table->challenge[i], row) || row->kind != CHALLENGE_KIND ||
+            row->expires_ms <= now)
+            continue;
+        row->name[sizeof row->name - 1] = '\0';
+        row->key_authorization[sizeof row->key_authorization - 1] = '\0';
+        sni_of(row->name, name, sizeof name);
+        if (str_eq_case(str_from(name), sni))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the certificate */
+
+static bool add_extension(X509 *cert, const struct identifier *id)
+{
+    ASN1_OBJECT *oid = OBJ_txt2obj("1.3.6.1.5.5.7.1.31", 1); /* id-pe-acmeIdentifier */
+    ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+    X509_EXTENSION *extension = NULL;
+    bool added;
+
+    added = oid && value &&
+            ASN1_OCTET_STRING_set(value, (const unsigned char *)id, sizeof *id) == 1 &&
+            (extension = X509_EXTENSION_create_by_OBJ(NULL, oid, 1, value)) != NULL &&
+            X509_add_ext(cert, extension, -1) == 1;
+    X509_EXTENSION_free(extension);
+    ASN1_OCTET_STRING_free(value);
+    ASN1_OBJECT_free(oid);
+    return added;
+}
+
+static bool add_name(X509 *cert, const char *name)
+{
+    unsigned char ip[16];
+    bool is_ip = inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1;
+    char text[300];
+    X509_EXTENSION *extension;
+    bool added;
+
+    snprintf(text, sizeof text, "%s:%s", is_ip ? "IP" : "DNS", name);
+    extension = strpbrk(name, ",;\n") /* would be more names */
+                    ? NULL
+                    : X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, text);
+    added = extension && X509_add_ext(cert, extension, -1) == 1;
+    X509_EXTENSION_free(extension);
+    return added;
+}
+
+static X509 *make_cert(EVP_PKEY *key, const struct challenge_row *row)
+{
+    struct identifier id = {.tag = V_ASN1_OCTET_STRING, .length = DIGEST};
+    X509 *cert = X509_new();
+
+    if (cert &&
+        EVP_Digest(row->key_authorization, strlen(row->key_authorization), id.digest, NULL,
+                   EVP_sha256(), NULL) == 1 &&
+        X509_set_version(cert, X509_VERSION_3) == 1 &&
+        ASN1_INTEGER_set(X509_get_serialNumber(cert), 1) == 1 &&
+        X509_gmtime_adj(X509_getm_notBefore(cert), -DAY_S) &&
+        X509_gmtime_adj(X509_getm_notAfter(cert), DAY_S) && X509_set_pubkey(cert, key) == 1 &&
+        add_name(cert, row->name) && add_extension(cert, &id) &&
+        X509_sign(cert, key, EVP_sha256()) > 0)
+        return cert;
+    X509_free(cert);
+    return NULL;
+}
+
+bool tls_acme_answer(const struct tls_engine *engine, SSL *ssl, const char *sni, size_t n)
+{
+    struct challenge_row row;
+    EVP_PKEY *key = NULL;
+    X509 *cert = NULL;
+    bool ready = false;
+
+    if (find_row(engine, str_make(sni, n), &row)) {
+        key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+        cert = key ? make_cert(key, &row) : NULL;
+        SSL_certs_clear(ssl); /* with its chain: of the context that it was made of */
+        ready =
+            cert && SSL_use_certificate(ssl, cert) == 1 && SSL_use_PrivateKey(ssl, key) == 1;
+        ERR_clear_error();
+    }
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return ready;
+}
