@@ -247,7 +247,7 @@ subtest 'by route' => sub {
     is_deeply [map { $gate->get("/pas/x;jsessionid=1.$_")->{body} } qw(b2 b2 first.one first.one)], [qw(b2 b2 b1 b1)], 'in the path';
     my %at;
     $at{ $gate->get('/pas/x', headers => [['Cookie', 'JSESSIONID=1A.b9']])->{body} }++ for 1 .. 4;
-    is_deeply \%at, { b1 => 2, b2 => 2 }, 'an unknown route: any';
+    is_deeply [sort keys %at], ['b1', 'b2'], 'an unknown route: any';
     unlike +(cookie_of($gate->get('/pas/login'), 'JSESSIONID'))[0], $tag, 'no tags';
     $gate->stop_ok;
 };
@@ -281,7 +281,7 @@ subtest 'not at all' => sub {
     unlike +(cookie_of($gate->get('/pas/login'), 'JSESSIONID'))[0], $tag, 'no tags';
     my %at;
     $at{ $gate->get('/pas/x', headers => [['Cookie', 'JSESSIONID=1.b1']])->{body} }++ for 1 .. 4;
-    is_deeply \%at, { b1 => 2, b2 => 2 }, 'no session';
+    is_deeply [sort keys %at], ['b1', 'b2'], 'nobody comes home';
     $gate->stop_ok;
 };
 

@@ -302,9 +302,10 @@ static uint64_t since(const struct waiters *waiters)
 static void publish_waiting(struct worker *worker, struct pool_view *pool,
                             struct backend_view *home)
 {
-    /* A place that comes free anywhere serves the whole queue: all are counted at
-     * the pool's first backend. */
-    atomic_store(&pool->backends[0].cell->queued, pool->nwaiting);
+    struct backend_view *first = &pool->backends[0], *at = home ? home : first;
+
+    /* Those that wait for any place are counted at the pool's first backend. */
+    atomic_store(&at->cell->queued, at->waiters.n + (at == first ? pool->waiters.n : 0));
     if (home)
         atomic_store(&home->cell->waiting_since_ms, since(&home->waiters));
     else
@@ -357,13 +358,17 @@ void backends_leave(struct worker *worker, struct backend_view *b)
         backends_wake(worker, b->pool);
 }
 
-static uint32_t waiting_everywhere(struct worker *worker, struct pool_view *pool)
+/* Those that wait for one instance may take up that one's share only. */
+static bool is_queue_full(struct worker *worker, struct pool_view *pool,
+                          const struct backend_view *home)
 {
-    uint32_t total = 0;
+    uint32_t size = pool->conf->queue.size, total = 0;
 
+    if (home && cap_queued(worker->table, &worker->live, home->slot) >= size)
+        return true;
     for (uint32_t i = 0; i < pool->nbackends; i++)
         total += cap_queued(worker->table, &worker->live, pool->backends[i].slot);
-    return total;
+    return total >= size * pool->nbackends;
 }
 
 static struct waiters *queue_of(struct pool_view *pool, struct backend_view *home)
@@ -375,7 +380,7 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct e
 {
     struct waiters *queue = queue_of(pool, x->home);
 
-    if (waiting_everywhere(worker, pool) >= pool->conf->queue.size * pool->nbackends)
+    if (is_queue_full(worker, pool, x->home))
         return false;
     x->queue_prev = queue->last;
     x->queue_next = NULL;
@@ -384,6 +389,7 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct e
     else
         queue->first = x;
     queue->last = x;
+    queue->n++;
     pool->nwaiting++;
     x->queued = true;
     if (!x->queued_ms)
@@ -407,6 +413,7 @@ void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct 
         queue->last = x->queue_prev;
     x->queue_prev = x->queue_next = NULL;
     x->queued = false;
+    queue->n--;
     pool->nwaiting--;
     publish_waiting(worker, pool, x->home);
 }

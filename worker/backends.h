@@ -24,6 +24,7 @@ struct worker;
 /* Exchanges that wait, the oldest first. */
 struct waiters {
     struct exchange *first, *last;
+    uint32_t n;
     bool stuck; /* backends_wake() tried the first one in vain */
 };
 
