@@ -64,7 +64,11 @@ subtest 'versions, ciphers, groups' => sub {
       qr/HTTP\/1.1 200/, 'and nothing less';
     $out = s_client('-tls1_3');
     like $out, qr/HTTP\/1.1 200/, 'TLS 1.3';
-    like $out, qr/Server Temp Key: X25519/, 'X25519';
+    # OpenSSL 3.5 has the hybrid group, and tells of it otherwise.
+    my $hybrid = (run_cmd('openssl', 'list', '-tls-groups'))[1] =~ /X25519MLKEM768/;
+    like $out, $hybrid ? qr/TLS1\.3 group: X25519MLKEM768$/m : qr/Server Temp Key: X25519,/,
+      $hybrid ? 'X25519MLKEM768' : 'X25519';
+    like s_client('-tls1_3', '-groups', 'X25519'), qr/(?:Temp Key:|group:) X25519\b/i, 'or without ML-KEM';
     unlike $out, qr/Max Early Data: [1-9]/, 'no early data';
 };
 
