@@ -9,6 +9,7 @@
 #include "acmed/acme_json.h"
 #include "acmed/backoff.h"
 #include "acmed/csr.h"
+#include "acmed/issue_dns.h"
 #include "acmed/record.h"
 #include "base/clock.h"
 #include "base/conf.h"
@@ -376,57 +377,6 @@ static enum issue_news on_renewal_info(struct issue *is, const struct issue_live
     return ISSUE_CHANGED;
 }
 
-/* ---- dns-01 */
-
-static bool call_dns(struct issue *is, struct hook *hook, const struct job_event *event,
-                     const char *what)
-{
-    const struct hook_call call = {.program = acme_of(is)->hook,
-                                   .event = what,
-                                   .certificate = is->conf->name,
-                                   .names = is->conf->names,
-                                   .n_names = is->conf->n_names,
-                                   .dns_name = event->name,
-                                   .dns_value = event->value};
-
-    if (!*acme_of(is)->hook)
-        return false;
-    if (hook_start(hook, &call, clock_mono_ms()) == 0)
-        return true;
-    log_warn("certificate %s: hook %s: %s", is->conf->name, acme_of(is)->hook, strerror(errno));
-    return false;
-}
-
-/* The run does not wait for it. */
-static void drop_record(struct issue *is, const struct job_event *event)
-{
-    for (int i = 0; i < ISSUE_DROPS; i++)
-        if (!is->drop[i].pid) {
-            call_dns(is, &is->drop[i], event, "dns-drop");
-            return;
-        }
-    log_warn("certificate %s: the record of %s is left behind", is->conf->name, event->name);
-}
-
-static void look_at_drops(struct issue *is, uint64_t now_ms)
-{
-    for (int i = 0; i < ISSUE_DROPS; i++)
-        if (hook_poll(&is->drop[i], now_ms) == HOOK_BAD)
-            log_warn("certificate %s: the hook did not take a record away", is->conf->name);
-}
-
-static void look_at_dns(struct issue *is, uint64_t now_ms)
-{
-    enum hook_result result = hook_poll(&is->dns, now_ms);
-
-    if (result == HOOK_BAD)
-        log_warn("certificate %s: the hook did not publish the record", is->conf->name);
-    if (is->dns_waits && (result == HOOK_GOOD || result == HOOK_BAD)) {
-        is->dns_waits = false;
-        job_answer(is->run, result == HOOK_GOOD);
-    }
-}
-
 /* ---- the run */
 
 static enum issue_news serve(struct issue *is, const struct issue_live *live, uint64_t now_ms,
@@ -434,7 +384,7 @@ static enum issue_news serve(struct issue *is, const struct issue_live *live, ui
 {
     struct job_event event;
 
-    look_at_dns(is, now_ms);
+    issue_dns_look(is, now_ms);
     for (;;) {
         job_serve(is->run, &event);
         switch (event.type) {
@@ -447,12 +397,10 @@ static enum issue_news serve(struct issue *is, const struct issue_live *live, ui
             on_progress(is, &event);
             break;
         case JOB_DNS_PUT:
-            is->dns_waits = call_dns(is, &is->dns, &event, "dns-put");
-            if (!is->dns_waits)
-                job_answer(is->run, false);
+            issue_dns_put(is, &event);
             break;
         case JOB_DNS_DROP:
-            drop_record(is, &event);
+            issue_dns_drop(is, &event);
             break;
         case JOB_DONE:
         case JOB_FAILED:
@@ -473,7 +421,7 @@ enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint
 
     if (!is->issuer)
         return ISSUE_NOTHING;
-    look_at_drops(is, now_ms);
+    issue_dns_drops(is, now_ms);
     if (is->run)
         return serve(is, live, now_ms, pair);
     if (now_ms < is->due_ms)
@@ -526,6 +474,8 @@ const char *issue_want(struct issue *is, const struct issue_live *live, bool for
         return "it is not ordered from a CA";
     if (is->run && is->kind == JOB_ISSUE)
         return NULL; /* on its way */
+    if (is->issuer->nursery < 0)
+        return "the network half does not run; see the log";
     if (good && !force)
         return "it is not due yet; --force renews it nevertheless";
     if (is->run)

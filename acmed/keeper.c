@@ -390,7 +390,7 @@ static void show_issue(struct keeper *k)
     struct cert_row before = k->row;
     uint64_t at = plan_order_at(&is->state, &live.plan), now = clock_wall_ms();
 
-    k->row.busy = is->run && is->kind == JOB_ISSUE;
+    k->row.busy = is->wanted || (is->run && is->kind == JOB_ISSUE);
     k->row.failures = is->state.failures;
     k->row.next_try_wall_ms = at > now ? at : now / 1000 * 1000;
     if (has_live(k) && strncmp(k->row.error, is->state.problem, sizeof k->row.error) != 0)

@@ -142,6 +142,40 @@ subtest 'a name that the CA refuses' => sub {
     $gate->stop_ok;
 };
 
+subtest 'killed again and again' => sub {
+    my $slow = Pebble->new(nonce_reject => 20, env => { PEBBLE_VA_NOSLEEP => 0, PEBBLE_VA_SLEEPTIME => 2 });
+    my $gate = gate($slow);
+    my $kills = 0;
+    ok wait_for(sub { my @o = glob "$gate->{store}/orders/*/order"; scalar @o }, 30), 'an order is on disk';
+    for (1 .. 4) {
+        my ($pid) = $gate->pids('acmed');
+        kill 'KILL', $pid and $kills++ if $pid && row($gate)->{source} ne 'acme';
+        wait_for(sub { my ($next) = $gate->pids('acmed'); $next && $next != ($pid // 0) }, 10);
+        my $n = $_;
+        wait_for(sub { $gate->log_text =~ /(?:goes on with its order.*){$n}/s }, 5);
+    }
+    ok wait_row($gate, sub { $_->{source} eq 'acme' }, 90), "killed $kills times, and yet it came" or $gate->tell;
+    is $slow->said(qr/POST \/order-plz/), 1 + $slow->said(qr/order-plz.*\n.*badNonce/), 'of one order';
+    $gate->stop_ok;
+};
+
+subtest 'a wildcard, by dns-01' => sub {
+    my $dns = Pebble->new;
+    my $hook = spew(tmp('dns'), <<"END");
+#!/bin/sh
+case \$PASGATE_EVENT in
+dns-put) curl -sf -d "{\\"host\\":\\"\$PASGATE_DNS_NAME.\\",\\"value\\":\\"\$PASGATE_DNS_VALUE\\"}" http://127.0.0.1:$dns->{dns_management}/set-txt ;;
+dns-drop) echo "\$PASGATE_DNS_NAME" >>@{[tmp('dropped')]} ;;
+esac
+END
+    chmod 0755, $hook;
+    my $gate = gate($dns, certs => '{ names = [ "*.shop.test", "shop.test" ]; }',
+        acme => qq(hook = "$hook"; challenges = [ "dns-01" ];));
+    ok wait_for(sub { row($gate, 'wildcard.shop.test')->{source} eq 'acme' }, 60), 'it comes' or $gate->tell;
+    ok wait_for { slurp(tmp('dropped')) =~ /^_acme-challenge\.shop\.test$/m }, 'and the record is taken away';
+    $gate->stop_ok;
+};
+
 subtest 'nothing is ordered that was not meant' => sub {
     my $gate = PasGate->new(backends => [$pas], certs => '{ names = [ "localhost" ]; acme = true; }', no_probe => 1);
     ok $gate->wait_log(qr/certificate localhost: not ordered: give acme\.email/), 'it is said why';
