@@ -122,7 +122,7 @@ struct conf_acme {
     const char *eab_kid;
     const char *eab_hmac_key;
     const char *const *challenges; /* "http-01", "dns-01" */
-    size_t n_challenges; /* 0: http-01 */
+    size_t n_challenges;           /* 0: http-01 */
     const char *profile;
     const char *ca_file;
     const char *hook; /* absolute; never "" with dns-01 */
