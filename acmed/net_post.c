@@ -44,13 +44,16 @@ static bool sleep_before(struct net *net, uint64_t ms)
 bool net_wait(struct net *net, unsigned tries, uint64_t expires_wall_ms)
 {
     uint64_t ms = growing_ms(tries);
+    int64_t then;
 
     if (net->reply.has_retry_after && net->reply.retry_after_s > 0)
         ms = UINT64_C(1000) *
              (net->reply.retry_after_s < POLL_MAX_S ? net->reply.retry_after_s : POLL_MAX_S);
-    /* The object's end is on the CA's clock. */
-    if (expires_wall_ms &&
-        (int64_t)(clock_wall_ms() + ms) + net->clock_off_ms >= (int64_t)expires_wall_ms)
+    /* Ended by the CA's clock and by ours: either may be wrong. */
+    then = (int64_t)(clock_wall_ms() + ms);
+    if (net->clock_off_ms < 0)
+        then += net->clock_off_ms;
+    if (expires_wall_ms && then >= (int64_t)expires_wall_ms)
         return net_fail(net, "net.deadline", "it expired at the CA");
     return sleep_before(net, ms);
 }

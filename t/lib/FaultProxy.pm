@@ -1,0 +1,113 @@
+# FaultProxy.pm: stands before a Pebble and does to its replies what networks and CAs do.
+#
+#     my $bad = FaultProxy->new($ca, [qr{^/order-plz}, 1, sub { my ($reply) = @_; ... }], ...);
+#
+# Each rule has a path, how often it applies (0: always), and what it does with the reply
+# { status, headers => {lower case}, body }: change it, return a text that is sent as it is in
+# place of all, or 'lost': the connection is closed without an answer. "before => 1" as a fourth
+# value: the CA never sees the request. Pebble makes its URLs of Host, which is kept, so all of
+# a conversation comes this way. One request at a time, one per connection.
+package FaultProxy;
+use strict;
+use warnings;
+use IO::Socket::SSL;
+use PasGate;
+use POSIX ();
+
+my $count = 0;
+
+sub new
+{
+    my ($class, $ca, @rules) = @_;
+    my $listener = IO::Socket::INET->new(Listen => 16, LocalAddr => '127.0.0.1', LocalPort => 0)
+      or die "listen: $!";
+    my $self = bless { ca => $ca, port => $listener->sockport, n => ++$count }, $class;
+    $self->{paths} = tmp("proxy$self->{n}.paths");
+    my $parent = $$;
+    $self->{pid} = fork // die "fork: $!";
+    if (!$self->{pid}) {
+        $SIG{$_} = 'DEFAULT' for qw(TERM INT HUP);
+        local $SIG{ALRM} = sub { POSIX::_exit(0) if getppid != $parent; alarm 5 };
+        alarm 5;
+        while (1) {
+            my $socket = $listener->accept or next;
+            eval { $self->serve($socket, \@rules) };
+        }
+    }
+    PasGate::remember($self);
+    return $self;
+}
+
+sub directory { return "https://127.0.0.1:$_[0]{port}/dir" }
+
+# How often a path was asked for.
+sub seen
+{
+    my ($self, $pattern) = @_;
+    return scalar grep { /$pattern/ } split /\n/, slurp($self->{paths});
+}
+
+sub read_message
+{
+    my ($from) = @_;
+    my ($head, $body) = ('', '');
+    while (defined(my $line = <$from>)) {
+        $head .= $line;
+        last if $line eq "\r\n";
+    }
+    if ($head =~ /^content-length:\s*(\d+)/im) {
+        read $from, $body, $1 if $1;
+    } elsif ($head =~ /^HTTP/) {    # a reply: to its end, as we asked for
+        local $/;
+        $body = <$from> // '';
+        $body =~ s/\G[0-9a-f]+\r\n(.*?)\r\n(?=[0-9a-f]+\r\n)/$1/gs if $head =~ /^transfer-encoding:/im;
+    }
+    return ($head, $body);
+}
+
+sub serve
+{
+    my ($self, $socket, $rules) = @_;
+    my $client = IO::Socket::SSL->start_SSL($socket, SSL_server => 1,
+        SSL_cert_file => $self->{ca}{chain}, SSL_key_file => $self->{ca}{key}) or return;
+    my ($head, $body) = read_message($client);
+    my ($method, $path) = $head =~ m{^(\S+) (\S+)} or return;
+    open my $out, '>>', $self->{paths} or die;
+    print $out "$method $path\n";
+    close $out;
+
+    my ($rule) = grep { $path =~ $_->[0] && ($_->[1] >= 0) } @$rules;
+    if ($rule && $rule->[1] > 0) { $rule->[1] = -1 if --$rule->[1] == 0 }
+    my %reply = (status => '200 OK', headers => {}, body => '');
+    if (!$rule || !$rule->[3]) {
+        my $upstream = IO::Socket::SSL->new(PeerAddr => "127.0.0.1:$self->{ca}{port}",
+            SSL_verify_mode => SSL_VERIFY_NONE) or return;
+        $head =~ s/\r\n\r\n$/\r\nConnection: close\r\n\r\n/;
+        print $upstream $head, $body;
+        my ($h, $b) = $method eq 'HEAD' ? (do { local $/; <$upstream> }, '') : read_message($upstream);
+        ($reply{status}) = $h =~ m{^HTTP/1.1 ([^\r\n]*)};
+        push @{ $reply{headers}{ lc $1 } }, $2 while $h =~ /^([\w-]+):[ \t]*([^\r\n]*)/mg;
+        $reply{body} = $b;
+    }
+    my $instead = $rule ? $rule->[2]->(\%reply) : undef;
+    return if ref \$instead eq 'SCALAR' && ($instead // '') eq 'lost';
+    delete @{ $reply{headers} }{qw(content-length connection transfer-encoding)};
+    my $length = length $reply{body};
+    print $client defined $instead && $instead =~ /^HTTP/ ? $instead : join('',
+        "HTTP/1.1 $reply{status}\r\n",
+        (map { my $name = $_; map { "$name: $_\r\n" } @{ $reply{headers}{$name} } } sort keys %{ $reply{headers} }),
+        "Content-Length: $length\r\nConnection: close\r\n\r\n", $method eq 'HEAD' ? '' : $reply{body});
+    close $client;
+}
+
+sub end
+{
+    my ($self) = @_;
+    PasGate::forget($self);
+    my $pid = delete $self->{pid} or return 1;
+    kill 'TERM', $pid;
+    PasGate::reap($pid, 5);
+    return 1;
+}
+
+1;
