@@ -5,6 +5,7 @@
  */
 #include "worker/rewrite.h"
 #include "t/fuzz/fuzz.h"
+#include "worker/affinity.h"
 #include "worker/http1.h"
 
 static const struct http_limits wide = {.target = HTTP_HEAD_MAX,
@@ -42,6 +43,37 @@ static void check_request(const struct http_request *req, struct str head, bool 
     HOLDS(count(again.fields, again.nfields, HTTP_F_COOKIE) <= 1);
     if (req->authority.n)
         HOLDS(str_eq(again.authority, req->authority));
+}
+
+/* Some stretches of the cookies, in their order. */
+static unsigned make_cuts(const struct http_request *req, struct str cuts[4])
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < req->nfields && n < 4; i++) {
+        struct str value = req->fields[i].value;
+        if (req->fields[i].id == HTTP_F_COOKIE && value.n > i % 3)
+            cuts[n++] = str_head(str_skip(value, value.n * (i % 3) / 3), 1 + value.n / 3);
+    }
+    return n;
+}
+
+static void fuzz_cuts(const struct http_request *req)
+{
+    struct str cuts[4];
+    const struct rewrite_request_info info = {.path = STR("/web/x"),
+                                              .fallback_host = STR("b:1"),
+                                              .client_ip = STR("192.0.2.1"),
+                                              .cuts = cuts,
+                                              .ncuts = make_cuts(req, cuts)};
+    char *buf = malloc(3 * HTTP_HEAD_MAX);
+    struct rewrite_out out;
+
+    rewrite_out_init(&out, buf, 3 * HTTP_HEAD_MAX);
+    ssize_t n = rewrite_request(&out, req, &info);
+    HOLDS(n > 0);
+    check_request(req, str_make(buf, (size_t)n), false);
+    free(buf);
 }
 
 static void fuzz_request(const struct http_request *req, unsigned choice)
@@ -95,6 +127,7 @@ static void fuzz_response(const struct http_request *req, const char *in, size_t
 {
     const struct http1_response_context context = {.method = req->method,
                                                    .upgrade = req->upgrade};
+    static const struct affinity_key key = {.tag = {{1, 2}}};
     const struct rewrite_response_info info = {
         .client_method = req->method,
         .client_minor = req->version_minor,
@@ -105,7 +138,8 @@ static void fuzz_response(const struct http_request *req, const char *in, size_t
         .public_authority = req->authority,
         .backend_authority = STR("b:8810"),
         .hsts_seconds = choice & 64 ? 63072000 : 0,
-        .request_id = choice & 128 ? STR("id") : STR_EMPTY};
+        .request_id = choice & 128 ? STR("id") : STR_EMPTY,
+        .tag_key = choice & 8 ? &key : NULL};
     static char buf[8 * HTTP_HEAD_MAX];
     struct http1_scan scan = {0};
     struct http_response res;
@@ -137,6 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (rc > 0 && req.form != HTTP_TARGET_ASTERISK) {
         fuzz_request(&req, data[0]);
+        fuzz_cuts(&req);
         fuzz_response(&req, in + rc, n - (size_t)rc, data[0]);
     }
     free(in);

@@ -1,6 +1,7 @@
 /* Heads for the other side: what is taken off, what is put on, what is mapped back. */
 #include "worker/rewrite.h"
 #include "t/unit/tap.h"
+#include "worker/affinity.h"
 #include "worker/http1.h"
 
 static char buf[8192];
@@ -202,6 +203,80 @@ static void test_cookie(void)
     mapped("Set-Cookie: a=b; Path=/", "Set-Cookie: a=b; Path=/pas", to_root);
 }
 
+static struct affinity_key tags;
+
+/* `text` with the tag of the session in it at the '@'. */
+static const char *tagged(const char *text, const char *session)
+{
+    static char out[512];
+    int at = (int)strcspn(text, "@");
+    char tag[AFFINITY_TAG];
+
+    affinity_tag(tag, &tags, 7, str_from(session));
+    snprintf(out, sizeof out, "%.*s%.*s%s", at, text, AFFINITY_TAG, tag, text + at + 1);
+    return out;
+}
+
+static void test_tags(void)
+{
+    static const uint8_t secret[AFFINITY_KEY] = {1, 2, 3};
+    struct rewrite_response_info i = {BACKEND_INFO};
+
+    mapped("Set-Cookie: JSESSIONID=A.as-pas", "Set-Cookie: JSESSIONID=A.as-pas", i);
+    tags = affinity_key(secret);
+    i.tag_key = &tags;
+    i.tag_id = 7;
+    mapped("Set-Cookie: JSESSIONID=A.as-pas; Path=/web; HttpOnly",
+           tagged("Set-Cookie: JSESSIONID=A.as-pas@; Path=/pas; HttpOnly", "A.as-pas"), i);
+    mapped("Set-Cookie: JSESSIONID = \"A\" ;Secure",
+           tagged("Set-Cookie: JSESSIONID = \"A@\" ;Secure", "A"), i);
+    mapped("Set-Cookie: JSESSIONID=; Max-Age=0", "Set-Cookie: JSESSIONID=; Max-Age=0", i);
+    mapped("Set-Cookie: JSESSIONIDSSO=A", "Set-Cookie: JSESSIONIDSSO=A", i);
+    mapped("Set-Cookie: a=JSESSIONID=A", "Set-Cookie: a=JSESSIONID=A", i);
+    mapped("Location: /web/x;jsessionid=A?b", tagged("Location: /pas/x;jsessionid=A@?b", "A"),
+           i);
+    mapped("Location: /x;a=1;jsessionid=A/y", tagged("Location: /x;a=1;jsessionid=A@/y", "A"),
+           i);
+    mapped("Location: http://pas1:8810/web;jsessionid=A",
+           tagged("Location: https://shop.test/pas;jsessionid=A@", "A"), i);
+    mapped("Location: http://other.test/web;jsessionid=A",
+           "Location: http://other.test/web;jsessionid=A", i);
+    mapped("Location: /web/x?;jsessionid=A", "Location: /pas/x?;jsessionid=A", i);
+    mapped("Location: /web/x;jsessionid=", "Location: /pas/x;jsessionid=", i);
+}
+
+/* The Cookie line of a request without the parts that are "cut". */
+static const char *uncut(const char *fields)
+{
+    static char text[512], line[256];
+    struct rewrite_request_info info = {0};
+    struct str cuts[8];
+
+    snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a.test\r\n%s\r\n\r\n", fields);
+    parse_request(text);
+    for (char *at = text; (at = strstr(at, "cut")) != NULL; at += cuts[info.ncuts++].n)
+        cuts[info.ncuts] = str_make(at, strspn(at, "cut; "));
+    info.cuts = cuts;
+    request(info);
+    const char *cookie = strstr(buf, "Cookie: ");
+    return cookie ? str_copy(line, sizeof line, str_make(cookie + 8, strcspn(cookie + 8, "\r")))
+                  : "none";
+}
+
+static void test_cuts(void)
+{
+    is_str(uncut("Cookie: a=1; b=cut; d=2"), "a=1; b=d=2", "what is cut is left out");
+    is_str(uncut("Cookie: cut; a=1"), "a=1", "at the begin");
+    is_str(uncut("Cookie: a=1; cut"), "a=1", "at the end, with the separator");
+    is_str(uncut("Cookie: a=1; cut; cut; b=2; cut; cut"), "a=1; b=2", "several");
+    is_str(uncut("Cookie: cut"), "none", "all of it");
+    is_str(uncut("Cookie: a=1\r\nX: y\r\nCookie: cut\r\nCookie: b=2; cut"), "a=1; b=2",
+           "over several fields");
+    is_str(uncut("Cookie: cut\r\nCookie: b=2"), "b=2", "a field that is gone joins nothing");
+    is_str(uncut("Cookie: a=1; "), "a=1;", "without a cut all stays");
+    parse_request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+}
+
 static void test_response(void)
 {
     struct rewrite_response_info i = {BACKEND_INFO};
@@ -316,6 +391,8 @@ int main(void)
     parse_request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     test_location();
     test_cookie();
+    test_tags();
+    test_cuts();
     test_response();
     test_own();
     test_bounds();
