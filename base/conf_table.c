@@ -169,11 +169,13 @@ static const struct conf_setting acme_rows[] = {
     {"eab", NULL, .offset = 0, .section = &eab_section,
      .text = "External account binding, for a CA that wants it."},
     {"challenges", &conf_challenge, MANY(conf_acme, challenges), .max = 3,
-     .text = "How a name is proved, the preferred way first; else http-01, which needs port 80 "
-             "of every name to lead here. dns-01 calls the hook, and is what a wildcard needs."},
+     .text =
+         "How a name is proved, the preferred way first; else http-01, which needs port 80 "
+         "of every name to lead here. dns-01 calls the hook, and is what a wildcard needs."},
     {"profile", &conf_string, AT(conf_acme, profile), .def = "", .flags = OPTIONAL, .max = 64,
-     .text = "Certificate profile to ask for, such as shortlived, which Let's Encrypt wants for "
-             "IP addresses."},
+     .text =
+         "Certificate profile to ask for, such as shortlived, which Let's Encrypt wants for "
+         "IP addresses."},
     {"ca_file", &conf_file, AT(conf_acme, ca_file), .def = "", .flags = OPTIONAL,
      .max = CONF_STRING_LEN,
      .text = "PEM file of the roots that the CA's own server is verified with; else those of "
@@ -392,12 +394,13 @@ static const struct conf_setting pool_rows[] = {
      .text = "The next request goes to the backend with the fewest in flight, over all "
              "workers, or to the next in turn; both by weight."},
     {"sticky", &conf_choice, AT(conf_pool, sticky), .def = "auto", .choices = stickies,
-     .text = "Who has a session stays with its backend. auto puts a tag of pasgate's own behind "
-             "the JSESSIONID that PAS hands out, and takes it off again: instances may share one "
-             "jvmRoute, as containers of one image do. route goes by the jvmRoute that is in a "
-             "JSESSIONID; cookie by a cookie of its own, PASGATE_ and the pool's name. Links with "
-             ";jsessionid= inside of pages are not rewritten: with auto they need the cookie. "
-             "APSV goes by CONNHDL too. A session whose backend is gone gets another one."},
+     .text =
+         "Who has a session stays with its backend. auto puts a tag of pasgate's own behind "
+         "the JSESSIONID that PAS hands out, and takes it off again: instances may share one "
+         "jvmRoute, as containers of one image do. route goes by the jvmRoute that is in a "
+         "JSESSIONID; cookie by a cookie of its own, PASGATE_ and the pool's name. Links with "
+         ";jsessionid= inside of pages are not rewritten: with auto they need the cookie. "
+         "APSV goes by CONNHDL too. A session whose backend is gone gets another one."},
     {"max_in_flight", &conf_count, AT(conf_pool, max_in_flight), .def = "300",
      .zero = "unlimited", .min = 1, .max = 1000000,
      .text = "Requests that each backend may have at one time, all workers together. 300 is "
