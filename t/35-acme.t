@@ -86,6 +86,17 @@ subtest 'dns-01, with a wildcard' => sub {
     $ca->end;
 };
 
+subtest 'tls-alpn-01' => sub {
+    my $ca = Pebble->new;
+    my ($said, $chain) = issued_ok($ca, 'issued', names => 'alpn.test,b.alpn.test',
+        challenges => 'tls-alpn-01', http => undef, tls => $ca->{tls_port});
+    like($said, qr/^tls 3/m, 'by a connection for acme-tls/1');
+    verified_ok($ca, 0, $chain, 'openssl verifies it');
+    ($said) = issued_ok($ca, 'the second kind, where the first is not offered', names => '*.alpn.test',
+        challenges => 'tls-alpn-01,dns-01', tls => $ca->{tls_port});
+    $ca->end;
+};
+
 for my $reject (20, 90) {
     subtest "$reject % of all nonces are rejected" => sub {
         my $ca = Pebble->new(nonce_reject => $reject);

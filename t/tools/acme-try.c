@@ -12,6 +12,7 @@
  *     contact profile prefer replaces eab_kid eab_hmac renewal_id key_type deadline_ms
  *     tos=0      do not agree      must_exist=1
  *     http       PORT: answers http-01 on 127.0.0.1 from the rows, as a worker would
+ *     tls        PORT: the same for tls-alpn-01, with a worker's TLS engine
  *     dns        URL of challtestsrv's management
  *     stop_at    account ordered validated finalized: exits 3 there, as if killed
  *
@@ -27,9 +28,12 @@
 #include "acmed/csr.h"
 #include "acmed/job.h"
 #include "acmed/jose.h"
+#include "acmed/selfsigned.h"
 #include "base/clock.h"
+#include "base/conf.h"
 #include "base/fd.h"
 #include "shm/table.h"
+#include "worker/tls.h"
 
 static int n_args;
 static char **args;
@@ -156,6 +160,49 @@ static void serve_http(struct table *table, int listener)
         close(fd);
 }
 
+/* ---- tls-alpn-01, likewise */
+
+static struct tls_engine *make_engine(const struct table *table)
+{
+    static const char *const names[] = {"localhost"};
+    static const struct conf_cert certs[] = {
+        {.name = "localhost", .names = names, .n_names = 1}};
+    static const struct conf conf = {.tls = {.min_version = CONF_TLS_1_2,
+                                             .ciphers = "ECDHE+AESGCM",
+                                             .ciphersuites = "TLS_AES_128_GCM_SHA256",
+                                             .groups = "auto"},
+                                     .certs = certs,
+                                     .n_certs = 1};
+    char error[TLS_ERROR_SIZE], *chain = side_file(arg("key", ""), ".tls"),
+                                *key = side_file(arg("key", ""), ".tls-key");
+    struct tls_engine *engine = tls_engine_new(&conf, error, sizeof error);
+    struct pem_pair pair;
+
+    if (!engine || selfsigned_make(names, 1, clock_wall_ms(), &pair, error) < 0)
+        die("TLS");
+    spew(chain, pair.chain, pair.n_chain);
+    spew(key, pair.key, pair.n_key);
+    pem_pair_release(&pair);
+    if (tls_engine_load(engine, 0, chain, key, error, sizeof error) < 0)
+        die(error);
+    tls_engine_challenges(engine, table);
+    return engine;
+}
+
+static void serve_tls(struct tls_engine *engine, int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), done = 0;
+    struct tls_conn *conn = fd < 0 ? NULL : tls_conn_new(engine, fd);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    while (conn && (done = tls_handshake(conn)) == 0 && poll(&p, 1, 5000) > 0)
+        ;
+    printf("tls %d\n", done == 1 ? (int)tls_conn_alpn(conn) : -1);
+    tls_conn_free(conn);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* ---- dns-01, by challtestsrv */
 
 static bool set_txt(const char *command, const char *name, const char *value)
@@ -238,18 +285,22 @@ static int on_end(const struct job_event *e)
     return 0;
 }
 
-static int serve(struct job_run *run, struct table *table, int listener)
+static int serve(struct job_run *run, struct table *table, int listener, int tls_listener)
 {
+    struct tls_engine *engine = tls_listener < 0 ? NULL : make_engine(table);
     struct job_event e;
 
     for (;;) {
         uint64_t now = clock_mono_ms(), due = job_due_ms(run);
-        struct pollfd fds[2] = {{.fd = job_fd(run), .events = POLLIN},
-                                {.fd = listener, .events = POLLIN}};
+        struct pollfd fds[3] = {{.fd = job_fd(run), .events = POLLIN},
+                                {.fd = listener, .events = POLLIN},
+                                {.fd = tls_listener, .events = POLLIN}};
 
-        poll(fds, 2, due > now ? (int)(due - now) : 0);
+        poll(fds, 3, due > now ? (int)(due - now) : 0);
         if (fds[1].revents)
             serve_http(table, listener);
+        if (fds[2].revents)
+            serve_tls(engine, tls_listener);
         do {
             job_serve(run, &e);
             if (e.type == JOB_PROGRESS)
@@ -258,8 +309,10 @@ static int serve(struct job_run *run, struct table *table, int listener)
                 job_answer(run, set_txt("set-txt", e.name, e.value));
             else if (e.type == JOB_DNS_DROP)
                 set_txt("clear-txt", e.name, "");
-            else if (e.type == JOB_DONE || e.type == JOB_FAILED)
+            else if (e.type == JOB_DONE || e.type == JOB_FAILED) {
+                tls_engine_free(engine);
                 return on_end(&e);
+            }
         } while (e.type != JOB_NOTHING);
     }
 }
@@ -271,7 +324,7 @@ int main(int argc, char **argv)
     static struct signer_keys keys;
     static struct job job;
     const char *account;
-    int nursery = job_open(), listener = -1, code;
+    int nursery = job_open(), listener = -1, tls_listener = -1, code;
     struct job_run *run;
 
     n_args = argc;
@@ -303,10 +356,12 @@ int main(int argc, char **argv)
     keys.eab_hmac = str_from(arg("eab_hmac", NULL));
     if (arg("http", NULL))
         listener = listen_on(arg("http", ""));
+    if (arg("tls", NULL))
+        tls_listener = listen_on(arg("tls", ""));
     run = job_start(nursery, &job, &keys, &table);
     if (!run)
         die("job_start");
-    code = serve(run, &table, listener);
+    code = serve(run, &table, listener, tls_listener);
     job_end(run);
     for (int i = 0; i < TABLE_CHALLENGES; i++) {
         struct challenge_row row;
