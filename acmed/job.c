@@ -6,6 +6,7 @@
 
 #include "acmed/ask.h"
 #include "acmed/csr.h"
+#include "acmed/jose.h"
 #include "acmed/nursery.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -29,7 +30,10 @@ struct job_run {
 
 int job_open(void)
 {
-    return nursery_open();
+    int nursery = nursery_open();
+
+    jose_secure_heap(); /* not in the network half, which has nothing to keep there */
+    return nursery;
 }
 
 /* ---- begin */

@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -15,6 +16,8 @@ enum {
     KEY_BYTES_MAX = 512, /* of one number of a public key: RSA with 4096 bits */
     RSA_BITS_MIN = 2048, /* what CAs ask for */
     RSA_BITS_MAX = 8 * KEY_BYTES_MAX,
+    SECURE_HEAP = 256 * 1024, /* 50 RSA keys at once; usually there are three keys */
+    SECURE_BLOCK = 32,
     HMAC_MAX = 256, /* bytes of an EAB key; 32 and 64 are usual */
 };
 
@@ -84,6 +87,12 @@ ptrdiff_t jose_b64_decode(struct str text, uint8_t *out, size_t cap)
 }
 
 /* ---- keys */
+
+void jose_secure_heap(void)
+{
+    /* 0: none to be had, and 2: not locked. Keys work the same without. */
+    CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_BLOCK);
+}
 
 /* Moves the PEM text of a key from secure memory to the heap. */
 static char *key_text(EVP_PKEY *pkey, size_t *n)

@@ -20,6 +20,10 @@ enum {
 
 struct jose_key;
 
+/* From now on OpenSSL keeps private keys of this process in memory that is locked, is in no
+ * core dump, and is wiped when freed. Once, before the first key. */
+void jose_secure_heap(void);
+
 /* A new P-256 key as PEM: heap, NUL-terminated; wiped and freed by jose_key_wipe(). NULL:
  * OpenSSL failed. */
 char *jose_key_new(size_t *n);
