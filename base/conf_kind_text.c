@@ -205,16 +205,16 @@ const struct conf_kind conf_directory = {
 
 static bool read_challenge(struct conf_cell *cell, const char *text, void *field)
 {
-    if (strcmp(text, "tls-alpn-01") == 0)
-        return conf_wrong(cell, "tls-alpn-01 is not supported yet; write http-01 or dns-01");
-    if (strcmp(text, "http-01") != 0 && strcmp(text, "dns-01") != 0)
+    if (strcmp(text, "http-01") != 0 && strcmp(text, "tls-alpn-01") != 0 &&
+        strcmp(text, "dns-01") != 0)
         return conf_wrong_kind(cell, text);
     return string(cell, text, field);
 }
 
-const struct conf_kind conf_challenge = {"a challenge of ACME", "\"http-01\" or \"dns-01\"",
-                                         sizeof(char *),        ACCEPT_STRING,
-                                         read_challenge,        print_string};
+const struct conf_kind conf_challenge = {
+    "a challenge of ACME", "\"http-01\", \"tls-alpn-01\" or \"dns-01\"",
+    sizeof(char *),        ACCEPT_STRING,
+    read_challenge,        print_string};
 
 /* ---- addresses */
 

@@ -169,9 +169,10 @@ static const struct conf_setting acme_rows[] = {
     {"eab", NULL, .offset = 0, .section = &eab_section,
      .text = "External account binding, for a CA that wants it."},
     {"challenges", &conf_challenge, MANY(conf_acme, challenges), .max = 3,
-     .text =
-         "How a name is proved, the preferred way first; else http-01, which needs port 80 "
-         "of every name to lead here. dns-01 calls the hook, and is what a wildcard needs."},
+     .text = "How a name is proved, the preferred way first; else http-01, which needs port 80 "
+             "of every name to lead here. tls-alpn-01 needs port 443. dns-01 calls the hook, "
+             "and is "
+             "what a wildcard needs."},
     {"profile", &conf_string, AT(conf_acme, profile), .def = "", .flags = OPTIONAL, .max = 64,
      .text =
          "Certificate profile to ask for, such as shortlived, which Let's Encrypt wants for "
