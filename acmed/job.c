@@ -57,16 +57,14 @@ static bool copy_names(struct job_run *run, const struct job *job)
 /* One name per line, on the heap. */
 static char *join_names(const struct job_run *run)
 {
-    size_t n = 1;
-    char *text, *to;
+    char *text = strdup(""), *longer;
 
-    for (size_t i = 0; i < run->n_names; i++)
-        n += strlen(run->names[i]) + 1;
-    text = to = malloc(n);
-    for (size_t i = 0; text && i < run->n_names; i++)
-        to += sprintf(to, "%s%s", i ? "\n" : "", run->names[i]);
-    if (text)
-        *to = '\0';
+    for (size_t i = 0; text && i < run->n_names; i++) {
+        if (asprintf(&longer, "%s%s%s", text, i ? "\n" : "", run->names[i]) < 0)
+            longer = NULL;
+        free(text);
+        text = longer;
+    }
     return text;
 }
 
