@@ -42,7 +42,7 @@ static void put_cookies(struct rewrite_out *out, const struct http_request *req,
                         const struct rewrite_request_info *info)
 {
     const struct http_field *first = http_request_field(req, HTTP_F_COOKIE);
-    const struct str *cuts = info->cuts, *end = cuts + info->ncuts;
+    const struct str *cuts = info->cuts, *end = info->ncuts ? cuts + info->ncuts : cuts;
     size_t line = out->n, values;
 
     if (!first)
