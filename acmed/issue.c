@@ -128,7 +128,9 @@ static uint64_t limits_wait_ms(const struct issue *is, const struct issue_live *
 {
     const struct ca *ca = &is->issuer->ca;
     uint64_t now_s = clock_wall_ms() / 1000;
-    uint64_t wait = ledger_wait(&ca->ledger, names_of(is), live->plan.from_ca, now_s, why);
+    /* Only a CA that answers ARI exempts renewals, by what they replace. */
+    bool exempt = live->plan.from_ca && renew_window_good(&is->state.ari);
+    uint64_t wait = ledger_wait(&ca->ledger, names_of(is), exempt, now_s, why);
 
     if (wait == 0 && !ca->account.url[0])
         wait = ledger_wait_account(&ca->ledger, now_s, why);

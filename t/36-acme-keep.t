@@ -10,6 +10,7 @@ use Test::More;
 plan skip_all => 'no pebble here' unless Pebble::available();
 
 my $pas = PasGate::StandIn->new('pas1');
+my $stores = 0;
 my $ca  = Pebble->new(nonce_reject => 20);
 
 # A gate whose plain listener is where this CA looks for http-01.
@@ -17,7 +18,7 @@ sub gate
 {
     my ($ca, %opt) = @_;
     my $acme = delete $opt{acme} // '';
-    my $store = tmp('store' . ++$main::stores);
+    my $store = tmp('store' . ++$stores);
     return PasGate->new(
         backends => [$pas], workers => 2,
         certs  => '{ names = [ "www.shop.test", "shop.test" ]; }',
