@@ -122,6 +122,8 @@ static bool again(struct net *net, bool got, bool safe, unsigned *tries, const c
     if (asked && UINT64_C(1000) * net->reply.retry_after_s > ms)
         ms = UINT64_C(1000) * net->reply.retry_after_s;
     ++*tries;
+    if (!got && clock_mono_ms() + ms >= net_begin(net)->deadline_ms)
+        return fail_connect(net, url); /* says more than that time is up */
     return sleep_before(net, ms);
 }
 
