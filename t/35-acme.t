@@ -97,7 +97,8 @@ subtest 'tls-alpn-01' => sub {
     $ca->end;
 };
 
-for my $reject (20, 90) {
+# With 90 % the pauses between rounds take a minute; one build shows it.
+for my $reject (PasGate::sanitized() ? (20) : (20, 90)) {
     subtest "$reject % of all nonces are rejected" => sub {
         my $ca = Pebble->new(nonce_reject => $reject);
         my ($said, $chain) = issued_ok($ca, 'issued all the same', deadline_ms => 600_000);

@@ -49,12 +49,12 @@ PASGATE=$B/pasgate
 stage unit 5m "${PROVE[@]}" "$B"/unit/*
 stage unit-asan 5m "${PROVE[@]}" "$B"-asan/unit/*
 stage unit-valgrind 10m make -s B="$B" valgrind
-stage integration 15m "${PROVE[@]}" t/[0-9]*.t
+stage integration 20m "${PROVE[@]}" t/[0-9]*.t
 
 # The same again on the sanitized build. Neither the images of layer 7 nor the figures of
 # layer 9 are made with it.
 PASGATE=$B-asan/pasgate
-stage integration-asan 15m "${PROVE[@]}" t/[0-68]*.t
+stage integration-asan 18m "${PROVE[@]}" t/[0-68]*.t
 
 FUZZ_SECONDS=${FUZZ_SECONDS_CHECK:-5}
 export FUZZ_SECONDS
