@@ -69,6 +69,22 @@ subtest 'files: replaced, spoiled, repaired' => sub {
     $gate->stop_ok;
 };
 
+# acmed runs unprivileged: the supervisor opens what only its own user, root, may read.
+subtest 'a key in a folder that only the one who started pasgate may enter' => sub {
+    my ($chain, $key) = PasGate::make_cert('secret', 'secret.test');
+    my $safe = PasGate::tmp('safe');
+    mkdir $safe, 0700 or die "$safe: $!";
+    rename $key, "$safe/key.pem" or die "$safe: $!";
+    chmod 0600, "$safe/key.pem";
+    my $gate = PasGate->new(backends => [$pas], certs => files('secret.test', $chain, "$safe/key.pem"));
+    ok wait_for { cn($gate, 'secret.test') eq 'secret.test' && row($gate, 'secret.test')->{source} eq 'file' },
+      'it serves';
+    my ($acmed) = grep { $_->{kind} eq 'acmed' && $_->{pid} } @{ $gate->status->{children} };
+    my $uid = (stat "/proc/$acmed->{pid}")[4];
+    ok $> != 0 || $uid != 0, "acmed's user is $uid, not root";
+    $gate->stop_ok;
+};
+
 subtest 'files that are no good at the start' => sub {
     my ($chain, $key) = map { PasGate::tmp("late.$_") } qw(pem key);
     PasGate::spew($_, "to be filled in\n") for $chain, $key;
