@@ -52,5 +52,29 @@ is status_of('pas1')->{in_flight}, 1, 'a POST that was sent stays: it must not a
 $pas[0]->ctl('mode=ok');
 ok $gate->wait_health('pas1', 'up'), 'and up';
 $_->close for @post;
+
+# Frozen, it closes nothing itself: that we keep no connection to it is our own doing.
+wait_for { $gate->get('/pas/get'); (status_of('pas1')->{idle} // 0) > 0 };
+ok status_of('pas1')->{idle} > 0, 'connections to it are kept';
+kill 'STOP', $pas[0]{pid};
+ok $gate->wait_health('pas1', 'down'), 'frozen: down';
+ok wait_for { status_of('pas1')->{idle} == 0 }, 'and none is kept';
+kill 'CONT', $pas[0]{pid};
+$gate->stop_ok;
+
+# A check on another port: the application may fail as it likes.
+$gate = PasGate->new(backends => [ $pas[1] ], no_probe => 1,
+    check => qq(type = "http"; path = "/ctl"; port = $pas[1]{ctl}; host = "ping.test"; interval = "200ms"; jitter = 0;));
+ok $gate->wait_health('pas2', 'up'), 'checked on its control port';
+$pas[1]->ctl('mode=500');
+my ($row) = (status_of('pas2'));
+ok wait_for { status_of('pas2')->{check}{probes} > $row->{check}{probes} + 3 }, 'checks go on';
+is status_of('pas2')->{health}, 'up', 'and see nothing of the application';
+$pas[1]->ctl('mode=ok');
+$gate->stop_ok;
+my $raw = PasGate::Scripted->new(id => 'raw', reply => sub { return "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" });
+$gate = PasGate->new(backends => [$raw], no_probe => 1, check => 'type = "http"; path = "/alive"; host = "ping.test"; interval = "200ms";');
+ok $gate->wait_health('raw', 'up'), 'checked under another name';
+ok((grep { m{^GET /alive HTTP/1\.1\r\n}m && /^Host: ping\.test\r$/m } $raw->seen), 'path and Host as configured');
 $gate->stop_ok;
 done_testing;
