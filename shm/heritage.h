@@ -15,7 +15,15 @@ struct heritage_listener {
     uint32_t index; /* in conf->listen */
 };
 
-enum { HERITAGE_LISTENERS = 64 };
+enum { HERITAGE_LISTENERS = 64, HERITAGE_FOLDER = 256 };
+
+/* What one restarter is for. */
+struct heritage_action {
+    uint32_t backend;               /* in conf->backends */
+    char incident[TABLE_INCIDENT];  /* id: names the evidence, in log and table */
+    char reason[TABLE_REASON];      /* why it is done */
+    char evidence[HERITAGE_FOLDER]; /* folder to write it to, which exists; "": none */
+};
 
 struct heritage {
     enum kind kind;
@@ -32,6 +40,7 @@ struct heritage {
     const uint16_t *backend_slot; /* [conf backend index] -> slot in the table */
     uint32_t nlisteners;
     struct heritage_listener listener[HERITAGE_LISTENERS];
+    struct heritage_action action; /* the restarter only */
 };
 
 /* Rings all workers: a verdict or a certificate changed. */

@@ -11,7 +11,8 @@ enum message_type {
     /* child -> supervisor */
     MESSAGE_READY = 1, /* serves now */
     MESSAGE_OPEN_PEM,  /* acmed: open file `which` of configured certificate `number` */
-    MESSAGE_HEAL,      /* healthd: please heal backend slot `number` */
+    MESSAGE_HEAL,      /* healthd: please heal backend slot `number`, because of body.text */
+    MESSAGE_TOLD,      /* restarter: what it did, or what went wrong, in body.text */
     /* supervisor -> child */
     MESSAGE_DRAIN,    /* take no new work, finish, exit 0; value_ms = at most so long */
     MESSAGE_TICKETS,  /* workers: the ring of ticket keys */

@@ -25,7 +25,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 4,        /* of this layout: another one is not read */
+    TABLE_VERSION = 5,        /* of this layout: another one is not read */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 64,                   /* CONF_MAX_POOLS */
     TABLE_BACKENDS = 256,               /* 200 instances and room for renamed ones */
@@ -33,13 +33,15 @@ enum {
     TABLE_CHILDREN = TABLE_WORKERS + 6, /* then healthd, acmed, restarter, old+new */
     TABLE_CERTS = 64,
     TABLE_CHALLENGES = 128,
-    TABLE_HISTORY = 32,     /* transitions kept per backend and actor */
-    TABLE_NAME = 64,        /* bytes of a name with its NUL */
-    TABLE_REASON = 160,     /* bytes of a reason with its NUL */
-    CERT_FOLDER_SIZE = 256, /* bytes of a certificate's folder with its NUL */
-    TABLE_ADDRESSES = 1,    /* resolved addresses of a backend */
-    TABLE_HANDLES = 1024,   /* APSV connections that each worker remembers */
-    TABLE_LATENCY = 24,     /* buckets: 2^i microseconds, the last one open */
+    TABLE_HISTORY = 32,       /* transitions kept per backend and actor */
+    TABLE_NAME = 64,          /* bytes of a name with its NUL */
+    TABLE_REASON = 160,       /* bytes of a reason with its NUL */
+    CERT_FOLDER_SIZE = 256,   /* bytes of a certificate's folder with its NUL */
+    TABLE_ADDRESSES = 1,      /* resolved addresses of a backend */
+    TABLE_HANDLES = 1024,     /* APSV connections that each worker remembers */
+    TABLE_LATENCY = 24,       /* buckets: 2^i microseconds, the last one open */
+    TABLE_INCIDENT = 32,      /* bytes of an incident's id with its NUL */
+    TABLE_SESSION_WORDS = 16, /* of 64 bits: a linear count of up to some 2000 sessions */
 };
 
 #define TABLE_PAGED _Alignas(TABLE_PAGE)
@@ -63,6 +65,13 @@ enum health_state {
 };
 
 enum admin_state { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINT, ADMIN_STATES };
+
+/* How far a drain has come. */
+enum drain_end {
+    DRAIN_GOES_ON,
+    DRAIN_EMPTY, /* nothing is in flight and no session is live */
+    DRAIN_CUT,   /* its time is over: what is left there is cut */
+};
 
 enum heal_state {
     HEAL_NONE,
@@ -132,15 +141,22 @@ struct backend {
     struct backend_row row;
 };
 
-struct admin_row {       /* writer: supervisor */
-    uint8_t wish;        /* enum admin_state */
-    uint8_t heal;        /* enum heal_state */
-    uint8_t by_operator; /* 1: a signal set it; 0: the config */
-    uint8_t pad;
-    uint32_t attempts;
-    uint64_t since_wall_ms, since_ms, deadline_ms, next_try_ms;
+struct admin_row {                    /* writer: supervisor */
+    uint8_t wish;                     /* enum admin_state */
+    uint8_t heal;                     /* enum heal_state */
+    uint8_t by_operator;              /* 1: a signal set it; 0: the config */
+    uint8_t drained;                  /* enum drain_end; while wish is DRAIN or heal DRAINING */
+    uint32_t attempts;                /* restarts in the last hour */
+    uint32_t requests;                /* of restarts by operators, answered so far */
+    uint64_t since_wall_ms, since_ms; /* of the wish */
+    uint64_t deadline_ms;             /* of a drain; 0: none */
+    uint64_t next_try_ms;             /* no restart before; 0: none is held back */
+    uint64_t heal_since_wall_ms, heal_since_ms;
     char who[TABLE_NAME];
-    char reason[TABLE_REASON];
+    char reason[TABLE_REASON];      /* of the wish */
+    char heal_reason[TABLE_REASON]; /* of the heal state */
+    char answer[TABLE_REASON];      /* to the last request: why not; "" = it is under way */
+    char incident[TABLE_INCIDENT];  /* of the last restart; "" = none */
 };
 
 struct admin {
@@ -210,12 +226,16 @@ struct retired { /* writer: supervisor */
 struct health_row { /* writer: healthd */
     uint8_t state;  /* enum health_state */
     uint8_t has_address;
+    uint8_t trial;           /* 1: was ejected, and is tried with one safe request at a time */
+    uint8_t ejections;       /* in a row: each lasts twice as long as the one before */
     uint16_t rise, fall;     /* consecutive passes and failures so far */
     uint32_t score_permille; /* HealthScanner; 1000 when unknown */
     uint64_t identity;       /* of the backend_row that this is about */
     uint64_t since_ms, since_wall_ms;
-    uint64_t probe_wall_ms; /* the last probe's start; 0: none yet */
-    uint32_t probe_us;      /* how long it took */
+    uint64_t eject_until_ms; /* 0: not ejected; DOWN until then whatever probes say */
+    uint64_t risen_ms;       /* when it came in from DOWN or as new: slow start; 0: none */
+    uint64_t probe_wall_ms;  /* the last probe's start; 0: none yet */
+    uint32_t probe_us;       /* how long it took */
     uint32_t probe_ok;
     uint64_t probes, failures;
     struct sockaddr_storage address; /* where to connect: the address that was proved */
@@ -230,18 +250,30 @@ struct health {
 
 /* ---- acmed ------------------------------------------------------------ */
 
+/* What a worker found that used a candidate in a handshake with itself, for each name. */
+enum cert_proof {
+    CERT_PROOF_NONE,
+    CERT_PROOF_GOOD,
+    CERT_PROOF_LOAD,      /* it could not be loaded */
+    CERT_PROOF_HANDSHAKE, /* no handshake with it */
+    CERT_PROOF_LEAF,      /* another leaf came, or one for another key */
+    CERT_PROOF_NAMES,     /* not for all names */
+    CERT_PROOF_DATES,     /* not valid now */
+    CERT_PROOF_CHAIN,     /* the chain does not fit together */
+};
+
 enum cert_source { CERT_NONE, CERT_SELF_SIGNED, CERT_FILE, CERT_ACME };
 
 /* The key and chain of a generation stand in the store, as
  * certs/<name>/<generation>/{fullchain,key}.pem */
-struct cert_row {   /* writer: acmed; index = index in the config */
-    uint8_t source; /* enum cert_source */
-    uint8_t busy;   /* 1: it is being ordered */
-    uint8_t pad[2];
+struct cert_row {        /* writer: acmed; index = index in the config */
+    uint8_t source;      /* enum cert_source */
+    uint8_t busy;        /* 1: it is being ordered */
+    uint16_t prover;     /* row of the worker that is to prove the candidate */
     uint32_t generation; /* live: what workers load; 0: none yet */
-    uint32_t candidate;
-    uint32_t requests; /* of the operator, answered so far */
-    uint32_t failures; /* of orders, in a row */
+    uint32_t candidate;  /* to be proved before it is live; 0: none */
+    uint32_t requests;   /* of the operator, answered so far */
+    uint32_t failures;   /* of orders, in a row */
     uint64_t not_before_wall_ms, not_after_wall_ms;
     uint64_t next_try_wall_ms;
     char name[CERT_FOLDER_SIZE]; /* the first name; the store's folder */
@@ -273,6 +305,10 @@ struct challenge {
 struct worker_backend {         /* writer: the worker of the row; cell of one backend */
     _Atomic uint32_t in_flight; /* exchanges sent or being sent to it: the cap counts these */
     _Atomic uint32_t queued;    /* exchanges that wait for a place */
+    _Atomic uint32_t failed_in_row; /* refused, reset, empty, cut: since one was completed */
+    /* Sessions seen in this epoch and the one before it: bits by hash (shm/sessions.h). */
+    _Atomic uint32_t session_epoch;
+    _Atomic uint64_t session[2][TABLE_SESSION_WORDS];
     _Atomic uint64_t oldest_ms; /* start of the oldest without a first byte; 0: none */
     _Atomic uint64_t idle;      /* kept connections */
     /* When the oldest that waits for this very one joined the queue; 0: none. */
@@ -300,6 +336,7 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint32_t incarnation; /* of the child row; cells count only when equal */
     _Atomic uint32_t config_generation;
     _Atomic uint32_t cert_loaded[TABLE_CERTS]; /* generation of each, 0 = none */
+    _Atomic uint64_t cert_proof[TABLE_CERTS];  /* candidate << 8 | enum cert_proof */
     _Atomic uint32_t verdicts_seen;            /* times that the doorbell was served */
     _Atomic uint64_t connections, exchanges;   /* open, running */
     /* Counters, only ever rising (struct row_counters). */
@@ -310,6 +347,7 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t status[6];                /* answers by hundreds: [2] = 2xx */
     /* Per pool: when the oldest that waits for any place in it joined; 0: none. */
     _Atomic uint64_t waiting_since_ms[TABLE_POOLS];
+    _Atomic uint32_t retrying[TABLE_POOLS]; /* running at their second instance or later */
     struct worker_backend be[TABLE_BACKENDS];
     struct worker_handle handle[TABLE_HANDLES];
 };
