@@ -234,9 +234,8 @@ struct conf_backend {
     uint32_t weight;        /* 1..1000 */
     uint32_t max_in_flight; /* over all workers; 0: no cap. The pool's if not given */
     enum conf_state state;
-    /* not supported yet: */
-    const char *restart_docker;
-    const char *const *restart_command;
+    const char *restart_docker;         /* a container; "": none */
+    const char *const *restart_command; /* program and arguments */
     size_t n_restart_command;
 };
 
@@ -256,16 +255,18 @@ struct conf_pool {
     uint32_t retries;       /* further attempts on other backends, when that is safe */
     const struct conf_backend *backends; /* a run inside conf.backends */
     size_t n_backends;                   /* > 0 */
+    uint32_t min_healthy;                /* others that have to be well for a restart */
+    uint32_t max_restarts;               /* of one backend in an hour */
+    uint32_t heal_hold_down_ms;          /* between two; doubled with each of the hour */
+    uint32_t heal_verify_ms;             /* from the end of a restart to UP */
+    bool heal_dry_run;
     /* not supported yet: */
     uint32_t slow_start_ms;
     uint32_t drain_timeout_ms;
-    uint32_t min_healthy;
     uint32_t hedge_after_ms;
     const char *const *retry_on;
     size_t n_retry_on;
     enum conf_discover discover;
-    uint32_t max_restarts;
-    bool heal_dry_run;
 };
 
 enum conf_class {

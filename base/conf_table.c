@@ -340,7 +340,14 @@ static const struct conf_setting restart_rows[] = {
      .text = "Program and arguments."},
     END};
 static const struct conf_section restart_section = {
-    NULL, NULL, restart_rows, sizeof(struct conf_backend), NULL, NULL};
+    "pools.backends.restart",
+    "How this instance is restarted, on an operator's wish or when it stays ill. Without it "
+    "pasgate restarts nothing.",
+    restart_rows,
+    sizeof(struct conf_backend),
+    NULL,
+    NULL,
+};
 
 static void backend_init(void *record, const void *parent, const struct conf *conf)
 {
@@ -365,8 +372,7 @@ static const struct conf_setting backend_rows[] = {
          "Requests that it may have at one time, all workers together; else that of the pool."},
     {"state", &conf_choice, AT(conf_backend, state), .def = "ready", .choices = conf_states,
      .text = "drain: no new sessions, those that it has go on. maint: nothing."},
-    {"restart", NULL, .offset = 0, .section = &restart_section, .flags = SOON,
-     .text = "How it is restarted when it stays ill."},
+    {"restart", NULL, .offset = 0, .section = &restart_section, .text = "See below."},
     END};
 static const struct conf_section backend_section = {
     "pools.backends",
@@ -380,12 +386,32 @@ static const struct conf_section backend_section = {
 
 static const struct conf_setting heal_rows[] = {
     {"max_restarts", &conf_count, AT(conf_pool, max_restarts), .def = "3", .min = 1, .max = 100,
-     .text = "Restarts of one backend in an hour; then a person is needed."},
+     .text =
+         "Restarts of one backend in an hour. If it is ill again after so many, it is held, "
+         "and nothing is done until a person says ready or restart."},
+    {"hold_down", &conf_ms, AT(conf_pool, heal_hold_down_ms), .def = "60s", .min = 100 * MS,
+     .max = HOURS,
+     .text = "Time from the end of a restart to the next one of the same backend; it doubles "
+             "with each restart of the last hour."},
+    {"verify", &conf_ms, AT(conf_pool, heal_verify_ms), .def = "180s", .min = SECONDS,
+     .max = HOURS,
+     .text =
+         "After its restart, a backend has to pass its checks within this time. PAS takes a "
+         "minute or more until its agents serve."},
     {"dry_run", &conf_bool, AT(conf_pool, heal_dry_run), .def = "false",
-     .text = "Only tell what would be done."},
+     .text =
+         "Nothing is restarted because it is ill: log and history tell what would have been "
+         "done. An operator's restart is carried out."},
     END};
 static const struct conf_section heal_section = {
-    NULL, NULL, heal_rows, sizeof(struct conf_pool), NULL, NULL};
+    "pools.heal",
+    "How backends are restarted that stay ill: those that have a restart action, one of a pool "
+    "at a time, and never so that fewer than min_healthy would be left.",
+    heal_rows,
+    sizeof(struct conf_pool),
+    NULL,
+    NULL,
+};
 
 static const struct conf_setting pool_rows[] = {
     {"name", &conf_name, AT(conf_pool, name), .flags = REQUIRED,
@@ -418,8 +444,10 @@ static const struct conf_setting pool_rows[] = {
      .min = SECONDS, .max = 7 * DAYS, .flags = SOON,
      .text = "How long a drain waits for sessions to end."},
     {"min_healthy", &conf_count, AT(conf_pool, min_healthy), .def = "1",
-     .max = CONF_MAX_BACKENDS, .flags = SOON,
-     .text = "Nothing is restarted if fewer would be left."},
+     .max = CONF_MAX_BACKENDS,
+     .text = "So many other backends have to be up and ready before one is restarted. An "
+             "operator may restart one that is down whatever the others are, and any with "
+             "--force."},
     {"hedge_after", &conf_ms, AT(conf_pool, hedge_after_ms), .def = "off", .zero = "off",
      .min = 10 * MS, .max = HOURS, .flags = SOON,
      .text = "A GET without an answer for so long is sent to another backend too."},
@@ -427,8 +455,7 @@ static const struct conf_setting pool_rows[] = {
      .text = "What else is tried again."},
     {"discover", &conf_choice, AT(conf_pool, discover), .def = "none", .choices = discovers,
      .flags = SOON, .text = "Where the list of backends comes from."},
-    {"heal", NULL, .offset = 0, .section = &heal_section, .flags = SOON,
-     .text = "How ill backends are restarted."},
+    {"heal", NULL, .offset = 0, .section = &heal_section, .text = "See below."},
     {"backends", NULL, MANY(conf_pool, backends) | REQUIRED, .min = 1, .max = CONF_MAX_BACKENDS,
      .section = &backend_section, .text = "See below."},
     END};
