@@ -2,6 +2,7 @@
  * Illness on command, and the book of what was seen.
  *
  *   /ctl?mode=M[&ms=N][&s=N][&n=N][&code=N]   set a mode, for N seconds or N requests
+ *       [&ping=ok]       the ping is spared
  *   /ctl?health=0.4      the score that /health tells
  *   /ctl                 the mode and the counters
  *   /ctl/requests        every request seen: id (X-Request-Id), method, target; ?brief
@@ -44,7 +45,7 @@ static enum mode mode;
 static uint64_t mode_ms = 3000, until; /* until: ms of the clock, 0: no end */
 static unsigned mode_left, mode_code;  /* mode_left: requests, 0: no end */
 static double health = 1;
-static bool healed;
+static bool healed, ping_spared;
 static struct entry *book;
 static uint64_t booked;
 
@@ -55,6 +56,7 @@ static void set_mode(enum mode m, const struct conn *except)
     mode = m;
     until = 0;
     mode_left = 0;
+    ping_spared = false;
     listener_set(m != MODE_REFUSE, except);
 }
 
@@ -82,7 +84,7 @@ enum mode ctl_mode(bool ping)
 {
     enum mode m = mode;
 
-    if (m == MODE_OK || (ping && m == MODE_HANGAPP) ||
+    if (m == MODE_OK || (ping && (m == MODE_HANGAPP || ping_spared)) ||
         (!ping && (m == MODE_SLOWPING || m == MODE_PINGFAIL)))
         return MODE_OK;
     if (mode_left && --mode_left == 0) {
@@ -240,6 +242,7 @@ static bool apply(const struct conn *c, const struct req *r)
         mode_ms = req_arg_num(r, "ms", 3000);
         mode_left = (unsigned)req_arg_num(r, "n", 0);
         mode_code = (unsigned)req_arg_num(r, "code", 0);
+        ping_spared = strcmp(req_arg(r, "ping"), "ok") == 0;
         uint64_t s = req_arg_num(r, "s", 0);
         until = s ? now_ms() + s * 1000 : 0;
         return true;

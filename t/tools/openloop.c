@@ -4,17 +4,19 @@
  * request has its time, and a late answer is a long latency.
  *
  *     openloop [-r per-second] [-d seconds] [-c connections] [-t timeout-ms] [-m METHOD]
- *              [-s file] https://host:port/path
+ *              [-w slow-ms] [-s file] https://host:port/path
  *
  * Idle connections are reused, newest first; with none idle a new one is made, up to -c. A
  * request that finds its kept connection just closed by the server (nothing of an answer
  * received) is sent once more on a fresh one, as browsers do; `resent` counts it. Everything
  * else that ends without a whole answer, or not with 2xx, is a failure.
  *
+ * `slow` counts the good ones that took longer than -w (1000 ms).
+ *
  * -d 0 runs until SIGINT or SIGTERM. -s: the summary so far is written there each second.
  * The end prints a line of JSON and exits 0, or 1 when something failed:
- *     {"requests":N,"ok":N,"failed":N,"resent":N,"connections":N,"p50_ms":..,"p99_ms":..,
- *      "max_ms":..,"statuses":{"200":N},"instances":{"pas1":N},"errors":{"timeout":N},
+ *     {"requests":N,"ok":N,"failed":N,"slow":N,"resent":N,"connections":N,"p50_ms":..,
+ *      "p99_ms":..,"max_ms":..,"statuses":{"200":N},"instances":{"pas1":N},"errors":{"timeout":N},
  *      "first_errors":["12.345 s: ..."]}
  *
  * One process, one thread, epoll; libssl. Certificates are not verified: it is for tests.
@@ -72,11 +74,16 @@ struct tally {
 
 static struct {
     double rate, seconds;
-    unsigned conns, timeout_ms;
+    unsigned conns, timeout_ms, slow_ms;
     const char *method, *summary;
     bool tls;
     char host[256], port[8], path[1024];
-} opt = {.rate = 200, .seconds = 10, .conns = 256, .timeout_ms = 10000, .method = "GET"};
+} opt = {.rate = 200,
+         .seconds = 10,
+         .conns = 256,
+         .timeout_ms = 10000,
+         .slow_ms = 1000,
+         .method = "GET"};
 
 static struct conn *conns[MAX_CONNS];
 static struct sockaddr_storage addr;
@@ -88,7 +95,7 @@ static size_t request_n;
 static volatile sig_atomic_t stop;
 
 static uint64_t started, histogram[BUCKETS], max_us;
-static uint64_t n_requests, n_ok, n_failed, n_resent, n_connections, n_busy;
+static uint64_t n_requests, n_ok, n_failed, n_resent, n_slow, n_connections, n_busy;
 static uint64_t statuses[600];
 static struct tally errors[ERRORS], instances[INSTANCES];
 static char first_errors[FIRST_ERRORS][160];
@@ -162,12 +169,12 @@ static void put_tallies(FILE *f, const char *name, const struct tally *t, size_t
 static void put_summary(FILE *f)
 {
     fprintf(f,
-            "{\"requests\":%llu,\"ok\":%llu,\"failed\":%llu,\"resent\":%llu,"
+            "{\"requests\":%llu,\"ok\":%llu,\"failed\":%llu,\"slow\":%llu,\"resent\":%llu,"
             "\"connections\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f",
             (unsigned long long)n_requests, (unsigned long long)n_ok,
-            (unsigned long long)n_failed, (unsigned long long)n_resent,
-            (unsigned long long)n_connections, percentile(0.5), percentile(0.99),
-            (double)max_us / 1000);
+            (unsigned long long)n_failed, (unsigned long long)n_slow,
+            (unsigned long long)n_resent, (unsigned long long)n_connections, percentile(0.5),
+            percentile(0.99), (double)max_us / 1000);
     const char *sep = "";
     fputs(",\"statuses\":{", f);
     for (int i = 0; i < 600; i++) {
@@ -275,6 +282,7 @@ static void answer_done(struct conn *c)
         return;
     }
     n_ok++;
+    n_slow += us > (uint64_t)opt.slow_ms * 1000;
     histogram[bucket_of(us)]++;
     if (us > max_us)
         max_us = us;
@@ -646,7 +654,7 @@ static void prepare(void)
 
 int main(int argc, char **argv)
 {
-    for (int o; (o = getopt(argc, argv, "r:d:c:t:m:s:")) != -1;) {
+    for (int o; (o = getopt(argc, argv, "r:d:c:t:m:s:w:")) != -1;) {
         switch (o) {
         case 'r':
             opt.rate = atof(optarg);
@@ -666,13 +674,16 @@ int main(int argc, char **argv)
         case 's':
             opt.summary = optarg;
             break;
+        case 'w':
+            opt.slow_ms = (unsigned)atoi(optarg);
+            break;
         default:
             return 2;
         }
     }
     if (optind + 1 != argc || opt.conns < 1 || opt.conns > MAX_CONNS || opt.rate <= 0) {
         fputs("usage: openloop [-r per-second] [-d seconds] [-c connections] [-t timeout-ms]\n"
-              "                [-m METHOD] [-s file] URL\n",
+              "                [-m METHOD] [-w slow-ms] [-s file] URL\n",
               stderr);
         return 2;
     }
