@@ -38,6 +38,7 @@
 #define CONF_NAME_LEN      63  /* bytes in the name of a pool, backend or certificate, no NUL */
 #define CONF_HOST_LEN      253 /* bytes in a host name (RFC 1035 section 2.3.4) */
 #define CONF_PATH_LEN      255 /* bytes in a path of a route or check */
+#define CONF_SOCKET_LEN    107 /* bytes in the path of a unix socket, no NUL (unix(7)) */
 
 #define CONF_UNLIMITED UINT64_MAX
 
@@ -235,8 +236,12 @@ struct conf_backend {
     uint32_t max_in_flight; /* over all workers; 0: no cap. The pool's if not given */
     enum conf_state state;
     const char *restart_docker;         /* a container; "": none */
-    const char *const *restart_command; /* program and arguments */
+    const char *const *restart_command; /* program and arguments; never with a container */
     size_t n_restart_command;
+    uint32_t restart_timeout_ms;   /* the whole action */
+    uint32_t restart_stop_ms;      /* of it, from asking it to stop to killing it */
+    const char *restart_socket;    /* of the Docker Engine; absolute */
+    const char *restart_oemanager; /* "name:password" of PAS's manager; "": without */
 };
 
 enum conf_discover {

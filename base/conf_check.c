@@ -312,6 +312,29 @@ static void check_route_twins(struct conf_build *b, const struct conf_pool *pool
                             x->route);
 }
 
+static void check_restart(struct conf_build *b, struct conf_backend *x)
+{
+    unsigned docker = conf_line_of_field(b, &x->restart_docker);
+
+    for (size_t i = 0; i < x->n_restart_command; i++)
+        no_null((const char **)&x->restart_command[i]);
+    if (*x->restart_docker && x->n_restart_command)
+        conf_report_add(&b->report, docker,
+                        "pools.backends.restart: docker and command together; write one of "
+                        "them");
+    if (x->restart_stop_ms && x->restart_timeout_ms &&
+        x->restart_stop_ms >= x->restart_timeout_ms)
+        conf_report_add(&b->report,
+                        first(conf_line_of_field(b, &x->restart_timeout_ms),
+                              conf_line_of_field(b, &x->restart_stop_ms)),
+                        "pools.backends.restart.timeout: is not longer than stop_timeout, so "
+                        "nothing could start in it; write more, or a shorter stop_timeout");
+    if (*x->restart_oemanager && !strchr(x->restart_oemanager, ':'))
+        conf_report_add(&b->report, conf_line_of_field(b, &x->restart_oemanager),
+                        "pools.backends.restart.oemanager: has no colon; write "
+                        "\"name:password\"");
+}
+
 static void check_pool(struct conf_build *b, size_t index)
 {
     struct conf_pool *pools = (struct conf_pool *)b->conf->pools, *pool = &pools[index];
@@ -334,6 +357,7 @@ static void check_pool(struct conf_build *b, size_t index)
             backends[i].route = backends[i].name;
         check_twins(b, index, i);
         check_route_twins(b, pool, i);
+        check_restart(b, &backends[i]);
     }
 }
 

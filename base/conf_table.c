@@ -335,9 +335,26 @@ static const struct conf_section queue_section = {
 
 static const struct conf_setting restart_rows[] = {
     {"docker", &conf_name, AT(conf_backend, restart_docker), .def = "", .flags = OPTIONAL,
-     .text = "Name of the container."},
+     .text = "Name of its container: the Docker Engine stops and starts it, and it counts as "
+             "restarted when it runs and, where its image has a HEALTHCHECK, is healthy."},
     {"command", &conf_string, MANY(conf_backend, restart_command), .max = CONF_MAX_LIST,
-     .text = "Program and arguments."},
+     .text = "Program and arguments that restart it; no shell is between. It gets PATH, "
+             "PASGATE_BACKEND, PASGATE_ADDRESS, PASGATE_POOL, PASGATE_INCIDENT and "
+             "PASGATE_REASON, runs as the user of pasgate and cannot become another one, and "
+             "succeeds with exit code 0. Not together with docker."},
+    {"timeout", &conf_ms, AT(conf_backend, restart_timeout_ms), .def = "120s", .min = SECONDS,
+     .max = HOURS, .text = "How long the whole restart may take."},
+    {"stop_timeout", &conf_ms, AT(conf_backend, restart_stop_ms), .def = "30s", .min = SECONDS,
+     .max = HOURS,
+     .text = "How long the container may take to stop before it is killed; also how long the "
+             "command may go on after SIGTERM, which it gets when its time is over."},
+    {"socket", &conf_file, AT(conf_backend, restart_socket), .def = "/var/run/docker.sock",
+     .max = CONF_SOCKET_LEN, .text = "Where the Docker Engine, or a proxy before it, listens."},
+    {"oemanager", &conf_string, AT(conf_backend, restart_oemanager), .def = "",
+     .flags = OPTIONAL, .max = 255,
+     .text = "Name and password, with a colon between, for the oemanager of this instance, if "
+             "it has one: before a restart its agents, requests and figures are saved. Best "
+             "taken from the environment."},
     END};
 static const struct conf_section restart_section = {
     "pools.backends.restart",
