@@ -265,9 +265,10 @@ struct conf_pool {
     uint32_t heal_hold_down_ms;          /* between two; doubled with each of the hour */
     uint32_t heal_verify_ms;             /* from the end of a restart to UP */
     bool heal_dry_run;
+    uint32_t slow_start_ms;    /* 0: none */
+    uint32_t drain_timeout_ms; /* 0: a drain waits for ever */
+    uint32_t session_idle_ms;
     /* not supported yet: */
-    uint32_t slow_start_ms;
-    uint32_t drain_timeout_ms;
     uint32_t hedge_after_ms;
     const char *const *retry_on;
     size_t n_retry_on;

@@ -455,11 +455,20 @@ static const struct conf_setting pool_rows[] = {
     {"check", NULL, AT(conf_pool, check), .section = &check_section, .text = "See below."},
     {"queue", NULL, AT(conf_pool, queue), .section = &queue_section, .text = "See below."},
     {"slow_start", &conf_ms, AT(conf_pool, slow_start_ms), .def = "60s", .zero = "off",
-     .min = 100 * MS, .max = HOURS, .flags = SOON,
-     .text = "A backend that comes back gets its full share only after this time."},
+     .min = 100 * MS, .max = HOURS,
+     .text = "A backend that comes back, or is new, begins with a tenth of its weight and has "
+             "all of it after this time. Sessions are not held back, and shares are "
+             "relative: an only backend gets everything."},
     {"drain_timeout", &conf_ms, AT(conf_pool, drain_timeout_ms), .def = "300s", .zero = "off",
-     .min = SECONDS, .max = 7 * DAYS, .flags = SOON,
-     .text = "How long a drain waits for sessions to end."},
+     .min = SECONDS, .max = 7 * DAYS,
+     .text = "How long a drain waits for requests and sessions to end. What is left then is "
+             "cut: requests that are safe and unanswered move to another backend, the others "
+             "end. off waits for ever."},
+    {"session_idle", &conf_ms, AT(conf_pool, session_idle_ms), .def = "2m", .min = SECONDS,
+     .max = DAYS,
+     .text = "How long after its last request a session counts as live for a drain, at "
+             "least; it may be twice that. A user who pauses for longer gets a new session "
+             "at another backend."},
     {"min_healthy", &conf_count, AT(conf_pool, min_healthy), .def = "1",
      .max = CONF_MAX_BACKENDS,
      .text = "So many other backends have to be up and ready before one is restarted. An "

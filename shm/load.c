@@ -4,6 +4,18 @@
 #include "base/check.h"
 #include "shm/table.h"
 
+/* All but its sessions: what the row's earlier process had noted counts on (shm/sessions.h). */
+static void clear_cell(struct worker_backend *cell)
+{
+    enum {
+        KEPT = offsetof(struct worker_backend, session_epoch),
+        REST = offsetof(struct worker_backend, oldest_ms),
+    };
+
+    memset(cell, 0, KEPT);
+    memset((char *)cell + REST, 0, sizeof *cell - REST);
+}
+
 void worker_row_reset(struct worker_row *row, uint32_t incarnation, uint32_t nbackends)
 {
     CHECK(nbackends <= TABLE_BACKENDS);
@@ -11,7 +23,8 @@ void worker_row_reset(struct worker_row *row, uint32_t incarnation, uint32_t nba
     atomic_store(&row->incarnation, 0);
     memset((char *)row + offsetof(struct worker_row, config_generation), 0,
            offsetof(struct worker_row, be) - offsetof(struct worker_row, config_generation));
-    memset(row->be, 0, nbackends * sizeof *row->be);
+    for (uint32_t slot = 0; slot < nbackends; slot++)
+        clear_cell(&row->be[slot]);
     atomic_store(&row->incarnation, incarnation);
 }
 

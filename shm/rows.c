@@ -71,7 +71,7 @@ const char *health_state_name(enum health_state at)
 
 const char *admin_state_name(enum admin_state at)
 {
-    NAMES("ready", "drain", "maint");
+    NAMES("ready", "drain", "maint", "drained");
 }
 
 const char *heal_state_name(enum heal_state at)

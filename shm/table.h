@@ -64,7 +64,13 @@ enum health_state {
     HEALTH_STATES
 };
 
-enum admin_state { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINT, ADMIN_STATES };
+enum admin_state {
+    ADMIN_READY,
+    ADMIN_DRAIN,
+    ADMIN_MAINT,
+    ADMIN_STATES,
+    ADMIN_DRAINED = ADMIN_STATES, /* in histories only: a drain that has ended */
+};
 
 /* How far a drain has come. */
 enum drain_end {
@@ -134,6 +140,8 @@ struct backend_row {    /* writer: supervisor; slots are stable across reloads b
     uint32_t max_in_flight; /* 0: no cap */
     uint32_t generation;    /* of the config that last named it */
     uint64_t identity;      /* hash of name, host and port: another one is a fresh start */
+    /* Of its pool, for who has only the table. */
+    uint32_t session_idle_ms, slow_start_ms; /* slow_start_ms 0: none */
 };
 
 struct backend {
@@ -306,7 +314,8 @@ struct worker_backend {         /* writer: the worker of the row; cell of one ba
     _Atomic uint32_t in_flight; /* exchanges sent or being sent to it: the cap counts these */
     _Atomic uint32_t queued;    /* exchanges that wait for a place */
     _Atomic uint32_t failed_in_row; /* refused, reset, empty, cut: since one was completed */
-    /* Sessions seen in this epoch and the one before it: bits by hash (shm/sessions.h). */
+    /* Sessions seen in this epoch and the one before it: bits by hash (shm/sessions.h). They
+     * outlive the worker that saw them. */
     _Atomic uint32_t session_epoch;
     _Atomic uint64_t session[2][TABLE_SESSION_WORDS];
     _Atomic uint64_t oldest_ms; /* start of the oldest without a first byte; 0: none */
@@ -406,8 +415,8 @@ void history_add(struct history *history, uint8_t from, uint8_t to, const char *
 /* Copies the ring, oldest first; returns how many. 0 also when half-written. */
 int history_read(const struct history *history, struct transition out[TABLE_HISTORY]);
 
-/* Clears worker row r for a new process and claims it under its incarnation;
- * called by that worker, after which its cells count. */
+/* Clears worker row r for a new process, but for handles and sessions, and claims it under
+ * its incarnation; called by that worker, after which its cells count. */
 void worker_row_reset(struct worker_row *row, uint32_t incarnation, uint32_t nbackends);
 
 /* Counters with one writer: no locked instruction is needed. */

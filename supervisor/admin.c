@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "shm/retired.h"
 #include "supervisor/affinity_key.h"
+#include "supervisor/drain.h"
 #include "supervisor/supervise.h"
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
@@ -51,8 +52,11 @@ static void set_wish(struct supervisor *sup, int slot, enum admin_state wish, bo
         return;
     row.wish = (uint8_t)wish;
     row.by_operator = by_operator;
-    row.since_ms = clock_mono_ms();
-    row.since_wall_ms = clock_wall_ms();
+    if (from != wish) { /* a drain under way does not begin anew because it has another owner */
+        row.since_ms = clock_mono_ms();
+        row.since_wall_ms = clock_wall_ms();
+        drain_begin(&row);
+    }
     snprintf(row.who, sizeof row.who, "%s", who);
     snprintf(row.reason, sizeof row.reason, "%s", reason);
     admin_publish(&sup->table->admin[slot], &row);
@@ -79,8 +83,9 @@ static void restore_wish(struct supervisor *sup, int slot, const char *name)
 
         row.since_wall_ms = wish->since_wall_ms;
         row.since_ms = row.since_ms > age_ms ? row.since_ms - age_ms : 1;
-        admin_publish(&sup->table->admin[slot], &row);
     }
+    row.drained = wish->drained;
+    admin_publish(&sup->table->admin[slot], &row);
 }
 
 /* A slot that another name had: nothing of that one stays. */
@@ -126,6 +131,8 @@ static void publish_backend(struct supervisor *sup, const struct generation *g, 
     row.max_in_flight = b->max_in_flight;
     row.generation = g->number;
     row.identity = identity_of(b);
+    row.session_idle_ms = g->conf->pools[b->pool].session_idle_ms;
+    row.slow_start_ms = g->conf->pools[b->pool].slow_start_ms;
     if (old.used && old.identity != row.identity)
         clear_counters(sup, slot, g);
     backend_publish(&sup->table->backend[slot], &row);
@@ -177,6 +184,7 @@ void admin_commit(struct supervisor *sup, const struct generation *g)
     }
     supervise_publish_header(sup);
     processes_ring_workers(sup);
+    drains_watch(sup);
     wishes_save(&sup->wishes, g->conf->acme.store, &g->identity);
     if (makes_tags(g->conf))
         affinity_key_save(sup->affinity, g->conf->acme.store, &g->identity);
@@ -187,7 +195,7 @@ void admin_load(struct supervisor *sup)
     const struct generation *g = sup->current;
 
     wishes_load(&sup->wishes, g->conf->acme.store, &g->identity);
-    affinity_key_load(sup->affinity, g->conf->acme.store, &g->identity);
+    sup->affinity_loaded = affinity_key_load(sup->affinity, g->conf->acme.store, &g->identity);
 }
 
 static const struct conf_backend *configured_backend(const struct supervisor *sup, int slot)
@@ -206,7 +214,8 @@ static void keep_wish(struct supervisor *sup, int slot)
     const struct generation *g = sup->current;
     struct backend_row backend = backend_now(sup, slot);
     struct admin_row row = sup->table->admin[slot].row;
-    struct wish wish = {.wish = row.wish, .since_wall_ms = row.since_wall_ms};
+    struct wish wish = {
+        .wish = row.wish, .drained = row.drained, .since_wall_ms = row.since_wall_ms};
 
     snprintf(wish.backend, sizeof wish.backend, "%s", backend.name);
     snprintf(wish.who, sizeof wish.who, "%s", row.who);
@@ -236,5 +245,14 @@ void admin_wish(struct supervisor *sup, enum admin_state wish, int number, uid_t
     set_wish(sup, number - 1, wish, wish != state_of(b), who, "asked for by signal");
     processes_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
+    drains_watch(sup);
     keep_wish(sup, number - 1); /* last: it waits for the disk */
+}
+
+void admin_drain_ended(struct supervisor *sup, int slot)
+{
+    const struct admin_row *row = &sup->table->admin[slot].row;
+
+    if (row->wish == ADMIN_DRAIN && row->by_operator)
+        keep_wish(sup, slot);
 }

@@ -70,17 +70,17 @@ static int write_key(int folder, const uint8_t key[KEY])
     return rc < 0 || renameat(folder, FILE_NEW, folder, FILE_NAME) < 0 ? -1 : fsync(folder);
 }
 
-void affinity_key_load(uint8_t *key, const char *store, const struct identity *identity)
+bool affinity_key_load(uint8_t *key, const char *store, const struct identity *identity)
 {
     uint8_t found[KEY];
     char path[PATH_MAX];
     int folder = -1, got = 0;
 
     if (!*store || !state_folder_name(path, store, identity))
-        return;
+        return false;
     folder = state_folder_open(path);
     if (folder < 0 && errno == ENOENT)
-        return;
+        return false;
     if (folder >= 0)
         got = read_key(folder, found);
     if (folder < 0 || got < 0)
@@ -93,6 +93,7 @@ void affinity_key_load(uint8_t *key, const char *store, const struct identity *i
         memcpy(key, found, KEY);
     explicit_bzero(found, sizeof found);
     fd_close(&folder);
+    return got > 0;
 }
 
 void affinity_key_save(const uint8_t *key, const char *store, const struct identity *identity)

@@ -5,6 +5,7 @@
 #ifndef SUPERVISOR_AFFINITY_KEY_H
 #define SUPERVISOR_AFFINITY_KEY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct identity;
@@ -15,8 +16,8 @@ int affinity_key_init(uint8_t **key);
 /* Takes the one in the state folder of that store instead, if there is one, else writes
  * it there. At start and after each reload, where the store may be another: from then
  * on the key in memory counts. A failure is logged and costs no more than that sessions
- * do not find their instances after the next restart. */
-void affinity_key_load(uint8_t *key, const char *store, const struct identity *identity);
+ * do not find their instances after the next restart. load: whether it was there. */
+bool affinity_key_load(uint8_t *key, const char *store, const struct identity *identity);
 void affinity_key_save(const uint8_t *key, const char *store, const struct identity *identity);
 
 void affinity_key_release(uint8_t *key); /* takes NULL */

@@ -7,7 +7,8 @@
  *   reload.c     trial of a new generation, commit or rollback; admin wishes at commit
  *   control.c    signals and messages of children
  *   pulse.c      once a second: heartbeats, watchdog, the watched file
- *   admin.c      rows of backends and the operator's wishes (kept by wishes.c) */
+ *   admin.c      rows of backends and the operator's wishes (kept by wishes.c)
+ *   drain.c      how far drains have come, and their end */
 #ifndef SUPERVISOR_SUPERVISE_H
 #define SUPERVISOR_SUPERVISE_H
 
@@ -62,14 +63,15 @@ struct supervisor {
     struct slots slots;
     struct listeners listeners;
     struct ticket_ring *tickets;
-    uint8_t *affinity; /* the key of sessions' tags */
+    uint8_t *affinity;    /* the key of sessions' tags */
+    bool affinity_loaded; /* it is from before this start: so may sessions be */
     struct process process[ROWS];
     struct heritage heritage; /* the one for the next child; bells are set once */
     struct header_row header;
     struct watch watch;
     struct wishes wishes;
     struct loop_source signals;
-    struct loop_timer pulse, rotation;
+    struct loop_timer pulse, rotation, drains;
     uint64_t pulse_due_ms, grace_until_ms, watchdog_ms, watchdog_due_ms;
     bool reload_wanted; /* HUP came while one was on its way, or must wait */
     bool reload_waits;  /* said so in the log */
@@ -140,5 +142,7 @@ void admin_commit(struct supervisor *sup, const struct generation *generation);
 void admin_load(struct supervisor *sup);
 /* A signal's wish about backend `number` (1..). */
 void admin_wish(struct supervisor *sup, enum admin_state wish, int number, uid_t uid);
+/* A wished drain has ended: after a restart of the service it is still so. */
+void admin_drain_ended(struct supervisor *sup, int slot);
 
 #endif

@@ -60,6 +60,13 @@ void wishes_drop(struct wishes *wishes, const char *backend)
 
 /* ---- the text */
 
+static const char *word_of(const struct wish *w)
+{
+    if (w->wish != ADMIN_DRAIN || w->drained == DRAIN_GOES_ON)
+        return admin_state_name(w->wish);
+    return w->drained == DRAIN_EMPTY ? "drained" : "cut";
+}
+
 size_t wishes_format(const struct wishes *wishes, char *out)
 {
     size_t n = (size_t)snprintf(out, WISHES_BYTES, HEAD "\n");
@@ -68,8 +75,8 @@ size_t wishes_format(const struct wishes *wishes, char *out)
         const struct wish *w = &wishes->v[i];
 
         n += (size_t)snprintf(out + n, WISHES_BYTES - n, "%s\t%s\t%s\t%llu\t%s\n", w->backend,
-                              admin_state_name(w->wish), w->who,
-                              (unsigned long long)w->since_wall_ms, w->reason);
+                              word_of(w), w->who, (unsigned long long)w->since_wall_ms,
+                              w->reason);
     }
     return n;
 }
@@ -101,11 +108,20 @@ static bool take_text(char *to, size_t cap, const char *from)
     return true;
 }
 
-static bool take_state(uint8_t *to, const char *from)
+static bool take_state(struct wish *to, const char *from)
 {
-    for (int state = 0; state < ADMIN_STATES; state++) {
-        if (strcmp(from, admin_state_name(state)) == 0) {
-            *to = (uint8_t)state;
+    static const struct wish words[] = {
+        {.wish = ADMIN_READY},
+        {.wish = ADMIN_DRAIN},
+        {.wish = ADMIN_DRAIN, .drained = DRAIN_EMPTY},
+        {.wish = ADMIN_DRAIN, .drained = DRAIN_CUT},
+        {.wish = ADMIN_MAINT},
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(from, word_of(&words[i])) == 0) {
+            to->wish = words[i].wish;
+            to->drained = words[i].drained;
             return true;
         }
     }
@@ -131,7 +147,7 @@ static bool take_line(struct wishes *wishes, char *line)
     while (rest && n < FIELDS)
         field[n++] = strsep(&rest, "\t");
     return n == FIELDS && !rest && take_text(w.backend, sizeof w.backend, field[0]) &&
-           is_word(w.backend) && take_state(&w.wish, field[1]) &&
+           is_word(w.backend) && take_state(&w, field[1]) &&
            take_text(w.who, sizeof w.who, field[2]) && take_since(&w.since_wall_ms, field[3]) &&
            take_text(w.reason, sizeof w.reason, field[4]) && !find(wishes, w.backend) &&
            wishes_put(wishes, &w);

@@ -5,7 +5,9 @@
  * is text, one line per wish, with tabs:
  *
  *     pasgate wishes 1
- *     BACKEND  drain|ready|maint  WHO  SINCE  REASON        SINCE: ms since 1970
+ *     BACKEND  WISH  WHO  SINCE  REASON                     SINCE: ms since 1970
+ *
+ * WISH is drain, ready or maint; drained or cut: a drain that has ended, empty or not.
  *
  * A file that is not just so is not used at all; it is told once and kept aside as
  * wishes.bad. */
@@ -27,7 +29,8 @@ enum {
 };
 
 struct wish {
-    uint8_t wish; /* enum admin_state */
+    uint8_t wish;    /* enum admin_state */
+    uint8_t drained; /* enum drain_end; of a drain */
     uint64_t since_wall_ms;
     char backend[TABLE_NAME], who[TABLE_NAME], reason[TABLE_REASON];
 };

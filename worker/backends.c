@@ -10,6 +10,7 @@
 #include "base/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "shm/admission.h"
 #include "shm/cap.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
@@ -39,8 +40,13 @@ static void refresh_view(struct backend_view *b)
         b->fell = health.state == HEALTH_DOWN && b->health.state != HEALTH_DOWN;
         b->health = health;
     }
-    if (admin_read(&worker->table->admin[b->slot], &admin))
-        b->admin = admin.wish;
+    if (admin_read(&worker->table->admin[b->slot], &admin)) {
+        bool cut = admission_drains(&admin) && admin.drained == DRAIN_CUT;
+
+        b->admin = (uint8_t)admission_state(&admin);
+        b->expels = cut && !b->cut;
+        b->cut = cut;
+    }
     b->address_len = 0;
     if (b->health.has_address && b->health.address.ss_family == AF_INET)
         b->address_len = sizeof(struct sockaddr_in);
@@ -80,6 +86,15 @@ static void move_waiting(struct backend_view *b)
     }
 }
 
+/* A drain's time is over. Who leaves may end others of the list, or wake some: each time
+ * its head is taken anew, and nobody new comes. */
+static void expel_running(struct backend_view *b)
+{
+    b->expels = false;
+    while (b->running)
+        exchange_expel(b->running, "drain_timeout");
+}
+
 void backends_refresh(struct worker *worker)
 {
     find_live_rows(worker);
@@ -88,6 +103,9 @@ void backends_refresh(struct worker *worker)
     for (size_t i = 0; i < worker->conf->n_backends; i++)
         if (worker->backends[i].fell)
             move_waiting(&worker->backends[i]);
+    for (size_t i = 0; i < worker->conf->n_backends; i++)
+        if (worker->backends[i].expels)
+            expel_running(&worker->backends[i]);
     for (size_t i = 0; i < worker->conf->n_pools; i++)
         backends_wake(worker, &worker->pools[i]);
 }

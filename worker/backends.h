@@ -36,7 +36,7 @@ struct backend_view {
     int slot;                    /* in the table */
     struct worker_backend *cell; /* our counters of it */
     struct health_row health;    /* last good copy */
-    uint8_t admin;               /* enum admin_state, last good copy */
+    uint8_t admin;               /* enum admin_state: admission_state() of the last good copy */
     socklen_t address_len;       /* of health.address; 0: none known */
     uint64_t avoid_until_ms;     /* we just failed to connect: others first */
     struct upstream *idle;       /* kept connections, the last used first */
@@ -44,6 +44,8 @@ struct backend_view {
     struct exchange *running; /* list: what we have at it */
     struct waiters waiters;   /* those whose session is here */
     bool fell;                /* the last refresh turned it to down */
+    bool cut;                 /* its drain's time is over */
+    bool expels;              /* the last refresh found that */
 };
 
 struct pool_view {

@@ -168,8 +168,12 @@ void exchange_answer_own(struct exchange *x, struct rewrite_own_info *info);
 bool exchange_retry_queued(struct exchange *x);
 
 /* From worker/backends.c: its instance is down. Sends it to another one if no
- * byte of an answer came and that is safe; else it is left to its deadline. */
-void exchange_move(struct exchange *x);
+ * byte of an answer came and that is safe (true); else it is left to its deadline. */
+bool exchange_move(struct exchange *x);
+
+/* The same for one that may not stay there: what cannot move ends, with 503 or, once an
+ * answer has begun, cut. why: static text for the log. */
+void exchange_expel(struct exchange *x, const char *why);
 
 /* ---- between exchange.c, failure.c, answer.c and upstream.c ---- */
 

@@ -57,18 +57,27 @@ static bool retry(struct exchange *x, bool sent)
     return true;
 }
 
-void exchange_move(struct exchange *x)
+bool exchange_move(struct exchange *x)
 {
     bool sent = x->state != EXCHANGE_CONNECTING;
 
     if (x->state > EXCHANGE_WAITING || x->at.first_byte || !may_retry(x, sent) ||
         x->attempts > x->pool->conf->retries)
-        return;
+        return false;
     /* Idempotent is enough for a fresh try after a close, not while the first
      * one may still be at work. */
     if (sent && !x->safe)
-        return;
+        return false;
     try_another(x);
+    return true;
+}
+
+void exchange_expel(struct exchange *x, const char *why)
+{
+    if (exchange_move(x))
+        return;
+    x->error = "destination_unavailable";
+    exchange_fail(x, 503, EXCHANGE_END_PROXY, x->error, why);
 }
 
 static const char *connect_error_type(int error)

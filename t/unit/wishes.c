@@ -45,12 +45,31 @@ static void test_list(void)
     ok(!list.changed, "to drop what is not there changes nothing");
 }
 
+/* A drain that has ended is so after a restart. */
+static void test_drained(void)
+{
+    static const uint8_t ends[] = {DRAIN_GOES_ON, DRAIN_EMPTY, DRAIN_CUT};
+    static const char *const words[] = {"\tdrain\t", "\tdrained\t", "\tcut\t"};
+
+    for (int i = 0; i < 3; i++) {
+        struct wish w = wish("pas1", ADMIN_DRAIN);
+
+        list = copy = (struct wishes){0};
+        w.drained = ends[i];
+        wishes_put(&list, &w);
+        size_t n = wishes_format(&list, text);
+        ok(strstr(text, words[i]) != NULL, "written as%s", words[i]);
+        is_int(wishes_parse(&copy, text, n), 0, "and read");
+        ok(copy.n == 1 && memcmp(copy.v, list.v, sizeof copy.v[0]) == 0, "as it was");
+    }
+}
+
 static void test_full(void)
 {
     struct wish w;
     char name[TABLE_NAME];
 
-    list = (struct wishes){0};
+    list = copy = (struct wishes){0};
     for (int i = 0; i < WISHES_MAX; i++) {
         snprintf(name, sizeof name, "%0*d", TABLE_NAME - 1, i);
         w = wish(name, ADMIN_DRAIN);
@@ -197,6 +216,7 @@ int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "unit");
     test_list();
+    test_drained();
     test_full();
     test_strict();
     test_files();

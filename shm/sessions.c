@@ -1,0 +1,108 @@
+#include "shm/sessions.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* session_epoch is when the epoch began, in UNITs, and in its lowest bit which of the two
+ * sets is its own. It may wrap, after 6
+ * years: only differences count. */
+enum { UNIT_MS = 100 };
+
+static uint32_t units(uint64_t ms)
+{
+    return (uint32_t)(ms / UNIT_MS) << 1;
+}
+
+/* Since the epoch began. Another process's clock may have been read a little later. */
+static uint32_t age_of(uint32_t epoch, uint32_t now)
+{
+    int32_t age = (int32_t)(now - (epoch & ~1u));
+
+    return age > 0 ? (uint32_t)age : 0;
+}
+
+static uint64_t get(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)word, memory_order_relaxed);
+}
+
+static void clear(_Atomic uint64_t set[TABLE_SESSION_WORDS])
+{
+    for (int i = 0; i < TABLE_SESSION_WORDS; i++)
+        atomic_store_explicit(&set[i], 0, memory_order_relaxed);
+}
+
+/* A reader that finds the new epoch finds its set empty or newly filled; with the old one
+ * it leaves out what is being cleared, which is too old by then. */
+static uint32_t next_epoch(struct worker_backend *cell, uint32_t epoch, uint32_t now,
+                           uint32_t length)
+{
+    uint32_t next = (epoch & ~1u) + length;
+
+    if (epoch == 0 || age_of(epoch, now) >= 2 * length) {
+        clear(cell->session[epoch & 1]);
+        next = now;
+    }
+    next |= (epoch & 1) ^ 1;
+    clear(cell->session[next & 1]);
+    atomic_store_explicit(&cell->session_epoch, next, memory_order_release);
+    return next;
+}
+
+void sessions_note(struct worker_backend *cell, uint64_t hash, uint64_t now_ms,
+                   uint32_t idle_ms)
+{
+    uint32_t epoch = atomic_load_explicit(&cell->session_epoch, memory_order_relaxed);
+    uint32_t now = units(now_ms), length = units(idle_ms);
+    uint64_t spread = hash * UINT64_C(0x9e3779b97f4a7c15);
+    unsigned bit = (unsigned)(spread >> 32) % SESSIONS_BITS;
+    _Atomic uint64_t *word;
+
+    if (epoch == 0 || age_of(epoch, now) >= length)
+        epoch = next_epoch(cell, epoch, now, length);
+    word = &cell->session[epoch & 1][bit / 64];
+    if (!(get(word) >> (bit % 64) & 1))
+        atomic_store_explicit(word, get(word) | UINT64_C(1) << (bit % 64),
+                              memory_order_release);
+}
+
+static void join(uint64_t all[TABLE_SESSION_WORDS], const struct worker_backend *cell,
+                 uint32_t now, uint32_t length)
+{
+    uint32_t epoch = atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&cell->session_epoch,
+                                          memory_order_acquire);
+    uint32_t age = age_of(epoch, now);
+
+    if (epoch == 0 || age >= 2 * length)
+        return;
+    for (int i = 0; i < TABLE_SESSION_WORDS; i++) {
+        all[i] |= get(&cell->session[epoch & 1][i]);
+        if (age < length)
+            all[i] |= get(&cell->session[(epoch & 1) ^ 1][i]);
+    }
+}
+
+uint32_t sessions_live(const struct table *table, int slot, uint64_t now_ms, uint32_t idle_ms)
+{
+    uint64_t all[TABLE_SESSION_WORDS] = {0};
+    struct child_row child;
+    unsigned bits = 0;
+
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        /* Rows that nobody ever had are not touched: their pages stay unmapped. */
+        if (!child_read(&table->child[r], &child) || child.incarnation)
+            join(all, &table->worker[r].be[slot], units(now_ms), units(idle_ms));
+    for (int i = 0; i < TABLE_SESSION_WORDS; i++)
+        bits += (unsigned)__builtin_popcountll(all[i]);
+    return sessions_estimate(bits);
+}
+
+uint32_t sessions_estimate(unsigned bits)
+{
+    double n = 0;
+
+    /* With i bits set, the next new session sets another one with the chance (m - i) / m. */
+    for (unsigned i = 0; i < bits && i < SESSIONS_BITS; i++)
+        n += (double)SESSIONS_BITS / (SESSIONS_BITS - i);
+    return (uint32_t)(n + 0.5);
+}
