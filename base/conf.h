@@ -214,6 +214,14 @@ struct conf_check {
     uint32_t jitter_percent; /* of each interval, both ways */
 };
 
+/* When what workers see takes a backend out although its checks pass. */
+struct conf_eject {
+    uint32_t failures; /* in a row, or so many in the window that are most; 0: off */
+    uint32_t window_ms;
+    uint32_t time_ms, max_ms; /* of the first ejection, and of any */
+    uint32_t gateway_percent; /* of answers that are 502, 503, 504 of its own; 0: off */
+};
+
 struct conf_queue {
     uint32_t size; /* waiting requests per backend, all workers together; 0: never wait */
     uint32_t timeout_ms;
@@ -255,12 +263,14 @@ struct conf_pool {
     enum conf_balance balance;
     enum conf_sticky sticky;
     struct conf_check check;
+    struct conf_eject eject;
     struct conf_queue queue;
     uint32_t max_in_flight; /* per backend, the default of its backends; 0: no cap */
     uint32_t retries;       /* further attempts on other backends, when that is safe */
     const struct conf_backend *backends; /* a run inside conf.backends */
     size_t n_backends;                   /* > 0 */
     uint32_t min_healthy;                /* others that have to be well for a restart */
+    uint32_t heal_after_ms;              /* DOWN for so long: a restart is asked for */
     uint32_t max_restarts;               /* of one backend in an hour */
     uint32_t heal_hold_down_ms;          /* between two; doubled with each of the hour */
     uint32_t heal_verify_ms;             /* from the end of a restart to UP */

@@ -348,6 +348,11 @@ static void check_pool(struct conf_build *b, size_t index)
                             "pools.name: \"%s\" twice; give each pool its own", pool->name);
     }
     resolve_check(b, &pool->check);
+    if (pool->eject.max_ms < pool->eject.time_ms)
+        conf_report_add(&b->report,
+                        first(conf_line_of_field(b, &pool->eject.max_ms),
+                              conf_line_of_field(b, &pool->eject.time_ms)),
+                        "pools.eject.max_time: is less than time; write as much or more");
     for (size_t i = 0; i < pool->n_backends; i++) {
         no_null(&backends[i].host);
         backends[i].pool = pool->index;

@@ -401,7 +401,47 @@ static const struct conf_section backend_section = {
     backend_init,
 };
 
+static const struct conf_setting eject_rows[] = {
+    {"failures", &conf_count, AT(conf_eject, failures), .def = "5", .zero = "off", .min = 2,
+     .max = 1000,
+     .text = "Requests in a row that fail, over all workers: refused, reset, not answered or "
+             "cut in the middle. As many within the window do as well, if they are more than "
+             "half of its requests. An answer of 500 is no failure: it is the application's "
+             "business."},
+    {"window", &conf_ms, AT(conf_eject, window_ms), .def = "5s", .min = SECONDS,
+     .max = 10 * MINUTES,
+     .text = "What is looked back on. A backend at which several requests wait and none was "
+             "answered for most of this time, while others of the pool answer, is put aside "
+             "too; the more usual long waits are in the pool, the more have to wait."},
+    {"time", &conf_ms, AT(conf_eject, time_ms), .def = "10s", .min = 100 * MS, .max = HOURS,
+     .text = "How long the first time. Each further time is twice as long."},
+    {"max_time", &conf_ms, AT(conf_eject, max_ms), .def = "300s", .min = 100 * MS,
+     .max = 24 * HOURS,
+     .text = "But no longer than this; and after so long without another, "
+             "the next one is half as long again."},
+    {"gateway_percent", &conf_count, AT(conf_eject, gateway_percent), .def = "off",
+     .zero = "off", .min = 1, .max = 100,
+     .text = "Per cent of the answers in the window which, if they are 502, 503 or 504 made by "
+             "the backend itself, count as illness. PAS makes them for busy and broken agents, "
+             "and applications make them too, so this is off."},
+    END};
+static const struct conf_section eject_section = {
+    "pools.eject",
+    "When a backend is put aside because of what its requests meet, although its checks pass. "
+    "After that time it is tried with single requests that can be sent again elsewhere. Never "
+    "so that fewer than min_healthy would be left, nor if all of a pool fail alike.",
+    eject_rows,
+    sizeof(struct conf_eject),
+    NULL,
+    NULL,
+};
+
 static const struct conf_setting heal_rows[] = {
+    {"after", &conf_ms, AT(conf_pool, heal_after_ms), .def = "10s", .min = 100 * MS,
+     .max = 24 * HOURS,
+     .text = "A backend whose checks have failed for so long is restarted; one that was never "
+             "up yet gets ten times as long, to boot. One that is put aside for the third time "
+             "in a row is restarted too."},
     {"max_restarts", &conf_count, AT(conf_pool, max_restarts), .def = "3", .min = 1, .max = 100,
      .text =
          "Restarts of one backend in an hour. If it is ill again after so many, it is held, "
@@ -453,6 +493,7 @@ static const struct conf_setting pool_rows[] = {
      .text = "Further attempts on other backends, only when nothing of the request can have "
              "been acted on."},
     {"check", NULL, AT(conf_pool, check), .section = &check_section, .text = "See below."},
+    {"eject", NULL, AT(conf_pool, eject), .section = &eject_section, .text = "See below."},
     {"queue", NULL, AT(conf_pool, queue), .section = &queue_section, .text = "See below."},
     {"slow_start", &conf_ms, AT(conf_pool, slow_start_ms), .def = "60s", .zero = "off",
      .min = 100 * MS, .max = HOURS,
@@ -471,7 +512,8 @@ static const struct conf_setting pool_rows[] = {
              "at another backend."},
     {"min_healthy", &conf_count, AT(conf_pool, min_healthy), .def = "1",
      .max = CONF_MAX_BACKENDS,
-     .text = "So many other backends have to be up and ready before one is restarted. An "
+     .text = "So many other backends have to be up and ready before one is restarted, or put "
+             "aside by eject. An "
              "operator may restart one that is down whatever the others are, and any with "
              "--force."},
     {"hedge_after", &conf_ms, AT(conf_pool, hedge_after_ms), .def = "off", .zero = "off",
