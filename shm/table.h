@@ -318,8 +318,11 @@ struct worker_backend {         /* writer: the worker of the row; cell of one ba
      * outlive the worker that saw them. */
     _Atomic uint32_t session_epoch;
     _Atomic uint64_t session[2][TABLE_SESSION_WORDS];
-    _Atomic uint64_t oldest_ms; /* start of the oldest without a first byte; 0: none */
-    _Atomic uint64_t idle;      /* kept connections */
+    /* Looked up about once a second: start of the oldest without a first byte, 0: none;
+     * and how many there are. */
+    _Atomic uint64_t oldest_ms;
+    _Atomic uint64_t unanswered;
+    _Atomic uint64_t idle; /* kept connections */
     /* When the oldest that waits for this very one joined the queue; 0: none. */
     _Atomic uint64_t waiting_since_ms;
     /* Counters, from here on: only ever rising (struct cell_counters). */

@@ -81,17 +81,22 @@ static void renew_date(struct worker *w)
     strftime(w->date, sizeof w->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 }
 
-/* The oldest exchange without a first byte, per backend: healthd looks at it. */
-static void publish_oldest(struct worker *w)
+/* What waits for a first byte, per backend: healthd looks at it. */
+static void publish_unanswered(struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         struct backend_view *b = &w->backends[i];
-        uint64_t oldest = 0;
+        uint64_t oldest = 0, n = 0;
 
-        for (struct exchange *x = b->running; x; x = x->running_next)
-            if (!x->at.first_byte && (!oldest || x->at.chosen / 1000 < oldest))
+        for (struct exchange *x = b->running; x; x = x->running_next) {
+            if (x->at.first_byte)
+                continue;
+            n++;
+            if (!oldest || x->at.chosen / 1000 < oldest)
                 oldest = x->at.chosen / 1000;
+        }
         atomic_store_explicit(&b->cell->oldest_ms, oldest, memory_order_relaxed);
+        atomic_store_explicit(&b->cell->unanswered, n, memory_order_relaxed);
     }
 }
 
@@ -213,7 +218,7 @@ static void tick(struct loop_timer *timer)
 {
     atomic_store_explicit(&worker.row->heartbeat_ms, worker.loop.now_ms, memory_order_relaxed);
     renew_date(&worker);
-    publish_oldest(&worker);
+    publish_unanswered(&worker);
     if (!said_ready)
         follow_certs(&worker);
     loop_timer_set(&worker.loop, timer, WORKER_TICK_MS);
