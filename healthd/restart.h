@@ -36,6 +36,10 @@ const char *restart_seconds(char out[RESTART_TIME], uint64_t ms);
  * restart.stop_timeout after SIGTERM. What it left running in the background stays. */
 void restart_by_command(const struct restart_call *call, struct restart_result *result);
 
+/* Has the Docker Engine restart the container of restart.docker, and waits until it runs and,
+ * where its image has a HEALTHCHECK, is healthy: at most restart.timeout for all. */
+void restart_by_docker(const struct restart_call *call, struct restart_result *result);
+
 /* The program's whole environment, NULL at its end; NULL without memory. One block: free() it.
  */
 char **restart_environment(const struct restart_call *call, const char *path);

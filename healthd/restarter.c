@@ -20,6 +20,8 @@ static void act(const struct restart_call *call, struct restart_result *result)
 
     if (b->n_restart_command)
         restart_by_command(call, result);
+    else if (*b->restart_docker)
+        restart_by_docker(call, result);
     else
         restart_tell(result, false, "no restart is configured for %s", b->name);
 }
