@@ -8,6 +8,8 @@
  * years: only differences count. */
 enum { UNIT_MS = 100 };
 
+_Static_assert(SESSIONS_BITS == 1 << (64 - 54), "a hash's upper bits are the bit");
+
 static uint32_t units(uint64_t ms)
 {
     return (uint32_t)(ms / UNIT_MS) << 1;
@@ -55,7 +57,7 @@ void sessions_note(struct worker_backend *cell, uint64_t hash, uint64_t now_ms,
     uint32_t epoch = atomic_load_explicit(&cell->session_epoch, memory_order_relaxed);
     uint32_t now = units(now_ms), length = units(idle_ms);
     uint64_t spread = hash * UINT64_C(0x9e3779b97f4a7c15);
-    unsigned bit = (unsigned)(spread >> 32) % SESSIONS_BITS;
+    unsigned bit = (unsigned)(spread >> 54); /* of a product, the upper bits know all lower */
     _Atomic uint64_t *word;
 
     if (epoch == 0 || age_of(epoch, now) >= length)

@@ -47,7 +47,7 @@ void affinity_token(char out[AFFINITY_TOKEN], const struct affinity_key *, uint3
 bool affinity_token_check(const struct affinity_key *, struct str token, struct str purpose,
                           uint32_t *id);
 
-/* Hash of a connection handle, for the table; never 0. */
+/* Hash of a connection handle, or of what else tells sessions apart, for the table; never 0. */
 uint64_t affinity_handle(const struct affinity_key *, struct str handle);
 
 struct affinity_cookie {

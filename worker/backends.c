@@ -19,7 +19,7 @@
 enum {
     AVOID_MS = 1000,     /* after a failed connect; healthd has probed by then */
     SATURATED_SHARE = 4, /* a saturated instance gets a quarter of its weight */
-    WEIGHT_SCALE = 8,    /* so that a share of a small weight is still a number */
+    WEIGHT_SCALE = 1000, /* so that a share of a small weight is still a number */
 };
 
 static void find_live_rows(struct worker *worker)
@@ -39,6 +39,7 @@ static void refresh_view(struct backend_view *b)
     if (health_read(&worker->table->health[b->slot], &health)) {
         b->fell = health.state == HEALTH_DOWN && b->health.state != HEALTH_DOWN;
         b->health = health;
+        b->slow_until_ms = health.risen_ms ? health.risen_ms + b->pool->conf->slow_start_ms : 0;
     }
     if (admin_read(&worker->table->admin[b->slot], &admin)) {
         bool cut = admission_drains(&admin) && admin.drained == DRAIN_CUT;
@@ -140,8 +141,6 @@ int backends_init(struct worker *worker)
         pool->balance = calloc(pool->nbackends, sizeof *pool->balance);
         if (!pool->balance)
             return -1;
-        /* Workers start at different places, so that together they are even. */
-        pool->turn = (uint32_t)worker->heritage->slot;
         for (uint32_t k = 0; k < pool->nbackends; k++) {
             struct backend_view *b = &pool->backends[k];
 
@@ -153,7 +152,11 @@ int backends_init(struct worker *worker)
                 return -1;
             if (b->conf->max_in_flight)
                 pool->capped = true;
+            pool->balance[k].weight = b->conf->weight * WEIGHT_SCALE;
         }
+        /* Workers start at different places, so that together they are even. */
+        for (int turn = 0; turn < worker->heritage->slot; turn++)
+            balance_round(pool->balance, pool->nbackends, BALANCE_GOOD);
     }
     backends_refresh(worker);
     return 0;
@@ -190,6 +193,18 @@ struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id)
     return NULL;
 }
 
+static uint32_t weight_of(const struct backend_view *b, bool slow, uint64_t now_ms)
+{
+    uint32_t weight = b->conf->weight * WEIGHT_SCALE;
+
+    if (b->health.state == HEALTH_SATURATED)
+        weight /= SATURATED_SHARE;
+    if (slow)
+        weight = weight / 1000 *
+                 admission_permille(b->health.risen_ms, b->pool->conf->slow_start_ms, now_ms);
+    return weight;
+}
+
 static void fill_candidates(struct worker *worker, struct pool_view *pool,
                             const uint64_t *tried)
 {
@@ -201,9 +216,8 @@ static void fill_candidates(struct worker *worker, struct pool_view *pool,
 
         c->class =
             tried[i / 64] >> (i % 64) & 1 ? BALANCE_NEVER : class_of(b, worker->loop.now_ms);
-        c->weight = b->conf->weight * WEIGHT_SCALE;
-        if (b->health.state == HEALTH_SATURATED)
-            c->weight /= SATURATED_SHARE;
+        c->slow = b->slow_until_ms > worker->loop.now_ms;
+        c->weight = weight_of(b, c->slow, worker->loop.now_ms);
         if (least && c->class != BALANCE_NEVER)
             c->in_flight = cap_in_flight(worker->table, &worker->live, b->slot);
     }
@@ -288,11 +302,10 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
         if (class == BALANCE_NEVER || (full && class >= BALANCE_DRAINING))
             return full ? BACKENDS_FULL : nothing_left(pool, tried);
         i = pool->conf->balance == CONF_BALANCE_LEASTCONN
-                ? balance_least(pool->balance, pool->nbackends, class, pool->turn)
+                ? balance_least(pool->balance, pool->nbackends, class)
                 : balance_round(pool->balance, pool->nbackends, class);
         CHECK(i >= 0);
         if (take_place(worker, &pool->backends[i])) {
-            pool->turn = ((uint32_t)i + 1) % pool->nbackends;
             tell_fail_open(pool, class);
             *chosen = &pool->backends[i];
             return BACKENDS_CHOSEN;

@@ -38,6 +38,7 @@ struct backend_view {
     struct health_row health;    /* last good copy */
     uint8_t admin;               /* enum admin_state: admission_state() of the last good copy */
     socklen_t address_len;       /* of health.address; 0: none known */
+    uint64_t slow_until_ms;      /* the end of its slow start; 0: none */
     uint64_t avoid_until_ms;     /* we just failed to connect: others first */
     struct upstream *idle;       /* kept connections, the last used first */
     uint32_t nidle;
@@ -54,7 +55,6 @@ struct pool_view {
     struct backend_view *backends; /* [nbackends], a run of worker->backends */
     uint32_t nbackends;
     struct balance *balance; /* [nbackends]: input and state of the choice */
-    uint32_t turn;           /* where equals are looked at first */
     bool capped;             /* some backend has max_in_flight */
     bool failing_open;       /* said so in the log */
     bool waking;             /* backends_wake() is at work */

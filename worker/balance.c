@@ -1,5 +1,7 @@
 #include "worker/balance.h"
 
+#include <stdbool.h>
+
 enum balance_class balance_best(const struct balance *candidates, uint32_t n)
 {
     enum balance_class best = BALANCE_NEVER;
@@ -30,21 +32,95 @@ int balance_round(struct balance *candidates, uint32_t n, enum balance_class of)
     return best;
 }
 
-int balance_least(const struct balance *candidates, uint32_t n, enum balance_class of,
-                  uint32_t turn)
+/* a/b < c/d without division: a*d < c*b */
+static bool is_less(const struct balance *a, const struct balance *b)
 {
+    return (uint64_t)a->in_flight * b->weight < (uint64_t)b->in_flight * a->weight;
+}
+
+/* Those that are as little loaded as *least, in turn. */
+static int round_of_equals(struct balance *candidates, uint32_t n, enum balance_class of,
+                           bool slow_too, const struct balance *least)
+{
+    int64_t total = 0;
     int best = -1;
 
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t i = (turn + k) % n;
-        const struct balance *b = &candidates[i];
+    for (uint32_t i = 0; i < n; i++) {
+        struct balance *b = &candidates[i];
 
-        if (b->class != of)
+        if (b->class != of || (b->slow && !slow_too) || is_less(least, b))
             continue;
-        /* a/b < c/d without division: a*d < c*b */
-        if (best < 0 || (uint64_t)(b->in_flight + 1) * candidates[best].weight <
-                            (uint64_t)(candidates[best].in_flight + 1) * b->weight)
+        b->current += b->weight;
+        total += b->weight;
+        if (best < 0 || b->current > candidates[best].current)
             best = (int)i;
     }
+    candidates[best].current -= total;
     return best;
+}
+
+static int least_of(struct balance *candidates, uint32_t n, enum balance_class of,
+                    bool slow_too)
+{
+    int best = -1;
+    bool equals = false;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct balance *b = &candidates[i];
+
+        if (b->class != of || (b->slow && !slow_too))
+            continue;
+        if (best < 0 || is_less(b, &candidates[best])) {
+            best = (int)i;
+            equals = false;
+        } else {
+            equals |= !is_less(&candidates[best], b);
+        }
+    }
+    return equals ? round_of_equals(candidates, n, of, slow_too, &candidates[best]) : best;
+}
+
+/* The slow one whose turn it is by weight among all; -1: none. */
+static int slow_turn(struct balance *candidates, uint32_t n, enum balance_class of,
+                     uint64_t total)
+{
+    int turn = -1;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct balance *b = &candidates[i];
+
+        if (b->class != of || !b->slow)
+            continue;
+        b->credit += b->weight;
+        if (b->credit >= total && (turn < 0 || b->credit > candidates[turn].credit))
+            turn = (int)i;
+    }
+    if (turn >= 0)
+        candidates[turn].credit -= total;
+    return turn;
+}
+
+int balance_least(struct balance *candidates, uint32_t n, enum balance_class of)
+{
+    bool slow = false, others = false;
+    uint64_t total = 0;
+    int turn, best;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (candidates[i].class != of)
+            continue;
+        slow |= candidates[i].slow;
+        others |= !candidates[i].slow;
+        total += candidates[i].weight;
+    }
+    if (!slow || !others)
+        return least_of(candidates, n, of, true);
+    turn = slow_turn(candidates, n, of, total);
+    best = least_of(candidates, n, of, false);
+    if (turn < 0)
+        return best;
+    /* It has its turn unless it is more loaded than the best one would be with one more. */
+    struct balance next = candidates[best];
+    next.in_flight += next.in_flight < UINT32_MAX;
+    return is_less(&next, &candidates[turn]) ? best : turn;
 }

@@ -16,9 +16,11 @@ enum balance_class {
 
 struct balance {
     uint8_t class;      /* enum balance_class; input */
+    uint8_t slow;       /* 1: in slow start, its weight is reduced; input of balance_least */
     uint32_t weight;    /* > 0; input */
     uint32_t in_flight; /* over all workers; input of balance_least */
-    int64_t current;    /* state of balance_round; starts at 0 */
+    int64_t current;    /* state of the round robin; starts at 0 */
+    uint64_t credit;    /* state of a slow one: what it is owed of the sum of all weights */
 };
 
 /* The best class among the n candidates. */
@@ -28,9 +30,12 @@ enum balance_class balance_best(const struct balance *candidates, uint32_t n);
  * equal weights it gives each in turn; with 5:1:1 it gives a a b a c a a. */
 int balance_round(struct balance *candidates, uint32_t n, enum balance_class of);
 
-/* Least (in_flight + 1) / weight within class `of`; of equals the first one at
- * or after `turn`, which the caller moves on. Index, or -1 when none. */
-int balance_least(const struct balance *candidates, uint32_t n, enum balance_class of,
-                  uint32_t turn);
+/* Least in_flight / weight within class `of`; equals, so all that are idle, have it by
+ * balance_round(). Index, or -1 when none.
+ *
+ * One in slow start is idle more often than others are, and that must not draw requests to
+ * it: while there are others it has its turn by weight alone, and not when it is the
+ * more loaded one. So its share is its weight's at any load. */
+int balance_least(struct balance *candidates, uint32_t n, enum balance_class of);
 
 #endif

@@ -11,6 +11,7 @@
 #include "worker/local.h"
 #include "worker/record.h"
 #include "worker/request.h"
+#include "worker/sticky.h"
 #include "worker/upstream.h"
 
 static void timer_fired(struct loop_timer *timer);
@@ -100,6 +101,7 @@ static void finish(struct exchange *x, bool whole)
     loop_timer_cancel(&x->timer);
     if (x->queued)
         backends_queue_leave(worker, x->pool, x);
+    sticky_end(x);
     drop_upstream(x);
     x->ops->finish(x, whole);
     outbox_free(worker, x->outbox);

@@ -95,9 +95,11 @@ struct exchange {
     struct route_match match;
     const struct conf_route *route; /* NULL: answered locally */
     struct pool_view *pool;
-    struct backend_view *backend; /* whose place we hold; NULL: none */
-    struct backend_view *home;    /* where its session is, while that may serve it */
-    struct backend_view *named;   /* by a tag of ours that the client sent; NULL: none */
+    struct backend_view *backend;    /* whose place we hold; NULL: none */
+    struct backend_view *home;       /* where its session is, while that may serve it */
+    struct backend_view *named;      /* by a tag of ours that the client sent; NULL: none */
+    struct backend_view *session_at; /* where its session counts as live; NULL: nowhere */
+    uint64_t session;                /* hash of that */
     struct upstream *upstream;
     uint64_t tried[TABLE_BACKENDS / 64];
     struct exchange *queue_prev, *queue_next;

@@ -5,10 +5,12 @@
 
 #include "base/conf.h"
 #include "shm/handles.h"
+#include "shm/sessions.h"
 #include "worker/backends.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/http.h"
+#include "worker/peer.h"
 #include "worker/rewrite.h"
 
 static const struct str jsessionid = STR_INIT("JSESSIONID");
@@ -33,14 +35,52 @@ static struct str cookie_name(char out[COOKIE_NAME], const struct conf_pool *poo
     return str_make(out, (size_t)n);
 }
 
+/* ---- live sessions */
+
+/* A tag ends with a keyed hash of the session: that need not be hashed again. */
+static uint64_t hash_of_tag(const char tag_end[sizeof(uint64_t)])
+{
+    uint64_t hash;
+
+    memcpy(&hash, tag_end, sizeof hash);
+    return hash;
+}
+
+static uint64_t hash_of_tagged(struct str session)
+{
+    return hash_of_tag(session.p + session.n - sizeof(uint64_t));
+}
+
+/* With a cookie of ours all sessions of an instance have the same: then clients are
+ * told apart, by their addresses. */
+static uint64_t hash_of_client(const struct exchange *x)
+{
+    return affinity_handle(&x->worker->affinity, peer_ip(x->peer));
+}
+
+static void note(const struct exchange *x)
+{
+    sessions_note(x->session_at->cell, x->session, x->worker->loop.now_ms,
+                  x->pool->conf->session_idle_ms);
+}
+
+static void take_session(struct exchange *x, uint64_t hash, struct backend_view *at)
+{
+    x->session = hash;
+    x->session_at = at;
+    note(x);
+}
+
 /* ---- what a request brings */
 
 /* The first one that the pool has is it: who has sessions in several pools sends
  * them all. */
-static void take_named(struct exchange *x, uint32_t id)
+static void take_named(struct exchange *x, struct backend_view *named, uint64_t hash)
 {
-    if (!x->named)
-        x->named = backends_by_id(x->pool, id);
+    if (x->named || !named)
+        return;
+    x->named = named;
+    x->session = hash;
 }
 
 static struct backend_view *by_route(const struct pool_view *pool, struct str route)
@@ -54,10 +94,12 @@ static struct backend_view *by_route(const struct pool_view *pool, struct str ro
 /* A jvmRoute may have dots in it, and so may what stands before it. */
 static void take_route(struct exchange *x, struct str session)
 {
-    if (!x->named)
-        x->named = by_route(x->pool, affinity_route(session, false));
-    if (!x->named)
-        x->named = by_route(x->pool, affinity_route(session, true));
+    struct backend_view *b = by_route(x->pool, affinity_route(session, false));
+
+    if (!b)
+        b = by_route(x->pool, affinity_route(session, true));
+    if (b)
+        take_named(x, b, affinity_handle(&x->worker->affinity, session));
 }
 
 static void look_at_session(struct exchange *x, struct str session, struct sticky_cuts *cuts)
@@ -69,7 +111,7 @@ static void look_at_session(struct exchange *x, struct str session, struct stick
         take_route(x, session);
     } else if (affinity_untag(&x->worker->affinity, session, &bare, &id)) {
         cuts->cut[cuts->n++] = str_skip(session, bare.n);
-        take_named(x, id);
+        take_named(x, backends_by_id(x->pool, id), hash_of_tagged(session));
     }
 }
 
@@ -84,7 +126,7 @@ static void look_at_cookie(struct exchange *x, struct str name,
     }
     cuts->cut[cuts->n++] = cookie->whole; /* ours, whatever it says */
     if (affinity_token_check(&x->worker->affinity, cookie->value, name, &id))
-        take_named(x, id);
+        take_named(x, backends_by_id(x->pool, id), hash_of_client(x));
 }
 
 static void look_at_cookies(struct exchange *x, struct sticky_cuts *cuts)
@@ -139,11 +181,14 @@ static void look_at_handle(struct exchange *x)
 {
     struct worker *worker = x->worker;
     struct str handle = handle_of_request(x->request);
+    uint64_t hash;
     uint32_t id;
 
-    if (handle.n && handles_find(worker->table, affinity_handle(&worker->affinity, handle),
-                                 worker->loop.now_ms, &id))
-        take_named(x, id);
+    if (!handle.n)
+        return;
+    hash = affinity_handle(&worker->affinity, handle);
+    if (handles_find(worker->table, hash, worker->loop.now_ms, &id))
+        take_named(x, backends_by_id(x->pool, id), hash);
 }
 
 void sticky_request(struct exchange *x, char *path, size_t *n, struct sticky_cuts *cuts)
@@ -159,20 +204,63 @@ void sticky_request(struct exchange *x, char *path, size_t *n, struct sticky_cut
     if (x->match.class == ROUTE_CLASS_APSV && !x->named)
         look_at_handle(x);
     x->home = x->named;
+    if (x->home && backends_is_home(x->home))
+        take_session(x, x->session, x->home);
 }
 
 /* ---- what an answer takes along */
 
+static void learn_handle(struct exchange *x, const struct http_response *head)
+{
+    const struct http_field *f = http_response_field(head, HTTP_F_CONNHDL);
+    uint64_t hash;
+
+    if (!f || !f->value.n || str_eq(f->value, STR("0")))
+        return;
+    hash = affinity_handle(&x->worker->affinity, f->value);
+    handles_learn(x->worker->row, hash, x->backend->id, x->worker->loop.now_ms);
+    if (x->session_at != x->backend)
+        take_session(x, hash, x->backend);
+}
+
+/* A session that this answer makes, hashed as the requests to come will name it. */
+static void learn_session(struct exchange *x, struct str session)
+{
+    const struct affinity_key *key = &x->worker->affinity;
+    char tag[AFFINITY_TAG];
+
+    if (!session.n) /* it is taken back */
+        return;
+    if (x->pool->conf->sticky == CONF_STICKY_AUTO) {
+        affinity_tag(tag, key, x->backend->id, session);
+        take_session(x, hash_of_tag(tag + sizeof tag - sizeof(uint64_t)), x->backend);
+    } else if (by_route(x->pool, affinity_route(session, false)) == x->backend ||
+               by_route(x->pool, affinity_route(session, true)) == x->backend) {
+        take_session(x, affinity_handle(key, session), x->backend);
+    }
+}
+
 void sticky_answer(struct exchange *x, const struct http_response *head)
 {
-    const struct http_field *f;
+    enum conf_sticky how = x->pool->conf->sticky;
+    struct str session;
 
-    if (x->match.class != ROUTE_CLASS_APSV || x->pool->conf->sticky == CONF_STICKY_NONE)
+    if (how == CONF_STICKY_NONE)
         return;
-    f = http_response_field(head, HTTP_F_CONNHDL);
-    if (f && f->value.n && !str_eq(f->value, STR("0")))
-        handles_learn(x->worker->row, affinity_handle(&x->worker->affinity, f->value),
-                      x->backend->id, x->worker->loop.now_ms);
+    if (x->match.class == ROUTE_CLASS_APSV)
+        learn_handle(x, head);
+    if (how == CONF_STICKY_COOKIE && x->named != x->backend)
+        take_session(x, hash_of_client(x), x->backend);
+    for (unsigned i = 0; how != CONF_STICKY_COOKIE && i < head->nfields; i++)
+        if (head->fields[i].id == HTTP_F_SET_COOKIE &&
+            affinity_set_cookie(head->fields[i].value, jsessionid, &session))
+            learn_session(x, session);
+}
+
+void sticky_end(const struct exchange *x)
+{
+    if (x->session_at && x->session_at == x->backend)
+        note(x);
 }
 
 void sticky_mark(const struct exchange *x, bool tls, struct rewrite_response_info *info,

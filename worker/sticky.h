@@ -29,12 +29,16 @@ struct sticky_cuts {
     unsigned n;
 };
 
-/* Finds the session of a routed request and sets x->home. Tags are taken off the
- * path of *n bytes, and their places in the cookies told. */
+/* Finds the session of a routed request, sets x->home and counts it as live. Tags are taken off
+ * the path of *n bytes, and their places in the cookies told. */
 void sticky_request(struct exchange *x, char *path, size_t *n, struct sticky_cuts *cuts);
 
-/* Looks at the head of a final answer: an APSV connection is remembered. */
+/* Looks at the head of a final answer: an APSV connection is remembered, a session that it
+ * makes counts as live. */
 void sticky_answer(struct exchange *x, const struct http_response *head);
+
+/* The exchange is over, x->backend still known: its session was live until now. */
+void sticky_end(const struct exchange *x);
 
 /* How the answer is to be marked. cookie: room that *info may point to. */
 void sticky_mark(const struct exchange *x, bool tls, struct rewrite_response_info *info,

@@ -1,5 +1,8 @@
 /* worker/balance.c: round robin by weight, least in flight, classes. */
 #include "worker/balance.h"
+
+#include <stdlib.h>
+
 #include "t/unit/tap.h"
 
 static void round_robin(void)
@@ -21,17 +24,71 @@ static void least(void)
 {
     struct balance b[3] = {{.weight = 1, .in_flight = 2},
                            {.weight = 1, .in_flight = 1},
-                           {.weight = 4, .in_flight = 6}};
+                           {.weight = 4, .in_flight = 3}};
+    int count[3] = {0};
 
-    is_int(balance_least(b, 3, BALANCE_GOOD, 0), 2, "(6+1)/4 is less than (1+1)/1");
-    b[2].in_flight = 9;
-    is_int(balance_least(b, 3, BALANCE_GOOD, 0), 1, "(1+1)/1 is less than (9+1)/4");
-    b[0].in_flight = b[1].in_flight = 0;
-    is_int(balance_least(b, 3, BALANCE_GOOD, 0), 0, "of equals the first at the turn");
-    is_int(balance_least(b, 3, BALANCE_GOOD, 1), 1, "the turn moves on");
+    is_int(balance_least(b, 3, BALANCE_GOOD), 2, "3/4 is less than 1/1");
+    b[2].in_flight = 6;
+    is_int(balance_least(b, 3, BALANCE_GOOD), 1, "1/1 is less than 6/4");
     b[0].in_flight = b[1].in_flight = UINT32_MAX - 1;
-    b[2].in_flight = 0;
-    is_int(balance_least(b, 3, BALANCE_GOOD, 0), 2, "no overflow at the ends of the range");
+    b[2].in_flight = 1;
+    is_int(balance_least(b, 3, BALANCE_GOOD), 2, "no overflow at the ends of the range");
+
+    b[0].in_flight = b[1].in_flight = b[2].in_flight = 0;
+    for (int i = 0; i < 600; i++)
+        count[balance_least(b, 3, BALANCE_GOOD)]++;
+    is_int(count[0], 100, "idle ones have it in turn: 1 of 6");
+    is_int(count[1], 100, "1 of 6");
+    is_int(count[2], 400, "4 of 6");
+    b[2].in_flight = 1;
+    int first = balance_least(b, 3, BALANCE_GOOD), second = balance_least(b, 3, BALANCE_GOOD);
+    ok(first + second == 1, "the two that are equal, in turn");
+}
+
+/* Requests that come one after the other, `busy` of them running at any time, each of which
+ * ends after all that came before it. Permille that went to the last of the three. */
+static unsigned share(struct balance b[3], int busy)
+{
+    static int running[64];
+    int at = 0, n[3] = {0};
+
+    for (int i = 0; i < 3; i++)
+        b[i].in_flight = 0;
+    for (int i = 0; i < 21000; i++) {
+        if (i >= busy)
+            b[running[at]].in_flight--;
+        running[at] = balance_least(b, 3, BALANCE_GOOD);
+        b[running[at]].in_flight++;
+        n[running[at]]++;
+        at = (at + 1) % busy;
+    }
+    ok(abs(n[0] - n[1]) < 210, "the other two are even, %d busy", busy);
+    return (unsigned)n[2] / 21;
+}
+
+static void slow_start(void)
+{
+    static const int busy[] = {1, 2, 3, 5, 8, 20, 60};
+    struct balance b[3] = {{.weight = 1000}, {.weight = 1000}, {.weight = 100, .slow = 1}};
+    unsigned permille;
+
+    for (size_t i = 0; i < sizeof busy / sizeof *busy; i++) {
+        permille = share(b, busy[i]);
+        ok(permille >= 30 && permille <= 60, "100 of 2100 at the begin, %d busy: %u", busy[i],
+           permille);
+    }
+    b[2].weight = 500;
+    for (size_t i = 0; i < sizeof busy / sizeof *busy; i++) {
+        permille = share(b, busy[i]);
+        ok(permille >= 150 && permille <= 230, "500 of 2500 half-way, %d busy: %u", busy[i],
+           permille);
+    }
+    b[0].slow = b[1].slow = 1;
+    b[0].weight = b[1].weight = b[2].weight = 100;
+    permille = share(b, 5);
+    ok(permille > 320 && permille < 345, "all are slow: none is: %u", permille);
+    b[0].class = b[1].class = BALANCE_NEVER;
+    is_int(balance_least(b, 3, BALANCE_GOOD), 2, "the only one has everything");
 }
 
 static void classes(void)
@@ -41,7 +98,7 @@ static void classes(void)
                            {.weight = 1, .class = BALANCE_AVOID}};
 
     is_int(balance_best(b, 3), BALANCE_AVOID, "avoided is better than down");
-    is_int(balance_least(b, 3, BALANCE_AVOID, 0), 2, "only from the asked class");
+    is_int(balance_least(b, 3, BALANCE_AVOID), 2, "only from the asked class");
     is_int(balance_round(b, 3, BALANCE_GOOD), -1, "none in that class");
     b[2].class = BALANCE_NEVER;
     is_int(balance_best(b, 3), BALANCE_DOWN, "down is better than nowhere");
@@ -53,6 +110,7 @@ int main(void)
 {
     round_robin();
     least();
+    slow_start();
     classes();
     return done();
 }
