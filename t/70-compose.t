@@ -2,14 +2,10 @@
 # 70-compose.t: docker-compose.yml from a clean clone, with the stand-in and with Tomcat. The
 # first `up` works; under 200 requests a second an instance is stopped, killed, recreated under
 # another address, and the proxy restarted, without a failed request where none is promised.
-#
-# The clone is made of the files that git knows, so that a forgotten one shows. Everything has
-# this run's project name; containers, networks, volumes and the image of it are removed at the
-# end, the stand-ins' images and the layers stay for the next run.
 use strict;
 use warnings;
 use lib 't/lib';
-use Cwd 'getcwd';
+use Compose;
 use JSON::PP;
 use PasGate;
 use Test::More;
@@ -20,76 +16,18 @@ use constant {
     INTERVAL => 5,      # seconds: pools.check.interval, which docker/pasgate.conf leaves as it is
 };
 
-my $docker_works = !system 'docker info >/dev/null 2>&1';
-my @compose =
-    !system('docker compose version >/dev/null 2>&1')  ? qw(docker compose)
-  : !system('docker-compose version >/dev/null 2>&1') ? qw(docker-compose)
-  :                                                       ();
-if (!$docker_works || !@compose) {
-    die "no docker or no compose, and nothing may skip in CI\n" if $ENV{CI};
-    plan skip_all => 'no docker or no compose here';
-}
-
-my $owner = $$;
-my $project = "pasgate-t$$-" . int(time) % 100000;
-my $top   = getcwd;
-my $clone = tmp('clone');
+my $it = Compose->new('t');
 my ($https, $http) = free_ports(2);
 my $load_pid;
+my $owner = $$;
 
-@ENV{qw(COMPOSE_PROJECT_NAME PASGATE_IMAGE DOMAIN EMAIL HTTPS_PORT HTTP_PORT)} =
-  ($project, $project, 'localhost', '', $https, $http);
-delete @ENV{qw(COMPOSE_FILE COMPOSE_PROFILES)};
-$ENV{COMPOSE_INTERACTIVE_NO_CLI} = 1;
-
-sub docker { return run_cmd('docker', @_) }
-
-sub compose
-{
-    my @args = @_;
-    chdir $clone or die "$clone: $!";
-    my @r = run_cmd(@compose, @args);
-    chdir $top or die "$top: $!";
-    return @r;
-}
-
-sub compose_ok
-{
-    my ($what, @args) = @_;
-    my ($rc, $out) = compose(@args);
-    ok($rc == 0, $what) or diag(substr $out, -4000);
-    return $rc == 0;
-}
-
-sub container
-{
-    my ($service) = @_;
-    my ($rc, $out) = compose('ps', '-q', $service);
-    $out =~ s/\s+$//;
-    return (split /\n/, $out)[-1] // '';
-}
-
-sub status
-{
-    my ($rc, $out) = docker('exec', container('pasgate'), qw(pasgate status --json -c),
-        '/etc/pasgate/pasgate.conf');
-    return eval { decode_json($out) } // {};
-}
-
-sub backend
-{
-    my ($name) = @_;
-    my ($row) = grep { $_->{name} eq $name } @{ status()->{backends} // [] };
-    return $row // {};
-}
+@ENV{qw(DOMAIN EMAIL HTTPS_PORT HTTP_PORT)} = ('localhost', '', $https, $http);
 
 sub wait_state
 {
     my ($name, $want, $seconds) = @_;
-    my $row;
-    my $held = wait_for(
-        sub { $row = backend($name); PasGate::health_of($row) =~ /^(?:$want)$/i }, $seconds);
-    ok($held, "status: $name is $want") or diag(encode_json($row // {}));
+    my $row = $it->wait_state($name, $want, $seconds);
+    ok($row, "status: $name is $want") or diag(encode_json($it->backend($name)));
     return $row // {};
 }
 
@@ -165,19 +103,19 @@ sub load_end
 sub drill_down_and_up
 {
     my ($name, $how) = @_;
-    my $id = container($name);
+    my $id = $it->container($name);
 
     load_start();
     load_passes(RATE, $name);
-    my ($rc, $out) = docker($how, $id);
+    my ($rc, $out) = $it->docker($how, $id);
     ok($rc == 0, "docker $how $name") or diag($out);
     my $row    = wait_state($name, 'down', 60);
     my $reason = $row->{reason} // (ref $row->{health} && $row->{health}{reason}) // '';
     like($reason, qr/\w/, "with a reason: $reason");
     ok(load_passes(RATE), 'the others serve on');
 
-    docker('start', $id);
-    ok(wait_for(sub { !(docker('exec', $id, 'ctl', 'mode=ok'))[0] }, 120), "$name is started");
+    $it->docker('start', $id);
+    ok(wait_for(sub { !($it->docker('exec', $id, 'ctl', 'mode=ok'))[0] }, 120), "$name is started");
     my $started = time;
     ok(load_passes(1, $name, 60), "$name serves again");
     my $took = time - $started;
@@ -192,14 +130,14 @@ sub drill_down_and_up
 sub drill_ping_fails
 {
     my ($name) = @_;
-    my $id = container($name);
+    my $id = $it->container($name);
 
     load_start();
     load_passes(RATE, $name);
-    is((docker('exec', $id, 'ctl', 'mode=pingfail'))[0], 0, "the ping of $name fails");
+    is(($it->docker('exec', $id, 'ctl', 'mode=pingfail'))[0], 0, "the ping of $name fails");
     my $row = wait_state($name, 'down', 60);
     like(encode_json($row), qr/database is not connected/, 'with what the ping said');
-    is((docker('exec', $id, 'ctl', 'mode=ok'))[0], 0, 'it is well again');
+    is(($it->docker('exec', $id, 'ctl', 'mode=ok'))[0], 0, 'it is well again');
     my $healed = time;
     ok(load_passes(1, $name, 60), "$name serves again");
     cmp_ok(time - $healed, '<=', 2 * INTERVAL + 1, 'within two check intervals');
@@ -210,8 +148,8 @@ sub drill_ping_fails
 sub address
 {
     my ($name) = @_;
-    my (undef, $out) = docker('inspect', '-f',
-        '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}', container($name));
+    my (undef, $out) = $it->docker('inspect', '-f',
+        '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}', $it->container($name));
     return $out =~ /([\d.]+)/ ? $1 : '';
 }
 
@@ -221,34 +159,35 @@ sub drill_recreate
     my $before = address($name);
 
     load_start();
-    compose_ok("$name is removed", 'rm', '-sf', $name);
+    $it->ok("$name is removed", 'rm', '-sf', $name);
     # holds the address, and listens on none of it
-    my ($rc, $out) = docker('run', '-d', '--name', "$project-holder", '--network',
-        "${project}_inside", '--ip', $before, 'pas-httpbin', 'pas-httpbin', '-b', '127.0.0.1');
+    my ($rc, $out) = $it->docker('run', '-d', '--name', "$it->{project}-holder", '--network',
+        "$it->{project}_inside", '--ip', $before, 'pas-httpbin', 'pas-httpbin', '-b', '127.0.0.1');
     # --ip wants a network with a configured subnet; without, the lowest free one is given
     if ($rc) {
-        docker('rm', '-f', "$project-holder");
-        ($rc, $out) = docker('run', '-d', '--name', "$project-holder", '--network',
-            "${project}_inside", 'pas-httpbin', 'pas-httpbin', '-b', '127.0.0.1');
+        $it->docker('rm', '-f', "$it->{project}-holder");
+        ($rc, $out) = $it->docker('run', '-d', '--name', "$it->{project}-holder", '--network',
+            "$it->{project}_inside", 'pas-httpbin', 'pas-httpbin', '-b', '127.0.0.1');
     }
     ok($rc == 0, 'another container takes its address') or diag($out);
-    compose_ok("$name is created anew", 'up', '-d', '--no-deps', $name);
+    $it->ok("$name is created anew", 'up', '-d', '--no-deps', $name);
+    delete $it->{id}{$name};    # another container
     isnt(address($name), $before, "$name has another address");
     ok(load_passes(RATE / 10, $name, 90), "$name is found at it");
     load_end('recreated');
-    docker('rm', '-f', "$project-holder");
+    $it->docker('rm', '-f', "$it->{project}-holder");
     return;
 }
 
 sub check_container
 {
-    my $id = container('pasgate');
-    my (undef, $proc) = docker('exec', $id, 'cat', '/proc/1/status');
+    my $id = $it->container('pasgate');
+    my (undef, $proc) = $it->docker('exec', $id, 'cat', '/proc/1/status');
     like($proc, qr/^Name:\s*pasgate/m, 'pasgate is PID 1');
     unlike($proc, qr/^Uid:.*\b0\b/m, 'without root');
-    my $health = sub { (docker('inspect', '-f', '{{.State.Health.Status}}', $id))[1] };
+    my $health = sub { ($it->docker('inspect', '-f', '{{.State.Health.Status}}', $id))[1] };
     ok(wait_for(sub { $health->() =~ /^healthy/ }, 60), 'docker calls it healthy');
-    my (undef, $inside) = docker('network', 'inspect', '-f', '{{.Internal}}', "${project}_inside");
+    my (undef, $inside) = $it->docker('network', 'inspect', '-f', '{{.Internal}}', "$it->{project}_inside");
     like($inside, qr/true/, 'the instances are on an internal network');
     my (undef, $head) = run_cmd(qw(curl -si -m 10), "http://127.0.0.1:$http/pas/get");
     like($head, qr{^HTTP/1.1 30[18].*^Location: https://127\.0\.0\.1:$https/pas/get\r}ms,
@@ -256,62 +195,33 @@ sub check_container
     return;
 }
 
-sub leftovers
-{
-    my @left;
-    for my $kind (['ps', '-aq'], ['network', 'ls', '-q'], ['volume', 'ls', '-q']) {
-        my (undef, $out) = docker(@$kind, '--filter', "label=com.docker.compose.project=$project");
-        push @left, "$kind->[0]: $out" if $out =~ /\S/;
-    }
-    return "@left";
-}
-
 sub up
 {
     my ($image) = @_;
     $ENV{PAS_IMAGE} = $image;
-    compose_ok("$image builds", 'build', 'pas1') or return 0;
+    $it->ok("$image builds", 'build', 'pas1') or return 0;
     my $began = time;
-    compose_ok('up', 'up', '-d') or return 0;
+    $it->ok('up', 'up', '-d') or return 0;
     note(sprintf 'up took %.0f s', time - $began);
     my $all = wait_for(sub { instances(9) eq 'pas1 pas2 pas3' }, 120);
     ok($all, 'the first up works: three instances answer over https')
-      or diag((compose('logs', '--tail=40'))[1]);
+      or diag(($it->compose('logs', '--tail=40'))[1]);
     return $all;
 }
 
-sub down
-{
-    compose_ok('down', 'down', '-v', '-t', '40', '--remove-orphans');
-    is(leftovers(), '', 'it leaves nothing');
-    return;
-}
-
 END {
-    if (defined $owner && $owner == $$ && $project) {
+    if ($owner && $owner == $$) {
         my $rc = $?;
         kill 'KILL', $load_pid if $load_pid;
-        docker('rm', '-f', "$project-holder");
-        compose('down', '-v', '-t', '2', '--remove-orphans') if -d $clone;
-        docker('rmi', '--no-prune', $project);
+        $it->docker('rm', '-f', "$it->{project}-holder") if $it;
         $? = $rc;
     }
 }
 
-# ---- the clone
-
+$it->ok('compose takes the file', 'config', '-q');
 {
-    my ($rc, $out) = run_cmd('sh', '-c', "mkdir -p '$clone' && git ls-files -z | "
-          . "tar --null --ignore-failed-read -T - -cf - | tar -xf - -C '$clone'");
-    if ($rc || !-f "$clone/docker-compose.yml") {
-        diag("no git here, using the tree as it is: $out");
-        $clone = $top;
-    }
-    ($rc, $out) = run_cmd('docker/base-image.sh');
-    ok($rc == 0, 'there is a base image') or BAIL_OUT($out);
-    compose_ok('compose takes the file', 'config', '-q');
     local $ENV{PAS_IMAGE} = 'registry.example/team/pas:12.8';
-    compose_ok('and any image of PAS', 'config', '-q');
+    $it->ok('and any image of PAS', 'config', '-q');
 }
 
 subtest 'stand-ins' => sub {
@@ -323,9 +233,9 @@ subtest 'stand-ins' => sub {
     drill_ping_fails('pas1');
     drill_recreate('pas1');
 
-    compose_ok('restart pasgate', 'restart', '-t', '40', 'pasgate');
+    $it->ok('restart pasgate', 'restart', '-t', '40', 'pasgate');
     ok(wait_for(sub { instances(9) eq 'pas1 pas2 pas3' }, 60), 'it serves again');
-    down();
+    $it->down;
 };
 
 subtest 'Tomcat' => sub {
@@ -333,7 +243,7 @@ subtest 'Tomcat' => sub {
     drill_down_and_up('pas2', 'stop');
     drill_down_and_up('pas1', 'kill');
     drill_ping_fails('pas3');
-    down();
+    $it->down;
 };
 
 done_testing;

@@ -1,0 +1,179 @@
+# Compose: a compose project of a test's own, made from a clean copy of the files that git
+# knows, so that a forgotten one shows. Containers, networks, volumes and the image of pasgate
+# bear this run's name and are removed at the end; the stand-ins' images and the layers stay
+# for the next run.
+#
+#     my $c = Compose->new('t');            # skips the test, or dies in CI, without docker
+#     $c->file('docker-compose.json', $text);
+#     $c->ok('up', 'up', '-d');
+#     my ($rc, $out) = $c->docker('stop', $c->container('pas1'));
+#
+# It may be used in forked children; only the process that made it cleans up.
+package Compose;
+use strict;
+use warnings;
+use Cwd 'getcwd';
+use JSON::PP;
+use PasGate;
+use Test::More ();
+use Time::HiRes qw(time);
+
+my @projects;
+
+sub command
+{
+    return
+        !system('docker compose version >/dev/null 2>&1')  ? qw(docker compose)
+      : !system('docker-compose version >/dev/null 2>&1') ? qw(docker-compose)
+      :                                                       ();
+}
+
+sub new
+{
+    my ($class, $prefix) = @_;
+    my @command = command();
+    if (system('docker info >/dev/null 2>&1') || !@command) {
+        die "no docker or no compose, and nothing may skip in CI\n" if $ENV{CI};
+        Test::More::plan(skip_all => 'no docker or no compose here');
+    }
+    my $self = bless {
+        command => \@command,
+        project => "pasgate-$prefix$$-" . int(time) % 100000,
+        clone   => tmp('clone'),
+        owner   => $$,
+        file    => [],
+    }, $class;
+    @ENV{qw(COMPOSE_PROJECT_NAME PASGATE_IMAGE)} = ($self->{project}) x 2;
+    delete @ENV{qw(COMPOSE_FILE COMPOSE_PROFILES)};
+    $ENV{COMPOSE_INTERACTIVE_NO_CLI} = 1;
+    push @projects, $self;
+    $self->_clone;
+    my ($rc, $out) = run_cmd('docker/base-image.sh');
+    Test::More::ok($rc == 0, 'there is a base image') or Test::More::BAIL_OUT($out);
+    return $self;
+}
+
+sub _clone
+{
+    my ($self) = @_;
+    my ($rc, $out) = run_cmd('sh', '-c', "mkdir -p '$self->{clone}' && git ls-files -z | "
+          . "tar --null --ignore-failed-read -T - -cf - | tar -xf - -C '$self->{clone}'");
+    return if !$rc && -f "$self->{clone}/docker-compose.yml";
+    Test::More::diag("no git here, using the tree as it is: $out");
+    $self->{clone} = getcwd;
+}
+
+# A file of the project; the compose file if its name ends in .json.
+sub file
+{
+    my ($self, $name, $text) = @_;
+    spew("$self->{clone}/$name", $text);
+    chmod 0644, "$self->{clone}/$name";
+    push @{ $self->{file} }, '-f', $name if $name =~ /\.json$/;
+    return "$self->{clone}/$name";
+}
+
+sub docker { my $self = shift; return run_cmd('docker', @_) }
+
+sub compose
+{
+    my ($self, @args) = @_;
+    my $top = getcwd;
+    chdir $self->{clone} or die "$self->{clone}: $!";
+    my @r = run_cmd(@{ $self->{command} }, @{ $self->{file} }, @args);
+    chdir $top or die "$top: $!";
+    return @r;
+}
+
+sub ok
+{
+    my ($self, $what, @args) = @_;
+    my ($rc, $out) = $self->compose(@args);
+    Test::More::ok($rc == 0, $what) or Test::More::diag(substr $out, -4000);
+    return $rc == 0;
+}
+
+# The id of a service's container. It is remembered: it stays over stop and start.
+sub container
+{
+    my ($self, $service) = @_;
+    return $self->{id}{$service} //= do {
+        my ($rc, $out) = $self->docker('ps', '-aq', '--no-trunc',
+            '--filter', "label=com.docker.compose.project=$self->{project}",
+            '--filter', "label=com.docker.compose.service=$service");
+        (split /\n/, $out)[0] // '';
+    };
+}
+
+sub exec { my ($self, $service, @cmd) = @_; return $self->docker('exec', $self->container($service), @cmd) }
+
+# `pasgate VERB` inside the container of pasgate.
+sub cli
+{
+    my ($self, $verb, @args) = @_;
+    return $self->exec('pasgate', 'pasgate', $verb, '-c', $self->{conf} // '/etc/pasgate/pasgate.conf', @args);
+}
+
+sub status
+{
+    my ($self) = @_;
+    my ($rc, $out) = $self->cli('status', '--json');
+    return eval { decode_json($out) } // {};
+}
+
+sub backend
+{
+    my ($self, $name) = @_;
+    my ($row) = grep { $_->{name} eq $name } @{ $self->status->{backends} // [] };
+    return $row // {};
+}
+
+# The row of a backend when its health is one of $want (a pattern); undef: it never was.
+sub wait_state
+{
+    my ($self, $name, $want, $seconds) = @_;
+    my $row;
+    return wait_for(sub {
+        $row = $self->backend($name);
+        PasGate::health_of($row) =~ /^(?:$want)$/i && $row;
+    }, $seconds // 60);
+}
+
+# What is left of the project: "" after down.
+sub leftovers
+{
+    my ($self) = @_;
+    my @left;
+    for my $kind (['ps', '-aq'], ['network', 'ls', '-q'], ['volume', 'ls', '-q']) {
+        my (undef, $out) =
+          $self->docker(@$kind, '--filter', "label=com.docker.compose.project=$self->{project}");
+        push @left, "$kind->[0]: $out" if $out =~ /\S/;
+    }
+    return "@left";
+}
+
+sub down
+{
+    my ($self) = @_;
+    $self->ok('down', 'down', '-v', '-t', '10', '--remove-orphans');
+    Test::More::is($self->leftovers, '', 'it leaves nothing');
+    $self->{id} = {};
+    return;
+}
+
+END {
+    my $rc = $?;
+    for my $self (grep { $_->{owner} == $$ } @projects) {
+        if ($self->leftovers) {
+            # a paused container cannot be stopped
+            my (undef, $paused) = $self->docker('ps', '-q', '--filter', 'status=paused', '--filter',
+                "label=com.docker.compose.project=$self->{project}");
+            $self->docker('unpause', split ' ', $paused) if $paused =~ /\S/;
+            $self->compose('down', '-v', '-t', '1', '--remove-orphans');
+        }
+        $self->docker('rmi', '--no-prune', $self->{project});
+    }
+    $? = $rc;
+}
+
+1;
