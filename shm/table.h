@@ -42,6 +42,7 @@ enum {
     TABLE_LATENCY = 24,       /* buckets: 2^i microseconds, the last one open */
     TABLE_INCIDENT = 32,      /* bytes of an incident's id with its NUL */
     TABLE_SESSION_WORDS = 16, /* of 64 bits: a linear count of up to some 2000 sessions */
+    TABLE_RECENT = 16384,     /* exchanges that each worker remembers, of all backends */
 };
 
 #define TABLE_PAGED _Alignas(TABLE_PAGE)
@@ -343,6 +344,30 @@ struct worker_handle {
     _Atomic uint64_t home; /* the instance's number, and when it was last seen */
 };
 
+/* One exchange that ended, or left a backend for another (shm/recent.h). Texts that
+ * fill their array have no NUL. */
+struct recent_row {
+    uint64_t end_wall_ms;
+    uint32_t total_us, first_byte_us; /* 0: no byte came; UINT32_MAX: that, or more */
+    uint16_t status, backend_status;  /* sent to the client, got from the backend; 0: none */
+    uint8_t attempts;                 /* which one this was */
+    uint8_t reserved[3];
+    char id[32]; /* X-Request-Id */
+    char method[8];
+    char end[8], phase[12]; /* as in the access log; end "moved": to another backend */
+    char path[68];          /* begin of it, without parameters and query: no secrets */
+};
+
+struct recent {
+    struct seq seq;
+    struct recent_row row;
+};
+
+struct recent_ring {           /* of one backend: a share of `recent` */
+    _Atomic uint64_t identity; /* of the backend_row that it is about */
+    _Atomic uint64_t count;    /* ever written */
+};
+
 struct worker_row { /* writer: the worker of the row */
     TABLE_PAGED _Atomic uint64_t heartbeat_ms;
     _Atomic uint32_t incarnation; /* of the child row; cells count only when equal */
@@ -362,6 +387,10 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint32_t retrying[TABLE_POOLS]; /* running at their second instance or later */
     struct worker_backend be[TABLE_BACKENDS];
     struct worker_handle handle[TABLE_HANDLES];
+    /* What was last, for who wants to know why a backend is ill. Outlives the worker. */
+    _Atomic uint32_t recent_share; /* records of each backend's ring; 0: none yet */
+    struct recent_ring recent_ring[TABLE_BACKENDS];
+    struct recent recent[TABLE_RECENT];
 };
 
 struct table {

@@ -7,6 +7,7 @@
 #include "worker/backends.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/record.h"
 
 /* May what was sent be sent again, and where? */
 static bool may_retry(const struct exchange *x, bool sent)
@@ -29,6 +30,7 @@ static void try_another(struct exchange *x)
     x->tried[i / 64] |= UINT64_C(1) << (i % 64);
     x->fresh = false;
     count_add(&b->cell->retries, 1);
+    record_moved(x);
     exchange_leave(x);
     exchange_choose(x);
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "shm/recent.h"
 #include "worker/access.h"
 #include "worker/backends.h"
 #include "worker/core.h"
@@ -100,6 +101,42 @@ static void count_exchange(const struct exchange *x)
         count_add(&row->own_errors, 1);
 }
 
+static uint32_t shorter(uint64_t us)
+{
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+/* Texts of ours, which fill their place or end in a NUL. */
+static void put_text(char *to, size_t size, const char *text)
+{
+    memcpy(to, text, strnlen(text, size));
+}
+
+/* For who asks later why this backend was ill. */
+static void remember(const struct exchange *x, const char *end, uint64_t end_us)
+{
+    struct recent_row row = {.end_wall_ms = clock_wall_ms(),
+                             .total_us = shorter(between(x->at.begin, end_us)),
+                             .first_byte_us = shorter(between(x->at.sent, x->at.first_byte)),
+                             .status = x->at.end ? x->status : 0,
+                             .backend_status = x->backend_status,
+                             .attempts = x->attempts};
+
+    put_text(row.end, sizeof row.end, end);
+    put_text(row.phase, sizeof row.phase, access_phase_name(phase_of(x)));
+    memcpy(row.id, x->id, sizeof row.id);
+    struct str method = str_head(x->request->method_name, sizeof row.method);
+    if (method.n)
+        memcpy(row.method, method.p, method.n);
+    recent_path(&row, x->request->path);
+    recent_add(x->worker->row, x->backend->slot, &row);
+}
+
+void record_moved(const struct exchange *x)
+{
+    remember(x, "moved", x->worker->loop.now_us);
+}
+
 void record_exchange(const struct exchange *x)
 {
     const struct exchange_times *at = &x->at;
@@ -128,6 +165,8 @@ void record_exchange(const struct exchange *x)
     };
 
     count_exchange(x);
+    if (x->backend)
+        remember(x, access_end_name((enum access_end)r.end), at->end);
     if (!x->worker->access)
         return;
     fill_peer(&r, x->peer);

@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/message.h"
+#include "shm/recent.h"
 #include "worker/accept.h"
 #include "worker/access.h"
 #include "worker/backends.h"
@@ -291,6 +292,23 @@ static int watch(struct worker *w)
     return 0;
 }
 
+/* Whom the rings of last exchanges are about (shm/recent.h). */
+static void open_recent(struct worker *w)
+{
+    const uint16_t *slot = w->heritage->backend_slot;
+    uint32_t nslots = 0;
+
+    for (size_t i = 0; i < w->conf->n_backends; i++)
+        nslots = slot[i] >= nslots ? slot[i] + 1U : nslots;
+    recent_begin(w->row, nslots, w->conf->workers);
+    for (size_t i = 0; i < w->conf->n_backends; i++) {
+        struct backend_row row;
+
+        if (backend_read(&w->table->backend[slot[i]], &row))
+            recent_claim(w->row, slot[i], row.identity);
+    }
+}
+
 static int start(struct worker *w, const struct heritage *heritage)
 {
     w->heritage = heritage;
@@ -301,6 +319,7 @@ static int start(struct worker *w, const struct heritage *heritage)
     w->limits.head = w->conf->limits.header_bytes;
     w->limits.fields = w->conf->limits.header_fields;
     worker_row_reset(w->row, heritage->incarnation, TABLE_BACKENDS);
+    open_recent(w);
     atomic_store(&w->row->config_generation, heritage->generation);
     if (getrandom(w->id_state, sizeof w->id_state, 0) != sizeof w->id_state)
         return -1;
