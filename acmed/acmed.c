@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "acmed/keeper.h"
+#include "acmed/live.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/conf.h"
@@ -138,7 +139,8 @@ static uint64_t work(struct acmed *a, uint64_t now_ms)
         settled &= a->keeper[i].settled;
         if (a->keeper[i].due_ms < next)
             next = a->keeper[i].due_ms;
-        if (a->keeper[i].issue.run && a->keeper[i].issue.due_ms < next)
+        if (!live_waits(&a->keeper[i]) && a->keeper[i].issue.run &&
+            a->keeper[i].issue.due_ms < next)
             next = a->keeper[i].issue.due_ms;
     }
     if (settled && !a->ready) {
@@ -170,7 +172,7 @@ static void wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
     nfds_t n = 3;
 
     for (uint32_t i = 0; i < a->n && n < 3 + ISSUER_RUNS; i++)
-        if (issue_fd(&a->keeper[i].issue) >= 0)
+        if (!live_waits(&a->keeper[i]) && issue_fd(&a->keeper[i].issue) >= 0)
             fds[n++] = (struct pollfd){.fd = issue_fd(&a->keeper[i].issue), .events = POLLIN};
     if (poll(fds, n, (int)(until_ms - now_ms)) <= 0)
         return;

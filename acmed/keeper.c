@@ -1,100 +1,21 @@
 #include "acmed/keeper.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "acmed/pem_ari.h"
+#include "acmed/live.h"
+#include "acmed/notice.h"
+#include "acmed/order_store.h"
 #include "acmed/policy.h"
 #include "acmed/selfsigned.h"
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/log.h"
 
-static const uint64_t day_ms = UINT64_C(24) * 3600 * 1000;
-
-static void publish(struct keeper *k)
-{
-    cert_publish(&k->heritage->table->cert[k->conf->index], &k->row);
-}
-
-/* Says what is wrong, once per change; "" when nothing is any more. */
-static void complain(struct keeper *k, const char *error)
-{
-    if (strncmp(k->row.error, error, sizeof k->row.error) == 0)
-        return;
-    snprintf(k->row.error, sizeof k->row.error, "%s", error);
-    if (error[0] != '\0')
-        log_warn("certificate %s: %s", k->conf->name, error);
-    publish(k);
-}
-
-/* ---- going live */
-
 static bool has_live(const struct keeper *k)
 {
     return k->row.source != CERT_NONE;
-}
-
-static uint64_t renewal_wall_ms(const struct keeper *k)
-{
-    return k->row.not_after_wall_ms - SELFSIGNED_RENEW_DAYS * day_ms;
-}
-
-static void set_live(struct keeper *k, uint32_t generation, enum cert_source source,
-                     const struct pem_pair *pair, const struct pem_info *info)
-{
-    k->row.source = (uint8_t)source;
-    k->row.generation = generation;
-    k->row.candidate = 0;
-    k->row.not_before_wall_ms = info->not_before_wall_ms;
-    k->row.not_after_wall_ms = info->not_after_wall_ms;
-    k->row.next_try_wall_ms = source == CERT_SELF_SIGNED ? renewal_wall_ms(k) : 0;
-    snprintf(k->row.issuer, sizeof k->row.issuer, "%s", info->issuer);
-    pem_digest(pair, k->digest);
-    k->covers = info->covers;
-    k->ari_id[0] = '\0';
-    if (source == CERT_ACME)
-        pem_ari(k->ari_id, str_make(pair->chain, pair->n_chain));
-    k->settled = true;
-}
-
-static void tell_live(const struct keeper *k)
-{
-    time_t until = (time_t)(k->row.not_after_wall_ms / 1000);
-    char day[sizeof "2026-11-22"] = "?";
-    struct tm tm;
-
-    if (gmtime_r(&until, &tm))
-        strftime(day, sizeof day, "%Y-%m-%d", &tm);
-    log_info("certificate %s: generation %u live, until %s, issuer %s", k->conf->name,
-             k->row.generation, day, k->row.issuer);
-}
-
-/* Writes a good pair to the store and makes it live in every worker. */
-static bool go_live(struct keeper *k, const struct pem_pair *pair, enum cert_source source,
-                    const struct pem_info *info)
-{
-    char error[TABLE_REASON];
-    uint32_t generation = 0;
-
-    if (k->store->certs_fd >= 0 || store_open(k->store, k->heritage->conf->acme.store) == 0)
-        generation = store_write(k->store, k->row.name, k->row.generation, pair, source);
-    if (generation == 0) {
-        snprintf(error, sizeof error, "cannot write to the store %.90s: %s",
-                 k->heritage->conf->acme.store, store_says(errno));
-        k->row.next_try_wall_ms = clock_wall_ms() + KEEPER_RETRY_MS;
-        complain(k, error);
-        return false;
-    }
-    set_live(k, generation, source, pair, info);
-    publish(k);
-    heritage_ring_workers(k->heritage);
-    store_prune(k->store, k->row.name);
-    tell_live(k);
-    return true;
 }
 
 /* false: not now; the row tells why. */
@@ -106,11 +27,13 @@ static bool make_selfsigned(struct keeper *k)
     uint64_t now_wall_ms = clock_wall_ms();
     bool live = false;
 
+    if (clock_mono_ms() < k->self_ms)
+        return has_live(k);
     if (selfsigned_make(k->conf->names, k->conf->n_names, now_wall_ms, &pair, error) < 0 ||
         pem_check(&pair, k->conf->names, k->conf->n_names, now_wall_ms, &info, error) < 0)
-        complain(k, error);
+        live_complain(k, error);
     else
-        live = go_live(k, &pair, CERT_SELF_SIGNED, &info);
+        live = live_offer(k, &pair, CERT_SELF_SIGNED, &info, KEEPER_SELF);
     k->settled = true; /* the service starts without, if need be */
     pem_pair_release(&pair);
     return live;
@@ -154,20 +77,28 @@ static bool take_over(struct keeper *k, uint32_t generation)
     else
         good = still_good(k, source, &info);
     if (good)
-        set_live(k, generation, source, &pair, &info);
+        live_take(k, generation, source, &pair, &info);
     pem_pair_release(&pair);
     return good;
 }
 
+/* What was live comes first: what is newer than that was not proved. */
 static void look_into_store(struct keeper *k)
 {
-    uint32_t generations[STORE_KEEP];
-    int n =
-        k->store->certs_fd < 0 ? 0 : store_list(k->store, k->row.name, generations, STORE_KEEP);
+    uint32_t generations[STORE_KEEP], current = 0;
+    int n = 0;
 
+    if (k->store->certs_fd >= 0) {
+        current = store_current(k->store, k->row.name);
+        n = store_list(k->store, k->row.name, generations, STORE_KEEP);
+    }
+    if (current && take_over(k, current))
+        return;
     for (int i = 0; i < n; i++)
-        if (take_over(k, generations[i]))
+        if (generations[i] != current && take_over(k, generations[i])) {
+            store_set_current(k->store, k->row.name, generations[i]); /* another time, if not */
             return;
+        }
 }
 
 /* Whether it is ordered; if not, it is said why when somebody may have expected it. */
@@ -203,11 +134,12 @@ void keeper_init(struct keeper *k, const struct heritage *heritage, struct store
     if (!k->settled && before && store->certs_fd < 0)
         k->row = *before; /* the store is out of reach: they go on with what they have */
     k->row.busy = 0;
-    publish(k);
+    k->row.candidate = 0;
+    live_publish(k);
     same = before && before->generation == k->row.generation;
     if (k->settled && !same) {
         heritage_ring_workers(heritage);
-        tell_live(k);
+        live_tell(k);
     }
     /* What stands in the store may still be another than what the files hold. */
     if (conf->source == CONF_CERT_FILES)
@@ -232,7 +164,7 @@ static bool bad_files(struct keeper *k, const char *error)
 
     import_forget(&k->import);
     if (stored && (k->complained || !k->settled || k->row.source == CERT_SELF_SIGNED))
-        complain(k, error);
+        live_complain(k, error);
     k->complained = true;
     return stored;
 }
@@ -247,13 +179,14 @@ static bool new_pair(struct keeper *k, const struct pem_pair *pair)
         return bad_files(k, error);
     k->complained = false;
     pem_digest(pair, digest);
-    if ((k->row.source != CERT_FILE || memcmp(digest, k->digest, sizeof digest) != 0) &&
-        !go_live(k, pair, CERT_FILE, &info)) {
-        import_forget(&k->import); /* so that the next round reads them again */
-        return false;
+    if (k->row.source == CERT_FILE && memcmp(digest, k->digest, sizeof digest) == 0) {
+        live_complain(k, info.warning);
+        return true;
     }
-    complain(k, info.warning);
-    return true;
+    if (!live_waits(k) && live_offer(k, pair, CERT_FILE, &info, KEEPER_FILES))
+        return true;
+    import_forget(&k->import); /* so that the next round reads them again */
+    return live_waits(k);
 }
 
 void keeper_answer(struct keeper *k, const struct message *answer, int *fd, uint64_t now_ms)
@@ -308,79 +241,75 @@ static struct issue_live live_of(const struct keeper *k)
     return live;
 }
 
-static void call_hook(struct keeper *k, const char *event)
-{
-    const char *store = k->heritage->conf->acme.store;
-    char chain[PATH_MAX], key[PATH_MAX];
-    const struct hook_call call = {.program = k->heritage->conf->acme.hook,
-                                   .event = event,
-                                   .certificate = k->conf->name,
-                                   .names = k->conf->names,
-                                   .n_names = k->conf->n_names,
-                                   .chain = chain,
-                                   .key = key,
-                                   .error = k->issue.state.problem};
-
-    snprintf(chain, sizeof chain, "%s/certs/%s/%u/fullchain.pem", store, k->row.name,
-             k->row.generation);
-    snprintf(key, sizeof key, "%s/certs/%s/%u/key.pem", store, k->row.name, k->row.generation);
-    if (hook_start(&k->hook, &call, clock_mono_ms()) < 0)
-        log_warn("certificate %s: hook %s: %s", k->conf->name, call.program, strerror(errno));
-}
-
-/* One at a time; of several that wait, the latest is told. */
-static void look_at_hook(struct keeper *k, uint64_t now_ms)
-{
-    const char *event = k->event;
-
-    switch (hook_poll(&k->hook, now_ms)) {
-    case HOOK_RUNS:
-        return;
-    case HOOK_BAD:
-        log_warn("certificate %s: the hook failed", k->conf->name);
-        break;
-    default:
-        break;
-    }
-    k->event = NULL;
-    if (event && k->heritage->conf->acme.hook[0] != '\0')
-        call_hook(k, event);
-}
-
-/* "expiring" is worse than "failed": less than half of the time for renewals is left. */
-static void tell_trouble(struct keeper *k)
-{
-    const struct renew_life life = {k->row.not_before_wall_ms, k->row.not_after_wall_ms};
-    uint64_t now = clock_wall_ms(), since = now - k->issue.state.hook_at;
-    uint64_t backstop = renew_backstop(&life);
-
-    if (since < HOOK_ERRORS_MS)
-        return;
-    k->issue.state.hook_at = now; /* kept with the next change of the state */
-    k->event = k->row.source == CERT_ACME && now > backstop &&
-                       now - backstop > (life.not_after - backstop) / 2
-                   ? "expiring"
-                   : "failed";
-}
-
-/* What came from the CA: the last check, by what a worker would do, and then it is live. */
+/* What came from the CA: the last check, by what a worker would do, and then it is proved. */
 static void take_certificate(struct keeper *k, const struct issue_live *live,
                              const struct pem_pair *pair)
 {
-    const char *event = k->row.source == CERT_ACME ? "renewed" : "issued";
     struct pem_info info;
     char error[TABLE_REASON];
+    uint8_t digest[PEM_DIGEST];
 
+    pem_digest(pair, digest);
     if (pem_check(pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0) {
         issue_settle(&k->issue, live, error);
-        tell_trouble(k);
-    } else if (!go_live(k, pair, CERT_ACME, &info)) {
+        notice_trouble(k);
+    } else if (k->row.source == CERT_ACME && memcmp(digest, k->digest, sizeof digest) == 0) {
+        issue_settle(&k->issue, live, NULL); /* a predecessor got as far as that */
+    } else if (!live_offer(k, pair, CERT_ACME, &info, KEEPER_CA)) {
         issue_settle(&k->issue, live, k->row.error);
-        tell_trouble(k);
-    } else {
-        issue_settle(&k->issue, live, NULL);
-        k->event = event;
+        notice_trouble(k);
     }
+}
+
+/* ---- what became of an offer */
+
+static void settled_files(struct keeper *k, bool lives, const char *text)
+{
+    if (!lives)
+        notice_trouble(k);
+    else if (k->renewed)
+        k->event = "renewed";
+    live_complain(k, text);
+}
+
+static void settled_ca(struct keeper *k, bool lives, const char *text)
+{
+    const struct issue_live live = live_of(k);
+
+    if (!lives)
+        order_forget(k->issue.folder); /* else the same one would come again, for ever */
+    issue_settle(&k->issue, &live, lives ? NULL : text);
+    if (lives)
+        k->event = k->renewed ? "renewed" : "issued";
+    else
+        notice_trouble(k);
+    if (lives && *text)
+        log_warn("certificate %s: %s", k->conf->name, text);
+}
+
+void keeper_settled(struct keeper *k, enum keeper_cause cause, bool lives, const char *text)
+{
+    switch (cause) {
+    case KEEPER_SELF:
+        if (lives)
+            break;
+        k->self_ms = clock_mono_ms() + KEEPER_RENEWAL_MS;
+        live_complain(k, text);
+        break;
+    case KEEPER_FILES:
+        settled_files(k, lives, text);
+        break;
+    case KEEPER_CA:
+        settled_ca(k, lives, text);
+        break;
+    case KEEPER_ROLLBACK:
+        if (lives)
+            issue_hold(&k->issue);
+        else
+            snprintf(k->row.answer, sizeof k->row.answer, "%s", text);
+        break;
+    }
+    k->due_ms = 0;
 }
 
 static void show_issue(struct keeper *k)
@@ -396,7 +325,7 @@ static void show_issue(struct keeper *k)
     if (has_live(k) && strncmp(k->row.error, is->state.problem, sizeof k->row.error) != 0)
         snprintf(k->row.error, sizeof k->row.error, "%s", is->state.problem);
     if (memcmp(&before, &k->row, sizeof before) != 0)
-        publish(k);
+        live_publish(k);
 }
 
 static void tick_issue(struct keeper *k, uint64_t now_ms)
@@ -410,14 +339,13 @@ static void tick_issue(struct keeper *k, uint64_t now_ms)
         pem_pair_release(&pair);
         break;
     case ISSUE_FAILED:
-        tell_trouble(k);
+        notice_trouble(k);
         break;
     case ISSUE_NOTHING:
     case ISSUE_CHANGED:
         break;
     }
     show_issue(k);
-    look_at_hook(k, now_ms);
 }
 
 /* ---- the operator */
@@ -438,7 +366,7 @@ static bool older_good(struct keeper *k, uint32_t generation)
         pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) ==
             0 &&
         clock_wall_ms() < info.not_after_wall_ms)
-        live = go_live(k, &pair, source, &info);
+        live = live_offer(k, &pair, source, &info, KEEPER_ROLLBACK);
     pem_pair_release(&pair);
     return live;
 }
@@ -451,36 +379,48 @@ static const char *roll_back(struct keeper *k)
     int n = store_list(k->store, k->row.name, generations, STORE_KEEP);
 
     for (int i = 0; i < n; i++)
-        if (generations[i] < k->row.generation && older_good(k, generations[i])) {
-            issue_hold(&k->issue);
+        if (generations[i] < k->row.generation && older_good(k, generations[i]))
             return NULL;
-        }
     return "there is no older generation that is still good";
+}
+
+static const char *carry_out(struct keeper *k, enum cert_request request)
+{
+    const struct issue_live live = live_of(k);
+
+    if (live_waits(k))
+        return "a new generation is just being proved: ask again";
+    return request == CERT_ROLLBACK ? roll_back(k)
+                                    : issue_want(&k->issue, &live, request == CERT_RENEW_FORCE);
 }
 
 void keeper_request(struct keeper *k, enum cert_request request, uint64_t now_ms)
 {
-    const struct issue_live live = live_of(k);
-    const char *why = request == CERT_ROLLBACK
-                          ? roll_back(k)
-                          : issue_want(&k->issue, &live, request == CERT_RENEW_FORCE);
+    const char *why = carry_out(k, request);
 
     snprintf(k->row.answer, sizeof k->row.answer, "%s", why ? why : "");
     if (!why && request != CERT_ROLLBACK)
         tick_issue(k, now_ms); /* it is under way, or known why not, before that is said */
     k->row.requests++;
-    publish(k);
+    live_publish(k);
 }
 
 void keeper_tick(struct keeper *k, uint64_t now_ms)
 {
-    bool old = k->row.source == CERT_SELF_SIGNED && clock_wall_ms() >= renewal_wall_ms(k);
+    bool old = k->row.source == CERT_SELF_SIGNED &&
+               clock_wall_ms() >= selfsigned_renewal(k->row.not_after_wall_ms);
 
+    notice_look(k, now_ms);
+    if (live_waits(k)) {
+        live_look(k, now_ms);
+        return;
+    }
     if (k->issue.issuer && has_live(k))
         tick_issue(k, now_ms);
-    if (now_ms < k->due_ms)
+    if (now_ms < k->due_ms || live_waits(k))
         return;
     if (k->conf->source == CONF_CERT_FILES) {
+        notice_expiring(k, now_ms);
         if (old)
             make_selfsigned(k);
         tick_files(k, now_ms);
@@ -490,7 +430,7 @@ void keeper_tick(struct keeper *k, uint64_t now_ms)
     if (has_live(k) && !old)
         return;
     if (make_selfsigned(k))
-        complain(k, k->issue.state.problem);
+        live_complain(k, k->issue.state.problem);
     else
         k->due_ms = now_ms + KEEPER_RETRY_MS;
 }

@@ -13,6 +13,12 @@ enum {
     SELFSIGNED_RENEW_DAYS = 30, /* renewed when no more than these are left */
 };
 
+/* When one that ends then is made again. Milliseconds since 1970. */
+static inline uint64_t selfsigned_renewal(uint64_t not_after_wall_ms)
+{
+    return not_after_wall_ms - SELFSIGNED_RENEW_DAYS * UINT64_C(24) * 3600 * 1000;
+}
+
 /* Makes a P-256 key and a certificate for all names: host names, wildcards and
  * IP addresses. 0 and a pair to release, or -1: OpenSSL failed, error tells. */
 int selfsigned_make(const char *const *names, size_t n_names, uint64_t now_wall_ms,

@@ -24,6 +24,9 @@ static const char chain_name[] = "fullchain.pem";
 static const char key_name[] = "key.pem";
 static const char meta_name[] = "meta";
 static const char new_prefix[] = ".new-";
+static const char bad_prefix[] = ".bad-";
+static const char current_name[] = "current";
+static const char new_current[] = ".new-current";
 
 static const char *const source_names[] = {
     [CERT_NONE] = "none",
@@ -169,6 +172,29 @@ static int list_in(int folder_fd, uint32_t *out)
     return n;
 }
 
+/* The highest number that was ever used here, as far as the folder tells. */
+static uint32_t highest_in(int folder_fd, uint32_t above)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const struct dirent *entry;
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    uint32_t highest = above;
+
+    if (!dir) {
+        fd_close(&fd);
+        return highest;
+    }
+    while ((entry = readdir(dir)) != NULL) {
+        bool bad = strncmp(entry->d_name, bad_prefix, sizeof bad_prefix - 1) == 0;
+        uint32_t n = generation_of(entry->d_name + (bad ? sizeof bad_prefix - 1 : 0));
+
+        if (n > highest)
+            highest = n;
+    }
+    closedir(dir);
+    return highest;
+}
+
 int store_list(const struct store *store, const char *folder, uint32_t *out, int max)
 {
     uint32_t all[LISTED_MAX];
@@ -258,8 +284,8 @@ static void remove_generation(int folder_fd, const char *name)
     unlinkat(folder_fd, name, AT_REMOVEDIR);
 }
 
-/* What a crash left half-written. */
-static void remove_leftovers(int folder_fd)
+/* What a crash left half-written, and what else begins so. */
+static void remove_all(int folder_fd, const char *prefix, const char *but)
 {
     int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct dirent *entry;
@@ -270,9 +296,61 @@ static void remove_leftovers(int folder_fd)
         return;
     }
     while ((entry = readdir(dir)) != NULL)
-        if (strncmp(entry->d_name, new_prefix, sizeof new_prefix - 1) == 0)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
+            strcmp(entry->d_name, but) != 0)
             remove_generation(folder_fd, entry->d_name);
     closedir(dir);
+}
+
+/* ---- which one is live */
+
+uint32_t store_current(const struct store *store, const char *folder)
+{
+    char path[CERT_FOLDER_SIZE + sizeof current_name], to[16];
+    ssize_t n;
+
+    snprintf(path, sizeof path, "%s/%s", folder, current_name);
+    n = readlinkat(store->certs_fd, path, to, sizeof to - 1);
+    if (n <= 0)
+        return 0;
+    to[n] = '\0';
+    return generation_of(to);
+}
+
+int store_set_current(const struct store *store, const char *folder, uint32_t generation)
+{
+    int error, done = -1, fd = open_folder(store->certs_fd, folder, false);
+    char to[16];
+
+    if (fd < 0)
+        return -1;
+    snprintf(to, sizeof to, "%u", generation);
+    unlinkat(fd, new_current, 0);
+    if (symlinkat(to, fd, new_current) == 0 &&
+        renameat(fd, new_current, fd, current_name) == 0 && fsync(fd) == 0)
+        done = 0;
+    error = errno;
+    if (done < 0)
+        unlinkat(fd, new_current, 0);
+    close(fd);
+    errno = error;
+    return done;
+}
+
+void store_reject(const struct store *store, const char *folder, uint32_t generation)
+{
+    int fd = open_folder(store->certs_fd, folder, false);
+    char from[16], to[16 + sizeof bad_prefix];
+
+    if (fd < 0)
+        return;
+    snprintf(from, sizeof from, "%u", generation);
+    snprintf(to, sizeof to, "%s%u", bad_prefix, generation);
+    if (renameat(fd, from, fd, to) < 0)
+        remove_generation(fd, from);
+    remove_all(fd, bad_prefix, to);
+    fsync(fd);
+    close(fd);
 }
 
 void store_prune(const struct store *store, const char *folder)
@@ -326,16 +404,15 @@ static int write_generation(int fd, const struct pem_pair *pair, enum cert_sourc
 uint32_t store_write(const struct store *store, const char *folder, uint32_t above,
                      const struct pem_pair *pair, enum cert_source source)
 {
-    uint32_t all[LISTED_MAX], generation = 0;
+    uint32_t generation = 0;
     char temporary[NEW_NAME], final[16];
-    int n, error, folder_fd = -1, fd = -1;
+    int error, folder_fd = -1, fd = -1;
 
     folder_fd = open_folder(store->certs_fd, folder, true);
-    if (folder_fd < 0 || fchmod(folder_fd, FOLDER_MODE) < 0 ||
-        (n = list_in(folder_fd, all)) < 0)
+    if (folder_fd < 0 || fchmod(folder_fd, FOLDER_MODE) < 0)
         goto out;
-    remove_leftovers(folder_fd);
-    generation = (n > 0 && all[0] > above ? all[0] : above) + 1;
+    remove_all(folder_fd, new_prefix, "");
+    generation = highest_in(folder_fd, above) + 1;
     snprintf(final, sizeof final, "%u", generation);
     snprintf(temporary, sizeof temporary, "%s%u-%d", new_prefix, generation, (int)getpid());
     fd = open_folder(folder_fd, temporary, true);

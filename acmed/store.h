@@ -3,12 +3,15 @@
  *   STORE/certs/FOLDER/GENERATION/fullchain.pem   leaf first; FOLDER: shm/certs.h
  *                                 key.pem
  *                                 meta            "source=self|file|acme"
+ *                     /current    link to the generation that is live
+ *                     /.bad-N     generation N, which no worker could use
  *
  * acmed alone writes it. A generation is complete or not there: it is written
  * to a folder ".new-...", synced, renamed, and the folder above synced. What
- * is there never changes; the newest number wins, so a crash at any moment
- * leaves the last good one. Numbers never come back, because the highest on
- * disk is never pruned.
+ * is there never changes. One is live when `current` names it, which is one link
+ * per pair, exchanged by rename: also another program reads a key and a chain
+ * that belong together. Newer ones are not proved yet. Numbers never come back,
+ * because the highest on disk is never pruned.
  *
  * Folders are 0750 and files 0640, keys too: workers may run under a user of
  * their own that shares only the group with acmed. Nobody else may look. */
@@ -63,6 +66,15 @@ int store_read(const struct store *store, const char *folder, uint32_t generatio
  * nothing is left behind. */
 uint32_t store_write(const struct store *store, const char *folder, uint32_t above,
                      const struct pem_pair *pair, enum cert_source source);
+
+/* Which one is live; 0: nobody wrote it down. And writes it down: 0, or -1 with errno and the
+ * link as it was. */
+uint32_t store_current(const struct store *store, const char *folder);
+int store_set_current(const struct store *store, const char *folder, uint32_t generation);
+
+/* No worker can use this generation: sets it aside, so that nobody takes it; the last such one
+ * is kept for people. */
+void store_reject(const struct store *store, const char *folder, uint32_t generation);
 
 /* Removes what is older than the STORE_KEEP newest ones. */
 void store_prune(const struct store *store, const char *folder);

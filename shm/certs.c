@@ -54,3 +54,43 @@ bool cert_find(const struct table *table, const char *folder, uint32_t guess,
             return true;
     return false;
 }
+
+/* Bits of the word: 8 of the proof, 32 of the candidate, 8 of the name, 1 of partly. */
+enum { CANDIDATE_AT = 8, NAME_AT = 40, PARTLY_AT = 48 };
+
+uint64_t cert_finding_pack(const struct cert_finding *f)
+{
+    uint64_t name = f->name > UINT8_MAX ? UINT8_MAX : f->name;
+
+    return (uint64_t)f->partly << PARTLY_AT | name << NAME_AT |
+           (uint64_t)f->candidate << CANDIDATE_AT | (uint64_t)f->proof;
+}
+
+struct cert_finding cert_finding_unpack(uint64_t word)
+{
+    uint64_t proof = word & UINT8_MAX;
+
+    return (struct cert_finding){
+        .candidate = (uint32_t)(word >> CANDIDATE_AT),
+        .proof = proof > CERT_PROOF_CHAIN ? CERT_PROOF_LOAD : (enum cert_proof)proof,
+        .name = (uint32_t)(word >> NAME_AT & UINT8_MAX),
+        .partly = word >> PARTLY_AT & 1,
+    };
+}
+
+void cert_loaded(const struct table *table, uint32_t index, uint32_t generation,
+                 uint32_t *loaded, uint32_t *workers)
+{
+    struct child_row child;
+
+    *loaded = *workers = 0;
+    for (int r = 0; r < TABLE_WORKERS; r++) {
+        const _Atomic uint32_t *has = &table->worker[r].cert_loaded[index];
+
+        if (!child_read(&table->child[r], &child) || child.state != CHILD_RUNNING ||
+            !worker_row_live(table, r))
+            continue;
+        ++*workers;
+        *loaded += generation && atomic_load((_Atomic uint32_t *)(uintptr_t)has) == generation;
+    }
+}

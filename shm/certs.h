@@ -22,4 +22,21 @@ char *cert_folder(char out[CERT_FOLDER_SIZE], const char *name);
 bool cert_find(const struct table *table, const char *folder, uint32_t guess,
                struct cert_row *row);
 
+/* What a worker says of a candidate, packed into the one word of its row. */
+struct cert_finding {
+    uint32_t candidate; /* 0: of none yet */
+    enum cert_proof proof;
+    uint32_t name; /* which of the certificate's names it is about, 1..; 0: all */
+    bool partly;   /* CERT_PROOF_HANDSHAKE: with one version of TLS, but not with another */
+};
+
+uint64_t cert_finding_pack(const struct cert_finding *finding);
+/* Takes any number: an unknown proof comes out as CERT_PROOF_LOAD. */
+struct cert_finding cert_finding_unpack(uint64_t word);
+
+/* How many running workers there are, and how many of them use this generation. index: in the
+ * configuration that they run. */
+void cert_loaded(const struct table *table, uint32_t index, uint32_t generation,
+                 uint32_t *loaded, uint32_t *workers);
+
 #endif

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "shm/certs.h"
 #include "shm/status.h"
 #include "shm/status_text.h"
 
@@ -144,12 +145,21 @@ static void add_backend(struct text *out, const struct status_backend *b)
     text_add(out, "}}");
 }
 
-static void add_cert(struct text *out, const struct cert_row *c)
+static void add_cert(struct text *out, const struct table *table, int index,
+                     const struct cert_row *c)
 {
+    uint32_t loaded, workers;
+
+    cert_loaded(table, (uint32_t)index, c->generation, &loaded, &workers);
     text_add(out, "{\"name\":");
     text_json(out, c->name);
     STRING("source", status_cert_source(c));
     NUMBER("generation", c->generation);
+    NUMBER("loaded", loaded); /* by so many of the running workers */
+    NUMBER("workers", workers);
+    NUMBER("candidate", c->candidate); /* is being proved; 0: none */
+    BOOL("busy", c->busy);
+    NUMBER("failures", c->failures);
     TIME("not_before", c->not_before_wall_ms);
     TIME("not_after", c->not_after_wall_ms);
     TIME("next_try", c->next_try_wall_ms);
@@ -193,7 +203,7 @@ ssize_t status_json(const struct table *table, char *bytes, size_t cap)
     for (int i = 0; i < TABLE_CERTS; i++)
         if (status_cert_read(table, i, &cert)) {
             text_add(out, "%s", comma);
-            add_cert(out, &cert);
+            add_cert(out, table, i, &cert);
             comma = ",";
         }
     text_add(out, "]}\n");

@@ -373,7 +373,7 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint32_t incarnation; /* of the child row; cells count only when equal */
     _Atomic uint32_t config_generation;
     _Atomic uint32_t cert_loaded[TABLE_CERTS]; /* generation of each, 0 = none */
-    _Atomic uint64_t cert_proof[TABLE_CERTS];  /* candidate << 8 | enum cert_proof */
+    _Atomic uint64_t cert_proof[TABLE_CERTS];  /* struct cert_finding (shm/certs.h) */
     _Atomic uint32_t verdicts_seen;            /* times that the doorbell was served */
     _Atomic uint64_t connections, exchanges;   /* open, running */
     /* Counters, only ever rising (struct row_counters). */

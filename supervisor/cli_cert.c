@@ -23,36 +23,44 @@ enum {
 
 /* ---- list */
 
-static void list_row(struct grid *grid, const struct cert_row *c)
+static void list_row(struct grid *grid, const struct table *table, int index,
+                     const struct cert_row *c)
 {
     char until[CLOCK_ISO_SIZE] = "-", next[CLOCK_ISO_SIZE] = "-";
+    uint32_t loaded, workers;
 
     if (c->generation)
         clock_iso(until, c->not_after_wall_ms);
     if (c->next_try_wall_ms)
         clock_iso(next, c->next_try_wall_ms);
+    cert_loaded(table, (uint32_t)index, c->generation, &loaded, &workers);
     grid_row(grid);
     grid_cell(grid, NULL, "%.60s", c->name);
     grid_cell(grid, NULL, "%s", status_cert_source(c));
     grid_cell(grid, NULL, "%u", c->generation);
+    grid_cell(grid, NULL, "%u of %u", loaded, workers);
     grid_cell(grid, NULL, "%.16s", until);
     grid_cell(grid, NULL, "%.16s", c->busy ? "now" : next);
     grid_cell(grid, NULL, "%.60s", c->issuer);
-    grid_note(grid, "%s%s", *c->error ? "error: " : "", c->error);
+    if (c->candidate)
+        grid_note(grid, "generation %u is being proved", c->candidate);
+    else
+        grid_note(grid, "%s%s", *c->error ? "error: " : "", c->error);
 }
 
 static int list(const struct service *service)
 {
     static const struct grid_column columns[] = {
-        {"CERTIFICATE", GRID_ELASTIC}, {"SOURCE", GRID_LEFT},   {"GEN", GRID_RIGHT},
-        {"NOT AFTER", GRID_LEFT},      {"NEXT TRY", GRID_LEFT}, {"ISSUER", GRID_ELASTIC},
+        {"CERTIFICATE", GRID_ELASTIC}, {"SOURCE", GRID_LEFT},    {"GEN", GRID_RIGHT},
+        {"IN WORKERS", GRID_LEFT},     {"NOT AFTER", GRID_LEFT}, {"NEXT TRY", GRID_LEFT},
+        {"ISSUER", GRID_ELASTIC},
     };
     struct grid grid = grid_new(columns, sizeof columns / sizeof *columns);
     struct cert_row cert;
 
     for (int i = 0; i < TABLE_CERTS; i++)
         if (status_cert_read(service->table, i, &cert))
-            list_row(&grid, &cert);
+            list_row(&grid, service->table, i, &cert);
     if (grid.nrows > 0)
         grid_print(&grid, stdout, isatty(STDOUT_FILENO));
     else
@@ -111,7 +119,7 @@ static bool watch(const struct service *service, int index, const struct cert_ro
 
     while (clock_mono_ms() < limit && service_alive(service)) {
         if (cert_read(&service->table->cert[index], now) && now->requests != before->requests) {
-            if (!now->busy)
+            if (!now->busy && !now->candidate)
                 return true;
             limit = start + ORDER_LIMIT_MS;
         }

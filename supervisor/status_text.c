@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "shm/certs.h"
 #include "shm/status.h"
 #include "supervisor/grid.h"
 
@@ -221,40 +222,21 @@ static void print_backends(const struct table *table, FILE *out, bool colours)
 
 /* ---- certificates */
 
-/* How many of the running workers have this generation in use. */
-static void count_loaded(const struct table *table, int cert, uint32_t generation, int *loaded,
-                         int *workers)
-{
-    *loaded = *workers = 0;
-    for (int r = 0; r < TABLE_WORKERS; r++) {
-        struct child_row child;
-
-        if (!child_read(&table->child[r], &child) || child.state != CHILD_RUNNING ||
-            !worker_row_live(table, r))
-            continue;
-        ++*workers;
-        *loaded +=
-            generation != 0 &&
-            atomic_load((_Atomic uint32_t *)(uintptr_t)&table->worker[r].cert_loaded[cert]) ==
-                generation;
-    }
-}
-
 static void cert_cells(struct grid *grid, const struct table *table, int i,
                        const struct cert_row *c)
 {
     uint64_t now = clock_wall_ms();
     char iso[CLOCK_ISO_SIZE], left[SPAN];
     bool expired = c->not_after_wall_ms <= now;
-    int loaded, workers;
+    uint32_t loaded, workers;
 
-    count_loaded(table, i, c->generation, &loaded, &workers);
+    cert_loaded(table, (uint32_t)i, c->generation, &loaded, &workers);
     grid_row(grid);
     grid_cell(grid, NULL, "%.60s", c->name);
     grid_cell(grid, c->source == CERT_SELF_SIGNED || c->source == CERT_NONE ? YELLOW : GREEN,
               "%s", status_cert_source(c));
     grid_cell(grid, NULL, "%u", c->generation);
-    grid_cell(grid, loaded == workers ? NULL : YELLOW, "%d of %d", loaded, workers);
+    grid_cell(grid, loaded == workers ? NULL : YELLOW, "%u of %u", loaded, workers);
     if (c->generation) {
         grid_cell(grid, NULL, "%.10s", clock_iso(iso, c->not_after_wall_ms));
         grid_cell(grid,
@@ -267,7 +249,10 @@ static void cert_cells(struct grid *grid, const struct table *table, int i,
         grid_cell(grid, NULL, "-");
     }
     grid_cell(grid, NULL, "%.60s", c->issuer);
-    grid_note(grid, "%s%s", *c->error ? "error: " : "", c->error);
+    if (c->candidate)
+        grid_note(grid, "generation %u is being proved", c->candidate);
+    else
+        grid_note(grid, "%s%s", *c->error ? "error: " : "", c->error);
 }
 
 static void print_certs(const struct table *table, FILE *out, bool colours)

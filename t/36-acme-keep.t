@@ -64,6 +64,7 @@ subtest 'from self-signed to real, without a reload' => sub {
     ok wait_for { !grep { verified($gate, $_) } ('www.shop.test', 'shop.test') x 4 }, 'in every worker, for each name';
     my $row = row($gate);
     is $row->{error}, '', 'no complaint';
+    like $gate->log_text, qr/generation 2 is proved/, 'a worker had proved it';
     is $gate->status->{config_generation} // 1, 1, 'no reload';
     ok wait_row($gate, sub { ($_->{next_try} // '') gt '2028' }), 'and the status says when it is renewed';
     ok wait_for { slurp($told) =~ /does match/ }, 'the hook was told' or diag slurp($told);
@@ -71,7 +72,7 @@ subtest 'from self-signed to real, without a reload' => sub {
     is $ca->said(qr/Added order/), 1, 'one order';
 
     my ($code, $out) = $gate->cli('cert', 'list');
-    like $out, qr/^www\.shop\.test +acme +2 /m, 'cert list';
+    like $out, qr/^www\.shop\.test +acme +2 +2 of 2 /m, 'cert list';
     ($code, $out) = $gate->cli('cert', 'renew', 'www.shop.test');
     is $code, 1, 'it is not due';
     like $out, qr/not due yet/, 'and that is said';

@@ -108,6 +108,8 @@ uint32_t tls_engine_choose(const struct tls_engine *engine, const char *name, si
 /* The chosen one, else the first one that is loaded; NULL when none is. */
 static SSL_CTX *engine_ctx(const struct tls_engine *engine, uint32_t *cert)
 {
+    if (engine->trial && engine->trial_cert == *cert)
+        return engine->trial;
     if (engine->ctx[*cert])
         return engine->ctx[*cert];
     for (uint32_t i = 0; i < engine->conf->n_certs; i++)
@@ -290,18 +292,18 @@ out:
     return NULL;
 }
 
-int tls_engine_load(struct tls_engine *engine, uint32_t cert_index, const char *chain_path,
-                    const char *key_path, char *err, size_t n)
+SSL_CTX *tls_engine_context(struct tls_engine *engine, uint32_t cert_index,
+                            const char *chain_path, const char *key_path, char *err, size_t n)
 {
     const char *bad = NULL;
     SSL_CTX *ctx;
 
     if (cert_index >= engine->conf->n_certs) {
         snprintf(err, n, "no certificate %u", (unsigned)cert_index);
-        return -1;
+        return NULL;
     }
     if (!(ctx = ctx_new(engine, err, n)))
-        return -1;
+        return NULL;
     if (SSL_CTX_use_certificate_chain_file(ctx, chain_path) != 1)
         bad = chain_path;
     else if (SSL_CTX_use_PrivateKey_file(ctx, key_path, SSL_FILETYPE_PEM) != 1)
@@ -313,9 +315,19 @@ int tls_engine_load(struct tls_engine *engine, uint32_t cert_index, const char *
     if (bad) {
         say(err, n, bad);
         SSL_CTX_free(ctx);
-        return -1;
+        return NULL;
     }
     ERR_clear_error(); /* the chain reader leaves "no start line" behind */
+    return ctx;
+}
+
+int tls_engine_load(struct tls_engine *engine, uint32_t cert_index, const char *chain_path,
+                    const char *key_path, char *err, size_t n)
+{
+    SSL_CTX *ctx = tls_engine_context(engine, cert_index, chain_path, key_path, err, n);
+
+    if (!ctx)
+        return -1;
     SSL_CTX_free(engine->ctx[cert_index]);
     engine->ctx[cert_index] = ctx;
     return 0;

@@ -4,6 +4,7 @@
  *   tls_engine.c  certificates, policy, choice by SNI and ALPN
  *   tls_ticket.c  session tickets
  *   tls_acme.c    the answer to tls-alpn-01
+ *   tls_prove.c   handshakes with ourselves under a certificate that is not live yet
  *   tls_io.c      the shared areas, what waits beside them, our BIO
  *   tls.c         connections
  *
@@ -72,6 +73,8 @@ struct tls_engine {
     bool have_ring;
     const struct table *table; /* whose challenges are answered; NULL: none */
     struct evp_cipher_st *ticket_cipher;
+    struct ssl_ctx_st *trial; /* while it is proved: in place of ctx[trial_cert]; else NULL */
+    uint32_t trial_cert;
 };
 
 struct tls_conn {
@@ -117,6 +120,11 @@ void tls_io_drop(struct tls_conn *);
 /* A session under the first certificate, until the ClientHello names another one; *cert is its
  * index. NULL: none is loaded, or no memory. */
 struct ssl_st *tls_engine_session(struct tls_engine *, uint32_t *cert);
+
+/* A context of certificate cert_index with the whole policy. NULL and a line in err. */
+struct ssl_ctx_st *tls_engine_context(struct tls_engine *, uint32_t cert_index,
+                                      const char *chain_path, const char *key_path, char *err,
+                                      size_t n);
 
 /* ---- tls_acme.c: both from within the ClientHello callback */
 

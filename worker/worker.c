@@ -32,6 +32,7 @@
 #include "worker/client_state.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/prover.h"
 #include "worker/route.h"
 #include "worker/sticky.h"
 #include "worker/tls.h"
@@ -132,6 +133,7 @@ _Noreturn static void end(struct worker *w)
     for (size_t i = 0; i < w->conf->n_backends; i++)
         upstream_close_idle(&w->backends[i]);
     access_free(w->access);
+    prover_end();
     tls_engine_free(w->tls);
     route_table_free(w->routes);
     exit(0);
@@ -170,6 +172,7 @@ static void doorbell_rang(struct loop_source *source, uint32_t events)
     fd_unring(source->fd);
     backends_refresh(&worker);
     follow_certs(&worker);
+    prover_look(&worker);
     atomic_fetch_add_explicit(&worker.row->verdicts_seen, 1, memory_order_relaxed);
 }
 

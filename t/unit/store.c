@@ -36,6 +36,30 @@ static void put(const char *below, const char *text)
     close(fd);
 }
 
+static void test_current(struct store *store)
+{
+    uint32_t list[8];
+
+    is_int(store_current(store, "cur.test"), 0, "no current one");
+    for (int i = 0; i < 3; i++)
+        store_write(store, "cur.test", 0, &sample, CERT_FILE);
+    is_int(store_set_current(store, "cur.test", 2), 0, "it is written down");
+    is_int(store_current(store, "cur.test"), 2, "which one");
+    is_int(store_set_current(store, "cur.test", 1), 0, "and again");
+    is_int(store_current(store, "cur.test"), 1, "another one");
+    store_reject(store, "cur.test", 3);
+    is_int(store_list(store, "cur.test", list, 8), 2, "one that is bad is not listed");
+    is_int(store_write(store, "cur.test", 0, &sample, CERT_FILE), 4,
+           "its number does not return");
+    store_reject(store, "cur.test", 4);
+    ok(mode_of("certs/cur.test/.bad-3") < 0 && mode_of("certs/cur.test/.bad-4") == 0750,
+       "the last of these is kept");
+    is_int(store_write(store, "cur.test", 0, &sample, CERT_FILE), 5, "still the next number");
+    ok(symlink("9", at("certs/cur.test/.new-current")) == 0 &&
+           store_set_current(store, "cur.test", 5) == 0 && store_current(store, "cur.test") == 5,
+       "a link that was left half-way does no harm");
+}
+
 static void test_write_and_read(struct store *store)
 {
     enum cert_source source = CERT_NONE;
@@ -132,6 +156,7 @@ int main(void)
     ok(store_open(&second, path) < 0 && errno == EBUSY, "nobody else may have it meanwhile");
     is_str(store_says(errno), "another pasgate uses it", "  and is told why");
     test_write_and_read(&store);
+    test_current(&store);
     test_numbers(&store);
     test_leftovers(&store);
     test_hostile(&store);

@@ -1,0 +1,126 @@
+# Going live: one worker proves a new pair before all of them get it.
+use strict;
+use warnings;
+use lib 't/lib';
+use PasGate;
+use IO::Socket::SSL;
+use Test::More;
+
+my $pas = PasGate::StandIn->new('pas1');
+my ($chain, $key) = PasGate::make_cert('shop', 'shop.test');
+my $told = tmp('told');
+my $hook = spew(tmp('hook'), qq(#!/bin/sh\necho "\$PASGATE_EVENT \$PASGATE_CHAIN \$PASGATE_ERROR" >>$told\n));
+chmod 0755, $hook;
+my $gate = PasGate->new(backends => [$pas], workers => 3,
+    certs  => qq({ names = [ "shop.test", "127.0.0.1" ]; name = "shop"; chain = "$chain"; key = "$key"; }),
+    store  => tmp('store'),
+    global => sprintf('acme = { store = "%s"; hook = "%s"; };', tmp('store'), $hook));
+my $ca = tmp('ca.pem');
+
+sub row { return ($gate->status->{certificates} // [])->[0] // {} }
+
+sub served
+{
+    my $sock = IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $gate->{tls}, SSL_hostname => 'shop.test',
+        SSL_verify_mode => SSL_VERIFY_NONE, Timeout => 10) or return "no TLS: $SSL_ERROR";
+    my $print = $sock->get_fingerprint;
+    $sock->close;
+    return $print;
+}
+
+sub live
+{
+    my ($generation) = @_;
+    return wait_for { my $r = row(); $r->{generation} == $generation && $r->{loaded} == $r->{workers} };
+}
+
+# Puts a pair where the files are, in the place of what is there.
+sub replace
+{
+    my ($new_chain, $new_key) = @_;
+    PasGate::spew($chain, PasGate::slurp($new_chain));
+    PasGate::spew($key, PasGate::slurp($new_key));
+}
+
+sub s_client
+{
+    my (@arg) = @_;
+    my $ask = spew(tmp('ask'), "GET /pas/get HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n");
+    return (run_cmd('sh', '-c', 'exec timeout 20 openssl s_client "$@" <' . $ask, 'sh', '-connect',
+        "127.0.0.1:$gate->{tls}", '-servername', 'shop.test', '-CAfile', $ca, '-ign_eof', @arg))[1];
+}
+
+subtest 'a new pair is proved, and then live everywhere' => sub {
+    ok live(1), 'the first one is live at once: there was nothing to go on with';
+    unlike $gate->log_text, qr/generation 1 is proved/, 'nobody had to prove it';
+    my $session = tmp('session');
+    like s_client('-tls1_3', '-sess_out', $session), qr/HTTP\/1.1 200/, 'a client';
+    my $first = served();
+    PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
+    ok live(2), 'a new one is live in every worker' or $gate->tell;
+    my @proofs = $gate->log_text =~ /generation 2 is proved/g;
+    is @proofs, 1, 'one of them proved it';
+    isnt served(), $first, 'it is served';
+    is $gate->status->{reload}{count}, 0, 'without a reload';
+    like s_client('-sess_in', $session), qr/Reused, TLSv1\.3/, 'sessions go on';
+    like +($gate->cli('cert', 'list'))[1], qr/^shop +file +2 +3 of 3 /m, 'cert list tells';
+    is readlink("$gate->{store}/certs/shop/current"), 2, 'so does the store';
+    ok wait_for { slurp($told) =~ m{^renewed \S+/2/fullchain.pem $}m }, 'and the hook is called' or diag slurp($told);
+};
+
+subtest 'one that the workers cannot use' => sub {
+    my $good = served();
+    my @old  = map { slurp($_) } $chain, $key;
+    my ($code, $said) = run_cmd('openssl', 'req', '-x509', qw(-newkey ec -pkeyopt ec_paramgen_curve:secp256k1 -nodes),
+        '-subj', '/CN=shop.test', '-addext', 'subjectAltName=DNS:shop.test,IP:127.0.0.1', '-days', 9,
+        '-keyout', tmp('odd.key'), '-out', tmp('odd.pem'));
+    is $code, 0, 'a pair that fits together, on a curve that TLS does not have' or diag $said;
+    replace(tmp('odd.pem'), tmp('odd.key'));
+    ok wait_for { row()->{error} }, 'is refused';
+    my $row = row();
+    is $row->{error}, 'generation 3 was not taken: no handshake for shop.test with it: see the log', 'in plain words';
+    is "$row->{generation} $row->{candidate}", '2 0', 'the old generation goes on';
+    is served(), $good, 'and is served';
+    like $gate->log_text, qr/generation 3: no handshake for shop\.test: no shared cipher/, 'the log says more';
+    ok wait_for { slurp($told) =~ m{^failed \S+/2/fullchain.pem generation 3 was not taken}m }, 'the hook hears of it';
+    ok -d "$gate->{store}/certs/shop/.bad-3" && !-e "$gate->{store}/certs/shop/3", 'it is set aside';
+    $gate->stop_ok;
+    $gate->start;
+    ok live(2), 'a restart does not take it either';
+    is served(), $good, 'the old one is served';
+    PasGate::spew($chain, $old[0]);
+    PasGate::spew($key, $old[1]);
+    ok wait_for { row()->{error} eq '' }, 'repaired: no complaint is left';
+    is row()->{generation}, 2, 'and nothing has changed';
+};
+
+subtest 'the prover is killed' => sub {
+    my $before = served();
+    my ($prover) = $gate->pids('worker');
+    kill 'STOP', $prover;
+    PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
+    my $candidate;
+    ok wait_for { $candidate = row()->{candidate} }, 'it is being proved';
+    like +($gate->cli('cert', 'list'))[1], qr/generation $candidate is being proved/, 'cert list tells';
+    like +($gate->cli('status'))[1], qr/generation $candidate is being proved/, 'status too';
+    kill 'KILL', $prover;
+    ok live($candidate), 'another worker proves it' or $gate->tell;
+    isnt served(), $before, 'it is served';
+};
+
+subtest 'acmed is killed while one is proved' => sub {
+    my ($prover) = $gate->pids('worker');
+    my ($acmed)  = $gate->pids('acmed');
+    kill 'STOP', $prover;
+    PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
+    my $candidate;
+    ok wait_for { $candidate = row()->{candidate} }, 'it is being proved';
+    kill 'KILL', $acmed;
+    kill 'CONT', $prover;
+    ok wait_for { row()->{generation} > $candidate }, 'its successor has it proved anew' or $gate->tell;
+    ok live(row()->{generation}), 'and live';
+    is readlink("$gate->{store}/certs/shop/current"), row()->{generation}, 'the store says the same';
+};
+
+$gate->stop_ok;
+done_testing;

@@ -1,0 +1,145 @@
+/* acmed/proof.h: who is asked to prove a candidate, and what comes of the answer. */
+#include "acmed/proof.h"
+#include "base/conf.h"
+#include "t/unit/tap.h"
+
+static struct table table;
+static const struct conf_listen listens[] = {{.tls = true}};
+static const char *const names[] = {"a.test", "b.test"};
+static const struct conf_cert cert = {.name = "a.test", .names = names, .n_names = 2};
+static const struct conf conf = {
+    .listen = listens, .n_listen = 1, .certs = &cert, .n_certs = 1};
+static const struct heritage heritage = {.generation = 3, .conf = &conf, .table = &table};
+
+static void worker(int row, enum child_state state, uint32_t incarnation, uint32_t generation)
+{
+    const struct child_row child = {.kind = KIND_WORKER,
+                                    .state = (uint8_t)state,
+                                    .incarnation = incarnation,
+                                    .generation = generation};
+
+    child_publish(&table.child[row], &child);
+    if (atomic_load(&table.worker[row].incarnation) != incarnation)
+        atomic_store(&table.worker[row].cert_proof[0], 0);
+    atomic_store(&table.worker[row].incarnation, incarnation);
+}
+
+static void says(int row, uint32_t candidate, enum cert_proof proof)
+{
+    const struct cert_finding finding = {.candidate = candidate, .proof = proof, .name = 2};
+
+    atomic_store(&table.worker[row].cert_proof[0], cert_finding_pack(&finding));
+}
+
+static enum proof_news look(struct proof *p, uint64_t now_ms, struct cert_finding *finding)
+{
+    return proof_look(p, &heritage, 0, now_ms, finding);
+}
+
+static void test_word(void)
+{
+    const struct cert_finding f = {0xfedcba98, CERT_PROOF_CHAIN, 100, true};
+    struct cert_finding g = cert_finding_unpack(cert_finding_pack(&f));
+
+    ok(g.candidate == f.candidate && g.proof == f.proof && g.name == 100 && g.partly,
+       "a finding in one word");
+    is_int(cert_finding_unpack(UINT64_MAX).proof, CERT_PROOF_LOAD, "an unknown one");
+}
+
+static void test_turns(void)
+{
+    struct proof p;
+    struct cert_finding f;
+
+    ok(!proof_possible(&heritage), "nobody is there");
+    proof_begin(&p, 7);
+    is_int(look(&p, 0, &f), PROOF_NONE, "so nobody can prove it");
+    worker(0, CHILD_RUNNING, 1, 2);
+    worker(1, CHILD_STARTING, 1, 3);
+    worker(2, CHILD_RUNNING, 1, 3);
+    worker(5, CHILD_RUNNING, 4, 3);
+    ok(proof_possible(&heritage), "now one could");
+    is_int(look(&p, 0, &f), PROOF_ASKS, "one is asked");
+    is_int(p.row, 2, "of our configuration, that runs");
+    says(2, 6, CERT_PROOF_GOOD);
+    is_int(look(&p, 1, &f), PROOF_WAITS, "of another candidate: no answer");
+    is_int(look(&p, PROOF_ANSWER_MS, &f), PROOF_ASKS, "it took too long: another one");
+    is_int(p.row, 5, "the next");
+    worker(5, CHILD_DRAINING, 4, 3);
+    is_int(look(&p, PROOF_ANSWER_MS, &f), PROOF_ASKS, "which leaves: another one");
+    is_int(p.row, 2, "again the first");
+    is_int(p.deaths, 0, "nobody died");
+    says(2, 7, CERT_PROOF_NAMES);
+    is_int(look(&p, PROOF_ANSWER_MS, &f), PROOF_DONE, "it answers");
+    ok(f.proof == CERT_PROOF_NAMES && f.name == 2, "and what");
+}
+
+static void test_deaths(void)
+{
+    struct proof p;
+    struct cert_finding f;
+
+    worker(5, CHILD_RUNNING, 4, 3);
+    proof_begin(&p, 8);
+    look(&p, 0, &f);
+    is_int(p.row, 2, "one is asked");
+    worker(2, CHILD_BACKOFF, 1, 3);
+    is_int(look(&p, 1, &f), PROOF_ASKS, "it dies: another one");
+    is_int(p.row, 5, "is asked");
+    worker(5, CHILD_RUNNING, 5, 3);
+    is_int(look(&p, 2, &f), PROOF_DIES, "that one too: enough");
+
+    proof_begin(&p, 9);
+    look(&p, 0, &f);
+    is_int(p.row, 5, "a single worker");
+    worker(5, CHILD_BACKOFF, 5, 3);
+    is_int(look(&p, 1, &f), PROOF_WAITS, "dies: its successor is waited for");
+    is_int(look(&p, 2, &f), PROOF_WAITS, "it does not go live unproved");
+    worker(5, CHILD_RUNNING, 6, 3);
+    is_int(look(&p, 3, &f), PROOF_ASKS, "and asked");
+    says(5, 9, CERT_PROOF_GOOD);
+    is_int(look(&p, 4, &f), PROOF_DONE, "good");
+}
+
+static void test_verdicts(void)
+{
+    static const struct {
+        enum cert_proof proof;
+        bool partly, strict, lenient;
+        const char *text;
+    } cases[] = {
+        {CERT_PROOF_GOOD, false, true, true, ""},
+        {CERT_PROOF_LOAD, false, false, false, "the workers cannot load it: see the log"},
+        {CERT_PROOF_HANDSHAKE, false, false, false,
+         "no handshake for b.test with it: see the log"},
+        {CERT_PROOF_HANDSHAKE, true, true, true,
+         "not every version of TLS works with it: see tls.ciphers, and the log"},
+        {CERT_PROOF_LEAF, false, false, false, "who asks for b.test would not get it"},
+        {CERT_PROOF_NAMES, false, false, true, "the certificate is not for b.test"},
+        {CERT_PROOF_DATES, false, false, true,
+         "the certificate, or one of its chain, is not valid now"},
+        {CERT_PROOF_CHAIN, false, false, true,
+         "the chain is not in order: each certificate must be issued by the next"},
+    };
+    char text[TABLE_REASON];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct cert_finding f = {1, cases[i].proof, 2, cases[i].partly};
+
+        ok(proof_takes(&f, false) == cases[i].strict &&
+               proof_takes(&f, true) == cases[i].lenient,
+           "finding %d: from the CA %d, of the operator %d", cases[i].proof, cases[i].strict,
+           cases[i].lenient);
+        proof_text(&f, &cert, text);
+        is_str(text, cases[i].text, "  in words");
+    }
+}
+
+int main(void)
+{
+    test_word();
+    test_turns();
+    test_deaths();
+    test_verdicts();
+    return done();
+}
