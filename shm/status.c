@@ -1,9 +1,13 @@
 #include "shm/status.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "shm/admission.h"
 #include "shm/retired.h"
+#include "shm/sessions.h"
 
 /* A text that was copied out of shared memory ends where its array ends, whatever its writer
  * did. */
@@ -79,6 +83,39 @@ static void take_counters(struct status_cell *to, const struct table *table, int
         to->latency_count += to->latency[i];
 }
 
+/* Does the pool have another one that takes a share? Else nothing is held back. */
+static bool has_others(const struct table *table, const struct status_backend *b)
+{
+    struct backend_row backend;
+    struct admin_row admin;
+    struct health_row health;
+
+    for (int i = 0; i < TABLE_BACKENDS; i++)
+        if (i != b->slot && backend_read(&table->backend[i], &backend) && backend.configured &&
+            strcmp(backend.pool, b->backend.pool) == 0 &&
+            admin_read(&table->admin[i], &admin) && admission_state(&admin) == ADMIN_READY &&
+            health_read(&table->health[i], &health) && health.has_address &&
+            health.state != HEALTH_DOWN && health.state != HEALTH_UNKNOWN)
+            return true;
+    return false;
+}
+
+static void read_progress(const struct table *table, struct status_backend *to)
+{
+    uint64_t now = clock_mono_ms(), deadline = to->admin.deadline_ms;
+    uint32_t idle_ms = to->backend.session_idle_ms;
+
+    to->drain_left_ms = UINT64_MAX;
+    to->slow_permille = 1000;
+    if (idle_ms)
+        to->sessions = sessions_live(table, to->slot, now, idle_ms);
+    if (deadline && admission_drains(&to->admin) && to->admin.drained == DRAIN_GOES_ON)
+        to->drain_left_ms = deadline > now ? deadline - now : 0;
+    uint32_t permille = admission_permille(to->health.risen_ms, to->backend.slow_start_ms, now);
+    if (permille < 1000 && has_others(table, to))
+        to->slow_permille = permille;
+}
+
 bool status_backend_read(const struct table *table, int slot, struct status_backend *to)
 {
     uint64_t oldest = 0;
@@ -105,6 +142,7 @@ bool status_backend_read(const struct table *table, int slot, struct status_back
     take_counters(&to->sum, table, slot);
     if (oldest)
         to->sum.oldest_ms = age(clock_mono_ms(), oldest);
+    read_progress(table, to);
     return true;
 }
 
@@ -133,6 +171,8 @@ const char *status_backend_word(const struct status_backend *b)
         return "gone";
     if (b->admin.heal != HEAL_NONE)
         return heal_state_name(b->admin.heal);
+    if (b->admin.wish == ADMIN_DRAIN && b->admin.drained != DRAIN_GOES_ON)
+        return admin_state_name(ADMIN_DRAINED);
     if (b->admin.wish != ADMIN_READY)
         return admin_state_name(b->admin.wish);
     return health_state_name(b->health.state);
@@ -145,6 +185,40 @@ const char *status_backend_reason(const struct status_backend *b)
     if (b->admin.heal != HEAL_NONE || b->admin.wish != ADMIN_READY)
         return b->admin.reason[0] ? b->admin.reason : b->admin.who;
     return b->health.reason[0] ? b->health.reason : b->health.probe_text;
+}
+
+const char *status_drain_word(const struct status_backend *b)
+{
+    if (!admission_drains(&b->admin))
+        return "none";
+    return b->admin.drained == DRAIN_EMPTY ? "empty"
+           : b->admin.drained == DRAIN_CUT ? "cut"
+                                           : "draining";
+}
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+const char *status_backend_progress(const struct status_backend *b, char out[STATUS_PROGRESS])
+{
+    char left[32] = "no time limit";
+
+    out[0] = '\0';
+    if (admission_drains(&b->admin) && b->admin.drained == DRAIN_EMPTY) {
+        snprintf(out, STATUS_PROGRESS, "drained: empty");
+    } else if (admission_drains(&b->admin) && b->admin.drained == DRAIN_CUT) {
+        snprintf(out, STATUS_PROGRESS, "drained: cut at drain_timeout");
+    } else if (admission_drains(&b->admin)) {
+        if (b->drain_left_ms != UINT64_MAX)
+            snprintf(left, sizeof left, "%" PRIu64 " s left", (b->drain_left_ms + 999) / 1000);
+        snprintf(out, STATUS_PROGRESS, "draining: %" PRIu64 " in flight, %u session%s, %s",
+                 b->sum.in_flight, b->sessions, plural(b->sessions), left);
+    } else if (b->slow_permille < 1000) {
+        snprintf(out, STATUS_PROGRESS, "slow start %u %%", b->slow_permille / 10);
+    }
+    return out;
 }
 
 bool status_child_read(const struct table *table, int i, struct child_row *to)

@@ -29,6 +29,9 @@ struct status_backend {
     struct admin_row admin;
     struct health_row health; /* HEALTH_UNKNOWN when about another identity */
     struct status_cell sum;
+    uint32_t sessions;      /* live: seen within session_idle */
+    uint32_t slow_permille; /* of its weight that it gets; 1000: all, no slow start */
+    uint64_t drain_left_ms; /* until what is left is cut; UINT64_MAX: it is not, or no drain */
 };
 
 /* The same of what is not about a backend. */
@@ -61,8 +64,16 @@ const char *status_cert_source(const struct cert_row *cert);
  * powers of two with linear steps inside; 0 when there was none. */
 uint64_t status_percentile(const struct status_cell *, unsigned permille);
 
-/* One word for what a backend does now, and why: "up", "down", "drain", "maint", ... Heal
- * phases come before admin wishes, these before health. Both live as long as *backend. */
+/* How far a drain or a slow start has come, for people: "draining: 2 in flight, 14 sessions,
+ * 120 s left", "drained: empty", "slow start 37 %", "". Returns out. */
+enum { STATUS_PROGRESS = 96 };
+const char *status_backend_progress(const struct status_backend *, char out[STATUS_PROGRESS]);
+
+/* "none", "draining", "empty", "cut". */
+const char *status_drain_word(const struct status_backend *);
+
+/* One word for what a backend does now, and why: "up", "down", "drain", "drained", "maint", ...
+ * Heal phases come before admin wishes, these before health. Both live as long as *backend. */
 const char *status_backend_word(const struct status_backend *backend);
 const char *status_backend_reason(const struct status_backend *backend);
 

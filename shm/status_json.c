@@ -99,6 +99,7 @@ static void add_backend(struct text *out, const struct status_backend *b)
 {
     const struct status_cell *c = &b->sum;
     const struct health_row *h = &b->health;
+    char progress[STATUS_PROGRESS];
 
     text_add(out, "{\"number\":%d", b->slot + 1); /* as `pasgate drain` takes it */
     STRING("name", b->backend.name);
@@ -113,6 +114,14 @@ static void add_backend(struct text *out, const struct status_backend *b)
     STRING("admin", admin_state_name(b->admin.wish));
     TIME("admin_since", b->admin.since_wall_ms);
     STRING("admin_who", b->admin.who);
+    STRING("drain", status_drain_word(b));
+    if (b->drain_left_ms == UINT64_MAX)
+        text_add(out, ",\"drain_left_ms\":null");
+    else
+        NUMBER("drain_left_ms", b->drain_left_ms);
+    NUMBER("sessions", b->sessions);
+    NUMBER("slow_start_percent", b->slow_permille / 10);
+    STRING("progress", status_backend_progress(b, progress));
     STRING("heal", heal_state_name(b->admin.heal));
     NUMBER("weight", b->backend.weight);
     NUMBER("max_in_flight", b->backend.max_in_flight);

@@ -243,9 +243,9 @@ void admin_wish(struct supervisor *sup, enum admin_state wish, int number, uid_t
     /* It outlives reloads until it is taken back, that is, until it is what
      * the configuration says anyway. */
     set_wish(sup, number - 1, wish, wish != state_of(b), who, "asked for by signal");
+    drains_watch(sup);
     processes_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
-    drains_watch(sup);
     keep_wish(sup, number - 1); /* last: it waits for the disk */
 }
 

@@ -11,6 +11,7 @@ enum {
     CLI_OK = 0,
     CLI_FAILURE = 1,
     CLI_USAGE = 2,
+    CLI_CUT = 3, /* drain --wait: it ended at drain_timeout */
     CLI_CONFIG = 78,
 };
 
@@ -20,6 +21,7 @@ struct cli {
     bool dump, manual;     /* check */
     bool json, watch;      /* status */
     bool force;            /* cert renew */
+    bool wait;             /* drain */
     const char *verb;      /* cert: list, renew, rollback */
     const char *name;      /* cert: of a certificate */
 };
@@ -32,6 +34,10 @@ int cli_drain(const struct cli *cli);
 int cli_ready(const struct cli *cli);
 int cli_maint(const struct cli *cli);
 int cli_cert(const struct cli *cli);
+
+/* The rest of `drain B --wait`: shows how a drain goes on until it ends (cli_drain.c). */
+struct service;
+int cli_drain_wait(const struct service *service, int slot);
 
 /* ---- the running service, as the command line finds it (cli_service.c) */
 

@@ -165,6 +165,12 @@ static int wish(const struct cli *cli, enum admin_state state, int signal_offset
         code = cannot_signal(&service);
     else
         code = watch_wish(&service, slot, state);
+    if (code == CLI_OK && cli->wait)
+        code = cli_drain_wait(&service, slot);
+    else if (code == CLI_OK && state == ADMIN_DRAIN)
+        printf("`pasgate status` shows how far it is, `pasgate drain %s --wait` waits for its "
+               "end\n",
+               cli->backend);
     service_close(&service);
     return code;
 }

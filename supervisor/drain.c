@@ -83,35 +83,52 @@ static void publish_end(struct supervisor *sup, int slot, struct admin_row *row,
     admin_drain_ended(sup, slot);
 }
 
-/* true: it goes on. */
-static bool look_at(struct supervisor *sup, int slot, uint64_t now_ms)
+/* false: no drain goes on there. */
+static bool find_drain(const struct supervisor *sup, int slot, struct admin_row *row,
+                       struct drain_view *view)
 {
-    struct admin_row row = sup->table->admin[slot].row;
     const struct conf_pool *pool = pool_of(sup, slot);
-    char reason[DRAIN_REASON];
 
-    if (!pool || !admission_drains(&row) || row.drained != DRAIN_GOES_ON)
+    *row = sup->table->admin[slot].row;
+    if (!pool || !admission_drains(row) || row->drained != DRAIN_GOES_ON)
         return false;
-    struct drain_view view = {
-        .now_ms = now_ms,
-        .since_ms = row.wish == ADMIN_DRAIN ? row.since_ms : row.heal_since_ms,
+    *view = (struct drain_view){
+        .now_ms = clock_mono_ms(),
+        .since_ms = row->wish == ADMIN_DRAIN ? row->since_ms : row->heal_since_ms,
         .blind_until_ms = blind_until(sup, pool),
         .timeout_ms = pool->drain_timeout_ms,
-        /* First the sessions: a request of one is noted before it is in flight. */
-        .sessions = sessions_live(sup->table, slot, now_ms, pool->session_idle_ms),
     };
-    view.in_flight = backend_in_flight(sup->table, slot);
-    row.drained = (uint8_t)drain_decide(&view, reason);
-    uint64_t deadline = drain_deadline(&view);
-    if (row.drained != DRAIN_GOES_ON) {
-        publish_end(sup, slot, &row, reason);
-        return false;
-    }
-    if (row.deadline_ms != deadline) {
-        row.deadline_ms = deadline;
-        admin_publish(&sup->table->admin[slot], &row);
-    }
+    /* First the sessions: a request of one is noted before it is in flight. */
+    view->sessions = sessions_live(sup->table, slot, view->now_ms, pool->session_idle_ms);
+    view->in_flight = backend_in_flight(sup->table, slot);
     return true;
+}
+
+/* The timeout may be another one since a reload. */
+static void keep_deadline(struct supervisor *sup, int slot, struct admin_row *row,
+                          const struct drain_view *view)
+{
+    if (row->deadline_ms == drain_deadline(view))
+        return;
+    row->deadline_ms = drain_deadline(view);
+    admin_publish(&sup->table->admin[slot], row);
+}
+
+/* true: it goes on. */
+static bool look_at(struct supervisor *sup, int slot)
+{
+    struct drain_view view;
+    struct admin_row row;
+    char reason[DRAIN_REASON];
+
+    if (!find_drain(sup, slot, &row, &view))
+        return false;
+    row.drained = (uint8_t)drain_decide(&view, reason);
+    if (row.drained == DRAIN_GOES_ON)
+        keep_deadline(sup, slot, &row, &view);
+    else
+        publish_end(sup, slot, &row, reason);
+    return row.drained == DRAIN_GOES_ON;
 }
 
 static void on_tick(struct loop_timer *timer)
@@ -121,13 +138,19 @@ static void on_tick(struct loop_timer *timer)
     bool any = false;
 
     for (int slot = 0; slot < (int)sup->header.nbackends; slot++)
-        any |= look_at(sup, slot, clock_mono_ms());
+        any |= look_at(sup, slot);
     if (any)
         loop_timer_set(&sup->loop, &sup->drains, DRAIN_TICK_MS);
 }
 
 void drains_watch(struct supervisor *sup)
 {
+    struct drain_view view;
+    struct admin_row row;
+
+    for (int slot = 0; slot < (int)sup->header.nbackends; slot++)
+        if (find_drain(sup, slot, &row, &view))
+            keep_deadline(sup, slot, &row, &view);
     sup->drains.fire = on_tick;
     loop_timer_set(&sup->loop, &sup->drains, DRAIN_TICK_MS);
 }

@@ -43,6 +43,7 @@ enum {
     TAKES_BACKEND = 4,
     TAKES_ANY = 8,
     TAKES_CERT = 16,
+    OPTION_WAIT = 32,
 };
 
 static const struct command {
@@ -58,8 +59,9 @@ static const struct command {
     {"reload", cli_reload, 0, "reload", "take the changed configuration, tell the result"},
     {"status", cli_status, OPTION_JSON, "status [--json|--watch]",
      "what runs and how it is; exit code 1 when nothing serves"},
-    {"drain", cli_drain, TAKES_BACKEND, "drain B",
-     "no new sessions for backend B (a name or its number)"},
+    {"drain", cli_drain, TAKES_BACKEND | OPTION_WAIT, "drain B [--wait]",
+     "no new sessions for backend B (a name or its number); --wait:\n"
+     "                             until nothing is left there (0), or it was cut (3)"},
     {"ready", cli_ready, TAKES_BACKEND, "ready B", "takes drain or maint back"},
     {"maint", cli_maint, TAKES_BACKEND, "maint B", "no requests at all for backend B"},
     {"why", cli_why, TAKES_BACKEND, "why B", "what happened to backend B, when and why"},
@@ -80,7 +82,8 @@ static void help(FILE *out)
     fprintf(out, "\n  -c FILE                    the configuration (" DEFAULT_CONF ")\n"
                  "\nSignals to the process of `run`: TERM stops gracefully, INT at once, HUP\n"
                  "reloads, USR1 opens the log files again.\n"
-                 "Exit codes: 0 good, 1 failed, 2 used wrongly, 78 wrong configuration.\n");
+                 "Exit codes: 0 good, 1 failed, 2 used wrongly, 3 a drain was cut, 78 wrong\n"
+                 "configuration.\n");
 }
 
 static int usage(const char *what, const char *detail)
@@ -101,10 +104,15 @@ static const struct command *find(const char *name)
 static int read_options(int argc, char **argv, const struct command *command, struct cli *cli)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"dump", no_argument, NULL, 'd'},
-        {"manual", no_argument, NULL, 'm'},       {"json", no_argument, NULL, 'j'},
-        {"watch", no_argument, NULL, 'w'},        {"force", no_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"dump", no_argument, NULL, 'd'},
+        {"manual", no_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},
+        {"watch", no_argument, NULL, 'w'},
+        {"force", no_argument, NULL, 'f'},
+        {"wait", no_argument, NULL, 'W'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -121,6 +129,8 @@ static int read_options(int argc, char **argv, const struct command *command, st
             cli->watch = true;
         else if (c == 'f' && command->takes & TAKES_CERT)
             cli->force = true;
+        else if (c == 'W' && command->takes & OPTION_WAIT)
+            cli->wait = true;
         else if (c == 'h')
             return help(stdout), exit(CLI_OK), CLI_OK;
         else

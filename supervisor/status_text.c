@@ -156,12 +156,15 @@ static void backend_cells(struct grid *grid, const struct status_backend *b)
     grid_cell(grid, health_colour(b->health.state), "%s", health_state_name(b->health.state));
     grid_cell(grid, NULL, "%s", ago(b->health.since_wall_ms, text));
     grid_cell(grid, b->admin.wish == ADMIN_READY ? NULL : YELLOW, "%s",
-              admin_state_name(b->admin.wish));
+              admin_state_name(b->admin.wish == ADMIN_DRAIN && b->admin.drained
+                                   ? ADMIN_DRAINED
+                                   : b->admin.wish));
     if (b->backend.max_in_flight)
         grid_cell(grid, NULL, "%" PRIu64 "/%u", c->in_flight, b->backend.max_in_flight);
     else
         grid_cell(grid, NULL, "%" PRIu64, c->in_flight);
     grid_cell(grid, c->queued ? YELLOW : NULL, "%" PRIu64, c->queued);
+    grid_cell(grid, NULL, "%u", b->sessions);
     grid_cell(grid, NULL, "%" PRIu64, c->completed);
     grid_cell(grid, errors_of(c) ? YELLOW : NULL, "%" PRIu64, errors_of(c));
     grid_cell(grid, NULL, "%" PRIu64, c->server_errors + c->gateway_errors);
@@ -173,7 +176,7 @@ static void backend_cells(struct grid *grid, const struct status_backend *b)
 static void backend_note(struct grid *grid, const struct status_backend *b)
 {
     const struct status_cell *c = &b->sum;
-    char note[GRID_NOTE];
+    char note[GRID_NOTE], progress[STATUS_PROGRESS];
     size_t n = 0;
 
 #define ADD(...)                                                               \
@@ -183,6 +186,8 @@ static void backend_note(struct grid *grid, const struct status_backend *b)
         n = n < sizeof note ? n : sizeof note - 1;                             \
     } while (0)
     note[0] = '\0';
+    if (*status_backend_progress(b, progress))
+        ADD("%s", progress);
     if (*b->health.reason)
         ADD("%s: %s", health_state_name(b->health.state), b->health.reason);
     if (b->admin.wish != ADMIN_READY)
@@ -203,8 +208,9 @@ static void print_backends(const struct table *table, FILE *out, bool colours)
         {"NO", GRID_RIGHT},        {"BACKEND", GRID_ELASTIC}, {"POOL", GRID_ELASTIC},
         {"ADDRESS", GRID_ELASTIC}, {"HEALTH", GRID_LEFT},     {"SINCE", GRID_RIGHT},
         {"ADMIN", GRID_LEFT},      {"IN FLIGHT", GRID_RIGHT}, {"QUEUED", GRID_RIGHT},
-        {"DONE", GRID_RIGHT},      {"ERRORS", GRID_RIGHT},    {"5XX", GRID_RIGHT},
-        {"P50", GRID_RIGHT},       {"P99", GRID_RIGHT},       {"IDLE", GRID_RIGHT},
+        {"SESSIONS", GRID_RIGHT},  {"DONE", GRID_RIGHT},      {"ERRORS", GRID_RIGHT},
+        {"5XX", GRID_RIGHT},       {"P50", GRID_RIGHT},       {"P99", GRID_RIGHT},
+        {"IDLE", GRID_RIGHT},
     };
     struct grid grid = grid_new(columns, sizeof columns / sizeof *columns);
     struct status_backend b;

@@ -100,6 +100,8 @@ VALUE(in_flight, b->sum.in_flight)
 VALUE(queued, b->sum.queued)
 VALUE(oldest, (double)b->sum.oldest_ms / 1000)
 VALUE(idle, b->sum.idle)
+VALUE(sessions, b->sessions)
+VALUE(slow_start, (double)b->slow_permille / 1000)
 VALUE(completed, b->sum.completed)
 VALUE(connects, b->sum.connects)
 VALUE(connect_errors, b->sum.connect_errors)
@@ -126,6 +128,8 @@ static const struct metric metrics[] = {
     {"backend_in_flight", "gauge", "Requests there now.", in_flight},
     {"backend_current_queue", "gauge", "Requests that wait for a place.", queued},
     {"backend_oldest_seconds", "gauge", "Longest wait for a first byte now.", oldest},
+    {"backend_sessions", "gauge", "Sessions seen within session_idle.", sessions},
+    {"backend_slow_start_ratio", "gauge", "Of its weight that it gets; 1: all.", slow_start},
     {"backend_idle_connections", "gauge", "Kept connections.", idle},
     {"backend_requests_total", "counter", "Requests answered.", completed},
     {"backend_connects_total", "counter", "Connections opened.", connects},

@@ -210,7 +210,7 @@ static void backend_line(struct text *out, const struct status_backend *b,
 {
     const struct status_cell *c = &b->sum;
     uint64_t errors = c->connect_errors + c->resets + c->timeouts + c->cut + c->gateway_errors;
-    char t[HUMAN], u[HUMAN];
+    char t[HUMAN], u[HUMAN], progress[STATUS_PROGRESS];
 
     text_add(out, "<tr><td><b>");
     text_html(out, b->backend.name);
@@ -221,6 +221,8 @@ static void backend_line(struct text *out, const struct status_backend *b,
     uint64_t since = b->admin.wish != ADMIN_READY ? b->admin.since_ms : b->health.since_ms;
     if (since && s->now_ms > since)
         text_add(out, "<small>for %s</small>", human_time(t, s->now_ms - since));
+    if (*status_backend_progress(b, progress))
+        text_add(out, "<small>%s</small>", progress);
     text_add(out, "<td class=soft>");
     text_html(out, status_backend_reason(b));
     text_add(out, "<td class=n>%" PRIu64, c->in_flight);
