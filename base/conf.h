@@ -279,9 +279,6 @@ struct conf_pool {
     uint32_t drain_timeout_ms; /* 0: a drain waits for ever */
     uint32_t session_idle_ms;
     /* not supported yet: */
-    uint32_t hedge_after_ms;
-    const char *const *retry_on;
-    size_t n_retry_on;
     enum conf_discover discover;
 };
 
@@ -291,6 +288,22 @@ enum conf_class {
     CONF_CLASS_REST,
     CONF_CLASS_SOAP,
     CONF_CLASS_APSV,
+};
+
+/* What went wrong with an attempt, so that a request is tried again elsewhere. */
+enum conf_retry {
+    CONF_RETRY_CONNECT = 1, /* no connection: nothing was sent */
+    CONF_RETRY_EMPTY = 2,   /* reset or closed before an answer, or that was nonsense */
+    CONF_RETRY_VERDICT = 4, /* down by verdict while it waited */
+    CONF_RETRY_CUT = 8,     /* a small answer that ended too early */
+    CONF_RETRY_500 = 16,    /* the instance answered so */
+    CONF_RETRY_502 = 32,
+    CONF_RETRY_503 = 64,
+    CONF_RETRY_504 = 128,
+    CONF_RETRY_TIMEOUT = 256, /* no first byte in time */
+    CONF_RETRY_NONE = 512,    /* in a file: nothing */
+    CONF_RETRY_DEFAULT =
+        CONF_RETRY_CONNECT | CONF_RETRY_EMPTY | CONF_RETRY_VERDICT | CONF_RETRY_CUT,
 };
 
 struct conf_route {
@@ -303,6 +316,10 @@ struct conf_route {
     enum conf_class class;
     struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
     uint64_t body_bytes;           /* CONF_UNLIMITED */
+    const enum conf_retry *retry_on;
+    size_t n_retry_on;       /* 0: CONF_RETRY_DEFAULT */
+    unsigned retry;          /* the sum of these, without CONF_RETRY_NONE */
+    uint32_t hedge_after_ms; /* 0: never */
 };
 
 /* A file as it was when it was read, for one who waits until it changes. */

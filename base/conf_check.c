@@ -440,6 +440,7 @@ static void default_route(struct conf_build *b)
         .pool_name = conf->pools[0].name,
         .timeouts = conf->timeouts,
         .body_bytes = conf->limits.body_bytes,
+        .retry = CONF_RETRY_DEFAULT,
     };
     conf->routes = r;
     conf->n_routes = 1;
@@ -459,6 +460,18 @@ static void unknown_pool(struct conf_build *b, const struct conf_route *r)
                     best);
 }
 
+static void resolve_retry(struct conf_build *b, struct conf_route *r)
+{
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < r->n_retry_on; i++)
+        sum |= (unsigned)r->retry_on[i];
+    r->retry = r->n_retry_on ? sum & ~(unsigned)CONF_RETRY_NONE : CONF_RETRY_DEFAULT;
+    if (sum & CONF_RETRY_NONE && r->n_retry_on > 1)
+        conf_report_add(&b->report, conf_line_of_field(b, r->retry_on),
+                        "routes.retry_on: \"none\" among others; write it alone");
+}
+
 static void check_routes(struct conf_build *b)
 {
     struct conf *conf = b->conf;
@@ -468,6 +481,7 @@ static void check_routes(struct conf_build *b)
     struct conf_route *r = (struct conf_route *)conf->routes;
     for (size_t i = 0; i < conf->n_routes; i++) {
         no_null(&r[i].pool_name);
+        resolve_retry(b, &r[i]);
         if (!*r[i].upstream_path)
             r[i].upstream_path = r[i].path;
         if (*r[i].pool_name && conf->n_pools && !conf_pool_find(conf, r[i].pool_name))

@@ -91,7 +91,8 @@ struct conf_cell {
 /* The section of the whole file; its struct is struct conf. */
 extern const struct conf_section conf_top;
 
-extern const struct conf_choice conf_states[], conf_balances[], conf_check_types[];
+extern const struct conf_choice conf_states[], conf_balances[], conf_check_types[],
+    conf_retry_reasons[];
 
 /* The name of a value in such a list; "?" when it is not there. */
 const char *conf_choice_name(const struct conf_choice *choices, unsigned value);

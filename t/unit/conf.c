@@ -251,6 +251,8 @@ static void test_defaults(void)
        "and found by name");
     ok(conf->n_routes == 1 && conf->routes[0].pool == pool, "all goes to the one pool");
     is_int(conf->routes[0].timeouts.first_byte_ms, 60000, "with the global timeouts");
+    is_int(conf->routes[0].retry, CONF_RETRY_DEFAULT, "tried again for no answer at all");
+    is_int(conf->routes[0].hedge_after_ms, 0, "and never raced");
     conf_free(conf);
 }
 
@@ -273,7 +275,8 @@ static void test_resolved(void)
              "          { name = \"b\"; check = { path = \"/health\"; port = 8899; };\n"
              "            backends = \"h:2\"; } );\n"
              "routes = ( { path = \"/\"; pool = \"b\"; },\n"
-             "           { path = \"/pas\"; pool = \"a\"; upstream_path = \"/web\"; },\n"
+             "           { path = \"/pas\"; pool = \"a\"; upstream_path = \"/web\"; retry_on = "
+             "[ \"503\", \"timeout\" ]; hedge_after = \"2s\"; },\n"
              "           { path = \"/pas/long\"; pool = \"a\"; timeouts = { first_byte = "
              "\"off\"; }; body = \"1k\"; },\n"
              "           { host = \"*.example.com\"; pool = \"b\"; },\n"
@@ -305,6 +308,8 @@ static void test_resolved(void)
     is_int(conf->routes[2].body_bytes, 1024, "and a limit of its own");
     is_int(conf->routes[3].timeouts.first_byte_ms, 30000, "others have the global timeout");
     is_str(conf->routes[3].upstream_path, "/web", "a path map");
+    is_int(conf->routes[3].retry, CONF_RETRY_503 | CONF_RETRY_TIMEOUT, "its own retry_on");
+    is_int(conf->routes[3].hedge_after_ms, 2000, "and when to race");
     is_str(conf->routes[2].upstream_path, "/pas/long", "or none");
     is_str(conf->routes[4].path, "/", "and all the rest");
     conf_free(conf);
