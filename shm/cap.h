@@ -25,6 +25,25 @@ bool cap_take(struct table *table, const struct cap_rows *live, int mine, int sl
               uint32_t cap);
 void cap_give(struct table *table, int mine, int slot, uint32_t cap);
 
+/* The one place for a trial of an instance that was ejected. */
+bool cap_trial_take(struct table *table, const struct cap_rows *live, int mine, int slot);
+void cap_trial_give(struct table *table, int mine, int slot);
+
+/* The budget of retries: of all exchanges of a pool, this share may be at their second
+ * instance or later. Few ones always may, or a pool with little to do had none. */
+enum {
+    CAP_RETRY_SHARE = 5, /* a fifth */
+    CAP_RETRY_LEAST = 3,
+};
+
+/* How many may be, of `in_flight`. Pure. */
+uint32_t cap_retries(uint32_t in_flight);
+
+/* Takes one for worker row `mine` where fewer than `most` (> 0) are had. */
+bool cap_retry_take(struct table *table, const struct cap_rows *live, int mine, int pool,
+                    uint32_t most);
+void cap_retry_give(struct table *table, int mine, int pool);
+
 /* Sums over the live workers. */
 uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, int slot);
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot);

@@ -315,6 +315,7 @@ struct worker_backend {         /* writer: the worker of the row; cell of one ba
     _Atomic uint32_t in_flight; /* exchanges sent or being sent to it: the cap counts these */
     _Atomic uint32_t queued;    /* exchanges that wait for a place */
     _Atomic uint32_t failed_in_row; /* refused, reset, empty, cut: since one was completed */
+    _Atomic uint32_t trials;        /* 1: ours is the one exchange that tries it */
     /* Sessions seen in this epoch and the one before it: bits by hash (shm/sessions.h). They
      * outlive the worker that saw them. */
     _Atomic uint32_t session_epoch;
@@ -384,7 +385,8 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t status[6];                /* answers by hundreds: [2] = 2xx */
     /* Per pool: when the oldest that waits for any place in it joined; 0: none. */
     _Atomic uint64_t waiting_since_ms[TABLE_POOLS];
-    _Atomic uint32_t retrying[TABLE_POOLS]; /* running at their second instance or later */
+    /* Per pool: sent to a second instance, or about to be (shm/cap.h). */
+    _Atomic uint32_t retrying[TABLE_POOLS];
     struct worker_backend be[TABLE_BACKENDS];
     struct worker_handle handle[TABLE_HANDLES];
     /* What was last, for who wants to know why a backend is ill. Outlives the worker. */

@@ -1,4 +1,4 @@
-/* shm/cap.c: the cap holds exactly while several processes fight for places. */
+/* shm/cap.c: caps hold exactly while several processes fight for places. */
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 #include "shm/cap.h"
 #include "t/unit/tap.h"
 
-enum { PROCESSES = 4, CAP = 3, TURNS = 20000, SLOT = 5 };
+enum { PROCESSES = 4, CAP = 3, TURNS = 20000, SLOT = 5, POOL = 2 };
 
 struct witness {
     _Atomic uint32_t inside, most, taken;
@@ -18,13 +18,57 @@ static struct table *table;
 static struct witness *witness;
 static struct cap_rows live;
 
-/* What the cap is about: never more than CAP between take and give. */
-static void fight(int mine)
+/* A kind of cap, all with the same promise. */
+struct fought {
+    const char *name;
+    bool (*take)(int mine);
+    void (*give)(int mine);
+    uint32_t cap;
+};
+
+static bool take_place(int mine)
+{
+    return cap_take(table, &live, mine, SLOT, CAP);
+}
+
+static void give_place(int mine)
+{
+    cap_give(table, mine, SLOT, CAP);
+}
+
+static bool take_trial(int mine)
+{
+    return cap_trial_take(table, &live, mine, SLOT);
+}
+
+static void give_trial(int mine)
+{
+    cap_trial_give(table, mine, SLOT);
+}
+
+static bool take_retry(int mine)
+{
+    return cap_retry_take(table, &live, mine, POOL, cap_retries(0));
+}
+
+static void give_retry(int mine)
+{
+    cap_retry_give(table, mine, POOL);
+}
+
+static const struct fought fights[] = {
+    {"places", take_place, give_place, CAP},
+    {"the trial", take_trial, give_trial, 1},
+    {"retries", take_retry, give_retry, CAP_RETRY_LEAST},
+};
+
+/* What the cap is about: never more than that between take and give. */
+static void fight(const struct fought *f, int mine)
 {
     for (int i = 0; i < TURNS; i++) {
         uint32_t now, most;
 
-        if (!cap_take(table, &live, mine, SLOT, CAP))
+        if (!f->take(mine))
             continue;
         now = atomic_fetch_add(&witness->inside, 1) + 1;
         most = atomic_load(&witness->most);
@@ -33,8 +77,53 @@ static void fight(int mine)
         atomic_fetch_add(&witness->taken, 1);
         sched_yield(); /* holds it while the others try */
         atomic_fetch_sub(&witness->inside, 1);
-        cap_give(table, mine, SLOT, CAP);
+        f->give(mine);
     }
+}
+
+static void fight_all(const struct fought *f)
+{
+    bool clean = true;
+
+    *witness = (struct witness){0};
+    for (int i = 0; i < PROCESSES; i++) {
+        if (fork() == 0) {
+            fight(f, i * 3);
+            _exit(0);
+        }
+    }
+    for (int i = 0; i < PROCESSES; i++) {
+        int status;
+
+        wait(&status);
+        clean &= status == 0;
+    }
+    ok(clean, "%d processes fought for %s", PROCESSES, f->name);
+    diag("%u taken, at most %u at once", witness->taken, witness->most);
+    ok(witness->most <= f->cap, "never more than %u at once", f->cap);
+    ok(witness->taken > TURNS / 10, "and they were had");
+    ok(f->take(3), "all were given back");
+    f->give(3);
+}
+
+static void test_retries(void)
+{
+    is_int(cap_retries(0), 3, "three retries at least");
+    is_int(cap_retries(15), 3, "also of 15");
+    is_int(cap_retries(20), 4, "a fifth of 20");
+    is_int(cap_retries(19), 3, "never more than a fifth");
+    is_int(cap_retries(1000), 200, "a fifth of a thousand");
+    for (int i = 0; i < 4; i++)
+        ok(cap_retry_take(table, &live, i % 2 * 3, POOL, 4), "retry %d of 4", i + 1);
+    ok(!cap_retry_take(table, &live, 6, POOL, 4), "not a fifth one, from another worker");
+    ok(cap_retry_take(table, &live, 6, POOL + 1, 4), "another pool has its own");
+    cap_retry_give(table, 6, POOL + 1);
+    cap_retry_give(table, 3, POOL);
+    ok(cap_retry_take(table, &live, 6, POOL, 4), "one that ended makes room");
+    cap_retry_give(table, 6, POOL);
+    cap_retry_give(table, 3, POOL);
+    cap_retry_give(table, 0, POOL);
+    cap_retry_give(table, 0, POOL);
 }
 
 static void *shared(size_t n)
@@ -75,22 +164,9 @@ int main(void)
     cap_give(table, 9, SLOT, 1);
     cap_give(table, 0, SLOT, 1);
 
-    for (int i = 0; i < PROCESSES; i++) {
-        if (fork() == 0) {
-            fight(i * 3);
-            _exit(0);
-        }
-    }
-    for (int i = 0; i < PROCESSES; i++) {
-        int status;
-
-        wait(&status);
-        clean &= status == 0;
-    }
-    ok(clean, "%d processes fought", PROCESSES);
-    diag("%u places taken, at most %u at once", witness->taken, witness->most);
-    ok(witness->most <= CAP, "never more than %d at once", CAP);
-    ok(witness->taken > TURNS / 10, "and places were had");
-    is_int(cap_in_flight(table, &live, SLOT), 0, "all were given back");
+    test_retries();
+    for (size_t i = 0; i < sizeof fights / sizeof *fights; i++)
+        fight_all(&fights[i]);
+    is_int(cap_in_flight(table, &live, SLOT), 0, "nothing is left");
     return done();
 }
