@@ -158,3 +158,8 @@ const char *conf_check_name(enum conf_check_type type)
 {
     return conf_choice_name(conf_check_types, type);
 }
+
+const char *conf_retry_name(enum conf_retry reason)
+{
+    return conf_choice_name(conf_retry_reasons, reason);
+}

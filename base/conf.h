@@ -405,5 +405,6 @@ bool conf_trusts(const struct conf *conf, const struct sockaddr *addr);
 const char *conf_state_name(enum conf_state state);
 const char *conf_balance_name(enum conf_balance balance);
 const char *conf_check_name(enum conf_check_type type);
+const char *conf_retry_name(enum conf_retry reason);
 
 #endif

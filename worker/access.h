@@ -82,6 +82,8 @@ struct access_record {
 
     const char *pool, *backend, *backend_state; /* NULL: none chosen */
     uint8_t attempts;                           /* backends tried */
+    uint16_t retried;   /* why there were several: a set of enum conf_retry */
+    bool raced;         /* two of them at one time */
     bool reused;        /* the kept connection to the backend was used */
     bool sticky;        /* affinity chose the backend */
     uint8_t end, phase; /* enum access_end, access_phase */

@@ -323,6 +323,21 @@ static void json_times(struct writer *w, const struct access_record *r)
     json_number(w, "total_us", r->total_us);
 }
 
+static void json_retried(struct writer *w, unsigned reasons)
+{
+    if (!reasons)
+        return;
+    put_lit(w, KEY("retried") "\"");
+    for (unsigned bit = 1; bit <= reasons; bit <<= 1) {
+        if (!(reasons & bit))
+            continue;
+        put_text(w, str_from(conf_retry_name((enum conf_retry)bit)));
+        if (reasons >= bit << 1)
+            put_lit(w, ",");
+    }
+    put_lit(w, "\"");
+}
+
 static void json_backend(struct writer *w, const struct access_record *r)
 {
     json_text(w, "pool", str_from(r->pool));
@@ -330,6 +345,8 @@ static void json_backend(struct writer *w, const struct access_record *r)
     json_text(w, "backend_state", str_from(r->backend_state));
     json_some(w, "backend_status", r->backend_status);
     json_some(w, "attempts", r->attempts);
+    json_retried(w, r->retried);
+    json_true(w, "raced", r->raced);
     json_true(w, "reused", r->reused);
     json_true(w, "sticky", r->sticky);
 }

@@ -7,16 +7,14 @@
 #include "worker/box.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/hedge.h"
 #include "worker/sticky.h"
 #include "worker/upstream.h"
 
 /* An answer that breaks the rules: nothing of it may reach the client. */
 static enum exchange_flow bad_answer(struct exchange *x, int error)
 {
-    count_add(&x->backend->cell->resets, 1);
-    x->no_reuse = true;
-    exchange_fail(x, 502, EXCHANGE_END_BACKEND, "http_protocol_error",
-                  http1_error_info(error)->reason);
+    exchange_bad_answer(x, http1_error_info(error)->reason);
     return EXCHANGE_OVER;
 }
 
@@ -54,6 +52,76 @@ static enum exchange_flow pass_on(struct exchange *x, const struct http_response
     return EXCHANGE_GO_ON;
 }
 
+static ssize_t parse(struct exchange *x, struct http_response *head, struct http1_scan *scan,
+                     const char *data, size_t n)
+{
+    const struct http1_response_context context = {
+        .method = x->request->method,
+        .upgrade = x->request->upgrade,
+    };
+
+    return http1_response_parse(head, data, n, scan, &x->worker->limits, &context);
+}
+
+/* ---- small answers are held until they are whole
+ *
+ * so that one that is cut can be fetched elsewhere. Only those with a length: where a
+ * chunked one ends cannot be known (it may be a stream of events), and one that ends
+ * with the connection cannot be told from a cut one. */
+
+/* A parsed head must point into the bytes that are kept. */
+static bool parse_held(struct exchange *x, struct inbox *box, size_t len)
+{
+    struct http1_scan scan = {0};
+
+    return parse(x, &box->head.response, &scan, box->bytes, len) == (ssize_t)len;
+}
+
+/* raw: the bytes of its head. false: there is no memory for it. */
+static bool hold(struct exchange *x, const char *raw, size_t len, const char *body, size_t n)
+{
+    struct inbox *box = inbox_new(x->worker, len + (size_t)x->left);
+
+    if (!box)
+        return false;
+    memcpy(box->bytes, raw, len);
+    if (n)
+        memcpy(box->bytes + len, body, n);
+    box->n = len + n;
+    if (!parse_held(x, box, len)) {
+        inbox_free(x->worker, box);
+        return false;
+    }
+    x->held = box;
+    x->held_head = len;
+    x->left -= n;
+    exchange_arm(x, x->route->timeouts.response_idle_ms);
+    return true;
+}
+
+static enum exchange_flow answer_held(struct exchange *x, const char *data, size_t n)
+{
+    struct worker *worker = x->worker;
+    struct inbox *box = x->held;
+    size_t take = n < x->left ? n : (size_t)x->left;
+    enum exchange_flow flow;
+
+    memcpy(box->bytes + box->n, data, take);
+    box->n += take;
+    x->left -= take;
+    x->no_reuse |= take < n;
+    if (x->left) {
+        exchange_arm(x, x->route->timeouts.response_idle_ms);
+        return EXCHANGE_GO_ON;
+    }
+    x->held = NULL;
+    n = box->n - x->held_head;
+    memcpy(worker_body(worker), box->bytes + x->held_head, n);
+    flow = pass_on(x, &box->head.response, worker_body(worker), n, true);
+    inbox_free(worker, box);
+    return flow;
+}
+
 /* Takes the transfer coding off; head: NULL after the first call. */
 static enum exchange_flow answer_body(struct exchange *x, const struct http_response *head,
                                       char *data, size_t n)
@@ -81,9 +149,8 @@ static enum exchange_flow answer_body(struct exchange *x, const struct http_resp
         if (used < 0 && head)
             return bad_answer(x, (int)used);
         if (used < 0) {
-            count_add(&x->backend->cell->cut, 1);
-            x->error = "http_response_transfer_coding";
-            exchange_cut(x, EXCHANGE_END_BACKEND, http1_error_info((int)used)->reason);
+            exchange_answer_cut(x, false, "http_response_transfer_coding",
+                                http1_error_info((int)used)->reason);
             return EXCHANGE_OVER;
         }
         last = x->chunks.done;
@@ -96,7 +163,8 @@ static enum exchange_flow answer_body(struct exchange *x, const struct http_resp
     return pass_on(x, head, data, take, last);
 }
 
-static void count_first_byte(struct exchange *x)
+/* Its first byte: who had it wins a race. */
+static void begin_answer(struct exchange *x)
 {
     struct worker_backend *cell = x->backend->cell;
     uint64_t now = x->worker->loop.now_us, from = x->at.sent;
@@ -105,6 +173,7 @@ static void count_first_byte(struct exchange *x)
     if (!from)
         from = x->at.chosen;
     count_add(&cell->latency[latency_bucket(now > from ? now - from : 0)], 1);
+    hedge_won(x);
 }
 
 static void count_status(struct exchange *x, unsigned status)
@@ -134,20 +203,26 @@ static enum exchange_flow begin_tunnel(struct exchange *x, const struct http_res
     return flow;
 }
 
+/* raw: the bytes of the head, len of them. */
 static enum exchange_flow answer_head(struct exchange *x, const struct http_response *head,
-                                      char *data, size_t n)
+                                      const char *raw, size_t len, char *data, size_t n)
 {
     x->no_reuse |= !head->keep_alive;
     x->body = head->body;
     x->left = head->content_length;
     http1_chunked_init(&x->chunks);
     count_status(x, head->status);
+    if (head->status >= 500 && exchange_refuse_answer(x, head->status))
+        return EXCHANGE_OVER;
     sticky_answer(x, head);
     if (head->status == 101)
         return begin_tunnel(x, head, data, n);
     x->state = EXCHANGE_ANSWERING;
     if (head->body == HTTP_BODY_LENGTH && head->content_length == 0)
         x->body = HTTP_BODY_NONE;
+    if (x->body == HTTP_BODY_LENGTH && n < x->left && x->left <= WORKER_BODY &&
+        exchange_may_hold(x) && hold(x, raw, len, data, n))
+        return EXCHANGE_GO_ON;
     return answer_body(x, head, data, n);
 }
 
@@ -181,17 +256,6 @@ static enum exchange_flow keep_partial(struct exchange *x, const struct http_res
     return EXCHANGE_GO_ON;
 }
 
-static ssize_t parse(struct exchange *x, struct http_response *head, struct http1_scan *scan,
-                     const char *data, size_t n)
-{
-    const struct http1_response_context context = {
-        .method = x->request->method,
-        .upgrade = x->request->upgrade,
-    };
-
-    return http1_response_parse(head, data, n, scan, &x->worker->limits, &context);
-}
-
 /* A head that came in pieces: the rest joins what was kept. What follows the
  * head goes back to the area, where body bytes are expected. */
 static enum exchange_flow answer_partial(struct exchange *x, const char *data, size_t n)
@@ -220,7 +284,7 @@ static enum exchange_flow answer_partial(struct exchange *x, const char *data, s
         if (flow == EXCHANGE_GO_ON && n)
             flow = exchange_answer(x, body, n);
     } else {
-        flow = answer_head(x, &box->head.response, body, n);
+        flow = answer_head(x, &box->head.response, box->bytes, (size_t)len, body, n);
     }
     /* The exchange may be over, the box is ours. */
     inbox_free(worker, box);
@@ -236,9 +300,9 @@ enum exchange_flow exchange_answer(struct exchange *x, char *data, size_t n)
     if (x->state == EXCHANGE_TUNNEL)
         return pass_on(x, NULL, data, n, false);
     if (x->state == EXCHANGE_ANSWERING)
-        return answer_body(x, NULL, data, n);
+        return x->held ? answer_held(x, data, n) : answer_body(x, NULL, data, n);
     if (!x->at.first_byte)
-        count_first_byte(x);
+        begin_answer(x);
     if (x->partial)
         return answer_partial(x, data, n);
     for (;;) {
@@ -251,7 +315,7 @@ enum exchange_flow exchange_answer(struct exchange *x, char *data, size_t n)
         if (len == 0)
             return keep_partial(x, head, &scan, data, n);
         if (head->status >= 200 || head->status == 101)
-            return answer_head(x, head, data + len, n - (size_t)len);
+            return answer_head(x, head, data, (size_t)len, data + len, n - (size_t)len);
         flow = interim(x, head);
         if (flow != EXCHANGE_GO_ON)
             return flow;

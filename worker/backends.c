@@ -37,7 +37,6 @@ static void refresh_view(struct backend_view *b)
     struct admin_row admin;
 
     if (health_read(&worker->table->health[b->slot], &health)) {
-        b->fell = health.state == HEALTH_DOWN && b->health.state != HEALTH_DOWN;
         b->health = health;
         b->slow_until_ms = health.risen_ms ? health.risen_ms + b->pool->conf->slow_start_ms : 0;
     }
@@ -57,29 +56,37 @@ static void refresh_view(struct backend_view *b)
         upstream_close_idle(b);
 }
 
-/* Is there a well instance other than this one? */
-static bool has_better(const struct backend_view *b)
+bool backends_has_well(const struct pool_view *pool, const uint64_t *tried)
 {
-    const struct pool_view *pool = b->pool;
-
     for (uint32_t i = 0; i < pool->nbackends; i++) {
-        const struct backend_view *other = &pool->backends[i];
+        const struct backend_view *b = &pool->backends[i];
 
-        if (other != b && other->address_len && other->admin == ADMIN_READY &&
-            other->health.state != HEALTH_DOWN && other->health.state != HEALTH_UNKNOWN)
+        if (!(tried[i / 64] >> (i % 64) & 1) && b->address_len && b->admin == ADMIN_READY &&
+            b->health.state != HEALTH_DOWN && b->health.state != HEALTH_UNKNOWN &&
+            !b->health.trial)
             return true;
     }
     return false;
 }
 
-/* Those that wait at an instance which is down now go elsewhere, where that is
- * safe: they would only wait until their deadline. */
+/* Is there a well instance other than this one? */
+static bool has_better(const struct backend_view *b)
+{
+    uint32_t i = (uint32_t)(b - b->pool->backends);
+    uint64_t itself[TABLE_BACKENDS / 64] = {0};
+
+    itself[i / 64] = UINT64_C(1) << (i % 64);
+    return backends_has_well(b->pool, itself);
+}
+
+/* Those that wait at an instance which is down go elsewhere, where that is safe:
+ * they would only wait until their deadline. At each look, as there may have been
+ * nowhere to go before. */
 static void move_waiting(struct backend_view *b)
 {
     struct exchange *next;
 
-    b->fell = false;
-    if (!has_better(b))
+    if (!b->running || !has_better(b))
         return;
     for (struct exchange *x = b->running; x; x = next) {
         next = x->running_next;
@@ -99,10 +106,16 @@ static void expel_running(struct backend_view *b)
 void backends_refresh(struct worker *worker)
 {
     find_live_rows(worker);
+    for (size_t i = 0; i < worker->conf->n_pools; i++)
+        worker->pools[i].ntrials = 0;
+    for (size_t i = 0; i < worker->conf->n_backends; i++) {
+        struct backend_view *b = &worker->backends[i];
+
+        refresh_view(b);
+        b->pool->ntrials += b->health.trial;
+    }
     for (size_t i = 0; i < worker->conf->n_backends; i++)
-        refresh_view(&worker->backends[i]);
-    for (size_t i = 0; i < worker->conf->n_backends; i++)
-        if (worker->backends[i].fell)
+        if (worker->backends[i].health.state == HEALTH_DOWN)
             move_waiting(&worker->backends[i]);
     for (size_t i = 0; i < worker->conf->n_backends; i++)
         if (worker->backends[i].expels)
@@ -166,7 +179,8 @@ static enum balance_class class_of(const struct backend_view *b, uint64_t now_ms
 {
     if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
         return BALANCE_NEVER;
-    if (b->health.state == HEALTH_DOWN)
+    /* One on trial gets what worker/budget.c gives it, and no more. */
+    if (b->health.state == HEALTH_DOWN || b->health.trial)
         return BALANCE_DOWN;
     if (b->admin == ADMIN_DRAIN)
         return BALANCE_DRAINING;
@@ -179,7 +193,7 @@ bool backends_is_home(const struct backend_view *b)
 {
     if (b->admin == ADMIN_MAINT)
         return false;
-    if (b->health.state == HEALTH_DOWN)
+    if (b->health.state == HEALTH_DOWN || b->health.trial)
         return b->address_len && !has_better(b);
     /* Before the first verdict it is worth waiting for that. */
     return b->address_len || b->health.state == HEALTH_UNKNOWN;
@@ -331,16 +345,20 @@ static uint64_t since(const struct waiters *waiters)
 }
 
 static void publish_waiting(struct worker *worker, struct pool_view *pool,
-                            struct backend_view *home)
+                            const struct waiters *queue)
 {
-    struct backend_view *first = &pool->backends[0], *at = home ? home : first;
+    struct backend_view *at = &pool->backends[0];
+    uint32_t any = pool->waiters.n + pool->retriers.n;
 
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        if (queue == &pool->backends[i].waiters)
+            at = &pool->backends[i];
     /* Those that wait for any place are counted at the pool's first backend. */
-    atomic_store(&at->cell->queued, at->waiters.n + (at == first ? pool->waiters.n : 0));
-    if (home)
-        atomic_store(&home->cell->waiting_since_ms, since(&home->waiters));
-    else
-        atomic_store(&worker->row->waiting_since_ms[pool->conf->index], since(&pool->waiters));
+    atomic_store(&at->cell->queued, at->waiters.n + (at == &pool->backends[0] ? any : 0));
+    if (queue == &at->waiters)
+        atomic_store(&at->cell->waiting_since_ms, since(queue));
+    else if (queue == &pool->waiters)
+        atomic_store(&worker->row->waiting_since_ms[pool->conf->index], since(queue));
 }
 
 static uint64_t older(uint64_t a, uint64_t b)
@@ -380,9 +398,14 @@ static void pass_place_on(struct worker *worker, struct backend_view *b)
         backends_wake(worker, b->pool);
 }
 
-void backends_leave(struct worker *worker, struct backend_view *b)
+void backends_leave_quietly(struct worker *worker, struct backend_view *b)
 {
     cap_give(worker->table, worker->heritage->row, b->slot, b->conf->max_in_flight);
+}
+
+void backends_leave(struct worker *worker, struct backend_view *b)
+{
+    backends_leave_quietly(worker, b);
     if (b->conf->max_in_flight)
         pass_place_on(worker, b);
     else if (b->pool->nwaiting)
@@ -402,16 +425,19 @@ static bool is_queue_full(struct worker *worker, struct pool_view *pool,
     return total >= size * pool->nbackends;
 }
 
-static struct waiters *queue_of(struct pool_view *pool, struct backend_view *home)
+static struct waiters *queue_of(struct pool_view *pool, const struct exchange *x)
 {
-    return home ? &home->waiters : &pool->waiters;
+    if (x->resent && !x->in_budget)
+        return &pool->retriers;
+    return x->home ? &x->home->waiters : &pool->waiters;
 }
 
 bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x)
 {
-    struct waiters *queue = queue_of(pool, x->home);
+    struct waiters *queue = queue_of(pool, x);
 
-    if (is_queue_full(worker, pool, x->home))
+    /* Who had a place before has been let in already. */
+    if (!x->resent && is_queue_full(worker, pool, x->home))
         return false;
     x->queue_prev = queue->last;
     x->queue_next = NULL;
@@ -422,18 +448,18 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct e
     queue->last = x;
     queue->n++;
     pool->nwaiting++;
-    x->queued = true;
+    x->queue = queue;
     if (!x->queued_ms)
         x->queued_ms = worker->loop.now_ms;
-    publish_waiting(worker, pool, x->home);
+    publish_waiting(worker, pool, queue);
     return true;
 }
 
 void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x)
 {
-    struct waiters *queue = queue_of(pool, x->home);
+    struct waiters *queue = x->queue;
 
-    CHECK(x->queued);
+    CHECK(queue);
     if (x->queue_prev)
         x->queue_prev->queue_next = x->queue_next;
     else
@@ -443,15 +469,15 @@ void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct 
     else
         queue->last = x->queue_prev;
     x->queue_prev = x->queue_next = NULL;
-    x->queued = false;
+    x->queue = NULL;
     queue->n--;
     pool->nwaiting--;
-    publish_waiting(worker, pool, x->home);
+    publish_waiting(worker, pool, queue);
 }
 
 static void all_may_try(struct pool_view *pool)
 {
-    pool->waiters.stuck = false;
+    pool->waiters.stuck = pool->retriers.stuck = false;
     for (uint32_t i = 0; i < pool->nbackends; i++)
         pool->backends[i].waiters.stuck = false;
 }
@@ -466,6 +492,8 @@ static struct waiters *oldest_queue(struct pool_view *pool)
 {
     struct waiters *oldest = is_older(&pool->waiters, NULL) ? &pool->waiters : NULL;
 
+    if (is_older(&pool->retriers, oldest))
+        oldest = &pool->retriers;
     for (uint32_t i = 0; i < pool->nbackends; i++)
         if (is_older(&pool->backends[i].waiters, oldest))
             oldest = &pool->backends[i].waiters;
@@ -496,4 +524,20 @@ void backends_complain(struct worker *worker, struct backend_view *b)
 {
     b->avoid_until_ms = worker->loop.now_ms + AVOID_MS;
     fd_ring(worker->heritage->doorbell_healthd);
+}
+
+void backends_failed(struct worker *worker, struct backend_view *b)
+{
+    uint32_t n = atomic_load_explicit(&b->cell->failed_in_row, memory_order_relaxed);
+
+    if (n < UINT32_MAX)
+        atomic_store_explicit(&b->cell->failed_in_row, n + 1, memory_order_relaxed);
+    backends_complain(worker, b);
+}
+
+void backends_completed(struct backend_view *b)
+{
+    count_add(&b->cell->completed, 1);
+    if (atomic_load_explicit(&b->cell->failed_in_row, memory_order_relaxed))
+        atomic_store_explicit(&b->cell->failed_in_row, 0, memory_order_relaxed);
 }

@@ -44,7 +44,6 @@ struct backend_view {
     uint32_t nidle;
     struct exchange *running; /* list: what we have at it */
     struct waiters waiters;   /* those whose session is here */
-    bool fell;                /* the last refresh turned it to down */
     bool cut;                 /* its drain's time is over */
     bool expels;              /* the last refresh found that */
 };
@@ -58,8 +57,10 @@ struct pool_view {
     bool capped;             /* some backend has max_in_flight */
     bool failing_open;       /* said so in the log */
     bool waking;             /* backends_wake() is at work */
+    uint32_t ntrials;        /* backends with health.trial */
     struct waiters waiters;  /* for a place anywhere in the pool */
-    uint32_t nwaiting;       /* these and those of its backends */
+    struct waiters retriers; /* for a place in the budget of retries (worker/budget.h) */
+    uint32_t nwaiting;       /* these, and those of its backends */
 };
 
 /* Allocates and fills both arrays of the worker. 0 or -1 (no memory). */
@@ -88,16 +89,23 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
  * only when there is nothing better. */
 bool backends_is_home(const struct backend_view *backend);
 
+/* Is there a well instance in the pool that was not tried yet (bits as in
+ * backends_choose())? */
+bool backends_has_well(const struct pool_view *pool, const uint64_t *tried);
+
 /* Do others wait already for what an exchange with that home (or none) wants? */
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
 
 /* The backend of a pool with that number in tags; NULL: it has none. */
 struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);
 
-/* Gives the place back and wakes who has waited longest, in any worker. */
+/* Gives the place back and wakes who has waited longest, in any worker. quietly:
+ * wakes nobody (who waits looks again soon), for a caller that is in the middle of an
+ * answer's bytes. */
 void backends_leave(struct worker *worker, struct backend_view *backend);
+void backends_leave_quietly(struct worker *worker, struct backend_view *backend);
 
-/* Queue of a pool, or of x->home. join: false = full. */
+/* Queue of a pool, of its retries, or of x->home. join: false = full. */
 bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x);
 void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x);
 
@@ -105,7 +113,10 @@ void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct 
  * waits for one instance holds up nobody who can do with another. */
 void backends_wake(struct worker *worker, struct pool_view *pool);
 
-/* We saw a fault of the backend: avoid it for a moment, tell healthd. */
+/* We saw a fault of the backend: avoid it for a moment, tell healthd. failed: a hard
+ * one (no connection, reset, no answer or nonsense, a cut body), which is counted. */
 void backends_complain(struct worker *worker, struct backend_view *backend);
+void backends_failed(struct worker *worker, struct backend_view *backend);
+void backends_completed(struct backend_view *backend);
 
 #endif

@@ -7,7 +7,9 @@
 #include "base/conf.h"
 #include "worker/backends.h"
 #include "worker/box.h"
+#include "worker/budget.h"
 #include "worker/core.h"
+#include "worker/hedge.h"
 #include "worker/local.h"
 #include "worker/record.h"
 #include "worker/request.h"
@@ -43,13 +45,16 @@ struct exchange *exchange_new(struct worker *worker, const struct carrier_ops *o
 
 void exchange_arm(struct exchange *x, uint32_t ms)
 {
+    /* While two attempts race, they have one deadline (hedge_start()). */
+    if (x->rival.upstream)
+        return;
     if (ms)
         loop_timer_set(&x->worker->loop, &x->timer, ms);
     else
         loop_timer_cancel(&x->timer);
 }
 
-static void join_running(struct exchange *x, struct backend_view *b)
+void exchange_join_running(struct exchange *x, struct backend_view *b)
 {
     x->backend = b;
     x->running_prev = NULL;
@@ -59,12 +64,10 @@ static void join_running(struct exchange *x, struct backend_view *b)
     b->running = x;
 }
 
-static void leave_running(struct exchange *x)
+void exchange_unlink_running(struct exchange *x)
 {
     struct backend_view *b = x->backend;
 
-    if (!b)
-        return;
     if (x->running_prev)
         x->running_prev->running_next = x->running_next;
     else
@@ -73,6 +76,18 @@ static void leave_running(struct exchange *x)
         x->running_next->running_prev = x->running_prev;
     x->running_prev = x->running_next = NULL;
     x->backend = NULL;
+}
+
+static void leave_running(struct exchange *x)
+{
+    struct backend_view *b = x->backend;
+
+    if (!b)
+        return;
+    exchange_unlink_running(x);
+    if (x->trial)
+        trial_give(x->worker, b);
+    x->trial = false;
     backends_leave(x->worker, b);
 }
 
@@ -83,11 +98,23 @@ static void drop_upstream(struct exchange *x)
     x->upstream = NULL;
 }
 
+static void forget_answer(struct exchange *x)
+{
+    inbox_free(x->worker, x->partial);
+    inbox_free(x->worker, x->held);
+    x->partial = x->held = NULL;
+    x->at.first_byte = 0;
+    x->backend_status = 0;
+    x->interims = 0;
+    x->no_reuse = false;
+}
+
 void exchange_leave(struct exchange *x)
 {
     drop_upstream(x);
     exchange_arm(x, 0);
     x->at.connected = x->at.sent = 0;
+    forget_answer(x);
     leave_running(x);
 }
 
@@ -99,13 +126,16 @@ static void finish(struct exchange *x, bool whole)
     x->at.end = worker->loop.now_us;
     record_exchange(x);
     loop_timer_cancel(&x->timer);
-    if (x->queued)
+    if (x->queue)
         backends_queue_leave(worker, x->pool, x);
     sticky_end(x);
     drop_upstream(x);
     x->ops->finish(x, whole);
     outbox_free(worker, x->outbox);
     inbox_free(worker, x->partial);
+    inbox_free(worker, x->held);
+    budget_give(x);
+    hedge_drop(x);
     leave_running(x);
     worker->nexchanges--;
     atomic_store_explicit(&worker->row->exchanges, worker->nexchanges, memory_order_relaxed);
@@ -116,7 +146,7 @@ void exchange_complete(struct exchange *x)
 {
     struct upstream *u = x->upstream;
 
-    count_add(&x->backend->cell->completed, 1);
+    backends_completed(x->backend);
     x->upstream = NULL;
     /* A request that was not sent to its end leaves the connection in no state
      * to be used again (case 58). */
@@ -170,6 +200,24 @@ void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
 
 /* ---- the way to a backend */
 
+static void arm_waiting(struct exchange *x)
+{
+    uint32_t ms = x->route->timeouts.first_byte_ms, race = hedge_delay(x);
+
+    x->race_due = race && (!ms || race < ms) && !x->rival.upstream;
+    exchange_arm(x, x->race_due ? race : ms);
+}
+
+void exchange_arm_state(struct exchange *x)
+{
+    if (x->state == EXCHANGE_CONNECTING)
+        exchange_arm(x, x->route->timeouts.connect_ms);
+    else if (x->state == EXCHANGE_SENDING)
+        exchange_arm(x, x->route->timeouts.body_ms);
+    else
+        arm_waiting(x);
+}
+
 /* Sends head and first body to the connected upstream. false: it is over. */
 static bool send_outbox(struct exchange *x)
 {
@@ -207,13 +255,13 @@ void exchange_upstream_writable(struct exchange *x)
         x->at.sent = x->worker->loop.now_us;
     if (x->state == EXCHANGE_SENDING) {
         x->state = EXCHANGE_WAITING;
-        exchange_arm(x, x->route->timeouts.first_byte_ms);
+        arm_waiting(x);
     }
 }
 
-static void connect_to(struct exchange *x, struct backend_view *b)
+void exchange_connect(struct exchange *x, struct backend_view *b)
 {
-    join_running(x, b);
+    exchange_join_running(x, b);
     x->sticky = b == x->home;
     x->at.chosen = x->worker->loop.now_us;
     x->attempts++;
@@ -231,21 +279,6 @@ static void connect_to(struct exchange *x, struct backend_view *b)
     exchange_arm(x, x->route->timeouts.connect_ms);
 }
 
-static void wait_in_queue(struct exchange *x)
-{
-    uint32_t limit = x->pool->conf->queue.timeout_ms;
-    uint64_t waited = x->queued_ms ? x->worker->loop.now_ms - x->queued_ms : 0;
-
-    if (waited >= limit || !backends_queue_join(x->worker, x->pool, x)) {
-        exchange_fail(x, 503, EXCHANGE_END_PROXY, "connection_limit_reached",
-                      waited >= limit ? "no place at any instance in time"
-                                      : "the queue of the pool is full");
-        return;
-    }
-    x->state = EXCHANGE_QUEUED;
-    exchange_arm(x, (uint32_t)(limit - waited));
-}
-
 /* The last failure's own words, when every instance has been tried. */
 static void fail_none_left(struct exchange *x)
 {
@@ -255,6 +288,32 @@ static void fail_none_left(struct exchange *x)
     else
         exchange_fail(x, 503, EXCHANGE_END_PROXY, "destination_unavailable",
                       "no instance may serve this request");
+}
+
+/* Who was at an instance before is told what happened there. */
+static void fail_no_place(struct exchange *x, enum exchange_end end, const char *detail)
+{
+    if (x->error)
+        fail_none_left(x);
+    else
+        exchange_fail(x, 503, end, "connection_limit_reached", detail);
+}
+
+static void wait_in_queue(struct exchange *x)
+{
+    uint32_t limit = x->pool->conf->queue.timeout_ms;
+    uint64_t waited = x->queued_ms ? x->worker->loop.now_ms - x->queued_ms : 0;
+
+    if (waited >= limit) {
+        fail_no_place(x, EXCHANGE_END_PROXY, "no place at any instance in time");
+        return;
+    }
+    if (!backends_queue_join(x->worker, x->pool, x)) {
+        fail_no_place(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
+        return;
+    }
+    x->state = EXCHANGE_QUEUED;
+    exchange_arm(x, (uint32_t)(limit - waited));
 }
 
 /* A home that failed us or may not serve any more is none: any other one will do. */
@@ -267,13 +326,22 @@ static bool has_lost_home(const struct exchange *x)
 
 void exchange_choose(struct exchange *x)
 {
-    struct backend_view *b = NULL;
+    struct backend_view *b;
 
     if (has_lost_home(x))
         x->home = NULL;
+    if (!budget_take(x)) {
+        wait_in_queue(x);
+        return;
+    }
+    b = trial_take(x);
+    if (b) {
+        exchange_connect(x, b);
+        return;
+    }
     switch (backends_choose(x->worker, x->pool, x->home, x->tried, &b)) {
     case BACKENDS_CHOSEN:
-        connect_to(x, b);
+        exchange_connect(x, b);
         return;
     case BACKENDS_NONE:
         fail_none_left(x);
@@ -288,9 +356,13 @@ void exchange_choose(struct exchange *x)
 bool exchange_retry_queued(struct exchange *x)
 {
     struct backend_view *b = NULL;
+    bool was_counted = x->in_budget;
     enum backends_choice choice;
 
-    if (has_lost_home(x)) { /* it waits in another queue from now on, or not at all */
+    if (!budget_take(x))
+        return false;
+    /* It waits in another queue from now on, or not at all. */
+    if (has_lost_home(x) || x->in_budget != was_counted) {
         backends_queue_leave(x->worker, x->pool, x);
         exchange_choose(x);
         return true;
@@ -301,7 +373,7 @@ bool exchange_retry_queued(struct exchange *x)
         return false;
     backends_queue_leave(x->worker, x->pool, x);
     if (choice == BACKENDS_CHOSEN)
-        connect_to(x, b);
+        exchange_connect(x, b);
     else
         fail_none_left(x);
     return true;
@@ -371,6 +443,7 @@ static void timer_fired(struct loop_timer *timer)
 {
     struct exchange *x = (struct exchange *)((char *)timer - offsetof(struct exchange, timer));
 
+    hedge_late(x);
     switch ((enum exchange_state)x->state) {
     case EXCHANGE_QUEUED:
         if (x->home && x->home->health.state == HEALTH_UNKNOWN) {
@@ -379,26 +452,26 @@ static void timer_fired(struct loop_timer *timer)
             exchange_choose(x);
             return;
         }
-        exchange_fail(x, 503, EXCHANGE_END_TIMEOUT, "connection_limit_reached",
-                      "no place at any instance in time");
+        fail_no_place(x, EXCHANGE_END_TIMEOUT, "no place at any instance in time");
         return;
     case EXCHANGE_CONNECTING:
         exchange_connect_failed(x, ETIMEDOUT);
         return;
     case EXCHANGE_SENDING:
+        exchange_no_answer(x, "connection_write_timeout",
+                           "the instance does not take the request");
+        return;
     case EXCHANGE_WAITING:
-        count_add(&x->backend->cell->timeouts, 1);
-        backends_complain(x->worker, x->backend);
-        exchange_fail(x, 504, EXCHANGE_END_TIMEOUT,
-                      x->state == EXCHANGE_WAITING ? "http_response_timeout"
-                                                   : "connection_write_timeout",
-                      x->state == EXCHANGE_WAITING ? "no first byte of an answer in time"
-                                                   : "the instance does not take the request");
+        if (x->race_due) {
+            x->race_due = false;
+            hedge_start(x);
+        } else {
+            exchange_no_answer(x, "http_response_timeout",
+                               "no first byte of an answer in time");
+        }
         return;
     case EXCHANGE_ANSWERING:
-        count_add(&x->backend->cell->timeouts, 1);
-        x->error = "connection_read_timeout";
-        exchange_cut(x, EXCHANGE_END_TIMEOUT, "the answer stopped coming");
+        exchange_answer_cut(x, true, "connection_read_timeout", "the answer stopped coming");
         return;
     case EXCHANGE_TUNNEL:
         exchange_cut(x, EXCHANGE_END_TIMEOUT, "nothing went through the tunnel");

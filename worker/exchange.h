@@ -85,6 +85,16 @@ struct exchange_times { /* microseconds, monotonic; 0: did not happen */
     uint64_t end;
 };
 
+/* One of two attempts at the same request (worker/hedge.h), while the exchange's own
+ * fields tell of the other one. */
+struct attempt {
+    struct upstream *upstream; /* NULL: there is none */
+    struct backend_view *backend;
+    uint64_t chosen, connected, sent; /* as in exchange_times */
+    uint8_t state;
+    bool reused, sticky, trial;
+};
+
 struct exchange {
     struct worker *worker;
     const struct carrier_ops *ops;
@@ -102,10 +112,12 @@ struct exchange {
     uint64_t session;                /* hash of that */
     struct upstream *upstream;
     uint64_t tried[TABLE_BACKENDS / 64];
+    struct attempt rival;  /* of a race */
+    struct waiters *queue; /* where it waits for a place; NULL: it does not */
     struct exchange *queue_prev, *queue_next;
     struct exchange *running_prev, *running_next;
     struct loop_timer timer;
-    uint64_t queued_ms; /* when it joined the queue; 0: never */
+    uint64_t queued_ms; /* when it joined the queue; 0: not for this attempt */
 
     uint8_t state;         /* enum exchange_state */
     uint8_t attempts;      /* backends asked so far */
@@ -120,13 +132,20 @@ struct exchange {
     bool answered;         /* the client got something of the answer */
     bool blocked;          /* the client does not take more now */
     bool no_reuse;         /* the backend connection must be closed after it */
-    bool queued;
-    bool sticky; /* affinity chose the backend */
+    bool sticky;           /* affinity chose the backend */
+    bool trial;            /* it is the one that tries an instance (worker/budget.h) */
+    bool resent;           /* an instance got it before: another attempt is a retry */
+    bool in_budget;        /* of retries: counted there */
+    bool race_due;         /* the deadline that runs is that for a second attempt */
+    bool raced;            /* had a second attempt at the same time */
+    uint16_t retried;      /* why it went elsewhere: a set of enum conf_retry */
     uint8_t interims;
     uint64_t left;               /* bytes of the answer's body still to come */
     struct http1_chunked chunks; /* of the answer */
     struct outbox *outbox;
     struct inbox *partial; /* an answer's head that came in pieces */
+    struct inbox *held;    /* an answer that is kept back until it is whole */
+    size_t held_head;      /* bytes of its head */
 
     struct exchange_times at;
     uint64_t bytes_in, bytes_out; /* body bytes from and to the client */
@@ -197,6 +216,25 @@ void exchange_gone_unanswered(struct exchange *x, int error, bool sent);
 /* Gives up connection and place; chooses (anew), which may end it. */
 void exchange_leave(struct exchange *x);
 void exchange_choose(struct exchange *x);
+/* Sends it to that backend, where it has a place. May end it. */
+void exchange_connect(struct exchange *x, struct backend_view *backend);
+/* Its link in backend->running, without a word about its place. */
+void exchange_join_running(struct exchange *x, struct backend_view *backend);
+void exchange_unlink_running(struct exchange *x);
+/* Arms the deadline of the state that it is in. */
+void exchange_arm_state(struct exchange *x);
+
+/* A broken answer, of which nothing went to the client. */
+void exchange_bad_answer(struct exchange *x, const char *reason);
+/* The answer ended too early; or stopped coming (timeout). */
+void exchange_answer_cut(struct exchange *x, bool timeout, const char *error,
+                         const char *detail);
+/* No byte of an answer came in time. */
+void exchange_no_answer(struct exchange *x, const char *error, const char *detail);
+/* Could it be tried again elsewhere if this answer were cut? Worth holding it then. */
+bool exchange_may_hold(const struct exchange *x);
+/* Goes elsewhere instead of passing this answer on. false: it may not. */
+bool exchange_refuse_answer(struct exchange *x, unsigned status);
 
 /* The whole answer went to the carrier. */
 void exchange_complete(struct exchange *x);

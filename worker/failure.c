@@ -5,31 +5,55 @@
 
 #include "base/conf.h"
 #include "worker/backends.h"
+#include "worker/budget.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/hedge.h"
 #include "worker/record.h"
 
-/* May what was sent be sent again, and where? */
-static bool may_retry(const struct exchange *x, bool sent)
+static bool has_attempts(const struct exchange *x)
 {
-    if (x->answered || x->partial || x->streamed)
+    return x->attempts <= x->pool->conf->retries;
+}
+
+/* May it be tried again on another instance? sent: this one may have got it. One that
+ * tries an ejected instance always may: that was the condition. */
+static bool may_retry(const struct exchange *x, enum conf_retry why, bool sent)
+{
+    if (x->answered || x->streamed || !has_attempts(x))
         return false;
-    if (!sent)
-        return true;
-    if (x->match.class == ROUTE_CLASS_APSV)
+    if (!(x->route->retry & why) && !x->trial)
         return false;
-    return x->safe || (x->idempotent && x->reused);
+    /* Of a body that is still coming, nothing was kept. */
+    return !sent || (x->safe && x->body_done);
+}
+
+static void mark_tried(const struct exchange *x, uint64_t *tried)
+{
+    uint32_t i = (uint32_t)(x->backend - x->pool->backends);
+
+    tried[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+/* Is there a well instance to try yet? */
+static bool has_other(const struct exchange *x)
+{
+    uint64_t tried[TABLE_BACKENDS / 64];
+
+    memcpy(tried, x->tried, sizeof tried);
+    mark_tried(x, tried);
+    return backends_has_well(x->pool, tried);
 }
 
 /* Gives up this attempt and chooses anew, never the same backend again. */
-static void try_another(struct exchange *x)
+static void try_another(struct exchange *x, enum conf_retry why, bool sent)
 {
-    struct backend_view *b = x->backend;
-    uint32_t i = (uint32_t)(b - x->pool->backends);
-
-    x->tried[i / 64] |= UINT64_C(1) << (i % 64);
+    mark_tried(x, x->tried);
     x->fresh = false;
-    count_add(&b->cell->retries, 1);
+    x->resent |= sent;
+    x->retried |= (uint16_t)why;
+    x->queued_ms = 0;
+    count_add(&x->backend->cell->retries, 1);
     record_moved(x);
     exchange_leave(x);
     exchange_choose(x);
@@ -45,17 +69,22 @@ static void try_fresh(struct exchange *x)
     exchange_choose(x);
 }
 
-/* false: it is not allowed; x is unchanged. */
-static bool retry(struct exchange *x, bool sent)
+/* On a fresh connection what is idempotent may go again as well. */
+static bool may_go_fresh(const struct exchange *x, bool sent)
 {
-    if (!may_retry(x, sent))
+    if (x->answered || x->streamed)
         return false;
-    if (x->reused)
-        try_fresh(x);
-    else if (x->attempts <= x->pool->conf->retries)
-        try_another(x);
-    else
+    return !sent || (x->idempotent && x->body_done && x->match.class != ROUTE_CLASS_APSV);
+}
+
+/* false: it is not allowed; x is unchanged. */
+static bool retry(struct exchange *x, enum conf_retry why, bool sent)
+{
+    if (hedge_go_on(x))
+        return true;
+    if (!may_retry(x, why, sent))
         return false;
+    try_another(x, why, sent);
     return true;
 }
 
@@ -63,15 +92,9 @@ bool exchange_move(struct exchange *x)
 {
     bool sent = x->state != EXCHANGE_CONNECTING;
 
-    if (x->state > EXCHANGE_WAITING || x->at.first_byte || !may_retry(x, sent) ||
-        x->attempts > x->pool->conf->retries)
+    if ((x->state > EXCHANGE_WAITING && !x->held) || !may_retry(x, CONF_RETRY_VERDICT, sent))
         return false;
-    /* Idempotent is enough for a fresh try after a close, not while the first
-     * one may still be at work. */
-    if (sent && !x->safe)
-        return false;
-    try_another(x);
-    return true;
+    return retry(x, CONF_RETRY_VERDICT, sent);
 }
 
 void exchange_expel(struct exchange *x, const char *why)
@@ -104,41 +127,128 @@ void exchange_connect_failed(struct exchange *x, int error)
 
     /* Our own shortage says nothing about the backend. */
     if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) {
-        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error",
-                      "no descriptors or memory left");
+        if (!hedge_go_on(x))
+            exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error",
+                          "no descriptors or memory left");
         return;
     }
     count_add(timeout ? &x->backend->cell->timeouts : &x->backend->cell->connect_errors, 1);
-    backends_complain(x->worker, x->backend);
+    backends_failed(x->worker, x->backend);
     x->error = connect_error_type(error);
     x->detail = strerror(error);
     x->status = timeout ? 504 : 502;
-    if (retry(x, false))
+    if (retry(x, CONF_RETRY_CONNECT, false))
         return;
     exchange_fail(x, x->status, timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND, x->error,
                   x->detail);
 }
 
+static void count_reset(struct exchange *x)
+{
+    count_add(&x->backend->cell->resets, 1);
+    backends_failed(x->worker, x->backend);
+}
+
 void exchange_gone_unanswered(struct exchange *x, int error, bool sent)
 {
-    struct worker_backend *cell = x->backend->cell;
-
     /* That a kept connection was just closed is no fault (Tomcat's 100 requests
      * or 20 s), so that only a fresh one is complained of. */
-    if (!x->reused) {
-        count_add(&cell->resets, 1);
-        backends_complain(x->worker, x->backend);
-    }
+    bool stale = x->reused && !x->at.first_byte;
+
+    if (!stale)
+        count_reset(x);
     x->error = "connection_terminated";
     x->detail = error ? strerror(error) : "closed without an answer";
     x->status = 502;
-    if (retry(x, sent))
+    if (stale && !x->rival.upstream && may_go_fresh(x, sent)) {
+        try_fresh(x);
         return;
-    if (x->reused) {
-        count_add(&cell->resets, 1);
-        backends_complain(x->worker, x->backend);
     }
+    if (retry(x, CONF_RETRY_EMPTY, sent))
+        return;
+    if (stale)
+        count_reset(x);
     exchange_fail(x, 502, EXCHANGE_END_BACKEND, x->error, x->detail);
+}
+
+void exchange_bad_answer(struct exchange *x, const char *reason)
+{
+    count_reset(x);
+    x->error = "http_protocol_error";
+    x->detail = reason;
+    x->status = 502;
+    if (!retry(x, CONF_RETRY_EMPTY, true))
+        exchange_fail(x, 502, EXCHANGE_END_BACKEND, x->error, x->detail);
+}
+
+void exchange_no_answer(struct exchange *x, const char *error, const char *detail)
+{
+    count_add(&x->backend->cell->timeouts, 1);
+    backends_complain(x->worker, x->backend);
+    x->error = error;
+    x->detail = detail;
+    x->status = 504;
+    if (!retry(x, CONF_RETRY_TIMEOUT, true))
+        exchange_fail(x, 504, EXCHANGE_END_TIMEOUT, x->error, x->detail);
+}
+
+void exchange_answer_cut(struct exchange *x, bool timeout, const char *error,
+                         const char *detail)
+{
+    enum exchange_end end = timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND;
+    uint16_t status = timeout ? 504 : 502;
+
+    count_add(timeout ? &x->backend->cell->timeouts : &x->backend->cell->cut, 1);
+    backends_failed(x->worker, x->backend);
+    x->error = error;
+    if (!x->held) {
+        exchange_cut(x, end, detail);
+        return;
+    }
+    x->detail = detail;
+    x->status = status;
+    if (!retry(x, CONF_RETRY_CUT, true))
+        exchange_fail(x, status, end, error, detail);
+}
+
+bool exchange_may_hold(const struct exchange *x)
+{
+    return may_retry(x, CONF_RETRY_CUT, true) && has_other(x);
+}
+
+static enum conf_retry reason_of(unsigned status)
+{
+    switch (status) {
+    case 500:
+        return CONF_RETRY_500;
+    case 502:
+        return CONF_RETRY_502;
+    case 503:
+        return CONF_RETRY_503;
+    case 504:
+        return CONF_RETRY_504;
+    default:
+        return 0;
+    }
+}
+
+/* What belongs to a session stays: only its instance knows it, and elsewhere it would
+ * be a stranger with a new one. */
+bool exchange_refuse_answer(struct exchange *x, unsigned status)
+{
+    enum conf_retry why = reason_of(status);
+
+    if (!(x->route->retry & why) || x->home || !may_retry(x, why, true) || !has_other(x))
+        return false;
+    x->resent = true;
+    if (!budget_take(x))
+        return false;
+    backends_completed(x->backend);
+    x->error = "http_response_status";
+    x->detail = "every instance that was asked answered with an error";
+    x->status = (uint16_t)status;
+    try_another(x, why, true);
+    return true;
 }
 
 void exchange_upstream_gone(struct exchange *x, int error)
@@ -160,8 +270,6 @@ void exchange_upstream_gone(struct exchange *x, int error)
             exchange_complete(x);
         return;
     }
-    count_add(&x->backend->cell->cut, 1);
-    backends_complain(x->worker, x->backend);
-    x->error = "http_response_incomplete";
-    exchange_cut(x, EXCHANGE_END_BACKEND, "the instance closed in the middle of its answer");
+    exchange_answer_cut(x, false, "http_response_incomplete",
+                        "the instance closed in the middle of its answer");
 }

@@ -155,6 +155,8 @@ void record_exchange(const struct exchange *x)
         .body_in = x->bytes_in,
         .body_out = x->bytes_out,
         .attempts = x->attempts,
+        .retried = x->retried,
+        .raced = x->raced,
         .reused = x->reused,
         .sticky = x->sticky,
         .end = (uint8_t)end_of(x),

@@ -96,6 +96,25 @@ static bool write_head(struct exchange *x, struct str path, const struct sticky_
     return true;
 }
 
+/* What the operator says about a route goes before what its path looks like. */
+static void route_class(struct exchange *x)
+{
+    switch (x->route->class) {
+    case CONF_CLASS_AUTO:
+        break;
+    case CONF_CLASS_WEB:
+    case CONF_CLASS_REST:
+        x->match.class = ROUTE_CLASS_PLAIN;
+        break;
+    case CONF_CLASS_SOAP:
+        x->match.class = ROUTE_CLASS_SOAP;
+        break;
+    case CONF_CLASS_APSV:
+        x->match.class = ROUTE_CLASS_APSV;
+        break;
+    }
+}
+
 /* Finds where it goes. false: nowhere, answered. */
 static bool find_route(struct exchange *x, struct str path)
 {
@@ -111,6 +130,7 @@ static bool find_route(struct exchange *x, struct str path)
     x->route = &worker->conf->routes[x->match.target];
     x->pool = &worker->pools[x->route->pool->index];
     x->idempotent = http_method_is_idempotent((enum http_method)r->method);
+    route_class(x);
     x->safe =
         http_method_is_safe((enum http_method)r->method) && x->match.class != ROUTE_CLASS_APSV;
     x->chunked = r->body == HTTP_BODY_CHUNKED;

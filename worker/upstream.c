@@ -13,6 +13,7 @@
 #include "worker/backends.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/hedge.h"
 
 static void leave_idle(struct upstream *u)
 {
@@ -183,6 +184,7 @@ static void ready_busy(struct upstream *u, uint32_t events)
     struct exchange *x = u->exchange;
     enum exchange_flow flow = EXCHANGE_GO_ON;
 
+    hedge_turn(x, u);
     if (u->connecting) {
         int error = connect_result(u);
 

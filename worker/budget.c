@@ -1,0 +1,77 @@
+#include "worker/budget.h"
+
+#include "base/conf.h"
+#include "shm/cap.h"
+#include "worker/backends.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+
+static uint32_t pool_in_flight(const struct worker *worker, const struct pool_view *pool)
+{
+    uint32_t total = 0;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        total += cap_in_flight(worker->table, &worker->live, pool->backends[i].slot);
+    return total;
+}
+
+bool budget_take(struct exchange *x)
+{
+    struct worker *worker = x->worker;
+
+    if (!x->resent || x->in_budget)
+        return true;
+    x->in_budget =
+        cap_retry_take(worker->table, &worker->live, worker->heritage->row,
+                       (int)x->pool->conf->index, cap_retries(pool_in_flight(worker, x->pool)));
+    return x->in_budget;
+}
+
+void budget_give(struct exchange *x)
+{
+    if (x->in_budget)
+        cap_retry_give(x->worker->table, x->worker->heritage->row, (int)x->pool->conf->index);
+    x->in_budget = false;
+}
+
+/* Only what is safe, all there, of no session, and not in trouble already. */
+static bool may_try(const struct exchange *x)
+{
+    return x->safe && x->body_done && !x->home && !x->retried && x->pool->conf->retries > 0 &&
+           x->route->retry & CONF_RETRY_EMPTY;
+}
+
+static bool take_place(struct worker *worker, const struct backend_view *b)
+{
+    int row = worker->heritage->row;
+
+    if (!cap_trial_take(worker->table, &worker->live, row, b->slot))
+        return false;
+    if (cap_take(worker->table, &worker->live, row, b->slot, b->conf->max_in_flight))
+        return true;
+    cap_trial_give(worker->table, row, b->slot);
+    return false;
+}
+
+struct backend_view *trial_take(struct exchange *x)
+{
+    struct pool_view *pool = x->pool;
+
+    if (!pool->ntrials || !may_try(x) || !backends_has_well(pool, x->tried))
+        return NULL;
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        struct backend_view *b = &pool->backends[i];
+
+        if (!b->health.trial || b->health.state == HEALTH_DOWN || b->admin != ADMIN_READY ||
+            !b->address_len || !take_place(x->worker, b))
+            continue;
+        x->trial = true;
+        return b;
+    }
+    return NULL;
+}
+
+void trial_give(struct worker *worker, const struct backend_view *b)
+{
+    cap_trial_give(worker->table, worker->heritage->row, b->slot);
+}

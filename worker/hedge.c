@@ -1,0 +1,161 @@
+#include "worker/hedge.h"
+
+#include <stddef.h>
+
+#include "base/check.h"
+#include "base/conf.h"
+#include "worker/backends.h"
+#include "worker/budget.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+#include "worker/record.h"
+#include "worker/upstream.h"
+
+uint32_t hedge_delay(const struct exchange *x)
+{
+    uint32_t ms = x->route->hedge_after_ms;
+
+    if (x->trial && (!ms || ms > HEDGE_TRIAL_MS))
+        ms = HEDGE_TRIAL_MS;
+    if (!ms || x->raced || !x->safe || x->streamed || !x->body_done || x->home)
+        return 0;
+    return ms;
+}
+
+/* The exchange's own attempt, taken out of it. */
+static struct attempt take_out(struct exchange *x)
+{
+    struct attempt a = {
+        .upstream = x->upstream,
+        .backend = x->backend,
+        .chosen = x->at.chosen,
+        .connected = x->at.connected,
+        .sent = x->at.sent,
+        .state = x->state,
+        .reused = x->reused,
+        .sticky = x->sticky,
+        .trial = x->trial,
+    };
+
+    exchange_unlink_running(x);
+    x->upstream = NULL;
+    x->at.connected = x->at.sent = 0;
+    x->trial = false;
+    return a;
+}
+
+static void put_in(struct exchange *x, const struct attempt *a)
+{
+    CHECK(!x->upstream && !x->backend);
+    exchange_join_running(x, a->backend);
+    x->upstream = a->upstream;
+    x->at.chosen = a->chosen;
+    x->at.connected = a->connected;
+    x->at.sent = a->sent;
+    x->state = a->state;
+    x->reused = a->reused;
+    x->sticky = a->sticky;
+    x->trial = a->trial;
+}
+
+static void trade(struct exchange *x)
+{
+    struct attempt own = take_out(x);
+
+    put_in(x, &x->rival);
+    x->rival = own;
+}
+
+void hedge_turn(struct exchange *x, const struct upstream *u)
+{
+    if (x->upstream == u)
+        return;
+    CHECK(x->rival.upstream == u);
+    trade(x);
+}
+
+static void mark_tried(struct exchange *x)
+{
+    uint32_t i = (uint32_t)(x->backend - x->pool->backends);
+
+    x->tried[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static struct backend_view *second(struct exchange *x)
+{
+    struct backend_view *b = NULL;
+
+    if (x->attempts > x->pool->conf->retries)
+        return NULL;
+    mark_tried(x);
+    if (!backends_has_well(x->pool, x->tried))
+        return NULL;
+    x->resent = true;
+    if (!budget_take(x) ||
+        backends_choose(x->worker, x->pool, NULL, x->tried, &b) != BACKENDS_CHOSEN)
+        return NULL;
+    return b;
+}
+
+void hedge_start(struct exchange *x)
+{
+    uint32_t deadline = x->route->timeouts.first_byte_ms, waited = hedge_delay(x);
+    struct backend_view *b;
+
+    /* The deadline of the first attempt is that of both. */
+    exchange_arm(x, deadline > waited ? deadline - waited : 0);
+    b = second(x);
+    if (!b)
+        return;
+    x->raced = true;
+    x->rival = take_out(x);
+    exchange_connect(x, b);
+}
+
+/* Gives the rival's connection and trial back, its place is left to the caller. */
+static struct backend_view *end_rival(struct exchange *x)
+{
+    struct attempt a = x->rival;
+
+    x->rival = (struct attempt){0};
+    upstream_close(a.upstream);
+    if (a.trial)
+        trial_give(x->worker, a.backend);
+    return a.backend;
+}
+
+void hedge_won(struct exchange *x)
+{
+    if (x->rival.upstream)
+        backends_leave_quietly(x->worker, end_rival(x));
+}
+
+void hedge_drop(struct exchange *x)
+{
+    if (x->rival.upstream)
+        backends_leave(x->worker, end_rival(x));
+}
+
+bool hedge_go_on(struct exchange *x)
+{
+    struct attempt a = x->rival;
+
+    if (!a.upstream)
+        return false;
+    count_add(&x->backend->cell->retries, 1);
+    record_moved(x);
+    exchange_leave(x);
+    x->rival = (struct attempt){0};
+    put_in(x, &a);
+    exchange_arm_state(x);
+    if (x->backend->health.state == HEALTH_DOWN)
+        exchange_move(x);
+    return true;
+}
+
+void hedge_late(struct exchange *x)
+{
+    if (x->rival.upstream && x->rival.chosen < x->at.chosen)
+        trade(x);
+    hedge_drop(x);
+}
