@@ -54,11 +54,16 @@ static const struct conf_choice classes[] = {
     {"soap", CONF_CLASS_SOAP, 0}, {"apsv", CONF_CLASS_APSV, 0}, {NULL, 0, 0},
 };
 const struct conf_choice conf_retry_reasons[] = {
-    {"none", CONF_RETRY_NONE, 0},       {"connect", CONF_RETRY_CONNECT, 0},
-    {"empty", CONF_RETRY_EMPTY, 0},     {"verdict", CONF_RETRY_VERDICT, 0},
-    {"cut", CONF_RETRY_CUT, 0},         {"500", CONF_RETRY_500, 0},
-    {"502", CONF_RETRY_502, 0},         {"503", CONF_RETRY_503, 0},
-    {"504", CONF_RETRY_504, 0},         {"timeout", CONF_RETRY_TIMEOUT, 0},
+    {"none", CONF_RETRY_NONE, 0},
+    {"connect", CONF_RETRY_CONNECT, 0},
+    {"empty", CONF_RETRY_EMPTY, 0},
+    {"verdict", CONF_RETRY_VERDICT, 0},
+    {"cut", CONF_RETRY_CUT, 0},
+    {"500", CONF_RETRY_500, 0},
+    {"502", CONF_RETRY_502, 0},
+    {"503", CONF_RETRY_503, 0},
+    {"504", CONF_RETRY_504, 0},
+    {"timeout", CONF_RETRY_TIMEOUT, 0},
     {NULL, 0, 0},
 };
 const struct conf_choice conf_states[] = {{"ready", CONF_STATE_READY, 0},
@@ -498,8 +503,9 @@ static const struct conf_setting pool_rows[] = {
      .text = "Requests that each backend may have at one time, all workers together. 300 is "
              "the number of threads that PAS serves with."},
     {"retries", &conf_count, AT(conf_pool, retries), .def = "2", .max = 10,
-     .text = "Further attempts on other backends, for what retry_on of the route names. Of all "
-             "that runs in a pool, at most a fifth, but three, may be such; those beyond wait."},
+     .text =
+         "Further attempts on other backends, for what retry_on of the route names. Of all "
+         "that runs in a pool, at most a fifth, but three, may be such; those beyond wait."},
     {"check", NULL, AT(conf_pool, check), .section = &check_section, .text = "See below."},
     {"eject", NULL, AT(conf_pool, eject), .section = &eject_section, .text = "See below."},
     {"queue", NULL, AT(conf_pool, queue), .section = &queue_section, .text = "See below."},
@@ -562,12 +568,13 @@ static const struct conf_setting route_rows[] = {
      .text = "Body of a request; else that of limits."},
     {"retry_on", &conf_choice, MANY(conf_route, retry_on), .min = 1, .max = CONF_MAX_LIST,
      .choices = conf_retry_reasons,
-     .text = "When a safe request (GET, HEAD, OPTIONS; never APSV) is tried again on another "
-             "backend: no connection, or that was reset or closed without an answer or with "
-             "nonsense (empty), a verdict of down while it waited, an answer of at most 64k that "
-             "was cut (it is passed on when it is whole), these codes, or no answer in time. Not "
-             "given: connect, empty, verdict and cut. For connect, where nothing was sent, any "
-             "other request moves as well."},
+     .text =
+         "When a safe request (GET, HEAD, OPTIONS; never APSV) is tried again on another "
+         "backend: no connection, or that was reset or closed without an answer or with "
+         "nonsense (empty), a verdict of down while it waited, an answer of at most 64k that "
+         "was cut (it is passed on when it is whole), these codes, or no answer in time. Not "
+         "given: connect, empty, verdict and cut. For connect, where nothing was sent, any "
+         "other request moves as well."},
     {"hedge_after", &conf_ms, AT(conf_route, hedge_after_ms), .def = "off", .zero = "off",
      .min = 10 * MS, .max = HOURS,
      .text = "A safe request without an answer for so long is sent to another backend too, and "

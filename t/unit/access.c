@@ -38,7 +38,9 @@ static struct access_record record(void)
         .pool = "pas",
         .backend = "pas1",
         .backend_state = "up",
-        .attempts = 1,
+        .attempts = 3,
+        .retried = CONF_RETRY_CUT | CONF_RETRY_504,
+        .raced = true,
         .reused = true,
         .end = ACCESS_END_DONE,
         .phase = ACCESS_PHASE_DONE,
@@ -73,7 +75,8 @@ static void test_lines(void)
            "\"port\":50123,\"id\":\"0123abcd\",\"method\":\"GET\",\"status\":200,"
            "\"end\":\"done\",\"phase\":\"done\",\"bytes_in\":120,\"bytes_out\":4321,"
            "\"body_out\":4000,\"header_us\":12,\"first_byte_us\":3400,\"total_us\":3500,"
-           "\"pool\":\"pas\",\"backend\":\"pas1\",\"backend_state\":\"up\",\"attempts\":1,"
+           "\"pool\":\"pas\",\"backend\":\"pas1\",\"backend_state\":\"up\",\"attempts\":3,"
+           "\"retried\":\"cut,504\",\"raced\":true,"
            "\"reused\":true,\"version\":\"HTTP/1.1\",\"host\":\"shop.test\","
            "\"target\":\"/pas/get?a=1\",\"tls\":\"TLSv1.3\","
            "\"cipher\":\"TLS_AES_128_GCM_SHA256\",\"sni\":\"shop.test\","
