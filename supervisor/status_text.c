@@ -208,7 +208,7 @@ static void print_backends(const struct table *table, FILE *out, bool colours)
         {"NO", GRID_RIGHT},        {"BACKEND", GRID_ELASTIC}, {"POOL", GRID_ELASTIC},
         {"ADDRESS", GRID_ELASTIC}, {"HEALTH", GRID_LEFT},     {"SINCE", GRID_RIGHT},
         {"ADMIN", GRID_LEFT},      {"IN FLIGHT", GRID_RIGHT}, {"QUEUED", GRID_RIGHT},
-        {"SESSIONS", GRID_RIGHT},  {"DONE", GRID_RIGHT},      {"ERRORS", GRID_RIGHT},
+        {"SESS", GRID_RIGHT},      {"DONE", GRID_RIGHT},      {"ERRORS", GRID_RIGHT},
         {"5XX", GRID_RIGHT},       {"P50", GRID_RIGHT},       {"P99", GRID_RIGHT},
         {"IDLE", GRID_RIGHT},
     };
