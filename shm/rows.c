@@ -25,17 +25,44 @@ TABLE_ROW_IMPL(health)
 TABLE_ROW_IMPL(cert)
 TABLE_ROW_IMPL(challenge)
 
-void history_add(struct history *history, uint8_t from, uint8_t to, const char *actor,
-                 const char *reason)
+static void add(struct history *history, const struct transition *transition, const char *actor,
+                const char *reason)
 {
     struct transition *at = &history->ring[history->count % TABLE_HISTORY];
 
     seq_write_begin(&history->seq);
-    *at = (struct transition){.wall_ms = clock_wall_ms(), .from = from, .to = to};
+    *at = *transition;
+    at->wall_ms = clock_wall_ms();
     snprintf(at->actor, sizeof at->actor, "%s", actor);
     snprintf(at->reason, sizeof at->reason, "%s", reason);
     history->count++;
     seq_write_end(&history->seq);
+}
+
+void history_add(struct history *history, uint8_t from, uint8_t to, const char *actor,
+                 const char *reason)
+{
+    add(history, &(struct transition){.from = from, .to = to}, actor, reason);
+}
+
+void history_add_heal(struct history *history, enum heal_state from, enum heal_state to,
+                      const char *actor, const char *reason)
+{
+    struct transition t = {.from = (uint8_t)from, .to = (uint8_t)to, .heal = 1};
+
+    add(history, &t, actor, reason);
+}
+
+/* The last n of the ring, or as many as there are. */
+static int copy_last(const struct history *copy, uint32_t n,
+                     struct transition out[TABLE_HISTORY])
+{
+    uint32_t kept = copy->count < TABLE_HISTORY ? copy->count : TABLE_HISTORY;
+
+    n = n < kept ? n : kept;
+    for (uint32_t i = 0; i < n; i++)
+        out[i] = copy->ring[(copy->count - n + i) % TABLE_HISTORY];
+    return (int)n;
 }
 
 int history_read(const struct history *history, struct transition out[TABLE_HISTORY])
@@ -44,10 +71,19 @@ int history_read(const struct history *history, struct transition out[TABLE_HIST
 
     if (!seq_read(&history->seq, &copy, history, sizeof copy))
         return 0;
-    uint32_t n = copy.count < TABLE_HISTORY ? copy.count : TABLE_HISTORY;
-    for (uint32_t i = 0; i < n; i++)
-        out[i] = copy.ring[(copy.count - n + i) % TABLE_HISTORY];
-    return (int)n;
+    return copy_last(&copy, TABLE_HISTORY, out);
+}
+
+int history_read_new(const struct history *history, uint32_t *seen,
+                     struct transition out[TABLE_HISTORY])
+{
+    struct history copy;
+    uint32_t before = *seen;
+
+    if (!seq_read(&history->seq, &copy, history, sizeof copy))
+        return 0;
+    *seen = copy.count;
+    return before == UINT32_MAX ? 0 : copy_last(&copy, copy.count - before, out);
 }
 
 static const char *name_of(const char *const names[], unsigned n, unsigned i)

@@ -134,6 +134,9 @@ bool status_backend_read(const struct table *table, int slot, struct status_back
     CLOSE(to->backend.host);
     CLOSE(to->admin.who);
     CLOSE(to->admin.reason);
+    CLOSE(to->admin.heal_reason);
+    CLOSE(to->admin.answer);
+    CLOSE(to->admin.incident);
     CLOSE(to->health.reason);
     CLOSE(to->health.probe_text);
     for (int i = 0; i < TABLE_WORKERS; i++)
@@ -182,7 +185,9 @@ const char *status_backend_reason(const struct status_backend *b)
 {
     if (!b->backend.configured)
         return "no longer in the configuration";
-    if (b->admin.heal != HEAL_NONE || b->admin.wish != ADMIN_READY)
+    if (b->admin.heal != HEAL_NONE)
+        return b->admin.heal_reason;
+    if (b->admin.wish != ADMIN_READY)
         return b->admin.reason[0] ? b->admin.reason : b->admin.who;
     return b->health.reason[0] ? b->health.reason : b->health.probe_text;
 }

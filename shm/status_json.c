@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "shm/certs.h"
 #include "shm/status.h"
 #include "shm/status_text.h"
@@ -95,6 +96,14 @@ static void add_address(struct text *out, const struct health_row *h)
     STRING("address", ip);
 }
 
+/* How long no restart is tried; 0: none is held back. */
+static uint64_t heal_wait(const struct admin_row *admin)
+{
+    uint64_t now = clock_mono_ms();
+
+    return admin->next_try_ms > now ? admin->next_try_ms - now : 0;
+}
+
 static void add_backend(struct text *out, const struct status_backend *b)
 {
     const struct status_cell *c = &b->sum;
@@ -123,6 +132,11 @@ static void add_backend(struct text *out, const struct status_backend *b)
     NUMBER("slow_start_percent", b->slow_permille / 10);
     STRING("progress", status_backend_progress(b, progress));
     STRING("heal", heal_state_name(b->admin.heal));
+    STRING("heal_reason", b->admin.heal_reason);
+    TIME("heal_since", b->admin.heal_since_wall_ms);
+    NUMBER("heal_attempts", b->admin.attempts);
+    NUMBER("heal_next_try_ms", heal_wait(&b->admin));
+    STRING("incident", b->admin.incident);
     NUMBER("weight", b->backend.weight);
     NUMBER("max_in_flight", b->backend.max_in_flight);
     NUMBER("in_flight", c->in_flight);

@@ -193,6 +193,7 @@ struct child {
 struct transition {
     uint64_t wall_ms;
     uint8_t from, to; /* states of the writer's kind */
+    uint8_t heal;     /* 1: they are enum heal_state; in the supervisor's ring */
     char actor[24];   /* "healthd", "operator", "config" */
     char reason[TABLE_REASON];
 };
@@ -446,8 +447,13 @@ TABLE_ROW(challenge)
 
 void history_add(struct history *history, uint8_t from, uint8_t to, const char *actor,
                  const char *reason);
+void history_add_heal(struct history *history, enum heal_state from, enum heal_state to,
+                      const char *actor, const char *reason);
 /* Copies the ring, oldest first; returns how many. 0 also when half-written. */
 int history_read(const struct history *history, struct transition out[TABLE_HISTORY]);
+/* The same of those that came after *seen, which follows; UINT32_MAX: only sets it. */
+int history_read_new(const struct history *history, uint32_t *seen,
+                     struct transition out[TABLE_HISTORY]);
 
 /* Clears worker row r for a new process, but for handles and sessions, and claims it under
  * its incarnation; called by that worker, after which its cells count. */

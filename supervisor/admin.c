@@ -9,6 +9,7 @@
 #include "shm/retired.h"
 #include "supervisor/affinity_key.h"
 #include "supervisor/drain.h"
+#include "supervisor/healing.h"
 #include "supervisor/supervise.h"
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
@@ -96,6 +97,7 @@ static void clear_slot(struct supervisor *sup, int slot)
 
     snprintf(fresh.who, sizeof fresh.who, "config");
     admin_publish(&sup->table->admin[slot], &fresh);
+    healing_forget(sup, slot);
     seq_write_begin(&history->seq);
     history->count = 0;
     seq_write_end(&history->seq);
@@ -246,6 +248,8 @@ void admin_wish(struct supervisor *sup, enum admin_state wish, int number, uid_t
     drains_watch(sup);
     processes_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
+    if (wish == ADMIN_READY)
+        healing_ready(sup, number - 1, uid);
     keep_wish(sup, number - 1); /* last: it waits for the disk */
 }
 

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/message.h"
+#include "supervisor/healing.h"
 #include "supervisor/signals.h"
 #include "supervisor/supervise.h"
 
@@ -43,8 +44,8 @@ static void on_wish(struct supervisor *sup, const struct signalfd_siginfo *info)
         log_warn("signal RTMIN+%d from uid %u without a backend number: refused "
                  "(kill -q NUMBER -s RTMIN+%d PID)",
                  which, info->ssi_uid, which);
-    else if (which == 3)
-        log_warn("restart of backend %d: not supported yet", info->ssi_int);
+    else if (which == SIGNAL_RESTART)
+        healing_request(sup, info->ssi_int, info->ssi_uid);
     else
         admin_wish(sup, wishes[which], info->ssi_int, info->ssi_uid);
 }
@@ -177,10 +178,17 @@ static void on_message(struct process *p, const struct message *message)
         open_pem(p, message);
         break;
     case MESSAGE_HEAL:
-        log_debug("healthd asks to heal backend slot %llu: not supported yet",
-                  (unsigned long long)message->number);
+        if (p->kind != KIND_HEALTHD)
+            goto not_for_us;
+        healing_please(p->sup, message->number, message->body.text);
+        break;
+    case MESSAGE_TOLD:
+        if (p->kind != KIND_RESTARTER)
+            goto not_for_us;
+        healing_told(p->sup, message->body.text);
         break;
     default:
+    not_for_us:
         log_warn("%s sent message %u, which is not for us", kind_name(p->kind), message->type);
     }
 }

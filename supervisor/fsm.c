@@ -119,6 +119,22 @@ static struct step retry(struct fsm *fsm, enum fsm_event event, const struct fsm
     return (struct step){FSM_ARM, CHILD_BACKOFF};
 }
 
+/* What differs for a child that lives for one action. */
+static struct step step_once(const struct fsm *fsm, enum fsm_event event, struct step step)
+{
+    if (event == FSM_START && fsm->state == CHILD_EMPTY)
+        return (struct step){FSM_FORK | FSM_ARM, CHILD_RUNNING};
+    if (fsm->state != CHILD_RUNNING)
+        return step;
+    if (event == FSM_EXITED || event == FSM_NOT_FORKED)
+        return (struct step){FSM_DISARM | FSM_RELEASE, CHILD_EMPTY};
+    if (event == FSM_TIMER)
+        return (struct step){FSM_KILL, STAY};
+    if (event == FSM_STOP)
+        return (struct step){FSM_KILL | FSM_DISARM, CHILD_DRAINING};
+    return step;
+}
+
 unsigned fsm_step(struct fsm *fsm, enum fsm_event event, const struct fsm_input *input,
                   uint64_t *delay_ms)
 {
@@ -126,13 +142,15 @@ unsigned fsm_step(struct fsm *fsm, enum fsm_event event, const struct fsm_input 
     struct step step = steps[fsm->state][event];
 
     *delay_ms = event == FSM_DRAIN ? input->limit_ms : 0;
+    if (fsm->once)
+        step = step_once(fsm, event, step);
     if (step.next == RETRY)
         step = retry(fsm, event, input, delay_ms);
     if (step.next != STAY)
         fsm->state = step.next;
     if (step.actions & FSM_FORK) {
         fsm->since_ms = input->now_ms;
-        *delay_ms = FSM_START_LIMIT_MS;
+        *delay_ms = fsm->once ? input->limit_ms : FSM_START_LIMIT_MS;
     }
     if (step.actions & FSM_SERVES)
         fsm->ready_ms = input->now_ms;

@@ -12,10 +12,12 @@
  *       +---------------------------------+ EXITED
  *
  * EXITED with code 78 while STARTING or RUNNING leads to HELD: not started
- * again until START (a reload). Times are milliseconds, monotonic. */
+ * again until START (a reload). A child with `once` goes from EMPTY to RUNNING and back.
+ * Times are milliseconds, monotonic. */
 #ifndef SUPERVISOR_FSM_H
 #define SUPERVISOR_FSM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shm/table.h"
@@ -53,6 +55,8 @@ enum fsm_action {
 
 struct fsm {
     uint8_t state;     /* enum child_state */
+    bool once;         /* it has one thing to do: RUNNING from its start, for at most limit_ms
+                          of START, and not started again, however it ends */
     uint32_t deaths;   /* in a row, none of them after a good life */
     uint64_t since_ms; /* the last fork */
     uint64_t ready_ms; /* the last READY */
@@ -61,7 +65,7 @@ struct fsm {
 struct fsm_input {
     uint64_t now_ms;
     int status;        /* EXITED: from waitpid */
-    uint64_t limit_ms; /* DRAIN */
+    uint64_t limit_ms; /* DRAIN; START of one with `once` */
 };
 
 /* Takes one event; returns the actions, and in *delay_ms the time of FSM_ARM.

@@ -123,7 +123,7 @@ static const struct step steps[HEAL_STATES][HEAL_EVENTS] =
                 [HEAL_UNSAFE] = IGNORE,
                 [HEAL_EXHAUSTED] = IGNORE,
                 [HEAL_READY] = {FORGET | HEAL_TELL, HEAL_NONE},
-                [HEAL_GONE] = {FORGET | HEAL_TELL, HEAL_NONE},
+                [HEAL_GONE] = IGNORE, /* it comes back as it was */
             },
 };
 

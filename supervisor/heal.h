@@ -10,8 +10,8 @@
  *
  * A restart that an operator asks for and one that healthd asks for take the same way; they
  * differ in what may stop them (heal_judge()). HOLD means "needs a human": only READY or GO of
- * an operator leads out of it. GONE, of a backend that is no longer configured, ends
- * everything but a restart that runs: half a restart is worse than none.
+ * an operator leads out of it. GONE, of a backend that is no longer configured, ends what is
+ * under way, but for a restart that runs: half a restart is worse than none.
  *
  * Times are milliseconds, monotonic. */
 #ifndef SUPERVISOR_HEAL_H

@@ -14,6 +14,7 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "healthd/healthd.h"
+#include "healthd/restarter.h"
 #include "supervisor/fsm.h"
 #include "supervisor/logging.h"
 #include "supervisor/signals.h"
@@ -30,6 +31,7 @@ static const struct {
     [KIND_WORKER] = {worker_main},
     [KIND_HEALTHD] = {healthd_main},
     [KIND_ACMED] = {acmed_main},
+    [KIND_RESTARTER] = {restarter_main},
 };
 
 static char *title_area;

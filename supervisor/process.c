@@ -14,8 +14,11 @@
 #include "base/log.h"
 #include "shm/message.h"
 #include "shm/retired.h"
+#include "supervisor/healing.h"
 #include "supervisor/launch.h"
 #include "supervisor/supervise.h"
+
+enum { LAST_WORDS = 64 /* messages that are read after the end of a restarter */ };
 
 bool process_is_worker(const struct process *p)
 {
@@ -109,6 +112,8 @@ static void fill_heritage(struct process *p, int control_fd)
     h->control_fd = control_fd;
     h->access_fd = process_is_worker(p) ? g->access_fd : -1;
     h->backend_slot = g->backend_slot;
+    if (p->kind != KIND_RESTARTER)
+        memset(&h->action, 0, sizeof h->action);
     h->nlisteners = process_is_worker(p) ? listeners_of_slot(&g->listeners, (uint32_t)p->slot,
                                                              g->workers, h->listener)
                                          : 0;
@@ -117,6 +122,9 @@ static void fill_heritage(struct process *p, int control_fd)
 /* 0, or -1 with errno: the host has no process or no descriptor for us. */
 static int fork_child(struct process *p)
 {
+    /* The restarter needs the Docker Engine's socket, or systemctl, as the supervisor could
+     * use them. */
+    static const struct identity itself = {.name = "the supervisor's user"};
     struct supervisor *sup = p->sup;
     int pair[2];
 
@@ -130,7 +138,8 @@ static int fork_child(struct process *p)
     if (process_is_worker(p) && send_affinity(p, pair[0]) < 0)
         p->pid = -1;
     else
-        p->pid = launch(&sup->heritage, &p->generation->identity);
+        p->pid = launch(&sup->heritage,
+                        p->kind == KIND_RESTARTER ? &itself : &p->generation->identity);
     close(pair[1]);
     if (p->pid < 0 || loop_add(&sup->loop, &p->control, pair[0], EPOLLIN) < 0) {
         int error = errno;
@@ -172,7 +181,9 @@ static void release_row(struct process *p)
     p->generation = NULL;
     p->restarts = process_is_worker(p) ? 0 : p->restarts;
     publish(p);
-    if (!process_is_worker(p) && !sup->stopping)
+    if (p->kind == KIND_RESTARTER)
+        healing_restarter_ended(sup, p->last_exit);
+    else if (!process_is_worker(p) && !sup->stopping)
         process_start_single(sup, p->row); /* it was replaced by a reload */
 }
 
@@ -237,7 +248,7 @@ static void log_end(const struct process *p, int status)
     if (WIFSIGNALED(status))
         log_line(asked ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "%s was ended by signal %d (%s)",
                  who, WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else if (asked)
+    else if (asked || p->kind == KIND_RESTARTER) /* healing.c tells what came of it */
         log_debug("%s has finished with exit code %d", who, WEXITSTATUS(status));
     else if (WEXITSTATUS(status) == FSM_EXIT_CONFIG)
         log_error("%s cannot work with this configuration: not started again until a reload",
@@ -252,6 +263,9 @@ static void ended(struct process *p, int status)
     bool asked = p->fsm.state == CHILD_DRAINING;
 
     log_end(p, status);
+    /* It speaks right before its end, which may be noticed first. */
+    for (int i = 0; p->kind == KIND_RESTARTER && p->control.fd >= 0 && i < LAST_WORDS; i++)
+        control_from_child(&p->control, EPOLLIN);
     loop_close(&sup->loop, &p->control);
     p->pid = 0;
     p->last_exit = status;
@@ -261,7 +275,7 @@ static void ended(struct process *p, int status)
         reload_on_trial_death(p); /* its rows are given up, this one too */
         return;
     }
-    if (!asked)
+    if (!asked && p->kind != KIND_RESTARTER)
         p->restarts++;
     process_event(p, FSM_EXITED,
                   &(struct fsm_input){.now_ms = clock_mono_ms(), .status = status});
@@ -292,7 +306,9 @@ void processes_init(struct supervisor *sup)
         *p = (struct process){.sup = sup, .row = r, .last_exit = -1};
         p->kind = r < TABLE_WORKERS  ? KIND_WORKER
                   : r == ROW_HEALTHD ? KIND_HEALTHD
-                                     : KIND_ACMED;
+                  : r == ROW_ACMED   ? KIND_ACMED
+                                     : KIND_RESTARTER;
+        p->fsm.once = p->kind == KIND_RESTARTER;
         p->control = (struct loop_source){.ready = control_from_child, .fd = -1};
         p->timer.fire = on_timer;
     }
@@ -347,6 +363,19 @@ void process_start_single(struct supervisor *sup, int row)
 {
     CHECK(sup->process[row].fsm.state == CHILD_EMPTY);
     start(&sup->process[row], sup->current);
+}
+
+void process_start_restarter(struct supervisor *sup, const struct heritage_action *action,
+                             uint64_t limit_ms)
+{
+    struct process *p = &sup->process[ROW_RESTARTER];
+
+    CHECK(p->fsm.state == CHILD_EMPTY);
+    sup->heritage.action = *action;
+    p->last_exit = -1;
+    p->generation = generation_ref(sup->current);
+    process_event(p, FSM_START,
+                  &(struct fsm_input){.now_ms = clock_mono_ms(), .limit_ms = limit_ms});
 }
 
 void process_drain(struct process *p, uint64_t limit_ms)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "supervisor/healing.h"
 #include "supervisor/notify.h"
 #include "supervisor/supervise.h"
 
@@ -46,7 +47,7 @@ static void check_hearts(struct supervisor *sup, uint64_t now)
     for (int r = 0; r < ROWS; r++) {
         struct process *p = &sup->process[r];
 
-        if (p->pid && !beats(p, now))
+        if (p->pid && p->kind != KIND_RESTARTER && !beats(p, now))
             process_event(p, FSM_LATE, &(struct fsm_input){.now_ms = now});
     }
 }
@@ -89,6 +90,7 @@ static void on_pulse(struct loop_timer *timer)
         sup->grace_until_ms = now;
     }
     check_hearts(sup, now);
+    healing_pulse(sup);
     tell_watchdog(sup, now);
     sup->pulse_due_ms = now + PULSE_MS;
     loop_timer_set(&sup->loop, &sup->pulse, PULSE_MS);

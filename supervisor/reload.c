@@ -154,7 +154,7 @@ static void commit(struct supervisor *sup)
 
         if (is_old_worker(sup, p))
             process_drain(p, sup->current->conf->stop_timeout_ms);
-        else if (!process_is_worker(p))
+        else if (p->kind != KIND_RESTARTER && !process_is_worker(p))
             process_drain(p, SINGLE_DRAIN_MS); /* at its end the new one is launched */
     }
     generation_unref(old);

@@ -5,8 +5,11 @@
 #define SUPERVISOR_SIGNALS_H
 
 enum {
+    SIGNAL_RESTART = 3,
     SIGNAL_CERT = 5,     /* renew; then renew --force, rollback */
     CONTROL_SIGNALS = 7, /* the last one */
 };
+
+enum { RESTART_FORCE = 1 << 16 /* added to the number: in spite of min_healthy */ };
 
 #endif

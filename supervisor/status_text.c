@@ -143,6 +143,14 @@ static uint64_t errors_of(const struct status_cell *c)
     return c->connect_errors + c->resets + c->timeouts + c->cut;
 }
 
+static const char *admin_word(const struct admin_row *admin)
+{
+    if (admin->heal != HEAL_NONE)
+        return heal_state_name(admin->heal);
+    return admin_state_name(admin->wish == ADMIN_DRAIN && admin->drained ? ADMIN_DRAINED
+                                                                         : admin->wish);
+}
+
 static void backend_cells(struct grid *grid, const struct status_backend *b)
 {
     const struct status_cell *c = &b->sum;
@@ -155,10 +163,8 @@ static void backend_cells(struct grid *grid, const struct status_backend *b)
     grid_cell(grid, NULL, "%.50s:%u", b->backend.host, b->backend.port);
     grid_cell(grid, health_colour(b->health.state), "%s", health_state_name(b->health.state));
     grid_cell(grid, NULL, "%s", ago(b->health.since_wall_ms, text));
-    grid_cell(grid, b->admin.wish == ADMIN_READY ? NULL : YELLOW, "%s",
-              admin_state_name(b->admin.wish == ADMIN_DRAIN && b->admin.drained
-                                   ? ADMIN_DRAINED
-                                   : b->admin.wish));
+    grid_cell(grid, b->admin.wish == ADMIN_READY && b->admin.heal == HEAL_NONE ? NULL : YELLOW,
+              "%s", admin_word(&b->admin));
     if (b->backend.max_in_flight)
         grid_cell(grid, NULL, "%" PRIu64 "/%u", c->in_flight, b->backend.max_in_flight);
     else
@@ -176,7 +182,7 @@ static void backend_cells(struct grid *grid, const struct status_backend *b)
 static void backend_note(struct grid *grid, const struct status_backend *b)
 {
     const struct status_cell *c = &b->sum;
-    char note[GRID_NOTE], progress[STATUS_PROGRESS];
+    char note[GRID_NOTE], progress[STATUS_PROGRESS], text[SPAN];
     size_t n = 0;
 
 #define ADD(...)                                                               \
@@ -190,6 +196,14 @@ static void backend_note(struct grid *grid, const struct status_backend *b)
         ADD("%s", progress);
     if (*b->health.reason)
         ADD("%s: %s", health_state_name(b->health.state), b->health.reason);
+    if (b->admin.heal != HEAL_NONE)
+        ADD("heal: %s for %s: %s", heal_state_name(b->admin.heal),
+            ago(b->admin.heal_since_wall_ms, text), b->admin.heal_reason);
+    else if (*b->admin.heal_reason && b->health.state == HEALTH_DOWN)
+        ADD("heal: %s", b->admin.heal_reason);
+    if (b->admin.attempts)
+        ADD("%u restart%s in the last hour", b->admin.attempts,
+            b->admin.attempts == 1 ? "" : "s");
     if (b->admin.wish != ADMIN_READY)
         ADD("%s by %s: %s", admin_state_name(b->admin.wish), b->admin.who, b->admin.reason);
     if (*b->health.probe_text && strcmp(b->health.probe_text, b->health.reason) != 0)

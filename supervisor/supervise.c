@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "shm/message.h"
 #include "supervisor/errors.h"
+#include "supervisor/healing.h"
 #include "supervisor/logging.h"
 #include "supervisor/notify.h"
 #include "supervisor/pidfile.h"
@@ -90,7 +91,7 @@ static void check_stop(struct supervisor *sup)
     if (any_left(sup, 0, TABLE_WORKERS))
         return;
     /* Health and certificates are looked after until the last exchange ended. */
-    for (int r = ROW_HEALTHD; r < ROWS; r++)
+    for (int r = ROW_HEALTHD; r <= ROW_ACMED; r++)
         process_drain(&sup->process[r], SINGLE_DRAIN_MS);
     if (!any_left(sup, 0, ROWS))
         sup->loop.stop = true;
@@ -120,7 +121,7 @@ void supervise_stop(struct supervisor *sup, bool now)
     for (int r = 0; r < ROWS; r++) {
         if (now)
             process_event(&sup->process[r], FSM_STOP, &input);
-        else if (r < TABLE_WORKERS)
+        else if (r < TABLE_WORKERS || r == ROW_RESTARTER)
             process_drain(&sup->process[r], sup->current->conf->stop_timeout_ms);
     }
     listeners_close_all(&sup->listeners);
@@ -198,6 +199,11 @@ static int prepare(struct supervisor *sup, const char *object)
     watch_init(&sup->watch, &sup->loop, on_file_changed);
     watch_files(&sup->watch, sup->current->conf->files, sup->current->conf->n_files);
     processes_init(sup);
+    sup->healer = healer_new(sup);
+    if (!sup->healer) {
+        log_error("cannot start: %s", strerror(errno));
+        return -1;
+    }
     first_header(sup);
     return 0;
 }
@@ -281,6 +287,7 @@ int supervise(const char *conf_file)
         code = run(&sup);
     watch_release(&sup.watch);
     generation_unref(sup.current);
+    healer_free(sup.healer);
     tickets_release(sup.tickets);
     affinity_key_release(sup.affinity);
     if (sup.table)

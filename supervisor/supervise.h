@@ -8,7 +8,8 @@
  *   control.c    signals and messages of children
  *   pulse.c      once a second: heartbeats, watchdog, the watched file
  *   admin.c      rows of backends and the operator's wishes (kept by wishes.c)
- *   drain.c      how far drains have come, and their end */
+ *   drain.c      how far drains have come, and their end
+ *   healing.c    restarts of backends: carries out what heal.c decides (healing.h) */
 #ifndef SUPERVISOR_SUPERVISE_H
 #define SUPERVISOR_SUPERVISE_H
 
@@ -53,7 +54,7 @@ struct process {
     struct loop_timer timer;    /* the one of fsm */
 };
 
-enum { ROW_HEALTHD = TABLE_WORKERS, ROW_ACMED, ROWS };
+enum { ROW_HEALTHD = TABLE_WORKERS, ROW_ACMED, ROW_RESTARTER, ROWS };
 
 struct supervisor {
     struct loop loop;
@@ -70,6 +71,7 @@ struct supervisor {
     struct header_row header;
     struct watch watch;
     struct wishes wishes;
+    struct healer *healer;
     struct loop_source signals;
     struct loop_timer pulse, rotation, drains;
     uint64_t pulse_due_ms, grace_until_ms, watchdog_ms, watchdog_due_ms;
@@ -98,6 +100,10 @@ void processes_init(struct supervisor *sup);
 bool process_start_worker(struct supervisor *sup, struct generation *generation, int slot);
 /* Starts healthd or acmed; its row must be empty. */
 void process_start_single(struct supervisor *sup, int row);
+/* Starts the restarter for one action, killed after limit_ms; its row must be empty. Its end,
+ * also when it could not be started, is told to healing_restarter_ended(). */
+void process_start_restarter(struct supervisor *sup, const struct heritage_action *action,
+                             uint64_t limit_ms);
 void process_event(struct process *p, enum fsm_event event, const struct fsm_input *input);
 void process_drain(struct process *p, uint64_t limit_ms);
 /* Reaps all that ended, orphans as PID 1 too. */
