@@ -20,8 +20,9 @@ struct cli {
     const char *backend;   /* number or name */
     bool dump, manual;     /* check */
     bool json, watch;      /* status */
-    bool force;            /* cert renew */
-    bool wait;             /* drain */
+    bool force;            /* cert renew, restart */
+    bool wait;             /* drain, restart */
+    const char *pool;      /* restart --rolling */
     const char *verb;      /* cert: list, renew, rollback */
     const char *name;      /* cert: of a certificate */
 };
@@ -33,6 +34,7 @@ int cli_why(const struct cli *cli);
 int cli_drain(const struct cli *cli);
 int cli_ready(const struct cli *cli);
 int cli_maint(const struct cli *cli);
+int cli_restart(const struct cli *cli);
 int cli_cert(const struct cli *cli);
 
 /* The rest of `drain B --wait`: shows how a drain goes on until it ends (cli_drain.c). */

@@ -138,6 +138,7 @@ static int watch_wish(const struct service *service, int slot, enum admin_state 
 
     while (clock_mono_ms() < limit) {
         if (admin_read(&service->table->admin[slot], &admin) && admin.wish == wish &&
+            !(wish == ADMIN_READY && admin.heal == HEAL_HOLD) &&
             backend_read(&service->table->backend[slot], &backend)) {
             printf("backend %d %s: %s\n", slot + 1, backend.name, admin_state_name(wish));
             return CLI_OK;

@@ -6,13 +6,19 @@
 #include "shm/table.h"
 #include "supervisor/cli.h"
 
+static const char *state_name(const struct transition *t, uint8_t state, bool health)
+{
+    return health    ? health_state_name(state)
+           : t->heal ? heal_state_name(state)
+                     : admin_state_name(state);
+}
+
 static void print_one(const struct transition *t, bool health)
 {
     char when[CLOCK_ISO_SIZE];
 
-    printf("%s  %-8s  %-9s -> %-9s  %s\n", clock_iso(when, t->wall_ms), t->actor,
-           health ? health_state_name(t->from) : admin_state_name(t->from),
-           health ? health_state_name(t->to) : admin_state_name(t->to), t->reason);
+    printf("%s  %-10s  %-10s -> %-10s  %s\n", clock_iso(when, t->wall_ms), t->actor,
+           state_name(t, t->from, health), state_name(t, t->to, health), t->reason);
 }
 
 /* Both rings are in order of time: a merge. */
@@ -30,6 +36,23 @@ static void print_history(const struct table *table, int slot)
     }
     if (nh + na == 0)
         printf("nothing has happened to it yet\n");
+}
+
+static void print_heal(const struct admin_row *admin)
+{
+    uint64_t now = clock_mono_ms();
+
+    if (admin->heal != HEAL_NONE || *admin->heal_reason)
+        printf("heal: %s: %s\n", heal_state_name(admin->heal), admin->heal_reason);
+    if (admin->attempts)
+        printf("restarts that count in the last hour: %u", admin->attempts);
+    if (admin->attempts && admin->next_try_ms > now)
+        printf("; the next one not for %llu s",
+               (unsigned long long)(admin->next_try_ms - now + 999) / 1000);
+    if (admin->attempts)
+        printf("\n");
+    if (*admin->incident)
+        printf("last incident: %s\n", admin->incident);
 }
 
 int cli_why(const struct cli *cli)
@@ -54,6 +77,7 @@ int cli_why(const struct cli *cli)
     printf("backend %d %s (%s:%u in pool %s) is %s, %s\n", slot + 1, backend.name, backend.host,
            backend.port, backend.pool, health_state_name(health.state),
            admin_state_name(admin.wish));
+    print_heal(&admin);
     print_history(service.table, slot);
 out:
     service_close(&service);

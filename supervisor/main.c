@@ -30,20 +30,14 @@ static int version(const struct cli *cli)
     return CLI_OK;
 }
 
-static int not_yet(const struct cli *cli)
-{
-    (void)cli;
-    fprintf(stderr, "pasgate: not supported yet\n");
-    return CLI_USAGE;
-}
-
 enum {
     OPTION_DUMP = 1,
     OPTION_JSON = 2,
     TAKES_BACKEND = 4,
-    TAKES_ANY = 8,
     TAKES_CERT = 16,
     OPTION_WAIT = 32,
+    OPTION_FORCE = 64,
+    OPTION_ROLLING = 128, /* with a pool, in place of a backend */
 };
 
 static const struct command {
@@ -65,8 +59,13 @@ static const struct command {
     {"ready", cli_ready, TAKES_BACKEND, "ready B", "takes drain or maint back"},
     {"maint", cli_maint, TAKES_BACKEND, "maint B", "no requests at all for backend B"},
     {"why", cli_why, TAKES_BACKEND, "why B", "what happened to backend B, when and why"},
-    {"restart", not_yet, TAKES_ANY, "restart B", "not supported yet"},
-    {"cert", cli_cert, TAKES_CERT, "cert list|renew|rollback [N]",
+    {"restart", cli_restart, TAKES_BACKEND | OPTION_WAIT | OPTION_FORCE | OPTION_ROLLING,
+     "restart B [--wait] [--force]",
+     "drain backend B, restart it, take it back when it is well; --wait: tell\n"
+     "                             each step, and by the exit code whether it came back;\n"
+     "                             --force: also if fewer than min_healthy would be left"},
+    {"restart", NULL, 0, "restart --rolling POOL", "all of a pool, one after the other"},
+    {"cert", cli_cert, TAKES_CERT | OPTION_FORCE, "cert list|renew|rollback [N]",
      "certificates: all of them; renew N [--force], now; back to the\n"
      "                             generation of N before the live one"},
     {"version", version, 0, "version", "print the version"},
@@ -104,15 +103,11 @@ static const struct command *find(const char *name)
 static int read_options(int argc, char **argv, const struct command *command, struct cli *cli)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"dump", no_argument, NULL, 'd'},
-        {"manual", no_argument, NULL, 'm'},
-        {"json", no_argument, NULL, 'j'},
-        {"watch", no_argument, NULL, 'w'},
-        {"force", no_argument, NULL, 'f'},
-        {"wait", no_argument, NULL, 'W'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'}, {"dump", no_argument, NULL, 'd'},
+        {"manual", no_argument, NULL, 'm'},       {"json", no_argument, NULL, 'j'},
+        {"watch", no_argument, NULL, 'w'},        {"force", no_argument, NULL, 'f'},
+        {"wait", no_argument, NULL, 'W'},         {"rolling", required_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -127,10 +122,12 @@ static int read_options(int argc, char **argv, const struct command *command, st
             cli->json = true;
         else if (c == 'w' && command->takes & OPTION_JSON)
             cli->watch = true;
-        else if (c == 'f' && command->takes & TAKES_CERT)
+        else if (c == 'f' && command->takes & OPTION_FORCE)
             cli->force = true;
         else if (c == 'W' && command->takes & OPTION_WAIT)
             cli->wait = true;
+        else if (c == 'r' && command->takes & OPTION_ROLLING)
+            cli->pool = optarg;
         else if (c == 'h')
             return help(stdout), exit(CLI_OK), CLI_OK;
         else
@@ -142,9 +139,9 @@ static int read_options(int argc, char **argv, const struct command *command, st
         cli->name = argv[optind++];
     if (command->takes & TAKES_BACKEND && optind < argc)
         cli->backend = argv[optind++];
-    if (command->takes & TAKES_BACKEND && !cli->backend)
+    if (command->takes & TAKES_BACKEND && !cli->backend && !cli->pool)
         return usage(command->name, ": which backend? Give its name or number");
-    if (optind < argc && !(command->takes & TAKES_ANY))
+    if (optind < argc)
         return usage("too much: ", argv[optind]);
     return CLI_OK;
 }

@@ -37,7 +37,7 @@ subtest 'used wrongly' => sub {
     says ['status', '--jsno'], 2, qr/unrecognized option/, 'an option of none';
     says ['reload', 'now'], 2, qr/too much: now/, 'too much';
     says ['drain'], 2, qr/which backend/, 'too little';
-    says ['restart', '1'], 2, qr/not supported yet/, 'restart';
+    says ['restart'], 2, qr/which backend/, 'restart what?';
     says ['version'], 0, qr/^pasgate \d+\.\d+/, 'version';
     says ['run', '-c', '/nonexistent'], 78, qr/nonexistent/, 'no such configuration';
 };
