@@ -1,11 +1,11 @@
 /* The restarter: the process that restarts one instance, and that only.
  *
- * Forked by the supervisor for heritage->action, as the user of the other
- * children. First it saves evidence, for at most RESTARTER_EVIDENCE_MS; then it
- * acts, by the backend's restart settings: the Docker Engine or a command, for
- * at most restart.timeout, and a command for restart.stop_timeout more. It
- * tells the supervisor in one MESSAGE_TOLD what came of it, and exits: 0 = the
- * instance was restarted, 1 = it was not, or nobody knows.
+ * Forked by the supervisor for heritage->action, as the user of the
+ * supervisor, whose folder the evidence is and who may use Docker or systemctl. First it saves
+ * evidence, for at most RESTARTER_EVIDENCE_MS; then it acts, by the backend's restart settings:
+ * the Docker Engine or a command, for at most restart.timeout, and a command for
+ * restart.stop_timeout more. It tells the supervisor in one MESSAGE_TOLD what came of it, and
+ * exits: 0 = the instance was restarted, 1 = it was not, or nobody knows.
  *
  * It writes to no row of the table. Once the action began it is finished, even
  * if the supervisor wants to stop or is gone: an instance that was stopped and
