@@ -87,8 +87,8 @@ char *docker_describe(const char *json, size_t n)
 {
     static const char *const top[] = {"Id",           "Name",     "Created", "Image", "State",
                                       "RestartCount", "Platform", "Driver",  NULL};
-    static const char *const config[] = {"Hostname",   "Image",       "User",        "Tty",
-                                         "StopSignal", "StopTimeout", "Healthcheck", NULL};
+    static const char *const config[] = {"Hostname",   "Image",       "User", "Tty",
+                                         "StopSignal", "StopTimeout", NULL};
     static const char *const host[] = {
         "RestartPolicy", "NetworkMode", "Memory",         "MemorySwap", "NanoCpus",
         "CpuQuota",      "PidsLimit",   "OomKillDisable", "AutoRemove", NULL};

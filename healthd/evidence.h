@@ -1,0 +1,67 @@
+/* What is saved about an instance before it is restarted, so that somebody can find out later
+ * why it was ill: files in the folder of the incident, mode 0600. Restarter only. README.md
+ * lists them.
+ *
+ * Nothing of this may stop a restart: whatever cannot be had, or written, is left out and
+ * told. No file has more than EVIDENCE_FILE bytes, all together no more than EVIDENCE_ALL.
+ * Queries, session ids and the environment of containers are left out, as they hold secrets;
+ * what an instance wrote into its own log is not. */
+#ifndef HEALTHD_EVIDENCE_H
+#define HEALTHD_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct heritage;
+struct restart_call;
+struct restart_result;
+
+enum {
+    EVIDENCE_FILE = 1024 * 1024,
+    EVIDENCE_ALL = 4 * 1024 * 1024,
+    EVIDENCE_TROUBLE = 512, /* bytes of a message with its NUL */
+};
+
+struct evidence {
+    const struct heritage *heritage;
+    const struct restart_call *call;
+    int folder;                     /* descriptor; -1: none */
+    size_t left;                    /* of EVIDENCE_ALL */
+    char trouble[EVIDENCE_TROUBLE]; /* the first one that there was; "" */
+};
+
+/* Opens the folder of the action; without one, all that follows does nothing. */
+void evidence_open(struct evidence *ev, const struct heritage *heritage,
+                   const struct restart_call *call);
+void evidence_close(struct evidence *ev);
+
+/* Writes a new file, as far as it is allowed to be long. */
+void evidence_write(struct evidence *ev, const char *name, const void *bytes, size_t n);
+
+/* What pasgate itself knows: incident.json, transitions, counters, exchanges. */
+void evidence_of_table(struct evidence *ev);
+
+/* What others say, within limit_ms: inspect.json and container.log of the Docker Engine,
+ * healthscanner and oemanager of PAS. */
+void evidence_of_others(struct evidence *ev, uint32_t limit_ms);
+
+/* action.log: what was done, what was said to that, and what came of it. */
+void evidence_of_action(struct evidence *ev, const struct restart_result *result);
+
+/* ---- JSON of PAS and of our own (evidence_json.c); pure */
+
+/* incident.json. NULL without memory; the caller frees it, as the others below. */
+char *evidence_incident(const struct restart_call *call, uint64_t wall_ms);
+
+enum { EVIDENCE_ID = 64 }; /* bytes of a name in a path, with its NUL */
+
+/* The ABL applications in the answer of /oemanager/applications, and the agents in that of
+ * /oemanager/applications/NAME/agents; only names that need no escape in a path. How many. */
+size_t evidence_applications(const char *json, size_t n, char out[][EVIDENCE_ID], size_t max);
+size_t evidence_agents(const char *json, size_t n, char out[][EVIDENCE_ID], size_t max);
+
+/* An answer without what is secret, indented; NULL when it is no JSON. */
+char *evidence_harmless(const char *json, size_t n);
+
+#endif

@@ -1,0 +1,154 @@
+/* JSON in the evidence. Bodies are bounded where they are read; what is nested deeper than
+ * DEPTH is cut off. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf.h"
+#include "base/str.h"
+#include "healthd/evidence.h"
+#include "healthd/restart.h"
+
+enum { DEPTH = 32 };
+
+char *evidence_incident(const struct restart_call *call, uint64_t wall_ms)
+{
+    const struct conf_backend *b = call->backend;
+    char when[CLOCK_ISO_SIZE];
+    /* Only the program of a command: its arguments may hold a password. */
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s}", "incident",
+                             call->incident, "time", clock_iso(when, wall_ms), "backend",
+                             b->name, "pool", call->pool, "host", b->host, "port", (int)b->port,
+                             "reason", call->reason, *b->restart_docker ? "docker" : "command",
+                             *b->restart_docker     ? b->restart_docker
+                             : b->n_restart_command ? b->restart_command[0]
+                                                    : "",
+                             "pasgate", PASGATE_VERSION);
+    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+
+    json_decref(root);
+    return text;
+}
+
+/* ---- names */
+
+static bool plain_name(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+    return n > 0 && n < EVIDENCE_ID && s[n] == '\0' && s[0] != '.';
+}
+
+static size_t add_name(char out[][EVIDENCE_ID], size_t n, size_t max, const json_t *value)
+{
+    char number[24];
+    const char *s = json_string_value(value);
+
+    if (json_is_integer(value)) {
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+        s = number;
+    }
+    if (!s || n >= max || !plain_name(s))
+        return n;
+    memcpy(out[n], s, strlen(s) + 1);
+    return n + 1;
+}
+
+size_t evidence_applications(const char *json, size_t size, char out[][EVIDENCE_ID], size_t max)
+{
+    json_t *root = json_loadb(json, size, 0, NULL);
+    json_t *result = json_object_get(root, "result"), *list;
+    const char *key;
+    size_t n = 0, i;
+    json_t *app;
+
+    /* The list's own name differs between releases. */
+    json_object_foreach(result, key, list)
+    {
+        if (n == 0 && json_is_array(list))
+            json_array_foreach(list, i, app) n =
+                add_name(out, n, max, json_object_get(app, "name"));
+    }
+    json_decref(root);
+    return n;
+}
+
+size_t evidence_agents(const char *json, size_t size, char out[][EVIDENCE_ID], size_t max)
+{
+    json_t *root = json_loadb(json, size, 0, NULL);
+    json_t *agents = json_object_get(json_object_get(root, "result"), "agents"), *agent;
+    size_t n = 0, i;
+
+    json_array_foreach(agents, i, agent)
+    {
+        json_t *id = json_object_get(agent, "agentId");
+
+        n = add_name(out, n, max, id ? id : json_object_get(agent, "pid"));
+    }
+    json_decref(root);
+    return n;
+}
+
+/* ---- secrets */
+
+static bool has_word(const char *key, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (size_t left = strlen(key); left >= n; key++, left--)
+        if (mem_eq_case(key, word, n))
+            return true;
+    return false;
+}
+
+/* A URL without its query and parameters. */
+static json_t *bare_url(const char *url)
+{
+    return json_stringn(url, strcspn(url, "?;"));
+}
+
+static json_t *harmless(json_t *value, int depth);
+
+static json_t *harmless_member(const char *key, json_t *value, int depth)
+{
+    if (has_word(key, "httpsession") || has_word(key, "password") || has_word(key, "token") ||
+        has_word(key, "cookie"))
+        return json_string("(left out)");
+    if (json_is_string(value) && (has_word(key, "url") || has_word(key, "uri")))
+        return bare_url(json_string_value(value));
+    return harmless(value, depth);
+}
+
+static json_t *harmless(json_t *value, int depth)
+{
+    json_t *out, *member;
+    const char *key;
+    size_t i;
+
+    if (!json_is_object(value) && !json_is_array(value))
+        return json_incref(value);
+    if (depth == 0)
+        return json_string("(too deep)");
+    if (json_is_object(value)) {
+        out = json_object();
+        json_object_foreach(value, key, member)
+            json_object_set_new(out, key, harmless_member(key, member, depth - 1));
+        return out;
+    }
+    out = json_array();
+    json_array_foreach(value, i, member)
+        json_array_append_new(out, harmless(member, depth - 1));
+    return out;
+}
+
+char *evidence_harmless(const char *json, size_t n)
+{
+    json_t *root = json_loadb(json, n, 0, NULL);
+    json_t *out = root ? harmless(root, DEPTH) : NULL;
+    char *text = out ? json_dumps(out, JSON_INDENT(1)) : NULL;
+
+    json_decref(out);
+    json_decref(root);
+    return text;
+}
