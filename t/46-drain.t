@@ -80,7 +80,7 @@ subtest 'until nothing is left' => sub {
     my $gate = gate('session_idle = "1s"; drain_timeout = "60s";');
     my ($s, $other) = map { session_at($gate, 'pas2') } 1 .. 2;
     my $post = begin($gate, $s, 'POST', '/pas/delay?ms=1500', body => 'x');
-    my $load = begin($gate, $other, 'GET', '/pas/trickle?n=20&ms=100');
+    my $load = begin($gate, $other, 'GET', '/pas/sse?n=20&ms=100');
     wait_for { row($gate, 'pas2')->{in_flight} == 2 };
     is row($gate, 'pas2')->{sessions}, 2, 'two sessions are live there';
 
@@ -132,7 +132,7 @@ subtest 'cut at drain_timeout' => sub {
     my $s = session_at($gate, 'pas2');
     my $get = begin($gate, $s, 'GET', '/pas/delay?ms=2500');
     my $post = begin($gate, $s, 'POST', '/pas/delay?ms=9000', body => 'x');
-    my $load = begin($gate, $s, 'GET', '/pas/trickle?n=90&ms=100');
+    my $load = begin($gate, $s, 'GET', '/pas/sse?n=90&ms=100');
     wait_for { row($gate, 'pas2')->{in_flight} == 3 };
     my $wait = drain_wait($gate);
     is ended($wait), 3, 'exit code 3: it was cut';
