@@ -144,8 +144,47 @@ static void test_drain(void)
     is_int(fsm.deaths, 0, "a row that is free has no deaths");
 }
 
+/* A child that lives for one action. */
+static void test_once(void)
+{
+    static const struct {
+        enum child_state from;
+        enum fsm_event event;
+        unsigned actions;
+        enum child_state to;
+    } wanted[] = {
+        {CHILD_EMPTY, FSM_START, FSM_FORK | FSM_ARM, CHILD_RUNNING},
+        {CHILD_RUNNING, FSM_EXITED, FSM_DISARM | FSM_RELEASE, CHILD_EMPTY},
+        {CHILD_RUNNING, FSM_NOT_FORKED, FSM_DISARM | FSM_RELEASE, CHILD_EMPTY},
+        {CHILD_RUNNING, FSM_TIMER, FSM_KILL, CHILD_RUNNING},
+        {CHILD_RUNNING, FSM_READY, 0, CHILD_RUNNING},
+        {CHILD_RUNNING, FSM_START, 0, CHILD_RUNNING},
+        {CHILD_RUNNING, FSM_DRAIN, FSM_SEND_DRAIN | FSM_ARM, CHILD_DRAINING},
+        {CHILD_RUNNING, FSM_STOP, FSM_KILL | FSM_DISARM, CHILD_DRAINING},
+        {CHILD_DRAINING, FSM_EXITED, FSM_DISARM | FSM_RELEASE, CHILD_EMPTY},
+        {CHILD_DRAINING, FSM_TIMER, FSM_KILL, CHILD_DRAINING},
+        {CHILD_DRAINING, FSM_STOP, FSM_KILL | FSM_DISARM, CHILD_DRAINING},
+    };
+
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        begin(wanted[i].from);
+        fsm.once = true;
+        unsigned got = step(wanted[i].event, 0);
+        ok(got == wanted[i].actions && fsm.state == wanted[i].to, "once, %s + %s: %u, %s",
+           child_state_name(wanted[i].from), fsm_event_name(wanted[i].event), wanted[i].actions,
+           child_state_name(wanted[i].to));
+    }
+    begin(CHILD_EMPTY);
+    fsm.once = true;
+    step(FSM_START, 0);
+    is_int(delay, 30000, "once: its time is what START says");
+    step(FSM_EXITED, EXIT(78));
+    is_int(fsm.state, CHILD_EMPTY, "whatever it ends with");
+}
+
 int main(void)
 {
+    test_once();
     test_steps();
     test_delays();
     test_good_life();

@@ -40,5 +40,19 @@ int main(void)
     history.count = UINT32_MAX; /* the ring's length divides 2^32 */
     history_add(&history, 0, 1, "healthd", "wrapped");
     is_int(history.count, 0, "the count may wrap around");
+
+    uint32_t seen = UINT32_MAX;
+    is_int(history_read_new(&history, &seen, out), 0, "what was there before is not new");
+    history_add_heal(&history, HEAL_NONE, HEAL_DRAINING, "operator", "asked");
+    history_add(&history, ADMIN_READY, ADMIN_DRAIN, "operator", "asked too");
+    is_int(history_read_new(&history, &seen, out), 2, "two are");
+    ok(out[0].heal && out[0].to == HEAL_DRAINING && !out[1].heal && out[1].to == ADMIN_DRAIN,
+       "heal states are told from others");
+    is_int(history_read_new(&history, &seen, out), 0, "each is new once");
+    for (int i = 0; i < TABLE_HISTORY + 9; i++)
+        history_add(&history, 0, 1, "healthd", "many");
+    is_int(history_read_new(&history, &seen, out), TABLE_HISTORY, "as many as are left");
+    seq_write_begin(&history.seq);
+    is_int(history_read_new(&history, &seen, out), 0, "half-written: next time");
     return done();
 }
