@@ -351,10 +351,11 @@ static const struct conf_setting restart_rows[] = {
      .text = "Name of its container: the Docker Engine stops and starts it, and it counts as "
              "restarted when it runs and, where its image has a HEALTHCHECK, is healthy."},
     {"command", &conf_string, MANY(conf_backend, restart_command), .max = CONF_MAX_LIST,
-     .text = "Program and arguments that restart it; no shell is between. It gets PATH, "
-             "PASGATE_BACKEND, PASGATE_ADDRESS, PASGATE_POOL, PASGATE_INCIDENT and "
-             "PASGATE_REASON, runs as the user of pasgate and cannot become another one, and "
-             "succeeds with exit code 0. Not together with docker."},
+     .text =
+         "Program and arguments that restart it; no shell is between. It gets PATH, "
+         "PASGATE_BACKEND, PASGATE_ADDRESS, PASGATE_POOL, PASGATE_INCIDENT and "
+         "PASGATE_REASON, runs as the user that started pasgate and cannot become another, and "
+         "succeeds with exit code 0. Not together with docker."},
     {"timeout", &conf_ms, AT(conf_backend, restart_timeout_ms), .def = "120s", .min = SECONDS,
      .max = HOURS, .text = "How long the whole restart may take."},
     {"stop_timeout", &conf_ms, AT(conf_backend, restart_stop_ms), .def = "30s", .min = SECONDS,

@@ -25,12 +25,11 @@ static void trouble(struct evidence *ev, const char *what, const char *why)
 }
 
 void evidence_open(struct evidence *ev, const struct heritage *heritage,
-                   const struct restart_call *call)
+                   const struct restart_call *call, size_t left)
 {
     const char *folder = heritage->action.evidence;
 
-    *ev = (struct evidence){
-        .heritage = heritage, .call = call, .folder = -1, .left = EVIDENCE_ALL};
+    *ev = (struct evidence){.heritage = heritage, .call = call, .folder = -1, .left = left};
     if (*folder == '\0')
         return;
     ev->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -43,18 +42,24 @@ void evidence_close(struct evidence *ev)
     fd_close(&ev->folder);
 }
 
-void evidence_write(struct evidence *ev, const char *name, const void *bytes, size_t n)
+int evidence_create(struct evidence *ev, const char *name)
 {
-    size_t most = ev->left < EVIDENCE_FILE ? ev->left : EVIDENCE_FILE;
     int fd;
 
     if (ev->folder < 0)
-        return;
+        return -1;
     fd = openat(ev->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    if (fd < 0)
         trouble(ev, name, strerror(errno));
+    return fd;
+}
+
+void evidence_finish(struct evidence *ev, const char *name, int fd, const void *bytes, size_t n)
+{
+    size_t most = ev->left < EVIDENCE_FILE ? ev->left : EVIDENCE_FILE;
+
+    if (fd < 0)
         return;
-    }
     if (n > most) {
         trouble(ev, name, "too long: cut");
         n = most;
@@ -66,6 +71,11 @@ void evidence_write(struct evidence *ev, const char *name, const void *bytes, si
     ev->left -= n;
 }
 
+static void write_file(struct evidence *ev, const char *name, const void *bytes, size_t n)
+{
+    evidence_finish(ev, name, evidence_create(ev, name), bytes, n);
+}
+
 /* ---- what the table says */
 
 static int slot_of(const struct evidence *ev)
@@ -73,13 +83,19 @@ static int slot_of(const struct evidence *ev)
     return ev->heritage->backend_slot[ev->heritage->action.backend];
 }
 
+static const char *state_name(const struct transition *t, uint8_t state, bool health)
+{
+    return health    ? health_state_name(state)
+           : t->heal ? heal_state_name(state)
+                     : admin_state_name(state);
+}
+
 static void print_transition(FILE *out, const struct transition *t, bool health)
 {
     char when[CLOCK_ISO_SIZE];
 
-    fprintf(out, "%s  %-9s  %-9s -> %-9s  %s\n", clock_iso(when, t->wall_ms), t->actor,
-            health ? health_state_name(t->from) : admin_state_name(t->from),
-            health ? health_state_name(t->to) : admin_state_name(t->to), t->reason);
+    fprintf(out, "%s  %-10s  %-10s -> %-10s  %s\n", clock_iso(when, t->wall_ms), t->actor,
+            state_name(t, t->from, health), state_name(t, t->to, health), t->reason);
 }
 
 /* As `pasgate why` does: both rings are in order of time. */
@@ -169,7 +185,7 @@ static void print_to(struct evidence *ev, const char *name,
     if (out) {
         print(ev, out);
         if (fclose(out) == 0)
-            evidence_write(ev, name, text, n);
+            write_file(ev, name, text, n);
     }
     free(text);
 }
@@ -182,7 +198,7 @@ void evidence_of_table(struct evidence *ev)
         return;
     incident = evidence_incident(ev->call, clock_wall_ms());
     if (incident)
-        evidence_write(ev, "incident.json", incident, strlen(incident));
+        write_file(ev, "incident.json", incident, strlen(incident));
     free(incident);
     print_to(ev, "transitions", print_transitions);
     print_to(ev, "counters", print_counters);
@@ -213,6 +229,6 @@ void evidence_of_action(struct evidence *ev, const struct restart_result *result
         (size_t)snprintf(text + n, room - n, "%s%s %s: %s\n",
                          n && text[n - 1] != '\n' ? "\n" : "", clock_iso(when, clock_wall_ms()),
                          result->done ? "restarted" : "not restarted", result->text);
-    evidence_write(ev, "action.log", text, n);
+    write_file(ev, "action.log", text, n);
     free(text);
 }

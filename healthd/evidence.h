@@ -3,7 +3,7 @@
  * lists them.
  *
  * Nothing of this may stop a restart: whatever cannot be had, or written, is left out and
- * told. No file has more than EVIDENCE_FILE bytes, all together no more than EVIDENCE_ALL.
+ * told. No file has more than EVIDENCE_FILE bytes, and all together have a limit as well.
  * Queries, session ids and the environment of containers are left out, as they hold secrets;
  * what an instance wrote into its own log is not. */
 #ifndef HEALTHD_EVIDENCE_H
@@ -19,7 +19,10 @@ struct restart_result;
 
 enum {
     EVIDENCE_FILE = 1024 * 1024,
-    EVIDENCE_ALL = 4 * 1024 * 1024,
+    /* All that each part may write, together 4 MiB. */
+    EVIDENCE_OURS = 2 * 1024 * 1024,
+    EVIDENCE_OF_PAS = 3 * 512 * 1024,
+    EVIDENCE_OF_ACTION = 512 * 1024,
     EVIDENCE_TROUBLE = 512, /* bytes of a message with its NUL */
 };
 
@@ -27,24 +30,30 @@ struct evidence {
     const struct heritage *heritage;
     const struct restart_call *call;
     int folder;                     /* descriptor; -1: none */
-    size_t left;                    /* of EVIDENCE_ALL */
+    size_t left;                    /* bytes that may still be written */
     char trouble[EVIDENCE_TROUBLE]; /* the first one that there was; "" */
 };
 
 /* Opens the folder of the action; without one, all that follows does nothing. */
 void evidence_open(struct evidence *ev, const struct heritage *heritage,
-                   const struct restart_call *call);
+                   const struct restart_call *call, size_t left);
 void evidence_close(struct evidence *ev);
 
-/* Writes a new file, as far as it is allowed to be long. */
-void evidence_write(struct evidence *ev, const char *name, const void *bytes, size_t n);
+/* Makes a new file: a descriptor, or -1. Writes it, as far as it is allowed to be long, and
+ * closes it; does nothing with -1. */
+int evidence_create(struct evidence *ev, const char *name);
+void evidence_finish(struct evidence *ev, const char *name, int fd, const void *bytes,
+                     size_t n);
 
 /* What pasgate itself knows: incident.json, transitions, counters, exchanges. */
 void evidence_of_table(struct evidence *ev);
 
-/* What others say, within limit_ms: inspect.json and container.log of the Docker Engine,
- * healthscanner and oemanager of PAS. */
-void evidence_of_others(struct evidence *ev, uint32_t limit_ms);
+/* What the Docker Engine says, within limit_ms: inspect.json and container.log. */
+void evidence_of_docker(struct evidence *ev, uint32_t limit_ms);
+
+/* What PAS says, within limit_ms: healthscanner and oemanager. What an ill instance sends is
+ * not to be read by root, who starts restarters at times: gives that up, for ever. */
+void evidence_of_pas(struct evidence *ev, uint32_t limit_ms);
 
 /* action.log: what was done, what was said to that, and what came of it. */
 void evidence_of_action(struct evidence *ev, const struct restart_result *result);

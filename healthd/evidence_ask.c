@@ -2,11 +2,13 @@
  * HealthScanner and its oemanager (the paths are those of PAS for OpenEdge 12). An ill one
  * mostly says nothing, which is told too. */
 #include <arpa/inet.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/conf.h"
@@ -26,6 +28,7 @@ enum {
     AGENTS = 4,            /* agents of one, whose sessions and stacks are */
     QUESTIONS = 32,        /* asked at one time */
     URL_MAX = 256,
+    NOBODY = 65534, /* user and group without any rights */
 };
 
 /* Several requests that are asked together. */
@@ -80,6 +83,11 @@ static void print_answer(FILE *out, const struct fetch *f)
 
 /* ---- the container */
 
+static void write_file(struct evidence *ev, const char *name, const char *bytes, size_t n)
+{
+    evidence_finish(ev, name, evidence_create(ev, name), bytes, n);
+}
+
 static void write_docker(struct evidence *ev, const struct fetch *inspect,
                          const struct fetch *log, struct tail *tail)
 {
@@ -91,7 +99,7 @@ static void write_docker(struct evidence *ev, const struct fetch *inspect,
     char *text = docker_describe(inspect->body, inspect->n_body);
 
     if (text) {
-        evidence_write(ev, "inspect.json", text, strlen(text));
+        write_file(ev, "inspect.json", text, strlen(text));
         free(text);
     }
     if (log->status / 100 != 2) {
@@ -105,7 +113,7 @@ static void write_docker(struct evidence *ev, const struct fetch *inspect,
         tail_add(tail, line, n);
     }
     const char *bytes = tail_bytes(tail, &n);
-    evidence_write(ev, "container.log", bytes, n);
+    write_file(ev, "container.log", bytes, n);
 }
 
 static void log_bytes(void *arg, const char *bytes, size_t n)
@@ -224,32 +232,6 @@ static void ask_further(struct round *round, FILE *out, const struct fetch *appl
     release(&second);
 }
 
-static void write_pas(struct evidence *ev, struct round *round, size_t first, const char *ip,
-                      uint64_t deadline_ms)
-{
-    char *text = NULL;
-    size_t n = 0;
-    FILE *out = open_memstream(&text, &n);
-    static struct round further;
-
-    if (!out)
-        return;
-    print_answer(out, &round->fetch[first]);
-    print_answer(out, &round->fetch[first + 1]);
-    if (fclose(out) == 0)
-        evidence_write(ev, "healthscanner", text, n);
-    free(text);
-    text = NULL;
-    if (!(out = open_memstream(&text, &n)))
-        return;
-    print_answer(out, &round->fetch[first + 2]);
-    ask_further(&further, out, &round->fetch[first + 2], ev->call->backend, ip, deadline_ms);
-    release(&further);
-    if (fclose(out) == 0)
-        evidence_write(ev, "oemanager", text, n);
-    free(text);
-}
-
 static void ask_pas(struct round *round, const struct conf_check *check,
                     const struct conf_backend *b, const char *ip, const char *host)
 {
@@ -260,35 +242,84 @@ static void ask_pas(struct round *round, const struct conf_check *check,
     ask_manager(round, b, ip, host, "");
 }
 
-/* ---- all of it */
+/* Text that is written to a stream of memory, into a file that is open already. */
+static void finish_text(struct evidence *ev, const char *name, int fd, FILE *out, char **text,
+                        size_t *n)
+{
+    bool good = out && fclose(out) == 0;
 
-void evidence_of_others(struct evidence *ev, uint32_t limit_ms)
+    evidence_finish(ev, name, fd, good ? *text : "", good ? *n : 0);
+    free(*text);
+    *text = NULL;
+}
+
+static void write_pas(struct evidence *ev, struct round *round, int scanner, int manager,
+                      const char *ip, uint64_t deadline_ms)
+{
+    static struct round further;
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+
+    for (int i = 0; out && i < 2; i++)
+        print_answer(out, &round->fetch[i]);
+    finish_text(ev, "healthscanner", scanner, out, &text, &n);
+    if ((out = open_memstream(&text, &n)) != NULL) {
+        print_answer(out, &round->fetch[2]);
+        ask_further(&further, out, &round->fetch[2], ev->call->backend, ip, deadline_ms);
+        release(&further);
+    }
+    finish_text(ev, "oemanager", manager, out, &text, &n);
+}
+
+/* false: still root. */
+static bool become_nobody(void)
+{
+    return geteuid() != 0 ||
+           (setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+            setresuid(NOBODY, NOBODY, NOBODY) == 0);
+}
+
+/* ---- both */
+
+void evidence_of_docker(struct evidence *ev, uint32_t limit_ms)
+{
+    static struct round round;
+    const struct conf_backend *b = ev->call->backend;
+    struct tail tail = {0};
+    struct docker_log log = {.into = &tail};
+
+    if (ev->folder < 0 || !*b->restart_docker || tail_init(&tail, EVIDENCE_FILE) < 0)
+        return;
+    struct fetch *inspect = ask_docker(&round, b, &log);
+    fetch_all(round.fetch, round.n, limit_ms);
+    write_docker(ev, inspect, inspect + 1, &tail);
+    release(&round);
+    tail_release(&tail);
+}
+
+void evidence_of_pas(struct evidence *ev, uint32_t limit_ms)
 {
     static struct round round;
     uint64_t deadline = clock_mono_ms() + limit_ms;
     const struct conf_backend *b = ev->call->backend;
     const struct conf_check *check = &ev->heritage->conf->pools[b->pool].check;
     char ip[INET6_ADDRSTRLEN + 2], host[CONF_HOST_LEN + 16];
-    struct tail tail = {0};
-    struct docker_log log = {.into = &tail};
-    struct fetch *inspect = NULL;
-    size_t pas = 0;
-    bool ask = is_pas(check, b) && where(ev, ip);
 
-    if (ev->folder < 0)
+    if (ev->folder < 0 || !is_pas(check, b) || !where(ev, ip))
         return;
+    int scanner = evidence_create(ev, "healthscanner");
+    int manager = evidence_create(ev, "oemanager");
+    if (!become_nobody()) {
+        static const char why[] = "(not asked: root cannot be given up here)\n";
+
+        evidence_finish(ev, "healthscanner", scanner, why, sizeof why - 1);
+        evidence_finish(ev, "oemanager", manager, why, sizeof why - 1);
+        return;
+    }
     snprintf(host, sizeof host, strchr(b->host, ':') ? "[%s]:%u" : "%s:%u", b->host, b->port);
-    if (*b->restart_docker && tail_init(&tail, EVIDENCE_FILE) == 0)
-        inspect = ask_docker(&round, b, &log);
-    pas = round.n;
-    if (ask)
-        ask_pas(&round, check, b, ip, host);
-    if (round.n)
-        fetch_all(round.fetch, round.n, limit_ms);
-    if (inspect)
-        write_docker(ev, inspect, inspect + 1, &tail);
-    if (ask)
-        write_pas(ev, &round, pas, ip, deadline);
+    ask_pas(&round, check, b, ip, host);
+    fetch_all(round.fetch, round.n, limit_ms);
+    write_pas(ev, &round, scanner, manager, ip, deadline);
     release(&round);
-    tail_release(&tail);
 }

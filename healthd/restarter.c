@@ -23,6 +23,7 @@ enum {
     SAID_BYTES = 256 * 1024, /* of what the action prints */
     AFTER_MS = 1000,         /* for a few files to be written */
     LOOK_MS = 5,             /* between two looks at the evidence's end */
+    PARTS_MAX = 2,           /* of it, at one time */
 };
 
 static void act(const struct restart_call *call, struct restart_result *result)
@@ -45,60 +46,78 @@ static void tell(const struct heritage *heritage, const struct restart_result *r
     message_send(heritage->control_fd, &message, -1); /* if it is gone, the log says it */
 }
 
-/* ---- evidence, in a process of its own: neither a disk that hangs nor what an ill instance
+/* ---- evidence, in processes of their own: neither a disk that hangs nor what an ill instance
  * says may keep us from restarting it */
 
-static void say_trouble(const struct evidence *ev)
+struct part {
+    void (*collect)(struct evidence *ev, const struct restart_result *result);
+    size_t bytes;
+};
+
+static void collect_ours(struct evidence *ev, const struct restart_result *result)
 {
-    if (*ev->trouble)
-        log_warn("%s: not all evidence is there, incident %s: %s", ev->call->backend->name,
-                 ev->call->incident, ev->trouble);
+    (void)result;
+    evidence_of_table(ev);
+    evidence_of_docker(ev, RESTARTER_EVIDENCE_MS);
 }
 
-static void collect(struct evidence *ev, const struct restart_result *result)
+static void collect_pas(struct evidence *ev, const struct restart_result *result)
 {
-    if (result) {
-        evidence_of_action(ev, result);
-    } else {
-        evidence_of_table(ev);
-        evidence_of_others(ev, RESTARTER_EVIDENCE_MS);
+    (void)result;
+    evidence_of_pas(ev, RESTARTER_EVIDENCE_MS);
+}
+
+static const struct part before[] = {{collect_ours, EVIDENCE_OURS},
+                                     {collect_pas, EVIDENCE_OF_PAS}};
+static const struct part after[] = {{evidence_of_action, EVIDENCE_OF_ACTION}};
+
+static pid_t start(const struct part *part, const struct heritage *heritage,
+                   const struct restart_call *call, const struct restart_result *result)
+{
+    pid_t pid = fork();
+    struct evidence ev;
+
+    if (pid != 0)
+        return pid;
+    evidence_open(&ev, heritage, call, part->bytes);
+    part->collect(&ev, result);
+    evidence_close(&ev);
+    if (*ev.trouble)
+        log_warn("%s: not all evidence is there, incident %s: %s", call->backend->name,
+                 call->incident, ev.trouble);
+    _exit(0);
+}
+
+static bool wait_for_end(pid_t pid, uint64_t deadline_ms)
+{
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (clock_mono_ms() >= deadline_ms)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000}, NULL);
     }
-    say_trouble(ev);
+    return true;
 }
 
-static void pause_a_little(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000}, NULL);
-}
-
-/* result: what came of the action; NULL before it. */
-static void save(const struct heritage *heritage, const struct restart_call *call,
-                 const struct restart_result *result, uint64_t limit_ms)
+static void save(const struct part *parts, size_t n, uint64_t limit_ms,
+                 const struct heritage *heritage, const struct restart_call *call,
+                 const struct restart_result *result)
 {
     uint64_t deadline = clock_mono_ms() + limit_ms;
-    struct evidence ev;
-    pid_t pid;
+    pid_t pid[PARTS_MAX];
 
     if (*heritage->action.evidence == '\0')
         return;
-    pid = fork();
-    if (pid == 0) {
-        evidence_open(&ev, heritage, call);
-        collect(&ev, result);
-        _exit(0);
+    for (size_t i = 0; i < n; i++)
+        if ((pid[i] = start(&parts[i], heritage, call, result)) < 0)
+            log_warn("%s: no evidence, incident %s: %s", call->backend->name, call->incident,
+                     strerror(errno));
+    for (size_t i = 0; i < n; i++) {
+        if (pid[i] < 0 || wait_for_end(pid[i], deadline))
+            continue;
+        kill(pid[i], SIGKILL); /* and not waited for: it may hang at a disk */
+        log_warn("%s: evidence takes too long and is given up, incident %s",
+                 call->backend->name, call->incident);
     }
-    while (pid > 0 && waitpid(pid, NULL, WNOHANG) == 0) {
-        if (clock_mono_ms() >= deadline) {
-            kill(pid, SIGKILL);
-            log_warn("%s: evidence takes too long and is given up, incident %s",
-                     call->backend->name, call->incident);
-            break;
-        }
-        pause_a_little();
-    }
-    if (pid < 0)
-        log_warn("%s: no evidence, incident %s: %s", call->backend->name, call->incident,
-                 strerror(errno));
 }
 
 _Noreturn void restarter_main(const struct heritage *heritage)
@@ -117,7 +136,7 @@ _Noreturn void restarter_main(const struct heritage *heritage)
 
     log_info("%s: restarting it, incident %s%s%s: %s", b->name, action->incident,
              *action->evidence ? ", evidence in " : "", action->evidence, action->reason);
-    save(heritage, &call, NULL, RESTARTER_EVIDENCE_MS + AFTER_MS);
+    save(before, PARTS_MAX, RESTARTER_EVIDENCE_MS + AFTER_MS, heritage, &call, NULL);
     if (tail_init(&said, SAID_BYTES) < 0)
         restart_tell(&result, false, "no memory for a restart");
     else
@@ -125,7 +144,7 @@ _Noreturn void restarter_main(const struct heritage *heritage)
     log_line(result.done ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "%s: %s, incident %s: %s", b->name,
              result.done ? "restarted" : "not restarted", action->incident, result.text);
     tell(heritage, &result);
-    save(heritage, &call, &result, AFTER_MS);
+    save(after, 1, AFTER_MS, heritage, &call, &result);
     tail_release(&said);
     exit(result.done ? 0 : 1);
 }

@@ -130,8 +130,7 @@ static _Noreturn void become(const struct heritage *h, const struct identity *id
     close_others(h);
     show_title(h, name);
     logging_init(h->conf, name);
-    /* Who may restart an instance may so by a group: docker, mostly. */
-    if (privilege_drop(identity, h->kind == KIND_RESTARTER) < 0)
+    if (privilege_drop(identity) < 0)
         _exit(EXIT_SETUP);
     if (table_seal(h->table, h->kind, h->row) < 0) {
         log_error("cannot seal the table: %s", strerror(errno));

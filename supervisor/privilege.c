@@ -80,14 +80,13 @@ void privilege_prepare(void)
     set_oom(OOM_SUPERVISOR);
 }
 
-int privilege_drop(const struct identity *identity, bool with_groups)
+int privilege_drop(const struct identity *identity)
 {
     /* Before the change: afterwards /proc/self belongs to root. Raising it is
      * always allowed, so a failure means that there is no /proc. */
     set_oom(OOM_CHILD);
     if (identity->change) {
-        if ((with_groups ? initgroups(identity->name, identity->gid) : setgroups(0, NULL)) <
-                0 ||
+        if (setgroups(0, NULL) < 0 ||
             setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
             setresuid(identity->uid, identity->uid, identity->uid) < 0) {
             log_error("cannot become %s: %s", identity->name, strerror(errno));

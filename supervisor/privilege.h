@@ -21,9 +21,9 @@ int identity_find(struct identity *identity, const char *user);
  * of memory, no core dump. Failures are not errors. */
 void privilege_prepare(void);
 
-/* Child: becomes `identity` for good, with the further groups that this user is in, or
- * without any. 0, or -1 with errno after a log line: the child must then end. */
-int privilege_drop(const struct identity *identity, bool with_groups);
+/* Child: becomes `identity` for good. 0, or -1 with errno after a log line:
+ * the child must then end. */
+int privilege_drop(const struct identity *identity);
 
 /* Makes a folder (and those above it) for the children, 0750; one that is
  * there and empty and root's is given to them. 0 or -1 with errno. */

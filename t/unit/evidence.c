@@ -47,6 +47,11 @@ static const char *slurp(const char *name, size_t *n)
     return text ? text : "";
 }
 
+static void put(struct evidence *ev, const char *name, const char *bytes, size_t n)
+{
+    evidence_finish(ev, name, evidence_create(ev, name), bytes, n);
+}
+
 static void test_limits(void)
 {
     static char big[EVIDENCE_FILE + 5];
@@ -55,16 +60,16 @@ static void test_limits(void)
     char path[100];
     size_t n;
 
-    evidence_open(&ev, &heritage, &call);
-    evidence_write(&ev, "small", "text", 4);
+    evidence_open(&ev, &heritage, &call, EVIDENCE_OURS);
+    put(&ev, "small", "text", 4);
     snprintf(path, sizeof path, "%s/small", folder);
     ok(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600, "mode 0600");
-    evidence_write(&ev, "small", "other", 5);
+    put(&ev, "small", "other", 5);
     is_str(slurp("small", &n), "text", "no file is written over");
     ok(strstr(ev.trouble, "small: File exists"), "that is trouble");
     for (int i = 0; i < 5; i++) {
         snprintf(path, sizeof path, "big%d", i);
-        evidence_write(&ev, path, big, sizeof big);
+        put(&ev, path, big, sizeof big);
     }
     size_t total = 0;
     for (int i = 0; i < 5; i++) {
@@ -73,16 +78,16 @@ static void test_limits(void)
         ok(n <= EVIDENCE_FILE, "a file: %zu bytes", n);
         total += n;
     }
-    is_int(total + 4, EVIDENCE_ALL, "all of them");
+    is_int(total + 4, EVIDENCE_OURS, "all of them");
     evidence_close(&ev);
 
     snprintf(heritage.action.evidence, sizeof heritage.action.evidence, "%s/none", folder);
-    evidence_open(&ev, &heritage, &call);
-    evidence_write(&ev, "x", "x", 1);
+    evidence_open(&ev, &heritage, &call, EVIDENCE_OURS);
+    put(&ev, "x", "x", 1);
     evidence_of_table(&ev);
     ok(strstr(ev.trouble, "No such file"), "no folder: %s", ev.trouble);
     heritage.action.evidence[0] = '\0';
-    evidence_open(&ev, &heritage, &call);
+    evidence_open(&ev, &heritage, &call, EVIDENCE_OURS);
     evidence_of_table(&ev);
     is_str(ev.trouble, "", "none wanted: no trouble");
     snprintf(heritage.action.evidence, sizeof heritage.action.evidence, "%s", folder);
@@ -93,10 +98,10 @@ static void test_full_disk(void)
     struct evidence ev;
     char path[100];
 
-    evidence_open(&ev, &heritage, &call);
+    evidence_open(&ev, &heritage, &call, EVIDENCE_OURS);
     snprintf(path, sizeof path, "%s/full", folder);
     ok(symlink("/dev/full", path) == 0, "a link is there");
-    evidence_write(&ev, "full", "text", 4);
+    put(&ev, "full", "text", 4);
     ok(*ev.trouble, "it is not followed: %s", ev.trouble);
     unlink(path);
     evidence_close(&ev);
@@ -133,7 +138,7 @@ static void test_table(void)
 
     heritage.backend_slot = slots;
     fill_table();
-    evidence_open(&ev, &heritage, &call);
+    evidence_open(&ev, &heritage, &call, EVIDENCE_OURS);
     evidence_of_table(&ev);
     tail_add(&said, "a line", 6);
     evidence_of_action(&ev, &result);
