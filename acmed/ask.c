@@ -1,5 +1,6 @@
 #include "acmed/ask.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -121,6 +122,19 @@ bool ask_is_nonce(struct str text)
 bool ask_is_token(struct str text)
 {
     return text.n >= 1 && text.n <= 128 && is_base64url(text);
+}
+
+bool ask_same_name(struct str a, struct str b)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr x, y;
+
+    if (str_eq_case(a, b))
+        return true;
+    return a.n < sizeof text && b.n < sizeof text &&
+           inet_pton(AF_INET6, str_copy(text, sizeof text, a), &x) == 1 &&
+           inet_pton(AF_INET6, str_copy(text, sizeof text, b), &y) == 1 &&
+           memcmp(&x, &y, sizeof x) == 0;
 }
 
 bool ask_is_url(struct str text)

@@ -125,4 +125,7 @@ bool ask_is_url(struct str text);   /* https, printable ASCII without quotes and
 bool ask_is_nonce(struct str text); /* [A-Za-z0-9_-]{1,256} (RFC 8555 section 6.5.1) */
 bool ask_is_token(struct str text); /* [A-Za-z0-9_-]{1,128} (ACME.md 1.9) */
 
+/* Whether two identifiers are one: letters of any case, any spelling of an IPv6 address. */
+bool ask_same_name(struct str a, struct str b);
+
 #endif

@@ -44,7 +44,7 @@ static bool same_names(const struct issue *is)
         bool found = false;
 
         for (size_t i = 0; !found && i < is->order.n_identifiers; i++)
-            found = str_eq_case(name, str_from(is->order.identifiers[i]));
+            found = ask_same_name(name, str_from(is->order.identifiers[i]));
         if (!found)
             return false;
         names = str_skip(names, end < names.n ? end + 1 : end);

@@ -170,7 +170,7 @@ static bool is_ours(const struct signer *s, struct str name)
     for (size_t i = 0; i < s->n_names; i++) {
         struct str ours = str_from(s->names[i]);
 
-        if (str_eq_case(str_starts(ours, STR("*.")) ? str_skip(ours, 2) : ours, name))
+        if (ask_same_name(str_starts(ours, STR("*.")) ? str_skip(ours, 2) : ours, name))
             return true;
     }
     return false;

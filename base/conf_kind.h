@@ -22,7 +22,8 @@ extern const struct conf_kind conf_string;   /* const char *: any text */
 extern const struct conf_kind conf_name;     /* const char *: of a pool, backend, certificate */
 extern const struct conf_kind conf_host;     /* const char *: a host name */
 extern const struct conf_kind conf_host_any; /* const char *: a host name, or *.name */
-extern const struct conf_kind conf_urlpath;  /* const char *: path of a route */
+extern const struct conf_kind conf_cert_name; /* const char *: that, or an IP address */
+extern const struct conf_kind conf_urlpath;   /* const char *: path of a route */
 extern const struct conf_kind conf_checkpath; /* const char *: path and query */
 extern const struct conf_kind conf_file;      /* const char *: made absolute */
 extern const struct conf_kind conf_url;       /* const char *: http or https */

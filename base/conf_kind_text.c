@@ -151,6 +151,19 @@ static bool read_host(struct conf_cell *cell, const char *text, void *field)
     return read_lower(cell, text, field, is_plain_host);
 }
 
+/* Of an address one spelling is as good as another; here it gets the one of RFC 5952, so that
+ * everywhere else texts may be compared, and CAs, which want that one, take it. */
+static bool read_cert_name(struct conf_cell *cell, const char *text, void *field)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr v6;
+
+    if (inet_pton(AF_INET6, text, &v6) == 1 &&
+        inet_ntop(AF_INET6, &v6, address, sizeof address))
+        return string(cell, address, field);
+    return read_lower(cell, text, field, is_any_host);
+}
+
 static bool read_host_any(struct conf_cell *cell, const char *text, void *field)
 {
     return read_lower(cell, text, field, is_any_host);
@@ -166,6 +179,15 @@ const struct conf_kind conf_host_any = {
     sizeof(char *),
     ACCEPT_STRING,
     read_host_any,
+    print_string};
+
+const struct conf_kind conf_cert_name = {
+    "a host name or an address",
+    "\"www.example.com\", \"*.example.com\", \"192.0.2.7\" or \"2001:db8::7\", a name that is "
+    "not ASCII in its xn-- form",
+    sizeof(char *),
+    ACCEPT_STRING,
+    read_cert_name,
     print_string};
 
 static bool read_file(struct conf_cell *cell, const char *text, void *field)

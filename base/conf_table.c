@@ -212,9 +212,10 @@ static const struct conf_section acme_section = {
 };
 
 static const struct conf_setting cert_rows[] = {
-    {"names", &conf_host_any, MANY(conf_cert, names) | REQUIRED, .min = 1,
+    {"names", &conf_cert_name, MANY(conf_cert, names) | REQUIRED, .min = 1,
      .max = CONF_MAX_NAMES,
-     .text = "Host names. A client that asks for one of them gets this certificate."},
+     .text = "Host names and IP addresses. A client that asks for one of them gets this "
+             "certificate."},
     {"name", &conf_name, AT(conf_cert, name), .def = "", .flags = OPTIONAL,
      .text =
          "What the certificate is called in status and commands; else the first of its names."},

@@ -152,11 +152,27 @@ static void test_headers(void)
     is_int(r.n_alternates, TRANSPORT_ALTERNATES, "no more than there is room for");
 }
 
+static bool same(const char *a, const char *b)
+{
+    return ask_same_name(str_from(a), str_from(b));
+}
+
+static void test_names(void)
+{
+    ok(same("Shop.test", "shop.TEST") && same("192.0.2.7", "192.0.2.7"), "one name");
+    ok(same("2001:DB8::1", "2001:db8:0::1") && same("::1", "0:0:0:0:0:0:0:1"),
+       "one address, however it is written");
+    ok(!same("2001:db8::1", "2001:db8::2") && !same("a.test", "b.test") &&
+           !same("192.0.2.7", "::ffff:192.0.2.7") && !same("", "::"),
+       "two");
+}
+
 int main(void)
 {
     test_round_trip();
     test_bounds();
     test_socket();
     test_headers();
+    test_names();
     return done();
 }

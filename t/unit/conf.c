@@ -189,6 +189,26 @@ static void test_trusted(void)
     conf_free(conf);
 }
 
+static void test_cert_names(void)
+{
+    struct conf *conf =
+        good("certificates = ( { names = [ \"2001:DB8:0::1\", \"192.0.2.7\", \"A.test\" ]; "
+             "self_signed = true; } );\n" POOL);
+
+    is_str(conf->certs[0].names[0], "2001:db8::1", "an address, in the spelling of RFC 5952");
+    is_str(conf->certs[0].names[1], "192.0.2.7", "one of IPv4");
+    is_str(conf->certs[0].names[2], "a.test", "a name in small letters");
+    is_str(conf->certs[0].name, "2001-db8--1", "and what it is called");
+    conf_free(conf);
+    refused(
+        "certificates = ( { names = [ \"::1\", \"0:0::1\" ]; self_signed = true; } );\n" POOL,
+        "x.conf:1: certificates.names: \"::1\" twice; write each name once");
+    refused("certificates = ( { names = [ \"[::1]\" ]; self_signed = true; } );\n" POOL,
+            "x.conf:1: certificates.names: \"[::1]\" is not a host name or an address; write "
+            "\"www.example.com\", \"*.example.com\", \"192.0.2.7\" or \"2001:db8::7\", a name "
+            "that is not ASCII in its xn-- form");
+}
+
 static void test_names(void)
 {
     ok(conf_is_host("a", false) && conf_is_host("my_app-1.example.com", false), "host names");
@@ -464,6 +484,7 @@ int main(void)
     test_networks();
     test_trusted();
     test_names();
+    test_cert_names();
     test_defaults();
     test_resolved();
     test_expand();
