@@ -2,13 +2,19 @@
 # install-deps.sh [build|demo|bench|check]: the Debian packages that pasgate needs to be built,
 # shown, measured or tested. "check" takes in all the others. Nothing is done, and no privilege
 # asked for, when all of them are there. For Debian 12 and 13.
+#
+# What Debian 12 has only in versions that are too old comes with "check" into the folder
+# ${XDG_CACHE_HOME:-~/.cache}/pasgate-test-tools, where the tests look too: Pebble 2.10, for
+# ARI, profiles and IP names, built by Go where there is one, else Debian sid's; and
+# testssl.sh 3.2, which rates, of Debian 13.
 set -eu
 
 build="gcc make pkg-config libssl-dev libconfig-dev libcurl4-openssl-dev libnghttp2-dev
        libjansson-dev libseccomp-dev libc6-dev"
 demo="curl openssl"
 bench="nginx-light haproxy apache2 perl libio-socket-ssl-perl util-linux"
-check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap pebble"
+check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap pebble bsdextrautils
+       bind9-dnsutils openssl"
 peers="nginx haproxy apache2 apache-htcacheclean" # services that come with them
 case ${1:-check} in
 build) want=$build ;;
@@ -58,35 +64,100 @@ missing()
     }
     docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null ||
         echo docker-compose
+
+    # The one of Debian 12 does not rate; see get_testssl().
+    ! testssl_rates || has testssl.sh || echo testssl.sh
 }
 
-[ -n "$(missing)" ] || exit 0
+testssl_rates()
+{
+    apt-cache show testssl.sh 2>/dev/null | grep -q '^Version: 3\.[2-9]'
+}
 
-sudo=
-if [ "$(id -u)" != 0 ]; then
-    sudo=sudo
-    command -v sudo >/dev/null || { echo "need root, or sudo, to install:" $(missing) >&2; exit 1; }
-fi
-$sudo apt-get update -qq
-install=$(missing | sort -u)
-echo "installing:" $install
+get_packages()
+{
+    sudo=
+    if [ "$(id -u)" != 0 ]; then
+        sudo=sudo
+        command -v sudo >/dev/null || { echo "need root, or sudo, to install:" $(missing) >&2; exit 1; }
+    fi
+    $sudo apt-get update -qq
+    install=$(missing | sort -u)
+    echo "installing:" $install
 
-# The services that come with the test peers must not take ports on this machine, now or after
-# its next start; where no systemd runs, no service is to be started at all.
-policy=/usr/sbin/policy-rc.d
-made=
-if [ ! -e $policy ]; then
-    if [ -d /run/systemd/system ]; then denied=$(echo $peers | tr ' ' '|'); else denied='*'; fi
-    printf '#!/bin/sh\ncase $1 in\n%s) exit 101 ;;\nesac\n' "$denied" | $sudo tee $policy >/dev/null
-    $sudo chmod 755 $policy
-    made=$policy
-fi
-trap '[ -z "$made" ] || $sudo rm -f "$made"' EXIT
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $install
-if [ -d /run/systemd/system ]; then
-    for peer in $peers; do
-        case " $(echo $install | sed 's/nginx-light/nginx/') " in
-        *" $peer "*) $sudo systemctl disable -q "$peer" || : ;;
-        esac
-    done
-fi
+    # The services that come with the test peers must not take ports on this machine, now or after
+    # its next start; where no systemd runs, no service is to be started at all.
+    policy=/usr/sbin/policy-rc.d
+    made=
+    if [ ! -e $policy ]; then
+        if [ -d /run/systemd/system ]; then denied=$(echo $peers | tr ' ' '|'); else denied='*'; fi
+        printf '#!/bin/sh\ncase $1 in\n%s) exit 101 ;;\nesac\n' "$denied" | $sudo tee $policy >/dev/null
+        $sudo chmod 755 $policy
+        made=$policy
+    fi
+    trap '[ -z "$made" ] || $sudo rm -f "$made"' EXIT
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $install
+    if [ -d /run/systemd/system ]; then
+        for peer in $peers; do
+            case " $(echo $install | sed 's/nginx-light/nginx/') " in
+            *" $peer "*) $sudo systemctl disable -q "$peer" || : ;;
+            esac
+        done
+    fi
+}
+
+tools=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/pasgate-test-tools
+pebble=github.com/letsencrypt/pebble/v2
+pebble_version=v2.10.1
+
+# unpack SUITE PACKAGE FILE...: files of a package of another Debian release, put into $tools.
+# Nothing is installed, and the machine's own lists stay as they are; signatures are checked.
+unpack()
+{
+    suite=$1 package=$2 work=$(mktemp -d)
+    shift 2
+    mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+        sed -n 's#^Debian \(https\{0,1\}://.*[^/]\)/*$#\1#p' | head -n 1)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+        "${mirror:-http://deb.debian.org/debian} $suite main" >"$work/sources.list"
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$tools"
+    apt="apt-get -qq -o Dir::Etc::SourceList=$work/sources.list -o Dir::Etc::SourceParts=-
+         -o Dir::State::Lists=$work/lists -o Dir::Cache=$work/cache -o APT::Sandbox::User=root"
+    (cd "$work" && $apt update && $apt download "$package" && dpkg -x "$package"_*.deb .) &&
+        for file; do
+            rm -rf "$tools/${file##*/}" && mv "$work/$file" "$tools/" || break
+        done
+    rm -rf "$work"
+}
+
+# Go as it is installed by hand is seldom in the PATH.
+go_command()
+{
+    command -v go || { [ -x /usr/local/go/bin/go ] && echo /usr/local/go/bin/go; }
+}
+
+get_pebble()
+{
+    [ ! -x "$tools/pebble" ] || [ ! -x "$tools/pebble-challtestsrv" ] || return 0
+    if go=$(go_command); then
+        echo "building Pebble $pebble_version"
+        GOBIN=$tools GOFLAGS= "$go" install "$pebble/cmd/pebble@$pebble_version" &&
+            GOBIN=$tools GOFLAGS= "$go" install "$pebble/cmd/pebble-challtestsrv@$pebble_version" &&
+            return 0
+    fi
+    echo "unpacking Pebble of Debian sid"
+    unpack sid pebble usr/bin/pebble usr/bin/pebble-challtestsrv
+}
+
+get_testssl()
+{
+    testssl_rates || [ -x "$tools/testssl" ] || {
+        echo "unpacking testssl.sh of Debian 13"
+        unpack trixie testssl.sh etc usr/bin/testssl
+    }
+}
+
+[ -z "$(missing)" ] || get_packages
+[ "$want" != "${want%"$check"}" ] || exit 0
+get_pebble || echo "no newer Pebble: tests that need one are skipped" >&2
+get_testssl || echo "no testssl.sh that rates: its test is skipped" >&2

@@ -56,13 +56,26 @@ sub read_message
         last if $line eq "\r\n";
     }
     if ($head =~ /^content-length:\s*(\d+)/im) {
-        read $from, $body, $1 if $1;
+        my $n = $1;    # of TLS, a read brings a record at most
+        while (length $body < $n) { read $from, $body, $n - length $body, length $body or last }
     } elsif ($head =~ /^HTTP/) {    # a reply: to its end, as we asked for
         local $/;
         $body = <$from> // '';
-        $body =~ s/\G[0-9a-f]+\r\n(.*?)\r\n(?=[0-9a-f]+\r\n)/$1/gs if $head =~ /^transfer-encoding:/im;
+        $body = unchunked($body) if $head =~ /^transfer-encoding:/im;
     }
     return ($head, $body);
+}
+
+sub unchunked
+{
+    my ($from) = @_;
+    my $to = '';
+    while ($from =~ s/^([0-9a-f]+)\r\n//i && hex $1) {
+        my $n = hex $1;
+        $to .= substr $from, 0, $n, '';
+        $from =~ s/^\r\n//;
+    }
+    return $to;
 }
 
 sub serve

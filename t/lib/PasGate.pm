@@ -105,6 +105,12 @@ sub free_port { return (free_ports(1))[0] }
 
 sub tool { return ($ENV{TOOLS} // 'build') . "/$_[0]" }
 
+# Where t/install-deps.sh puts what the machine's packages are too old for.
+sub test_tools
+{
+    return ($ENV{XDG_CACHE_HOME} || ($ENV{HOME} || '/tmp') . '/.cache') . '/pasgate-test-tools';
+}
+
 sub binary { return $ENV{PASGATE} // tool('pasgate') }
 
 # Whether the binary is an ASan build: slower, and with a memory of its own.

@@ -8,8 +8,11 @@
 #     $ca->dns('set-txt', { host => '...', value => '...' });
 #     $ca->said(qr/.../);         # how often its log says so
 #
+#     $ca->renewal_info($pem, $answer);   # newer ones: what ARI says of a certificate from now
+#
 # Options: nonce_reject, authz_reuse (percent), eab => { kid => key }, more => { of "pebble" },
-# env => { further variables }. The binaries: $PEBBLE and $CHALLTESTSRV, or Debian's.
+# env => { further variables }, newer => 1. The binaries: $PEBBLE and $CHALLTESTSRV, or
+# Debian's; of newer ones, which have ARI, profiles and IP names, those of t/install-deps.sh.
 package Pebble;
 use strict;
 use warnings;
@@ -21,11 +24,16 @@ my $count = 0;
 
 sub available
 {
-    return !grep { (run_cmd('sh', '-c', "command -v $_"))[0] } binary(), dns_binary();
+    my ($newer) = @_;
+    return !grep { (run_cmd('sh', '-c', "command -v $_"))[0] } binaries($newer);
 }
 
-sub binary     { return $ENV{PEBBLE}       // 'pebble' }
-sub dns_binary { return $ENV{CHALLTESTSRV} // 'pebble-challtestsrv' }
+sub binaries
+{
+    my ($newer) = @_;
+    my $folder = $newer ? PasGate::test_tools() . '/' : '';
+    return ($ENV{PEBBLE} // $folder . 'pebble', $ENV{CHALLTESTSRV} // $folder . 'pebble-challtestsrv');
+}
 
 sub new
 {
@@ -44,6 +52,7 @@ sub new
             httpPort                => 0 + $self->{http_port},
             tlsPort                 => 0 + $self->{tls_port},
             ocspResponderURL        => '',
+            retryAfter              => { authz => 1, order => 1 },    # of newer ones: 3 and 5 s
             externalAccountBindingRequired => $self->{eab} ? JSON::PP::true : JSON::PP::false,
             ($self->{eab} ? (externalAccountMACKeys => $self->{eab}) : ()),
             %{ $self->{more} // {} },
@@ -70,16 +79,14 @@ sub start
         %{ $self->{env} // {} });
 
     # Its option was renamed with 2.5.
-    my ($code, $usage) = run_cmd(dns_binary(), '-help');
+    my ($pebble, $server) = binaries($self->{newer});
+    my ($code, $usage) = run_cmd($server, '-help');
     my $option = $usage =~ /-dnsserver\b/ ? '-dnsserver' : '-dns01';
-    $self->{dns_pid} = PasGate::spawn("$self->{log}.dns", dns_binary(), $option => $dns,
+    $self->{dns_pid} = PasGate::spawn("$self->{log}.dns", $server, $option => $dns,
         -management => "127.0.0.1:$self->{dns_management}", -http01 => '', -https01 => '',
-        -tlsalpn01 => '', -doh => '', -defaultIPv4 => '127.0.0.1', -defaultIPv6 => '')
-      if $usage =~ /-doh\b/;
-    $self->{dns_pid} //= PasGate::spawn("$self->{log}.dns", dns_binary(), $option => $dns,
-        -management => "127.0.0.1:$self->{dns_management}", -http01 => '', -https01 => '',
-        -tlsalpn01 => '', -defaultIPv4 => '127.0.0.1', -defaultIPv6 => '');
-    $self->{pid} = PasGate::spawn($self->{log}, binary(), '-strict', -config => $self->conf_file,
+        -tlsalpn01 => '', ($usage =~ /-doh\b/ ? (-doh => '') : ()), -defaultIPv4 => '127.0.0.1',
+        -defaultIPv6 => '');
+    $self->{pid} = PasGate::spawn($self->{log}, $pebble, '-strict', -config => $self->conf_file,
         -dnsserver => $dns);
     PasGate::remember($self);
     wait_for { $self->fetch("127.0.0.1:$self->{port}/dir") } or do {
@@ -113,6 +120,13 @@ sub root_name
     my ($code, $text) = run_cmd('openssl', 'x509', '-noout', '-subject', '-nameopt', 'multiline',
         '-in', $self->root($n));
     return $text =~ /commonName\s*=\s*(.*\S)/ ? $1 : die "no name in root $n: $text";
+}
+
+sub renewal_info
+{
+    my ($self, $pem, $answer) = @_;
+    my $body = spew(tmp("pebble$self->{n}.ari"), encode_json({ Certificate => $pem, ARIResponse => $answer }));
+    return defined $self->fetch("127.0.0.1:$self->{management_port}/set-renewal-info/", '--data-binary', "\@$body");
 }
 
 sub dns

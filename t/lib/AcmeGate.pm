@@ -1,0 +1,99 @@
+# AcmeGate.pm: a pasgate that gets its certificates from a Pebble (Pebble.pm), and looks at them.
+#
+#     my $gate = acme_gate($ca, acme => 'profile = "shortlived";');
+#     ok wait_row($gate, sub { $_->{source} eq 'acme' }), 'it came';
+#     is verified($gate, $ca, 'www.shop.test'), '', 'and is served';
+package AcmeGate;
+use strict;
+use warnings;
+use Exporter 'import';
+use IO::Socket::SSL;
+use PasGate;
+
+our @EXPORT = qw(acme_gate cert_row wait_row wait_issued verified served state_of change_state);
+
+my ($gates, $backend) = 0;
+
+# Options beyond those of PasGate: names => [...], acme => more settings of acme, store,
+# directory. Its plain listener is where this CA looks for http-01, by IPv4 and IPv6.
+sub acme_gate
+{
+    my ($ca, %opt) = @_;
+    $backend //= PasGate::StandIn->new('pas1');
+    my $acme  = delete $opt{acme} // '';
+    my $store = $opt{store} //= tmp('store-of-' . ++$gates);
+    my $names = join ', ', map { qq("$_") } @{ delete $opt{names} // ['www.shop.test', 'shop.test'] };
+    my $directory = delete $opt{directory} // $ca->directory;
+    return PasGate->new(
+        backends => [$backend], no_probe => 1,
+        certs    => "{ names = [ $names ]; }",
+        listen   => join(', ', map { qq({ address = "$_:$ca->{http_port}"; redirect = "https"; redirect_port = 443; }) }
+              '127.0.0.1', '[::1]'),
+        global => sprintf('acme = { store = "%s"; directory = "%s"; ca_file = "%s"; %s };',
+            $store, $directory, $ca->ca_file, $acme),
+        %opt);
+}
+
+# What the status says of a certificate: by its name, else of the first one.
+sub cert_row
+{
+    my ($gate, $name) = @_;
+    my ($row) = grep { !defined $name || $_->{name} eq $name } @{ $gate->status->{certificates} // [] };
+    return $row // { name => '', source => '', error => '', generation => 0 };
+}
+
+# Waits until $what, with the row in $_.
+sub wait_row
+{
+    my ($gate, $what, $seconds) = @_;
+    return wait_for { local $_ = cert_row($gate); $what->() } $seconds // 60;
+}
+
+sub wait_issued
+{
+    my ($gate, $generation) = @_;
+    return wait_row($gate, sub { $_->{source} eq 'acme' && $_->{generation} >= ($generation // 1) });
+}
+
+# What is served for this name, verified by openssl up to the root of the CA: '' or what is
+# wrong. An address is asked for as clients do, without a server name.
+sub verified
+{
+    my ($gate, $ca, $name) = @_;
+    my $is_ip = $name =~ /^[\d.]+$|:/;
+    my ($code, $said) = run_cmd('openssl', 's_client', '-connect', "127.0.0.1:$gate->{tls}", '-CAfile', $ca->root(0),
+        '-verify_return_error', $is_ip ? ('-noservername', '-verify_ip', $name)
+        : ('-servername', $name, '-verify_hostname', $name));
+    return $code ? $said : '';
+}
+
+# The leaf that is served, as PEM.
+sub served
+{
+    my ($gate, $name) = @_;
+    my $sock = IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $gate->{tls}, SSL_hostname => $name // '',
+        SSL_verify_mode => SSL_VERIFY_NONE, Timeout => 10) or return '';
+    my $pem = Net::SSLeay::PEM_get_string_X509($sock->peer_certificate);
+    $sock->close;
+    return $pem;
+}
+
+# What acmed has written down about its first certificate: { key => value }.
+sub state_of
+{
+    my ($gate) = @_;
+    my ($file) = glob "$gate->{store}/orders/*/state";
+    return { map { /^(\w+)=(.*)$/ ? ($1 => $2) : () } split /\n/, slurp($file // '') };
+}
+
+# Changes that while pasgate is not running: as if time had gone by.
+sub change_state
+{
+    my ($gate, %change) = @_;
+    my ($file) = glob "$gate->{store}/orders/*/state";
+    my $text = slurp($file);
+    $text =~ s/^$_=.*$/$_=$change{$_}/m or die "no $_ in $file" for keys %change;
+    return spew($file, $text);
+}
+
+1;
