@@ -96,6 +96,10 @@ static bool has_space(const struct issue *is, char error[TABLE_REASON])
     return false;
 }
 
+_Static_assert((int)CONF_KEY_P384 == CSR_P384 && (int)CONF_KEY_RSA2048 == CSR_RSA2048 &&
+                   (int)CONF_KEY_RSA4096 == CSR_RSA4096,
+               "the configuration and csr.h number keys alike");
+
 /* A fresh key, and everything written down that the CA will count. */
 static bool begin_order(struct issue *is, char error[TABLE_REASON])
 {
@@ -105,7 +109,7 @@ static bool begin_order(struct issue *is, char error[TABLE_REASON])
     if (!has_space(is, error))
         return false;
     order_release(&is->order);
-    is->order.key = csr_key_new(CSR_P256, &is->order.n_key);
+    is->order.key = csr_key_new((enum csr_key_type)is->conf->key_type, &is->order.n_key);
     is->order.begun_s = now_s;
     if (!is->order.key) {
         snprintf(error, TABLE_REASON, "cannot make a key");
@@ -173,6 +177,7 @@ static bool start_job(struct issue *is, enum job_kind kind, const struct issue_l
         .names = is->conf->names,
         .n_names = is->conf->n_names,
         .profile = acme->profile,
+        .preferred_chain = acme->preferred_chain,
         .order_url = is->order.url,
         .deadline_ms = ISSUER_RUN_MS,
     };

@@ -29,6 +29,13 @@ void jose_secure_heap(void);
 char *jose_key_new(size_t *n);
 void jose_key_wipe(char *pem, size_t n);
 
+/* A private key as JWK, by its members in base64url: RSA (with its factors), P-256 or P-384. As
+ * PEM, like jose_key_new(). NULL: it is not one, or its parts do not fit together. */
+struct jose_jwk {
+    struct str kty, crv, x, y, d, n, e, p, q, dp, dq, qi;
+};
+char *jose_key_from_jwk(const struct jose_jwk *jwk, size_t *n);
+
 /* NULL: does not parse, or is of another type than those above. */
 struct jose_key *jose_key_read(struct str pem);
 void jose_key_free(struct jose_key *key);

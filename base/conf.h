@@ -125,6 +125,7 @@ struct conf_acme {
     const char *const *challenges; /* "http-01", "dns-01" */
     size_t n_challenges;           /* 0: http-01 */
     const char *profile;
+    const char *preferred_chain; /* common name of an issuer; "": the CA's choice */
     const char *ca_file;
     const char *hook; /* absolute; never "" with dns-01 */
 };
@@ -135,15 +136,18 @@ enum conf_cert_source {
     CONF_CERT_SELF,  /* self-signed for ever, on demand: tests, internal use */
 };
 
+enum conf_key_type { CONF_KEY_P256, CONF_KEY_P384, CONF_KEY_RSA2048, CONF_KEY_RSA4096 };
+
 struct conf_cert {
     uint32_t index;           /* in conf.certs */
     const char *name;         /* unique; the first of names if not given */
     const char *const *names; /* host names, "*.example.com" among them; n_names > 0 */
     size_t n_names;
     enum conf_cert_source source;
-    bool acme, self_signed; /* as the file spells source */
-    const char *chain;      /* absolute PEM file; "" unless CONF_CERT_FILES */
-    const char *key;        /* absolute PEM file; "" unless CONF_CERT_FILES */
+    bool acme, self_signed;      /* as the file spells source */
+    enum conf_key_type key_type; /* of those that are ordered from now on */
+    const char *chain;           /* absolute PEM file; "" unless CONF_CERT_FILES */
+    const char *key;             /* absolute PEM file; "" unless CONF_CERT_FILES */
 };
 
 /* Everything that one exchange may wait for. */

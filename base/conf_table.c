@@ -42,6 +42,11 @@ static const struct conf_choice serves[] = {
     {"proxy", CONF_SERVE_PROXY, 0}, {"status", CONF_SERVE_STATUS, 0}, {NULL, 0, 0}};
 static const struct conf_choice tls_versions[] = {
     {"1.2", CONF_TLS_1_2, 0}, {"1.3", CONF_TLS_1_3, 0}, {NULL, 0, 0}};
+static const struct conf_choice key_types[] = {{"p256", CONF_KEY_P256, 0},
+                                               {"p384", CONF_KEY_P384, 0},
+                                               {"rsa2048", CONF_KEY_RSA2048, 0},
+                                               {"rsa4096", CONF_KEY_RSA4096, 0},
+                                               {NULL, 0, 0}};
 static const struct conf_choice stickies[] = {{"auto", CONF_STICKY_AUTO, 0},
                                               {"route", CONF_STICKY_ROUTE, 0},
                                               {"cookie", CONF_STICKY_COOKIE, 0},
@@ -190,6 +195,10 @@ static const struct conf_setting acme_rows[] = {
      .text =
          "Certificate profile to ask for, such as shortlived, which Let's Encrypt wants for "
          "IP addresses."},
+    {"preferred_chain", &conf_string, AT(conf_acme, preferred_chain), .def = "",
+     .flags = OPTIONAL, .max = 128,
+     .text = "Common name of an issuer, such as that of a root. Where the CA offers several "
+             "chains, the one that leads there is taken; if none does, the first."},
     {"ca_file", &conf_file, AT(conf_acme, ca_file), .def = "", .flags = OPTIONAL,
      .max = CONF_STRING_LEN,
      .text = "PEM file of the roots that the CA's own server is verified with; else those of "
@@ -231,6 +240,9 @@ static const struct conf_setting cert_rows[] = {
     {"key", &conf_file, AT(conf_cert, key), .def = "", .flags = OPTIONAL,
      .max = CONF_STRING_LEN,
      .text = "PEM file of its key. Only root needs to be able to read it."},
+    {"key_type", &conf_choice, AT(conf_cert, key_type), .def = "p256", .choices = key_types,
+     .text = "The key of one that is ordered, from the next order on. P-256 is what every "
+             "client understands, and the fastest."},
     END};
 static const struct conf_section cert_section = {
     "certificates", "Certificates. A client that asks for none of their names gets the first.",

@@ -23,8 +23,10 @@ struct cli {
     bool force;            /* cert renew, restart */
     bool wait;             /* drain, restart */
     const char *pool;      /* restart --rolling */
-    const char *verb;      /* cert: list, renew, rollback */
-    const char *name;      /* cert: of a certificate */
+    bool dry_run;          /* cert import */
+    const char *reason;    /* cert revoke; NULL: none given */
+    const char *verb;      /* cert: list, renew, rollback, ... */
+    const char *name;      /* cert: of a certificate; import: a folder */
 };
 
 int cli_check(const struct cli *cli);
@@ -36,6 +38,7 @@ int cli_ready(const struct cli *cli);
 int cli_maint(const struct cli *cli);
 int cli_restart(const struct cli *cli);
 int cli_cert(const struct cli *cli);
+int cli_cert_import(const struct cli *cli); /* without a running service */
 
 /* The rest of `drain B --wait`: shows how a drain goes on until it ends (cli_drain.c). */
 struct service;

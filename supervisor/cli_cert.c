@@ -163,6 +163,8 @@ int cli_cert(const struct cli *cli)
     struct service service;
     int code;
 
+    if (strcmp(verb, "import") == 0)
+        return cli_cert_import(cli);
     if (!which && strcmp(verb, "list") != 0)
         return usage("what shall be done");
     if (which && !cli->name)

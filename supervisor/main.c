@@ -65,9 +65,10 @@ static const struct command {
      "                             each step, and by the exit code whether it came back;\n"
      "                             --force: also if fewer than min_healthy would be left"},
     {"restart", NULL, 0, "restart --rolling POOL", "all of a pool, one after the other"},
-    {"cert", cli_cert, TAKES_CERT | OPTION_FORCE, "cert list|renew|rollback [N]",
-     "certificates: all of them; renew N [--force], now; back to the\n"
-     "                             generation of N before the live one"},
+    {"cert", cli_cert, TAKES_CERT | OPTION_FORCE, "cert VERB [N]",
+     "certificates: list; renew N [--force], now; rollback N, to the\n"
+     "                             generation before the live one; import [DIR] [--dry-run],\n"
+     "                             from certbot"},
     {"version", version, 0, "version", "print the version"},
 };
 
@@ -107,6 +108,7 @@ static int read_options(int argc, char **argv, const struct command *command, st
         {"manual", no_argument, NULL, 'm'},       {"json", no_argument, NULL, 'j'},
         {"watch", no_argument, NULL, 'w'},        {"force", no_argument, NULL, 'f'},
         {"wait", no_argument, NULL, 'W'},         {"rolling", required_argument, NULL, 'r'},
+        {"reason", required_argument, NULL, 'R'}, {"dry-run", no_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     int c;
@@ -128,6 +130,10 @@ static int read_options(int argc, char **argv, const struct command *command, st
             cli->wait = true;
         else if (c == 'r' && command->takes & OPTION_ROLLING)
             cli->pool = optarg;
+        else if (c == 'n' && command->takes & TAKES_CERT)
+            cli->dry_run = true;
+        else if (c == 'R' && command->takes & TAKES_CERT)
+            cli->reason = optarg;
         else if (c == 'h')
             return help(stdout), exit(CLI_OK), CLI_OK;
         else

@@ -14,7 +14,8 @@ build="gcc make pkg-config libssl-dev libconfig-dev libcurl4-openssl-dev libnght
 demo="curl openssl"
 bench="nginx-light haproxy apache2 perl libio-socket-ssl-perl util-linux"
 check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap pebble bsdextrautils
-       bind9-dnsutils openssl"
+       bind9-dnsutils openssl certbot"
+# certbot: its timer has nothing to renew here
 peers="nginx haproxy apache2 apache-htcacheclean" # services that come with them
 case ${1:-check} in
 build) want=$build ;;

@@ -16,7 +16,8 @@ my %may = (
     acmed      => [qw(base shm acmed)],
     supervisor => [qw(base shm supervisor)],
 );
-my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/restarter.h acmed/acmed.h);
+my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/restarter.h acmed/acmed.h
+    acmed/certbot.h);
 
 # Which files may include a library. No header of ours may include any of them.
 my @library = (

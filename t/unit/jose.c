@@ -185,6 +185,37 @@ static void test_eab(void)
     jose_key_free(key);
 }
 
+/* The keys of RFC 7515, appendices A.2 (whose factors are not given there) and A.3. */
+static void test_jwk(void)
+{
+    struct jose_jwk ec = {
+        .kty = STR("EC"),
+        .crv = STR("P-256"),
+        .x = STR("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"),
+        .y = STR("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"),
+        .d = STR("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"),
+    };
+    char jwk[JOSE_JWK_SIZE];
+    struct jose_key *key;
+    size_t n = 0;
+    char *pem = jose_key_from_jwk(&ec, &n);
+
+    ok(pem && strlen(pem) == n, "a P-256 key as JWK becomes PEM");
+    key = jose_key_read(str_make(pem, n));
+    ok(key && strstr(jose_jwk(key, jwk), ec.x.p) && strstr(jwk, ec.y.p), "it is the same key");
+    jose_key_free(key);
+    jose_key_wipe(pem, n);
+    ec.d = STR("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LA");
+    ok(!jose_key_from_jwk(&ec, &n), "halves of two keys are none");
+    ec.x = STR("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVE");
+    ok(!jose_key_from_jwk(&ec, &n), "nor is a number that is too short");
+    ec.crv = STR("secp256k1");
+    ok(!jose_key_from_jwk(&ec, &n), "nor another curve");
+    ok(!jose_key_from_jwk(&(struct jose_jwk){.kty = STR("RSA"), .n = STR("AQAB")}, &n),
+       "nor half of an RSA key");
+    ok(!jose_key_from_jwk(&(struct jose_jwk){.kty = STR("oct")}, &n), "nor a secret");
+}
+
 int main(void)
 {
     test_base64url();
@@ -193,5 +224,6 @@ int main(void)
     test_keys();
     test_jws();
     test_eab();
+    test_jwk();
     return done();
 }

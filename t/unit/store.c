@@ -56,7 +56,8 @@ static void test_current(struct store *store)
        "the last of these is kept");
     is_int(store_write(store, "cur.test", 0, &sample, CERT_FILE), 5, "still the next number");
     ok(symlink("9", at("certs/cur.test/.new-current")) == 0 &&
-           store_set_current(store, "cur.test", 5) == 0 && store_current(store, "cur.test") == 5,
+           store_set_current(store, "cur.test", 5) == 0 &&
+           store_current(store, "cur.test") == 5,
        "a link that was left half-way does no harm");
 }
 

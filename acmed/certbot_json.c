@@ -1,0 +1,62 @@
+/* The two JSON files of an account, as certbot writes them. */
+#include <jansson.h>
+#include <stdio.h>
+
+#include "acmed/certbot_internal.h"
+#include "acmed/jose.h"
+
+/* The operator's own files; small, and of depth 3 at most. */
+static json_t *load(struct str text)
+{
+    json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+
+    if (json_is_object(root))
+        return root;
+    json_decref(root);
+    return NULL;
+}
+
+static struct str member(const json_t *object, const char *name)
+{
+    return str_from(json_string_value(json_object_get(object, name)));
+}
+
+char *certbot_json_key(struct str text, size_t *n)
+{
+    json_t *root = load(text);
+    char *pem;
+
+    if (!root)
+        return NULL;
+    const struct jose_jwk jwk = {
+        .kty = member(root, "kty"),
+        .crv = member(root, "crv"),
+        .x = member(root, "x"),
+        .y = member(root, "y"),
+        .d = member(root, "d"),
+        .n = member(root, "n"),
+        .e = member(root, "e"),
+        .p = member(root, "p"),
+        .q = member(root, "q"),
+        .dp = member(root, "dp"),
+        .dq = member(root, "dq"),
+        .qi = member(root, "qi"),
+    };
+    pem = jose_key_from_jwk(&jwk, n);
+    json_decref(root);
+    return pem;
+}
+
+bool certbot_json_url(struct str text, char *url, size_t cap)
+{
+    json_t *root = load(text);
+    struct str found = root ? member(root, "uri") : (struct str){0};
+    bool good = found.n > 0 && found.n < cap && str_starts(found, STR("https://"));
+
+    for (size_t i = 0; i < found.n; i++)
+        good &= (unsigned char)found.p[i] > 0x20 && (unsigned char)found.p[i] < 0x7f;
+    if (good)
+        str_copy(url, cap, found);
+    json_decref(root);
+    return good;
+}
