@@ -10,6 +10,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -17,12 +18,15 @@
 #include "base/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "healthd/target.h"
+#include "healthd/heal.h"
+#include "healthd/passive.h"
 #include "shm/heritage.h"
 #include "shm/message.h"
 
 enum {
-    LOOK_MS = 1000,       /* timeouts ring no bell: the cells are looked at this often */
+    LOOK_MS = 1000,       /* silence rings no bell: the cells are looked at this often */
+    LIVELY_MS = 250,      /* and this often, while requests wait or a verdict is open */
+    BELL_MS = 20,         /* at most this often, however often the bell rings */
     HEARTBEAT_MS = 1000,  /* longest sleep */
     READY_EXTRA_MS = 500, /* READY comes this long after the longest timeout at the latest */
     RETRY_MS = 1000,      /* when the host had no memory for a probe */
@@ -34,14 +38,12 @@ struct healthd {
     struct schedule schedule;
     struct target *target; /* [n], by index in the configuration */
     uint32_t n;
-    uint64_t look_ms;  /* next look at the workers' cells */
-    uint64_t ready_ms; /* READY at the latest; 0: said */
+    struct pool_watch *pool; /* [npools], by index in the configuration */
+    uint32_t npools;
+    uint64_t look_ms;   /* next look at the workers' cells */
+    uint64_t looked_ms; /* the last one */
+    uint64_t ready_ms;  /* READY at the latest; 0: said */
 };
-
-static const struct conf_check *check_of(const struct conf *conf, uint32_t backend)
-{
-    return &conf->pools[conf->backends[backend].pool].check;
-}
 
 static void forget_others(const struct healthd *h)
 {
@@ -60,26 +62,38 @@ static void start_up(struct healthd *h, const struct heritage *heritage)
     uint64_t now = clock_mono_ms();
     uint32_t longest = 0;
 
-    *h = (struct healthd){.heritage = heritage, .n = (uint32_t)conf->n_backends};
+    *h = (struct healthd){.heritage = heritage,
+                          .n = (uint32_t)conf->n_backends,
+                          .npools = (uint32_t)conf->n_pools};
     h->prober = prober_new();
     h->target = calloc(h->n ? h->n : 1, sizeof *h->target);
-    if (!h->prober || !h->target) {
+    h->pool = calloc(h->npools ? h->npools : 1, sizeof *h->pool);
+    if (!h->prober || !h->target || !h->pool) {
         log_error("no memory");
         exit(1); /* the supervisor tries again later */
     }
     schedule_init(&h->schedule, clock_mono_us() ^ clock_wall_ms() << 20);
     forget_others(h);
     for (uint32_t i = 0; i < h->n; i++) {
-        const struct conf_check *check = check_of(conf, i);
+        const struct conf_pool *pool = &conf->pools[conf->backends[i].pool];
 
         CHECK(heritage->backend_slot[i] < TABLE_BACKENDS);
         target_init(&h->target[i], heritage->table, heritage->backend_slot[i],
-                    &conf->backends[i], check, now + schedule_first_ms(i, h->n));
-        if (check->timeout_ms > longest)
-            longest = check->timeout_ms;
+                    &conf->backends[i], pool, heritage->generation > 1,
+                    now + schedule_first_ms(i, h->n));
+        if (pool->check.timeout_ms > longest)
+            longest = pool->check.timeout_ms;
+    }
+    for (uint32_t i = 0; i < h->npools; i++) {
+        const struct conf_pool *pool = &conf->pools[i];
+
+        h->pool[i] =
+            (struct pool_watch){.conf = pool,
+                                .target = h->target + (pool->backends - conf->backends),
+                                .n = (uint32_t)pool->n_backends};
     }
     heritage_ring_workers(heritage); /* addresses that needed no probe */
-    h->look_ms = now + LOOK_MS;
+    h->look_ms = now;
     h->ready_ms = now + SCHEDULE_SPREAD_MS + longest + READY_EXTRA_MS;
 }
 
@@ -111,18 +125,47 @@ static bool hear_supervisor(const struct healthd *h)
     return got != 0;
 }
 
-static void hear_workers(struct healthd *h, uint64_t now_ms)
+/* Tells the supervisor who stays ill. Whether anything is done is its business. */
+static void ask_to_heal(const struct healthd *h, uint64_t now_ms)
+{
+    struct message ask = {.type = MESSAGE_HEAL};
+
+    for (uint32_t i = 0; i < h->n; i++) {
+        struct target *w = &h->target[i];
+        char why[TABLE_REASON];
+
+        if (!heal_wanted(w, now_ms, why))
+            continue;
+        ask.number = (uint64_t)w->slot;
+        snprintf(ask.body.text, sizeof ask.body.text, "%s", why);
+        message_send(h->heritage->control_fd, &ask, -1); /* else in ten seconds again */
+    }
+}
+
+/* Looks at what the supervisor wants and at what the workers met. */
+static void look_around(struct healthd *h, uint64_t now_ms)
 {
     struct signs_live live;
-    bool news = false;
+    bool news = false, lively = false;
 
-    fd_unring(h->heritage->doorbell_healthd);
     signs_look(&live, h->heritage->table);
     for (uint32_t i = 0; i < h->n; i++)
-        news |= target_look(&h->target[i], &live, now_ms);
+        news |= heal_follow(&h->target[i], now_ms);
+    for (uint32_t i = 0; i < h->npools; i++)
+        news |= passive_look(&h->pool[i], &live, now_ms);
+    for (uint32_t i = 0; i < h->n; i++)
+        lively |= target_lively(&h->target[i]);
+    ask_to_heal(h, now_ms);
     if (news)
         heritage_ring_workers(h->heritage);
-    h->look_ms = now_ms + LOOK_MS;
+    h->looked_ms = now_ms;
+    h->look_ms = now_ms + (lively ? LIVELY_MS : LOOK_MS);
+}
+
+static void hear_bell(struct healthd *h, uint64_t now_ms)
+{
+    fd_unring(h->heritage->doorbell_healthd);
+    h->look_ms = h->looked_ms + BELL_MS > now_ms ? h->looked_ms + BELL_MS : now_ms;
 }
 
 static void take_results(struct healthd *h, uint64_t now_ms)
@@ -156,7 +199,7 @@ static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
         if (w->running)
             continue;
         if (w->due_ms <= now_ms) {
-            if (prober_start(h->prober, i, w->backend, w->check) < 0) {
+            if (prober_start(h->prober, i, w->backend, &w->pool->check) < 0) {
                 if (log_gate_open(&no_memory))
                     log_warn("no memory for a probe of backend %s", w->backend->name);
                 w->due_ms = now_ms + RETRY_MS;
@@ -195,8 +238,10 @@ _Noreturn void healthd_main(const struct heritage *heritage)
         uint64_t now = clock_mono_ms(), until;
 
         atomic_store(&heritage->table->healthd_heartbeat_ms, now);
-        if (now >= h.look_ms || bell_rang(heritage->doorbell_healthd))
-            hear_workers(&h, now);
+        if (bell_rang(heritage->doorbell_healthd))
+            hear_bell(&h, now);
+        if (now >= h.look_ms)
+            look_around(&h, now);
         until = start_probes(&h, now);
         say_ready(&h, now);
         prober_wait(h.prober, heritage->control_fd, heritage->doorbell_healthd,
@@ -204,6 +249,7 @@ _Noreturn void healthd_main(const struct heritage *heritage)
         take_results(&h, clock_mono_ms());
     }
     prober_free(h.prober);
+    free(h.pool);
     free(h.target);
     exit(0);
 }

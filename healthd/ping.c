@@ -124,3 +124,23 @@ bool ping_judge(const struct conf_check *check, long status, const char *body, s
     snprintf(text, TABLE_REASON, "HTTP %ld", status);
     return true;
 }
+
+uint32_t ping_score(const char *body, size_t n, char text[TABLE_REASON])
+{
+    json_t *root =
+        n > 0 && *body == '{' ? json_loadb(body, n, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    const json_t *health = json_object_get(root, "health");
+    uint32_t score = PING_SCORE_FULL;
+    size_t at = strlen(text);
+
+    if (json_is_number(health)) {
+        double value = json_number_value(health);
+
+        if (value >= 0 && value <= 1) {
+            score = (uint32_t)(value * PING_SCORE_FULL + 0.5);
+            snprintf(text + at, TABLE_REASON - at, ", health %.2f", value);
+        }
+    }
+    json_decref(root);
+    return score;
+}

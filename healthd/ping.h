@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "shm/table.h"
 
@@ -19,5 +20,10 @@ bool ping_judge(const struct conf_check *check, long status, const char *body, s
 /* The body of PAS's ping service: {"response":{"_retVal":""}}. A text in
  * _retVal is what the application says is wrong with it. */
 bool ping_judge_pasoe(const char *body, size_t n, char text[TABLE_REASON]);
+
+/* The score in a body of the HealthScanner, {"health": 0.96, ...}, in thousandths; adds it to
+ * the text then. Any other body, not JSON too: PING_SCORE_FULL, and text as it was. */
+enum { PING_SCORE_FULL = 1000 };
+uint32_t ping_score(const char *body, size_t n, char text[TABLE_REASON]);
 
 #endif

@@ -273,8 +273,9 @@ void prober_wait(struct prober *prober, int fd, int other_fd, int max_ms)
 
 /* ---- end */
 
-static bool judge_answer(struct probe *probe, char text[TABLE_REASON])
+static bool judge_answer(struct probe *probe, struct probe_result *result)
 {
+    char *text = result->text;
     long status = 0;
 
     if (probe->check->type == CONF_CHECK_TCP) {
@@ -282,7 +283,11 @@ static bool judge_answer(struct probe *probe, char text[TABLE_REASON])
         return true;
     }
     curl_easy_getinfo(probe->easy, CURLINFO_RESPONSE_CODE, &status);
-    return ping_judge(probe->check, status, probe->body, probe->n_body, probe->cut, text);
+    if (!ping_judge(probe->check, status, probe->body, probe->n_body, probe->cut, text))
+        return false;
+    if (probe->check->type == CONF_CHECK_HTTP && !probe->cut)
+        result->score_permille = ping_score(probe->body, probe->n_body, text);
+    return true;
 }
 
 static void tell_connect_failure(const struct probe *probe, char text[TABLE_REASON])
@@ -350,12 +355,12 @@ static void conclude(struct probe *probe, CURLcode code, struct probe_result *re
 {
     const char *ip = NULL;
 
-    *result = (struct probe_result){.id = probe->id};
+    *result = (struct probe_result){.id = probe->id, .score_permille = PING_SCORE_FULL};
     result->took_us = (uint32_t)(clock_mono_us() - probe->started_us);
     if (code == CURLE_WRITE_ERROR && probe->cut)
         code = CURLE_OK;
     if (code == CURLE_OK)
-        result->outcome = judge_answer(probe, result->text) ? OUTCOME_PASS : OUTCOME_FAIL;
+        result->outcome = judge_answer(probe, result) ? OUTCOME_PASS : OUTCOME_FAIL;
     else
         result->outcome = judge_failure(probe, code, result->text);
 

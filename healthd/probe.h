@@ -22,6 +22,7 @@ struct probe_result {
     enum outcome outcome;
     uint32_t took_us;
     bool has_address; /* the name resolved, and this was tried last (it passed, on a pass) */
+    uint32_t score_permille;         /* that the HealthScanner tells; 1000: none was told */
     struct sockaddr_storage address; /* with the backend's own port, not that of the check */
     char text[TABLE_REASON];         /* the outcome in plain words */
 };

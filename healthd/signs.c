@@ -2,26 +2,49 @@
 
 #include <stdio.h>
 
+enum { SLOW_BUCKET = 21 }; /* of the latencies: from 2^21 us on */
+
 void signs_look(struct signs_live *live, const struct table *table)
 {
+    live->n = 0;
     for (int r = 0; r < TABLE_WORKERS; r++)
-        live->row[r] = worker_row_live(table, r);
+        if (worker_row_live(table, r))
+            live->row[live->n++] = r;
+}
+
+static void add(struct signs *sum, const struct worker_backend *cell)
+{
+    uint64_t oldest = count_read(&cell->oldest_ms);
+    uint64_t in_row = atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&cell->failed_in_row,
+                                           memory_order_relaxed);
+
+    sum->connect_errors += count_read(&cell->connect_errors);
+    sum->resets += count_read(&cell->resets);
+    sum->cut += count_read(&cell->cut);
+    sum->timeouts += count_read(&cell->timeouts);
+    sum->completed += count_read(&cell->completed);
+    sum->gateway += count_read(&cell->gateway_errors);
+    for (int i = 0; i < TABLE_LATENCY; i++) {
+        uint64_t n = count_read(&cell->latency[i]);
+
+        sum->answers += n;
+        if (i >= SLOW_BUCKET)
+            sum->slow += n;
+    }
+    sum->unanswered += count_read(&cell->unanswered);
+    if (oldest && (!sum->oldest_ms || oldest < sum->oldest_ms))
+        sum->oldest_ms = oldest;
+    if (in_row > sum->worker_in_row)
+        sum->worker_in_row = in_row;
 }
 
 struct signs signs_sum(const struct signs_live *live, const struct table *table, int slot)
 {
     struct signs sum = {0};
 
-    for (int r = 0; r < TABLE_WORKERS; r++) {
-        const struct worker_backend *cell = &table->worker[r].be[slot];
-
-        if (!live->row[r])
-            continue;
-        sum.connect_errors += count_read(&cell->connect_errors);
-        sum.resets += count_read(&cell->resets) + count_read(&cell->cut);
-        sum.timeouts += count_read(&cell->timeouts);
-        sum.completed += count_read(&cell->completed);
-    }
+    for (int i = 0; i < live->n; i++)
+        add(&sum, &table->worker[live->row[i]].be[slot]);
+    sum.answers += sum.completed;
     return sum;
 }
 
@@ -35,20 +58,23 @@ struct signs signs_since(const struct signs *now, const struct signs *before)
     return (struct signs){
         .connect_errors = grown(now->connect_errors, before->connect_errors),
         .resets = grown(now->resets, before->resets),
+        .cut = grown(now->cut, before->cut),
         .timeouts = grown(now->timeouts, before->timeouts),
         .completed = grown(now->completed, before->completed),
+        .gateway = grown(now->gateway, before->gateway),
+        .answers = grown(now->answers, before->answers),
+        .slow = grown(now->slow, before->slow),
     };
 }
 
 bool signs_trouble(const struct signs *added)
 {
-    return added->connect_errors + added->resets + added->timeouts > 0;
+    return signs_hard(added) + added->timeouts > 0;
 }
 
 bool signs_bad(const struct signs *added)
 {
-    return added->connect_errors > 0 ||
-           (added->completed == 0 && added->resets + added->timeouts > 0);
+    return added->connect_errors > 0 || (added->completed == 0 && signs_trouble(added));
 }
 
 static const char intro[] = "workers saw";
@@ -68,5 +94,6 @@ void signs_tell(const struct signs *added, char text[TABLE_REASON])
 
     n = tell(text, n, added->connect_errors, "failed connect");
     n = tell(text, n, added->resets, "reset");
+    n = tell(text, n, added->cut, "cut answer");
     tell(text, n, added->timeouts, "timeout");
 }

@@ -7,11 +7,64 @@
 #include "base/conf.h"
 #include "base/log.h"
 
-enum { SCORE_FULL = 1000 };
+/* HealthScanner: below LOW it is saturated, until it is WELL. */
+enum { SCORE_FULL = 1000, SCORE_LOW = 700, SCORE_WELL = 800 };
 
-static void publish(struct target *w)
+/* A timeout and requests without answers are a hang only if so much silence was heard: with
+ * short timeouts it takes several probes. */
+enum { HANG_PROBE_MS = 2000 };
+
+/* Probe and workers failed for the same reason if not further apart. */
+enum { AGREE_MS = 5000 };
+
+void target_publish(struct target *w)
 {
     health_publish(&w->table->health[w->slot], &w->row);
+}
+
+bool target_serves(const struct target *w)
+{
+    return w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_SATURATED ||
+           w->verdict.state == HEALTH_SUSPECT;
+}
+
+bool target_well(const struct target *w)
+{
+    return (w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_SATURATED) &&
+           w->wish == ADMIN_READY && (w->heal == HEAL_NONE || w->heal == HEAL_SLOWSTART);
+}
+
+bool target_lively(const struct target *w)
+{
+    return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT || target_ejected(w) ||
+           (w->heal != HEAL_NONE && w->heal != HEAL_HOLD);
+}
+
+static struct verdict_rules rules_of(const struct target *w, uint64_t now_ms)
+{
+    return (struct verdict_rules){
+        .rise = w->pool->check.rise,
+        .fall = w->pool->check.fall,
+        .held = w->heal == HEAL_RESTARTING || now_ms < w->row.eject_until_ms,
+        .trial = w->row.trial || target_ejected(w),
+    };
+}
+
+/* When slow start and trial begin and end. At the first start of all, nobody is spared. */
+static void note_risen(struct target *w, enum health_state from)
+{
+    enum health_state to = w->verdict.state;
+    bool in = to == HEALTH_UP || to == HEALTH_SATURATED, trial = w->row.trial;
+
+    w->row.trial = to == HEALTH_SUSPECT && (trial || target_ejected(w));
+    if (w->row.trial && !trial) {
+        w->trial_ms = clock_mono_ms();
+        w->before = w->seen;
+    }
+    if (in && (from == HEALTH_DOWN || trial || (from == HEALTH_UNKNOWN && w->newcomer)))
+        w->row.risen_ms = clock_mono_ms();
+    else if (to == HEALTH_DOWN)
+        w->row.risen_ms = 0;
 }
 
 /* Puts a verdict that just changed into the row, the history and the log. */
@@ -21,7 +74,14 @@ static void tell_change(struct target *w, enum health_state from)
     enum log_level level =
         to == HEALTH_DOWN || to == HEALTH_SUSPECT ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
 
+    note_risen(w, from);
+    if (to != HEALTH_DOWN)
+        w->row.eject_until_ms = 0;
+    w->was_up |= target_serves(w);
+    w->told = false;
     w->row.state = (uint8_t)to;
+    w->row.rise = w->verdict.rise;
+    w->row.fall = w->verdict.fall;
     w->row.since_ms = clock_mono_ms();
     w->row.since_wall_ms = clock_wall_ms();
     snprintf(w->row.reason, sizeof w->row.reason, "%s", w->verdict.reason);
@@ -54,30 +114,60 @@ static void fresh_row(struct target *w, uint64_t identity)
         probe_parse_address(&w->row.address, w->backend->host, w->backend->port);
 }
 
+static bool ever_up(const struct history *history)
+{
+    struct transition ring[TABLE_HISTORY];
+    int n = history_read(history, ring);
+
+    for (int i = 0; i < n; i++)
+        if (ring[i].to == HEALTH_UP || ring[i].from == HEALTH_UP)
+            return true;
+    return false;
+}
+
+static struct stall_view view_of(const struct signs *now)
+{
+    return (struct stall_view){now->answers, now->unanswered, now->oldest_ms};
+}
+
 void target_init(struct target *w, struct table *table, int slot,
-                 const struct conf_backend *backend, const struct conf_check *check,
-                 uint64_t due_ms)
+                 const struct conf_backend *backend, const struct conf_pool *pool,
+                 bool reloaded, uint64_t due_ms)
 {
     struct signs_live live;
     struct backend_row supervisors = {0};
+    struct admin_row admin;
+    uint64_t now = clock_mono_ms();
 
-    *w = (struct target){.backend = backend, .check = check, .table = table, .slot = slot};
+    *w = (struct target){.backend = backend, .pool = pool, .table = table, .slot = slot};
     w->due_ms = due_ms;
     mend_history(&table->health_history[slot]);
     backend_read(&table->backend[slot], &supervisors);
-    if (!health_read(&table->health[slot], &w->row) ||
-        w->row.identity != supervisors.identity || w->row.since_ms == 0 ||
-        w->row.state >= HEALTH_STATES)
+    if (health_read(&table->health[slot], &w->row) && w->row.identity == supervisors.identity &&
+        w->row.since_ms != 0 && w->row.state < HEALTH_STATES) {
+        w->was_up = target_serves(w) || ever_up(&table->health_history[slot]);
+    } else {
         fresh_row(w, supervisors.identity);
+        w->newcomer = reloaded;
+    }
     w->verdict.state = w->row.state;
     w->verdict.rise = w->row.rise;
     w->verdict.fall = w->row.fall;
     w->row.reason[sizeof w->row.reason - 1] = '\0';
     snprintf(w->verdict.reason, sizeof w->verdict.reason, "%s", w->row.reason);
-    publish(w);
+    target_publish(w);
 
+    /* A restart that goes on was begun under the predecessor; one that stands before it is
+     * looked at anew. */
+    if (admin_read(&table->admin[slot], &admin) && admin.heal != HEAL_RESTARTING) {
+        w->wish = admin.wish;
+        w->heal = admin.heal;
+    }
     signs_look(&live, table);
-    w->seen = w->at_end = signs_sum(&live, table, slot);
+    w->seen = w->at_start = w->at_end = w->before = signs_sum(&live, table, slot);
+    w->mellow_ms = w->trial_ms = now;
+    struct stall_view view = view_of(&w->seen);
+    stall_init(&w->stall, &view, now);
 }
 
 void target_started(struct target *w, const struct signs_live *live, uint64_t now_ms)
@@ -113,41 +203,91 @@ static void note_probe(struct target *w, const struct probe_result *result)
     w->row.probe_ok = passed;
     w->row.probes++;
     w->row.failures += !passed;
+    w->row.score_permille = result->score_permille;
     snprintf(w->row.probe_text, sizeof w->row.probe_text, "%s", result->text);
 }
 
-bool target_ended(struct target *w, const struct signs_live *live,
-                  const struct probe_result *result, struct schedule *schedule, uint64_t now_ms)
+/* Do the workers see what the probes find? Then it needs fewer of them. */
+static bool agree(struct target *w, uint64_t now_ms)
 {
-    const struct verdict_rules rules = {.rise = w->check->rise, .fall = w->check->fall};
-    struct signs now = signs_sum(live, w->table, w->slot);
-    struct signs meanwhile = signs_since(&now, &w->at_start);
-    struct signs since = signs_since(&now, &w->at_end);
+    const struct verdict_rules rules = rules_of(w, now_ms);
+    uint32_t enough = 2, timeout = w->pool->check.timeout_ms;
+    char text[TABLE_REASON];
+    uint64_t silent = stall_ms(&w->stall, now_ms);
+
+    if (w->verdict.fall == 0)
+        return false;
+    if (w->outcome == OUTCOME_TIMEOUT) {
+        if (silent < stall_patience_ms(&w->stall, now_ms))
+            return false;
+        enough = timeout < HANG_PROBE_MS ? (HANG_PROBE_MS + timeout - 1) / timeout : 1;
+        snprintf(text, sizeof text, "%.60s, nor are %llu requests answered since %.1f s",
+                 w->row.probe_text, (unsigned long long)stall_waiting(&w->stall),
+                 (double)silent / 1000);
+    } else if (w->outcome == OUTCOME_FAIL && w->bad_ms >= w->good_ms && w->bad_ms &&
+               now_ms - w->bad_ms < AGREE_MS) {
+        snprintf(text, sizeof text, "%.100s, and requests fail too", w->row.probe_text);
+    } else {
+        return false;
+    }
+    return verdict_agree(&w->verdict, &rules, enough, text);
+}
+
+static void judge(struct target *w, const struct signs *now, const struct probe_result *result,
+                  uint64_t now_ms)
+{
+    const struct verdict_rules rules = rules_of(w, now_ms);
+    struct signs meanwhile = signs_since(now, &w->at_start);
+    struct signs since = signs_since(now, &w->at_end);
     struct evidence evidence = {
         .outcome = result->outcome,
         .text = result->text,
         .completed = meanwhile.completed,
         .completed_since = since.completed,
         .signs = w->trouble,
+        .low = result->score_permille <
+               (w->verdict.state == HEALTH_SATURATED ? SCORE_WELL : SCORE_LOW),
     };
     enum health_state from = w->verdict.state;
-    bool changed = verdict_probe(&w->verdict, &rules, &evidence);
-    bool moved = take_address(w, result);
 
-    note_probe(w, result);
+    if (result->outcome == OUTCOME_PASS)
+        stall_forgive(&w->stall, w->started_ms);
+    verdict_probe(&w->verdict, &rules, &evidence);
+    if (from == HEALTH_DOWN && w->verdict.state == HEALTH_SATURATED)
+        stall_learn(&w->stall, now_ms);
+    agree(w, now_ms);
     w->row.rise = w->verdict.rise;
     w->row.fall = w->verdict.fall;
-    if (changed)
+    if (w->verdict.state != from)
         tell_change(w, from);
-    publish(w);
+}
 
-    w->due_ms = w->started_ms + schedule_next_ms(schedule, w->check, &w->verdict, w->judged);
-    if (w->urgent || w->due_ms < now_ms + SCHEDULE_GAP_MS)
+bool target_ended(struct target *w, const struct signs_live *live,
+                  const struct probe_result *result, struct schedule *schedule, uint64_t now_ms)
+{
+    struct signs now = signs_sum(live, w->table, w->slot);
+    enum health_state from = w->verdict.state;
+    bool moved = take_address(w, result);
+
+    w->running = false;
+    w->outcome = result->outcome;
+    note_probe(w, result);
+    /* What was found out about the instance before its restart says nothing. */
+    if (!w->stale && w->heal != HEAL_RESTARTING)
+        judge(w, &now, result, now_ms);
+    target_publish(w);
+
+    w->due_ms =
+        w->started_ms + schedule_next_ms(schedule, &w->pool->check, &w->verdict, w->judged);
+    if (w->heal == HEAL_VERIFYING &&
+        w->due_ms > w->started_ms + w->pool->check.fast_interval_ms)
+        w->due_ms = w->started_ms + w->pool->check.fast_interval_ms;
+    if (w->urgent || w->stale || w->due_ms < now_ms + SCHEDULE_GAP_MS)
         w->due_ms = now_ms + SCHEDULE_GAP_MS;
     w->at_end = now;
-    w->running = w->trouble = w->urgent = false;
+    w->trouble = w->urgent = w->stale = false;
     w->judged = true;
-    return changed || moved;
+    return w->verdict.state != from || moved;
 }
 
 /* Trouble calls for a probe at once, but a backend whose probes pass is not asked more often
@@ -155,7 +295,7 @@ bool target_ended(struct target *w, const struct signs_live *live,
 static void hurry(struct target *w, bool changed, uint64_t now_ms)
 {
     uint64_t rest =
-        changed || w->verdict.fall > 0 ? SCHEDULE_SIGN_MS : w->check->fast_interval_ms;
+        changed || w->verdict.fall > 0 ? SCHEDULE_SIGN_MS : w->pool->check.fast_interval_ms;
     uint64_t due = w->started_ms + rest;
 
     if (w->running)
@@ -164,29 +304,101 @@ static void hurry(struct target *w, bool changed, uint64_t now_ms)
         w->due_ms = due > now_ms ? due : now_ms;
 }
 
-bool target_look(struct target *w, const struct signs_live *live, uint64_t now_ms)
+/* Failures: a reason to suspect it, and to ask. */
+static void look_for_failures(struct target *w, const struct signs *added, uint64_t now_ms)
 {
-    struct signs now = signs_sum(live, w->table, w->slot);
-    struct signs added = signs_since(&now, &w->seen);
-    enum health_state from = w->verdict.state;
     char text[TABLE_REASON];
     bool changed = false;
 
-    w->seen = now;
-    if (!signs_trouble(&added) || from == HEALTH_DOWN || from == HEALTH_UNKNOWN)
-        return false;
-    if (signs_bad(&added)) {
+    if (!signs_trouble(added))
+        return;
+    if (signs_bad(added)) {
+        w->bad_ms = now_ms;
         w->trouble = true;
-        signs_tell(&added, text);
+        signs_tell(added, text);
         changed = verdict_sign(&w->verdict, text);
     }
-    if (changed) {
-        w->row.rise = w->row.fall = 0;
-        tell_change(w, from);
-        publish(w);
-    }
     hurry(w, changed, now_ms);
-    return changed;
+}
+
+/* Silence: a reason to ask; and one to suspect it, where it is not a single request, which
+ * may well be a long one. */
+static void look_for_silence(struct target *w, uint64_t now_ms)
+{
+    unsigned long long waiting = stall_waiting(&w->stall);
+    uint64_t silent = stall_ms(&w->stall, now_ms);
+    char text[TABLE_REASON];
+
+    if (silent < stall_sign_ms(&w->stall, now_ms))
+        return;
+    if (waiting > 1) {
+        snprintf(text, sizeof text, "%llu requests wait and none is answered since %.1f s",
+                 waiting, (double)silent / 1000);
+        verdict_sign(&w->verdict, text);
+    }
+    if (!w->running)
+        hurry(w, true, now_ms);
+}
+
+bool target_look(struct target *w, const struct signs_live *live, uint64_t few,
+                 struct signs *added, uint64_t now_ms)
+{
+    struct signs now = signs_sum(live, w->table, w->slot);
+    enum health_state from = w->verdict.state;
+    struct stall_view view = view_of(&now);
+
+    *added = signs_since(&now, &w->seen);
+    w->seen = now;
+    if (added->completed)
+        w->good_ms = now_ms;
+    eject_feed(&w->eject, &w->pool->eject,
+               &(struct eject_counts){signs_hard(added), added->completed, added->gateway},
+               now.worker_in_row, now_ms);
+    if (stall_feed(&w->stall, &view, few, now_ms) && target_serves(w))
+        stall_learn(&w->stall, now_ms);
+    if (!target_serves(w))
+        return false;
+    look_for_failures(w, added, now_ms);
+    look_for_silence(w, now_ms);
+    agree(w, now_ms);
+    if (w->verdict.state == from)
+        return false;
+    tell_change(w, from);
+    target_publish(w);
+    return true;
+}
+
+void target_force(struct target *w, enum health_state state, const char *text, uint64_t now_ms)
+{
+    enum health_state from = w->verdict.state;
+
+    if (verdict_force(&w->verdict, state, text)) {
+        tell_change(w, from);
+    } else {
+        w->row.rise = w->row.fall = 0;
+        snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
+    }
+    eject_clear(&w->eject);
+    w->bad_ms = 0;
+    w->trouble = false;
+    w->mellow_ms = now_ms;
+    target_publish(w);
+}
+
+bool target_release(struct target *w, uint64_t now_ms)
+{
+    const struct verdict_rules rules = rules_of(w, now_ms);
+    char text[TABLE_REASON];
+
+    if (!target_ejected(w) || rules.held || w->verdict.state != HEALTH_DOWN)
+        return false;
+    snprintf(text, sizeof text, "on trial with single requests, after an ejection of %g s",
+             eject_time_ms(&w->pool->eject, w->row.ejections) / 1000.0);
+    if (!verdict_release(&w->verdict, &rules, text))
+        return false;
+    tell_change(w, HEALTH_DOWN);
+    target_publish(w);
+    return true;
 }
 
 void target_forget(struct table *table, int slot)

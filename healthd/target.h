@@ -8,37 +8,60 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "healthd/eject.h"
 #include "healthd/probe.h"
 #include "healthd/schedule.h"
 #include "healthd/signs.h"
+#include "healthd/stall.h"
 #include "healthd/verdict.h"
 
 struct conf_backend;
-struct conf_check;
+struct conf_pool;
 
 struct target {
     const struct conf_backend *backend;
-    const struct conf_check *check;
+    const struct conf_pool *pool;
     struct table *table;
     int slot;
     struct verdict verdict;
     struct health_row row; /* what was published last */
+    bool newcomer;         /* a backend that a reload brought */
 
-    bool running;                  /* a probe is under way */
-    bool judged;                   /* this process has probed it at least once */
-    bool trouble;                  /* workers saw some since the last probe ended */
-    bool urgent;                   /* probe again as soon as this one has ended */
-    uint64_t due_ms;               /* of the next probe */
-    uint64_t started_ms;           /* of the last one */
+    /* the next probe */
+    bool running;         /* a probe is under way */
+    bool judged;          /* this process has probed it at least once */
+    bool trouble;         /* workers saw some since the last probe ended */
+    bool urgent;          /* probe again as soon as this one has ended */
+    bool stale;           /* the one under way is about what was before a restart */
+    enum outcome outcome; /* of the last one */
+    uint64_t due_ms;      /* of the next probe */
+    uint64_t started_ms;  /* of the last one */
+
+    /* what workers saw */
     struct signs seen;             /* sums at the last look for trouble */
     struct signs at_start, at_end; /* of the last probe */
+    uint64_t bad_ms, good_ms;      /* when they saw only failures last; when a completion */
+    struct stall stall;
+    struct eject eject;
+
+    /* ejection (healthd/passive.h) */
+    bool stalled;        /* the last one was because it answered nothing */
+    bool told;           /* why it is not ejected was told */
+    uint64_t mellow_ms;  /* since when it has been well: an ejection less for each max_time */
+    uint64_t trial_ms;   /* since when it is on trial */
+    struct signs before; /* that trial: sums */
+
+    /* restarts (healthd/heal.h) */
+    uint8_t wish, heal; /* enum admin_state, enum heal_state: what the supervisor wants */
+    bool was_up;        /* ever, so far as history tells */
+    uint64_t asked_ms;  /* when a restart was asked for last; 0: not yet */
 };
 
 /* Begins: takes over the row of the same backend as the predecessor left it,
- * or starts at UNKNOWN. Publishes. */
+ * or starts at UNKNOWN. Publishes. reloaded: the service runs already. */
 void target_init(struct target *target, struct table *table, int slot,
-                 const struct conf_backend *backend, const struct conf_check *check,
-                 uint64_t due_ms);
+                 const struct conf_backend *backend, const struct conf_pool *pool,
+                 bool reloaded, uint64_t due_ms);
 
 /* A probe starts now. */
 void target_started(struct target *target, const struct signs_live *live, uint64_t now_ms);
@@ -50,8 +73,33 @@ bool target_ended(struct target *target, const struct signs_live *live,
                   uint64_t now_ms);
 
 /* Looks at what the workers saw since the last look; brings the next probe
- * forward where something failed. true: as above. */
-bool target_look(struct target *target, const struct signs_live *live, uint64_t now_ms);
+ * forward where something failed. few: how many unanswered requests are no chance
+ * (stall_needed()). true: as above. */
+bool target_look(struct target *target, const struct signs_live *live, uint64_t few,
+                 struct signs *added, uint64_t now_ms);
+
+/* Sets the state by hand: to history, log and table. `text` is the reason. */
+void target_force(struct target *target, enum health_state state, const char *text,
+                  uint64_t now_ms);
+
+/* The time of an ejection is over: it goes on trial if its checks pass. true: as above. */
+bool target_release(struct target *target, uint64_t now_ms);
+
+/* Publishes the row after a change of what is not its state. */
+void target_publish(struct target *target);
+
+/* Does it serve, as far as health goes? Is it well: UP or SATURATED, and wanted? */
+bool target_serves(const struct target *target);
+bool target_well(const struct target *target);
+
+/* Is it put aside for failing while its checks pass? Its time may be over. */
+static inline bool target_ejected(const struct target *target)
+{
+    return target->row.eject_until_ms != 0;
+}
+
+/* Is something going on that has to be looked at often? */
+bool target_lively(const struct target *target);
 
 /* A slot that this configuration does not name: nothing is known of it. */
 void target_forget(struct table *table, int slot);

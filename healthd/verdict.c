@@ -7,6 +7,7 @@ static bool turn(struct verdict *v, enum health_state state, const char *reason)
     if (v->state == state)
         return false;
     v->state = state;
+    v->hasty = false;
     snprintf(v->reason, sizeof v->reason, "%s", reason);
     return true;
 }
@@ -43,9 +44,17 @@ static bool passed(struct verdict *v, const struct verdict_rules *rules,
         return turn(v, HEALTH_UP, e->text);
     if (v->state == HEALTH_UP) {
         v->wary -= v->wary > 0;
+        return e->low && turn(v, HEALTH_SATURATED, e->text);
+    }
+    if (v->state == HEALTH_SATURATED && e->low) {
+        v->rise = 0;
         return false;
     }
-    return v->rise >= wanted && turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
+    if (rules->held || v->rise < wanted)
+        return false;
+    if (rules->trial)
+        return turn_after(v, HEALTH_SUSPECT, v->rise, "passed", "on trial");
+    return turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
 }
 
 static bool failed(struct verdict *v, const struct verdict_rules *rules,
@@ -76,12 +85,18 @@ static bool serves(const struct verdict *v)
     return v->state == HEALTH_UP || v->state == HEALTH_SATURATED || v->state == HEALTH_SUSPECT;
 }
 
+/* Was it taken for hung, and only slow? Then what it still had shows that now. */
+static bool only_slow(const struct verdict *v, const struct verdict_rules *rules)
+{
+    return v->state == HEALTH_DOWN && v->hasty && !rules->held && !rules->trial;
+}
+
 bool verdict_probe(struct verdict *v, const struct verdict_rules *rules,
                    const struct evidence *e)
 {
     if (e->outcome == OUTCOME_PASS)
         return passed(v, rules, e);
-    if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 && serves(v))
+    if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 && (serves(v) || only_slow(v, rules)))
         return slow(v, e);
     /* A name server that is out must not empty the pools: while requests go
      * through to the known address, a missing name proves nothing. */
@@ -100,4 +115,28 @@ bool verdict_sign(struct verdict *v, const char *text)
     v->wary = VERDICT_WARY;
     v->rise = v->fall = 0;
     return turn(v, HEALTH_SUSPECT, text);
+}
+
+bool verdict_agree(struct verdict *v, const struct verdict_rules *rules, uint32_t enough,
+                   const char *text)
+{
+    if (!serves(v) || v->fall == 0 || v->fall < (enough < rules->fall ? enough : rules->fall))
+        return false;
+    turn(v, HEALTH_DOWN, text);
+    v->hasty = true;
+    return true;
+}
+
+bool verdict_release(struct verdict *v, const struct verdict_rules *rules, const char *text)
+{
+    return v->state == HEALTH_DOWN && v->rise >= rules->rise && turn(v, HEALTH_SUSPECT, text);
+}
+
+bool verdict_force(struct verdict *v, enum health_state state, const char *text)
+{
+    v->rise = v->fall = 0;
+    if (turn(v, state, text))
+        return true;
+    snprintf(v->reason, sizeof v->reason, "%s", text);
+    return false;
 }

@@ -8,7 +8,13 @@
  *   SUSPECT, SATURATED, DOWN -> UP   `rise` passes in a row; doubled each time
  *                              that signs come back soon after (probes see less
  *                              than the workers then), up to VERDICT_DOUBT times
- *   UP, SUSPECT -> SATURATED   the probe timed out while requests completed
+ *   UP, SUSPECT -> SATURATED   the probe timed out while requests completed, or
+ *                              it passed, and tells of a low score
+ *   UP, SATURATED, SUSPECT -> DOWN at once, with fewer failures than `fall`, when
+ *                              the workers see the same: verdict_agree()
+ *
+ * Above that stand the ejection (healthd/eject.h) and the restart: while they hold
+ * it, DOWN stays; an ejected one comes back as SUSPECT, on trial.
  *
  * What serves requests is alive, however slow its ping is: a probe that timed
  * out while requests completed never counts as a failure. */
@@ -37,11 +43,15 @@ struct verdict {
     uint16_t rise, fall;       /* passes and failures in a row, at most what is asked for */
     uint8_t doubt;             /* doublings of what is asked for after signs */
     uint8_t wary;              /* passes while up until signs count as the first ones */
+    bool hasty;                /* DOWN by verdict_agree(): it may have been slow only */
     char reason[TABLE_REASON]; /* of the state */
 };
 
 struct verdict_rules {
     uint32_t rise, fall; /* > 0 */
+    bool held;           /* DOWN stays, whatever passes */
+    bool trial;          /* passes do not make UP: from DOWN on trial, and there until
+                          * verdict_force() */
 };
 
 /* What is known when a probe has ended. */
@@ -51,6 +61,7 @@ struct evidence {
     uint64_t completed;       /* exchanges that workers completed while the probe ran */
     uint64_t completed_since; /* the same, since the probe before it */
     bool signs;               /* workers saw trouble since the probe before it */
+    bool low;                 /* it passed with a low score: `text` tells */
 };
 
 /* Takes in a probe. true: the state changed, and the reason with it. */
@@ -60,5 +71,19 @@ bool verdict_probe(struct verdict *verdict, const struct verdict_rules *rules,
 /* Takes in a sign of trouble from the workers, told by `text`. true: the state
  * changed. A sign makes suspect, never down: the probe that follows decides. */
 bool verdict_sign(struct verdict *verdict, const char *text);
+
+/* Workers see what the last probes found: `enough` failures in a row then make DOWN, if
+ * they are fewer than rules->fall. true: the state changed. */
+bool verdict_agree(struct verdict *verdict, const struct verdict_rules *rules, uint32_t enough,
+                   const char *text);
+
+/* What held it DOWN is over: if it has risen meanwhile, it goes on trial, told by `text`.
+ * true: the state changed. */
+bool verdict_release(struct verdict *verdict, const struct verdict_rules *rules,
+                     const char *text);
+
+/* Sets the state whatever was counted; the counts start again. true: the state changed (the
+ * reason did in any case). */
+bool verdict_force(struct verdict *verdict, enum health_state state, const char *text);
 
 #endif

@@ -226,6 +226,13 @@ const char *status_backend_progress(const struct status_backend *b, char out[STA
     return out;
 }
 
+uint64_t status_eject_left_ms(const struct health_row *health)
+{
+    uint64_t now = clock_mono_ms();
+
+    return health->eject_until_ms > now ? health->eject_until_ms - now : 0;
+}
+
 bool status_child_read(const struct table *table, int i, struct child_row *to)
 {
     return child_read(&table->child[i], to) && to->state != CHILD_EMPTY;

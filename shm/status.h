@@ -77,6 +77,9 @@ const char *status_drain_word(const struct status_backend *);
 const char *status_backend_word(const struct status_backend *backend);
 const char *status_backend_reason(const struct status_backend *backend);
 
+/* How long it stays ejected; 0: it is not, or may be tried as soon as its checks pass. */
+uint64_t status_eject_left_ms(const struct health_row *health);
+
 /* The whole as JSON, one object, no NUL: its length, or -1 when cap was too small.
  * STATUS_JSON_MAX is enough for a full table. */
 enum { STATUS_JSON_MAX = 1024 * 1024 };

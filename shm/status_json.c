@@ -165,7 +165,12 @@ static void add_backend(struct text *out, const struct status_backend *b)
     NUMBER("fall", h->fall);
     NUMBER("probes", h->probes);
     NUMBER("failures", h->failures);
-    text_add(out, "}}");
+    text_add(out, ",\"score\":%.3f}", (double)h->score_permille / 1000);
+    text_add(out, ",\"eject\":{\"left_ms\":%" PRIu64, status_eject_left_ms(h));
+    BOOL("trial", h->trial);
+    NUMBER("in_row", h->ejections);
+    text_add(out, "}");
+    text_add(out, "}");
 }
 
 static void add_cert(struct text *out, const struct table *table, int index,

@@ -196,6 +196,8 @@ static void backend_note(struct grid *grid, const struct status_backend *b)
         ADD("%s", progress);
     if (*b->health.reason)
         ADD("%s: %s", health_state_name(b->health.state), b->health.reason);
+    if (status_eject_left_ms(&b->health))
+        ADD("tried again in %s", span(status_eject_left_ms(&b->health), text));
     if (b->admin.heal != HEAL_NONE)
         ADD("heal: %s for %s: %s", heal_state_name(b->admin.heal),
             ago(b->admin.heal_since_wall_ms, text), b->admin.heal_reason);

@@ -117,6 +117,8 @@ VALUE(checks, b->health.probes)
 VALUE(check_failures, b->health.failures)
 VALUE(check_duration, (double)b->health.probe_us / 1e6)
 VALUE(score, (double)b->health.score_permille / 1000)
+VALUE(ejected, (double)status_eject_left_ms(&b->health) / 1000)
+VALUE(ejections, b->health.ejections)
 VALUE(change, b->health.since_ms && s->now_ms > b->health.since_ms
                   ? (double)(s->now_ms - b->health.since_ms) / 1000
                   : 0)
@@ -146,6 +148,8 @@ static const struct metric metrics[] = {
     {"backend_check_failures_total", "counter", "Of these, failed.", check_failures},
     {"backend_check_duration_seconds", "gauge", "Of the last check.", check_duration},
     {"backend_check_last_change_seconds", "gauge", "Since the health changed.", change},
+    {"backend_ejected_seconds", "gauge", "How long it stays ejected; 0: it is not.", ejected},
+    {"backend_ejections", "gauge", "Ejections in a row.", ejections},
     {"backend_health_score", "gauge", "Of the HealthScanner, 0 to 1.", score},
 };
 

@@ -100,11 +100,32 @@ static void test_pasoe(void)
     ok(!ping_judge(&check, 200, well, strlen(well), true, text), "nor is a huge answer");
 }
 
+static uint32_t score(const char *body)
+{
+    snprintf(text, sizeof text, "HTTP 200");
+    return ping_score(body, strlen(body), text);
+}
+
+static void test_score(void)
+{
+    is_int(score("{\"health\": 0.96, \"more\": []}"), 960, "a score");
+    is_str(text, "HTTP 200, health 0.96", "  is told");
+    is_int(score("{\"health\": 0}"), 0, "the worst");
+    is_int(score("{\"health\": 1}"), 1000, "the best");
+    is_int(score("{\"health\": 42}"), 1000, "42 is none");
+    is_int(score("{\"health\": \"ok\"}"), 1000, "nor is a word");
+    is_int(score("{\"health\": 0.1"), 1000, "nor what is not JSON");
+    is_int(score("[0.1]"), 1000, "nor a list");
+    is_int(score(""), 1000, "nor nothing");
+    is_str(text, "HTTP 200", "  and nothing is told then");
+}
+
 int main(void)
 {
     test_retval();
     test_long_and_deep();
     test_http();
     test_pasoe();
+    test_score();
     return done();
 }

@@ -163,6 +163,86 @@ static void test_doubt(void)
     is_int(passes_after_signs(), 2, "two, when it was well for long");
 }
 
+static void agree(uint32_t enough, enum health_state want, const char *name)
+{
+    verdict_agree(&v, &rules, enough, "both see it");
+    is_str(health_state_name(v.state), health_state_name(want), "%s", name);
+}
+
+/* Workers see what the probe finds. */
+static void test_agree(void)
+{
+    begin(HEALTH_UP);
+    agree(1, HEALTH_UP, "up: workers alone make nothing down");
+    verdict_probe(&v, &rules, &late);
+    agree(2, HEALTH_SUSPECT, "suspect: one failure where two are enough");
+    agree(1, HEALTH_DOWN, "  where one is");
+    is_str(v.reason, "both see it", "  and says why");
+    probe(&late, HEALTH_DOWN, "down: another timeout");
+    probe(&late_but_busy, HEALTH_SATURATED, "hastily down: what completes then was only slow");
+
+    begin(HEALTH_UP);
+    for (int i = 0; i < 3; i++)
+        verdict_probe(&v, &rules, &late);
+    probe(&late_but_busy, HEALTH_DOWN, "down by all its failures: only passes prove");
+    begin(HEALTH_UP);
+    verdict_probe(&v, &rules, &fail_);
+    verdict_probe(&v, &rules, &fail_);
+    agree(9, HEALTH_SUSPECT, "never more than `fall` are asked for");
+    verdict_probe(&v, &rules, &pass_);
+    agree(1, HEALTH_SUSPECT, "a pass in between");
+    begin(HEALTH_DOWN);
+    ok(!verdict_agree(&v, &rules, 1, "x"), "down: no news");
+    begin(HEALTH_UNKNOWN);
+    ok(!verdict_agree(&v, &rules, 1, "x"), "unknown: the first probe decides");
+}
+
+static void test_held(void)
+{
+    const struct verdict_rules held = {.rise = 2, .fall = 3, .held = true, .trial = true};
+    const struct verdict_rules trial = {.rise = 2, .fall = 3, .trial = true};
+
+    begin(HEALTH_UP);
+    ok(verdict_force(&v, HEALTH_DOWN, "ejected"), "forced down");
+    is_str(v.reason, "ejected", "  with its reason");
+    for (int i = 0; i < 5; i++)
+        verdict_probe(&v, &held, &pass_);
+    is_int(v.state, HEALTH_DOWN, "held: passes change nothing");
+    is_int(v.rise, 2, "  but are counted");
+    ok(verdict_release(&v, &trial, "on trial"), "released: at once");
+    is_int(v.state, HEALTH_SUSPECT, "  on trial");
+    for (int i = 0; i < 5; i++)
+        verdict_probe(&v, &trial, &pass_);
+    is_int(v.state, HEALTH_SUSPECT, "on trial: passes prove nothing");
+    ok(verdict_force(&v, HEALTH_UP, "requests went well"), "requests do");
+
+    begin(HEALTH_DOWN);
+    ok(!verdict_release(&v, &trial, "on trial"), "not risen: stays down");
+    verdict_probe(&v, &trial, &pass_);
+    ok(verdict_probe(&v, &trial, &pass_), "until it has");
+    is_int(v.state, HEALTH_SUSPECT, "  on trial then");
+    for (int i = 0; i < 3; i++)
+        verdict_probe(&v, &trial, &fail_);
+    is_int(v.state, HEALTH_DOWN, "on trial: failures make down as ever");
+    ok(!verdict_force(&v, HEALTH_DOWN, "being restarted"), "forced to what it is: no change");
+    is_str(v.reason, "being restarted", "  but another reason");
+    is_int(v.fall, 0, "  and another count");
+}
+
+static void test_score(void)
+{
+    const struct evidence low = {.outcome = OUTCOME_PASS, .text = "health 0.55", .low = true};
+
+    begin(HEALTH_UP);
+    probe(&low, HEALTH_SATURATED, "up: a low score makes saturated");
+    is_str(v.reason, "health 0.55", "  and says so");
+    for (int i = 0; i < 9; i++)
+        verdict_probe(&v, &rules, &low);
+    is_int(v.state, HEALTH_SATURATED, "for as long as it is low");
+    verdict_probe(&v, &rules, &pass_);
+    probe(&pass_, HEALTH_UP, "two good ones make up");
+}
+
 int main(void)
 {
     test_start();
@@ -172,5 +252,8 @@ int main(void)
     test_names();
     test_signs();
     test_doubt();
+    test_agree();
+    test_held();
+    test_score();
     return done();
 }

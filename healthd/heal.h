@@ -1,0 +1,24 @@
+/* Restarts, as healthd sees them: it holds a backend down while the supervisor has it
+ * restarted, and asks for a restart when one stays ill. The supervisor decides.
+ *
+ * healthd only. Times are monotonic milliseconds. */
+#ifndef HEALTHD_HEAL_H
+#define HEALTHD_HEAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "healthd/target.h"
+
+enum {
+    HEAL_ASK_MS = 10000, /* from one request to the next of the same backend */
+    HEAL_BOOT = 10,      /* times as long as else, for one that was never up */
+};
+
+/* Takes in what the supervisor wants of the backend. true: the workers must hear of it. */
+bool heal_follow(struct target *target, uint64_t now_ms);
+
+/* Is a restart to be asked for now, and why? It is then taken as asked. */
+bool heal_wanted(struct target *target, uint64_t now_ms, char why[TABLE_REASON]);
+
+#endif

@@ -1,0 +1,191 @@
+#include "healthd/passive.h"
+
+#include <stdio.h>
+
+#include "base/conf.h"
+#include "base/log.h"
+
+/* ---- may it go? */
+
+struct others {
+    unsigned well, sound; /* sound: well, and not about to be ejected themselves */
+    unsigned alike;       /* they serve, and fail as this one does */
+    unsigned stalled;     /* put aside for their silence */
+    uint64_t answers;     /* in the window */
+};
+
+static struct others look_at_others(const struct pool_watch *pool, const struct target *w,
+                                    uint64_t now_ms)
+{
+    struct others others = {0};
+
+    for (uint32_t i = 0; i < pool->n; i++) {
+        const struct target *o = &pool->target[i];
+
+        if (o == w)
+            continue;
+        others.answers += eject_window(&o->eject, &pool->conf->eject, now_ms).good;
+        others.stalled += target_ejected(o) && o->stalled;
+        bool near = eject_near(&o->eject, &pool->conf->eject, now_ms);
+
+        others.alike += target_serves(o) && (near || o->told);
+        others.well += target_well(o);
+        others.sound += target_well(o) && !near;
+    }
+    return others;
+}
+
+static void eject(struct target *w, const char *why, bool stalled, uint64_t now_ms)
+{
+    const struct conf_eject *rules = &w->pool->eject;
+    char text[TABLE_REASON];
+    uint32_t ms;
+
+    w->row.ejections = eject_next(rules, w->row.ejections);
+    ms = eject_time_ms(rules, w->row.ejections);
+    w->stalled = stalled;
+    snprintf(text, sizeof text, "ejected for %g s: %.120s", ms / 1000.0, why);
+    target_force(w, HEALTH_DOWN, text, now_ms);
+    w->row.eject_until_ms = now_ms + ms;
+    target_publish(w);
+}
+
+/* It stays, since nobody is there to take its place: it is suspected, and people are told. */
+static void keep(struct target *w, const struct others *others, const char *why,
+                 uint64_t now_ms)
+{
+    char text[TABLE_REASON];
+
+    if (w->told)
+        return;
+    if (others->alike > 0)
+        snprintf(text, sizeof text, "not ejected, others of the pool fail alike: %.100s", why);
+    else if (others->well == 0)
+        snprintf(text, sizeof text, "not ejected, no other of the pool is well: %.100s", why);
+    else
+        snprintf(text, sizeof text, "not ejected, of the others only %u well, of %u: %.90s",
+                 others->well, w->pool->min_healthy, why);
+    log_warn("backend %s %s", w->backend->name, text);
+    target_force(w, HEALTH_SUSPECT, text, now_ms);
+    w->told = true;
+}
+
+/* ---- is it to go? */
+
+static bool silent(const struct pool_watch *pool, const struct target *w,
+                   const struct others *others, uint64_t now_ms, char text[TABLE_REASON])
+{
+    uint64_t most = (uint64_t)pool->conf->eject.window_ms * PASSIVE_MOST_TENTHS / 10;
+    uint64_t ms = stall_few_ms(&w->stall, now_ms), patience;
+
+    patience = stall_patience_ms(&w->stall, now_ms);
+    /* What waits might be long reports after all: one instance at a time is put to that. */
+    if (ms < most || ms < patience || others->stalled > 0 || others->answers < STALL_FEW)
+        return false;
+    snprintf(text, TABLE_REASON, "%llu requests wait and none is answered since %.1f s",
+             (unsigned long long)w->stall.view.unanswered, (double)ms / 1000);
+    return true;
+}
+
+static bool consider(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
+{
+    enum health_state from = w->verdict.state;
+    struct others others;
+    char why[TABLE_REASON];
+    bool failing, stalled = false;
+    unsigned wanted = pool->conf->min_healthy ? pool->conf->min_healthy : 1;
+
+    if (pool->conf->eject.failures == 0 || pool->n < 2)
+        return false;
+    failing = eject_due(&w->eject, &pool->conf->eject, now_ms, why);
+    if (!failing && stall_few_ms(&w->stall, now_ms) < STALL_SIGN_MS)
+        return false;
+    others = look_at_others(pool, w, now_ms);
+    if (!failing)
+        stalled = silent(pool, w, &others, now_ms, why);
+    if (!failing && !stalled)
+        return false;
+    if (others.sound >= wanted)
+        eject(w, why, stalled, now_ms);
+    else
+        keep(w, &others, why, now_ms);
+    return w->verdict.state != from;
+}
+
+/* ---- trial */
+
+static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
+{
+    struct signs since = signs_since(&w->seen, &w->before);
+    uint64_t hard = signs_hard(&since);
+    char text[TABLE_REASON];
+
+    if (hard > 0) {
+        snprintf(text, sizeof text, "a request failed when it was tried again");
+        eject(w, text, false, now_ms);
+    } else if (w->seen.unanswered > 0 &&
+               stall_ms(&w->stall, now_ms) >= pool->conf->eject.window_ms / 2 &&
+               stall_needed(pool->slow, pool->all) <= STALL_FEW) {
+        snprintf(text, sizeof text, "a request was not answered when it was tried again");
+        eject(w, text, true, now_ms);
+    } else if (since.completed >= PASSIVE_TRIAL_GOOD) {
+        snprintf(text, sizeof text, "%llu requests went well on trial",
+                 (unsigned long long)since.completed);
+        target_force(w, HEALTH_UP, text, now_ms);
+    } else if (since.completed == 0 && w->seen.unanswered == 0 &&
+               now_ms - w->trial_ms >= pool->conf->eject.time_ms) {
+        /* Nothing came that may be sent twice. Slow start bounds the harm. */
+        target_force(w, HEALTH_UP, "its checks pass; no request came to try it with", now_ms);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* After a long good life the next ejection is a shorter one. */
+static void mellow(struct target *w, uint64_t now_ms)
+{
+    if (!target_well(w) || w->row.ejections == 0) {
+        w->mellow_ms = now_ms;
+    } else if (now_ms - w->mellow_ms >= w->pool->eject.max_ms) {
+        w->mellow_ms = now_ms;
+        w->row.ejections--;
+        target_publish(w);
+    }
+}
+
+static void record(struct pool_watch *pool, const struct signs *added)
+{
+    pool->all += added->completed;
+    pool->slow += added->slow;
+    if (pool->all >= PASSIVE_RECORD) {
+        pool->all /= 2;
+        pool->slow /= 2;
+    }
+}
+
+bool passive_look(struct pool_watch *pool, const struct signs_live *live, uint64_t now_ms)
+{
+    uint64_t few = stall_needed(pool->slow, pool->all);
+    bool news = false;
+
+    for (uint32_t i = 0; i < pool->n; i++) {
+        struct target *w = &pool->target[i];
+        bool served = target_serves(w);
+        struct signs added;
+
+        news |= target_look(w, live, few, &added, now_ms);
+        if (served)
+            record(pool, &added);
+    }
+    for (uint32_t i = 0; i < pool->n; i++) {
+        struct target *w = &pool->target[i];
+
+        mellow(w, now_ms);
+        if (target_ejected(w))
+            news |= target_release(w, now_ms);
+        else if (target_serves(w))
+            news |= w->row.trial ? try_it(pool, w, now_ms) : consider(pool, w, now_ms);
+    }
+    return news;
+}

@@ -1,0 +1,29 @@
+/* What the workers meet, over a whole pool: who is put aside although its checks pass, who is
+ * tried again, and who may not be put aside because of the others.
+ *
+ * healthd only. Times are monotonic milliseconds. */
+#ifndef HEALTHD_PASSIVE_H
+#define HEALTHD_PASSIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "healthd/target.h"
+
+enum {
+    PASSIVE_TRIAL_GOOD = 3,  /* requests in a row that end a trial */
+    PASSIVE_RECORD = 20000,  /* requests of a pool, after which older ones count half */
+    PASSIVE_MOST_TENTHS = 7, /* of the window: "most of it" */
+};
+
+struct pool_watch {
+    const struct conf_pool *conf;
+    struct target *target; /* [n] */
+    uint32_t n;
+    uint64_t all, slow; /* requests of this pool, and those that took over two seconds */
+};
+
+/* Looks at all backends of a pool. true: the workers must hear of it. */
+bool passive_look(struct pool_watch *pool, const struct signs_live *live, uint64_t now_ms);
+
+#endif
