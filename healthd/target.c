@@ -233,6 +233,15 @@ static bool agree(struct target *w, uint64_t now_ms)
     return verdict_agree(&w->verdict, &rules, enough, text);
 }
 
+/* Who is known to take his time answers a few requests only while a probe waits: what he
+ * completed as long ago as he needs counts too. */
+static uint64_t answers_late(const struct target *w, uint64_t now_ms)
+{
+    uint64_t sign = stall_sign_ms(&w->stall, now_ms);
+
+    return sign > STALL_SIGN_MS && w->good_ms && now_ms - w->good_ms < sign;
+}
+
 static void judge(struct target *w, const struct signs *now, const struct probe_result *result,
                   uint64_t now_ms)
 {
@@ -242,7 +251,7 @@ static void judge(struct target *w, const struct signs *now, const struct probe_
     struct evidence evidence = {
         .outcome = result->outcome,
         .text = result->text,
-        .completed = meanwhile.completed,
+        .completed = meanwhile.completed + answers_late(w, now_ms),
         .completed_since = since.completed,
         .signs = w->trouble,
         .low = result->score_permille <

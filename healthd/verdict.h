@@ -58,7 +58,7 @@ struct verdict_rules {
 struct evidence {
     enum outcome outcome;
     const char *text;         /* the outcome in plain words */
-    uint64_t completed;       /* exchanges that workers completed while the probe ran */
+    uint64_t completed;       /* exchanges completed while the probe ran, or shortly before */
     uint64_t completed_since; /* the same, since the probe before it */
     bool signs;               /* workers saw trouble since the probe before it */
     bool low;                 /* it passed with a low score: `text` tells */
