@@ -1,6 +1,7 @@
 #include "worker/budget.h"
 
 #include "base/conf.h"
+#include "base/fd.h"
 #include "shm/cap.h"
 #include "worker/backends.h"
 #include "worker/core.h"
@@ -27,11 +28,34 @@ bool budget_take(struct exchange *x)
     return x->in_budget;
 }
 
+/* Somebody else's turn: one of ours, or whoever waits in another worker. */
+static void pass_on(struct worker *worker, struct pool_view *pool)
+{
+    int slot = pool->backends[0].slot; /* where they are counted */
+
+    if (pool->retriers.first) {
+        backends_wake(worker, pool);
+        return;
+    }
+    for (int i = 0; i < worker->live.n; i++) {
+        int row = worker->live.rows[i];
+
+        if (row != worker->heritage->row &&
+            atomic_load_explicit(&worker->table->worker[row].be[slot].queued,
+                                 memory_order_relaxed))
+            fd_ring(worker->heritage->doorbell[row]);
+    }
+}
+
 void budget_give(struct exchange *x)
 {
-    if (x->in_budget)
-        cap_retry_give(x->worker->table, x->worker->heritage->row, (int)x->pool->conf->index);
+    struct worker *worker = x->worker;
+
+    if (!x->in_budget)
+        return;
     x->in_budget = false;
+    cap_retry_give(worker->table, worker->heritage->row, (int)x->pool->conf->index);
+    pass_on(worker, x->pool);
 }
 
 /* Only what is safe, all there, of no session, and not in trouble already. */

@@ -134,9 +134,9 @@ static void finish(struct exchange *x, bool whole)
     outbox_free(worker, x->outbox);
     inbox_free(worker, x->partial);
     inbox_free(worker, x->held);
-    budget_give(x);
     hedge_drop(x);
     leave_running(x);
+    budget_give(x);
     worker->nexchanges--;
     atomic_store_explicit(&worker->row->exchanges, worker->nexchanges, memory_order_relaxed);
     pool_give(&worker->exchanges, x);

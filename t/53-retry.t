@@ -1,0 +1,324 @@
+# What may be sent again, where, how often: no fault of an instance costs a safe request, and
+# no POST ever arrives twice.
+use strict;
+use warnings;
+use IO::Socket::INET;
+use JSON::PP;
+use lib 't/lib';
+use PasGate;
+use Test::More;
+use Time::HiRes qw(time sleep);
+use Time::Local qw(timegm);
+
+# Checks that see nothing: what goes wrong is left to the workers.
+my $blind = 'type = "tcp"; interval = "1h"; fast_interval = "100ms"; down_interval = "200ms"; rise = 1; fall = 100; jitter = 0;';
+my $pool = 'balance = "roundrobin"; eject = { failures = "off"; };';
+my $every = 'retry_on = [ "connect", "empty", "verdict", "cut", "500", "502", "503", "504", "timeout" ];';
+my $routes = join ",\n", map { my ($path, $more) = @$_; qq({ path = "$path"; pool = "pas"; upstream_path = "/web"; $more }) }
+  ['/pas', ''],
+  ['/every', "$every timeouts = { first_byte = \"300ms\"; };"],
+  ['/none', 'retry_on = [ "none" ];'],
+  ['/r503', 'retry_on = [ "503" ];'],
+  ['/race', 'hedge_after = "200ms";'],
+  ['/apsv', 'hedge_after = "100ms"; ' . $every . ' class = "apsv";'],
+  ['/stall', 'timeouts = { response_idle = "200ms"; connect = "200ms"; };'];
+my @pas = map { PasGate::StandIn->new("pas$_") } 1 .. 3;
+my $gate = PasGate->new(workers => 2, backends => \@pas, check => $blind, pool => $pool, routes => $routes);
+ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @pas;
+
+sub row_of
+{
+    my ($name, $of) = @_;
+    my ($row) = grep { $_->{name} eq $name } @{ ($of // $gate)->status->{backends} };
+    return $row;
+}
+
+# What an instance was asked, as it wrote it down.
+sub book
+{
+    my ($pas) = @_;
+    my $c = PasGate::Conn->new($pas->{ctl}, timeout => 5);
+    my $r = $c->request('GET', '/ctl/requests', close => 1);
+    return @{ decode_json($r->{body})->{requests} };
+}
+
+sub asked { return scalar book($_[0]) }
+
+# A request of a session at pas1: that goes there while it is not down, suspect or not.
+my $cookie;
+
+sub at_pas1
+{
+    my ($method, $path, %opt) = @_;
+    my $before = asked($pas[0]);
+    my $r = $gate->request($method, $path, headers => [['Cookie', $cookie]], %opt);
+    my $times = asked($pas[0]) - $before;
+    ok $method eq 'POST' ? $times == 1 : $times > 0, "$method $path was at pas1 first";
+    return $r;
+}
+
+# Requests of no session, until pas1 gets one; returns the answers.
+sub until_hit
+{
+    my ($method, $path, %opt) = @_;
+    my $before = asked($pas[0]);
+    my @r;
+    wait_for { push @r, $gate->request($method, $path, %opt); asked($pas[0]) > $before };
+    return @r;
+}
+
+sub failed { return [map { "$_->{status} " . ($_->{why} // '') . ($_->{complete} ? '' : ' incomplete') } grep { $_->{status} != 200 || !$_->{complete} } @_] }
+
+# The first one of the access log with these reasons, from line $from on.
+sub line_with
+{
+    my ($reasons, $from) = @_;
+    my $line;
+    wait_for {
+        my @lines = $gate->access;
+        ($line) = grep { ($_->{retried} // '') eq $reasons } @lines[$from .. $#lines];
+        $line;
+    } 5;
+    return $line // {};
+}
+
+sub lines { return scalar(my @l = $gate->access) }
+
+# Ids of POSTs at all instances: none twice.
+sub no_twin
+{
+    my ($what) = @_;
+    my %seen;
+    $seen{ $_->{id} }++ for grep { $_->{method} eq 'POST' } map { book($_) } @pas;
+    is_deeply [grep { $seen{$_} > 1 } keys %seen], [], "$what: no POST arrived twice, of " . keys %seen;
+}
+
+wait_for {
+    my $r = $gate->get('/pas/session');
+    ($cookie) = ($r->{h}{'set-cookie'} // '') =~ /^(JSESSIONID=[^;]+)/;
+    $r->{h}{'x-instance'} eq 'pas1';
+};
+ok $cookie, 'a session at pas1';
+
+for (['reset', 'empty', 'resets'], ['empty', 'empty', 'resets'], ['garbage', 'empty', 'resets'], ['cut', 'cut', 'cut']) {
+    my ($mode, $reason, $counter) = @$_;
+    my ($from, $before) = (lines(), row_of('pas1')->{$counter});
+    $pas[0]->ctl("mode=$mode&ping=ok");
+    is_deeply failed(at_pas1('GET', '/pas/get')), [], "$mode: a GET is answered by another instance";
+    is_deeply failed(at_pas1('HEAD', '/pas/get')), [], "$mode: so is a HEAD" if $mode ne 'cut';
+    is line_with($reason, $from)->{attempts}, 2, "the log tells of two attempts because of $reason";
+    ok row_of('pas1')->{$counter} > $before, "$counter counts it";
+    my $r = at_pas1('POST', '/pas/post', body => 'a=1');
+    ok $r->{status} == 502 || !$r->{complete}, "$mode: a POST fails";
+    is scalar @{ failed(at_pas1('GET', '/none/get')) }, 1, "$mode: with retry_on none a GET is not tried again";
+    no_twin($mode);
+}
+
+# A large answer cannot be held: what was passed on is not asked for again.
+{
+    my $cut = at_pas1('GET', '/pas/bytes?n=300000');
+    ok $cut->{status} == 200 && !$cut->{complete}, 'a large answer that is cut is seen to be cut';
+    is scalar(grep { $_->{target} =~ /bytes/ } map { book($_) } @pas), 1, 'and was asked for once';
+    $pas[0]->ctl('mode=ok');
+}
+
+# No first byte.
+{
+    my ($from, $before) = (lines(), row_of('pas1')->{timeouts});
+    $pas[0]->ctl('mode=hang&ping=ok');
+    is_deeply failed(at_pas1('GET', '/every/get')), [], 'no first byte in time: another instance on wish';
+    is line_with('timeout', $from)->{attempts}, 2, 'as the log tells';
+    ok row_of('pas1')->{timeouts} > $before, 'and the cell counts it';
+    is at_pas1('POST', '/every/post', body => 'a=1')->{status}, 504, 'a POST ends with 504';
+    no_twin('timeout');
+    $pas[0]->ctl('mode=ok');
+}
+ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
+
+# An answer of the instance's own.
+{
+    my $from = lines();
+    $pas[0]->ctl('mode=500&ping=ok');
+    my @r = until_hit('GET', '/pas/get');
+    is $r[-1]{status}, 500, 'a 500 is the application\'s own business';
+    is at_pas1('GET', '/every/get')->{status}, 500, 'that of a session is not asked elsewhere';
+    is_deeply failed(until_hit('GET', '/every/get')), [], 'but on wish another instance is asked';
+    is line_with('500', $from)->{attempts}, 2, 'as the log tells';
+    @r = until_hit('POST', '/every/post', body => 'a=1');
+    is $r[-1]{status}, 500, 'never for a POST';
+    $pas[0]->ctl('mode=ok');
+    @r = map { $gate->get('/r503/status?code=503') } 1 .. 3;
+    is_deeply [map { $_->{status} } @r], [503, 503, 503], 'where all say 503 the client gets that';
+    is_deeply [grep { $_->{body} !~ /"status": 503/ } @r], [], 'in the words of the instance';
+    no_twin('500');
+}
+
+# A race.
+{
+    my @before = map { row_of('pas1')->{$_} } qw(completed resets timeouts cut);
+    my $from = lines();
+    $pas[0]->ctl('mode=slow&ms=900&ping=ok');
+    my $start = time;
+    my @r = until_hit('GET', '/race/get');
+    is_deeply failed(@r), [], 'raced: answered';
+    isnt $r[-1]{h}{'x-instance'}, 'pas1', 'by the faster one';
+    my $line = wait_for { (grep { $_->{raced} } ($gate->access)[$from .. lines() - 1])[0] } 5;
+    is $line->{attempts}, 2, 'the log tells of both';
+    ok $line->{total_us} >= 200_000 && $line->{total_us} < 900_000, "in $line->{total_us} us";
+    ok wait_for { row_of('pas1')->{in_flight} == 0 }, 'the loser has its place back';
+    is_deeply [map { row_of('pas1')->{$_} } qw(completed resets timeouts cut)], \@before, 'and counts neither as a failure nor as a completion';
+    $from = lines();
+    @r = until_hit('POST', '/race/post', body => 'a=1');
+    is $r[-1]{h}{'x-instance'}, 'pas1', 'a POST is not raced';
+    @r = until_hit('GET', '/apsv');
+    $gate->access($from + @r + 1);
+    is scalar(grep { $_->{raced} } ($gate->access)[$from .. lines() - 1]), 0, 'nor is APSV';
+    $from = lines();
+    $pas[0]->ctl('mode=slow&ms=500&ping=ok');
+    $_->ctl('mode=slow&ms=1000&ping=ok') for @pas[1, 2];
+    @r = map { $gate->get('/race/get') } 1 .. 3;
+    is_deeply failed(@r), [], 'all slow: answered all the same';
+    ok(scalar(grep { $_->{h}{'x-instance'} eq 'pas1' } @r), 'the first one may win as well');
+    $_->ctl('mode=ok') for @pas;
+    ok wait_for { !grep { $_->{in_flight} } @{ $gate->status->{backends} } }, 'no place is lost';
+    no_twin('race');
+}
+
+# The budget: a pool in which everything fails is not asked much more for that.
+{
+    $_->ctl('mode=slow&ms=60&ping=ok') for @pas;
+    my $before = 0;
+    $before += asked($_) for @pas;
+    my $from = lines();
+    my @got = in_parallel(map {
+        sub {
+            my ($c, $n, $end) = ($gate->connect, 0, time + 1.5);
+            while (time < $end) {
+                my $r = $c->request('GET', '/r503/status?code=503');
+                last if $r->{status} != 503;
+                $n++;
+            }
+            return $n;
+        }
+    } 1 .. 30);
+    my ($asked, $done) = (-$before, 0);
+    $asked += asked($_) for @pas;
+    $done += $_ for @got;
+    $_->ctl('mode=ok') for @pas;
+    my $retried = grep { $_->{retried} } ($gate->access($from + $done))[$from .. $from + $done - 1];
+    ok $done > 100, "$done requests, all answered 503";
+    ok $retried > 0, "$retried of them were tried again";
+    ok $asked <= 1.3 * $done, sprintf 'the instances were asked %d times, %.2f each', $asked, $asked / $done;
+}
+$gate->stop_ok;
+
+# Held answers, byte by byte, from one that stalls, dribbles or cuts in the middle.
+{
+    my $how = tmp('how');
+    my $raw = PasGate::Scripted->new(id => 'raw', reply => sub {
+        my $body = 'r' x 1000;
+        my $head = "HTTP/1.1 200 OK\r\nX-Instance: raw\r\nContent-Length: 1000\r\n\r\n";
+        my ($half, $rest) = (substr($body, 0, 500), substr($body, 500));
+        my $what = slurp($how);
+        return ($head . $half, 0.05, $rest) if $what eq 'dribble';
+        return (substr($head, 0, 20), 0.05, substr($head, 20) . $half, 0.05, $rest) if $what eq 'pieces';
+        return ($head . $half, 'RESET') if $what eq 'reset';
+        return (substr($head, 0, 20), 0.02, undef) if $what eq 'head';
+        return ($head . $half, 5) if $what eq 'stall';
+        return "HTTP/1.1 200 OK\r\nX-Instance: raw\r\nContent-Length: 0\r\n\r\n";
+    });
+    spew($how, '');
+    $gate = PasGate->new(backends => [$raw, $pas[1]], check => $blind, pool => $pool, routes => $routes);
+    for my $what (qw(dribble pieces reset head stall)) {
+        $raw->clear;
+        spew($how, $what);
+        my @r;
+        wait_for { push @r, $gate->get('/stall/get'); scalar $raw->seen };
+        is_deeply failed(@r), [], "$what: answered whole";
+        my $by = $what =~ /dribble|pieces/ ? 'raw' : 'pas2';
+        is $r[-1]{h}{'x-instance'}, $by, "by $by";
+        is $r[-1]{body}, 'r' x 1000, 'byte for byte' if $by eq 'raw';
+    }
+    $gate->stop_ok;
+
+    # With nobody to turn to nothing is held, and a cut is a cut.
+    spew($how, '');
+    $gate = PasGate->new(backends => [$raw], check => $blind, pool => $pool, routes => $routes);
+    spew($how, 'reset');
+    my $r = $gate->get('/stall/get');
+    ok !$r->{complete}, 'the only instance cuts: the client sees it';
+    $gate->stop_ok;
+}
+
+# An instance that takes no connections: a POST of which nothing was sent moves.
+{
+    my $full = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die $!;
+    my $plug = sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $full->sockport, Blocking => 0) };
+    my @held = map { $plug->() } 1 .. 8;
+    sleep 0.05;
+    $gate = PasGate->new(backends => [{ name => 'full', port => $full->sockport }, $pas[1]], no_probe => 1,
+        check => 'type = "http"; host = "x"; port = ' . $pas[1]{ctl} . '; path = "/ctl"; interval = "1h"; fast_interval = "100ms"; rise = 1; fall = 100;',
+        pool => $pool, routes => $routes);
+    ok $gate->wait_health($_, 'up'), "$_ is up" for qw(full pas2);
+    my @r;
+    wait_for { push @r, $gate->request('POST', '/stall/post', body => 'a=1'); (row_of('full')->{timeouts} // 0) > 0 };
+    is_deeply failed(@r), [], 'connecting takes too long: a POST moves';
+    no_twin('connect');
+    $gate->stop_ok;
+}
+
+# A verdict is acted on in every worker within 10 ms.
+{
+    my $check = 'type = "pasoe"; path = "/rest/_oepingService/_oeping"; interval = "100ms"; '
+      . 'fast_interval = "100ms"; down_interval = "100ms"; timeout = "400ms"; rise = 1; fall = 1; jitter = 0;';
+    $gate = PasGate->new(workers => 3, backends => [@pas[0, 1]], check => $check, routes => $routes,
+        pool => 'balance = "roundrobin"; sticky = "none"; eject = { failures = "off"; };');
+    my (@best, $moved);
+    for my $round (1 .. 6) {
+        $pas[0]->ctl('mode=ok');
+        ok $gate->wait_health('pas1', 'up'), "round $round" or last;
+        $pas[0]->ctl('mode=hang');
+        my @c = map { my $c = $gate->connect; $c->write($c->build('GET', '/pas/get')); $c } 1 .. 12;
+        my @r = map { $_->response('GET') } @c;
+        is_deeply failed(@r), [], 'all were answered';
+        $_->close for @c;
+        my $down = stamp(row_of('pas1')->{health_since});
+        my %id = map { $_->{h}{'x-request-id'} => 1 } @r;
+        my @lines;
+        wait_for { @lines = grep { $id{ $_->{id} // '' } } $gate->access; @lines == @r };
+        my @late = map { stamp($_->{time}) + $_->{total_us} / 1e6 - $down } grep { ($_->{retried} // '') eq 'verdict' } @lines;
+        next unless @late;
+        $moved += @late;
+        my ($worst) = sort { $b <=> $a } @late;
+        push @best, $worst;
+        diag sprintf 'verdict: %d moved and answered within %.1f ms', scalar @late, $worst * 1000;
+    }
+    my ($least) = sort { $a <=> $b } @best;
+    ok $moved, "$moved requests moved because of a verdict";
+    ok defined $least && $least < 0.010, sprintf 'answered by the other instance %.1f ms after it', ($least // 9) * 1000;
+    $pas[0]->ctl('mode=ok');
+    $gate->stop_ok;
+}
+
+sub stamp
+{
+    my ($y, $mo, $d, $h, $m, $s, $ms) = $_[0] =~ /(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{3})Z/ or return 0;
+    return timegm($s, $m, $h, $d, $mo - 1, $y) + $ms / 1000;
+}
+
+# Suspect: what must not fail goes to the well ones.
+{
+    my $check = 'type = "pasoe"; path = "/rest/_oepingService/_oeping"; interval = "100ms"; fast_interval = "100ms"; '
+      . 'timeout = "2s"; rise = 1; fall = 100; jitter = 0;';
+    $gate = PasGate->new(workers => 2, backends => \@pas, check => $check, pool => $pool, routes => $routes);
+    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @pas;
+    $pas[0]->ctl('mode=pingfail');
+    ok $gate->wait_health('pas1', 'suspect'), 'pas1 is suspect';
+    my $before = asked($pas[0]);
+    my @r = map { $gate->request('POST', '/pas/post', body => 'a=1') } 1 .. 12;
+    is_deeply failed(@r), [], 'POSTs are answered';
+    is asked($pas[0]), $before, 'none was sent to the suspect';
+    $pas[0]->ctl('mode=ok');
+    $gate->stop_ok;
+}
+done_testing;
