@@ -91,6 +91,27 @@ static bool acmed_has_gone(void *arg)
 
 /* ---- the job */
 
+static bool get_directory(struct net *net, const char *url)
+{
+    unsigned status;
+
+    if (!net_get(net, url))
+        return false;
+    status = net->reply.status;
+    if (status == 429 || status >= 500) /* it may well be there, but not now */
+        return net_fail_by_ca(net);
+    if (status != 200)
+        return net_fail(net, "net.answer",
+                        "no ACME directory at %.300s (status %u): write "
+                        "acme.directory as the CA tells it",
+                        url, status);
+    return acme_json_directory(net->reply.body, &net->directory) ||
+           net_fail(net, "net.answer",
+                    "what stands at %.300s is no ACME directory: write "
+                    "acme.directory as the CA tells it",
+                    url);
+}
+
 static bool run(struct net *net)
 {
     char url[JOB_URL_SIZE], ca_file[4097];
@@ -101,12 +122,8 @@ static bool run(struct net *net)
     net->transport = transport_new(ca_file, acmed_has_gone, net);
     if (!net->transport)
         return net_fail(net, "net.connect", "no memory");
-    if (!net_get(net, url))
+    if (!get_directory(net, url))
         return false;
-    if (!net_succeeded(net))
-        return net_fail_by_ca(net);
-    if (!acme_json_directory(net->reply.body, &net->directory))
-        return net_fail(net, "net.answer", "no ACME directory stands at %s", url);
     switch ((enum job_kind)net_begin(net)->kind) {
     case JOB_ISSUE:
         return net_issue(net);

@@ -11,8 +11,8 @@ static bool may_register(struct net *net)
         return true;
     if (net->directory.external_account_required && b->eab_kid.n == 0)
         return net_fail(net, "net.config",
-                        "this CA wants an account that it knows: set eab_kid and "
-                        "eab_hmac_key as it gave them to you");
+                        "this CA wants an account that it knows: write acme.eab = { kid = ...; "
+                        "hmac_key = ...; }; with what it gave you");
     if (net->directory.terms[0] && !(b->flags & ASK_AGREE_TOS))
         return net_fail(net, "net.config",
                         "read the CA's terms of service at %s and set agree_tos = true",
@@ -31,7 +31,7 @@ static char *bind_external(struct net *net)
 
     if (net_ask(net, &question, &answer))
         return strndup(answer.bytes.p, answer.bytes.n);
-    net_fail(net, "net.config", "eab_hmac_key is not a key in base64url, or there is none");
+    net_fail(net, "net.config", "acme.eab.hmac_key is no key in base64url: copy it anew as the CA gave it");
     return NULL;
 }
 

@@ -221,6 +221,32 @@ static void set_method(struct transport *t, enum transport_method method, const 
     }
 }
 
+/* Why nothing came, with what to change: libcurl's own text, but where that says the host once
+ * more. */
+static void explain(struct transport *t, CURLcode code)
+{
+    const char *hint = "";
+    size_t n;
+
+    if (code == CURLE_COULDNT_RESOLVE_HOST)
+        snprintf(t->error, sizeof t->error,
+                 "not found in DNS; look at acme.directory, and at this host's DNS servers");
+    else if (code == CURLE_COULDNT_CONNECT)
+        snprintf(t->error, sizeof t->error,
+                 "no connection; look at acme.directory, and whether this host may go out");
+    else if (t->too_much)
+        snprintf(t->error, sizeof t->error, "the answer is larger than %d KiB",
+                 TRANSPORT_BODY_MAX / 1024);
+    else if (t->error[0] == '\0')
+        snprintf(t->error, sizeof t->error, "%s", curl_easy_strerror(code));
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        hint = "; for a CA with roots of its own, set acme.ca_file";
+    else if (code == CURLE_SSL_CACERT_BADFILE)
+        hint = "; acme.ca_file has to be a PEM file that acmed may read";
+    n = strlen(t->error);
+    snprintf(t->error + n, sizeof t->error - n, "%s", hint);
+}
+
 bool transport_send(struct transport *t, enum transport_method method, const char *url,
                     const char *body, struct transport_reply *reply)
 {
@@ -236,11 +262,7 @@ bool transport_send(struct transport *t, enum transport_method method, const cha
     set_method(t, method, body);
     code = curl_easy_perform(t->curl);
     if (code != CURLE_OK) {
-        if (t->too_much)
-            snprintf(t->error, sizeof t->error, "the answer is larger than %d KiB",
-                     TRANSPORT_BODY_MAX / 1024);
-        else if (t->error[0] == '\0')
-            snprintf(t->error, sizeof t->error, "%s", curl_easy_strerror(code));
+        explain(t, code);
         return false;
     }
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);

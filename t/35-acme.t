@@ -119,9 +119,9 @@ subtest 'an external account' => sub {
     my $secret = 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W';
     my $ca = Pebble->new(eab => { 'kid-1' => $secret });
     my ($code, $said) = try_job($ca);
-    like($said, qr/failed net\.config.*eab_kid/, 'without: it says what to set');
+    like($said, qr/failed net\.config.*acme\.eab = /, 'without: it says what to set');
     ($code, $said) = try_job($ca, eab_kid => 'kid-1', eab_hmac => 'not!base64');
-    like($said, qr/failed net\.config.*eab_hmac_key/, 'a key that is none: it says so');
+    like($said, qr/failed net\.config.*acme\.eab\.hmac_key/, 'a key that is none: it says so');
     ($code, $said) = try_job($ca, eab_kid => 'kid-2', eab_hmac => $secret);
     is($code, 1, 'a kid that the CA does not know');
     like($said, qr/failed unauthorized/, 'is refused by the CA');
