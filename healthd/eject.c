@@ -23,6 +23,8 @@ void eject_feed(struct eject *e, const struct conf_eject *rules,
     now->hard += added->hard;
     now->good += added->good;
     now->gateway += added->gateway;
+    if (e->in_row == 0)
+        e->row_ms = now_ms;
     e->in_row = added->good ? 0 : e->in_row + added->hard;
     if (added->hard || added->good)
         e->worker_in_row = added->hard ? worker_in_row : 0;
@@ -69,6 +71,12 @@ bool eject_due(const struct eject *e, const struct conf_eject *rules, uint64_t n
         return false;
     if (row >= rules->failures) {
         snprintf(text, TABLE_REASON, "%llu requests failed in a row", row);
+        return true;
+    }
+    if (e->in_row * 2 >= rules->failures && e->in_row > 1 &&
+        now_ms - e->row_ms >= rules->window_ms / 2) {
+        snprintf(text, TABLE_REASON, "%llu requests failed in a row, over %.1f s",
+                 (unsigned long long)e->in_row, (double)(now_ms - e->row_ms) / 1000);
         return true;
     }
     if (w.hard >= rules->failures && w.hard * 2 > all) {

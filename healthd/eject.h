@@ -29,6 +29,7 @@ struct eject {
     struct eject_counts step[EJECT_STEPS]; /* [at % EJECT_STEPS] is the newest */
     uint64_t at;                           /* number of the newest step since boot */
     uint64_t in_row;                       /* hard ones since a good one, all workers */
+    uint64_t row_ms;                       /* when that row began */
     uint64_t worker_in_row;                /* the same of the one worker that has most */
 };
 
@@ -44,7 +45,9 @@ void eject_clear(struct eject *eject);
 struct eject_counts eject_window(const struct eject *eject, const struct conf_eject *rules,
                                  uint64_t now_ms);
 
-/* Is it to be ejected, and why ("5 requests failed in a row")? */
+/* Is it to be ejected? So many failures in a row; or half as many, if that has gone on for half
+ * of the window: who is suspected gets few requests that could fail; or most of the window's
+ * requests. The text tells, as "5 requests failed in a row". */
 bool eject_due(const struct eject *eject, const struct conf_eject *rules, uint64_t now_ms,
                char text[TABLE_REASON]);
 

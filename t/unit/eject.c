@@ -39,9 +39,22 @@ static void test_in_row(void)
     is_str(text, "5 requests failed in a row", "  and says why");
 
     begin();
-    for (int i = 0; i < 5; i++, now += 60000)
+    for (int i = 0; i < 2; i++, now += 2500)
         feed(1, 0, 0);
-    ok(due(), "five in a row, one a minute: goes too");
+    ok(!due(), "two, over five seconds: stays");
+    feed(1, 0, 0);
+    ok(due(), "three: goes");
+    is_str(text, "3 requests failed in a row, over 5.0 s", "  and says why");
+    begin();
+    feed(3, 0, 0);
+    now += 2400;
+    ok(!due(), "three, not yet over half of the window: stays");
+    begin();
+    feed(2, 0, 0);
+    now += 60000;
+    feed(0, 1, 0);
+    feed(3, 0, 0);
+    ok(!due(), "a new row begins anew");
 
     begin();
     feed(4, 0, 0);

@@ -1,0 +1,181 @@
+# Passive detection: an instance whose checks are well, or that has only just fallen ill, and
+# what its requests tell about it.
+use strict;
+use warnings;
+use lib 't/lib';
+use PasGate;
+use Test::More;
+use Time::HiRes qw(time);
+
+my @pas = map { PasGate::StandIn->new("pas$_") } 1 .. 4;
+my $gate;
+
+sub status_of
+{
+    my ($name) = @_;
+    my ($row) = grep { $_->{name} eq $name } @{ $gate->status->{backends} // [] };
+    return $row // {};
+}
+
+# The transitions of a backend as `pasgate why` tells them, "from -> to  reason" each.
+sub history { return map { /healthd\s+(.*)/ ? $1 =~ s/\s+/ /gr : () } split /\n/, ($gate->cli('why', $_[0]))[1] }
+
+# Waits for one more transition that matches; $from: how many there were before.
+sub turns
+{
+    my ($name, $re, $from, $seconds) = @_;
+    my @h;
+    my $found = wait_for { @h = history($name); (grep { $_ =~ $re } @h[ $from .. $#h ])[0] } $seconds;
+    diag join "\n", "$name:", @h if !$found;
+    return $found;
+}
+
+sub completed { return status_of($_[0])->{completed} // 0 }
+
+use constant QUICK => 'type = "pasoe"; interval = "300ms"; fast_interval = "100ms"; down_interval = "200ms"; '
+  . 'timeout = "700ms"; rise = 2; fall = 2; jitter = 0;';
+
+sub gate
+{
+    my ($check, $pool, @backends) = @_;
+    $gate = PasGate->new(workers => 2, backends => \@backends, check => $check,
+        pool => "balance = \"roundrobin\"; sticky = \"none\"; slow_start = \"off\"; $pool");
+    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @backends;
+}
+
+subtest 'with the usual settings: probes and workers agree' => sub {
+    gate('type = "pasoe";', '', @pas);
+    my $load = PasGate::Load->new($gate, clients => 8, pause => 0.01);
+    ok wait_for { completed('pas1') > 20 }, 'all is well';
+    $pas[0]->ctl('mode=hang');
+    kill 'STOP', $pas[1]{pid};
+    $pas[2]->kill;
+    my $began = time;
+    like turns('pas3', qr/-> down/, 1), qr/connect refused.*requests fail too|\d checks failed/, 'killed: down';
+    for (['pas1', 'it hangs'], ['pas2', 'it is frozen']) {
+        my ($name, $what) = @$_;
+        like turns($name, qr/-> suspect/, 1), qr/\d+ requests wait and none is answered since 1\.\d s|no answer/,
+          "$what: suspected";
+        like turns($name, qr/-> down/, 1), qr/no answer within 2000 ms, nor are \d+ requests answered since 3\.\d s/,
+          "$what: down after one check, since the requests tell the same";
+    }
+    cmp_ok time - $began, '<', 6, 'in about three seconds';
+    kill 'CONT', $pas[1]{pid};
+    $pas[0]->ctl('mode=ok');
+    $pas[2]->start;
+    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up again" for @pas;
+
+    # What only takes its time is no illness: pas4 was never down, so its history begins here.
+    $pas[3]->ctl('mode=slow&ms=2500');
+    like turns('pas4', qr/-> saturated/, 1, 15), qr/no answer within 2000 ms, but requests complete/,
+      'each request takes 2.5 s, the ping too: saturated';
+    my $n = completed('pas4');
+    ok wait_for { completed('pas4') > $n + 5 }, 'it goes on serving';
+    $pas[3]->ctl('mode=ok');
+    is_deeply [grep { /-> down/ } history('pas4')], [], 'it was never taken out';
+    $load->stop_ok;
+    $gate->stop_ok;
+};
+
+subtest 'cut answers while the ping is well' => sub {
+    gate(QUICK, 'eject = { time = "1s"; max_time = "2s"; };', @pas[0 .. 2]);
+    my $load = PasGate::Load->new($gate, clients => 6, pause => 0.005);
+    ok wait_for { completed('pas1') > 20 }, 'all is well';
+    $pas[0]->ctl('mode=cut&ping=ok');
+    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: (?:\d+ requests failed in a row|\d+ of \d+ requests failed within 5 s)/,
+      'ejected';
+    my $row = status_of('pas1');
+    is $row->{state}, 'down', 'status tells';
+    ok $row->{check}{ok}, 'although the check passes';
+    like +($gate->cli('status'))[1], qr/ejected for 1 s/, 'and why';
+
+    my $on_trial = turns('pas1', qr/-> suspect on trial/, 2);
+    like $on_trial, qr/on trial with single requests, after an ejection of 1 s/, 'then it is tried';
+    like turns('pas1', qr/-> down ejected for 2 s/, 3), qr/ejected for 2 s: a request failed when it was tried again/,
+      'and fails: for twice as long';
+    my @before = history('pas1');
+    like turns('pas1', qr/-> down ejected/, scalar @before), qr/ejected for 2 s/, 'never longer than max_time';
+
+    my $was = @{ [history('pas1')] };
+    $pas[0]->ctl('mode=ok');
+    like turns('pas1', qr/-> up/, $was), qr/\d requests went well on trial/, 'well again: up after a few single requests';
+    ok !status_of('pas1')->{eject}{trial}, 'the trial is over';
+    my $n = completed('pas1');
+    ok wait_for { completed('pas1') > $n + 20 }, 'and it serves';
+    is status_of('pas2')->{health}, 'up', 'the others never noticed';
+
+    $pas[2]->ctl('mode=slowping');
+    like turns('pas3', qr/-> saturated/, 1), qr/no answer within 700 ms, but requests complete/, 'a slow ping: saturated';
+    $row = status_of('pas3');
+    ok wait_for { status_of('pas3')->{check}{failures} > $row->{check}{failures} + 3 }, 'for as long as that lasts';
+    is status_of('pas3')->{health}, 'saturated', 'and never more than that';
+    $pas[2]->ctl('mode=ok');
+    $load->stop_ok('no request failed meanwhile');
+
+    # Five hundreds and 408 are the business of the application.
+    $load = PasGate::Load->new($gate, clients => 6, pause => 0.005, path => '/pas/get');
+    $n = @{ [history('pas2')] };
+    $pas[1]->ctl('mode=500&ping=ok');
+    ok wait_for { status_of('pas2')->{server_errors} > 60 }, 'an instance answers 500 to everything';
+    is status_of('pas2')->{health}, 'up', 'it stays, for its ping is well';
+    is scalar(my @h = history('pas2')), $n, 'and is not even suspected';
+    $pas[1]->ctl('mode=ok');
+    $load->stop;
+
+    # All of them alike.
+    $load = PasGate::Load->new($gate, clients => 6, pause => 0.005);
+    ok wait_for { completed('pas3') > 20 }, 'all is well';
+    my %from = map { $_->{id} => scalar(my @a = history($_->{id})) } @pas[0 .. 2];
+    $_->ctl('mode=cut&ping=ok') for @pas[0 .. 2];
+    my $line = $gate->wait_log(qr/backend pas\d not ejected, (?:others of the pool fail alike|no other of the pool is well)/);
+    ok $line, 'all fail: it is said, and nobody ejected' or diag map { "$_\n" } map { history($_->{id}) } @pas;
+    my @down = grep { my $name = $_; grep { /-> down/ } splice(@{ [history($name)] }, $from{$name}) } sort keys %from;
+    cmp_ok scalar @down, '<', 2, "at most one was taken out before the others showed: @down";
+    $_->ctl('mode=ok') for @pas[0 .. 2];
+    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up again" for @pas[0 .. 2];
+    $load->stop;
+    $gate->stop_ok;
+};
+
+subtest 'reset, empty; and min_healthy' => sub {
+    gate(QUICK, 'eject = { time = "1s"; max_time = "2s"; }; min_healthy = 1;', @pas[0 .. 1]);
+    my $load = PasGate::Load->new($gate, clients => 4, pause => 0.005);
+    for my $mode (qw(reset empty)) {
+        my $n = @{ [history('pas1')] };
+        $pas[0]->ctl("mode=$mode&ping=ok");
+        ok turns('pas1', qr/-> down ejected/, $n), "$mode: ejected";
+        $pas[0]->ctl('mode=ok');
+        ok $gate->wait_health('pas1', 'up'), "$mode: up again";
+    }
+    $load->stop_ok;
+    $gate->stop_ok;
+    gate(QUICK, 'eject = { time = "1s"; max_time = "2s"; }; min_healthy = 2;', @pas[0 .. 1]);
+    $load = PasGate::Load->new($gate, clients => 4, pause => 0.005);
+    $pas[0]->ctl('mode=reset&ping=ok');
+    ok $gate->wait_log(qr/backend pas1 not ejected, of the others only 1 well, of 2: \d requests failed in a row/),
+      'min_healthy = 2: of two nobody is ejected';
+    is status_of('pas1')->{health}, 'suspect', 'but suspected';
+    like status_of('pas1')->{reason}, qr/not ejected/, 'and it is told why';
+    $pas[0]->ctl('mode=ok');
+    $load->stop_ok;
+    $gate->stop_ok;
+};
+
+subtest 'the ping is well and the application hangs' => sub {
+    gate(QUICK, 'eject = { time = "1s"; max_time = "2s"; };', @pas[0 .. 2]);
+    my $load = PasGate::Load->new($gate, clients => 12, pause => 0.002);
+    # The more is known of the pool, the fewer silent ones are needed.
+    ok wait_for { completed('pas1') > 1000 }, 'the pool is known to be quick';
+    my $report = $gate->connect;
+    $report->write($report->build('GET', '/pas/delay?ms=6000'));
+    $pas[0]->ctl('mode=hangapp');
+    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ requests wait and none is answered since [34]\.\d s/, 'ejected';
+    $pas[0]->ctl('mode=ok');
+    ok $gate->wait_health('pas1', 'up'), 'up again';
+    is_deeply [grep { /-> down/ } map { history($_) } 'pas2', 'pas3'], [], 'a long report elsewhere harms nobody';
+    is $report->response('GET')->{status}, 200, 'and is answered';
+    $load->stop_ok;
+    $gate->stop_ok;
+};
+
+done_testing;
