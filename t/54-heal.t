@@ -1,0 +1,340 @@
+# Restarts: by an operator and by healthd, what guards them, and what becomes of one that fails.
+use strict;
+use warnings;
+use lib 't/lib';
+use PasGate;
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+# A stand-in that comes back when it is killed, as a container with a restart policy does; not
+# while the file stay-ID is there.
+package Kept;
+our @ISA = 'PasGate::StandIn';
+
+sub start
+{
+    my ($self) = @_;
+    $self->{pid} = PasGate::spawn($self->{log}, 'perl', '-e', <<'END', PasGate::tmp($self->{id}), PasGate::tmp("stay-$self->{id}"),
+my ($file, $stay, @cmd) = @ARGV;
+my $pid;
+$SIG{TERM} = sub { kill 'KILL', $pid if $pid; exit 0 };
+while (1) {
+    select undef, undef, undef, 0.02 while -e $stay;
+    $pid = fork;
+    exec @cmd if $pid == 0;
+    open my $out, '>', "$file.new" or die;
+    print $out $pid;
+    close $out;
+    rename "$file.new", $file;
+    waitpid $pid, 0;
+}
+END
+        'setpriv', '--pdeathsig', 'KILL', '--', PasGate::tool('pas-httpbin'), '-p', $self->{port}, '-c', $self->{ctl}, '-i', $self->{id});
+    PasGate::remember($self);
+    PasGate::wait_for {
+        eval { PasGate::Conn->new($self->{$_}, timeout => 1)->close for qw(port ctl); 1 };
+    } or die "stand-in $self->{id} does not start";
+    return $self;
+}
+
+sub instance { my ($self) = @_; return PasGate::slurp(PasGate::tmp($self->{id})) + 0 }
+
+package main;
+
+my $dir    = tmp();
+my $script = spew("$dir/restart.sh", <<"END");
+#!/bin/sh
+b="\$PASGATE_BACKEND"
+echo "restarting \$b for \$PASGATE_INCIDENT"
+while test -e "$dir/slow-\$b"; do sleep 0.05; done
+if test -e "$dir/fail-\$b"; then echo "the disk is full"; exit 3; fi
+kill -9 "\$(cat "$dir/\$b")"
+END
+chmod 0755, $script;
+
+my @pas  = map { Kept->new("pas$_") } 1 .. 3;
+my $bare = PasGate::StandIn->new('bare');
+my %pas  = map { ($_->{id} => $_) } @pas;
+my $check = 'type = "pasoe"; path = "/rest/_oepingService/_oeping"; interval = "200ms"; fast_interval = "100ms"; '
+  . 'down_interval = "100ms"; timeout = "300ms"; rise = 2; fall = 2; jitter = 0;';
+
+sub pool
+{
+    my (%change) = (min_healthy => 1, heal => '', @_);
+    return 'sticky = "none"; slow_start = "300ms"; drain_timeout = "2s"; ' . "min_healthy = $change{min_healthy}; "
+      . qq(heal = { after = "300ms"; max_restarts = 3; hold_down = "200ms"; verify = "4s"; $change{heal} };);
+}
+
+my $gate = PasGate->new(
+    workers    => 2,
+    check      => $check,
+    pool       => pool(),
+    global     => 'stop_timeout = "2s";',
+    backends   => [map { { name => $_->{id}, port => $_->{port}, restart => qq({ command = [ "$script" ]; timeout = "10s"; stop_timeout = "1s"; }) } } @pas],
+    more_pools => [qq(name = "other"; check = { $check }; backends = ( { name = "bare"; address = "127.0.0.1:$bare->{port}"; } );)]);
+
+sub backend { return (grep { $_->{name} eq $_[0] } @{ $gate->status->{backends} // [] })[0] // {} }
+
+# Waits until a backend's heal state matches; its row.
+sub heals
+{
+    my ($name, $want, $seconds) = @_;
+    my $row;
+    return wait_for { $row = backend($name); ($row->{heal} // '') =~ /^(?:$want)$/ && $row } $seconds;
+}
+
+# Waits for the restarter; its pid, or that of nobody.
+sub restarter
+{
+    my $pid;
+    wait_for { ($pid) = $gate->pids('restarter'); $pid };
+    return $pid // 2**22;
+}
+
+sub all_up { return !grep { !$gate->wait_health($_->{id}, 'up') || !heals($_->{id}, 'none') } @pas }
+
+sub reload
+{
+    $gate->write_config(@_);
+    my ($code, $out) = $gate->cli('reload');
+    is $code, 0, 'reload' or diag $out;
+}
+
+sub touch { spew("$dir/$_", '') for @_ }
+sub away  { unlink "$dir/$_" for @_ }
+
+# The heal phases of a backend in order, as `why` tells them: [time, actor, from, to, reason].
+sub phases
+{
+    my ($code, $out) = $gate->cli('why', $_[0]);
+    return map { [/^(\S+) +(\S+) +(\S+) +-> (\S+) +(.*)/] }
+      grep { /(?:none|draining|restarting|verifying|slowstart|hold) +-> / } split /\n/, $out;
+}
+
+sub path { return join ' ', map { $_->[3] } phases($_[0]) }
+
+ok all_up(), 'three instances are up';
+
+subtest 'an operator restarts one, under load' => sub {
+    my $load = PasGate::Load->new($gate, clients => 4);
+    my $post = PasGate::Load->new($gate, clients => 1, method => 'POST', path => '/pas/post', body => 'x=1');
+    my $was  = $pas{pas2}->instance;
+    my ($code, $out) = $gate->cli('restart', 'pas2', '--wait');
+    is $code, 0, 'it came back' or diag $out;
+    like $out, qr/draining: asked for by uid \d+\n.*restarting: evidence in .*\n.*verifying: .*restarting pas2 for .*\n.*slowstart: well again/,
+      'its phases';
+    isnt $pas{pas2}->instance, $was, 'it is another process';
+    ok heals('pas2', 'none'), 'its slow start ends';
+    $load->stop_ok('no GET failed');
+    $post->stop_ok('no POST failed');
+    my $row = backend('pas2');
+    like $row->{incident}, qr/^\d{8}T\d{6}-pas2-1$/, 'an incident';
+    is $row->{heal_attempts}, 0, 'a restart of an operator that helps does not count';
+    my ($folder) = $out =~ /evidence in (\S+)/;
+    ok -d $folder, 'its folder';
+    ok scalar(glob "$folder/*"), 'evidence is in it';
+    is path('pas2'), 'draining restarting verifying slowstart none', 'and why tells it all';
+    is join(' ', map { $_->[1] } phases('pas2')), 'operator supervisor supervisor supervisor supervisor', 'who it was';
+};
+
+subtest 'refused' => sub {
+    my $from = length $gate->log_text;
+    my ($code, $out) = $gate->cli('restart', 'pas9');
+    is $code, 2, 'no such name';
+    like $out, qr/no backend "pas9"/, 'says so';
+    for my $n (0, 99, 65536, 70000) {
+        run_cmd('/bin/kill', '-q', $n, '-s', 'RTMIN+3', $gate->{pid});
+    }
+    run_cmd('/bin/kill', '-s', 'RTMIN+3', $gate->{pid});
+    ok $gate->wait_log(qr/without a backend number: refused/, undef, $from), 'a signal without a number';
+    like substr($gate->log_text, $from), qr/number $_ .*refused, there is no such backend/, "number $_" for 0, 99;
+    ($code, $out) = $gate->cli('restart', 'bare', '--wait');
+    is $code, 1, 'no action is configured';
+    like $out, qr/bare is not restarted: no restart is configured/, 'says so';
+    ($code, $out) = $gate->cli('restart', 'pas1', '--rolling', 'pas');
+    is $code, 2, 'a backend and a pool';
+    ($code, $out) = $gate->cli('restart', '--rolling', 'no');
+    is $code, 2, 'no such pool';
+
+    touch 'slow-pas2';
+    my $was = $pas{pas2}->instance;
+    ($code, $out) = $gate->cli('restart', 'pas2');
+    is $code, 0, 'one begins' or diag $out;
+    ok heals('pas2', 'restarting'), 'and runs';
+    my $requests = path('pas2');
+    ($code, $out) = $gate->cli('restart', 'pas2');
+    is $code, 1, 'a second one meanwhile is refused';
+    like $out, qr/a restart is under way \(restarting\)/, 'says so';
+    is path('pas2'), $requests, 'and changes nothing';
+    ($code, $out) = $gate->cli('restart', 'pas1', '--force');
+    is $code, 1, 'one of the same pool too, even with --force';
+    like $out, qr/pas2 of the same pool is being restarted/, 'says so';
+
+    my $restarter = restarter();
+    kill 'KILL', $restarter;
+    ok heals('pas2', 'none'), 'the restarter is killed: the restart has failed';
+    like backend('pas2')->{heal_reason}, qr/restarter was ended by signal 9/, 'says so';
+    is backend('pas2')->{heal_attempts}, 1, 'a failed one counts';
+    touch 'fail-pas2';
+    away 'slow-pas2';
+    ok $gate->wait_health('pas2', 'up'), 'it was not touched, and serves on';
+    is $pas{pas2}->instance, $was, 'in the same process';
+    away 'fail-pas2';
+};
+
+subtest 'one that hangs is healed' => sub {
+    my $was = $pas{pas3}->instance;
+    $pas{pas3}->ctl('mode=hang');
+    ok heals('pas3', 'restarting|verifying|slowstart'), 'healthd has it restarted';
+    ok wait_for { $pas{pas3}->instance != $was }, 'it is another process';
+    ok all_up(), 'up again';
+    is path('pas3'), 'draining restarting verifying slowstart none', 'the same way';
+    is +(phases('pas3'))[0][1], 'healthd', 'by healthd';
+    is backend('pas3')->{heal_attempts}, 1, 'which counts';
+};
+
+subtest 'two that hang are healed one after the other' => sub {
+    $_->ctl('mode=hang') for @pas[0, 1];
+    my $two = 0;
+    ok wait_for {
+        my @busy = grep { $_->{heal} =~ /draining|restarting|verifying/ } @{ $gate->status->{backends} };
+        $two++ if @busy > 1;
+        path('pas1') =~ /slowstart/ && path('pas2') =~ /slowstart.*slowstart/;
+    }, 'both';
+    is $two, 0, 'never two at a time';
+    ok all_up(), 'up again';
+};
+
+subtest 'a restart that fails' => sub {
+    touch 'fail-pas3';
+    $pas{pas3}->ctl('mode=pingfail');
+    ok heals('pas3', 'hold', 30), 'after three in an hour it is held';
+    my $row = backend('pas3');
+    is $row->{heal_attempts}, 3, 'attempts';
+    like $row->{heal_reason}, qr/exit.*3.*needs a human/, 'the reason';
+    ok $gate->wait_log(qr/error supervisor.*pas3: heal .* -> hold/), 'an error in the log';
+    like +($gate->cli('status'))[1], qr/pas3 .* hold .*\n(?:.*\n)?.*needs\s+a\s+human/, 'status shows it';
+    away 'fail-pas3';
+    my $seen = path('pas3');
+    my ($row2) = (backend('pas3'));
+    is $row2->{health}, 'down', 'it is down';
+    my $probes = $row2->{check}{probes};
+    ok wait_for { backend('pas3')->{check}{probes} > $probes + 4 }, 'time goes by';
+    is path('pas3'), $seen, 'and it is left alone';
+    my ($code, $out) = $gate->cli('ready', 'pas3');
+    is $code, 0, 'ready' or diag $out;
+    ok all_up(), 'now it is healed';
+    like path('pas3'), qr/hold none draining restarting verifying slowstart none$/, 'by healthd again';
+    my @begun = map { $_->[0] } grep { $_->[3] eq 'draining' } phases('pas3');
+    cmp_ok scalar @begun, '>=', 4, 'each try is told';
+};
+
+subtest 'one that does not come back' => sub {
+    touch 'stay-pas1';
+    my ($code, $out) = $gate->cli('restart', 'pas1');
+    ok heals('pas1', 'verifying'), 'restarted, but not there' or diag $out;
+    my ($healthd) = $gate->pids('healthd');
+    kill 'KILL', $healthd;
+    reload();
+    is backend('pas1')->{heal}, 'verifying', 'neither a crash of healthd nor a reload changes that';
+    away 'stay-pas1';
+    ok all_up(), 'it comes late, and is taken back';
+    like path('pas1'), qr/verifying slowstart none$/, 'in the same restart';
+};
+
+subtest 'a reload while the restarter works' => sub {
+    touch 'slow-pas1';
+    $gate->cli('restart', 'pas1');
+    my $restarter = restarter();
+    reload();
+    is_deeply [$gate->pids('restarter')], [$restarter], 'it goes on';
+    is backend('pas1')->{heal}, 'restarting', 'so does the restart';
+    away 'slow-pas1';
+    ok all_up(), 'and ends well';
+    like path('pas1'), qr/restarting verifying slowstart none$/, 'in its order';
+};
+
+subtest 'min_healthy' => sub {
+    reload(pool => pool(min_healthy => 2));
+    $pas{pas3}->ctl('mode=pingfail');
+    $pas{pas2}->ctl('mode=pingfail');
+    ok $gate->wait_health($_, 'down'), "$_ is down" for qw(pas2 pas3);
+    ok wait_for { backend('pas3')->{heal_reason} =~ /not restarted: 1 other of its pool is up and ready, min_healthy is 2/ },
+      'too few others: healthd may not';
+    my ($code, $out) = $gate->cli('restart', 'pas1');
+    is $code, 1, 'nor may an operator, of one that is up';
+    like $out, qr/0 others of its pool are up and ready, min_healthy is 2 \(--force/, 'says why';
+    is +(grep { $_->{heal} ne 'none' } @{ $gate->status->{backends} }), 0, 'nothing changed';
+    ($code, $out) = $gate->cli('restart', 'pas2', '--wait');
+    is $code, 0, 'but one that is down' or diag $out;
+    ok all_up(), 'then there are enough for the other, too';
+    $pas{pas3}->ctl('mode=pingfail');
+    ok $gate->wait_health('pas3', 'down'), 'one is down';
+    reload(pool => pool(min_healthy => 3));
+    ($code, $out) = $gate->cli('restart', 'pas1', '--wait', '--force');
+    is $code, 0, 'with --force anything' or diag $out;
+    $pas{pas3}->ctl('mode=ok');
+    reload(pool => pool());
+    ok all_up(), 'all is well again';
+};
+
+subtest 'dry run' => sub {
+    reload(pool => pool(heal => 'dry_run = true;'));
+    my $was = $pas{pas2}->instance;
+    my $from = length $gate->log_text;
+    $pas{pas2}->ctl('mode=pingfail');
+    ok $gate->wait_log(qr/pas2: heal none -> none by supervisor: dry run, it would be restarted/, undef, $from), 'the log tells it';
+    like +(phases('pas2'))[-1][4], qr/^dry run/, 'why too';
+    my $probes = backend('pas2')->{check}{probes};
+    ok wait_for { backend('pas2')->{check}{probes} > $probes + 4 }, 'time goes by';
+    is $pas{pas2}->instance, $was, 'nothing is done';
+    is +(() = substr($gate->log_text, $from) =~ /dry run/g), 1, 'and that is told once';
+    $pas{pas2}->ctl('mode=ok');
+    reload(pool => pool());
+    ok all_up(), 'all is well again';
+};
+
+subtest 'one pool after the other' => sub {
+    my $load = PasGate::Load->new($gate, clients => 4);
+    my @was  = map { $_->instance } @pas;
+    my ($code, $out) = $gate->cli('restart', '--rolling', 'pas');
+    is $code, 0, 'all came back' or diag $out;
+    like $out, qr/^restarted: pas1 pas2 pas3$/m, 'says so';
+    is scalar(grep { $pas[$_]->instance == $was[$_] } 0 .. 2), 0, 'each is another process';
+    $load->stop_ok('no request failed');
+    ok all_up(), 'all are up';
+
+    touch 'fail-pas2';
+    my $third = $pas{pas3}->instance;
+    ($code, $out) = $gate->cli('restart', '--rolling', 'pas');
+    is $code, 1, 'one fails';
+    like $out, qr/^restarted: pas1$/m, 'what was done';
+    like $out, qr/^not restarted: pas2 pas3$/m, 'and what was not';
+    is $pas{pas3}->instance, $third, 'it stopped there';
+    away 'fail-pas2';
+    is backend('pas2')->{heal}, 'hold', 'that was the third of this hour';
+    ok $gate->wait_health('pas2', 'up'), 'which serves nevertheless';
+    $gate->cli('ready', 'pas2');
+    ok all_up(), 'all are up';
+};
+
+subtest 'removed meanwhile, and the end' => sub {
+    touch 'slow-pas3';
+    $gate->cli('restart', 'pas3');
+    ok heals('pas3', 'restarting'), 'a restart runs';
+    restarter();
+    my @all = @{ $gate->{backends} };
+    reload(backends => [@all[0, 1]]);
+    away 'slow-pas3';
+    ok $gate->wait_log(qr/pas3: heal verifying -> none by supervisor: no longer in the configuration/), 'its end is seen, no more';
+    reload(backends => \@all);
+    ok all_up(), 'it is back';
+
+    touch 'slow-pas1';
+    $gate->cli('restart', 'pas1');
+    restarter();
+    $gate->stop_ok('a restart that does not end does not keep the service from stopping');
+    away 'slow-pas1';
+};
+
+done_testing;
