@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "acmed/record.h"
 
 static const char key_name[] = "key.pem";
+static const char next_name[] = "next.pem";
 static const char text_name[] = "account";
 
 char *account_folder(char out[CERT_FOLDER_SIZE], const char *directory)
@@ -77,4 +79,33 @@ int account_save_url(int folder, const char *url)
         return 0;
     }
     return record_write(folder, text_name, text, (size_t)n);
+}
+
+char *account_load_next(int folder, size_t *n)
+{
+    return record_read(folder, next_name, RECORD_TEXT_MAX, n);
+}
+
+int account_save_next(int folder, const char *key, size_t n_key)
+{
+    return record_write(folder, next_name, key, n_key);
+}
+
+int account_take_next(int folder)
+{
+    if (renameat(folder, next_name, folder, key_name) < 0)
+        return -1;
+    fsync(folder);
+    return 0;
+}
+
+void account_drop_next(int folder)
+{
+    record_remove(folder, next_name);
+}
+
+void account_forget(int folder)
+{
+    record_remove(folder, text_name);
+    record_remove(folder, key_name);
 }

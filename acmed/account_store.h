@@ -1,5 +1,6 @@
 /* Accounts at CAs: STORE/accounts/CA/{key.pem, account}. CA is the directory's URL as a folder
- * name, so that two CAs never share a key. Here is also the CA's ledger (ledger.h). acmed only.
+ * name, so that two CAs never share a key. next.pem is the key that is to take the other's
+ * place (errand.h). Here is also the CA's ledger (ledger.h). acmed only.
  */
 #ifndef ACMED_ACCOUNT_STORE_H
 #define ACMED_ACCOUNT_STORE_H
@@ -30,5 +31,15 @@ void account_release(struct account *account);
 int account_save_key(int folder, const char *key, size_t n_key);
 /* "" forgets it; the key stays, by which the CA finds the account again. */
 int account_save_url(int folder, const char *url);
+
+/* The next key: heap, to be wiped; NULL: there is none. On disk when save returns 0; then it
+ * either becomes the key (0, or -1 with errno and all as it was), or is dropped. */
+char *account_load_next(int folder, size_t *n);
+int account_save_next(int folder, const char *key, size_t n_key);
+int account_take_next(int folder);
+void account_drop_next(int folder);
+
+/* The account was closed: forgets key and URL, so that another one is made. */
+void account_forget(int folder);
 
 #endif

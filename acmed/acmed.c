@@ -26,6 +26,7 @@ enum {
     HEARTBEAT_MS = 1000, /* longest sleep */
     UMASK = 027,         /* see acmed/store.h */
     NURSERY_PAUSE_MS = 60000,
+    WATCHED = 3 + 2 * ISSUER_RUNS, /* descriptors */
 };
 
 struct acmed {
@@ -120,7 +121,7 @@ static bool hear_supervisor(struct acmed *a)
         fd_close(&fd);
         if (message.type == MESSAGE_CERT && message.number < a->n)
             keeper_request(&a->keeper[message.number], (enum cert_request)message.which,
-                           clock_mono_ms());
+                           (unsigned)message.value, clock_mono_ms());
         if (message.type == MESSAGE_DRAIN)
             return false;
     }
@@ -164,16 +165,19 @@ static void hear_bell(struct acmed *a)
  * is does not matter: the next work() looks at each. */
 static void wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
 {
-    struct pollfd fds[3 + ISSUER_RUNS] = {
+    struct pollfd fds[WATCHED] = {
         {.fd = a->heritage->control_fd, .events = POLLIN},
         {.fd = a->heritage->doorbell_acmed, .events = POLLIN},
         {.fd = a->issuer.nursery, .events = 0},
     };
     nfds_t n = 3;
 
-    for (uint32_t i = 0; i < a->n && n < 3 + ISSUER_RUNS; i++)
+    for (uint32_t i = 0; i < a->n && n + 1 < WATCHED; i++) {
+        if (errand_runs(&a->keeper[i].errand))
+            fds[n++] = (struct pollfd){.fd = errand_fd(&a->keeper[i].errand), .events = POLLIN};
         if (!live_waits(&a->keeper[i]) && issue_fd(&a->keeper[i].issue) >= 0)
             fds[n++] = (struct pollfd){.fd = issue_fd(&a->keeper[i].issue), .events = POLLIN};
+    }
     if (poll(fds, n, (int)(until_ms - now_ms)) <= 0)
         return;
     if (fds[1].revents)

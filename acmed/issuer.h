@@ -21,6 +21,8 @@ struct ca {
     int folder;
     struct account account;
     struct ledger ledger;
+    bool settled;       /* its account has one key (errand.h) */
+    uint64_t settle_ms; /* not asked again before */
 };
 
 struct issuer {

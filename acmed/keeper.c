@@ -8,6 +8,7 @@
 #include "acmed/notice.h"
 #include "acmed/order_store.h"
 #include "acmed/policy.h"
+#include "acmed/request.h"
 #include "acmed/selfsigned.h"
 #include "base/clock.h"
 #include "base/conf.h"
@@ -149,6 +150,7 @@ void keeper_init(struct keeper *k, const struct heritage *heritage, struct store
 void keeper_release(struct keeper *k)
 {
     import_release(&k->import);
+    errand_release(&k->errand);
     issue_release(&k->issue);
     hook_release(&k->hook);
 }
@@ -228,12 +230,12 @@ static void tick_files(struct keeper *k, uint64_t now_ms)
 
 /* ---- the CA */
 
-static struct issue_live live_of(const struct keeper *k)
+struct issue_live keeper_live(const struct keeper *k)
 {
     struct issue_live live = {
         .plan = {.generation = k->row.generation,
                  .from_ca = k->row.source == CERT_ACME,
-                 .covers = k->covers,
+                 .covers = k->covers && !k->revoked,
                  .can_ask = k->ari_id[0] != '\0',
                  .life = {k->row.not_before_wall_ms, k->row.not_after_wall_ms}}};
 
@@ -274,7 +276,7 @@ static void settled_files(struct keeper *k, bool lives, const char *text)
 
 static void settled_ca(struct keeper *k, bool lives, const char *text)
 {
-    const struct issue_live live = live_of(k);
+    const struct issue_live live = keeper_live(k);
 
     if (!lives)
         order_forget(k->issue.folder); /* else the same one would come again, for ever */
@@ -314,23 +316,26 @@ void keeper_settled(struct keeper *k, enum keeper_cause cause, bool lives, const
 
 static void show_issue(struct keeper *k)
 {
-    const struct issue_live live = live_of(k);
+    const struct issue_live live = keeper_live(k);
     const struct issue *is = &k->issue;
+    const char *error = is->state.problem[0] || !k->revoked
+                            ? is->state.problem
+                            : "it is revoked: another one is ordered";
     struct cert_row before = k->row;
     uint64_t at = plan_order_at(&is->state, &live.plan), now = clock_wall_ms();
 
-    k->row.busy = is->wanted || (is->run && is->kind == JOB_ISSUE);
+    k->row.busy = is->wanted || (is->run && is->kind == JOB_ISSUE) || request_busy(k);
     k->row.failures = is->state.failures;
     k->row.next_try_wall_ms = at > now ? at : now / 1000 * 1000;
-    if (has_live(k) && strncmp(k->row.error, is->state.problem, sizeof k->row.error) != 0)
-        snprintf(k->row.error, sizeof k->row.error, "%s", is->state.problem);
+    if (has_live(k) && strncmp(k->row.error, error, sizeof k->row.error) != 0)
+        snprintf(k->row.error, sizeof k->row.error, "%s", error);
     if (memcmp(&before, &k->row, sizeof before) != 0)
         live_publish(k);
 }
 
-static void tick_issue(struct keeper *k, uint64_t now_ms)
+void keeper_tick_issue(struct keeper *k, uint64_t now_ms)
 {
-    const struct issue_live live = live_of(k);
+    const struct issue_live live = keeper_live(k);
     struct pem_pair pair = {0};
 
     switch (issue_tick(&k->issue, &live, now_ms, &pair)) {
@@ -348,62 +353,7 @@ static void tick_issue(struct keeper *k, uint64_t now_ms)
     show_issue(k);
 }
 
-/* ---- the operator */
-
-static bool older_good(struct keeper *k, uint32_t generation)
-{
-    enum cert_source source = CERT_NONE;
-    struct pem_pair pair;
-    struct pem_info info;
-    uint8_t digest[PEM_DIGEST];
-    char error[TABLE_REASON];
-    bool live = false;
-
-    if (store_read(k->store, k->row.name, generation, &pair, &source) < 0)
-        return false;
-    pem_digest(&pair, digest);
-    if (memcmp(digest, k->digest, sizeof digest) != 0 && /* after two rollbacks */
-        pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) ==
-            0 &&
-        clock_wall_ms() < info.not_after_wall_ms)
-        live = live_offer(k, &pair, source, &info, KEEPER_ROLLBACK);
-    pem_pair_release(&pair);
-    return live;
-}
-
-/* The last one before the live one that is still good, as a generation of its own: the newest
- * number is what is live. NULL, or why not. */
-static const char *roll_back(struct keeper *k)
-{
-    uint32_t generations[STORE_KEEP];
-    int n = store_list(k->store, k->row.name, generations, STORE_KEEP);
-
-    for (int i = 0; i < n; i++)
-        if (generations[i] < k->row.generation && older_good(k, generations[i]))
-            return NULL;
-    return "there is no older generation that is still good";
-}
-
-static const char *carry_out(struct keeper *k, enum cert_request request)
-{
-    const struct issue_live live = live_of(k);
-
-    if (live_waits(k))
-        return "a new generation is just being proved: ask again";
-    return request == CERT_ROLLBACK ? roll_back(k)
-                                    : issue_want(&k->issue, &live, request == CERT_RENEW_FORCE);
-}
-
-void keeper_request(struct keeper *k, enum cert_request request, uint64_t now_ms)
-{
-    const char *why = carry_out(k, request);
-
-    snprintf(k->row.answer, sizeof k->row.answer, "%s", why ? why : "");
-    if (!why && request != CERT_ROLLBACK)
-        tick_issue(k, now_ms); /* it is under way, or known why not, before that is said */
-    k->row.requests++;
-    live_publish(k);
-}
+/* ---- all of it */
 
 void keeper_tick(struct keeper *k, uint64_t now_ms)
 {
@@ -411,12 +361,13 @@ void keeper_tick(struct keeper *k, uint64_t now_ms)
                clock_wall_ms() >= selfsigned_renewal(k->row.not_after_wall_ms);
 
     notice_look(k, now_ms);
+    request_tick(k, now_ms);
     if (live_waits(k)) {
         live_look(k, now_ms);
         return;
     }
-    if (k->issue.issuer && has_live(k))
-        tick_issue(k, now_ms);
+    if (k->issue.issuer && has_live(k) && request_settled(k, now_ms))
+        keeper_tick_issue(k, now_ms);
     if (now_ms < k->due_ms || live_waits(k))
         return;
     if (k->conf->source == CONF_CERT_FILES) {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "acmed/ari.h"
+#include "acmed/errand.h"
 #include "acmed/hook.h"
 #include "acmed/import.h"
 #include "acmed/issue.h"
@@ -57,6 +58,10 @@ struct keeper {
     uint64_t due_ms; /* of the next thing to do */
 
     struct issue issue;
+    struct errand errand;     /* what the operator wants of the CA */
+    enum cert_request queued; /* of these, what waits for a place; 0: none */
+    uint64_t queued_until_ms;
+    bool revoked;             /* the live one is: it has to be replaced */
     bool covers;              /* the live one is for all names */
     char ari_id[ARI_ID_SIZE]; /* of the live one, when a CA made it */
     struct hook hook;
@@ -81,7 +86,13 @@ void keeper_tick(struct keeper *keeper, uint64_t now_ms);
 void keeper_answer(struct keeper *keeper, const struct message *answer, int *fd,
                    uint64_t now_ms);
 
-/* What the operator asks; the answer is in the row. */
-void keeper_request(struct keeper *keeper, enum cert_request request, uint64_t now_ms);
+/* What the operator asks; the answer is in the row. reason: of CERT_REVOKE (errand.h). */
+void keeper_request(struct keeper *keeper, enum cert_request request, unsigned reason,
+                    uint64_t now_ms);
+
+/* ---- for the parts of keeper.c in files of their own */
+
+struct issue_live keeper_live(const struct keeper *keeper);
+void keeper_tick_issue(struct keeper *keeper, uint64_t now_ms);
 
 #endif

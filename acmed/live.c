@@ -66,6 +66,7 @@ static void set_live(struct keeper *k, const struct keeper_next *next)
     memcpy(k->digest, next->digest, sizeof k->digest);
     memcpy(k->ari_id, next->ari_id, sizeof k->ari_id);
     k->covers = next->info.covers;
+    k->revoked = store_revoked(k->store, row->name, row->generation);
     k->settled = true;
 }
 

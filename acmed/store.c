@@ -23,6 +23,7 @@ enum {
 static const char chain_name[] = "fullchain.pem";
 static const char key_name[] = "key.pem";
 static const char meta_name[] = "meta";
+static const char revoked_name[] = "revoked";
 static const char new_prefix[] = ".new-";
 static const char bad_prefix[] = ".bad-";
 static const char current_name[] = "current";
@@ -273,7 +274,7 @@ int store_read(const struct store *store, const char *folder, uint32_t generatio
 
 static void remove_generation(int folder_fd, const char *name)
 {
-    static const char *const files[] = {chain_name, key_name, meta_name};
+    static const char *const files[] = {chain_name, key_name, meta_name, revoked_name};
     int fd = open_folder(folder_fd, name, false);
 
     if (fd < 0)
@@ -303,6 +304,22 @@ static void remove_all(int folder_fd, const char *prefix, const char *but)
 }
 
 /* ---- which one is live */
+
+static int write_file(int at, const char *name, const char *text, size_t n)
+{
+    int error, done = -1;
+    int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+
+    if (fd < 0)
+        return -1;
+    /* fchmod: the modes are these, whatever umask we inherited. */
+    if (fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, text, n) == 0 && fsync(fd) == 0)
+        done = 0;
+    error = errno;
+    close(fd);
+    errno = error;
+    return done;
+}
 
 uint32_t store_current(const struct store *store, const char *folder)
 {
@@ -353,6 +370,31 @@ void store_reject(const struct store *store, const char *folder, uint32_t genera
     close(fd);
 }
 
+int store_mark_revoked(const struct store *store, const char *folder, uint32_t generation)
+{
+    int done, error, fd = open_generation(store, folder, generation);
+
+    if (fd < 0)
+        return -1;
+    done = write_file(fd, revoked_name, "", 0);
+    if (done < 0 && errno == EEXIST)
+        done = 0;
+    if (done == 0)
+        done = fsync(fd);
+    error = errno;
+    close(fd);
+    errno = error;
+    return done;
+}
+
+bool store_revoked(const struct store *store, const char *folder, uint32_t generation)
+{
+    char path[CERT_FOLDER_SIZE + 32];
+
+    snprintf(path, sizeof path, "%s/%u/%s", folder, generation, revoked_name);
+    return faccessat(store->certs_fd, path, F_OK, 0) == 0;
+}
+
 void store_prune(const struct store *store, const char *folder)
 {
     uint32_t all[LISTED_MAX];
@@ -371,22 +413,6 @@ void store_prune(const struct store *store, const char *folder)
 }
 
 /* ---- writing */
-
-static int write_file(int at, const char *name, const char *text, size_t n)
-{
-    int error, done = -1;
-    int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-
-    if (fd < 0)
-        return -1;
-    /* fchmod: the modes are these, whatever umask we inherited. */
-    if (fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, text, n) == 0 && fsync(fd) == 0)
-        done = 0;
-    error = errno;
-    close(fd);
-    errno = error;
-    return done;
-}
 
 static int write_generation(int fd, const struct pem_pair *pair, enum cert_source source)
 {

@@ -3,6 +3,7 @@
  *   STORE/certs/FOLDER/GENERATION/fullchain.pem   leaf first; FOLDER: shm/certs.h
  *                                 key.pem
  *                                 meta            "source=self|file|acme"
+ *                                 revoked         is there when it was
  *                     /current    link to the generation that is live
  *                     /.bad-N     generation N, which no worker could use
  *
@@ -75,6 +76,11 @@ int store_set_current(const struct store *store, const char *folder, uint32_t ge
 /* No worker can use this generation: sets it aside, so that nobody takes it; the last such one
  * is kept for people. */
 void store_reject(const struct store *store, const char *folder, uint32_t generation);
+
+/* The CA has revoked this generation: it is replaced, also by a successor. 0, or -1 with errno.
+ */
+int store_mark_revoked(const struct store *store, const char *folder, uint32_t generation);
+bool store_revoked(const struct store *store, const char *folder, uint32_t generation);
 
 /* Removes what is older than the STORE_KEEP newest ones. */
 void store_prune(const struct store *store, const char *folder);

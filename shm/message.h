@@ -22,7 +22,15 @@ enum message_type {
     MESSAGE_CERT,     /* acmed: the operator asks `which` of configured certificate `number` */
 };
 
-enum cert_request { CERT_RENEW = 1, CERT_RENEW_FORCE, CERT_ROLLBACK };
+/* The last two are about the account that the certificate is ordered with. */
+enum cert_request {
+    CERT_RENEW = 1,
+    CERT_RENEW_FORCE,
+    CERT_ROLLBACK,
+    CERT_REVOKE, /* value: the reason, as RFC 5280 numbers them */
+    CERT_ROLLOVER,
+    CERT_DEACTIVATE,
+};
 
 enum pem_file { PEM_CHAIN, PEM_KEY };
 

@@ -1,10 +1,13 @@
-/* `pasgate cert list | renew NAME [--force] | rollback NAME`. A request is a signal with the
- * certificate's number; its result is watched in the table. */
+/* `pasgate cert list`, and what can be asked of a certificate or of the account that it is
+ * ordered with. A request is a signal with the certificate's number; its result is watched in
+ * the table.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -93,21 +96,35 @@ static int find(const struct service *service, const char *name, struct cert_row
     return -1;
 }
 
-static int tell(const struct cert_row *before, const struct cert_row *now, int which)
+/* Of an order: what is live now. */
+static int tell_order(const struct cert_row *before, const struct cert_row *now, int which)
 {
     char until[CLOCK_ISO_SIZE];
+    const char *done = which == CERT_REVOKE ? "revoked; " : "";
 
+    if (now->generation == before->generation) {
+        fprintf(stderr, "pasgate: certificate %s: %s%s; generation %u goes on\n", now->name,
+                done, now->error[0] ? now->error : "nothing came", now->generation);
+        return CLI_FAILURE;
+    }
+    printf("certificate %s: %sgeneration %u is live%s, until %.10s\n", now->name, done,
+           now->generation, which == CERT_ROLLBACK ? " again" : "",
+           clock_iso(until, now->not_after_wall_ms));
+    return CLI_OK;
+}
+
+static int tell(const struct cert_row *before, const struct cert_row *now, int which)
+{
     if (now->answer[0]) {
         fprintf(stderr, "pasgate: certificate %s: %s\n", now->name, now->answer);
         return CLI_FAILURE;
     }
-    if (now->generation == before->generation) {
-        fprintf(stderr, "pasgate: certificate %s: %s; generation %u goes on\n", now->name,
-                now->error[0] ? now->error : "nothing came", now->generation);
-        return CLI_FAILURE;
-    }
-    printf("certificate %s: generation %u is live%s, until %.10s\n", now->name, now->generation,
-           which == CERT_ROLLBACK ? " again" : "", clock_iso(until, now->not_after_wall_ms));
+    if (which == CERT_ROLLOVER)
+        printf("the account has a new key\n");
+    else if (which == CERT_DEACTIVATE)
+        printf("the account is closed; the next order makes another one\n");
+    else
+        return tell_order(before, now, which);
     return CLI_OK;
 }
 
@@ -131,15 +148,28 @@ static bool watch(const struct service *service, int index, const struct cert_ro
     return false;
 }
 
-static int request(const struct cli *cli, const struct service *service, int which)
+/* A certificate of which the account is meant, when none was named: the first that has one. */
+static int find_ordered(const struct service *service, struct cert_row *row)
+{
+    for (int i = 0; i < TABLE_CERTS; i++)
+        if (status_cert_read(service->table, i, row) && row->source == CERT_ACME)
+            return i;
+    return -1;
+}
+
+static int request(const struct cli *cli, const struct service *service, int which, int reason)
 {
     struct cert_row before, now;
-    int index = find(service, cli->name, &before);
-    union sigval number = {.sival_int = index + 1};
+    int index = cli->name ? find(service, cli->name, &before) : find_ordered(service, &before);
+    union sigval value = {.sival_int = (index + 1) | reason << REASON_SHIFT};
 
-    if (index < 0)
+    if (index < 0 && cli->name)
         return no_such(cli->name);
-    if (sigqueue(service->pid, SIGRTMIN + SIGNAL_CERT + which - CERT_RENEW, number) < 0) {
+    if (index < 0) {
+        fprintf(stderr, "pasgate: no certificate was ordered, so there is no account\n");
+        return CLI_FAILURE;
+    }
+    if (sigqueue(service->pid, SIGRTMIN + SIGNAL_CERT + which - CERT_RENEW, value) < 0) {
         fprintf(stderr, "pasgate: cannot signal process %d: %s\n", (int)service->pid,
                 strerror(errno));
         return CLI_FAILURE;
@@ -149,32 +179,83 @@ static int request(const struct cli *cli, const struct service *service, int whi
 
 static int usage(const char *what)
 {
-    fprintf(stderr, "pasgate: cert: %s: cert list | renew NAME [--force] | rollback NAME\n",
-            what);
+    fprintf(
+        stderr,
+        "pasgate: cert: %s\n"
+        "  cert list | renew NAME [--force] | rollback NAME | revoke NAME [--reason REASON] |\n"
+        "  import [FOLDER] [--dry-run] | rollover [NAME] | deactivate [NAME] --force\n",
+        what);
     return CLI_USAGE;
+}
+
+/* RFC 5280 section 5.3.1, as far as the holder of a certificate may give them; -1: none. */
+static int reason_number(const char *name)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } reasons[] = {
+        {"unspecified", 0}, {"keyCompromise", 1},        {"affiliationChanged", 3},
+        {"superseded", 4},  {"cessationOfOperation", 5},
+    };
+
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcasecmp(reasons[i].name, name) == 0)
+            return reasons[i].number;
+    return -1;
+}
+
+/* enum cert_request of a verb; 0: none. */
+static int verb_request(const char *verb, bool force)
+{
+    static const struct {
+        const char *verb;
+        int which;
+    } verbs[] = {
+        {"renew", CERT_RENEW},       {"rollback", CERT_ROLLBACK},     {"revoke", CERT_REVOKE},
+        {"rollover", CERT_ROLLOVER}, {"deactivate", CERT_DEACTIVATE},
+    };
+
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(verb, verbs[i].verb) == 0)
+            return verbs[i].which == CERT_RENEW && force ? CERT_RENEW_FORCE : verbs[i].which;
+    return 0;
+}
+
+/* What was used wrongly, or NULL. */
+static const char *wrong(const struct cli *cli, const char *verb, int which, int reason)
+{
+    if (!which && strcmp(verb, "list") != 0)
+        return "what shall be done?";
+    if (which && which < CERT_ROLLOVER && !cli->name)
+        return "which certificate?";
+    if (!which && cli->name)
+        return "too much";
+    if (reason < 0)
+        return "a reason is unspecified, keyCompromise, affiliationChanged, superseded or "
+               "cessationOfOperation";
+    if (which == CERT_DEACTIVATE && !cli->force)
+        return "an account that is closed stays so: if you are sure, add --force";
+    return NULL;
 }
 
 int cli_cert(const struct cli *cli)
 {
     const char *verb = cli->verb ? cli->verb : "list";
-    int which = strcmp(verb, "rollback") == 0 ? CERT_ROLLBACK
-                : strcmp(verb, "renew") == 0  ? cli->force ? CERT_RENEW_FORCE : CERT_RENEW
-                                              : 0;
+    int which = verb_request(verb, cli->force);
+    int reason = cli->reason ? reason_number(cli->reason) : 0;
+    const char *why = wrong(cli, verb, which, reason);
     struct service service;
     int code;
 
     if (strcmp(verb, "import") == 0)
         return cli_cert_import(cli);
-    if (!which && strcmp(verb, "list") != 0)
-        return usage("what shall be done");
-    if (which && !cli->name)
-        return usage("which certificate");
-    if (!which && cli->name)
-        return usage("too much");
+    if (why)
+        return usage(why);
     code = service_find(&service, cli->conf_file);
     if (code != CLI_OK)
         return code;
-    code = which ? request(cli, &service, which) : list(&service);
+    code = which ? request(cli, &service, which, reason) : list(&service);
     service_close(&service);
     return code;
 }

@@ -53,20 +53,28 @@ static void on_wish(struct supervisor *sup, const struct signalfd_siginfo *info)
 /* The same for a certificate, by its place in the configuration (1..); acmed does it. */
 static void on_cert_request(struct supervisor *sup, const struct signalfd_siginfo *info)
 {
+    static const char *const words[] = {[CERT_RENEW] = "renew",
+                                        [CERT_RENEW_FORCE] = "renew",
+                                        [CERT_ROLLBACK] = "roll back",
+                                        [CERT_REVOKE] = "revoke",
+                                        [CERT_ROLLOVER] = "change the account's key of",
+                                        [CERT_DEACTIVATE] = "close the account of"};
     int which = (int)info->ssi_signo - SIGRTMIN;
+    int number = info->ssi_int & ((1 << REASON_SHIFT) - 1);
     struct process *acmed = &sup->process[ROW_ACMED];
     struct message message = {.type = MESSAGE_CERT,
                               .which = (uint32_t)(which - SIGNAL_CERT + CERT_RENEW),
-                              .number = (uint64_t)info->ssi_int - 1};
+                              .number = (uint64_t)number - 1,
+                              .value = (uint32_t)info->ssi_int >> REASON_SHIFT};
 
     if (info->ssi_code != SI_QUEUE || (info->ssi_uid != 0 && info->ssi_uid != geteuid()) ||
-        info->ssi_int < 1 || (uint64_t)info->ssi_int > sup->current->conf->n_certs) {
+        number < 1 || (uint64_t)number > sup->current->conf->n_certs ||
+        message.value > REASON_LAST) {
         log_warn("signal RTMIN+%d from uid %u: refused, there is no certificate %d", which,
                  info->ssi_uid, info->ssi_code == SI_QUEUE ? info->ssi_int : 0);
         return;
     }
-    log_info("uid %u asks to %s certificate %s", info->ssi_uid,
-             message.which == CERT_ROLLBACK ? "roll back" : "renew",
+    log_info("uid %u asks to %s certificate %s", info->ssi_uid, words[message.which],
              sup->current->conf->certs[message.number].name);
     if (acmed->generation == sup->current)
         process_send(acmed, &message, -1);

@@ -67,8 +67,9 @@ static const struct command {
     {"restart", NULL, 0, "restart --rolling POOL", "all of a pool, one after the other"},
     {"cert", cli_cert, TAKES_CERT | OPTION_FORCE, "cert VERB [N]",
      "certificates: list; renew N [--force], now; rollback N, to the\n"
-     "                             generation before the live one; import [DIR] [--dry-run],\n"
-     "                             from certbot"},
+     "                             generation before the live one; revoke N [--reason R];\n"
+     "                             import [DIR] [--dry-run], from certbot; rollover and\n"
+     "                             deactivate --force, the account"},
     {"version", version, 0, "version", "print the version"},
 };
 

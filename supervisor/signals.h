@@ -6,10 +6,14 @@
 
 enum {
     SIGNAL_RESTART = 3,
-    SIGNAL_CERT = 5,     /* renew; then renew --force, rollback */
-    CONTROL_SIGNALS = 7, /* the last one */
+    SIGNAL_CERT = 5, /* renew; then renew --force, rollback, revoke, rollover, deactivate */
+    CONTROL_SIGNALS = 10, /* the last one */
 };
 
 enum { RESTART_FORCE = 1 << 16 /* added to the number: in spite of min_healthy */ };
+
+/* Above the number of a certificate that is to be revoked: the reason, as RFC 5280 numbers it.
+ */
+enum { REASON_SHIFT = 16, REASON_LAST = 10 };
 
 #endif
