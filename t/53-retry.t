@@ -306,6 +306,50 @@ sub stamp
     return timegm($s, $m, $h, $d, $mo - 1, $y) + $ms / 1000;
 }
 
+# Ejected, and tried with one safe request at a time: its failures cost nobody anything.
+{
+    my ($how, $book) = map { tmp($_) } qw(trial book);
+    spew($how, 'ok');
+    spew($book, '');
+    my $raw = PasGate::Scripted->new(id => 'raw', reply => sub {
+        my ($request) = @_;
+        open my $f, '>>', $book;
+        $f->autoflush(1);
+        print $f $request =~ /^POST/ ? 'P' : '+';
+        select undef, undef, undef, 0.01;
+        print $f '-';
+        my $what = slurp($how);
+        return (30) if $what eq 'hang';
+        my $head = "HTTP/1.1 200 OK\r\nX-Instance: raw\r\nContent-Length: 100\r\n\r\n";
+        return $what eq 'cut' ? ($head . 'cut', undef) : $head . 'x' x 100;
+    });
+    $gate = PasGate->new(workers => 3, backends => [$raw, @pas[1, 2]], check => $blind, routes => $routes,
+        pool => 'balance = "roundrobin"; sticky = "none"; slow_start = "off"; '
+          . 'eject = { failures = 3; window = "1s"; time = "400ms"; max_time = "800ms"; };');
+    ok $gate->wait_health($_, 'up'), "$_ is up" for qw(raw pas2 pas3);
+    my $load = PasGate::Load->new($gate, clients => 6, path => '/pas/get', pause => 0.002);
+    for my $what (qw(cut hang)) {
+        spew($how, $what);
+        ok $gate->wait_log(qr/ejected for/, 15), "$what: raw is ejected" if $what eq 'cut';
+        my $posts = PasGate::Load->new($gate, clients => 2, method => 'POST', path => '/pas/post', body => 'a=1', pause => 0.002);
+        my $from = length $gate->log_text;
+        spew($book, '') if $what eq 'cut';
+        my $again = $what eq 'cut' ? qr/failed when it was tried again/ : qr/not answered when it was tried again/;
+        ok $gate->wait_log($again, 15, $from), "$what: tried, and ejected again";
+        $posts->stop_ok("$what: meanwhile no POST failed");
+        unlike slurp($book), qr/P/, "$what: nor was one sent there";
+        unlike slurp($book), qr/\+\+/, "$what: never two at a time" if $what eq 'cut';
+    }
+    spew($how, 'ok');
+    ok $gate->wait_health('raw', 'up'), 'well again: it passes its trial';
+    $load->stop_ok;
+    my @lines = $gate->access;
+    my ($slowest) = sort { $b <=> $a } map { $_->{total_us} } @lines;
+    diag sprintf '%d requests, %d raced, %d tried again, the slowest took %.2f s', scalar @lines,
+      scalar(grep { $_->{raced} } @lines), scalar(grep { $_->{retried} } @lines), $slowest / 1e6;
+    $gate->stop_ok;
+}
+
 # Suspect: what must not fail goes to the well ones.
 {
     my $check = 'type = "pasoe"; path = "/rest/_oepingService/_oeping"; interval = "100ms"; fast_interval = "100ms"; '

@@ -173,6 +173,7 @@ static void begin_answer(struct exchange *x)
     if (!from)
         from = x->at.chosen;
     count_add(&cell->latency[latency_bucket(now > from ? now - from : 0)], 1);
+    x->backend->unheard_ms = 0;
     hedge_won(x);
 }
 

@@ -113,6 +113,8 @@ void backends_refresh(struct worker *worker)
 
         refresh_view(b);
         b->pool->ntrials += b->health.trial;
+        if (!b->health.trial)
+            b->unheard_ms = 0;
     }
     for (size_t i = 0; i < worker->conf->n_backends; i++)
         if (worker->backends[i].health.state == HEALTH_DOWN)

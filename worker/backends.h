@@ -40,7 +40,9 @@ struct backend_view {
     socklen_t address_len;       /* of health.address; 0: none known */
     uint64_t slow_until_ms;      /* the end of its slow start; 0: none */
     uint64_t avoid_until_ms;     /* we just failed to connect: others first */
-    struct upstream *idle;       /* kept connections, the last used first */
+    uint64_t
+        unheard_ms; /* on trial: since when it answers none, also of those given up; 0: no */
+    struct upstream *idle; /* kept connections, the last used first */
     uint32_t nidle;
     struct exchange *running; /* list: what we have at it */
     struct waiters waiters;   /* those whose session is here */

@@ -126,8 +126,15 @@ static struct backend_view *end_rival(struct exchange *x)
 
 void hedge_won(struct exchange *x)
 {
-    if (x->rival.upstream)
-        backends_leave_quietly(x->worker, end_rival(x));
+    const struct attempt *a = &x->rival;
+
+    if (!a->upstream)
+        return;
+    /* One trial after the other would be given up, and healthd never see for how long
+     * none was answered. */
+    if (a->trial && !a->backend->unheard_ms)
+        a->backend->unheard_ms = a->chosen / 1000;
+    backends_leave_quietly(x->worker, end_rival(x));
 }
 
 void hedge_drop(struct exchange *x)

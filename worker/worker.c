@@ -88,7 +88,7 @@ static void publish_unanswered(struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         struct backend_view *b = &w->backends[i];
-        uint64_t oldest = 0, n = 0;
+        uint64_t oldest = b->unheard_ms, n = b->unheard_ms != 0;
 
         for (struct exchange *x = b->running; x; x = x->running_next) {
             if (x->at.first_byte)
