@@ -12,7 +12,7 @@ use Time::Local qw(timegm);
 
 # Checks that see nothing: what goes wrong is left to the workers.
 my $blind = 'type = "tcp"; interval = "1h"; fast_interval = "100ms"; down_interval = "200ms"; rise = 1; fall = 100; jitter = 0;';
-my $pool = 'balance = "roundrobin"; eject = { failures = "off"; };';
+my $pool = 'balance = "roundrobin"; slow_start = "off"; eject = { failures = "off"; };';
 my $every = 'retry_on = [ "connect", "empty", "verdict", "cut", "500", "502", "503", "504", "timeout" ];';
 my $routes = join ",\n", map { my ($path, $more) = @$_; qq({ path = "$path"; pool = "pas"; upstream_path = "/web"; $more }) }
   ['/pas', ''],
@@ -272,7 +272,7 @@ $gate->stop_ok;
     my $check = 'type = "pasoe"; path = "/rest/_oepingService/_oeping"; interval = "100ms"; '
       . 'fast_interval = "100ms"; down_interval = "100ms"; timeout = "400ms"; rise = 1; fall = 1; jitter = 0;';
     $gate = PasGate->new(workers => 3, backends => [@pas[0, 1]], check => $check, routes => $routes,
-        pool => 'balance = "roundrobin"; sticky = "none"; eject = { failures = "off"; };');
+        pool => 'balance = "roundrobin"; sticky = "none"; slow_start = "off"; eject = { failures = "off"; };');
     my (@best, $moved);
     for my $round (1 .. 6) {
         $pas[0]->ctl('mode=ok');
