@@ -51,30 +51,30 @@ static struct verdict_rules rules_of(const struct target *w, uint64_t now_ms)
 }
 
 /* When slow start and trial begin and end. At the first start of all, nobody is spared. */
-static void note_risen(struct target *w, enum health_state from)
+static void note_risen(struct target *w, enum health_state from, uint64_t now_ms)
 {
     enum health_state to = w->verdict.state;
     bool in = to == HEALTH_UP || to == HEALTH_SATURATED, trial = w->row.trial;
 
     w->row.trial = to == HEALTH_SUSPECT && (trial || target_ejected(w));
     if (w->row.trial && !trial) {
-        w->trial_ms = clock_mono_ms();
+        w->trial_ms = now_ms;
         w->before = w->seen;
     }
     if (in && (from == HEALTH_DOWN || trial || (from == HEALTH_UNKNOWN && w->newcomer)))
-        w->row.risen_ms = clock_mono_ms();
+        w->row.risen_ms = now_ms;
     else if (to == HEALTH_DOWN)
         w->row.risen_ms = 0;
 }
 
 /* Puts a verdict that just changed into the row, the history and the log. */
-static void tell_change(struct target *w, enum health_state from)
+static void tell_change(struct target *w, enum health_state from, uint64_t now_ms)
 {
     enum health_state to = w->verdict.state;
     enum log_level level =
         to == HEALTH_DOWN || to == HEALTH_SUSPECT ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
 
-    note_risen(w, from);
+    note_risen(w, from, now_ms);
     if (to != HEALTH_DOWN)
         w->row.eject_until_ms = 0;
     w->was_up |= target_serves(w);
@@ -82,7 +82,7 @@ static void tell_change(struct target *w, enum health_state from)
     w->row.state = (uint8_t)to;
     w->row.rise = w->verdict.rise;
     w->row.fall = w->verdict.fall;
-    w->row.since_ms = clock_mono_ms();
+    w->row.since_ms = now_ms;
     w->row.since_wall_ms = clock_wall_ms();
     snprintf(w->row.reason, sizeof w->row.reason, "%s", w->verdict.reason);
     history_add(&w->table->health_history[w->slot], (uint8_t)from, (uint8_t)to, "healthd",
@@ -268,7 +268,7 @@ static void judge(struct target *w, const struct signs *now, const struct probe_
     w->row.rise = w->verdict.rise;
     w->row.fall = w->verdict.fall;
     if (w->verdict.state != from)
-        tell_change(w, from);
+        tell_change(w, from, now_ms);
 }
 
 bool target_ended(struct target *w, const struct signs_live *live,
@@ -372,7 +372,7 @@ bool target_look(struct target *w, const struct signs_live *live, uint64_t few,
     agree(w, now_ms);
     if (w->verdict.state == from)
         return false;
-    tell_change(w, from);
+    tell_change(w, from, now_ms);
     target_publish(w);
     return true;
 }
@@ -382,7 +382,7 @@ void target_force(struct target *w, enum health_state state, const char *text, u
     enum health_state from = w->verdict.state;
 
     if (verdict_force(&w->verdict, state, text)) {
-        tell_change(w, from);
+        tell_change(w, from, now_ms);
     } else {
         w->row.rise = w->row.fall = 0;
         snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
@@ -405,7 +405,7 @@ bool target_release(struct target *w, uint64_t now_ms)
              eject_time_ms(&w->pool->eject, w->row.ejections) / 1000.0);
     if (!verdict_release(&w->verdict, &rules, text))
         return false;
-    tell_change(w, HEALTH_DOWN);
+    tell_change(w, HEALTH_DOWN, now_ms);
     target_publish(w);
     return true;
 }
