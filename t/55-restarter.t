@@ -354,6 +354,17 @@ SKIP: {
         like(evidence(by_docker($c))->{'container.log'}, qr/^20\S+Z ready port=8810/m, 'the log of a terminal');
     };
 
+    subtest 'compose.heal.yml' => sub {
+        my @compose = grep { !system "$_ version >/dev/null 2>&1" } 'docker compose', 'docker-compose';
+        plan skip_all => 'no compose here' unless @compose || $ENV{CI};
+        local $ENV{DOCKER_GID} = 999;
+        my ($code, $said) = run_cmd(split(' ', $compose[0]), qw(-f docker-compose.yml -f docker/compose.heal.yml config -q));
+        is($code, 0, 'compose takes it') or diag($said);
+        local $ENV{DOMAIN} = 'localhost';
+        ($code, $said) = run_cmd(PasGate::binary(), 'check', '-c', 'docker/heal.conf');
+        is($code, 0, 'and pasgate its configuration') or diag($said);
+    };
+
     subtest 'pasgate restart' => sub {
         my ($port) = free_ports(1);
         my $c = container('pas1', '-p', "127.0.0.1:$port:8810", $plain);
