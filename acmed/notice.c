@@ -78,5 +78,6 @@ void notice_expiring(struct keeper *k, uint64_t now_ms)
         return;
     k->expiring_ms = now_ms;
     k->event = "expiring";
-    log_warn("certificate %s: it ends soon: replace its files", k->conf->name);
+    log_warn("certificate %s: it %s: replace its files", k->conf->name,
+             clock_wall_ms() < k->row.not_after_wall_ms ? "ends soon" : "has expired");
 }

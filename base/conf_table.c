@@ -205,9 +205,10 @@ static const struct conf_setting acme_rows[] = {
              "the system."},
     {"hook", &conf_file, AT(conf_acme, hook), .def = "", .flags = OPTIONAL,
      .max = CONF_STRING_LEN,
-     .text = "Program to call for dns-01, when a certificate came or was renewed, and, once an "
-             "hour, while one cannot be had. Its environment tells what: PASGATE_EVENT is "
-             "issued, renewed, failed, expiring, dns-put or dns-drop."},
+     .text = "Program to call for dns-01, when a certificate came or was renewed, once an hour "
+             "while one cannot be had, and once a day when files of yours end soon. Its "
+             "environment tells what: PASGATE_EVENT is issued, renewed, failed, expiring, "
+             "dns-put or dns-drop."},
     END};
 static const struct conf_section acme_section = {
     "acme",

@@ -80,6 +80,33 @@ static void test_account(void)
     close(folder);
 }
 
+static void test_next_key(void)
+{
+    struct account a;
+    int folder = account_open(root, ca);
+    size_t n = 0;
+    char *next = account_load_next(folder, &n);
+
+    ok(!next && account_take_next(folder) < 0, "no next key");
+    is_int(account_save_next(folder, "NEXT", 4), 0, "one is written");
+    next = account_load_next(folder, &n);
+    is_str(next, "NEXT", "and read");
+    record_wipe(next, n);
+    account_load(folder, &a);
+    is_str(a.key, "KEY", "the key is as before");
+    account_release(&a);
+    is_int(account_take_next(folder), 0, "it takes its place");
+    account_load(folder, &a);
+    is_str(a.key, "NEXT", "so it is the key");
+    account_release(&a);
+    account_save_next(folder, "OTHER", 5);
+    account_drop_next(folder);
+    ok(!account_load_next(folder, &n), "another one is dropped");
+    account_forget(folder);
+    ok(account_load(folder, &a) == 0 && !a.key && !a.url[0], "a closed account leaves nothing");
+    close(folder);
+}
+
 static void test_order(void)
 {
     const char *const names[] = {"a.test", "b.test"}, *const glued[] = {"a.testb.test"};
@@ -156,6 +183,7 @@ int main(void)
         return 1;
     test_record();
     test_account();
+    test_next_key();
     test_order();
     test_state();
     snprintf(clean, sizeof clean, "rm -rf %s", root);
