@@ -98,8 +98,12 @@ static bool find_drain(const struct supervisor *sup, int slot, struct admin_row 
         .blind_until_ms = blind_until(sup, pool),
         .timeout_ms = pool->drain_timeout_ms,
     };
-    /* First the sessions: a request of one is noted before it is in flight. */
-    view->sessions = sessions_live(sup->table, slot, view->now_ms, pool->session_idle_ms);
+    /* First the sessions: a request of one is noted before it is in flight. Where a restart is
+     * under way they are lost already, and the one who stops the instance for it may drain. */
+    if (row->heal == HEAL_RESTARTING || row->heal == HEAL_VERIFYING)
+        view->blind_until_ms = 0;
+    else
+        view->sessions = sessions_live(sup->table, slot, view->now_ms, pool->session_idle_ms);
     view->in_flight = backend_in_flight(sup->table, slot);
     return true;
 }
