@@ -134,11 +134,23 @@ static bool lenient(const struct keeper *k)
     return k->next.cause == KEEPER_FILES || k->next.cause == KEEPER_ROLLBACK;
 }
 
+static void ask(struct keeper *k)
+{
+    const struct proof *proof = &k->next.proof;
+
+    k->row.candidate = proof->candidate;
+    k->row.prover = (uint16_t)proof->row;
+    live_publish(k);
+    fd_ring(k->heritage->doorbell[proof->row]);
+}
+
 static void judge(struct keeper *k, const struct cert_finding *finding, uint64_t now_ms)
 {
     proof_text(finding, k->conf, k->next.warning);
     if (proof_takes(finding, lenient(k)))
         commit(k, now_ms);
+    else if (proof_doubt(&k->next.proof, k->heritage, now_ms))
+        ask(k);
     else
         drop(k, k->next.warning);
 }
@@ -163,10 +175,7 @@ void live_look(struct keeper *k, uint64_t now_ms)
     case PROOF_WAITS:
         return;
     case PROOF_ASKS:
-        k->row.candidate = next->proof.candidate;
-        k->row.prover = (uint16_t)next->proof.row;
-        live_publish(k);
-        fd_ring(k->heritage->doorbell[next->proof.row]);
+        ask(k);
         return;
     case PROOF_DONE:
         judge(k, &finding, now_ms);

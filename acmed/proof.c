@@ -86,6 +86,16 @@ enum proof_news proof_look(struct proof *p, const struct heritage *h, uint32_t c
     return ask(p, h, now_ms);
 }
 
+bool proof_doubt(struct proof *p, const struct heritage *h, uint64_t now_ms)
+{
+    struct child_row child;
+
+    if (p->doubted || next_prover(h, p->row, &child) == p->row)
+        return false;
+    p->doubted = true;
+    return ask(p, h, now_ms) == PROOF_ASKS;
+}
+
 /* ---- what it means */
 
 bool proof_takes(const struct cert_finding *f, bool lenient)

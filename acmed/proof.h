@@ -1,7 +1,8 @@
 /* The proof of a candidate: one running worker is asked to use it in handshakes with itself
  * (worker/prover.h), before all workers get it. Here is who is asked, and what an answer means.
  *
- * A prover that dies, or does not answer in time, is followed by another one. Two that died
+ * One that finds it bad is believed when another one, if there is any, finds the same. A prover
+ * that dies, or does not answer in time, is followed by another one. Two that died
  * over the same candidate are enough: it is bad. While no worker runs, nobody can be asked, and
  * nobody is harmed either: it goes live as it is, having passed pem.h's checks. acmed only; it
  * reads the table, and writes nothing. */
@@ -27,6 +28,7 @@ struct proof {
     uint32_t incarnation;
     uint64_t until_ms; /* it has time */
     unsigned deaths;   /* of provers */
+    bool doubted;      /* one found it bad; another one was asked */
 };
 
 enum proof_news {
@@ -44,6 +46,10 @@ bool proof_possible(const struct heritage *heritage);
 void proof_begin(struct proof *proof, uint32_t candidate);
 enum proof_news proof_look(struct proof *proof, const struct heritage *heritage,
                            uint32_t cert_index, uint64_t now_ms, struct cert_finding *finding);
+
+/* It was found bad: maybe that worker has no descriptors left. true: another one is asked;
+ * false: there is none, or it was the second. */
+bool proof_doubt(struct proof *proof, const struct heritage *heritage, uint64_t now_ms);
 
 /* Whether it may go live with this finding. lenient: the operator gave us this very pair, and
  * what is odd about it (dates, names, chain) is his business, but it has to work. Pure. */

@@ -101,6 +101,22 @@ static void test_deaths(void)
     is_int(look(&p, 4, &f), PROOF_DONE, "good");
 }
 
+static void test_doubt(void)
+{
+    struct proof p;
+
+    worker(2, CHILD_RUNNING, 9, 3);
+    worker(5, CHILD_RUNNING, 9, 3);
+    proof_begin(&p, 11);
+    look(&p, 0, &(struct cert_finding){0});
+    ok(p.row == 2 && proof_doubt(&p, &heritage, 1) && p.row == 5, "bad: another one is asked");
+    ok(!proof_doubt(&p, &heritage, 2), "bad again: that is believed");
+    worker(5, CHILD_BACKOFF, 9, 3);
+    proof_begin(&p, 12);
+    look(&p, 0, &(struct cert_finding){0});
+    ok(p.row == 2 && !proof_doubt(&p, &heritage, 1), "a single worker is believed");
+}
+
 static void test_verdicts(void)
 {
     static const struct {
@@ -140,6 +156,7 @@ int main(void)
     test_word();
     test_turns();
     test_deaths();
+    test_doubt();
     test_verdicts();
     return done();
 }
