@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 
+#include "shm/admission.h"
 #include "shm/status.h"
 #include "shm/status_text.h"
 
@@ -91,7 +92,7 @@ struct metric {
         return (double)(expression);                                                 \
     }
 
-VALUE(up, b->admin.wish == ADMIN_READY &&
+VALUE(up, admission_state(&b->admin) == ADMIN_READY &&
               (b->health.state == HEALTH_UP || b->health.state == HEALTH_SATURATED ||
                b->health.state == HEALTH_SUSPECT))
 VALUE(weight, b->backend.weight)
@@ -119,6 +120,9 @@ VALUE(check_duration, (double)b->health.probe_us / 1e6)
 VALUE(score, (double)b->health.score_permille / 1000)
 VALUE(ejected, (double)status_eject_left_ms(&b->health) / 1000)
 VALUE(ejections, b->health.ejections)
+VALUE(healing, b->admin.heal != HEAL_NONE && b->admin.heal != HEAL_HOLD)
+VALUE(held, b->admin.heal == HEAL_HOLD)
+VALUE(restarts, b->admin.attempts)
 VALUE(change, b->health.since_ms && s->now_ms > b->health.since_ms
                   ? (double)(s->now_ms - b->health.since_ms) / 1000
                   : 0)
@@ -150,6 +154,9 @@ static const struct metric metrics[] = {
     {"backend_check_last_change_seconds", "gauge", "Since the health changed.", change},
     {"backend_ejected_seconds", "gauge", "How long it stays ejected; 0: it is not.", ejected},
     {"backend_ejections", "gauge", "Ejections in a row.", ejections},
+    {"backend_healing", "gauge", "1: being restarted, or in its slow start after.", healing},
+    {"backend_held", "gauge", "1: restarts did not help; needs a human.", held},
+    {"backend_restarts", "gauge", "Of the last hour, those that count.", restarts},
     {"backend_health_score", "gauge", "Of the HealthScanner, 0 to 1.", score},
 };
 
