@@ -117,7 +117,7 @@ ok all_up(), 'three instances are up';
 
 subtest 'an operator restarts one, under load' => sub {
     my $load = PasGate::Load->new($gate, clients => 4);
-    my $post = PasGate::Load->new($gate, clients => 1, method => 'POST', path => '/pas/post', body => 'x=1');
+    my $post = PasGate::Load->new($gate, clients => 3, method => 'POST', path => '/pas/delay?ms=300', body => 'x=1');
     my $was  = $pas{pas2}->instance;
     my ($code, $out) = $gate->cli('restart', 'pas2', '--wait');
     is $code, 0, 'it came back' or diag $out;
