@@ -247,7 +247,8 @@ subtest 'a reload while the restarter works' => sub {
     $gate->cli('restart', 'pas1');
     my $restarter = restarter();
     reload();
-    is_deeply [$gate->pids('restarter')], [$restarter], 'it goes on';
+    my ($child) = grep { $_->{kind} eq 'restarter' } @{ $gate->status->{children} };
+    is_deeply [@$child{qw(pid state)}], [$restarter, 'running'], 'it goes on, and nobody ends it';
     is backend('pas1')->{heal}, 'restarting', 'so does the restart';
     away 'slow-pas1';
     ok all_up(), 'and ends well';
