@@ -161,8 +161,12 @@ sub ask
 }
 
 subtest 'PAS' => sub {
+    my $users = tmp('users');
     my $pas = pas(sub {
         my ($path) = @_;
+        # who asks: this program's processes, by uid
+        spew($users, join ' ', map { slurp($_) =~ /^Name:\s*restart-try\n.*?^Uid:\s*(\d+)/ms } glob '/proc/[0-9]*/status')
+          if $path =~ /details/;
         return $json . encode_json(
               $path =~ m{/health}        ? { health => 0.4, probe => 'AgentWatch' }
             : $path =~ m{applications$}  ? { result => { Application => [{ name => 'oepas1' }, { name => '../x' }] } }
@@ -180,6 +184,7 @@ subtest 'PAS' => sub {
     is(scalar(grep { /\.\.|\s/ } @asked), 0, 'an odd name leads nowhere');
     my ($auth) = join('', $pas->seen) =~ m{^GET /oemanager.*?^Authorization: Basic (\S+)}ms;
     is($auth // '', 'b2VtOmh1bnRlcjI=', 'as whom it is asked');
+    like(slurp($users), qr/\b65534\b/, 'not by root') if !$>;
     my @health = grep { m{GET /health} && /Authorization/i } $pas->seen;
     is(scalar @health, 0, 'the HealthScanner is not told the password');
     $pas->end;
