@@ -43,19 +43,29 @@ static enum docker_verdict look_at_health(const struct docker_state *s,
     }
 }
 
+static void tell_loop(const struct docker_watch *w, struct restart_result *result)
+{
+    char code[32] = "";
+
+    if (w->ended)
+        snprintf(code, sizeof code, ", with exit code %d", w->exit_code);
+    restart_tell(result, false, "it ends and is started again and again%s", code);
+}
+
 enum docker_verdict docker_look(struct docker_watch *w, const struct docker_state *s,
                                 uint64_t now_ms, struct restart_result *result)
 {
-    if (!w->looked) {
+    if (!w->looked || s->restarts < w->restarts) { /* at first; or somebody started it anew */
         w->looked = true;
         w->restarts = s->restarts;
     }
+    if (s->restarting) { /* the only time that its last exit code is shown */
+        w->ended = true;
+        w->exit_code = s->exit_code;
+    }
     if (s->restarting || s->restarts > w->restarts) {
-        uint32_t times = s->restarts - w->restarts;
-
-        restart_tell(result, false, "it ends and is started again and again, with exit code %d",
-                     s->exit_code);
-        if (times >= DOCKER_LOOP)
+        tell_loop(w, result);
+        if (s->restarts - w->restarts >= DOCKER_LOOP)
             return DOCKER_BAD;
     }
     if (s->restarting)

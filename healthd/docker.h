@@ -56,7 +56,8 @@ struct docker_watch {
     char started[DOCKER_TIME]; /* of the run that is watched */
     uint64_t steady_ms;        /* when that was seen first */
     uint32_t restarts;         /* at the first look */
-    bool looked;
+    int exit_code;             /* of the last end that was seen */
+    bool looked, ended;        /* looked at; seen between two of its runs */
 };
 
 /* One look. Fills the result for a verdict, and for DOCKER_WAIT with what to say if time

@@ -170,21 +170,32 @@ static void test_looks_at_health(void)
 
 static void test_looks_at_loop(void)
 {
-    struct docker_state s = {.running = true, .started = "t1", .restarts = 4, .exit_code = 9};
+    struct docker_state s = {.running = true, .started = "t1", .restarts = 4};
 
     begin();
     is_int(look(0, s), DOCKER_WAIT, "what it did before does not count");
     s.restarts = 5;
     s.restarting = true;
+    s.exit_code = 9;
     is_int(look(100, s), DOCKER_WAIT, "it ended: the engine starts it again");
     is_str(result.text, "it ends and is started again and again, with exit code 9", "told");
     s.restarts = 6;
     s.restarting = false;
+    s.exit_code = 0; /* as long as it runs */
     snprintf(s.started, sizeof s.started, "t3");
     is_int(look(200, s), DOCKER_WAIT, "it runs for a moment");
     ok(strstr(result.text, "again and again"), "what is told stays");
     s.restarts = 7;
     is_int(look(300, s), DOCKER_BAD, "three times: a loop");
+    is_str(result.text, "it ends and is started again and again, with exit code 9",
+           "with the code that was seen between");
+    s.restarts = 0;
+    is_int(look(400, s), DOCKER_WAIT, "a person starts it anew");
+    begin();
+    look(0, s);
+    s.restarts = 3;
+    is_int(look(100, s), DOCKER_BAD, "a loop that is too fast to be seen at its ends");
+    is_str(result.text, "it ends and is started again and again", "without a code");
 }
 
 /* ---- logs */
