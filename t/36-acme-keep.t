@@ -100,6 +100,23 @@ subtest 'from self-signed to real, without a reload' => sub {
     $gate->stop_ok;
 };
 
+# At OpenSSL's security level 3 a worker takes no chain with an RSA-2048 key, as Pebble's has.
+subtest 'one that the workers cannot use' => sub {
+    my $gate = gate($ca, acme => '}; tls = { ciphers = "ECDHE+AESGCM:@SECLEVEL=3";');
+    ok wait_row($gate, sub { $_->{error} }), 'is refused' or $gate->tell;
+    my $row = row($gate);
+    is $row->{error}, 'generation 2 was not taken: the workers cannot load it: see the log', 'in plain words';
+    like $gate->log_text, qr/generation 2: \S+fullchain\.pem: ca key too small/, 'the log says more';
+    is "$row->{source} $row->{generation} $row->{candidate} $row->{loaded}", 'self-signed 1 0 2', 'what was live goes on';
+    ok $row->{next_try} && $row->{failures} == 1 && !$row->{busy}, 'another order comes later';
+    ok !-e "$gate->{store}/orders/www.shop.test/order", 'and not the same one again';
+    $gate->stop_ok;
+    $gate->start;
+    is row($gate)->{generation}, 1, 'a restart does not take it';
+    is row($gate)->{failures}, 1, 'nor forgets it';
+    $gate->stop_ok;
+};
+
 subtest 'acmed is killed in the middle of an order' => sub {
     my $slow = Pebble->new(env => { PEBBLE_VA_NOSLEEP => 0, PEBBLE_VA_SLEEPTIME => 3 });
     my $gate = gate($slow);

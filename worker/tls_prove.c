@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "worker/tls_internal.h"
 
@@ -114,10 +115,30 @@ static const char *example(const char *name, char *out, size_t n)
     return out;
 }
 
-static bool is_for(X509 *leaf, const char *name)
+/* OpenSSL matches no wildcard right below the root ("*.lan"); others do. */
+static bool has_wildcard(X509 *leaf, const char *name)
+{
+    GENERAL_NAMES *alt = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    bool found = false;
+
+    for (int i = 0; !found && i < sk_GENERAL_NAME_num(alt); i++) {
+        const GENERAL_NAME *one = sk_GENERAL_NAME_value(alt, i);
+        int n = one->type == GEN_DNS ? ASN1_STRING_length(one->d.dNSName) : 0;
+
+        found = n == (int)strlen(name) &&
+                strncasecmp((const char *)ASN1_STRING_get0_data(one->d.dNSName), name,
+                            (size_t)n) == 0;
+    }
+    GENERAL_NAMES_free(alt);
+    return found;
+}
+
+/* asked: what the client asked for, an example of the name if that is a wildcard. */
+static bool is_for(X509 *leaf, const char *name, const char *asked)
 {
     return is_address(name) ? X509_check_ip_asc(leaf, name, 0) == 1
-                            : X509_check_host(leaf, name, 0, 0, NULL) == 1;
+                            : X509_check_host(leaf, asked, 0, 0, NULL) == 1 ||
+                                  (name[0] == '*' && has_wildcard(leaf, name));
 }
 
 /* Both sides in turn, until both are through. */
@@ -156,7 +177,7 @@ static void look_at_leaf(struct tls_proof *p, SSL *client, const char *name)
     if (!leaf || X509_cmp(leaf, SSL_CTX_get0_certificate(p->server)) != 0)
         found(p, CERT_PROOF_LEAF, false, number, "who asks for %s gets another certificate",
               name);
-    else if (!is_for(leaf, name))
+    else if (!is_for(leaf, p->cert->names[p->name], name))
         found(p, CERT_PROOF_NAMES, false, number, "the certificate is not for %s", name);
 }
 

@@ -128,11 +128,18 @@ static struct tls_verdict judge(struct tls_engine *engine, const char *type, con
 
 static void test_good(struct tls_engine *engine)
 {
+    static const char *const top = "*.lan";
     struct tls_verdict v = judge(engine, "P-256", alt_all, -1, 9);
 
     is_int(v.proof, CERT_PROOF_GOOD, "a good one, also by wildcard and address: %s", v.text);
     is_int(judge(engine, "RSA", alt_all, -1, 9).proof, CERT_PROOF_GOOD, "RSA");
     is_int(judge(engine, "P-384", alt_all, -1, 9).proof, CERT_PROOF_GOOD, "P-384");
+    certs[1].names = &top;
+    certs[1].n_names = 1;
+    is_int(judge(engine, "P-256", "DNS:*.lan", -1, 9).proof, CERT_PROOF_GOOD,
+           "a wildcard right below the root");
+    certs[1].names = names;
+    certs[1].n_names = 3;
     ok(!tls_engine_has(engine, 1), "none of them was made live");
 }
 
