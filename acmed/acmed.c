@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -26,6 +27,7 @@ enum {
     HEARTBEAT_MS = 1000, /* longest sleep */
     UMASK = 027,         /* see acmed/store.h */
     NURSERY_PAUSE_MS = 60000,
+    STORE_LOOK_MS = 5000,          /* between two looks at a store that is not ours */
     WATCHED = 3 + 2 * ISSUER_RUNS, /* descriptors */
 };
 
@@ -37,6 +39,8 @@ struct acmed {
     uint32_t n;
     bool ready;        /* said */
     uint64_t leave_ms; /* to end, so that a successor goes on; 0: stay */
+    bool has_store;    /* the keepers know that it is ours */
+    uint64_t store_ms; /* when to try again to get it */
 };
 
 /* Rows that this configuration does not name. */
@@ -103,7 +107,8 @@ static void start_up(struct acmed *a, const struct heritage *heritage)
     a->keeper = must(calloc(a->n + 1, sizeof *a->keeper));
     a->store.certs_fd = -1;
     issuer_init(&a->issuer, heritage); /* first: its processes may know no key */
-    if (a->n > 0 && store_open(&a->store, conf->acme.store) < 0)
+    a->has_store = a->n > 0 && store_open(&a->store, conf->acme.store) == 0;
+    if (a->n > 0 && !a->has_store)
         log_warn("cannot open the store %s: %s", conf->acme.store, store_says(errno));
     take_over(a, clock_mono_ms());
     clear_rows(a);
@@ -128,12 +133,31 @@ static bool hear_supervisor(struct acmed *a)
     return got != 0;
 }
 
+/* It may be unreadable, or another pasgate's: then nothing is ordered, until it is ours. */
+static void look_at_store(struct acmed *a, uint64_t now_ms)
+{
+    const char *path = a->heritage->conf->acme.store;
+    char trouble[TABLE_REASON] = "";
+
+    if (a->n == 0 || a->has_store || now_ms < a->store_ms)
+        return;
+    a->store_ms = now_ms + STORE_LOOK_MS;
+    a->has_store = store_open(&a->store, path) == 0;
+    if (a->has_store)
+        log_info("the store %s is ours now", path);
+    else
+        snprintf(trouble, sizeof trouble, "the store %.90s: %s", path, store_says(errno));
+    for (uint32_t i = 0; i < a->n; i++)
+        keeper_store(&a->keeper[i], trouble[0] ? trouble : NULL, now_ms);
+}
+
 /* Does what is due; returns when to wake up at the latest. */
 static uint64_t work(struct acmed *a, uint64_t now_ms)
 {
     uint64_t next = now_ms + HEARTBEAT_MS;
     bool settled = true;
 
+    look_at_store(a, now_ms);
     clear_challenges(a, now_ms);
     for (uint32_t i = 0; i < a->n; i++) {
         keeper_tick(&a->keeper[i], now_ms);

@@ -147,6 +147,27 @@ void keeper_init(struct keeper *k, const struct heritage *heritage, struct store
         k->settled = false;
 }
 
+void keeper_store(struct keeper *k, const char *trouble, uint64_t now_ms)
+{
+    uint32_t before = k->row.generation;
+    struct issuer *issuer = k->issue.issuer;
+
+    if (!trouble) {
+        issue_release(&k->issue);
+        issue_init(&k->issue, issuer, k->conf, k->row.name, now_ms);
+        look_into_store(k);
+        k->due_ms = now_ms;
+    } else if (k->store->certs_fd >= 0 && store_current(k->store, k->row.name) != before) {
+        look_into_store(k);
+    }
+    if (k->row.generation != before) {
+        live_publish(k);
+        heritage_ring_workers(k->heritage);
+        live_tell(k);
+    }
+    live_complain(k, trouble ? trouble : "");
+}
+
 void keeper_release(struct keeper *k)
 {
     import_release(&k->import);
@@ -366,7 +387,7 @@ void keeper_tick(struct keeper *k, uint64_t now_ms)
         live_look(k, now_ms);
         return;
     }
-    if (k->issue.issuer && has_live(k) && request_settled(k, now_ms))
+    if (k->issue.issuer && has_live(k) && k->store->ours && request_settled(k, now_ms))
         keeper_tick_issue(k, now_ms);
     if (now_ms < k->due_ms || live_waits(k))
         return;

@@ -78,6 +78,10 @@ void keeper_init(struct keeper *keeper, const struct heritage *heritage, struct 
                  const struct cert_row *before, uint64_t now_ms);
 void keeper_release(struct keeper *keeper);
 
+/* The store is ours only now: all that stands in it is looked at anew (trouble NULL). Or it is
+ * not, for this reason: what another service makes live there is served here too. */
+void keeper_store(struct keeper *keeper, const char *trouble, uint64_t now_ms);
+
 /* Does what is due; sets due_ms anew. */
 void keeper_tick(struct keeper *keeper, uint64_t now_ms);
 

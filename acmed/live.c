@@ -196,7 +196,7 @@ bool live_offer(struct keeper *k, const struct pem_pair *pair, enum cert_source 
     uint32_t above = k->highest > k->row.generation ? k->highest : k->row.generation;
     uint32_t generation = 0;
 
-    if (k->store->certs_fd >= 0 || store_open(k->store, k->heritage->conf->acme.store) == 0)
+    if (store_open(k->store, k->heritage->conf->acme.store) == 0)
         generation = store_write(k->store, k->row.name, above, pair, source);
     if (generation == 0) {
         store_trouble(k);

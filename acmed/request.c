@@ -159,6 +159,9 @@ static const char *carry_out(struct keeper *k, enum cert_request request, unsign
 {
     const struct issue_live live = keeper_live(k);
 
+    if (!k->store->ours)
+        return k->store->certs_fd < 0 ? "the store cannot be opened; see status"
+                                      : "another pasgate uses the store";
     if (live_waits(k))
         return "a new generation is just being proved: ask again";
     if (request_busy(k))

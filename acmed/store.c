@@ -98,23 +98,25 @@ static int open_folder(int at, const char *name, bool make)
 
 int store_open(struct store *store, const char *path)
 {
-    int fd, error = 0;
+    int error, fd = -1;
 
     store->path = path;
-    store->certs_fd = -1;
-    fd = open_folder(AT_FDCWD, path, true);
-    if (fd < 0)
-        return -1;
-    store->certs_fd = open_folder(fd, "certs", true);
-    if (store->certs_fd < 0)
+    if (store->certs_fd < 0) {
+        fd = open_folder(AT_FDCWD, path, true);
+        if (fd < 0)
+            return -1;
+        store->certs_fd = open_folder(fd, "certs", true);
         error = errno;
-    else if (flock(store->certs_fd, LOCK_EX | LOCK_NB) < 0)
-        error = errno == EWOULDBLOCK ? EBUSY : 0; /* a file system without locks has none */
-    if (error)
-        fd_close(&store->certs_fd);
-    close(fd);
-    errno = error;
-    return error ? -1 : 0;
+        close(fd);
+        errno = error;
+    }
+    if (store->certs_fd < 0)
+        return -1;
+    /* A file system without locks has none. */
+    store->ours =
+        store->ours || flock(store->certs_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    errno = EBUSY;
+    return store->ours ? 0 : -1;
 }
 
 const char *store_says(int error)
@@ -125,6 +127,16 @@ const char *store_says(int error)
 void store_release(struct store *store)
 {
     fd_close(&store->certs_fd);
+    store->ours = false;
+}
+
+/* For writing; -1 with errno, EBUSY when it is not ours. */
+static int open_ours(const struct store *store, const char *folder, bool make)
+{
+    if (store->ours)
+        return open_folder(store->certs_fd, folder, make);
+    errno = EBUSY;
+    return -1;
 }
 
 /* The number that a folder's name is, or 0: "7", but not "07" and not "7x". */
@@ -336,7 +348,7 @@ uint32_t store_current(const struct store *store, const char *folder)
 
 int store_set_current(const struct store *store, const char *folder, uint32_t generation)
 {
-    int error, done = -1, fd = open_folder(store->certs_fd, folder, false);
+    int error, done = -1, fd = open_ours(store, folder, false);
     char to[16];
 
     if (fd < 0)
@@ -356,7 +368,7 @@ int store_set_current(const struct store *store, const char *folder, uint32_t ge
 
 void store_reject(const struct store *store, const char *folder, uint32_t generation)
 {
-    int fd = open_folder(store->certs_fd, folder, false);
+    int fd = open_ours(store, folder, false);
     char from[16], to[16 + sizeof bad_prefix];
 
     if (fd < 0)
@@ -398,7 +410,7 @@ bool store_revoked(const struct store *store, const char *folder, uint32_t gener
 void store_prune(const struct store *store, const char *folder)
 {
     uint32_t all[LISTED_MAX];
-    int n, fd = open_folder(store->certs_fd, folder, false);
+    int n, fd = open_ours(store, folder, false);
 
     if (fd < 0)
         return;
@@ -434,7 +446,7 @@ uint32_t store_write(const struct store *store, const char *folder, uint32_t abo
     char temporary[NEW_NAME], final[16];
     int error, folder_fd = -1, fd = -1;
 
-    folder_fd = open_folder(store->certs_fd, folder, true);
+    folder_fd = open_ours(store, folder, true);
     if (folder_fd < 0 || fchmod(folder_fd, FOLDER_MODE) < 0)
         goto out;
     remove_all(folder_fd, new_prefix, "");

@@ -32,6 +32,7 @@ enum {
 
 struct store {
     int certs_fd; /* of STORE/certs; -1: could not be opened */
+    bool ours;    /* locked; else it may be read only */
     const char *path;
 };
 
@@ -45,8 +46,10 @@ struct pem_pair {
 void pem_pair_release(struct pem_pair *pair);
 
 /* Opens, and makes, the folder, and locks it: two services on one store would
- * prune each other's generations (EBUSY). 0, or -1 with errno and certs_fd =
- * -1; may be called again later. path lives as long as the store. */
+ * prune each other's generations, and order twice. 0: it is ours. -1 with errno;
+ * EBUSY: another service has it, and what stands there may be read; else it
+ * cannot be opened at all. May be called again at any time, and then takes what
+ * was missing. path lives as long as the store, which begins as {.certs_fd = -1}. */
 int store_open(struct store *store, const char *path);
 void store_release(struct store *store);
 

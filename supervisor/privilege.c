@@ -154,7 +154,10 @@ int privilege_make_store(const char *path, const struct identity *identity)
     }
     if (identity->change && st.st_uid == 0 && identity->uid != 0 && is_empty(path))
         return chown(path, identity->uid, identity->gid);
-    if (!identity->change && access(path, W_OK | X_OK) < 0)
-        return -1;
-    return 0;
+    if (identity->change || access(path, W_OK | X_OK) == 0)
+        return 0;
+    /* A disk in trouble turns read-only; what stands on it can still be served. */
+    if (errno == EROFS && !is_empty(path))
+        return 0;
+    return -1;
 }

@@ -26,7 +26,8 @@ void privilege_prepare(void);
 int privilege_drop(const struct identity *identity);
 
 /* Makes a folder (and those above it) for the children, 0750; one that is
- * there and empty and root's is given to them. 0 or -1 with errno. */
+ * there and empty and root's is given to them. 0 or -1 with errno. One that
+ * holds something and is read-only will do: it can be served from. */
 int privilege_make_store(const char *path, const struct identity *identity);
 
 #endif

@@ -144,9 +144,29 @@ static void test_hostile(struct store *store)
     ok(errno == ENOTDIR || errno == EEXIST, "  and errno says why");
 }
 
+/* Another service has it: what is there can be read, and that is all. */
+static void test_of_another(const struct store *store)
+{
+    uint32_t generations[4];
+    int n = store_list(store, "a.test", generations, 4);
+    enum cert_source source;
+    struct pem_pair pair;
+
+    ok(!store->ours && n > 0, "the store of another service is listed");
+    is_int(store_read(store, "a.test", generations[0], &pair, &source), 0, "and read");
+    errno = 0;
+    ok(store_write(store, "a.test", 0, &pair, source) == 0 && errno == EBUSY, "not written");
+    ok(store_set_current(store, "a.test", generations[0]) < 0 && errno == EBUSY,
+       "nothing is made live");
+    store_prune(store, "a.test");
+    store_reject(store, "a.test", generations[0]);
+    is_int(store_list(store, "a.test", generations, 4), n, "nor taken away");
+    pem_pair_release(&pair);
+}
+
 int main(void)
 {
-    struct store store, second;
+    struct store store = {.certs_fd = -1}, second = {.certs_fd = -1};
     char clean[64];
 
     umask(0077); /* modes must not depend on it */
@@ -157,12 +177,14 @@ int main(void)
     ok(store_open(&second, path) < 0 && errno == EBUSY, "nobody else may have it meanwhile");
     is_str(store_says(errno), "another pasgate uses it", "  and is told why");
     test_write_and_read(&store);
+    test_of_another(&second);
     test_current(&store);
     test_numbers(&store);
     test_leftovers(&store);
     test_hostile(&store);
     store_release(&store);
     is_int(store_open(&second, path), 0, "but afterwards");
+    ok(second.ours && store_open(&second, path) == 0, "and it stays so");
     store_release(&second);
     snprintf(path, sizeof path, "%s/no/such", root);
     ok(store_open(&store, path) < 0 && store.certs_fd == -1, "a parent that is missing");

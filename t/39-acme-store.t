@@ -1,0 +1,155 @@
+#!/usr/bin/perl
+# Stores in trouble while certificates are ordered: full, read-only, unreadable, in use by
+# another pasgate. What serves goes on, the status tells, nothing is ordered for nothing, and it
+# gets well by itself or by the next try.
+use strict;
+use warnings;
+use lib 't/lib';
+use Cwd ();
+
+# Mounts need a mount namespace, which a user that is not root has inside one of users.
+BEGIN {
+    if (!defined $ENV{PASGATE_T_USER}) {
+        $ENV{PASGATE_T_USER} = $>;
+        exec 'unshare', ($> ? '-Urm' : '-m'), '--', $^X, $0 or die "unshare: $!";
+    }
+}
+
+use AcmeGate;
+use PasGate;
+use Pebble;
+use Test::More;
+
+plan skip_all => 'no pebble here (t/install-deps.sh)' unless Pebble::available();
+
+# Back to the user that it was: root in a namespace of users is not as root elsewhere.
+if (my $user = $ENV{PASGATE_T_USER}) {
+    my $real = Cwd::abs_path(PasGate::binary());
+    $ENV{PASGATE} = spew(tmp('as-user'), "#!/bin/sh\nexec unshare -U --map-user=$user --map-group=$user -- $real \"\$@\"\n");
+    chmod 0755, $ENV{PASGATE};
+}
+
+my @mounted;
+END { run_cmd('umount', '-l', $_) for @mounted }
+
+sub mounted
+{
+    my ($name, $size) = @_;
+    my $folder = tmp($name);
+    mkdir $folder;
+    my ($code, $said) = run_cmd('mount', '-t', 'tmpfs', '-o', "size=$size,mode=0777", 'tmpfs', $folder);
+    die "mount: $said" if $code;
+    push @mounted, $folder;
+    return $folder;
+}
+
+# Without the options that it has: uid= among them does not exist in a namespace of users.
+sub remount
+{
+    my ($folder, $how) = @_;
+    my ($code, $said) = run_cmd('mount', '--options-mode=ignore', '-t', 'tmpfs', '-o', "remount,$how", 'tmpfs', $folder);
+    die "remount: $said" if $code;
+}
+
+sub orders { my ($ca) = @_; return $ca->said(qr/Added order "/) }
+
+subtest 'a store of 64 KiB' => sub {
+    my $ca = Pebble->new;
+    my $folder = mounted('small', '64k');
+    my $gate = acme_gate($ca, store => "$folder/store");
+    ok wait_row($gate, sub { $_->{error} }), 'the status tells it' or $gate->tell;
+    like cert_row($gate)->{error}, qr{^the store \S+/small/store is full: nothing is ordered}, 'in words: ' . cert_row($gate)->{error};
+    is cert_row($gate)->{source}, 'self-signed', 'something is served';
+    is orders($ca), 0, 'and nothing was ordered';
+    remount($folder, 'size=4m');
+    my ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test');
+    is $code, 0, 'there is space: it comes' or diag $said;
+    is verified($gate, $ca, 'shop.test'), '', 'and is served';
+    is cert_row($gate)->{error}, '', 'nothing is wrong any more';
+    $gate->stop_ok;
+    $ca->end;
+};
+
+subtest 'a store that is full when the certificate comes' => sub {
+    my $ca = Pebble->new(env => { PEBBLE_VA_NOSLEEP => 0, PEBBLE_VA_SLEEPTIME => 2 });
+    my $folder = mounted('filled', '1m');
+    my $gate = acme_gate($ca, store => "$folder/store");
+    ok wait_issued($gate), 'issued' or $gate->tell;
+    my $old = served($gate);
+    my $generation = cert_row($gate)->{generation};
+    my ($code, $said) = in_parallel(sub { my @r = $gate->cli('cert', 'renew', 'www.shop.test', '--force'); return \@r },
+        sub {
+            wait_for { my @o = glob "$folder/store/orders/*/order"; scalar @o };
+            run_cmd('sh', '-c', "cat /dev/zero >$folder/zeros");
+            return [];
+        });
+    ($code, $said) = @$code;
+    is $code, 1, 'it cannot be kept';
+    like cert_row($gate)->{error}, qr{cannot write to the store \S+/store: No space left}, 'which the status tells: ' . cert_row($gate)->{error};
+    is served($gate), $old, 'the old one serves';
+    is cert_row($gate)->{generation}, $generation, 'as the generation that it was';
+    unlink "$folder/zeros";
+    ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test');
+    is $code, 0, 'there is space again: it comes' or diag $said;
+    isnt served($gate), $old, 'and serves';
+    is verified($gate, $ca, 'shop.test'), '', 'verified';
+    is orders($ca), 2, 'of the order that there was';
+
+    $old = served($gate);
+    remount($folder, 'ro');
+    ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
+    is $code, 1, 'a store that cannot be written to';
+    like cert_row($gate)->{error}, qr{cannot write to the store \S+/store: Read-only file system}, 'is told: ' . cert_row($gate)->{error};
+    is orders($ca), 2, 'nothing is ordered';
+    $gate->stop_ok;
+    $gate->start;
+    is served($gate), $old, 'a restart serves what is there';
+    is orders($ca), 2, 'and orders nothing';
+    remount($folder, 'rw');
+    ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
+    is $code, 0, 'writable again: renewed' or diag $said;
+    is orders($ca), 3, 'with one order';
+
+    $old = served($gate);
+    my ($certs) = "$folder/store/certs";
+    my $mode = (stat $certs)[2] & 07777;
+    chmod 0, $certs;
+    my ($pid) = $gate->pids('acmed');
+    kill 'KILL', $pid;
+    ok wait_row($gate, sub { $_->{error} =~ /store/ }), 'acmed starts before a store that it may not read' or $gate->tell;
+    like cert_row($gate)->{error}, qr{Permission denied}, 'it is told: ' . cert_row($gate)->{error};
+    is served($gate), $old, 'the certificate serves on';
+    is orders($ca), 3, 'nothing is ordered';
+    chmod $mode, $certs;
+    ok wait_row($gate, sub { !$_->{error} }), 'readable again: it gets well by itself' or $gate->tell;
+    is orders($ca), 3, 'without an order';
+    $gate->stop_ok;
+    $ca->end;
+};
+
+subtest 'two on one store' => sub {
+    my $ca = Pebble->new;
+    my $first = acme_gate($ca);
+    ok wait_issued($first), 'the first has its certificate' or $first->tell;
+    my $second = acme_gate($ca, store => $first->{store}, listen => '');
+    ok $second->wait_log(qr/another pasgate uses it/), 'the second is told so' or $second->tell;
+    like cert_row($second)->{error}, qr{the store \S+: another pasgate uses it}, 'and so is its status';
+    is served($second), served($first), 'it serves what is there';
+    my ($code, $said) = $second->cli('cert', 'renew', 'www.shop.test', '--force');
+    is $code, 1, 'but orders nothing';
+    is orders($ca), 1, 'one order';
+    ($code, $said) = $first->cli('cert', 'renew', 'www.shop.test', '--force');
+    is $code, 0, 'the first renews' or diag $said;
+    ok wait_for { served($second) eq served($first) }, 'and the second serves that, too';
+    $first->stop_ok;
+    ok wait_row($second, sub { !$_->{error} }), 'the first has ended: the second takes over' or $second->tell;
+    is orders($ca), 2, 'without an order';
+    my $from = length $second->log_text;
+    is +($second->cli('reload'))[0], 0, 'its own reload';
+    ok $second->wait_log(qr/acmed.*ready, starting -> running/, 20, $from), 'brings another acmed';
+    unlike substr($second->log_text, $from), qr/another pasgate/, 'which is none';
+    $second->stop_ok;
+    $ca->end;
+};
+
+done_testing;
