@@ -31,7 +31,8 @@ static char *bind_external(struct net *net)
 
     if (net_ask(net, &question, &answer))
         return strndup(answer.bytes.p, answer.bytes.n);
-    net_fail(net, "net.config", "acme.eab.hmac_key is no key in base64url: copy it anew as the CA gave it");
+    net_fail(net, "net.config",
+             "acme.eab.hmac_key is no key in base64url: copy it anew as the CA gave it");
     return NULL;
 }
 
