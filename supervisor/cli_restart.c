@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "shm/status.h"
 #include "shm/table.h"
 #include "supervisor/cli.h"
 #include "supervisor/signals.h"
@@ -14,13 +15,17 @@
 enum {
     LOOK_US = 10000,        /* between two looks at the table */
     ANSWER_LIMIT_MS = 5000, /* the supervisor only has to judge it */
+    PROGRESS_MS = 500,
+    GOES_ON = -1, /* no exit code */
 };
 
 struct restart {
     const struct service *service;
     int slot;
     struct backend_row backend;
-    uint32_t seen; /* of the history */
+    uint32_t seen;    /* of the history */
+    uint64_t told_ms; /* how far the drain is */
+    bool progress;    /* there is a line of that */
 };
 
 static int lost(void)
@@ -75,30 +80,56 @@ static int ask(struct restart *restart, bool force, const struct admin_row *befo
     return CLI_FAILURE;
 }
 
-/* Prints the phases as they come, until it is well again or given up. */
+/* Prints one step. GOES_ON, or how it ended. */
+static int step(const struct restart *restart, const struct transition *t)
+{
+    char when[CLOCK_ISO_SIZE];
+
+    printf("%s%s  %s: %s: %s\n", restart->progress ? "\r\033[K" : "",
+           clock_iso(when, t->wall_ms), restart->backend.name, heal_state_name(t->to),
+           t->reason);
+    fflush(stdout);
+    if (t->to == HEAL_SLOWSTART)
+        return CLI_OK;
+    if (t->to != HEAL_NONE && t->to != HEAL_HOLD)
+        return GOES_ON;
+    fprintf(stderr, "pasgate: %s was not restarted, or did not come back: %s\n",
+            restart->backend.name, t->reason);
+    return CLI_FAILURE;
+}
+
+/* On a terminal, how far the drain is: a line that is written anew. */
+static void progress(struct restart *restart)
+{
+    char line[STATUS_PROGRESS];
+    struct status_backend b;
+
+    if (!isatty(STDOUT_FILENO) || clock_mono_ms() < restart->told_ms + PROGRESS_MS ||
+        !status_backend_read(restart->service->table, restart->slot, &b) ||
+        b.admin.heal != HEAL_DRAINING)
+        return;
+    printf("\r\033[K%s: %s", restart->backend.name, status_backend_progress(&b, line));
+    fflush(stdout);
+    restart->progress = true;
+    restart->told_ms = clock_mono_ms();
+}
+
+/* Prints the steps as they come, until it is well again or given up. */
 static int follow(struct restart *restart)
 {
     const struct history *history = &restart->service->table->admin_history[restart->slot];
     struct transition t[TABLE_HISTORY];
-    char when[CLOCK_ISO_SIZE];
 
     for (;;) {
         int n = history_read_new(history, &restart->seen, t);
 
         for (int i = 0; i < n; i++) {
-            if (!t[i].heal)
-                continue;
-            printf("%s  %s: %s: %s\n", clock_iso(when, t[i].wall_ms), restart->backend.name,
-                   heal_state_name(t[i].to), t[i].reason);
-            fflush(stdout);
-            if (t[i].to == HEAL_SLOWSTART)
-                return CLI_OK;
-            if (t[i].to == HEAL_NONE || t[i].to == HEAL_HOLD) {
-                fprintf(stderr, "pasgate: %s was not restarted, or did not come back: %s\n",
-                        restart->backend.name, t[i].reason);
-                return CLI_FAILURE;
-            }
+            int code = t[i].heal ? step(restart, &t[i]) : GOES_ON;
+
+            if (code != GOES_ON)
+                return code;
         }
+        progress(restart);
         if (!service_alive(restart->service))
             return lost();
         usleep(LOOK_US);
