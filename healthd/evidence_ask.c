@@ -41,12 +41,12 @@ struct round {
 __attribute__((format(printf, 2, 3))) static struct fetch *add(struct round *round,
                                                                const char *fmt, ...)
 {
-    struct fetch *f = &round->fetch[round->n];
-    char *url = round->url[round->n];
     va_list ap;
 
     if (round->n == QUESTIONS)
         return NULL;
+    struct fetch *f = &round->fetch[round->n];
+    char *url = round->url[round->n];
     va_start(ap, fmt);
     vsnprintf(url, URL_MAX, fmt, ap);
     va_end(ap);

@@ -58,17 +58,16 @@ static size_t add_name(char out[][EVIDENCE_ID], size_t n, size_t max, const json
 size_t evidence_applications(const char *json, size_t size, char out[][EVIDENCE_ID], size_t max)
 {
     json_t *root = json_loadb(json, size, 0, NULL);
-    json_t *result = json_object_get(root, "result"), *list;
-    const char *key;
-    size_t n = 0, i;
-    json_t *app;
+    json_t *result = json_object_get(root, "result");
+    size_t n = 0;
 
     /* The list's own name differs between releases. */
-    json_object_foreach(result, key, list)
-    {
-        if (n == 0 && json_is_array(list))
-            json_array_foreach(list, i, app) n =
-                add_name(out, n, max, json_object_get(app, "name"));
+    for (void *at = json_object_iter(result); at && n == 0;
+         at = json_object_iter_next(result, at)) {
+        const json_t *list = json_object_iter_value(at);
+
+        for (size_t i = 0; i < json_array_size(list); i++)
+            n = add_name(out, n, max, json_object_get(json_array_get(list, i), "name"));
     }
     json_decref(root);
     return n;
@@ -77,12 +76,12 @@ size_t evidence_applications(const char *json, size_t size, char out[][EVIDENCE_
 size_t evidence_agents(const char *json, size_t size, char out[][EVIDENCE_ID], size_t max)
 {
     json_t *root = json_loadb(json, size, 0, NULL);
-    json_t *agents = json_object_get(json_object_get(root, "result"), "agents"), *agent;
-    size_t n = 0, i;
+    const json_t *agents = json_object_get(json_object_get(root, "result"), "agents");
+    size_t n = 0;
 
-    json_array_foreach(agents, i, agent)
-    {
-        json_t *id = json_object_get(agent, "agentId");
+    for (size_t i = 0; i < json_array_size(agents); i++) {
+        const json_t *agent = json_array_get(agents, i);
+        const json_t *id = json_object_get(agent, "agentId");
 
         n = add_name(out, n, max, id ? id : json_object_get(agent, "pid"));
     }
@@ -122,9 +121,7 @@ static json_t *harmless_member(const char *key, json_t *value, int depth)
 
 static json_t *harmless(json_t *value, int depth)
 {
-    json_t *out, *member;
-    const char *key;
-    size_t i;
+    json_t *out;
 
     if (!json_is_object(value) && !json_is_array(value))
         return json_incref(value);
@@ -132,13 +129,17 @@ static json_t *harmless(json_t *value, int depth)
         return json_string("(too deep)");
     if (json_is_object(value)) {
         out = json_object();
-        json_object_foreach(value, key, member)
-            json_object_set_new(out, key, harmless_member(key, member, depth - 1));
+        for (void *at = json_object_iter(value); at; at = json_object_iter_next(value, at)) {
+            const char *key = json_object_iter_key(at);
+
+            json_object_set_new(out, key,
+                                harmless_member(key, json_object_iter_value(at), depth - 1));
+        }
         return out;
     }
     out = json_array();
-    json_array_foreach(value, i, member)
-        json_array_append_new(out, harmless(member, depth - 1));
+    for (size_t i = 0; i < json_array_size(value); i++)
+        json_array_append_new(out, harmless(json_array_get(value, i), depth - 1));
     return out;
 }
 
