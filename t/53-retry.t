@@ -146,6 +146,13 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
     is line_with('500', $from)->{attempts}, 2, 'as the log tells';
     @r = until_hit('POST', '/every/post', body => 'a=1');
     is $r[-1]{status}, 500, 'never for a POST';
+
+    # Downloads that were tried again take no part of the budget once they run.
+    my $before = asked($pas[0]);
+    my @long = map { my $c = $gate->connect; $c->write("GET /every/sse?n=40&ms=100 HTTP/1.1\r\nHost: localhost\r\n\r\n"); $c } 1 .. 12;
+    ok wait_for { asked($pas[0]) >= $before + 3 && row_of('pas2')->{in_flight} + row_of('pas3')->{in_flight} == 12 }, 'long answers run, some after a 500';
+    is_deeply failed(map { until_hit('GET', '/every/get') } 1 .. 2), [], 'and another request is tried again all the same';
+    $_->close for @long;
     $pas[0]->ctl('mode=ok');
     @r = map { $gate->get('/r503/status?code=503') } 1 .. 3;
     is_deeply [map { $_->{status} } @r], [503, 503, 503], 'where all say 503 the client gets that';

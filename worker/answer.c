@@ -5,6 +5,7 @@
 #include "base/conf.h"
 #include "worker/backends.h"
 #include "worker/box.h"
+#include "worker/budget.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/hedge.h"
@@ -36,6 +37,7 @@ static enum exchange_flow pass_on(struct exchange *x, const struct http_response
     else if (n || last)
         result = x->ops->body(x, data, n, last);
     x->answered = true;
+    budget_give(x);
     if (result < 0)
         return client_gone(x);
     if (last) {

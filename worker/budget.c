@@ -34,7 +34,8 @@ static void pass_on(struct worker *worker, struct pool_view *pool)
     int slot = pool->backends[0].slot; /* where they are counted */
 
     if (pool->retriers.first) {
-        backends_wake(worker, pool);
+        /* In a turn of its own: bytes of an answer may be in the worker's area now. */
+        fd_ring(worker->heritage->doorbell[worker->heritage->row]);
         return;
     }
     for (int i = 0; i < worker->live.n; i++) {

@@ -20,6 +20,8 @@ struct worker;
 
 /* May the exchange run? true also when it is no retry, or is counted already. */
 bool budget_take(struct exchange *x);
+/* Called when its answer begins, too: nobody tries again for it any more, and a long download
+ * would hold the place to its end. */
 void budget_give(struct exchange *x);
 
 /* Gives the exchange a place at a backend on trial. NULL: none is to be tried, or this
