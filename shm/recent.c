@@ -64,6 +64,7 @@ void recent_add(struct worker_row *mine, int slot, const struct recent_row *row)
         return;
     seq_write_begin(&mine->recent[at].seq);
     mine->recent[at].row = *row;
+    mine->recent[at].row.slot = (uint16_t)slot;
     seq_write_end(&mine->recent[at].seq);
     atomic_store_explicit(&ring->count, count + 1, memory_order_release);
 }
@@ -101,7 +102,7 @@ static int add_worker(const struct worker_row *worker, int slot, uint64_t identi
         const struct recent *from = &w->recent[(size_t)slot * share + i];
         struct recent_row row;
 
-        if (seq_read(&from->seq, &row, &from->row, sizeof row))
+        if (seq_read(&from->seq, &row, &from->row, sizeof row) && row.slot == slot)
             n = insert(out, n, &row);
     }
     return n;

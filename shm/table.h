@@ -353,8 +353,9 @@ struct recent_row {
     uint32_t total_us, first_byte_us; /* 0: no byte came; UINT32_MAX: that, or more */
     uint16_t status, backend_status;  /* sent to the client, got from the backend; 0: none */
     uint8_t attempts;                 /* which one this was */
-    uint8_t reserved[3];
-    char id[32]; /* X-Request-Id */
+    uint8_t reserved;
+    uint16_t slot; /* of the backend: rings move when their share changes */
+    char id[32];   /* X-Request-Id */
     char method[8];
     char end[8], phase[12]; /* as in the access log; end "moved": to another backend */
     char path[68];          /* begin of it, without parameters and query: no secrets */

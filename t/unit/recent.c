@@ -116,6 +116,8 @@ static void test_lives(void)
     is_int(recent_read(t, SLOT, WHO, out), 0, "so do all when the shares change");
     add(3, SLOT, 1);
     is_int(recent_read(t, SLOT, WHO, out), 1, "and go on");
+    atomic_store(&t->worker[3].recent_ring[SLOT].count, 9);
+    is_int(recent_read(t, SLOT, WHO, out), 1, "what was another's before is not told");
     atomic_store(&t->worker[9].recent_share, 0);
     add(9, SLOT, 1);
     pass("a worker without shares writes nothing");
