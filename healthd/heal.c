@@ -11,6 +11,7 @@ static bool begin_anew(struct target *w, uint64_t now_ms)
 
     w->row.ejections = w->row.trial = 0;
     w->row.eject_until_ms = 0;
+    w->verdict.doubt = w->verdict.wary = 0;
     stall_init(&w->stall, &w->stall.view, now_ms);
     w->stale = w->running;
     target_force(w, HEALTH_DOWN, "being restarted", now_ms);

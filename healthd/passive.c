@@ -79,8 +79,10 @@ static bool silent(const struct pool_watch *pool, const struct target *w,
     uint64_t ms = stall_few_ms(&w->stall, now_ms), patience;
 
     patience = stall_patience_ms(&w->stall, now_ms);
-    /* What waits might be long reports after all: one instance at a time is put to that. */
-    if (ms < most || ms < patience || others->stalled > 0 || others->answers < STALL_FEW)
+    /* Where checks fail too, it is theirs to decide. And what waits might be long reports after
+     * all: one instance at a time is put to that. */
+    if (ms < most || ms < patience || w->passed_ms < now_ms - ms || others->stalled > 0 ||
+        others->answers < STALL_FEW)
         return false;
     snprintf(text, TABLE_REASON, "%llu requests wait and none is answered since %.1f s",
              (unsigned long long)w->stall.view.unanswered, (double)ms / 1000);
@@ -95,7 +97,7 @@ static bool consider(const struct pool_watch *pool, struct target *w, uint64_t n
     bool failing, stalled = false;
     unsigned wanted = pool->conf->min_healthy ? pool->conf->min_healthy : 1;
 
-    if (pool->conf->eject.failures == 0 || pool->n < 2)
+    if (pool->conf->eject.failures == 0 || pool->n < 2 || w->verdict.fall > 0)
         return false;
     failing = eject_due(&w->eject, &pool->conf->eject, now_ms, why);
     if (!failing && stall_few_ms(&w->stall, now_ms) < STALL_SIGN_MS)

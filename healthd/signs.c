@@ -24,6 +24,7 @@ static void add(struct signs *sum, const struct worker_backend *cell)
     sum->timeouts += count_read(&cell->timeouts);
     sum->completed += count_read(&cell->completed);
     sum->gateway += count_read(&cell->gateway_errors);
+    sum->server_errors += count_read(&cell->server_errors);
     for (int i = 0; i < TABLE_LATENCY; i++) {
         uint64_t n = count_read(&cell->latency[i]);
 
@@ -44,7 +45,6 @@ struct signs signs_sum(const struct signs_live *live, const struct table *table,
 
     for (int i = 0; i < live->n; i++)
         add(&sum, &table->worker[live->row[i]].be[slot]);
-    sum.answers += sum.completed;
     return sum;
 }
 
@@ -62,6 +62,7 @@ struct signs signs_since(const struct signs *now, const struct signs *before)
         .timeouts = grown(now->timeouts, before->timeouts),
         .completed = grown(now->completed, before->completed),
         .gateway = grown(now->gateway, before->gateway),
+        .server_errors = grown(now->server_errors, before->server_errors),
         .answers = grown(now->answers, before->answers),
         .slow = grown(now->slow, before->slow),
     };

@@ -9,8 +9,9 @@
 #include "shm/table.h"
 
 struct signs { /* counters; hard: connect errors, resets, cut ones */
-    uint64_t connect_errors, resets, cut, timeouts, completed, gateway;
-    uint64_t answers; /* first bytes and completions */
+    uint64_t connect_errors, resets, cut, timeouts, completed;
+    uint64_t gateway, server_errors; /* 502, 503, 504 of its own; other 5xx */
+    uint64_t answers; /* first bytes: what it answers now, not what it once began to */
     uint64_t slow;    /* of the first bytes, those that took 2 seconds or longer */
     /* And what is so now, about a second old: */
     uint64_t unanswered, oldest_ms;

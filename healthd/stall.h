@@ -22,7 +22,7 @@ enum {
 
 /* What the workers show now. */
 struct stall_view {
-    uint64_t answers;    /* first bytes and ends of answers, counted */
+    uint64_t answers;    /* first bytes of answers, counted */
     uint64_t unanswered; /* wait for a first byte */
     uint64_t oldest_ms;  /* since when the oldest of them waits; 0: none */
 };

@@ -17,6 +17,10 @@ enum { HANG_PROBE_MS = 2000 };
 /* Probe and workers failed for the same reason if not further apart. */
 enum { AGREE_MS = 5000 };
 
+/* So many answers of 5xx in a row are worth a check: nobody can tell from outside whether the
+ * application means them, the ping can. */
+enum { ERRORS_FEW = 5 };
+
 void target_publish(struct target *w)
 {
     health_publish(&w->table->health[w->slot], &w->row);
@@ -36,7 +40,8 @@ bool target_well(const struct target *w)
 
 bool target_lively(const struct target *w)
 {
-    return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT || target_ejected(w) ||
+    return w->seen.unanswered > 0 || w->errors_in_row > 0 ||
+           w->verdict.state == HEALTH_SUSPECT || target_ejected(w) ||
            (w->heal != HEAL_NONE && w->heal != HEAL_HOLD);
 }
 
@@ -224,8 +229,9 @@ static bool agree(struct target *w, uint64_t now_ms)
         snprintf(text, sizeof text, "%.60s, nor are %llu requests answered since %.1f s",
                  w->row.probe_text, (unsigned long long)stall_waiting(&w->stall),
                  (double)silent / 1000);
-    } else if (w->outcome == OUTCOME_FAIL && w->bad_ms >= w->good_ms && w->bad_ms &&
-               now_ms - w->bad_ms < AGREE_MS) {
+    } else if (w->outcome == OUTCOME_FAIL &&
+               (w->errors_in_row >= ERRORS_FEW ||
+                (w->bad_ms >= w->good_ms && w->bad_ms && now_ms - w->bad_ms < AGREE_MS))) {
         snprintf(text, sizeof text, "%.100s, and requests fail too", w->row.probe_text);
     } else {
         return false;
@@ -251,16 +257,18 @@ static void judge(struct target *w, const struct signs *now, const struct probe_
     struct evidence evidence = {
         .outcome = result->outcome,
         .text = result->text,
-        .completed = meanwhile.completed + answers_late(w, now_ms),
-        .completed_since = since.completed,
+        .completed = meanwhile.answers + answers_late(w, now_ms),
+        .completed_since = since.answers,
         .signs = w->trouble,
         .low = result->score_permille <
                (w->verdict.state == HEALTH_SATURATED ? SCORE_WELL : SCORE_LOW),
     };
     enum health_state from = w->verdict.state;
 
-    if (result->outcome == OUTCOME_PASS)
+    if (result->outcome == OUTCOME_PASS) {
         stall_forgive(&w->stall, w->started_ms);
+        w->passed_ms = w->started_ms;
+    }
     verdict_probe(&w->verdict, &rules, &evidence);
     if (from == HEALTH_DOWN && w->verdict.state == HEALTH_SATURATED)
         stall_learn(&w->stall, now_ms);
@@ -330,6 +338,16 @@ static void look_for_failures(struct target *w, const struct signs *added, uint6
     hurry(w, changed, now_ms);
 }
 
+/* Nothing but 5xx: a reason to ask, no more. */
+static void look_for_errors(struct target *w, const struct signs *added, uint64_t now_ms)
+{
+    uint64_t errors = added->server_errors + added->gateway;
+
+    w->errors_in_row = added->completed > errors ? 0 : w->errors_in_row + errors;
+    if (w->errors_in_row >= ERRORS_FEW)
+        hurry(w, false, now_ms);
+}
+
 /* Silence: a reason to ask; and one to suspect it, where it is not a single request, which
  * may well be a long one. */
 static void look_for_silence(struct target *w, uint64_t now_ms)
@@ -358,7 +376,7 @@ bool target_look(struct target *w, const struct signs_live *live, uint64_t few,
 
     *added = signs_since(&now, &w->seen);
     w->seen = now;
-    if (added->completed)
+    if (added->answers)
         w->good_ms = now_ms;
     eject_feed(&w->eject, &w->pool->eject,
                &(struct eject_counts){signs_hard(added), added->completed, added->gateway},
@@ -368,6 +386,7 @@ bool target_look(struct target *w, const struct signs_live *live, uint64_t few,
     if (!target_serves(w))
         return false;
     look_for_failures(w, added, now_ms);
+    look_for_errors(w, added, now_ms);
     look_for_silence(w, now_ms);
     agree(w, now_ms);
     if (w->verdict.state == from)
@@ -397,13 +416,10 @@ void target_force(struct target *w, enum health_state state, const char *text, u
 bool target_release(struct target *w, uint64_t now_ms)
 {
     const struct verdict_rules rules = rules_of(w, now_ms);
-    char text[TABLE_REASON];
 
     if (!target_ejected(w) || rules.held || w->verdict.state != HEALTH_DOWN)
         return false;
-    snprintf(text, sizeof text, "on trial with single requests, after an ejection of %g s",
-             eject_time_ms(&w->pool->eject, w->row.ejections) / 1000.0);
-    if (!verdict_release(&w->verdict, &rules, text))
+    if (!verdict_release(&w->verdict, &rules))
         return false;
     tell_change(w, HEALTH_DOWN, now_ms);
     target_publish(w);

@@ -36,11 +36,13 @@ struct target {
     enum outcome outcome; /* of the last one */
     uint64_t due_ms;      /* of the next probe */
     uint64_t started_ms;  /* of the last one */
+    uint64_t passed_ms;   /* start of the last one that passed */
 
     /* what workers saw */
     struct signs seen;             /* sums at the last look for trouble */
     struct signs at_start, at_end; /* of the last probe */
-    uint64_t bad_ms, good_ms;      /* when they saw only failures last; when a completion */
+    uint64_t bad_ms, good_ms;      /* when they saw only failures last; when an answer */
+    uint64_t errors_in_row;        /* answers of 5xx since any other */
     struct stall stall;
     struct eject eject;
 

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+static const char on_trial[] = "on trial with single requests, after an ejection";
+
 static bool turn(struct verdict *v, enum health_state state, const char *reason)
 {
     if (v->state == state)
@@ -28,10 +30,27 @@ static uint16_t up_to(uint32_t limit, uint16_t n)
     return n < limit && n < UINT16_MAX ? (uint16_t)(n + 1) : n;
 }
 
+/* It leaves UP: soon after it came there, it is trusted less. */
+static void doubt(struct verdict *v)
+{
+    v->doubt = v->wary ? (uint8_t)up_to(VERDICT_DOUBT, v->doubt) : 0;
+    v->wary = VERDICT_WARY;
+}
+
+static uint32_t wanted_passes(const struct verdict *v, const struct verdict_rules *rules)
+{
+    unsigned doubts = v->doubt;
+
+    if (v->state == HEALTH_DOWN && doubts > VERDICT_FLAPS)
+        doubts = VERDICT_FLAPS;
+    return v->state == HEALTH_SUSPECT || v->state == HEALTH_DOWN ? rules->rise << doubts
+                                                                 : rules->rise;
+}
+
 static bool passed(struct verdict *v, const struct verdict_rules *rules,
                    const struct evidence *e)
 {
-    uint32_t wanted = v->state == HEALTH_SUSPECT ? rules->rise << v->doubt : rules->rise;
+    uint32_t wanted = wanted_passes(v, rules);
 
     v->fall = 0;
     /* Probes pass and requests still fail: no pass counts until that ends. */
@@ -53,7 +72,7 @@ static bool passed(struct verdict *v, const struct verdict_rules *rules,
     if (rules->held || v->rise < wanted)
         return false;
     if (rules->trial)
-        return turn_after(v, HEALTH_SUSPECT, v->rise, "passed", "on trial");
+        return turn(v, HEALTH_SUSPECT, on_trial);
     return turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
 }
 
@@ -66,6 +85,8 @@ static bool failed(struct verdict *v, const struct verdict_rules *rules,
         return turn(v, HEALTH_DOWN, e->text);
     if (v->state == HEALTH_DOWN)
         return false;
+    if (v->state == HEALTH_UP)
+        doubt(v);
     if (v->fall >= rules->fall)
         return turn_after(v, HEALTH_DOWN, v->fall, "failed", e->text);
     return turn(v, HEALTH_SUSPECT, e->text);
@@ -111,8 +132,7 @@ bool verdict_sign(struct verdict *v, const char *text)
 {
     if (v->state != HEALTH_UP && v->state != HEALTH_SATURATED)
         return false;
-    v->doubt = v->wary ? (uint8_t)up_to(VERDICT_DOUBT, v->doubt) : 0;
-    v->wary = VERDICT_WARY;
+    doubt(v);
     v->rise = v->fall = 0;
     return turn(v, HEALTH_SUSPECT, text);
 }
@@ -127,9 +147,10 @@ bool verdict_agree(struct verdict *v, const struct verdict_rules *rules, uint32_
     return true;
 }
 
-bool verdict_release(struct verdict *v, const struct verdict_rules *rules, const char *text)
+bool verdict_release(struct verdict *v, const struct verdict_rules *rules)
 {
-    return v->state == HEALTH_DOWN && v->rise >= rules->rise && turn(v, HEALTH_SUSPECT, text);
+    return v->state == HEALTH_DOWN && v->rise >= rules->rise &&
+           turn(v, HEALTH_SUSPECT, on_trial);
 }
 
 bool verdict_force(struct verdict *v, enum health_state state, const char *text)

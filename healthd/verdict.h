@@ -6,8 +6,8 @@
  *   UP, SATURATED -> SUSPECT   first failure, or a sign from the workers
  *   SUSPECT -> DOWN        `fall` failures in a row
  *   SUSPECT, SATURATED, DOWN -> UP   `rise` passes in a row; doubled each time
- *                              that signs come back soon after (probes see less
- *                              than the workers then), up to VERDICT_DOUBT times
+ *                              that trouble comes back soon after: it flaps, or
+ *                              probes see less than the workers
  *   UP, SUSPECT -> SATURATED   the probe timed out while requests completed, or
  *                              it passed, and tells of a low score
  *   UP, SATURATED, SUSPECT -> DOWN at once, with fewer failures than `fall`, when
@@ -28,7 +28,8 @@
 
 enum {
     VERDICT_DOUBT = 4, /* doublings: with rise 2 and a second between, 32 s */
-    VERDICT_WARY = 10, /* passes while up, after which signs count as the first ones */
+    VERDICT_FLAPS = 2, /* doublings of what brings one back from DOWN that flaps */
+    VERDICT_WARY = 10, /* passes while up, after which trouble counts as the first one */
 };
 
 enum outcome {
@@ -41,8 +42,8 @@ enum outcome {
 struct verdict {
     enum health_state state;
     uint16_t rise, fall;       /* passes and failures in a row, at most what is asked for */
-    uint8_t doubt;             /* doublings of what is asked for after signs */
-    uint8_t wary;              /* passes while up until signs count as the first ones */
+    uint8_t doubt;             /* doublings of what is asked for */
+    uint8_t wary;              /* passes while up until trouble counts as the first one */
     bool hasty;                /* DOWN by verdict_agree(): it may have been slow only */
     char reason[TABLE_REASON]; /* of the state */
 };
@@ -77,10 +78,9 @@ bool verdict_sign(struct verdict *verdict, const char *text);
 bool verdict_agree(struct verdict *verdict, const struct verdict_rules *rules, uint32_t enough,
                    const char *text);
 
-/* What held it DOWN is over: if it has risen meanwhile, it goes on trial, told by `text`.
- * true: the state changed. */
-bool verdict_release(struct verdict *verdict, const struct verdict_rules *rules,
-                     const char *text);
+/* What held it DOWN is over: if it has risen meanwhile, it goes on trial. true: the state
+ * changed. */
+bool verdict_release(struct verdict *verdict, const struct verdict_rules *rules);
 
 /* Sets the state whatever was counted; the counts start again. true: the state changed (the
  * reason did in any case). */

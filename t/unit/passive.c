@@ -228,6 +228,39 @@ static void test_guards(void)
     is_state(0, HEALTH_UP, "5xx answers eject nobody");
 }
 
+static void test_errors(void)
+{
+    all_up();
+    now += 3000;
+    target[0].due_ms = now + 5000;
+    count_add(&cell(0)->completed, 4);
+    count_add(&cell(0)->server_errors, 4);
+    look();
+    ok(target[0].due_ms > now, "four answers of 5xx: no hurry");
+    count_add(&cell(0)->completed, 4);
+    count_add(&cell(0)->server_errors, 4);
+    look();
+    ok(target[0].due_ms <= now, "eight: a probe at once");
+    is_state(0, HEALTH_UP, "  and nothing more");
+    probe(0, OUTCOME_PASS);
+    now += 250;
+    count_add(&cell(0)->completed, 4);
+    count_add(&cell(0)->server_errors, 4);
+    look();
+    ok(target[0].due_ms > now + 500, "it passed: the next one is not before fast_interval");
+    probe(0, OUTCOME_FAIL);
+    probe(0, OUTCOME_FAIL);
+    is_state(0, HEALTH_DOWN, "where the ping fails too, two of it are enough");
+
+    all_up();
+    count_add(&cell(0)->completed, 9);
+    count_add(&cell(0)->server_errors, 8);
+    look();
+    probe(0, OUTCOME_FAIL);
+    probe(0, OUTCOME_FAIL);
+    is_state(0, HEALTH_SUSPECT, "not where other answers came too");
+}
+
 static void wait_at(int i, uint64_t n, uint64_t since_ms)
 {
     atomic_store(&cell(i)->unanswered, n);
@@ -268,6 +301,17 @@ static void test_silence(void)
     is_state(0, HEALTH_DOWN, "six silent ones in a pool that is quick");
     ok(strstr(row(0).reason, "6 requests wait and none is answered since 3."), "  %s",
        row(0).reason);
+
+    all_up();
+    wait_at(0, 6, now);
+    for (int i = 0; i < 40; i++) {
+        target[0].due_ms = now + 60000;
+        live_on(250);
+    }
+    is_state(0, HEALTH_SUSPECT, "silent, and no check was answered since: not ejected");
+    target[0].due_ms = now;
+    live_on(500);
+    is_state(0, HEALTH_DOWN, "until one is");
 
     all_up();
     pool.slow = 5000;
@@ -398,6 +442,7 @@ int main(void)
     test_eject();
     test_trial();
     test_guards();
+    test_errors();
     test_silence();
     test_restart();
     test_ask();

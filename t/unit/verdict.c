@@ -163,6 +163,34 @@ static void test_doubt(void)
     is_int(passes_after_signs(), 2, "two, when it was well for long");
 }
 
+/* Down and up again, n passes needed. */
+static int passes_after_failures(void)
+{
+    int n = 0;
+
+    for (int i = 0; i < 3; i++)
+        verdict_probe(&v, &rules, &fail_);
+    while (v.state == HEALTH_DOWN && n++ < 1000)
+        verdict_probe(&v, &rules, &pass_);
+    return n;
+}
+
+static void test_flaps(void)
+{
+    begin(HEALTH_UP);
+    is_int(passes_after_failures(), 2, "down: two passes");
+    is_int(passes_after_failures(), 4, "down again at once: four");
+    is_int(passes_after_failures(), 8, "and again: eight");
+    is_int(passes_after_failures(), 8, "but no more: it has to be able to come back");
+    for (int i = 0; i < VERDICT_WARY; i++)
+        verdict_probe(&v, &rules, &pass_);
+    is_int(passes_after_failures(), 2, "two, when it was well for long");
+    begin(HEALTH_UP);
+    passes_after_failures();
+    verdict_sign(&v, "workers saw 1 failed connect");
+    is_int(passes_after_failures(), 4, "a sign and the failures after it are one trouble");
+}
+
 static void agree(uint32_t enough, enum health_state want, const char *name)
 {
     verdict_agree(&v, &rules, enough, "both see it");
@@ -209,7 +237,7 @@ static void test_held(void)
         verdict_probe(&v, &held, &pass_);
     is_int(v.state, HEALTH_DOWN, "held: passes change nothing");
     is_int(v.rise, 2, "  but are counted");
-    ok(verdict_release(&v, &trial, "on trial"), "released: at once");
+    ok(verdict_release(&v, &trial), "released: at once");
     is_int(v.state, HEALTH_SUSPECT, "  on trial");
     for (int i = 0; i < 5; i++)
         verdict_probe(&v, &trial, &pass_);
@@ -217,7 +245,7 @@ static void test_held(void)
     ok(verdict_force(&v, HEALTH_UP, "requests went well"), "requests do");
 
     begin(HEALTH_DOWN);
-    ok(!verdict_release(&v, &trial, "on trial"), "not risen: stays down");
+    ok(!verdict_release(&v, &trial), "not risen: stays down");
     verdict_probe(&v, &trial, &pass_);
     ok(verdict_probe(&v, &trial, &pass_), "until it has");
     is_int(v.state, HEALTH_SUSPECT, "  on trial then");
@@ -252,6 +280,7 @@ int main(void)
     test_names();
     test_signs();
     test_doubt();
+    test_flaps();
     test_agree();
     test_held();
     test_score();
