@@ -81,7 +81,7 @@ static bool silent(const struct pool_watch *pool, const struct target *w,
     patience = stall_patience_ms(&w->stall, now_ms);
     /* Where checks fail too, it is theirs to decide. And what waits might be long reports after
      * all: one instance at a time is put to that. */
-    if (ms < most || ms < patience || w->passed_ms < now_ms - ms || others->stalled > 0 ||
+    if (ms < most || ms < patience || w->passed_ms <= now_ms - ms || others->stalled > 0 ||
         others->answers < STALL_FEW)
         return false;
     snprintf(text, TABLE_REASON, "%llu requests wait and none is answered since %.1f s",
