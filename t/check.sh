@@ -16,6 +16,9 @@ export PASGATE TOOLS=$B # what t/lib/PasGate.pm starts
 export UBSAN_OPTIONS=print_stacktrace=1
 MAKE=(make --no-print-directory -j"$(nproc)")
 PROVE=(prove --timer --failures --directives)
+# The integration tests mostly wait. Those with containers, or with figures, keep out of each
+# other's way.
+SIDE_BY_SIDE=(-j3 --rules 'seq=t/[79]*.t' --rules 'par=**')
 
 # stage NAME LIMIT COMMAND...: runs it within a time limit, its output shown and kept.
 stage()
@@ -46,15 +49,15 @@ stage format 1m make -s format
 stage cppcheck 8m make -s cppcheck
 
 PASGATE=$B/pasgate
-stage unit 5m "${PROVE[@]}" "$B"/unit/*
-stage unit-asan 5m "${PROVE[@]}" "$B"-asan/unit/*
+stage unit 5m "${PROVE[@]}" -j"$(nproc)" "$B"/unit/*
+stage unit-asan 5m "${PROVE[@]}" -j"$(nproc)" "$B"-asan/unit/*
 stage unit-valgrind 10m make -s B="$B" valgrind
-stage integration 20m "${PROVE[@]}" t/[0-9]*.t
+stage integration 20m "${PROVE[@]}" "${SIDE_BY_SIDE[@]}" t/[0-9]*.t
 
 # The same again on the sanitized build. Neither the images of layer 7 nor the figures of
 # layer 9 are made with it.
 PASGATE=$B-asan/pasgate
-stage integration-asan 18m "${PROVE[@]}" t/[0-68]*.t
+stage integration-asan 18m "${PROVE[@]}" "${SIDE_BY_SIDE[@]}" t/[0-68]*.t
 
 FUZZ_SECONDS=${FUZZ_SECONDS_CHECK:-5}
 export FUZZ_SECONDS
