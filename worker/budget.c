@@ -59,11 +59,12 @@ void budget_give(struct exchange *x)
     pass_on(worker, x->pool);
 }
 
-/* Only what is safe, all there, of no session, and not in trouble already. */
+/* Only what is safe, all there, of no session, no tunnel (it would hold the one place for
+ * long), and not in trouble already. */
 static bool may_try(const struct exchange *x)
 {
-    return x->safe && x->body_done && !x->home && !x->retried && x->pool->conf->retries > 0 &&
-           x->route->retry & CONF_RETRY_EMPTY;
+    return x->safe && x->body_done && !x->home && !x->retried && !x->request->upgrade.n &&
+           x->pool->conf->retries > 0 && x->route->retry & CONF_RETRY_EMPTY;
 }
 
 static bool take_place(struct worker *worker, const struct backend_view *b)

@@ -203,7 +203,10 @@ void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
 static void arm_waiting(struct exchange *x)
 {
     uint32_t ms = x->route->timeouts.first_byte_ms, race = hedge_delay(x);
+    uint64_t waited = (x->worker->loop.now_us - x->at.sent) / 1000; /* while it was raced */
 
+    if (ms)
+        ms = waited < ms ? ms - (uint32_t)waited : 1;
     x->race_due = race && (!ms || race < ms) && !x->rival.upstream;
     exchange_arm(x, x->race_due ? race : ms);
 }

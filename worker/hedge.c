@@ -17,7 +17,8 @@ uint32_t hedge_delay(const struct exchange *x)
 
     if (x->trial && (!ms || ms > HEDGE_TRIAL_MS))
         ms = HEDGE_TRIAL_MS;
-    if (!ms || x->raced || !x->safe || x->streamed || !x->body_done || x->home)
+    if (!ms || x->raced || !x->safe || x->streamed || !x->body_done || x->home ||
+        x->request->upgrade.n)
         return 0;
     return ms;
 }
