@@ -42,8 +42,7 @@ static void pass_on(struct worker *worker, struct pool_view *pool)
         int row = worker->live.rows[i];
 
         if (row != worker->heritage->row &&
-            atomic_load_explicit(&worker->table->worker[row].be[slot].queued,
-                                 memory_order_relaxed))
+            atomic_load(&worker->table->worker[row].be[slot].queued))
             fd_ring(worker->heritage->doorbell[row]);
     }
 }
@@ -79,6 +78,15 @@ static bool take_place(struct worker *worker, const struct backend_view *b)
     return false;
 }
 
+/* At once, not at the next tick: or healthd might find that no request came to try it. */
+static void tell_waiting(const struct exchange *x, const struct backend_view *b)
+{
+    if (count_read(&b->cell->unanswered))
+        return;
+    atomic_store_explicit(&b->cell->oldest_ms, x->worker->loop.now_ms, memory_order_relaxed);
+    atomic_store_explicit(&b->cell->unanswered, 1, memory_order_relaxed);
+}
+
 struct backend_view *trial_take(struct exchange *x)
 {
     struct pool_view *pool = x->pool;
@@ -92,6 +100,7 @@ struct backend_view *trial_take(struct exchange *x)
             !b->address_len || !take_place(x->worker, b))
             continue;
         x->trial = true;
+        tell_waiting(x, b);
         return b;
     }
     return NULL;

@@ -327,6 +327,16 @@ static bool has_lost_home(const struct exchange *x)
     return x->home && ((x->tried[i / 64] >> (i % 64) & 1) || !backends_is_home(x->home));
 }
 
+/* One that ended in another worker before it could see us wait rang no bell. */
+static void wait_for_budget(struct exchange *x)
+{
+    struct worker *worker = x->worker;
+    struct pool_view *pool = x->pool;
+
+    wait_in_queue(x);
+    backends_wake(worker, pool);
+}
+
 void exchange_choose(struct exchange *x)
 {
     struct backend_view *b;
@@ -334,7 +344,7 @@ void exchange_choose(struct exchange *x)
     if (has_lost_home(x))
         x->home = NULL;
     if (!budget_take(x)) {
-        wait_in_queue(x);
+        wait_for_budget(x);
         return;
     }
     b = trial_take(x);
