@@ -245,6 +245,19 @@ static int put_account(const struct work *w, const struct certbot_account *a)
     return rc;
 }
 
+static void tell_others(const struct work *w)
+{
+    const char *ours = certbot_server(w->c->conf->acme.directory);
+
+    for (int i = 0; i < w->c->n_servers; i++) {
+        const char *name = w->c->servers[i]->d_name;
+        size_t n = strlen(name);
+
+        if (strncmp(ours, name, n) != 0 || (ours[n] != '/' && ours[n] != '\0'))
+            fprintf(w->out, "accounts/%s: skipped: acme.directory is another CA\n", name);
+    }
+}
+
 static void import_account(struct work *w)
 {
     const struct certbot_account *chosen = choose_account(w->c);
@@ -269,6 +282,7 @@ static void import_account(struct work *w)
             w->some = true;
         }
     }
+    tell_others(w);
     if (w->c->n_accounts == 0)
         fprintf(w->out, "accounts/%s: there is none: a new one is made when it is needed\n",
                 certbot_server(w->c->conf->acme.directory));

@@ -2,6 +2,7 @@
 #ifndef ACMED_CERTBOT_INTERNAL_H
 #define ACMED_CERTBOT_INTERNAL_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -43,6 +44,8 @@ struct certbot {
     struct certbot_lineage *lineage;
     struct certbot_account *account;
     size_t n_lineages, n_accounts;
+    struct dirent **servers; /* what else stands in accounts: of other CAs */
+    int n_servers;
 };
 
 /* ---- certbot_json.c */

@@ -179,6 +179,16 @@ static void read_accounts(struct certbot *c, const char *directory)
     free_list(names, n);
 }
 
+static void read_servers(struct certbot *c)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/accounts", c->dir);
+    c->n_servers = list(path, &c->servers);
+    if (c->n_servers < 0)
+        c->n_servers = 0;
+}
+
 /* ---- all of it */
 
 struct certbot *certbot_read(const struct conf *conf, const char *dir)
@@ -195,6 +205,7 @@ struct certbot *certbot_read(const struct conf *conf, const char *dir)
     if (c && c->lineage && c->account) {
         if (read_lineages(c) == 0) {
             read_accounts(c, conf->acme.directory);
+            read_servers(c);
             return c;
         }
         error = errno;
@@ -212,6 +223,7 @@ void certbot_free(struct certbot *c)
         pem_pair_release(&c->lineage[i].pair);
     for (size_t i = 0; i < c->n_accounts; i++)
         record_wipe(c->account[i].key, c->account[i].n_key);
+    free_list(c->servers, c->n_servers);
     free(c->lineage);
     free(c->account);
     free(c);

@@ -36,6 +36,7 @@ ok order('www.shop.test', 'shop.test'), 'certbot has a certificate';
 ok order('other.test'), 'and another one';
 my ($regr) = glob "$tree/accounts/*/dir/*/regr.json";
 my $account = decode_json(slurp($regr))->{uri};
+mkdir "$tree/accounts/acme-staging.test" or die;
 my $orders  = $ca->said(qr/Added order/);
 my $store   = tmp('store');
 my $gate    = PasGate->new(
@@ -52,6 +53,7 @@ subtest 'what would come over' => sub {
     like $said, qr/^live\/www\.shop\.test: would become that of shop, until 20/m, 'the certificate';
     like $said, qr/^live\/other\.test: skipped: no configured certificate has only names of it$/m, 'not the other one';
     like $said, qr/^accounts\/127\.0\.0\.1:\d+\/dir\/\w+: would be our account \Q$account\E$/m, 'the account';
+    like $said, qr/^accounts\/acme-staging\.test: skipped: acme\.directory is another CA$/m, 'not that of another CA';
     ok !-e $store, 'nothing was written';
     is +($gate->cli('cert', 'import', tmp('nowhere')))[0], 1, 'a folder that is not there';
 };

@@ -12,12 +12,13 @@ my $told = tmp('told');
 my $hook = spew(tmp('hook'), qq(#!/bin/sh\necho "\$PASGATE_EVENT \$PASGATE_CHAIN \$PASGATE_ERROR" >>$told\n));
 chmod 0755, $hook;
 my $gate = PasGate->new(backends => [$pas], workers => 3,
-    certs  => qq({ names = [ "shop.test", "127.0.0.1" ]; name = "shop"; chain = "$chain"; key = "$key"; }),
+    certs  => qq({ names = [ "shop.test", "127.0.0.1" ]; name = "shop"; chain = "$chain"; key = "$key"; },)
+      . ' { names = [ "own.test" ]; self_signed = true; }',
     store  => tmp('store'),
     global => sprintf('acme = { store = "%s"; hook = "%s"; };', tmp('store'), $hook));
 my $ca = tmp('ca.pem');
 
-sub row { return ($gate->status->{certificates} // [])->[0] // {} }
+sub row { return ($gate->status->{certificates} // [])->[$_[0] // 0] // {} }
 
 sub served
 {
@@ -123,32 +124,49 @@ subtest 'acmed is killed while one is proved' => sub {
     is readlink("$gate->{store}/certs/shop/current"), row()->{generation}, 'the store says the same';
 };
 
-# A certificate that began and ends so many days from now.
+# A certificate for a request, that began and ends so many days from now.
 sub make_dated
 {
-    my ($from, $to) = @_;
+    my ($csr, $from, $to, $names) = @_;
     my $at = sub { my @t = gmtime(time + 86400 * $_[0]); sprintf '%04d%02d%02d000000Z', $t[5] + 1900, $t[4] + 1, $t[3] };
     my $db = tmp('dated');
     mkdir $db;
     spew("$db/index.txt", '');
     spew("$db/ca.cnf", "[ca]\ndefault_ca=it\n[it]\ndatabase=$db/index.txt\nnew_certs_dir=$db\nrand_serial=yes\n"
           . "default_md=sha256\npolicy=any\nx509_extensions=ext\n[any]\ncommonName=supplied\n"
-          . "[ext]\nsubjectAltName=DNS:shop.test,IP:127.0.0.1\n");
+          . "[ext]\nsubjectAltName=$names\n");
     my ($code, $said) = run_cmd('openssl', 'ca', '-batch', '-notext', '-config', "$db/ca.cnf", '-cert', $ca, '-keyfile',
-        tmp('ca.key'), '-in', tmp('shop.csr'), '-startdate', $at->($from), '-enddate', $at->($to), '-out', "$db/new.pem");
+        tmp('ca.key'), '-in', $csr, '-startdate', $at->($from), '-enddate', $at->($to), '-out', "$db/new.pem");
     die $said if $code;
     return "$db/new.pem";
 }
 
 subtest 'files near their end' => sub {
-    PasGate::spew($chain, slurp(make_dated(-80, 10)));
+    PasGate::spew($chain, slurp(make_dated(tmp('shop.csr'), -80, 10, 'DNS:shop.test,IP:127.0.0.1')));
     ok wait_for { slurp($told) =~ m{^expiring \S+/fullchain.pem $}m }, 'the hook is told' or diag slurp($told);
     ok $gate->wait_log(qr/certificate shop: it ends soon: replace its files/), 'so is the log';
-    PasGate::spew($chain, slurp(make_dated(-90, -1)));
+    PasGate::spew($chain, slurp(make_dated(tmp('shop.csr'), -90, -1, 'DNS:shop.test')));
     ok wait_for { row()->{error} eq 'the certificate has expired' }, 'one that has expired is served, with a warning';
     ok live(row()->{generation}), 'everywhere';
     my @told = slurp($told) =~ /^expiring/mg;
     is @told, 1, 'the hook is not told all the time';
+};
+
+subtest 'a self-signed one near its end' => sub {
+    my $folder = "$gate->{store}/certs/own.test";
+    my $before = row(1)->{generation};
+    my $old = $before + 1;
+    PasGate::make_cert('own', 'own.test');
+    mkdir "$folder/$old" or die "$folder/$old: $!";
+    PasGate::spew("$folder/$old/fullchain.pem", slurp(make_dated(tmp('own.csr'), -70, 20, 'DNS:own.test')));
+    PasGate::spew("$folder/$old/key.pem", slurp(tmp('own.key')));
+    PasGate::spew("$folder/$old/meta", "source=self\n");
+    chown((stat "$folder/$before")[4, 5], "$folder/$old", glob "$folder/$old/*");
+    unlink "$folder/current";
+    symlink $old, "$folder/current" or die "$folder/current: $!";
+    kill 'KILL', $gate->pids('acmed');
+    ok wait_for { my $r = row(1); $r->{generation} == $old + 1 && $r->{loaded} == $r->{workers} }, 'is made anew' or $gate->tell;
+    like $gate->log_text, qr/certificate own\.test: generation @{[$old + 1]} is proved/, 'and proved';
 };
 
 $gate->stop_ok;
