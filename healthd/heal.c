@@ -66,7 +66,7 @@ static bool stays_ill(const struct target *w, uint64_t now_ms, char why[TABLE_RE
 
 bool heal_wanted(struct target *w, uint64_t now_ms, char why[TABLE_REASON])
 {
-    if (w->heal != HEAL_NONE || !may_be_restarted(w) ||
+    if (w->heal != HEAL_NONE || w->wish != ADMIN_READY || !may_be_restarted(w) ||
         (w->asked_ms && now_ms - w->asked_ms < HEAL_ASK_MS) || !stays_ill(w, now_ms, why))
         return false;
     w->asked_ms = now_ms;

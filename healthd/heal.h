@@ -18,7 +18,8 @@ enum {
 /* Takes in what the supervisor wants of the backend. true: the workers must hear of it. */
 bool heal_follow(struct target *target, uint64_t now_ms);
 
-/* Is a restart to be asked for now, and why? It is then taken as asked. */
+/* Is a restart to be asked for now, and why? It is then taken as asked. Never for one that an
+ * operator drains or maintains. */
 bool heal_wanted(struct target *target, uint64_t now_ms, char why[TABLE_REASON]);
 
 #endif

@@ -40,8 +40,7 @@ bool target_well(const struct target *w)
 
 bool target_lively(const struct target *w)
 {
-    return w->seen.unanswered > 0 || w->errors_in_row > 0 ||
-           w->verdict.state == HEALTH_SUSPECT || target_ejected(w) ||
+    return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT || target_ejected(w) ||
            (w->heal != HEAL_NONE && w->heal != HEAL_HOLD);
 }
 
@@ -229,7 +228,7 @@ static bool agree(struct target *w, uint64_t now_ms)
         snprintf(text, sizeof text, "%.60s, nor are %llu requests answered since %.1f s",
                  w->row.probe_text, (unsigned long long)stall_waiting(&w->stall),
                  (double)silent / 1000);
-    } else if (w->outcome == OUTCOME_FAIL &&
+    } else if ((w->outcome == OUTCOME_FAIL || w->outcome == OUTCOME_NO_NAME) &&
                (w->errors_in_row >= ERRORS_FEW ||
                 (w->bad_ms >= w->good_ms && w->bad_ms && now_ms - w->bad_ms < AGREE_MS))) {
         snprintf(text, sizeof text, "%.100s, and requests fail too", w->row.probe_text);
@@ -268,6 +267,7 @@ static void judge(struct target *w, const struct signs *now, const struct probe_
     if (result->outcome == OUTCOME_PASS) {
         stall_forgive(&w->stall, w->started_ms);
         w->passed_ms = w->started_ms;
+        w->errors_meant = w->errors_in_row >= ERRORS_FEW;
     }
     verdict_probe(&w->verdict, &rules, &evidence);
     if (from == HEALTH_DOWN && w->verdict.state == HEALTH_SATURATED)
@@ -344,7 +344,8 @@ static void look_for_errors(struct target *w, const struct signs *added, uint64_
     uint64_t errors = added->server_errors + added->gateway;
 
     w->errors_in_row = added->completed > errors ? 0 : w->errors_in_row + errors;
-    if (w->errors_in_row >= ERRORS_FEW)
+    w->errors_meant &= w->errors_in_row > 0;
+    if (w->errors_in_row >= ERRORS_FEW && errors > 0 && !w->errors_meant)
         hurry(w, false, now_ms);
 }
 

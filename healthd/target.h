@@ -43,6 +43,7 @@ struct target {
     struct signs at_start, at_end; /* of the last probe */
     uint64_t bad_ms, good_ms;      /* when they saw only failures last; when an answer */
     uint64_t errors_in_row;        /* answers of 5xx since any other */
+    bool errors_meant;             /* a check passed meanwhile: they are the application's */
     struct stall stall;
     struct eject eject;
 
