@@ -138,7 +138,8 @@ static int watch_wish(const struct service *service, int slot, enum admin_state 
 
     while (clock_mono_ms() < limit) {
         if (admin_read(&service->table->admin[slot], &admin) && admin.wish == wish &&
-            !(wish == ADMIN_READY && admin.heal == HEAL_HOLD) &&
+            !(wish == ADMIN_READY &&
+              (admin.heal == HEAL_HOLD || admin.heal == HEAL_DRAINING)) &&
             backend_read(&service->table->backend[slot], &backend)) {
             printf("backend %d %s: %s\n", slot + 1, backend.name, admin_state_name(wish));
             return CLI_OK;

@@ -62,7 +62,7 @@ static const struct step steps[HEAL_STATES][HEAL_EVENTS] =
                 [HEAL_WELL] = ENDS,
                 [HEAL_UNSAFE] = ENDS,
                 [HEAL_EXHAUSTED] = IGNORE,
-                [HEAL_READY] = IGNORE,
+                [HEAL_READY] = ENDS, /* taken back in time */
                 [HEAL_GONE] = ENDS,
             },
         [HEAL_RESTARTING] =

@@ -1,12 +1,12 @@
 /* How one backend is healed: pure functions, so that all of it is tested without a
  * process. Supervisor only; supervisor/healing.c does what they say.
  *
- *            GO             DRAINED             RESTARTED             UP
- *     NONE ------> DRAINING --------> RESTARTING --------> VERIFYING ----> SLOWSTART
- *      ^ |            | WELL, UNSAFE     | FAILED             | TIMER          | TIMER
- *      | +------------|------------------|---+                |                |
- *      |  EXHAUSTED   v                  v   v                v                v
- *      +------------ NONE        NONE, or after too many tries: HOLD          NONE
+ *            GO            DRAINED              RESTARTED              UP
+ *     NONE -----> DRAINING -------> RESTARTING -----------> VERIFYING ----> SLOWSTART
+ *                     | WELL, UNSAFE,    | FAILED               | TIMER         | TIMER
+ *                     | READY, GONE      +----------+-----------+               v
+ *                     v                             v                         NONE
+ *                   NONE         NONE, or after too many tries HOLD
  *
  * A restart that an operator asks for and one that healthd asks for take the same way; they
  * differ in what may stop them (heal_judge()). HOLD means "needs a human": only READY or GO of
@@ -42,7 +42,7 @@ enum heal_event {
     HEAL_WELL,      /* it came back by itself, and no operator had asked for the restart */
     HEAL_UNSAFE,    /* others fell ill: they would be too few without this one */
     HEAL_EXHAUSTED, /* asked for by healthd once more than max_restarts allows */
-    HEAL_READY,     /* the operator's `ready` */
+    HEAL_READY,     /* the operator's `ready`: takes back a drain, ends HOLD */
     HEAL_GONE,      /* it is no longer configured */
     HEAL_EVENTS
 };

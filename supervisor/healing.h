@@ -26,7 +26,7 @@ void healing_request(struct supervisor *sup, int value, uid_t uid);
 /* healthd asks, with whatever number and text it sent. */
 void healing_please(struct supervisor *sup, uint64_t slot, const char *text);
 
-/* An operator's `ready` ends HOLD. */
+/* An operator's `ready` ends HOLD, and takes back a restart that still drains. */
 void healing_ready(struct supervisor *sup, int slot, uid_t uid);
 
 /* Another backend gets the slot; the row is the caller's to clear. */

@@ -141,6 +141,8 @@ void healing_ready(struct supervisor *sup, int slot, uid_t uid)
     char reason[TABLE_REASON];
 
     snprintf(reason, sizeof reason, "ready, by uid %u", uid);
+    if (healing_of(sup, slot)->heal.state == HEAL_DRAINING)
+        healing_of(sup, slot)->wanted = false; /* healthd has to ask again */
     healing_event(sup, slot, HEAL_READY, "operator", reason);
 }
 

@@ -47,7 +47,7 @@ my $script = spew("$dir/restart.sh", <<"END");
 b="\$PASGATE_BACKEND"
 echo "restarting \$b for \$PASGATE_INCIDENT"
 while test -e "$dir/slow-\$b"; do sleep 0.05; done
-if test -e "$dir/fail-\$b"; then echo "the disk is full"; exit 3; fi
+if test -e "$dir/fail-\$b"; then : >"$dir/failed-\$b"; echo "the disk is full"; exit 3; fi
 kill -9 "\$(cat "$dir/\$b")"
 END
 chmod 0755, $script;
@@ -177,9 +177,23 @@ subtest 'refused' => sub {
     is backend('pas2')->{heal_attempts}, 1, 'a failed one counts';
     touch 'fail-pas2';
     away 'slow-pas2';
+    ok wait_for { -e "$dir/failed-pas2" }, '(its command ends, too)';
     ok $gate->wait_health('pas2', 'up'), 'it was not touched, and serves on';
     is $pas{pas2}->instance, $was, 'in the same process';
     away 'fail-pas2';
+};
+
+subtest 'taken back while it drains' => sub {
+    my $was  = $pas{pas1}->instance;
+    my @busy = map { my $c = $gate->connect; $c->write($c->build('POST', '/pas/delay?ms=1500', body => 'x=1')); $c } 1 .. 6;
+    ok wait_for { backend('pas1')->{in_flight} }, 'it has something to do';
+    $gate->cli('restart', 'pas1');
+    is backend('pas1')->{heal}, 'draining', 'a restart waits for that';
+    my ($code, $out) = $gate->cli('ready', 'pas1');
+    is $code, 0, 'ready' or diag $out;
+    is backend('pas1')->{heal}, 'none', 'it is taken back';
+    is join(' ', map { $_->response('POST')->{status} } @busy), join(' ', (200) x 6), 'what ran ends well';
+    is $pas{pas1}->instance, $was, 'and nothing was restarted';
 };
 
 subtest 'one that hangs is healed' => sub {
