@@ -200,13 +200,18 @@ void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
 
 /* ---- the way to a backend */
 
+uint32_t exchange_time_left(const struct exchange *x)
+{
+    uint32_t ms = x->route->timeouts.first_byte_ms;
+    uint64_t waited = (x->worker->loop.now_us - x->at.sent) / 1000;
+
+    return !ms ? 0 : waited < ms ? ms - (uint32_t)waited : 1;
+}
+
 static void arm_waiting(struct exchange *x)
 {
-    uint32_t ms = x->route->timeouts.first_byte_ms, race = hedge_delay(x);
-    uint64_t waited = (x->worker->loop.now_us - x->at.sent) / 1000; /* while it was raced */
+    uint32_t ms = exchange_time_left(x), race = hedge_delay(x);
 
-    if (ms)
-        ms = waited < ms ? ms - (uint32_t)waited : 1;
     x->race_due = race && (!ms || race < ms) && !x->rival.upstream;
     exchange_arm(x, x->race_due ? race : ms);
 }

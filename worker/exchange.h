@@ -223,6 +223,8 @@ void exchange_join_running(struct exchange *x, struct backend_view *backend);
 void exchange_unlink_running(struct exchange *x);
 /* Arms the deadline of the state that it is in. */
 void exchange_arm_state(struct exchange *x);
+/* Milliseconds that are left for the first byte of the answer to what is sent; 0: any. */
+uint32_t exchange_time_left(const struct exchange *x);
 
 /* A broken answer, of which nothing went to the client. */
 void exchange_bad_answer(struct exchange *x, const char *reason);

@@ -82,32 +82,36 @@ static void mark_tried(struct exchange *x)
     x->tried[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
+/* A place for a second attempt; NULL: there is none now. */
 static struct backend_view *second(struct exchange *x)
 {
     struct backend_view *b = NULL;
 
-    if (x->attempts > x->pool->conf->retries)
-        return NULL;
     mark_tried(x);
     if (!backends_has_well(x->pool, x->tried))
         return NULL;
     x->resent = true;
-    if (!budget_take(x) ||
-        backends_choose(x->worker, x->pool, NULL, x->tried, &b) != BACKENDS_CHOSEN)
+    if (!budget_take(x))
         return NULL;
-    return b;
+    if (backends_choose(x->worker, x->pool, NULL, x->tried, &b) == BACKENDS_CHOSEN)
+        return b;
+    budget_give(x);
+    return NULL;
 }
 
 void hedge_start(struct exchange *x)
 {
-    uint32_t deadline = x->route->timeouts.first_byte_ms, waited = hedge_delay(x);
-    struct backend_view *b;
+    bool may = x->attempts <= x->pool->conf->retries;
+    uint32_t left = exchange_time_left(x);
+    struct backend_view *b = may ? second(x) : NULL;
 
-    /* The deadline of the first attempt is that of both. */
-    exchange_arm(x, deadline > waited ? deadline - waited : 0);
-    b = second(x);
-    if (!b)
+    if (!b) {
+        x->race_due = may && (!left || left > HEDGE_AGAIN_MS);
+        exchange_arm(x, x->race_due ? HEDGE_AGAIN_MS : left);
         return;
+    }
+    /* The deadline of the first attempt is that of both. */
+    exchange_arm(x, left);
     x->raced = true;
     x->rival = take_out(x);
     exchange_connect(x, b);

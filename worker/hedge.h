@@ -18,6 +18,7 @@ struct upstream;
 
 enum {
     HEDGE_TRIAL_MS = 1000, /* a request that tries an ejected instance waits no longer alone */
+    HEDGE_AGAIN_MS = 100,  /* the budget of retries was used up: to be looked at again */
 };
 
 /* After how long a request that is sent is raced; 0: never. */
