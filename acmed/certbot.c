@@ -303,7 +303,7 @@ static void peek(struct store *store, const char *path)
 int certbot_import(struct certbot *certbot, bool dry_run, FILE *out)
 {
     const char *path = certbot->conf->acme.store;
-    struct work w = {.c = certbot, .dry_run = dry_run, .out = out};
+    struct work w = {.c = certbot, .store = {.certs_fd = -1}, .dry_run = dry_run, .out = out};
 
     umask(UMASK);
     if (dry_run) {
@@ -311,6 +311,7 @@ int certbot_import(struct certbot *certbot, bool dry_run, FILE *out)
     } else if (store_open(&w.store, path) < 0) {
         fprintf(out, "cannot open the store %s: %s%s\n", path, store_says(errno),
                 errno == EBUSY ? ": stop it, import, and start it again" : "");
+        store_release(&w.store);
         return -1;
     }
     import_certificates(&w);
