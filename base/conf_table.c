@@ -432,10 +432,12 @@ static const struct conf_section backend_section = {
 static const struct conf_setting eject_rows[] = {
     {"failures", &conf_count, AT(conf_eject, failures), .def = "5", .zero = "off", .min = 2,
      .max = 1000,
-     .text = "Requests in a row that fail, over all workers: refused, reset, not answered or "
-             "cut in the middle. As many within the window do as well, if they are more than "
-             "half of its requests. An answer of 500 is no failure: it is the application's "
-             "business."},
+     .text =
+         "Requests in a row that fail, over all workers: refused, reset, not answered or "
+         "cut in the middle. Half as many do if that goes on for half of the window, and as "
+         "many within it if they are more than half of its requests. An answer of 500 is no "
+         "failure: it is the application's "
+         "business."},
     {"window", &conf_ms, AT(conf_eject, window_ms), .def = "5s", .min = SECONDS,
      .max = 10 * MINUTES,
      .text = "What is looked back on. A backend at which several requests wait and none was "
