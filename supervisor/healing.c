@@ -279,7 +279,7 @@ static void look_verifying(struct supervisor *sup, int slot)
         h->wanted = false;
         healing_event(sup, slot, HEAL_UP, "supervisor", reason);
     } else if (now >= h->deadline_ms) {
-        healing_clean(last, health.reason);
+        healing_clean(last, *health.probe_text ? health.probe_text : health.reason);
         snprintf(reason, sizeof reason, "not well %llu s after its restart: %.100s",
                  (unsigned long long)(now - h->since_ms) / 1000, last);
         failed(sup, slot, reason);

@@ -35,6 +35,7 @@ struct health_row healing_health(const struct supervisor *sup, int slot)
         row.identity != sup->table->backend[slot].row.identity)
         row = (struct health_row){.state = HEALTH_UNKNOWN};
     row.reason[sizeof row.reason - 1] = '\0';
+    row.probe_text[sizeof row.probe_text - 1] = '\0';
     return row;
 }
 
