@@ -310,11 +310,19 @@ static void tell_problem(const struct job_event *event, char out[TABLE_REASON])
                  (long long)(off / 1000));
 }
 
-/* Did it fail before the CA had anything to count? */
-static bool never_heard(const struct issue *is, const struct job_problem *p)
+/* Takes back what was written down in advance, and the CA has nothing of to count: without an
+ * order no name can have failed. */
+static void pardon(struct issue *is)
 {
-    return !is->order.url[0] &&
-           (strcmp(p->type, "net.connect") == 0 || strcmp(p->type, "net.config") == 0);
+    struct ca *ca = &is->issuer->ca;
+    char error[TABLE_REASON];
+
+    if (is->order.url[0])
+        return;
+    ledger_pardon(&ca->ledger, names_of(is), is->order.begun_s);
+    if (!ca->account.url[0])
+        ledger_pardon_account(&ca->ledger, is->order.begun_s);
+    issuer_save_ledger(is->issuer, error);
 }
 
 static enum issue_news on_order_failed(struct issue *is, const struct issue_live *live,
@@ -322,16 +330,13 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
 {
     const struct job_problem *p = &event->problem;
     uint64_t retry_after_ms = (uint64_t)p->retry_after_s * 1000;
-    char text[TABLE_REASON], error[TABLE_REASON];
+    char text[TABLE_REASON];
 
     tell_clock(event);
     tell_problem(event, text);
     if (p->account_gone)
         issuer_account_is(is->issuer, "");
-    if (never_heard(is, p)) {
-        ledger_pardon(&is->issuer->ca.ledger, names_of(is), is->order.begun_s);
-        issuer_save_ledger(is->issuer, error);
-    }
+    pardon(is);
     if (p->order_gone)
         order_forget(is->folder);
     return fail(is, live, retry_after_ms, text);

@@ -140,6 +140,11 @@ void ledger_pardon(struct ledger *ledger, struct ledger_names names, uint64_t be
         take_out(ledger, FAILURE, hash_name(names.name[i]), begun_s);
 }
 
+void ledger_pardon_account(struct ledger *ledger, uint64_t begun_s)
+{
+    take_out(ledger, ACCOUNT, 0, begun_s);
+}
+
 int ledger_success(struct ledger *ledger, struct ledger_names names, uint64_t begun_s,
                    uint64_t now_s)
 {

@@ -64,6 +64,10 @@ int ledger_account(struct ledger *ledger, uint64_t now_s);
  * takes its failures back. */
 void ledger_pardon(struct ledger *ledger, struct ledger_names names, uint64_t begun_s);
 
+/* No account came of it: takes that back. Should the CA have made one nevertheless, the same
+ * key gets the same one the next time. */
+void ledger_pardon_account(struct ledger *ledger, uint64_t begun_s);
+
 /* A text for a file, heap, without what is too old by now; NULL: no memory. And back: -1 with
  * errno EPROTO when it is damaged, and then everything before the damage is kept. Entries of
  * the future, by a clock that was wrong, count as of now. */

@@ -20,7 +20,7 @@ sub pebble
     return Pebble->new(newer => 1, more => { profiles => {
         default    => { description => 'the usual one', validityPeriod => 7776000 },
         shortlived => { description => 'of 160 hours', validityPeriod => 576000 },
-        blink      => { description => 'of 20 seconds', validityPeriod => 20 },
+        blink      => { description => 'of 30 seconds', validityPeriod => 30 },
     }, @_ });
 }
 
@@ -63,7 +63,7 @@ my %option = (
     plain => { directory => $proxy->directory, acme => 'profile = "shortlived";' });
 my %gate = map { $_ => acme_gate($ca{$_}, %{ $option{$_} }) } sort keys %ca;
 
-subtest 'a life of 20 seconds' => sub {
+subtest 'a life of 30 seconds' => sub {
     my ($ca, $gate) = ($ca{blink}, $gate{blink});
     ok wait_issued($gate), 'issued' or $gate->tell;
     my ($bad, $first) = (0, cert_row($gate)->{generation});

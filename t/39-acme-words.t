@@ -54,6 +54,14 @@ for my $case (@cases) {
     push @$case, acme_gate($at, %option);
 }
 
+# Of an order that was never made, nothing counts against the limits of the CA.
+sub tries_spend_nothing
+{
+    my ($gate, $error) = @_;
+    $gate->cli('cert', 'renew', 'www.shop.test') for 1 .. 4;
+    is cert_row($gate)->{error}, $error, 'five tries spend none of what the CA allows';
+}
+
 for my $case (@cases) {
     my ($what, $at, $options, $words, $gate) = @$case;
     subtest $what => sub {
@@ -67,6 +75,7 @@ for my $case (@cases) {
         is scalar @lines, 1, 'one line in the log';
         is $row->{source}, 'self-signed', 'the site goes on with what it has';
         is $gate->get('/pas/get')->{status}, 200, 'and serves';
+        tries_spend_nothing($gate, $row->{error}) if $what =~ /^(?:a web page|no EAB)$/;
         $gate->stop_ok;
     };
 }

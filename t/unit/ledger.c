@@ -56,6 +56,9 @@ static void test_orders(void)
         ledger_account(&l, t0);
     is_int(ledger_wait_account(&l, t0 + 1, &why), 3 * 3600, "3 accounts");
     is_int(ledger_wait_account(&l, t0 + 3 * 3600 + 1, &why), 0, "in 3 hours");
+    ledger_pardon_account(&l, t0);
+    is_int(ledger_wait_account(&l, t0 + 1, &why), 0,
+           "but one that was never made does not count");
     ledger_release(&l);
 }
 
