@@ -79,6 +79,14 @@ subtest 'http: status, body' => sub {
     like reason($row), qr/500/, 'a bad score is a 500: ' . reason($row);
     $pas[2]->ctl('health=0.9');
     ok $gate->wait_health('pas3', 'up'), 'a good one';
+    $pas[2]->ctl('health=0.6');
+    $row = $gate->wait_health('pas3', 'saturated');
+    like reason($row), qr/health 0\.60/, 'one between: less traffic: ' . reason($row);
+    $pas[2]->ctl('health=0.75');
+    ok wait_for { (grep { $_->{name} eq 'pas3' } @{ $gate->status->{backends} })[0]{check}{score} == 0.75 }, 'a little better';
+    is $gate->wait_health('pas3', 'saturated|up')->{health}, 'saturated', 'is not enough';
+    $pas[2]->ctl('health=1');
+    ok $gate->wait_health('pas3', 'up'), 'but well is';
     $gate->stop_ok;
     $gate = PasGate->new(backends => \@pas, check => 'type = "http"; path = "/health"; body = "nowhere in it";' . QUICK, no_probe => 1);
     $row = $gate->wait_health('pas1', 'down');
