@@ -30,7 +30,7 @@ if (my $user = $ENV{PASGATE_T_USER}) {
 }
 
 my @mounted;
-END { run_cmd('umount', '-l', $_) for @mounted }
+END { local $?; run_cmd('umount', '-l', $_) for @mounted }
 
 sub mounted
 {
