@@ -16,6 +16,7 @@ BEGIN {
 }
 
 use AcmeGate;
+use FaultProxy;
 use PasGate;
 use Pebble;
 use Test::More;
@@ -71,24 +72,20 @@ subtest 'a store of 64 KiB' => sub {
 };
 
 subtest 'a store that is full when the certificate comes' => sub {
-    my $ca = Pebble->new(env => { PEBBLE_VA_NOSLEEP => 0, PEBBLE_VA_SLEEPTIME => 2 });
+    my $ca = Pebble->new;
     my $folder = mounted('filled', '1m');
-    my $gate = acme_gate($ca, store => "$folder/store");
+    my $proxy = FaultProxy->new($ca, [qr{^/finalize}, 0, sub { system "cat /dev/zero >$folder/zeros 2>&1" if -e tmp('fill'); return }]);
+    my $gate = acme_gate($ca, store => "$folder/store", directory => $proxy->directory);
     ok wait_issued($gate), 'issued' or $gate->tell;
     my $old = served($gate);
     my $generation = cert_row($gate)->{generation};
-    my ($code, $said) = in_parallel(sub { my @r = $gate->cli('cert', 'renew', 'www.shop.test', '--force'); return \@r },
-        sub {
-            wait_for { my @o = glob "$folder/store/orders/*/order"; scalar @o };
-            run_cmd('sh', '-c', "cat /dev/zero >$folder/zeros");
-            return [];
-        });
-    ($code, $said) = @$code;
+    spew(tmp('fill'), '');    # when the CA is to make the certificate
+    my ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
     is $code, 1, 'it cannot be kept';
     like cert_row($gate)->{error}, qr{cannot write to the store \S+/store: No space left}, 'which the status tells: ' . cert_row($gate)->{error};
     is served($gate), $old, 'the old one serves';
     is cert_row($gate)->{generation}, $generation, 'as the generation that it was';
-    unlink "$folder/zeros";
+    unlink "$folder/zeros", tmp('fill');
     ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test');
     is $code, 0, 'there is space again: it comes' or diag $said;
     isnt served($gate), $old, 'and serves';
@@ -124,6 +121,7 @@ subtest 'a store that is full when the certificate comes' => sub {
     ok wait_row($gate, sub { !$_->{error} }), 'readable again: it gets well by itself' or $gate->tell;
     is orders($ca), 3, 'without an order';
     $gate->stop_ok;
+    $proxy->end;
     $ca->end;
 };
 
