@@ -66,6 +66,8 @@ static void keep(struct target *w, const struct others *others, const char *why,
         snprintf(text, sizeof text, "not ejected, of the others only %u well, of %u: %.90s",
                  others->well, w->pool->min_healthy, why);
     log_warn("backend %s %s", w->backend->name, text);
+    w->row.trial = TRIAL_NONE;
+    w->failing = false;
     target_force(w, HEALTH_SUSPECT, text, now_ms);
     w->told = true;
 }
@@ -89,13 +91,25 @@ static bool silent(const struct pool_watch *pool, const struct target *w,
     return true;
 }
 
-static bool consider(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
+/* true: the state changed. */
+static bool eject_or_keep(const struct pool_watch *pool, struct target *w,
+                          const struct others *others, const char *why, bool stalled,
+                          uint64_t now_ms)
 {
     enum health_state from = w->verdict.state;
+
+    if (others->sound >= (pool->conf->min_healthy ? pool->conf->min_healthy : 1))
+        eject(w, why, stalled, now_ms);
+    else
+        keep(w, others, why, now_ms);
+    return w->verdict.state != from;
+}
+
+static bool consider(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
+{
     struct others others;
     char why[TABLE_REASON];
     bool failing, stalled = false;
-    unsigned wanted = pool->conf->min_healthy ? pool->conf->min_healthy : 1;
 
     if (pool->conf->eject.failures == 0 || pool->n < 2 || w->verdict.fall > 0)
         return false;
@@ -107,11 +121,7 @@ static bool consider(const struct pool_watch *pool, struct target *w, uint64_t n
         stalled = silent(pool, w, &others, now_ms, why);
     if (!failing && !stalled)
         return false;
-    if (others.sound >= wanted)
-        eject(w, why, stalled, now_ms);
-    else
-        keep(w, &others, why, now_ms);
-    return w->verdict.state != from;
+    return eject_or_keep(pool, w, &others, why, stalled, now_ms);
 }
 
 /* ---- trial */
@@ -119,18 +129,19 @@ static bool consider(const struct pool_watch *pool, struct target *w, uint64_t n
 static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
 {
     struct signs since = signs_since(&w->seen, &w->before);
-    uint64_t hard = signs_hard(&since);
+    struct others others = look_at_others(pool, w, now_ms);
     char text[TABLE_REASON];
 
-    if (hard > 0) {
-        snprintf(text, sizeof text, "a request failed when it was tried again");
-        eject(w, text, false, now_ms);
-    } else if (w->seen.unanswered > 0 &&
-               stall_ms(&w->stall, now_ms) >= pool->conf->eject.window_ms / 2 &&
-               stall_needed(pool->slow, pool->all) <= STALL_FEW) {
-        snprintf(text, sizeof text, "a request was not answered when it was tried again");
-        eject(w, text, true, now_ms);
-    } else if (since.completed >= PASSIVE_TRIAL_GOOD) {
+    if (signs_hard(&since) > 0)
+        return eject_or_keep(pool, w, &others, "a request failed when it was tried again",
+                             false, now_ms);
+    if (w->seen.unanswered > 0 &&
+        stall_ms(&w->stall, now_ms) >= pool->conf->eject.window_ms / 2 &&
+        stall_needed(pool->slow, pool->all) <= STALL_FEW)
+        return eject_or_keep(pool, w, &others,
+                             "a request was not answered when it was tried again", true,
+                             now_ms);
+    if (since.completed >= PASSIVE_TRIAL_GOOD) {
         snprintf(text, sizeof text, "%llu requests went well on trial",
                  (unsigned long long)since.completed);
         target_force(w, HEALTH_UP, text, now_ms);
@@ -142,6 +153,17 @@ static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now
         return false;
     }
     return true;
+}
+
+/* Where no other is well, there is nothing to compare with: checks are believed. */
+static bool try_suspect(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
+{
+    if (!w->failing)
+        return false;
+    if (look_at_others(pool, w, now_ms).well > 0)
+        return target_try(w, now_ms);
+    w->failing = false;
+    return false;
 }
 
 /* After a long good life the next ejection is a shorter one. */
@@ -187,7 +209,8 @@ bool passive_look(struct pool_watch *pool, const struct signs_live *live, uint64
         if (target_ejected(w))
             news |= target_release(w, now_ms);
         else if (target_serves(w))
-            news |= w->row.trial ? try_it(pool, w, now_ms) : consider(pool, w, now_ms);
+            news |= w->row.trial ? try_it(pool, w, now_ms)
+                                 : consider(pool, w, now_ms) || try_suspect(pool, w, now_ms);
     }
     return news;
 }

@@ -50,22 +50,32 @@ static struct verdict_rules rules_of(const struct target *w, uint64_t now_ms)
         .rise = w->pool->check.rise,
         .fall = w->pool->check.fall,
         .held = w->heal == HEAL_RESTARTING || now_ms < w->row.eject_until_ms,
-        .trial = w->row.trial || target_ejected(w),
+        .trial = w->row.trial || target_ejected(w) || w->failing,
     };
+}
+
+static void begin_trial(struct target *w, enum health_trial trial, uint64_t now_ms)
+{
+    w->row.trial = (uint8_t)trial;
+    w->trial_ms = now_ms;
+    w->before = w->seen;
 }
 
 /* When slow start and trial begin and end. At the first start of all, nobody is spared. */
 static void note_risen(struct target *w, enum health_state from, uint64_t now_ms)
 {
     enum health_state to = w->verdict.state;
-    bool in = to == HEALTH_UP || to == HEALTH_SATURATED, trial = w->row.trial;
+    bool in = to == HEALTH_UP || to == HEALTH_SATURATED;
+    uint8_t trial = w->row.trial;
 
-    w->row.trial = to == HEALTH_SUSPECT && (trial || target_ejected(w));
-    if (w->row.trial && !trial) {
-        w->trial_ms = now_ms;
-        w->before = w->seen;
+    if (to != HEALTH_SUSPECT) {
+        w->row.trial = TRIAL_NONE;
+        w->failing = false;
+    } else if (!trial && target_ejected(w)) {
+        begin_trial(w, TRIAL_EJECTED, now_ms);
     }
-    if (in && (from == HEALTH_DOWN || trial || (from == HEALTH_UNKNOWN && w->newcomer)))
+    if (in && (from == HEALTH_DOWN || trial == TRIAL_EJECTED ||
+               (from == HEALTH_UNKNOWN && w->newcomer)))
         w->row.risen_ms = now_ms;
     else if (to == HEALTH_DOWN)
         w->row.risen_ms = 0;
@@ -334,6 +344,7 @@ static void look_for_failures(struct target *w, const struct signs *added, uint6
         w->trouble = true;
         signs_tell(added, text);
         changed = verdict_sign(&w->verdict, text);
+        w->failing |= w->verdict.state == HEALTH_SUSPECT && w->pool->eject.failures > 0;
     }
     hurry(w, changed, now_ms);
 }
@@ -412,6 +423,21 @@ void target_force(struct target *w, enum health_state state, const char *text, u
     w->trouble = false;
     w->mellow_ms = now_ms;
     target_publish(w);
+}
+
+bool target_try(struct target *w, uint64_t now_ms)
+{
+    const struct verdict_rules rules = rules_of(w, now_ms);
+
+    if (w->verdict.state != HEALTH_SUSPECT || !w->failing || w->row.trial ||
+        !verdict_risen(&w->verdict, &rules))
+        return false;
+    begin_trial(w, TRIAL_SUSPECT, now_ms);
+    snprintf(w->row.reason, sizeof w->row.reason,
+             "its checks pass; on trial with single requests");
+    log_info("backend %s: %s", w->backend->name, w->row.reason);
+    target_publish(w);
+    return true;
 }
 
 bool target_release(struct target *w, uint64_t now_ms)

@@ -48,6 +48,8 @@ struct target {
     struct eject eject;
 
     /* ejection (healthd/passive.h) */
+    bool failing;        /* requests that failed made it suspect, and checks that pass
+                          * do not prove that they do not any more */
     bool stalled;        /* the last one was because it answered nothing */
     bool told;           /* why it is not ejected was told */
     uint64_t mellow_ms;  /* since when it has been well: an ejection less for each max_time */
@@ -84,6 +86,10 @@ bool target_look(struct target *target, const struct signs_live *live, uint64_t 
 /* Sets the state by hand: to history, log and table. `text` is the reason. */
 void target_force(struct target *target, enum health_state state, const char *text,
                   uint64_t now_ms);
+
+/* Checks pass again after requests had failed: only requests can prove that it is well.
+ * true: as above. */
+bool target_try(struct target *target, uint64_t now_ms);
 
 /* The time of an ejection is over: it goes on trial if its checks pass. true: as above. */
 bool target_release(struct target *target, uint64_t now_ms);

@@ -153,6 +153,11 @@ bool verdict_release(struct verdict *v, const struct verdict_rules *rules)
            turn(v, HEALTH_SUSPECT, on_trial);
 }
 
+bool verdict_risen(const struct verdict *v, const struct verdict_rules *rules)
+{
+    return v->rise >= wanted_passes(v, rules);
+}
+
 bool verdict_force(struct verdict *v, enum health_state state, const char *text)
 {
     v->rise = v->fall = 0;

@@ -51,8 +51,8 @@ struct verdict {
 struct verdict_rules {
     uint32_t rise, fall; /* > 0 */
     bool held;           /* DOWN stays, whatever passes */
-    bool trial;          /* passes do not make UP: from DOWN on trial, and there until
-                          * verdict_force() */
+    bool trial;          /* passes do not make UP: from DOWN on trial, and while SUSPECT
+                          * until verdict_force() */
 };
 
 /* What is known when a probe has ended. */
@@ -81,6 +81,9 @@ bool verdict_agree(struct verdict *verdict, const struct verdict_rules *rules, u
 /* What held it DOWN is over: if it has risen meanwhile, it goes on trial. true: the state
  * changed. */
 bool verdict_release(struct verdict *verdict, const struct verdict_rules *rules);
+
+/* Did as many checks pass as end a suspicion? */
+bool verdict_risen(const struct verdict *verdict, const struct verdict_rules *rules);
 
 /* Sets the state whatever was counted; the counts start again. true: the state changed (the
  * reason did in any case). */

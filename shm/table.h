@@ -65,6 +65,13 @@ enum health_state {
     HEALTH_STATES
 };
 
+/* One that fails requests while its checks pass is tried with one safe request at a time. */
+enum health_trial {
+    TRIAL_NONE,
+    TRIAL_EJECTED, /* after an ejection: its sessions are elsewhere by now */
+    TRIAL_SUSPECT, /* before it is UP again; its sessions stay */
+};
+
 enum admin_state {
     ADMIN_READY,
     ADMIN_DRAIN,
@@ -236,7 +243,7 @@ struct retired { /* writer: supervisor */
 struct health_row { /* writer: healthd */
     uint8_t state;  /* enum health_state */
     uint8_t has_address;
-    uint8_t trial;           /* 1: was ejected, and is tried with one safe request at a time */
+    uint8_t trial;           /* enum health_trial; while SUSPECT */
     uint8_t ejections;       /* in a row: each lasts twice as long as the one before */
     uint16_t rise, fall;     /* consecutive passes and failures so far */
     uint32_t score_permille; /* HealthScanner; 1000 when unknown */

@@ -112,7 +112,7 @@ void backends_refresh(struct worker *worker)
         struct backend_view *b = &worker->backends[i];
 
         refresh_view(b);
-        b->pool->ntrials += b->health.trial;
+        b->pool->ntrials += b->health.trial != TRIAL_NONE;
         if (!b->health.trial)
             b->unheard_ms = 0;
     }
@@ -195,7 +195,7 @@ bool backends_is_home(const struct backend_view *b)
 {
     if (b->admin == ADMIN_MAINT)
         return false;
-    if (b->health.state == HEALTH_DOWN || b->health.trial)
+    if (b->health.state == HEALTH_DOWN || b->health.trial == TRIAL_EJECTED)
         return b->address_len && !has_better(b);
     /* Before the first verdict it is worth waiting for that. */
     return b->address_len || b->health.state == HEALTH_UNKNOWN;

@@ -202,6 +202,59 @@ static void test_trial(void)
     is_state(0, HEALTH_UP, "from there two passes make up");
 }
 
+/* One request is cut; then so many checks pass as end the suspicion. */
+static void suspect_it(void)
+{
+    all_up();
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_SUSPECT, "one is cut: suspect");
+    is_int(row(0).trial, TRIAL_NONE, "  not on trial while nothing is proved");
+    for (int i = 0; i < 2; i++) {
+        now += 1000;
+        probe(0, OUTCOME_PASS); /* the first one is about the time of the failure */
+        look();
+    }
+    probe(0, OUTCOME_PASS);
+    look();
+}
+
+static void test_suspect(void)
+{
+    suspect_it();
+    is_state(0, HEALTH_SUSPECT, "checks that pass do not prove that requests do not fail");
+    is_int(row(0).trial, TRIAL_SUSPECT, "  it is on trial");
+    count_add(&cell(0)->completed, PASSIVE_TRIAL_GOOD);
+    look();
+    is_state(0, HEALTH_UP, "three requests do");
+    is_int(row(0).risen_ms, 0, "  and it was never out, so there is no slow start");
+
+    suspect_it();
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_DOWN, "one that fails then is enough");
+    is_int(row(0).ejections, 1, "  and it is ejected");
+
+    suspect_it();
+    now += conf.eject.time_ms;
+    look();
+    is_state(0, HEALTH_UP, "no request came to try it with: up in the end");
+
+    all_up();
+    for (int i = 1; i < N; i++)
+        for (int k = 0; k < 3; k++)
+            probe(i, OUTCOME_FAIL);
+    count_add(&cell(0)->cut, 1);
+    look();
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).trial, TRIAL_NONE, "the last one is not put on trial");
+    for (int i = 0; i < 2; i++)
+        probe(0, OUTCOME_PASS);
+    is_state(0, HEALTH_UP, "  its checks are believed");
+}
+
 static void test_guards(void)
 {
     all_up();
@@ -449,6 +502,7 @@ int main(void)
     log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "passive");
     test_eject();
     test_trial();
+    test_suspect();
     test_guards();
     test_errors();
     test_silence();
