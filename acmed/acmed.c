@@ -11,8 +11,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "acmed/confine.h"
+#include "acmed/hook.h"
 #include "acmed/keeper.h"
 #include "acmed/live.h"
 #include "base/check.h"
@@ -28,7 +32,7 @@ enum {
     UMASK = 027,         /* see acmed/store.h */
     NURSERY_PAUSE_MS = 60000,
     STORE_LOOK_MS = 5000,          /* between two looks at a store that is not ours */
-    WATCHED = 3 + 2 * ISSUER_RUNS, /* descriptors */
+    WATCHED = 4 + 2 * ISSUER_RUNS, /* descriptors */
 };
 
 struct acmed {
@@ -98,6 +102,22 @@ static void take_over(struct acmed *a, uint64_t now_ms)
     free(before);
 }
 
+/* First of all: they may know no key, neither of the store nor of the configuration, nor write
+ * to the table. What acmed itself may not do is theirs to do. */
+static void fork_helpers(struct acmed *a)
+{
+    const struct heritage *heritage = a->heritage;
+    const char *hook = heritage->conf->acme.hook;
+
+    conf_keep_from_children(heritage->conf);
+    madvise(heritage->table, sizeof *heritage->table, MADV_DONTFORK);
+    confine_init(heritage->conf->acme.store);
+    if (a->n > 0 && *hook && hook_open(hook) < 0)
+        log_warn("hook %s cannot be called: %s", hook, strerror(errno));
+    issuer_init(&a->issuer, heritage);
+    confine_signer();
+}
+
 static void start_up(struct acmed *a, const struct heritage *heritage)
 {
     const struct conf *conf = heritage->conf;
@@ -106,7 +126,7 @@ static void start_up(struct acmed *a, const struct heritage *heritage)
     CHECK(a->n <= TABLE_CERTS);
     a->keeper = must(calloc(a->n + 1, sizeof *a->keeper));
     a->store.certs_fd = -1;
-    issuer_init(&a->issuer, heritage); /* first: its processes may know no key */
+    fork_helpers(a);
     a->has_store = a->n > 0 && store_open(&a->store, conf->acme.store) == 0;
     if (a->n > 0 && !a->has_store)
         log_warn("cannot open the store %s: %s", conf->acme.store, store_says(errno));
@@ -193,8 +213,9 @@ static void wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
         {.fd = a->heritage->control_fd, .events = POLLIN},
         {.fd = a->heritage->doorbell_acmed, .events = POLLIN},
         {.fd = a->issuer.nursery, .events = 0},
+        {.fd = hook_fd(), .events = 0},
     };
-    nfds_t n = 3;
+    nfds_t n = 4;
 
     for (uint32_t i = 0; i < a->n && n + 1 < WATCHED; i++) {
         if (errand_runs(&a->keeper[i].errand))
@@ -209,6 +230,11 @@ static void wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
     if (fds[2].revents & (POLLHUP | POLLERR)) {
         log_error("the network half's nursery ended: nothing is ordered for a while");
         fd_close(&a->issuer.nursery);
+        a->leave_ms = now_ms + NURSERY_PAUSE_MS;
+    }
+    if (fds[3].revents & (POLLHUP | POLLERR)) {
+        log_error("the process that calls the hook ended: it is not called for a while");
+        hook_close();
         a->leave_ms = now_ms + NURSERY_PAUSE_MS;
     }
 }
@@ -230,6 +256,7 @@ _Noreturn void acmed_main(const struct heritage *heritage)
     }
     for (uint32_t i = 0; i < a.n; i++)
         keeper_release(&a.keeper[i]);
+    hook_close();
     issuer_release(&a.issuer);
     store_release(&a.store);
     free(a.keeper);

@@ -1,137 +1,191 @@
 #include "acmed/hook.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <spawn.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-    OURS_MAX = 8,
-    ENV_MAX = 256,          /* variables that are passed on */
-    NAMES_MAX = 100 * 255,  /* bytes of all names */
-    VALUE_MAX = 4096 + 256, /* of any other: a path */
+#include "acmed/hook_runner.h"
+#include "base/fd.h"
+
+enum { VALUE_MAX = 4096 + 256 }; /* bytes of a variable: a path */
+
+/* What is sent; beyond its end nothing is put. */
+struct text {
+    char bytes[HOOK_MESSAGE_MAX];
+    size_t n;
+    bool full;
 };
 
-struct environment {
-    char *v[ENV_MAX + OURS_MAX + 1];
-    size_t n, ours; /* the first `ours` are to be freed */
-};
+static int runner = -1;
 
-static void set(struct environment *env, const char *name, const char *value)
+__attribute__((format(printf, 2, 3))) static void put(struct text *to, const char *fmt, ...)
 {
-    if (asprintf(&env->v[env->n], "PASGATE_%s=%.*s", name, VALUE_MAX, value ? value : "") >= 0)
-        env->ours = ++env->n;
+    size_t room = sizeof to->bytes - to->n;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(to->bytes + to->n, room, fmt, ap);
+    va_end(ap);
+    if (n >= 0 && (size_t)n < room)
+        to->n += (size_t)n;
+    else
+        to->full = true;
 }
 
-static void set_names(struct environment *env, const struct hook_call *call)
+static void end_string(struct text *to)
 {
-    size_t cap = NAMES_MAX + sizeof "PASGATE_NAMES=", n;
-    char *text = malloc(cap);
-
-    if (!text)
-        return;
-    n = (size_t)snprintf(text, cap, "PASGATE_NAMES=");
-    for (size_t i = 0; i < call->n_names && n < cap; i++)
-        n += (size_t)snprintf(text + n, cap - n, "%s%s", i ? " " : "", call->names[i]);
-    env->v[env->n] = text;
-    env->ours = ++env->n;
+    if (to->n < sizeof to->bytes)
+        to->bytes[to->n++] = '\0';
 }
 
-static void fill(struct environment *env, const struct hook_call *call)
+static void set(struct text *to, const char *name, const char *value)
 {
-    *env = (struct environment){0};
-    set(env, "EVENT", call->event);
-    set(env, "CERTIFICATE", call->certificate);
-    set_names(env, call);
-    set(env, "CHAIN", call->chain);
-    set(env, "KEY", call->key);
-    set(env, "ERROR", call->error);
+    put(to, "PASGATE_%s=%.*s", name, VALUE_MAX, value ? value : "");
+    end_string(to);
+}
+
+static void set_names(struct text *to, const struct hook_call *call)
+{
+    put(to, "PASGATE_NAMES=");
+    for (size_t i = 0; i < call->n_names; i++)
+        put(to, "%s%s", i ? " " : "", call->names[i]);
+    end_string(to);
+}
+
+static void fill(struct text *to, const struct hook_call *call)
+{
+    to->n = 0;
+    to->full = false;
+    put(to, "%s", call->program);
+    end_string(to);
+    set(to, "EVENT", call->event);
+    set(to, "CERTIFICATE", call->certificate);
+    set_names(to, call);
+    set(to, "CHAIN", call->chain);
+    set(to, "KEY", call->key);
+    set(to, "ERROR", call->error);
     if (call->dns_name) {
-        set(env, "DNS_NAME", call->dns_name);
-        set(env, "DNS_VALUE", call->dns_value);
+        set(to, "DNS_NAME", call->dns_name);
+        set(to, "DNS_VALUE", call->dns_value);
     }
-    for (char **e = environ; *e && env->n < ENV_MAX; e++)
-        if (strncmp(*e, "PASGATE_", 8) != 0)
-            env->v[env->n++] = *e;
-    env->v[env->n] = NULL;
 }
 
-/* Nothing of ours but stderr: the other descriptors are close-on-exec; a group of its own, so
- * that what it started ends with it; and no signal ignored, as acmed does. */
-static int spawn(pid_t *pid, const char *program, char **env)
-{
-    char *argv[] = {(char *)(uintptr_t)program, NULL};
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    sigset_t all, none;
-    int error;
+/* ---- the process that starts it */
 
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", 0, 0);
-    posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
-    error = posix_spawn(pid, program, &files, &attributes, argv, env);
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&attributes);
-    return error;
+int hook_open(const char *program)
+{
+    int pair[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    program = strdup(program); /* the configuration is not for it */
+    pid = program ? fork() : -1;
+    if (pid == 0)
+        hook_runner_main(pair[1], program);
+    free((void *)(uintptr_t)program);
+    fd_close(&pair[1]);
+    if (pid < 0 || fd_nonblocking(pair[0], true) < 0)
+        fd_close(&pair[0]);
+    runner = pair[0];
+    return runner < 0 ? -1 : 0;
+}
+
+int hook_fd(void)
+{
+    return runner;
+}
+
+void hook_close(void)
+{
+    fd_close(&runner);
+}
+
+/* ---- one run */
+
+/* 0, or what is wrong. */
+static int ask(struct hook *hook, const struct text *text)
+{
+    struct hook_started started;
+    int pair[2], error = 0;
+    ssize_t got;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return errno;
+    if (fd_send(runner, text->bytes, text->n, pair[1]) < 0)
+        error = errno;
+    fd_close(&pair[1]);
+    struct pollfd p = {.fd = pair[0], .events = POLLIN};
+    if (!error && poll(&p, 1, HOOK_START_MS) <= 0)
+        error = ETIMEDOUT;
+    if (!error) {
+        got = recv(pair[0], &started, sizeof started, MSG_DONTWAIT);
+        error = got == sizeof started ? started.error : EPIPE;
+    }
+    if (error) {
+        send(pair[0], "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* if it should come to run later */
+        fd_close(&pair[0]);
+        return error;
+    }
+    hook->pid = started.pid;
+    hook->fd = pair[0];
+    return 0;
 }
 
 int hook_start(struct hook *hook, const struct hook_call *call, uint64_t now_ms)
 {
-    struct environment env;
+    static struct text text;
     int error;
 
     if (hook->pid) {
         errno = EBUSY;
         return -1;
     }
-    fill(&env, call);
-    error = spawn(&hook->pid, call->program, env.v);
-    for (size_t i = 0; i < env.ours; i++)
-        free(env.v[i]);
-    if (error)
-        hook->pid = 0;
+    fill(&text, call);
+    error = text.full ? E2BIG : ask(hook, &text);
     hook->deadline_ms = now_ms + HOOK_DEADLINE_MS;
     errno = error;
     return error ? -1 : 0;
 }
 
+static void forget(struct hook *hook)
+{
+    fd_close(&hook->fd);
+    hook->pid = 0;
+}
+
 enum hook_result hook_poll(struct hook *hook, uint64_t now_ms)
 {
     int status;
-    pid_t got;
+    ssize_t got;
 
     if (!hook->pid)
         return HOOK_IDLE;
-    got = waitpid(hook->pid, &status, WNOHANG);
-    if (got == 0 && now_ms < hook->deadline_ms)
-        return HOOK_RUNS;
-    if (got == 0) {
+    got = recv(hook->fd, &status, sizeof status, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+        if (now_ms < hook->deadline_ms)
+            return HOOK_RUNS;
         hook_release(hook);
         return HOOK_BAD;
     }
-    hook->pid = 0;
-    return got > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? HOOK_GOOD : HOOK_BAD;
+    forget(hook);
+    return got == sizeof status && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? HOOK_GOOD
+                                                                                 : HOOK_BAD;
 }
 
 void hook_release(struct hook *hook)
 {
     if (!hook->pid)
         return;
-    kill(-hook->pid, SIGKILL);
-    kill(hook->pid, SIGKILL);
-    waitpid(hook->pid, NULL, 0);
-    hook->pid = 0;
+    struct pollfd p = {.fd = hook->fd, .events = POLLIN};
+    if (send(hook->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+        poll(&p, 1, HOOK_START_MS); /* until it has gone */
+    forget(hook);
 }

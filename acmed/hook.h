@@ -10,8 +10,9 @@
  *   PASGATE_DNS_NAME     dns-*: _acme-challenge.NAME
  *   PASGATE_DNS_VALUE    dns-*: the text of the TXT record
  *
- * One at a time per certificate; killed after HOOK_DEADLINE_MS. Nothing here blocks. acmed
- * only. */
+ * One at a time per certificate; killed after HOOK_DEADLINE_MS. It is started by a process of
+ * its own (hook_runner.h), because acmed has no network and starts no programs; that answers
+ * within HOOK_START_MS, else nothing here blocks. acmed only. */
 #ifndef ACMED_HOOK_H
 #define ACMED_HOOK_H
 
@@ -23,10 +24,12 @@
 enum {
     HOOK_DEADLINE_MS = 120 * 1000, /* a DNS provider may need a minute */
     HOOK_ERRORS_MS = 3600 * 1000,  /* between two calls about trouble */
+    HOOK_START_MS = 5000,          /* a busy host may need long for two forks */
 };
 
 struct hook {
     pid_t pid; /* 0: none runs */
+    int fd;    /* to who looks after it, while it runs */
     uint64_t deadline_ms;
 };
 
@@ -38,14 +41,19 @@ struct hook_call {
     const char *dns_name, *dns_value; /* NULL: none */
 };
 
+/* Forks the process that starts this program, and no other: before any key is read. 0 or -1
+ * with errno. Descriptor: POLLHUP when it has died; -1: none. */
+int hook_open(const char *program);
+int hook_fd(void);
+void hook_close(void);
+
 /* 0; -1 with errno: it could not be started, or another one still runs (EBUSY). */
 int hook_start(struct hook *hook, const struct hook_call *call, uint64_t now_ms);
 
 enum hook_result { HOOK_IDLE, HOOK_RUNS, HOOK_GOOD, HOOK_BAD };
 
 /* Looks after it: GOOD and BAD (another exit code than 0, a signal, the deadline) are told
- * once.
- * */
+ * once. */
 enum hook_result hook_poll(struct hook *hook, uint64_t now_ms);
 
 /* Kills what runs. */

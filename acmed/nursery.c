@@ -7,17 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "acmed/confine.h"
 #include "acmed/net.h"
 #include "base/fd.h"
 #include "base/log.h"
-
-/* Everything but standard input, output and error, and keep. */
-static void close_others(int keep)
-{
-    if (keep > 3)
-        close_range(3, (unsigned)keep - 1, 0);
-    close_range((unsigned)keep + 1, ~0u, 0);
-}
 
 /* Dies with its parent, whichever way that goes. */
 static void die_with(pid_t parent)
@@ -37,7 +30,8 @@ static void hatch(int fd)
         return;
     die_with(parent);
     signal(SIGCHLD, SIG_DFL);
-    close_others(fd);
+    fd_close_others(fd);
+    confine_net();
     net_main(fd);
 }
 
@@ -47,7 +41,7 @@ static _Noreturn void nursery_main(int sock)
     int fd;
 
     prctl(PR_SET_NAME, "acmed-net", 0, 0, 0);
-    close_others(sock);
+    fd_close_others(sock);
     signal(SIGCHLD, SIG_IGN); /* nobody waits for them */
     signal(SIGHUP, SIG_IGN);  /* meant for others */
     signal(SIGINT, SIG_IGN);
@@ -55,6 +49,7 @@ static _Noreturn void nursery_main(int sock)
     signal(SIGUSR2, SIG_IGN);
     signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
+    confine_nursery();
     for (;;) {
         struct pollfd p = {.fd = sock, .events = POLLIN};
         ssize_t got;

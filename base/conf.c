@@ -88,6 +88,11 @@ void conf_free(struct conf *conf)
         conf_arena_free(conf->arena);
 }
 
+void conf_keep_from_children(const struct conf *conf)
+{
+    conf_arena_keep_from_children(conf->arena);
+}
+
 void conf_errors_release(struct conf_errors *errs)
 {
     for (size_t i = 0; i < errs->n; i++)

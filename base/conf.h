@@ -389,6 +389,9 @@ struct conf *conf_parse(const char *text, size_t n, const char *name, struct con
 /* Releases a tree; takes NULL. */
 void conf_free(struct conf *conf);
 
+/* Processes forked from now on do not have it: secrets may stand in it. */
+void conf_keep_from_children(const struct conf *conf);
+
 /* Releases the messages; the struct is {0} again. */
 void conf_errors_release(struct conf_errors *errs);
 

@@ -63,3 +63,8 @@ void conf_arena_seal(struct conf_arena *arena)
     /* It is a safety net only: where the host refuses, the tree is as good as before. */
     (void)mprotect(arena, keep, PROT_READ);
 }
+
+void conf_arena_keep_from_children(struct conf_arena *arena)
+{
+    (void)madvise(arena, arena->size, MADV_DONTFORK);
+}

@@ -24,4 +24,7 @@ const char *conf_arena_strdup(struct conf_arena *arena, const char *s);
 /* Makes it read-only and gives back the rest of the reservation. */
 void conf_arena_seal(struct conf_arena *arena);
 
+/* Processes forked from now on do not have it. */
+void conf_arena_keep_from_children(struct conf_arena *arena);
+
 #endif

@@ -15,6 +15,13 @@ void fd_close(int *fd)
     *fd = -1;
 }
 
+void fd_close_others(int keep)
+{
+    if (keep > 3)
+        close_range(3, (unsigned)keep - 1, 0);
+    close_range((unsigned)keep + 1, ~0u, 0);
+}
+
 static int set_flag(int fd, int get, int set, int flag, bool on)
 {
     int flags = fcntl(fd, get);

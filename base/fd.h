@@ -9,6 +9,9 @@
 /* Closes *fd unless it is -1, and makes it -1. */
 void fd_close(int *fd);
 
+/* Closes everything but standard input, output and error, and keep. */
+void fd_close_others(int keep);
+
 /* 0, or -1 with errno. */
 int fd_nonblocking(int fd, bool on);
 int fd_cloexec(int fd, bool on);

@@ -26,7 +26,7 @@ my @library = (
     [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:probe|restarter)|acmed/transport)\w*\.c$}],
     [jansson   => qr{^jansson},           qr{^(?:\w+/\w*json\w*|healthd/ping)\.c$}],
     [nghttp2   => qr{^nghttp2/},          qr{^worker/h2\w*\.c$}],
-    [seccomp   => qr{^seccomp},           qr{^supervisor/sandbox\w*\.c$}],
+    [seccomp   => qr{^seccomp},           qr{^base/sandbox\w*\.c$}],
 );
 
 my $bad = 0;

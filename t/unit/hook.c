@@ -49,6 +49,8 @@ int main(void)
     snprintf(program, sizeof program, "%s/hook", root);
     snprintf(output, sizeof output, "%s/out", root);
     setenv("PASGATE_ERROR", "not this one", 1);
+    setenv("PATH", "/usr/bin:/bin", 1);
+    is_int(hook_open(program), 0, "who starts it");
     is_int(hook_poll(&hook, 0), HOOK_IDLE, "nothing runs");
     snprintf(
         body, sizeof body,
@@ -56,7 +58,6 @@ int main(void)
         "$PASGATE_ERROR|$PASGATE_DNS_NAME|$PASGATE_DNS_VALUE|$PATH\" >%s",
         output);
     script(body);
-    setenv("PATH", "/usr/bin:/bin", 1);
     is_int(hook_start(&hook, &call, 0), 0, "started");
     ok(hook_start(&hook, &call, 0) < 0 && errno == EBUSY, "one at a time");
     is_int(wait_end(&hook), HOOK_GOOD, "ended well");
@@ -78,6 +79,11 @@ int main(void)
     /* Under valgrind vfork() is fork(): posix_spawn() succeeds, and the exit code tells. */
     bool refused = hook_start(&hook, &call, 0) < 0;
     ok(refused ? errno == ENOENT && !hook.pid : wait_end(&hook) == HOOK_BAD, "no such program");
+    call.program = "/bin/true";
+    ok(hook_start(&hook, &call, 0) < 0 && errno == EPERM, "no other program is started");
+    hook_close();
+    call.program = program;
+    ok(hook_start(&hook, &call, 0) < 0 && !hook.pid, "nor any, without who starts it");
     snprintf(clean, sizeof clean, "rm -rf %s", root);
     ok(system(clean) == 0, "cleaned up");
     return done();

@@ -1,0 +1,242 @@
+/* What a filter forbids fails, what it does not works; what is hidden cannot be opened. Each
+ * case in a child, because nothing of it is ever undone. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "acmed/confine.h"
+#include "base/sandbox.h"
+#include "t/unit/tap.h"
+
+enum { NO_FILTERS = 77 };
+
+static char root[] = "/tmp/pasgate-sandbox-XXXXXX";
+static char store[128], secret[160], beside[128];
+
+/* Valgrind's own calls would be filtered, too. */
+static bool under_valgrind(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+
+    return preload && strstr(preload, "vgpreload");
+}
+
+static void in_child(int (*what)(void), const char *name)
+{
+    int status = 0;
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    if (pid == 0)
+        _exit(what());
+    waitpid(pid, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_FILTERS)
+        pass("%s: this kernel has none", name);
+    else if (!ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s", name))
+        diag("status %#x: an exit code is the number of what did not hold", status);
+}
+
+#define HOLDS(n, cond) \
+    do                 \
+        if (!(cond))   \
+            return n;  \
+    while (0)
+
+static int can_open(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static int can_talk(int family, int type)
+{
+    int fd = socket(family, type, 0);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static int can_fork(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+    return pid > 0;
+}
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+static int can_thread(void)
+{
+    pthread_t thread;
+
+    return pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0;
+}
+
+static int can_exec(void)
+{
+    char *const none[] = {NULL};
+
+    return execve("", none, none) == 0 || errno != EPERM;
+}
+
+/* ---- */
+
+static int lists(void)
+{
+    static const struct sandbox_rule rules[] = {
+        {.calls = "getppid no_such_call mkdir mkdirat", .error = EACCES},
+        {"socket", 0, SANDBOX_BITS, 0, UINT32_MAX, AF_INET},
+        {"lseek", 0, SANDBOX_ABOVE, 2, 0, SEEK_CUR},
+        {"dup", 0, SANDBOX_OTHER, 0, 0, 1},
+    };
+    int fd;
+
+    if (sandbox_forbid(rules, sizeof rules / sizeof *rules) < 0)
+        return NO_FILTERS;
+    HOLDS(1, mkdir("/tmp", 0700) < 0 && errno == EACCES);
+    HOLDS(2, !can_talk(AF_INET, SOCK_STREAM) && errno == EPERM);
+    HOLDS(3, can_talk(AF_UNIX, SOCK_STREAM));
+    fd = open("/proc/self/exe", O_RDONLY);
+    HOLDS(4, fd >= 0 && lseek(fd, 0, SEEK_CUR) == 0);
+    HOLDS(5, lseek(fd, 0, SEEK_END) < 0 && errno == EPERM);
+    HOLDS(6, dup(fd) < 0 && errno == EPERM);
+    HOLDS(7, dup(1) >= 0);
+    return 0;
+}
+
+static int twice(void)
+{
+    static const struct sandbox_rule first = {.calls = "getppid"}, then = {.calls = "dup"};
+
+    if (sandbox_forbid(&first, 1) < 0)
+        return NO_FILTERS;
+    HOLDS(1, can_fork());
+    HOLDS(2, sandbox_forbid(&then, 1) == 0);
+    HOLDS(3, getppid() < 0);
+    HOLDS(4, dup(1) < 0);
+    return 0;
+}
+
+static int hides(void)
+{
+    if (!sandbox_can_hide())
+        return NO_FILTERS;
+    HOLDS(1, can_open(secret, O_RDONLY));
+    HOLDS(2, sandbox_hide(store) == 0);
+    HOLDS(3, !can_open(secret, O_RDONLY) && errno == EACCES);
+    HOLDS(4, !can_open(store, O_RDONLY | O_DIRECTORY));
+    HOLDS(5, can_open(beside, O_RDONLY));
+    HOLDS(6, !can_open(beside, O_WRONLY));
+    HOLDS(7, can_open("/etc/hosts", O_RDONLY));
+    HOLDS(8, can_open("/proc/self/status", O_RDONLY));
+    return 0;
+}
+
+static int hides_nothing(void)
+{
+    HOLDS(1, sandbox_hide("/nowhere/at all") == 0);
+    HOLDS(2, can_open(secret, O_RDONLY));
+    return 0;
+}
+
+static int network_half(void)
+{
+    static const struct sandbox_rule none = {.calls = "no_such_call"};
+
+    if (sandbox_forbid(&none, 1) < 0)
+        return NO_FILTERS;
+    confine_init(store);
+    confine_nursery();
+    HOLDS(1, can_fork()); /* that is what it is for */
+    confine_net();
+    HOLDS(2, !can_fork());
+    HOLDS(3, can_thread());
+    HOLDS(4, !can_exec());
+    HOLDS(5, can_talk(AF_INET, SOCK_STREAM));
+    HOLDS(6, can_talk(AF_INET, SOCK_DGRAM));
+    HOLDS(7, can_talk(AF_NETLINK, SOCK_RAW));
+    HOLDS(8, !can_talk(AF_UNIX, SOCK_STREAM) && errno == EACCES);
+    HOLDS(9, !can_talk(AF_PACKET, SOCK_RAW) && errno == EACCES);
+    HOLDS(10, can_open("/etc/hosts", O_RDONLY));
+    HOLDS(11, !can_open(beside, O_WRONLY) && errno == EPERM);
+    HOLDS(12, !can_open(beside, O_RDWR) && errno == EPERM);
+    HOLDS(13, !can_open(beside, O_RDONLY | O_CREAT) && errno == EPERM);
+    HOLDS(14, unlink(beside) < 0 && errno == EPERM);
+    HOLDS(15, kill(getppid(), 0) < 0 && errno == EPERM);
+    HOLDS(16, !sandbox_can_hide() || !can_open(secret, O_RDONLY));
+    return 0;
+}
+
+static int signing_half(void)
+{
+    static const struct sandbox_rule none = {.calls = "no_such_call"};
+    int pair[2];
+
+    if (sandbox_forbid(&none, 1) < 0)
+        return NO_FILTERS;
+    confine_init(store);
+    confine_signer();
+    HOLDS(1, !can_talk(AF_INET, SOCK_STREAM) && errno == EACCES);
+    HOLDS(2, !can_talk(AF_INET6, SOCK_DGRAM) && errno == EACCES);
+    HOLDS(3, !can_talk(AF_NETLINK, SOCK_RAW));
+    HOLDS(4, !can_talk(AF_PACKET, SOCK_RAW));
+    HOLDS(5, can_talk(AF_UNIX, SOCK_STREAM));
+    HOLDS(6, socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+    HOLDS(7, !can_exec());
+    HOLDS(8, SANDBOX_LEAK_CHECK || !can_fork());
+    HOLDS(9, can_open(secret, O_RDWR));
+    return 0;
+}
+
+static void make(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+    if (fd >= 0)
+        close(fd);
+}
+
+int main(void)
+{
+    char clean[64];
+
+    if (under_valgrind()) {
+        pass("not under valgrind");
+        return done();
+    }
+    if (!mkdtemp(root))
+        return 1;
+    snprintf(store, sizeof store, "%s/store", root);
+    snprintf(secret, sizeof secret, "%s/key.pem", store);
+    snprintf(beside, sizeof beside, "%s/ca.pem", root);
+    mkdir(store, 0700);
+    make(secret);
+    make(beside);
+    in_child(lists, "calls and arguments");
+    in_child(twice, "filters add up, over fork()");
+    in_child(hides, "a folder is hidden");
+    in_child(hides_nothing, "one that is not there");
+    in_child(network_half, "the network half");
+    in_child(signing_half, "the signing half");
+    snprintf(clean, sizeof clean, "rm -rf %s", root);
+    ok(system(clean) == 0, "cleaned up");
+    return done();
+}
