@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +20,33 @@ static void die_with(pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
         _exit(0);
+}
+
+/* What libraries look at when they find a host, a proxy or roots. */
+static bool is_wanted(const char *variable, size_t n)
+{
+    static const char *const wanted[] = {
+        "PATH",         "LANG",         "TZ",          "LD_LIBRARY_PATH", "SSL_CERT_FILE",
+        "SSL_CERT_DIR", "OPENSSL_CONF", "RES_OPTIONS", "LOCALDOMAIN",     "HOSTALIASES",
+        "http_proxy",   "https_proxy",  "HTTPS_PROXY", "all_proxy",       "ALL_PROXY",
+        "no_proxy",     "NO_PROXY",
+    };
+
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (strlen(wanted[i]) == n && memcmp(wanted[i], variable, n) == 0)
+            return true;
+    return n > 11 && memcmp(variable + n - 11, "SAN_OPTIONS", 11) == 0;
+}
+
+/* Settings, keys among them, may be written as ${NAME}. */
+static void wipe_environment(void)
+{
+    for (char **e = environ; e && *e; e++) {
+        size_t n = strcspn(*e, "=");
+
+        if ((*e)[n] && !is_wanted(*e, n))
+            explicit_bzero(*e + n + 1, strlen(*e + n + 1));
+    }
 }
 
 static void hatch(int fd)
@@ -49,6 +78,7 @@ static _Noreturn void nursery_main(int sock)
     signal(SIGUSR2, SIG_IGN);
     signal(SIGTERM, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
+    wipe_environment();
     confine_nursery();
     for (;;) {
         struct pollfd p = {.fd = sock, .events = POLLIN};

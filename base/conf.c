@@ -2,6 +2,7 @@
  * conf_read.c (syntax, by the table of conf_table.c) and conf_check.c (sense). */
 #include "base/conf.h"
 
+#include <malloc.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,17 @@ static void give_files(struct conf_text *text, struct conf_errors *errs)
     text->n_files = 0;
 }
 
+/* Secrets may stand in a configuration, and libconfig's scanner has copies, too: while it is
+ * read, what is freed is overwritten, or every child would get it by fork. */
+static void overwrite_freed(bool on)
+{
+#ifdef __GLIBC__
+    mallopt(M_PERTURB, on);
+#else
+    (void)on;
+#endif
+}
+
 /* From the text, if there is one, to the tree. Releases all but that. */
 static struct conf *build(struct conf_build *b, bool have_text, struct conf_errors *errs)
 {
@@ -67,18 +79,23 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
         give_files(&b->text, errs);
     conf_text_release(&b->text);
     free(b->marks);
+    overwrite_freed(false);
     return conf;
 }
 
 struct conf *conf_load(const char *file, struct conf_errors *errs)
 {
     struct conf_build b = {0};
+
+    overwrite_freed(true);
     return build(&b, conf_text_load(&b.text, file, &b.report), errs);
 }
 
 struct conf *conf_parse(const char *text, size_t n, const char *name, struct conf_errors *errs)
 {
     struct conf_build b = {0};
+
+    overwrite_freed(true);
     return build(&b, conf_text_from(&b.text, name, text, n, &b.report), errs);
 }
 
