@@ -23,21 +23,24 @@ enum { NAME_MAX_BYTES = 32 }; /* of a call */
 static int add_call(scmp_filter_ctx filter, const struct sandbox_rule *rule, int call)
 {
     uint32_t action = SCMP_ACT_ERRNO(rule->error ? (unsigned)rule->error : EPERM);
+    struct scmp_arg_cmp compare = {.arg = rule->arg, .datum_a = rule->value};
 
     switch (rule->when) {
     case SANDBOX_BITS:
-        return seccomp_rule_add(
-            filter, action, call, 1,
-            SCMP_CMP64(rule->arg, SCMP_CMP_MASKED_EQ, rule->mask, rule->value));
+        compare.op = SCMP_CMP_MASKED_EQ;
+        compare.datum_a = rule->mask;
+        compare.datum_b = rule->value;
+        break;
     case SANDBOX_OTHER:
-        return seccomp_rule_add(filter, action, call, 1,
-                                SCMP_CMP64(rule->arg, SCMP_CMP_NE, rule->value));
+        compare.op = SCMP_CMP_NE;
+        break;
     case SANDBOX_ABOVE:
-        return seccomp_rule_add(filter, action, call, 1,
-                                SCMP_CMP64(rule->arg, SCMP_CMP_GT, rule->value));
+        compare.op = SCMP_CMP_GT;
+        break;
     default:
         return seccomp_rule_add(filter, action, call, 0);
     }
+    return seccomp_rule_add_array(filter, action, call, 1, &compare);
 }
 
 static int add(scmp_filter_ctx filter, const struct sandbox_rule *rule)
