@@ -115,19 +115,35 @@ struct conf_tls {
     bool tickets;
 };
 
+/* A second CA, for when the first one fails. */
+struct conf_fallback {
+    const char *directory; /* as that of conf_acme; "": there is none */
+    const char *email;     /* "": that of conf_acme */
+    const char *eab_kid;
+    const char *eab_hmac_key;
+    const char *ca_file;
+    const char *profile;
+    uint32_t after; /* failures of the first one in a row */
+};
+
 struct conf_acme {
     const char *directory; /* a URL: the short names are resolved */
-    const char *email;     /* may be "" */
+    const char *staging;   /* a URL: where an order is rehearsed after a failure; "" nowhere */
+    struct conf_fallback fallback;
+    const char *email; /* may be "" */
     bool agree_tos;
     const char *store; /* absolute folder of accounts, keys and certificates */
     const char *eab_kid;
     const char *eab_hmac_key;
-    const char *const *challenges; /* "http-01", "dns-01" */
-    size_t n_challenges;           /* 0: http-01 */
+    const char *const *challenges; /* "http-01", "tls-alpn-01", "dns-01" */
+    size_t n_challenges;           /* 0: http-01, then tls-alpn-01 */
     const char *profile;
     const char *preferred_chain; /* common name of an issuer; "": the CA's choice */
     const char *ca_file;
     const char *hook; /* absolute; never "" with dns-01 */
+    bool preflight;
+    uint16_t http_port;   /* where the CA looks for http-01 */
+    const char *resolver; /* "address:port" for the preflight; "": that of the system */
 };
 
 enum conf_cert_source {
@@ -144,10 +160,12 @@ struct conf_cert {
     const char *const *names; /* host names, "*.example.com" among them; n_names > 0 */
     size_t n_names;
     enum conf_cert_source source;
-    bool acme, self_signed;      /* as the file spells source */
-    enum conf_key_type key_type; /* of those that are ordered from now on */
-    const char *chain;           /* absolute PEM file; "" unless CONF_CERT_FILES */
-    const char *key;             /* absolute PEM file; "" unless CONF_CERT_FILES */
+    bool acme, self_signed;        /* as the file spells source */
+    enum conf_key_type key_type;   /* of those that are ordered from now on */
+    const char *const *challenges; /* as those of conf_acme */
+    size_t n_challenges;           /* 0: those of conf_acme */
+    const char *chain;             /* absolute PEM file; "" unless CONF_CERT_FILES */
+    const char *key;               /* absolute PEM file; "" unless CONF_CERT_FILES */
 };
 
 /* Everything that one exchange may wait for. */

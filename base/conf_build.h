@@ -36,4 +36,10 @@ unsigned conf_line_of_record(const struct conf_build *b, const void *record);
  * backends and routes into their final order. What is wrong goes to the report. */
 void conf_check(struct conf_build *b);
 
+/* ---- conf_check_acme.c, for conf_check.c */
+void conf_check_acme(struct conf_build *b);
+/* Of acme or of a certificate; whose: what stands before ".challenges". */
+void conf_check_challenges(struct conf_build *b, const char *whose,
+                           const char *const *challenges, size_t n);
+
 #endif

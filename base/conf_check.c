@@ -204,24 +204,6 @@ static void check_cert_names(struct conf_build *b, const struct conf_cert *c, si
     }
 }
 
-static void check_acme(struct conf_build *b)
-{
-    const struct conf_acme *acme = &b->conf->acme;
-
-    for (size_t i = 0; i < acme->n_challenges; i++)
-        if (acme->challenges[i] && eq(acme->challenges[i], "dns-01") && !*acme->hook)
-            conf_report_add(
-                &b->report, conf_line_of_field(b, &acme->challenges[i]),
-                "acme.challenges: dns-01 needs a program that publishes the record; "
-                "write acme.hook");
-    if (!*acme->eab_kid != !*acme->eab_hmac_key)
-        conf_report_add(&b->report,
-                        first(conf_line_of_field(b, &acme->eab_kid),
-                              conf_line_of_field(b, &acme->eab_hmac_key)),
-                        "acme.eab: %s is missing; write both as the CA gave them",
-                        *acme->eab_kid ? "hmac_key" : "kid");
-}
-
 static void check_certs(struct conf_build *b)
 {
     struct conf *conf = b->conf;
@@ -232,6 +214,7 @@ static void check_certs(struct conf_build *b)
         for (size_t n = 0; n < c[i].n_names; n++)
             no_null((const char **)&c[i].names[n]);
         check_source(b, &c[i]);
+        conf_check_challenges(b, "certificates", c[i].challenges, c[i].n_challenges);
         check_cert_names(b, &c[i], i);
         if (!*c[i].name && c[i].n_names) {
             bool wild = c[i].names[0][0] == '*';
@@ -513,7 +496,7 @@ void conf_check(struct conf_build *b)
     conf->workers_auto = conf->workers == 0;
     if (conf->workers_auto)
         conf->workers = count_cpus();
-    check_acme(b);
+    conf_check_acme(b);
     check_certs(b);
     check_listeners(b);
     for (size_t i = 0; i < conf->n_pools; i++)

@@ -36,7 +36,12 @@ extern const struct conf_kind conf_status;    /* struct conf_status_range */
 extern const struct conf_kind conf_workers;   /* uint32_t: 0 is "auto" */
 extern const struct conf_kind conf_access;    /* struct conf_log: access, access_file */
 extern const struct conf_kind conf_directory; /* const char *: URL of an ACME directory */
+extern const struct conf_kind conf_staging;   /* const char *: the same, "off" or "auto" */
+extern const struct conf_kind conf_resolver;  /* const char *: address and port */
 extern const struct conf_kind conf_challenge; /* const char *: of ACME */
+
+/* The staging directory that is known of a CA's directory; "": none. */
+const char *conf_staging_of(const char *directory);
 
 #define CONF_SHOWN 60 /* bytes of a wrong value, in a message */
 

@@ -215,15 +215,59 @@ static bool read_directory(struct conf_cell *cell, const char *text, void *field
         if (strcmp(text, directories[i].name) == 0)
             text = directories[i].url;
     }
-    if (!is_url(text) || strncmp(text, "https://", 8) != 0)
+    if (*text && (!is_url(text) || strncmp(text, "https://", 8) != 0))
         return conf_wrong_kind(cell, text);
     return string(cell, text, field);
+}
+
+const char *conf_staging_of(const char *directory)
+{
+    return strcmp(directory, directories[0].url) == 0 ? directories[1].url : "";
 }
 
 const struct conf_kind conf_directory = {
     "an ACME directory", "\"letsencrypt\", \"letsencrypt-staging\" or \"https://host/path\"",
     sizeof(char *),      ACCEPT_STRING,
     read_directory,      print_string};
+
+static bool read_staging(struct conf_cell *cell, const char *text, void *field)
+{
+    if (strcmp(text, "off") == 0 || strcmp(text, "auto") == 0)
+        return string(cell, text, field);
+    return read_directory(cell, text, field);
+}
+
+static void print_staging(const struct conf_setting *row, const void *field, FILE *out)
+{
+    const char *url = FIELD(const char *const, field);
+
+    (void)row;
+    conf_print_string(*url ? url : "off", out);
+}
+
+const struct conf_kind conf_staging = {
+    "an ACME directory", "\"auto\", \"off\" or \"https://host/path\"",
+    sizeof(char *),      ACCEPT_STRING,
+    read_staging,        print_staging};
+
+static bool read_resolver(struct conf_cell *cell, const char *text, void *field)
+{
+    char host[CONF_HOST_LEN + 1];
+    struct in_addr address;
+    uint16_t port;
+
+    if (*text &&
+        (!conf_parse_hostport(text, host, &port) || inet_pton(AF_INET, host, &address) != 1))
+        return conf_wrong_kind(cell, text);
+    return string(cell, text, field);
+}
+
+const struct conf_kind conf_resolver = {"the address of a DNS server",
+                                        "\"192.0.2.53:53\", an IPv4 address with a port",
+                                        sizeof(char *),
+                                        ACCEPT_STRING,
+                                        read_resolver,
+                                        print_string};
 
 static bool read_challenge(struct conf_cell *cell, const char *text, void *field)
 {

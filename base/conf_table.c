@@ -173,6 +173,42 @@ static const struct conf_setting eab_rows[] = {
 static const struct conf_section eab_section = {NULL, NULL, eab_rows, sizeof(struct conf_acme),
                                                 NULL, NULL};
 
+static const struct conf_setting fallback_eab_rows[] = {
+    {"kid", &conf_string, AT(conf_fallback, eab_kid), .def = "", .flags = OPTIONAL,
+     .text = "The key identifier that this CA gave."},
+    {"hmac_key", &conf_string, AT(conf_fallback, eab_hmac_key), .def = "", .flags = OPTIONAL,
+     .text = "The key that this CA gave, in base64url."},
+    END};
+static const struct conf_section fallback_eab_section = {
+    NULL, NULL, fallback_eab_rows, sizeof(struct conf_fallback), NULL, NULL};
+
+static const struct conf_setting fallback_rows[] = {
+    {"directory", &conf_directory, AT(conf_fallback, directory), .def = "", .flags = OPTIONAL,
+     .text = "The second CA. It gets an account of its own."},
+    {"after", &conf_count, AT(conf_fallback, after), .def = "3", .min = 1, .max = 100,
+     .text = "Failures in a row that the first CA may be the cause of: not reached, limits, "
+             "errors of its own. A name that it refuses or cannot prove does not count."},
+    {"email", &conf_email, AT(conf_fallback, email), .def = "", .flags = OPTIONAL,
+     .text = "Whom this CA may write to; else the email of acme."},
+    {"eab", NULL, .offset = 0, .section = &fallback_eab_section,
+     .text = "External account binding, if this CA wants it."},
+    {"profile", &conf_string, AT(conf_fallback, profile), .def = "", .flags = OPTIONAL,
+     .max = 64, .text = "Certificate profile to ask this CA for."},
+    {"ca_file", &conf_file, AT(conf_fallback, ca_file), .def = "", .flags = OPTIONAL,
+     .max = CONF_STRING_LEN,
+     .text = "PEM file of the roots that this CA's own server is verified with; else those of "
+             "the system."},
+    END};
+static const struct conf_section fallback_section = {
+    "acme.fallback",
+    "A second CA. It is asked, in turn with the first one, when that has failed for some time; "
+    "the next renewal begins with the first one again.",
+    fallback_rows,
+    sizeof(struct conf_fallback),
+    NULL,
+    NULL,
+};
+
 static const struct conf_setting acme_rows[] = {
     {"directory", &conf_directory, AT(conf_acme, directory), .def = "letsencrypt",
      .text = "The CA to order certificates from."},
@@ -187,10 +223,25 @@ static const struct conf_setting acme_rows[] = {
     {"eab", NULL, .offset = 0, .section = &eab_section,
      .text = "External account binding, for a CA that wants it."},
     {"challenges", &conf_challenge, MANY(conf_acme, challenges), .max = 3,
-     .text = "How a name is proved, the preferred way first; else http-01, which needs port 80 "
-             "of every name to lead here. tls-alpn-01 needs port 443. dns-01 calls the hook, "
-             "and is "
-             "what a wildcard needs."},
+     .text = "How a name is proved, the preferred way first; when one fails, the next order "
+             "tries another, and a renewal begins with the one that worked. Not given: "
+             "http-01, which needs port 80 of every name to lead here, then tls-alpn-01, which "
+             "needs port 443. dns-01 calls the hook, and is what a wildcard needs."},
+    {"staging", &conf_staging, AT(conf_acme, staging), .def = "auto",
+     .text = "Where an order is rehearsed after it failed, until it succeeds, so that the "
+             "limits of the CA are kept for real ones; what comes of it is thrown away. auto "
+             "is that of Let's Encrypt, and none for any other CA."},
+    {"fallback", NULL, AT(conf_acme, fallback), .section = &fallback_section,
+     .text = "See below."},
+    {"preflight", &conf_bool, AT(conf_acme, preflight), .def = "true",
+     .text = "Look before each order whether the names lead here and whether CAA records "
+             "forbid the CA; what is found stands in the status."},
+    {"http_port", &conf_port, AT(conf_acme, http_port), .def = "80", .min = 1, .max = 65535,
+     .text = "Port at which the CA looks for http-01: 80 for every CA but one for tests. The "
+             "preflight looks there, too."},
+    {"resolver", &conf_resolver, AT(conf_acme, resolver), .def = "", .flags = OPTIONAL,
+     .text = "DNS server that the preflight asks, for a network whose own one tells another "
+             "story than the Internet; else that of the system."},
     {"profile", &conf_string, AT(conf_acme, profile), .def = "", .flags = OPTIONAL, .max = 64,
      .text =
          "Certificate profile to ask for, such as shortlived, which Let's Encrypt wants for "
@@ -244,6 +295,8 @@ static const struct conf_setting cert_rows[] = {
     {"key_type", &conf_choice, AT(conf_cert, key_type), .def = "p256", .choices = key_types,
      .text = "The key of one that is ordered, from the next order on. P-256 is what every "
              "client understands, and the fastest."},
+    {"challenges", &conf_challenge, MANY(conf_cert, challenges), .max = 3,
+     .text = "How its names are proved; else as acme.challenges says."},
     END};
 static const struct conf_section cert_section = {
     "certificates", "Certificates. A client that asks for none of their names gets the first.",
