@@ -245,6 +245,9 @@ bool status_cert_read(const struct table *table, int i, struct cert_row *to)
     CLOSE(to->name);
     CLOSE(to->issuer);
     CLOSE(to->error);
+    CLOSE(to->doing);
+    for (int n = 0; n < TABLE_NOTES; n++)
+        CLOSE(to->note[n]);
     return true;
 }
 

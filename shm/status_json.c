@@ -193,7 +193,14 @@ static void add_cert(struct text *out, const struct table *table, int index,
     TIME("next_try", c->next_try_wall_ms);
     STRING("issuer", c->issuer);
     STRING("error", c->error);
-    text_add(out, "}");
+    BOOL("busy", c->busy);
+    STRING("doing", c->doing);
+    text_add(out, ",\"notes\":[");
+    for (int i = 0; i < TABLE_NOTES && *c->note[i]; i++) {
+        text_add(out, "%s", i ? "," : "");
+        text_json(out, c->note[i]);
+    }
+    text_add(out, "]}");
 }
 
 ssize_t status_json(const struct table *table, char *bytes, size_t cap)

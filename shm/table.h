@@ -36,6 +36,7 @@ enum {
     TABLE_HISTORY = 32,       /* transitions kept per backend and actor */
     TABLE_NAME = 64,          /* bytes of a name with its NUL */
     TABLE_REASON = 160,       /* bytes of a reason with its NUL */
+    TABLE_NOTES = 4,          /* findings about a certificate that are kept */
     CERT_FOLDER_SIZE = 256,   /* bytes of a certificate's folder with its NUL */
     TABLE_ADDRESSES = 1,      /* resolved addresses of a backend */
     TABLE_HANDLES = 1024,     /* APSV connections that each worker remembers */
@@ -297,6 +298,8 @@ struct cert_row {        /* writer: acmed; index = index in the config */
     char issuer[128];
     char error[TABLE_REASON];  /* of the last try; "" = none */
     char answer[TABLE_REASON]; /* to the last request: why not; "" = it is done, or under way */
+    char doing[64];            /* what is under way, or what the next try will be; "" */
+    char note[TABLE_NOTES][TABLE_REASON]; /* what was found before the last order; "" = none */
 };
 
 struct cert {

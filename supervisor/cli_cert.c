@@ -17,6 +17,7 @@
 #include "supervisor/cli.h"
 #include "supervisor/grid.h"
 #include "supervisor/signals.h"
+#include "supervisor/status_text.h"
 
 enum {
     LOOK_US = 20000,                 /* between two looks at the table */
@@ -45,10 +46,7 @@ static void list_row(struct grid *grid, const struct table *table, int index,
     grid_cell(grid, NULL, "%.16s", until);
     grid_cell(grid, NULL, "%.16s", c->busy ? "now" : next);
     grid_cell(grid, NULL, "%.60s", c->issuer);
-    if (c->candidate)
-        grid_note(grid, "generation %u is being proved", c->candidate);
-    else
-        grid_note(grid, "%s%s", *c->error ? "error: " : "", c->error);
+    cert_notes(grid, c);
 }
 
 static int list(const struct service *service)

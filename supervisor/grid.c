@@ -54,12 +54,15 @@ void grid_cell(struct grid *grid, const char *colour, const char *fmt, ...)
 void grid_note(struct grid *grid, const char *fmt, ...)
 {
     struct grid_row *row = &grid->rows[grid->nrows - 1];
+    size_t n = strlen(row->note);
     va_list ap;
 
+    if (n > 0 && n < sizeof row->note - 1)
+        row->note[n++] = '\n';
     va_start(ap, fmt);
-    vsnprintf(row->note, sizeof row->note, fmt, ap);
+    vsnprintf(row->note + n, sizeof row->note - n, fmt, ap);
     va_end(ap);
-    make_plain(row->note);
+    make_plain(row->note + n);
 }
 
 static int measure(const struct grid *grid, int width[])
@@ -105,13 +108,13 @@ static void print_cell(FILE *out, const char *text, int width, bool right, bool 
         fprintf(out, "%*s", GAP, "");
 }
 
-/* At words, below the row. */
+/* At words, below the row, each paragraph on a line of its own. */
 static void print_note(FILE *out, const char *note)
 {
     int room = GRID_WIDTH - NOTE_INDENT;
 
     while (*note) {
-        int n = (int)strlen(note);
+        int n = (int)strcspn(note, "\n");
 
         if (n > room) {
             for (n = room; n > room / 2 && note[n] != ' ';)
@@ -121,7 +124,7 @@ static void print_note(FILE *out, const char *note)
         }
         fprintf(out, "%*s%.*s\n", NOTE_INDENT, "", n, note);
         note += n;
-        while (*note == ' ')
+        while (*note == ' ' || *note == '\n')
             note++;
     }
 }

@@ -10,7 +10,7 @@ enum {
     GRID_COLUMNS = 16,
     GRID_CELL = 64,   /* bytes of a cell with its NUL */
     GRID_WIDTH = 120, /* columns of a terminal that must do */
-    GRID_NOTE = 512,  /* bytes of a line below a row */
+    GRID_NOTE = 1280, /* bytes of what stands below a row */
     GRID_ROWS = 512,  /* more than any part of the table has */
 };
 
@@ -38,7 +38,7 @@ struct grid {
 struct grid grid_new(const struct grid_column *columns, int n);
 void grid_release(struct grid *grid);
 
-/* A new row; then its cells from left to right; then perhaps a note. */
+/* A new row; then its cells from left to right; then perhaps notes, each a paragraph. */
 void grid_row(struct grid *grid);
 void grid_cell(struct grid *grid, const char *colour, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

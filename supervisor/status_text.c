@@ -244,6 +244,23 @@ static void print_backends(const struct table *table, FILE *out, bool colours)
 
 /* ---- certificates */
 
+void cert_notes(struct grid *grid, const struct cert_row *c)
+{
+    char iso[CLOCK_ISO_SIZE];
+
+    if (c->candidate)
+        grid_note(grid, "generation %u is being proved", c->candidate);
+    if (*c->error)
+        grid_note(grid, "error: %s", c->error);
+    if (*c->error && c->next_try_wall_ms)
+        grid_note(grid, "next try %s%s%s", clock_iso(iso, c->next_try_wall_ms),
+                  *c->doing ? ": " : "", c->doing);
+    else if (*c->doing)
+        grid_note(grid, "%s", c->doing);
+    for (int i = 0; i < TABLE_NOTES && *c->note[i]; i++)
+        grid_note(grid, "look at: %s", c->note[i]);
+}
+
 static void cert_cells(struct grid *grid, const struct table *table, int i,
                        const struct cert_row *c)
 {
@@ -271,10 +288,7 @@ static void cert_cells(struct grid *grid, const struct table *table, int i,
         grid_cell(grid, NULL, "-");
     }
     grid_cell(grid, NULL, "%.60s", c->issuer);
-    if (c->candidate)
-        grid_note(grid, "generation %u is being proved", c->candidate);
-    else
-        grid_note(grid, "%s%s", *c->error ? "error: " : "", c->error);
+    cert_notes(grid, c);
 }
 
 static void print_certs(const struct table *table, FILE *out, bool colours)

@@ -5,10 +5,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+struct cert_row;
+struct grid;
 struct table;
 
 /* Prints all of it, in plain ASCII, at most 120 columns wide where names allow
  * it. false: the table could not be read. */
 bool status_text(const struct table *table, FILE *out, bool colours);
+
+/* What is wrong with a certificate, when the next try comes, and what to look at: below its row
+ * of this grid. */
+void cert_notes(struct grid *grid, const struct cert_row *cert);
 
 #endif

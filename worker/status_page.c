@@ -311,6 +311,16 @@ static void certificates(struct text *out, const struct table *table,
             text_add(out, "expired");
         text_add(out, "<td class=\"bad t\">");
         text_html(out, c.error);
+        if (*c.doing) {
+            text_add(out, "<small>");
+            text_html(out, c.doing);
+            text_add(out, "</small>");
+        }
+        for (int n = 0; n < TABLE_NOTES && *c.note[n]; n++) {
+            text_add(out, "<small>");
+            text_html(out, c.note[n]);
+            text_add(out, "</small>");
+        }
     }
     if (any)
         text_add(out, "</table></div>");
