@@ -158,14 +158,17 @@ uint64_t acme_time_ms(const char *at)
 static void take_problem(const json_t *problem, struct acme_problem *to)
 {
     static const char prefix[] = "urn:ietf:params:acme:error:";
-    const json_t *sub = json_array_get(json_object_get(problem, "subproblems"), 0);
-    const json_t *status = json_object_get(problem, "status");
+    const json_t *subs = json_object_get(problem, "subproblems");
+    const json_t *sub = json_array_get(subs, 0), *status = json_object_get(problem, "status");
     char type[sizeof to->type + sizeof prefix];
+    size_t n;
 
     *to = (struct acme_problem){0};
     if (!json_is_object(problem))
         return;
     take_text(problem, "type", type, sizeof type);
+    if (json_is_object(sub) && strcmp(type, "urn:ietf:params:acme:error:compound") == 0)
+        take_text(sub, "type", type, sizeof type);
     str_copy(to->type, sizeof to->type,
              strncmp(type, prefix, sizeof prefix - 1) == 0 ? str_from(type + sizeof prefix - 1)
                                                            : str_from(type));
@@ -179,6 +182,10 @@ static void take_problem(const json_t *problem, struct acme_problem *to)
         take_text(json_object_get(sub, "identifier"), "value", to->name, sizeof to->name);
         if (string(sub, "detail")[0])
             take_text(sub, "detail", to->detail, sizeof to->detail);
+        n = strlen(to->name);
+        if (n && json_array_size(subs) > 1)
+            snprintf(to->name + n, sizeof to->name - n, " and %zu more",
+                     json_array_size(subs) - 1);
     }
 }
 
@@ -207,6 +214,26 @@ static void take_profiles(const json_t *profiles, struct acme_directory *to)
             *p = '?';
 }
 
+/* One that does not fit is left out, and with it what follows. */
+static void take_list(const json_t *list, char *to, size_t size)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        size_t more = text ? strlen(text) : 0;
+
+        if (more == 0)
+            continue;
+        if (n + more + 3 > size)
+            break;
+        n += (size_t)snprintf(to + n, size - n, "%s%s", n ? ", " : "", text);
+    }
+    for (char *p = to; *p; p++)
+        if (*p < 0x20 || *p > 0x7e)
+            *p = '?';
+}
+
 bool acme_json_directory(struct str text, struct acme_directory *to)
 {
     json_t *root = load(text);
@@ -224,6 +251,7 @@ bool acme_json_directory(struct str text, struct acme_directory *to)
     to->external_account_required =
         json_is_true(json_object_get(meta, "externalAccountRequired"));
     take_profiles(json_object_get(meta, "profiles"), to);
+    take_list(json_object_get(meta, "caaIdentities"), to->caa, sizeof to->caa);
     json_decref(root);
     return good;
 }

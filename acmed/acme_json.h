@@ -43,6 +43,7 @@ struct acme_directory {
     bool external_account_required;
     bool has_profiles;
     char profiles[ACME_PROFILES]; /* their names, ", " between them */
+    char caa[ACME_PROFILES];      /* caaIdentities, the same way */
 };
 
 struct acme_problem { /* RFC 7807; type without the prefix of ACME */
@@ -88,7 +89,8 @@ bool acme_json_account(struct str text, enum acme_status *status);
 bool acme_json_order(struct str text, struct acme_order *to);
 bool acme_json_authorization(struct str text, struct acme_authorization *to);
 bool acme_json_renewal(struct str text, struct acme_renewal *to);
-/* Takes the first subproblem when there are some: it names the identifier. */
+/* Takes the first subproblem when there are some: it names the identifier; of several, how many
+ * more there are stands behind its name. */
 bool acme_json_problem(struct str text, struct acme_problem *to);
 
 /* Whether the directory offers this profile. */

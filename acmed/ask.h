@@ -51,10 +51,12 @@ struct ask_begin {
     uint64_t flags;      /* ASK_AGREE_TOS ... */
     uint64_t reason;
     uint64_t deadline_ms; /* monotonic */
+    uint64_t http_port;
     struct str directory, ca_file, contact, account_url, eab_kid;
     struct str names; /* one per line */
     struct str profile, replaces, order_url, renewal_id;
     struct str certificate; /* DER in base64url */
+    struct str resolver, marker, marker_text;
 };
 enum { ASK_AGREE_TOS = 1, ASK_MUST_EXIST = 2, ASK_FLAGS = 3 };
 
@@ -86,11 +88,13 @@ struct ask_done {
     uint64_t clock_off_ms; /* as two's complement; of struct job_event */
     uint64_t retry_after_s;
     uint64_t window_start_wall_ms, window_end_wall_ms;
+    uint64_t challenge; /* enum job_challenge, or 0 */
     struct str explanation, info;
 };
 
 struct ask_failed {
     uint64_t clock_off_ms, status, retry_after_s, flags;
+    uint64_t challenge; /* enum job_challenge, or 0 */
     struct str type, detail, name;
 };
 enum { ASK_ORDER_GONE = 1, ASK_ACCOUNT_GONE = 2, ASK_FAILED_FLAGS = 3 };

@@ -33,6 +33,15 @@ static bool read_line(struct cert_state *s, struct str key, struct str value)
         {STR_INIT("ask_at"), &s->ask_at, NULL},
         {STR_INIT("ask_failures"), NULL, &s->ask_failures},
         {STR_INIT("hook_at"), &s->hook_at, NULL},
+        {STR_INIT("issued_by"), &s->issued_by, NULL},
+        {STR_INIT("rehearse"), NULL, &s->ladder.rehearse},
+        {STR_INIT("rehearsed"), NULL, &s->ladder.rehearsed},
+        {STR_INIT("ca_failures"), NULL, &s->ladder.ca_failures},
+        {STR_INIT("asked"), NULL, &s->ladder.asked},
+        {STR_INIT("kind_worked"), NULL, &s->ladder.kind_worked},
+        {STR_INIT("kinds_failed"), NULL, &s->ladder.kinds_failed},
+        {STR_INIT("doubted"), NULL, &s->ladder.doubted},
+        {STR_INIT("held"), NULL, &s->ladder.held},
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -63,7 +72,8 @@ bool cert_state_load(int folder, struct cert_state *state)
 
 int cert_state_save(int folder, const struct cert_state *s)
 {
-    char text[1024], problem[sizeof s->problem];
+    const struct ladder *l = &s->ladder;
+    char text[2048], problem[sizeof s->problem];
     int n;
 
     snprintf(problem, sizeof problem, "%s", s->problem);
@@ -72,10 +82,14 @@ int cert_state_save(int folder, const struct cert_state *s)
             *p = ' ';
     n = snprintf(text, sizeof text,
                  "failures=%u\nnext_try=%llu\ngeneration=%u\nari_start=%llu\nari_end=%llu\n"
-                 "renew_at=%llu\nask_at=%llu\nask_failures=%u\nhook_at=%llu\nproblem=%s\n",
+                 "renew_at=%llu\nask_at=%llu\nask_failures=%u\nhook_at=%llu\nissued_by=%llu\n"
+                 "rehearse=%u\nrehearsed=%u\nca_failures=%u\nasked=%u\nkind_worked=%u\n"
+                 "kinds_failed=%u\ndoubted=%u\nheld=%u\nproblem=%s\n",
                  s->failures, (unsigned long long)s->next_try, s->generation,
                  (unsigned long long)s->ari.start, (unsigned long long)s->ari.end,
                  (unsigned long long)s->renew_at, (unsigned long long)s->ask_at,
-                 s->ask_failures, (unsigned long long)s->hook_at, problem);
+                 s->ask_failures, (unsigned long long)s->hook_at,
+                 (unsigned long long)s->issued_by, l->rehearse, l->rehearsed, l->ca_failures,
+                 l->asked, l->kind_worked, l->kinds_failed, l->doubted, l->held, problem);
     return record_write(folder, file_name, text, (size_t)n);
 }

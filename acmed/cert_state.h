@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "acmed/ladder.h"
 #include "acmed/renew.h"
 #include "shm/table.h"
 
@@ -19,6 +20,8 @@ struct cert_state {
     uint64_t ask_at;         /* for the window again */
     uint32_t ask_failures;   /* in a row */
     uint64_t hook_at;        /* when the hook was last told of trouble */
+    uint64_t issued_by;      /* issuer_hash() of the CA of the live one; 0: not known */
+    struct ladder ladder;
     char problem[TABLE_REASON];
 };
 

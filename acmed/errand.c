@@ -44,7 +44,7 @@ static const char *cannot_begin(struct issuer *issuer, struct ca *ca, uint32_t p
         return "the network half does not run; see the log";
     if (issuer->runs + places > ISSUER_RUNS)
         return errand_busy;
-    return issuer_ready(issuer, error) && ca->folder >= 0 ? NULL : error;
+    return issuer_ready(issuer, ca, error) && ca->folder >= 0 ? NULL : error;
 }
 
 /* The texts of the job are lent by the errand. */
@@ -62,7 +62,7 @@ static bool start(struct errand *e, uint32_t places)
     const struct job job = {
         .kind = e->kind,
         .directory = e->ca->directory,
-        .ca_file = acme->ca_file,
+        .ca_file = e->ca->ca_file,
         .agree_tos = acme->agree_tos,
         .account_url = new_key || e->by_key ? "" : account->url,
         .account_must_exist = e->kind != JOB_REVOKE,

@@ -14,6 +14,7 @@
 #include "acmed/job.h"
 #include "acmed/order_store.h"
 #include "acmed/plan.h"
+#include "acmed/preflight.h"
 #include "acmed/store.h"
 
 struct conf_cert;
@@ -28,13 +29,20 @@ struct issue {
     struct cert_state state;
     struct job_run *run;           /* NULL: none */
     enum job_kind kind;            /* of the run */
+    enum ladder_ca ca;             /* of the run, while it orders */
+    enum job_challenge proved_by;  /* what it ended with */
     struct order order;            /* of the run, while it orders */
     uint64_t wanted_for;           /* what it is for (order_store.h) */
     bool wanted;                   /* by the operator, now */
+    bool by_hand;                  /* the run is what the operator wanted */
     struct hook dns;               /* dns-01 */
     bool dns_waits;                /* the run waits for its end */
     struct hook drop[ISSUE_DROPS]; /* clean up behind it */
     uint64_t due_ms;               /* monotonic: look again */
+
+    /* For the row: what is under way or comes next, and what the last preflight found. */
+    char doing[sizeof((struct cert_row){0}.doing)];
+    char note[TABLE_NOTES][TABLE_REASON];
 };
 
 /* What the keeper tells at each look. */
@@ -62,6 +70,12 @@ enum issue_news issue_tick(struct issue *issue, const struct issue_live *live, u
 
 /* The pair is live, or error tells why not: then the order is kept, and gone on with later. */
 void issue_settle(struct issue *issue, const struct issue_live *live, const char *error);
+
+/* Is it being ordered, rehearsed or looked at before that? */
+bool issue_busy(const struct issue *issue);
+
+/* Which of the issuer's CAs made the live certificate; -1: none that is configured. */
+int issue_live_ca(const struct issue *issue);
 
 /* To be polled for input; -1: none. */
 int issue_fd(const struct issue *issue);

@@ -7,6 +7,7 @@
 
 #include "acmed/job.h"
 #include "acmed/jose.h"
+#include "acmed/order_store.h"
 #include "acmed/policy.h"
 #include "acmed/store.h"
 #include "base/clock.h"
@@ -24,12 +25,33 @@ static bool anything_to_order(const struct conf *conf)
     return false;
 }
 
+static void fill_cas(struct issuer *issuer, const struct conf_acme *acme)
+{
+    const struct conf_fallback *f = &acme->fallback;
+    struct ca first = {.directory = acme->directory,
+                       .email = acme->email,
+                       .ca_file = acme->ca_file,
+                       .profile = acme->profile,
+                       .eab_kid = acme->eab_kid,
+                       .eab_hmac = acme->eab_hmac_key,
+                       .folder = -1};
+
+    issuer->ca[LADDER_FIRST] = first;
+    issuer->ca[LADDER_STAGING] = first; /* one operator's, with the same rules */
+    issuer->ca[LADDER_STAGING].directory = acme->staging;
+    issuer->ca[LADDER_SECOND] = (struct ca){.directory = f->directory,
+                                            .email = *f->email ? f->email : acme->email,
+                                            .ca_file = f->ca_file,
+                                            .profile = f->profile,
+                                            .eab_kid = f->eab_kid,
+                                            .eab_hmac = f->eab_hmac_key,
+                                            .folder = -1};
+}
+
 void issuer_init(struct issuer *issuer, const struct heritage *heritage)
 {
-    *issuer =
-        (struct issuer){.heritage = heritage,
-                        .nursery = -1,
-                        .ca = {.directory = heritage->conf->acme.directory, .folder = -1}};
+    *issuer = (struct issuer){.heritage = heritage, .nursery = -1};
+    fill_cas(issuer, &heritage->conf->acme);
     if (!anything_to_order(heritage->conf))
         return;
     issuer->nursery = job_open();
@@ -40,9 +62,18 @@ void issuer_init(struct issuer *issuer, const struct heritage *heritage)
 void issuer_release(struct issuer *issuer)
 {
     fd_close(&issuer->nursery);
-    fd_close(&issuer->ca.folder);
-    account_release(&issuer->ca.account);
-    ledger_release(&issuer->ca.ledger);
+    for (int i = 0; i < LADDER_CAS; i++) {
+        fd_close(&issuer->ca[i].folder);
+        account_release(&issuer->ca[i].account);
+        ledger_release(&issuer->ca[i].ledger);
+    }
+}
+
+uint64_t issuer_hash(const char *directory)
+{
+    uint64_t hash = order_wanted(directory, "", NULL, 0);
+
+    return hash ? hash : 1;
 }
 
 void issuer_store_error(const struct issuer *issuer, int error, char out[TABLE_REASON])
@@ -82,10 +113,8 @@ static bool open_ca(struct ca *ca, const char *store)
     return true;
 }
 
-bool issuer_ready(struct issuer *issuer, char error[TABLE_REASON])
+bool issuer_ready(struct issuer *issuer, struct ca *ca, char error[TABLE_REASON])
 {
-    struct ca *ca = &issuer->ca;
-
     if (issuer->nursery < 0) {
         snprintf(error, TABLE_REASON, "the network half could not be started");
         return false;
@@ -96,26 +125,24 @@ bool issuer_ready(struct issuer *issuer, char error[TABLE_REASON])
     return false;
 }
 
-bool issuer_account_is(struct issuer *issuer, const char *url)
+bool issuer_account_is(struct ca *ca, const char *url)
 {
-    struct account *account = &issuer->ca.account;
+    struct account *account = &ca->account;
 
     if (strcmp(account->url, url) == 0)
         return true;
-    if (account_save_url(issuer->ca.folder, url) < 0) {
+    if (account_save_url(ca->folder, url) < 0) {
         log_warn("cannot write down the account: %s", strerror(errno));
         return false;
     }
     snprintf(account->url, sizeof account->url, "%s", url);
     if (*url)
-        log_info("account at %s: %s", issuer->ca.directory, url);
+        log_info("account at %s: %s", ca->directory, url);
     return true;
 }
 
-bool issuer_save_ledger(struct issuer *issuer, char error[TABLE_REASON])
+bool issuer_save_ledger(struct issuer *issuer, struct ca *ca, char error[TABLE_REASON])
 {
-    struct ca *ca = &issuer->ca;
-
     if (ledger_save(&ca->ledger, ca->folder, clock_wall_ms() / 1000) == 0)
         return true;
     issuer_store_error(issuer, errno, error);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "acmed/account_store.h"
+#include "acmed/ladder.h"
 #include "acmed/ledger.h"
 #include "shm/heritage.h"
 
@@ -15,9 +16,10 @@ enum {
     ISSUER_RUN_MS = 15 * 60 * 1000, /* of one; an order that takes longer is gone on with */
 };
 
-/* One CA; `folder` is -1 until it is used. */
+/* One CA, as the configuration has it; `folder` is -1 until it is used. */
 struct ca {
-    const char *directory;
+    const char *directory; /* "": there is none */
+    const char *email, *ca_file, *profile, *eab_kid, *eab_hmac;
     int folder;
     struct account account;
     struct ledger ledger;
@@ -29,7 +31,7 @@ struct issuer {
     const struct heritage *heritage;
     int nursery; /* -1: nothing can be ordered */
     uint32_t runs;
-    struct ca ca;
+    struct ca ca[LADDER_CAS];
 };
 
 /* Forks the network half's nursery: before any key is read. Not for a configuration of which
@@ -37,14 +39,17 @@ struct issuer {
 void issuer_init(struct issuer *issuer, const struct heritage *heritage);
 void issuer_release(struct issuer *issuer);
 
-/* Makes the CA's account usable: its folder, a key on disk, the ledger. false: error tells. */
-bool issuer_ready(struct issuer *issuer, char error[TABLE_REASON]);
+/* A CA as one number, for the state of a certificate; never 0. */
+uint64_t issuer_hash(const char *directory);
+
+/* Makes a CA's account usable: its folder, a key on disk, the ledger. false: error tells. */
+bool issuer_ready(struct issuer *issuer, struct ca *ca, char error[TABLE_REASON]);
 
 /* Remembers what the CA calls the account; "" forgets. false: the store. */
-bool issuer_account_is(struct issuer *issuer, const char *url);
+bool issuer_account_is(struct ca *ca, const char *url);
 
 /* Writes the ledger down. false: the store; error tells. */
-bool issuer_save_ledger(struct issuer *issuer, char error[TABLE_REASON]);
+bool issuer_save_ledger(struct issuer *issuer, struct ca *ca, char error[TABLE_REASON]);
 
 /* Any number, by the kernel. */
 uint64_t issuer_random(void);

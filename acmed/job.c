@@ -71,8 +71,12 @@ static char *join_names(const struct job_run *run)
 static bool say_begin(struct job_run *run, const struct job *job)
 {
     char *names = join_names(run), *certificate = NULL;
+    char marker[SIGNER_MARKER_SIZE] = "", marker_text[SIGNER_MARKER_SIZE] = "";
     uint64_t challenges = 0;
     bool sent = false;
+
+    if (job->kind == JOB_PREFLIGHT && !signer_mark(run->signer, marker, marker_text))
+        marker[0] = '\0'; /* then it is not looked for */
 
     for (int i = JOB_CHALLENGES - 1; i >= 0; i--)
         if (job->challenges[i])
@@ -99,7 +103,11 @@ static bool say_begin(struct job_run *run, const struct job *job)
                                   .replaces = str_from(job->replaces),
                                   .order_url = str_from(job->order_url),
                                   .renewal_id = str_from(job->renewal_id),
-                                  .certificate = str_from(certificate)}};
+                                  .certificate = str_from(certificate),
+                                  .http_port = job->http_port,
+                                  .resolver = str_from(job->resolver),
+                                  .marker = str_from(marker),
+                                  .marker_text = str_from(marker_text)}};
 
     sent = names && ask_send(run->fd, &begin, run->out);
     free(names);
@@ -111,7 +119,8 @@ static bool is_sane(const struct job *job)
 {
     return job->kind >= 1 && job->kind < JOB_KINDS && ask_is_url(str_from(job->directory)) &&
            job->n_names <= JOB_NAMES_MAX &&
-           (job->kind != JOB_ISSUE || (job->n_names > 0 && job->challenges[0]));
+           ((job->kind != JOB_ISSUE && job->kind != JOB_PREFLIGHT) ||
+            (job->n_names > 0 && job->challenges[0]));
 }
 
 struct job_run *job_start(int nursery, const struct job *job, const struct signer_keys *keys,
@@ -212,6 +221,7 @@ static void take_done(struct job_run *run, const struct ask_done *q)
         fail_run(run, "net.broken", "the network half says done, without a chain");
         return;
     }
+    e->challenge = (enum job_challenge)q->challenge;
     e->info = q->info; /* in run->in, which is not read into again */
     e->window_start_wall_ms = q->window_start_wall_ms;
     e->window_end_wall_ms = q->window_end_wall_ms;
@@ -233,6 +243,7 @@ static void take_failed(struct job_run *run, const struct ask_failed *q)
     str_copy(p->name, sizeof p->name, q->name);
     p->status = (uint32_t)q->status;
     p->retry_after_s = (uint32_t)q->retry_after_s;
+    p->challenge = (enum job_challenge)q->challenge;
     p->order_gone = q->flags & ASK_ORDER_GONE;
     p->account_gone = q->flags & ASK_ACCOUNT_GONE;
 }

@@ -41,6 +41,7 @@ enum job_kind {
     JOB_CLOSE,        /* deactivates the account, for ever */
     JOB_REVOKE,       /* revokes job.certificate */
     JOB_RENEWAL_INFO, /* asks for ARI of job.renewal_id; needs no account */
+    JOB_PREFLIGHT,    /* looks at job.names as the CA will: needs no key (preflight.h) */
     JOB_KINDS
 };
 
@@ -73,6 +74,10 @@ struct job {
 
     const char *renewal_id; /* JOB_RENEWAL_INFO: AKI "." serial, as RFC 9773 writes it */
 
+    /* JOB_PREFLIGHT, with names and challenges. */
+    uint16_t http_port;   /* where http-01 is looked for */
+    const char *resolver; /* "192.0.2.53:53"; "": the system's */
+
     uint64_t deadline_ms; /* for the whole job, from now; 0: JOB_DEADLINE_MS */
 };
 
@@ -89,11 +94,12 @@ enum job_state {
 struct job_problem {
     char type[128]; /* without "urn:ietf:params:acme:error:"; ours: "net.*", see below */
     char detail[JOB_TEXT_SIZE];
-    char name[256];         /* the identifier that it is about, or "" */
-    uint32_t status;        /* of HTTP; 0: none */
-    uint32_t retry_after_s; /* 0: the CA did not say */
-    bool order_gone;        /* the order cannot be gone on with: forget its URL */
-    bool account_gone;      /* accountDoesNotExist: forget the account's URL */
+    char name[256];               /* the identifier that it is about, or "" */
+    uint32_t status;              /* of HTTP; 0: none */
+    uint32_t retry_after_s;       /* 0: the CA did not say */
+    bool order_gone;              /* the order cannot be gone on with: forget its URL */
+    bool account_gone;            /* accountDoesNotExist: forget the account's URL */
+    enum job_challenge challenge; /* what did not prove the name; 0: it was not about that */
 };
 /* Types of our own:
  *   "net.connect"   could not reach the CA (resolve, connect, TLS, timeout)
@@ -101,6 +107,7 @@ struct job_problem {
  *   "net.config"    it cannot be done so: terms not agreed to, EAB missing, no challenge fits
  *   "net.chain"     the chain does not fit key, names or dates
  *   "net.refused"   job_answer(run, false)
+ *   "net.preflight" held back before the CA was asked (of issue.c)
  *   "net.deadline"  the job, or an object of the CA, ran out of time
  *   "net.broken"    the network half ended, or said nonsense */
 
@@ -123,11 +130,14 @@ struct job_event {
 
     const char *name, *value; /* JOB_DNS_* */
 
-    /* JOB_DONE of JOB_ISSUE: PEM, leaf first, checked against key, names and dates. */
+    /* JOB_DONE of JOB_ISSUE: PEM, leaf first, checked against key, names and dates; and what
+     * proved the names, 0 if nothing had to. */
     struct str chain;
+    enum job_challenge challenge;
 
     /* JOB_DONE of JOB_RENEWAL_INFO: the document as it came, and what it says. The window is
-     * 0..0 when it says nothing that could be. */
+     * 0..0 when it says nothing that could be. JOB_DONE of JOB_PREFLIGHT: what it found, for
+     * preflight_read(). */
     struct str info;
     uint64_t window_start_wall_ms, window_end_wall_ms;
     const char *explanation; /* URL for people, "" if none */

@@ -345,7 +345,9 @@ static void show_issue(struct keeper *k)
     struct cert_row before = k->row;
     uint64_t at = plan_order_at(&is->state, &live.plan), now = clock_wall_ms();
 
-    k->row.busy = is->wanted || (is->run && is->kind == JOB_ISSUE) || request_busy(k);
+    k->row.busy = issue_busy(is) || request_busy(k);
+    memcpy(k->row.doing, is->doing, sizeof k->row.doing);
+    memcpy(k->row.note, is->note, sizeof k->row.note);
     k->row.failures = is->state.failures;
     k->row.next_try_wall_ms = at > now ? at : now / 1000 * 1000;
     if (has_live(k) && strncmp(k->row.error, error, sizeof k->row.error) != 0)

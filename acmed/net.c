@@ -137,6 +137,8 @@ static bool run(struct net *net)
         return net_revoke(net);
     case JOB_RENEWAL_INFO:
         return net_renewal_info(net);
+    case JOB_PREFLIGHT:
+        return net_preflight(net);
     default:
         return net_fail(net, "net.config", "no such job");
     }
@@ -151,6 +153,7 @@ static void tell_failed(struct net *net)
                                     .retry_after_s = f->retry_after_s,
                                     .flags = (f->order_gone ? ASK_ORDER_GONE : 0) |
                                              (f->account_gone ? ASK_ACCOUNT_GONE : 0),
+                                    .challenge = f->challenge,
                                     .type = str_from(f->type[0] ? f->type : "net.answer"),
                                     .detail = str_from(f->detail),
                                     .name = str_head(str_from(f->name), 253)}};

@@ -79,7 +79,7 @@ bool net_wait(struct net *net, unsigned tries, uint64_t expires_wall_ms);
 /* Sleeps; ends the process if acmed goes. */
 void net_sleep(struct net *net, uint64_t ms);
 
-/* ---- net_account.c, net_order.c: one function for each kind of job */
+/* ---- net_account.c, net_order.c, net_preflight.c: one function for each kind of job */
 bool net_find_account(struct net *net);
 bool net_account(struct net *net);
 bool net_rollover(struct net *net);
@@ -87,5 +87,6 @@ bool net_close_account(struct net *net);
 bool net_revoke(struct net *net);
 bool net_renewal_info(struct net *net);
 bool net_issue(struct net *net);
+bool net_preflight(struct net *net);
 
 #endif

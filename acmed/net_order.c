@@ -143,6 +143,12 @@ static bool fits_profile(struct net *net)
 
 /* ---- proofs */
 
+/* A wildcard is proved by dns-01 only, an address never (RFC 8555 section 8.4, RFC 8738). */
+static bool proves(enum job_challenge kind, const struct acme_authorization *a)
+{
+    return kind == JOB_DNS_01 ? !a->ip : !a->wildcard;
+}
+
 /* The first of our kinds that the CA offers too. NULL: none. */
 static const struct acme_challenge *choose(const struct net *net,
                                            const struct acme_authorization *a)
@@ -150,7 +156,7 @@ static const struct acme_challenge *choose(const struct net *net,
     for (uint64_t kinds = net_begin(net)->challenges; kinds; kinds >>= 4)
         for (size_t i = 0; i < a->n_challenges; i++)
             if (a->challenges[i].kind == (enum job_challenge)(kinds & 15) &&
-                a->challenges[i].status != ACME_INVALID)
+                a->challenges[i].status != ACME_INVALID && proves(a->challenges[i].kind, a))
                 return &a->challenges[i];
     return NULL;
 }
@@ -165,6 +171,18 @@ static bool get_authorization(struct net *net, const char *url, struct acme_auth
            net_fail(net, "net.answer", "the CA describes no authorization");
 }
 
+/* Whether another kind of challenge may do better. */
+static bool about_proof(const char *type)
+{
+    static const char *const types[] = {"connection",        "dns",      "tls", "unauthorized",
+                                        "incorrectResponse", "malformed"};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Why the CA does not believe us, in its words. */
 static bool not_believed(struct net *net, const struct acme_authorization *a)
 {
@@ -175,6 +193,8 @@ static bool not_believed(struct net *net, const struct acme_authorization *a)
             continue;
         net_fail(net, p->type, "%s", p->detail);
         net->failed.status = p->status;
+        if (about_proof(p->type))
+            net->failed.challenge = a->challenges[i].kind;
         break;
     }
     net_fail(net, "unauthorized", "the authorization is no longer pending, nor valid");
@@ -225,8 +245,11 @@ static bool show(struct net *net, struct proof *p)
     struct ask_answer answer;
 
     p->shown = true;
-    return net_ask(net, &question, &answer) ||
-           net_fail(net, "net.refused", "the challenge for %s cannot be shown", p->name);
+    if (net_ask(net, &question, &answer))
+        return true;
+    net_fail(net, "net.refused", "the challenge for %s cannot be shown", p->name);
+    net->failed.challenge = p->kind;
+    return order_fails(net);
 }
 
 static void hide(struct net *net, struct proof *p)
@@ -246,8 +269,12 @@ static bool trigger(struct net *net, const struct proof *p)
         return false;
     /* "malformed" here means most often that it was triggered already: the authorization tells.
      */
-    return net_succeeded(net) || strcmp(net->problem.type, "malformed") == 0 ||
-           net_fail_by_ca(net);
+    if (net_succeeded(net) || strcmp(net->problem.type, "malformed") == 0)
+        return true;
+    net_fail_by_ca(net);
+    if (about_proof(net->failed.type))
+        net->failed.challenge = p->kind;
+    return false;
 }
 
 static bool await_proof(struct net *net, struct proof *p)
@@ -258,8 +285,10 @@ static bool await_proof(struct net *net, struct proof *p)
         if (!get_authorization(net, p->url, &a))
             return false;
         p->decided = a.status != ACME_PENDING;
-        if (a.status == ACME_VALID)
+        if (a.status == ACME_VALID) {
+            net->done.challenge = p->kind;
             return true;
+        }
         if (p->decided)
             return not_believed(net, &a);
         if (!net_wait(net, tries, p->expires_wall_ms))

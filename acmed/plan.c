@@ -72,6 +72,12 @@ void plan_postpone(struct cert_state *s, uint64_t wait_ms, const char *problem, 
     snprintf(s->problem, sizeof s->problem, "%s", problem);
 }
 
+void plan_hurry(struct cert_state *s, uint64_t wait_ms, uint64_t now)
+{
+    if (s->next_try > now + wait_ms)
+        s->next_try = now + wait_ms;
+}
+
 void plan_issued(struct cert_state *s)
 {
     s->failures = 0;

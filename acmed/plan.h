@@ -38,6 +38,8 @@ void plan_failed(struct cert_state *state, const struct plan_live *live,
                  uint64_t retry_after_ms, const char *problem, uint64_t now, uint64_t random);
 void plan_postpone(struct cert_state *state, uint64_t wait_ms, const char *problem,
                    uint64_t now);
+/* Something else is left to try: the next try may come in wait_ms already. */
+void plan_hurry(struct cert_state *state, uint64_t wait_ms, uint64_t now);
 void plan_issued(struct cert_state *state);
 
 /* The CA answered with a window (or with one that is none), or did not answer. */

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "acmed/ladder.h"
 #include "base/conf.h"
 
 static const char letsencrypt[] = ".api.letsencrypt.org/";
@@ -51,12 +52,15 @@ bool policy_private(const char *name)
     return false;
 }
 
-static bool uses_dns(const struct conf_acme *acme)
+/* Can any kind of challenge that is set for this certificate prove this name? */
+static bool provable(const struct conf_acme *acme, const struct conf_cert *cert,
+                     const char *name)
 {
-    for (size_t i = 0; i < acme->n_challenges; i++)
-        if (strcmp(acme->challenges[i], "dns-01") == 0)
-            return true;
-    return false;
+    enum job_challenge kinds[JOB_CHALLENGES];
+
+    return ladder_fitting(&name, 1, cert->n_challenges ? cert->challenges : acme->challenges,
+                          cert->n_challenges ? cert->n_challenges : acme->n_challenges,
+                          kinds) > 0;
 }
 
 const char *policy_refuses(const struct conf *conf, const struct conf_cert *cert, bool *meant)
@@ -79,8 +83,11 @@ const char *policy_refuses(const struct conf *conf, const struct conf_cert *cert
                    "self_signed = true";
     *meant = true;
     for (size_t i = 0; i < cert->n_names; i++) {
-        if (cert->names[i][0] == '*' && !uses_dns(acme))
-            return "not ordered: a wildcard needs acme.challenges = [ \"dns-01\" ] and a hook";
+        if (!provable(acme, cert, cert->names[i]))
+            return cert->names[i][0] == '*' ? "not ordered: a wildcard needs acme.challenges = "
+                                              "[ \"dns-01\" ] and a hook"
+                                            : "not ordered: dns-01 never proves an IP address; "
+                                              "add http-01 to its challenges";
         if (public_ca && is_address(cert->names[i], a, &v4) &&
             strcmp(acme->profile, "shortlived") != 0)
             return "not ordered: for an IP address set acme.profile = \"shortlived\"";

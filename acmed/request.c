@@ -10,9 +10,10 @@
 #include "base/conf.h"
 #include "base/log.h"
 
+/* The CA that is ordered from, and whose account the operator means. */
 static struct ca *account_ca(const struct keeper *k)
 {
-    return &k->issue.issuer->ca;
+    return &k->issue.issuer->ca[LADDER_FIRST];
 }
 
 /* ---- back to an older one */
@@ -66,10 +67,13 @@ static const char *revoke(struct keeper *k, unsigned reason)
         return "it is not ordered from a CA now, so there is nobody to ask";
     if (k->revoked)
         return "it is revoked already: another one is ordered";
+    if (issue_live_ca(&k->issue) < 0)
+        return "it is of a CA that is not configured now, so there is nobody to ask";
     if (store_read(k->store, k->row.name, k->row.generation, &pair, &source) < 0)
         return "its files cannot be read";
-    return errand_revoke(&k->errand, k->issue.issuer, account_ca(k), &pair, k->row.generation,
-                         reason);
+    return errand_revoke(&k->errand, k->issue.issuer,
+                         &k->issue.issuer->ca[issue_live_ca(&k->issue)], &pair,
+                         k->row.generation, reason);
 }
 
 /* It is remembered on disk, so that a successor replaces it as well. */

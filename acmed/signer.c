@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "acmed/ask.h"
 #include "acmed/csr.h"
@@ -227,6 +228,27 @@ static void drop_challenge(struct signer *s, const struct ask_challenge *q)
         if (s->used[i] && challenge_read(&s->table->challenge[i], &row) &&
             same_challenge(&row, q))
             clear_row(s, i);
+}
+
+bool signer_mark(struct signer *s, char token[SIGNER_MARKER_SIZE],
+                 char text[SIGNER_MARKER_SIZE])
+{
+    struct challenge_row row = {.kind = JOB_HTTP_01,
+                                .expires_ms = clock_mono_ms() + CHALLENGE_MS};
+    uint64_t random[4];
+    int i = free_row(s);
+
+    if (i < 0 || getrandom(random, sizeof random, 0) != sizeof random)
+        return false;
+    snprintf(token, SIGNER_MARKER_SIZE, "pasgate-%016llx%016llx", (unsigned long long)random[0],
+             (unsigned long long)random[1]);
+    snprintf(text, SIGNER_MARKER_SIZE, "pasgate-%016llx%016llx", (unsigned long long)random[2],
+             (unsigned long long)random[3]);
+    str_copy(row.token, sizeof row.token, str_from(token));
+    str_copy(row.key_authorization, sizeof row.key_authorization, str_from(text));
+    s->used[i] = true;
+    challenge_publish(&s->table->challenge[i], &row);
+    return true;
 }
 
 /* ---- chains */

@@ -25,6 +25,7 @@ struct signer_keys {
 enum {
     SIGNER_KEY_AUTHORIZATION_SIZE = 128 + 1 + 43 + 1, /* token "." thumbprint, and NUL */
     SIGNER_DNS_VALUE_SIZE = 44,
+    SIGNER_MARKER_SIZE = 64,
 };
 
 /* Parses the keys. names and preferred_chain ("" or NULL: none) are those of the job and
@@ -42,6 +43,11 @@ bool signer_serve(struct signer *signer, const struct ask *question, struct ask 
 /* What dns-01 publishes for this challenge. false: not one of ours. */
 bool signer_dns_value(const struct signer *signer, const struct ask_challenge *challenge,
                       char out[SIGNER_DNS_VALUE_SIZE]);
+
+/* Has the workers answer a random token with a random text, as if it were a challenge of
+ * http-01, until it is freed: whoever gets that text has come to us. false: no room. */
+bool signer_mark(struct signer *signer, char token[SIGNER_MARKER_SIZE],
+                 char text[SIGNER_MARKER_SIZE]);
 
 /* The best of the chains that were shown to it and were good; {NULL, 0}: none. */
 struct str signer_chain(const struct signer *signer);

@@ -29,8 +29,8 @@ sub acme_gate
         certs    => "{ names = [ $names ]; }",
         listen   => join(', ', map { qq({ address = "$_:$ca->{http_port}"; redirect = "https"; redirect_port = 443; }) }
               '127.0.0.1', '[::1]'),
-        global => sprintf('acme = { store = "%s"; directory = "%s"; ca_file = "%s"; %s };',
-            $store, $directory, $ca->ca_file, $acme),
+        global => sprintf('acme = { store = "%s"; directory = "%s"; ca_file = "%s"; resolver = "127.0.0.1:%s"; http_port = %s; %s };',
+            $store, $directory, $ca->ca_file, $ca->{dns_port}, $ca->{http_port}, $acme),
         %opt);
 }
 
