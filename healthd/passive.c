@@ -126,18 +126,28 @@ static bool consider(const struct pool_watch *pool, struct target *w, uint64_t n
 
 /* ---- trial */
 
+/* Then a request that waits long is no chance. */
+static bool is_always_quick(const struct pool_watch *pool)
+{
+    return stall_needed(pool->slow, pool->all) <= STALL_FEW;
+}
+
 static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
 {
     struct signs since = signs_since(&w->seen, &w->before);
     struct others others = look_at_others(pool, w, now_ms);
     char text[TABLE_REASON];
 
+    /* What ended of the older ones makes room for what came on trial. */
+    if (w->seen.unanswered < w->before.unanswered)
+        w->before.unanswered = w->seen.unanswered;
     if (signs_hard(&since) > 0)
         return eject_or_keep(pool, w, &others, "a request failed when it was tried again",
                              false, now_ms);
-    if (w->seen.unanswered > 0 &&
-        stall_ms(&w->stall, now_ms) >= pool->conf->eject.window_ms / 2 &&
-        stall_needed(pool->slow, pool->all) <= STALL_FEW)
+    if (is_always_quick(pool) && w->seen.unanswered > 0 &&
+        (stall_ms(&w->stall, now_ms) >= pool->conf->eject.window_ms / 2 ||
+         (since.answers == 0 && w->seen.unanswered > w->before.unanswered &&
+          now_ms - w->trial_ms >= pool->conf->eject.window_ms / 2)))
         return eject_or_keep(pool, w, &others,
                              "a request was not answered when it was tried again", true,
                              now_ms);
@@ -145,7 +155,7 @@ static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now
         snprintf(text, sizeof text, "%llu requests went well on trial",
                  (unsigned long long)since.completed);
         target_force(w, HEALTH_UP, text, now_ms);
-    } else if (since.completed == 0 && w->seen.unanswered == 0 &&
+    } else if (since.completed == 0 && w->seen.unanswered <= w->before.unanswered &&
                now_ms - w->trial_ms >= pool->conf->eject.time_ms) {
         /* Nothing came that may be sent twice. Slow start bounds the harm. */
         target_force(w, HEALTH_UP, "its checks pass; no request came to try it with", now_ms);
@@ -164,6 +174,34 @@ static bool try_suspect(const struct pool_watch *pool, struct target *w, uint64_
         return target_try(w, now_ms);
     w->failing = false;
     return false;
+}
+
+/* One request waits, and is not answered: a report, or a hang? Where load is light the least
+ * loaded is chosen, and who hangs gets no second one that would tell. So it is tried, without
+ * a word while that goes well. */
+static bool try_silent(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
+{
+    uint64_t silent = stall_all_ms(&w->stall, now_ms);
+    struct others others;
+    char text[TABLE_REASON];
+
+    if (w->seen.unanswered == 0)
+        w->doubted = false;
+    /* Where checks fail too, it is theirs to decide. */
+    if (w->doubted || w->verdict.state != HEALTH_UP || pool->conf->eject.failures == 0 ||
+        silent < stall_patience_ms(&w->stall, now_ms) || stall_waiting(&w->stall) > 0 ||
+        w->seen.unanswered >= STALL_FEW || !is_always_quick(pool))
+        return false;
+    others = look_at_others(pool, w, now_ms);
+    if (others.well == 0 || others.answers < STALL_FEW)
+        return false;
+    w->doubted = true;
+    snprintf(text, sizeof text,
+             "%llu request%s and none is answered since %.1f s: on trial with single requests",
+             (unsigned long long)w->seen.unanswered,
+             w->seen.unanswered == 1 ? " waits" : "s wait", (double)silent / 1000);
+    target_doubt(w, text, now_ms);
+    return true;
 }
 
 /* After a long good life the next ejection is a shorter one. */
@@ -210,7 +248,8 @@ bool passive_look(struct pool_watch *pool, const struct signs_live *live, uint64
             news |= target_release(w, now_ms);
         else if (target_serves(w))
             news |= w->row.trial ? try_it(pool, w, now_ms)
-                                 : consider(pool, w, now_ms) || try_suspect(pool, w, now_ms);
+                                 : consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
+                                       try_silent(pool, w, now_ms);
     }
     return news;
 }

@@ -50,6 +50,11 @@ uint64_t stall_few_ms(const struct stall *s, uint64_t now_ms)
     return s->view.unanswered >= s->few && s->few ? since(s, s->fewer_ms, now_ms) : 0;
 }
 
+uint64_t stall_all_ms(const struct stall *s, uint64_t now_ms)
+{
+    return s->view.unanswered ? since(s, 0, now_ms) : 0;
+}
+
 uint64_t stall_waiting(const struct stall *s)
 {
     return s->view.unanswered - s->forgiven;

@@ -50,6 +50,8 @@ bool stall_feed(struct stall *stall, const struct stall_view *view, uint64_t few
 uint64_t stall_ms(const struct stall *stall, uint64_t now_ms);
 /* How long no answer has come although `few` or more wait, forgiven or not. */
 uint64_t stall_few_ms(const struct stall *stall, uint64_t now_ms);
+/* How long no answer has come although something waits, forgiven or not. */
+uint64_t stall_all_ms(const struct stall *stall, uint64_t now_ms);
 /* How many wait, not counting those forgiven. */
 uint64_t stall_waiting(const struct stall *stall);
 

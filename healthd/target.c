@@ -416,6 +416,7 @@ void target_force(struct target *w, enum health_state state, const char *text, u
         tell_change(w, from, now_ms);
     } else {
         w->row.rise = w->row.fall = 0;
+        w->row.trial = TRIAL_NONE;
         snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
     }
     eject_clear(&w->eject);
@@ -438,6 +439,14 @@ bool target_try(struct target *w, uint64_t now_ms)
     log_info("backend %s: %s", w->backend->name, w->row.reason);
     target_publish(w);
     return true;
+}
+
+void target_doubt(struct target *w, const char *text, uint64_t now_ms)
+{
+    begin_trial(w, TRIAL_SUSPECT, now_ms);
+    snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
+    log_debug("backend %s: %s", w->backend->name, text);
+    target_publish(w);
 }
 
 bool target_release(struct target *w, uint64_t now_ms)

@@ -50,6 +50,7 @@ struct target {
     /* ejection (healthd/passive.h) */
     bool failing;        /* requests that failed made it suspect, and checks that pass
                           * do not prove that they do not any more */
+    bool doubted;        /* what waits there silently was reason for a trial already */
     bool stalled;        /* the last one was because it answered nothing */
     bool told;           /* why it is not ejected was told */
     uint64_t mellow_ms;  /* since when it has been well: an ejection less for each max_time */
@@ -90,6 +91,9 @@ void target_force(struct target *target, enum health_state state, const char *te
 /* Checks pass again after requests had failed: only requests can prove that it is well.
  * true: as above. */
 bool target_try(struct target *target, uint64_t now_ms);
+
+/* Puts one that is UP on trial, for the reason `text`: it stays UP meanwhile. */
+void target_doubt(struct target *target, const char *text, uint64_t now_ms);
 
 /* The time of an ejection is over: it goes on trial if its checks pass. true: as above. */
 bool target_release(struct target *target, uint64_t now_ms);

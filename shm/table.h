@@ -244,7 +244,7 @@ struct retired { /* writer: supervisor */
 struct health_row { /* writer: healthd */
     uint8_t state;  /* enum health_state */
     uint8_t has_address;
-    uint8_t trial;           /* enum health_trial; while SUSPECT */
+    uint8_t trial;           /* enum health_trial; while SUSPECT or UP */
     uint8_t ejections;       /* in a row: each lasts twice as long as the one before */
     uint16_t rise, fall;     /* consecutive passes and failures so far */
     uint32_t score_permille; /* HealthScanner; 1000 when unknown */

@@ -118,7 +118,7 @@ subtest 'workers see what probes do not' => sub {
     my $line = $gate->wait_log(qr/backend pas1 \S+ -> (?:suspect|down)/, 10);
     ok $line, 'it is suspected: ' . ($line // '');
     $pas[0]->ctl('mode=ok');
-    ok $gate->wait_health('pas1', 'up'), 'and forgiven';
+    ok wait_for(sub { $gate->get('/pas/get'); my ($r) = grep { $_->{name} eq 'pas1' } @{ $gate->status->{backends} // [] }; PasGate::health_of($r) eq 'up' }, 60), 'and forgiven';
     $gate->stop_ok;
 };
 

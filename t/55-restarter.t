@@ -380,6 +380,7 @@ SKIP: {
                 PasGate::StandIn->new('pas2')],
             check => 'type = "http"; path = "/web/get"; interval = "250ms"; fast_interval = "100ms"; '
               . 'down_interval = "100ms"; timeout = "1s"; rise = 1; fall = 2;',
+            pool => 'slow_start = "1s"; heal = { after = "500ms"; };',
         );
         ok($gate->wait_health($_, 'up'), "$_ is up") for qw(pas1 pas2);
         $gate->get("/pas/$_") for map { ("get?token=${\SECRET}", "get;jsessionid=${\SECRET}") } 1 .. 10;
@@ -393,6 +394,17 @@ SKIP: {
         cmp_ok(scalar @lines, '>=', 5, 'its last exchanges are kept') or diag(explain($e));
         like($lines[0] // '', qr{^\S+Z  GET /pas/get  200 200  done done  \d+ \d+  1  [0-9a-f]{32}$}, 'so');
         unlike(join('', values %$e), qr/${\SECRET}/, 'and no secret');
+
+        # Nobody asks for this one.
+        my $heals = sub { my (undef, $out) = $gate->cli('why', 'pas1'); my @h = $out =~ /slowstart\s+-> none/g; scalar @h };
+        ok(wait_for { $heals->() == 1 }, 'it has its full share again');
+        my $load = PasGate::Load->new($gate, clients => 2, pause => 0.02);
+        $before = started($c);
+        run_cmd('docker', 'pause', $c);
+        ok(wait_for(sub { $heals->() == 2 }, 60), 'a frozen container is found, restarted and let in again')
+          or diag(($gate->cli('why', 'pas1'))[1]);
+        isnt(started($c), $before, 'by the engine');
+        $load->stop_ok('and no request failed');
         $gate->stop_ok;
     };
 }

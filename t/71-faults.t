@@ -29,7 +29,7 @@ use constant {
 
 my $it = Compose->new('faults');
 my ($https) = free_ports(1);
-my @lanes = qw(a b c d t);
+my @lanes = qw(a b c d t u);    # t and u: Tomcat, the others the stand-in in C
 
 # ---- the project
 
@@ -45,7 +45,7 @@ sub compose_file
             volumes  => ['./faults.conf:/etc/pasgate/faults.conf:ro'],
         });
     for my $lane (@lanes) {
-        my $image = $lane eq 't' ? 'pas-tomcat' : 'pas-httpbin';
+        my $image = $lane =~ /[tu]/ ? 'pas-tomcat' : 'pas-httpbin';
         $services{"$lane$_"} = {
             image       => $image,
             build       => { context => './docker', dockerfile => "$image/Dockerfile" },
@@ -180,7 +180,7 @@ sub suffer
     my $id    = $fault->{name} =~ s/\W+/-/gr;
     my $get   = load_start("$pool-$id-get",  "/$pool/get",  GETS);
     my $post  = load_start("$pool-$id-post", "/$pool/post", POSTS, '-m', 'POST');
-    my $long  = $pool eq 't' ? undef : load_start("$pool-$id-long", "/$pool/sse?n=20&ms=100", DOWNLOADS, '-w', 5000);
+    my $long  = $pool =~ /[tu]/ ? undef : load_start("$pool-$id-long", "/$pool/sse?n=20&ms=100", DOWNLOADS, '-w', 5000);
     my %r = (name => "$pool: $fault->{name}", notes => []);
 
     $r{ran} = load_passes($get, 2, $who, 60) ? 1 : 0;
@@ -315,6 +315,14 @@ my %faults = (
         ill('hangs', 'hang', down => 1),
         ill('500 to everything', '500', down => 1),
     ],
+    u => [
+        { name => 'network disconnect', begin => network('disconnect'), end => network('connect'), down => 1, slow => 0.2 },
+        { name => 'packets dropped', begin => drop('-I'), end => drop('-D'), down => 1, slow => 0.2 },
+        ill('cuts bodies', 'cut', down => 1),
+        ill('answers after 3 s', 'slow&ms=3000', never => 1, slow => 0.34),
+        ill('pings well, the application hangs', 'hangapp', down => 1),
+        ill('pings slowly, the application works', 'slowping&ms=4000', never => 1),
+    ],
 );
 if (my $only = $ENV{FAULTS}) {    # a pattern, for work on one of them
     @{ $faults{$_} } = grep { "$_->{name}" =~ /$only/ } @{ $faults{$_} } for @lanes;
@@ -368,6 +376,16 @@ for my $i (0 .. $#lanes) {
     judge($faults{ $lanes[$i] }[$_], $got->[$_]) for 0 .. $#$got;
 }
 subtest 'a pool that is gone altogether' => sub { outage('a') };
+subtest 'from outside of the container' => sub {
+    my ($rc, $out) = $it->cli('drain', 'b1', '--wait');
+    is($rc, 0, 'docker exec pasgate pasgate drain b1 --wait') or diag($out);
+    is($it->backend('b1')->{admin}, 'drain', 'it is drained');
+    is(($it->cli('ready', 'b1'))[0], 0, 'and ready');
+    ($rc, $out) = $it->cli('restart', 'b1');
+    is($rc, 1, 'a restart is refused where none is configured');
+    like($out, qr/restart/, "told: $out");
+    isnt(($it->cli('drain', 'b9'))[0], 0, 'an unknown one too');
+};
 is((grep { ($_->{restarts} // 0) > 0 } @{ $it->status->{children} // [] }), 0, 'no process of pasgate died');
 $it->down;
 

@@ -348,6 +348,26 @@ static void test_silence(void)
            "  and was no news at all");
 
     all_up();
+    wait_at(0, 1, now);
+    live_on(8000);
+    is_int(row(0).trial, TRIAL_SUSPECT, "but it is tried, whether it is a report");
+    is_state(0, HEALTH_UP, "  without a word");
+    count_add(&cell(0)->completed, PASSIVE_TRIAL_GOOD);
+    live_on(500);
+    is_int(row(0).trial, TRIAL_NONE, "  it is: three others went well");
+    live_on(60000);
+    is_int(row(0).trial, TRIAL_NONE, "  and that is enough");
+
+    all_up();
+    wait_at(0, 1, now);
+    live_on(8000);
+    is_int(row(0).trial, TRIAL_SUSPECT, "one waits: tried");
+    wait_at(0, 2, now - 5000);
+    live_on(4000);
+    is_state(0, HEALTH_DOWN, "  the next one waits too: a hang");
+    ok(strstr(row(0).reason, "not answered when it was tried again"), "  %s", row(0).reason);
+
+    all_up();
     wait_at(0, 2, now);
     live_on(600000);
     is_state(0, HEALTH_UP, "two of them: suspected, but not for long");
