@@ -78,6 +78,11 @@ survives('429 with Retry-After as a date',
         refuse('429 No', 'retry-after' => strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 3)))->($reply);
     }, 1]],
     sub { cmp_ok($_[2], '>=', 1.5, 'it was waited for') });
+survives('429 with a date that has passed',
+    [[qr{^/order-plz}, 1, refuse('429 No', 'retry-after' => 'Thu, 01 Jan 2026 00:00:00 GMT'), 1]],
+    sub { is($_[0]->seen(qr{^POST /order-plz}), 2, 'asked again') });
+fails('429 with a time that is none', [[qr{^/order-plz}, 0, refuse('429 No', 'retry-after' => 'soon'), 1]],
+    qr/failed rateLimited/, sub { is($_[0]->seen(qr{^POST /order-plz}), 1, 'is without a time') });
 fails('429 for an hour', [[qr{^/order-plz}, 0, refuse('429 No', 'retry-after' => 3600), 1]],
     qr/failed rateLimited\|.*slow down.*retry=3600/,
     sub { is($_[0]->seen(qr{^POST /order-plz}), 1, 'asked once') });
@@ -119,9 +124,11 @@ fails('a chain that is cut', [[qr{^/certZ}, 0, sub { $_[0]{body} = substr $_[0]{
     qr/failed net\.chain\|.*does not parse/);
 fails('a redirect', [[qr{^/order-plz}, 0, sub { $_[0]{status} = '307 There'; $_[0]{headers}{location} = ['https://127.0.0.1:1/x']; $_[0]{body} = ''; return }, 1]],
     qr/failed net\.answer\|.*307/);
-survives('the CA\'s clock is a day ahead', [[qr{.}, 0,
-    sub { $_[0]{headers}{date} = [strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + 86400))]; return }]],
-    sub { like($_[1], qr/done clock_off=86[34]\d\d/, 'and told to be') });
+for my $days (1, -1) {
+    survives("the CA's clock is off by $days day", [[qr{.}, 0,
+        sub { $_[0]{headers}{date} = [strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + $days * 86400))]; return }]],
+        sub { like($_[1], $days > 0 ? qr/done clock_off=86[34]\d\d\b/ : qr/done clock_off=-86[34]\d\d\b/, 'and told to be') });
+}
 
 subtest 'TLS that hangs' => sub {
     my $mute = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', LocalPort => 0);
