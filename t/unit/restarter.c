@@ -50,7 +50,7 @@ static void test_tail(void)
 
     tail_init(&tail, 3);
     for (int i = 0; i < 100; i++)
-        tail_add(&tail, "abcdefg" + i % 7, 1);
+        tail_add(&tail, &"abcdefg"[i % 7], 1);
     is_str(kept(&tail), "gab", "byte by byte"); /* 97..99 */
     tail_release(&tail);
     is_str(tail_plain(line, 4, "ab\xc3\xbc", 4), "ab", "no half character");
