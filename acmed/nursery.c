@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +14,11 @@
 #include "acmed/net.h"
 #include "base/fd.h"
 #include "base/log.h"
+
+enum {
+    CPU_LIMIT_S = 60, /* of one conversation, which needs a tenth of a second: one that spins
+                         would not see that its socket was closed */
+};
 
 /* Dies with its parent, whichever way that goes. */
 static void die_with(pid_t parent)
@@ -59,6 +65,7 @@ static void hatch(int fd)
         return;
     die_with(parent);
     signal(SIGCHLD, SIG_DFL);
+    setrlimit(RLIMIT_CPU, &(struct rlimit){CPU_LIMIT_S, CPU_LIMIT_S});
     fd_close_others(fd);
     confine_net();
     net_main(fd);
