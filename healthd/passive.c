@@ -126,10 +126,10 @@ static bool consider(const struct pool_watch *pool, struct target *w, uint64_t n
 
 /* ---- trial */
 
-/* Then a request that waits long is no chance. */
-static bool is_always_quick(const struct pool_watch *pool)
+/* Then two requests in a row that wait long are hardly chance. */
+static bool is_mostly_quick(const struct pool_watch *pool)
 {
-    return stall_needed(pool->slow, pool->all) <= STALL_FEW;
+    return stall_needed(pool->slow, pool->all) <= PASSIVE_QUICK;
 }
 
 static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
@@ -144,10 +144,10 @@ static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now
     if (signs_hard(&since) > 0)
         return eject_or_keep(pool, w, &others, "a request failed when it was tried again",
                              false, now_ms);
-    if (is_always_quick(pool) && w->seen.unanswered > 0 &&
+    if (is_mostly_quick(pool) && w->seen.unanswered > 0 &&
         (stall_ms(&w->stall, now_ms) >= pool->conf->eject.window_ms / 2 ||
          (since.answers == 0 && w->seen.unanswered > w->before.unanswered &&
-          now_ms - w->trial_ms >= pool->conf->eject.window_ms / 2)))
+          now_ms - w->trial_ms >= STALL_HANG_MS)))
         return eject_or_keep(pool, w, &others,
                              "a request was not answered when it was tried again", true,
                              now_ms);
@@ -189,8 +189,8 @@ static bool try_silent(const struct pool_watch *pool, struct target *w, uint64_t
         w->doubted = false;
     /* Where checks fail too, it is theirs to decide. */
     if (w->doubted || w->verdict.state != HEALTH_UP || pool->conf->eject.failures == 0 ||
-        silent < stall_patience_ms(&w->stall, now_ms) || stall_waiting(&w->stall) > 0 ||
-        w->seen.unanswered >= STALL_FEW || !is_always_quick(pool))
+        silent < STALL_HANG_MS || stall_waiting(&w->stall) > 0 ||
+        w->seen.unanswered >= STALL_FEW || !is_mostly_quick(pool))
         return false;
     others = look_at_others(pool, w, now_ms);
     if (others.well == 0 || others.answers < STALL_FEW)

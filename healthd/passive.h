@@ -11,6 +11,7 @@
 #include "healthd/target.h"
 
 enum {
+    PASSIVE_QUICK = 5,       /* stall_needed() of a pool of which one request in 16 is slow */
     PASSIVE_TRIAL_GOOD = 3,  /* requests in a row that end a trial */
     PASSIVE_RECORD = 20000,  /* requests of a pool, after which older ones count half */
     PASSIVE_MOST_TENTHS = 7, /* of the window: "most of it" */

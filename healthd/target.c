@@ -368,8 +368,12 @@ static void look_for_silence(struct target *w, uint64_t now_ms)
     uint64_t silent = stall_ms(&w->stall, now_ms);
     char text[TABLE_REASON];
 
-    if (silent < stall_sign_ms(&w->stall, now_ms))
+    if (silent < stall_sign_ms(&w->stall, now_ms)) {
+        /* One that is known to be slow: a check tells all the same whether it hangs. */
+        if (silent >= STALL_HANG_MS && !w->running)
+            hurry(w, false, now_ms);
         return;
+    }
     if (waiting > 1) {
         snprintf(text, sizeof text, "%llu requests wait and none is answered since %.1f s",
                  waiting, (double)silent / 1000);
