@@ -183,8 +183,7 @@ void live_look(struct keeper *k, uint64_t now_ms)
     case PROOF_DIES:
         drop(k, "workers that tried it died");
         return;
-    case PROOF_NONE:
-        commit(k, now_ms);
+    case PROOF_NONE: /* workers are still starting: what is live goes on until one runs */
         return;
     }
 }
@@ -205,7 +204,7 @@ bool live_offer(struct keeper *k, const struct pem_pair *pair, enum cert_source 
     k->highest = generation;
     describe(&k->next, generation, source, pair, info);
     k->next.cause = cause;
-    if (k->row.source == CERT_NONE || !proof_possible(k->heritage))
+    if (k->row.source == CERT_NONE || !proof_needed(k->heritage))
         commit(k, now_ms);
     else
         live_look(k, now_ms);

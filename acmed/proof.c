@@ -6,8 +6,10 @@
 
 /* ---- who proves */
 
-static bool serves_tls(const struct conf *conf)
+bool proof_needed(const struct heritage *heritage)
 {
+    const struct conf *conf = heritage->conf;
+
     for (size_t i = 0; i < conf->n_listen; i++)
         if (conf->listen[i].tls)
             return true;
@@ -32,13 +34,6 @@ static int next_prover(const struct heritage *h, int behind, struct child_row *c
             return row;
     }
     return -1;
-}
-
-bool proof_possible(const struct heritage *heritage)
-{
-    struct child_row child;
-
-    return serves_tls(heritage->conf) && next_prover(heritage, -1, &child) >= 0;
 }
 
 void proof_begin(struct proof *proof, uint32_t candidate)

@@ -3,9 +3,9 @@
  *
  * One that finds it bad is believed when another one, if there is any, finds the same. A prover
  * that dies, or does not answer in time, is followed by another one. Two that died
- * over the same candidate are enough: it is bad. While no worker runs, nobody can be asked, and
- * nobody is harmed either: it goes live as it is, having passed pem.h's checks. acmed only; it
- * reads the table, and writes nothing. */
+ * over the same candidate are enough: it is bad. While no worker runs, nobody can be asked: a
+ * candidate waits, unless nothing at all is live. acmed only; it reads the table, and writes
+ * nothing. */
 #ifndef ACMED_PROOF_H
 #define ACMED_PROOF_H
 
@@ -36,11 +36,11 @@ enum proof_news {
     PROOF_ASKS, /* another prover: publish its row, and ring it */
     PROOF_DONE, /* *finding tells */
     PROOF_DIES, /* provers died over it */
-    PROOF_NONE, /* nobody is there to prove it */
+    PROOF_NONE, /* nobody is there to prove it, yet */
 };
 
-/* Whether a worker runs that could be asked. */
-bool proof_possible(const struct heritage *heritage);
+/* Whether certificates are served at all, so that one could be bad for somebody. */
+bool proof_needed(const struct heritage *heritage);
 
 /* Begins with this generation; the first proof_look() asks somebody. */
 void proof_begin(struct proof *proof, uint32_t candidate);
