@@ -90,6 +90,7 @@ subtest 'one that the workers cannot use' => sub {
     $gate->start;
     ok live(2), 'a restart does not take it either';
     is served(), $good, 'the old one is served';
+    ok wait_for { row()->{error} =~ /was not taken/ }, 'and it is told again';
     PasGate::spew($chain, $old[0]);
     PasGate::spew($key, $old[1]);
     ok wait_for { row()->{error} eq '' }, 'repaired: no complaint is left';
