@@ -11,7 +11,9 @@
 #include "healthd/target.h"
 
 enum {
-    PASSIVE_QUICK = 5,       /* stall_needed() of a pool of which one request in 16 is slow */
+    /* stall_needed() of a pool of which one request in a hundred is slow: where more are, a
+     * second one that waits may well be a report too, and sessions hang on an ejection */
+    PASSIVE_QUICK = 3,
     PASSIVE_TRIAL_GOOD = 3,  /* requests in a row that end a trial */
     PASSIVE_RECORD = 20000,  /* requests of a pool, after which older ones count half */
     PASSIVE_MOST_TENTHS = 7, /* of the window: "most of it" */

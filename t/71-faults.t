@@ -319,8 +319,6 @@ my %faults = (
         { name => 'network disconnect', begin => network('disconnect'), end => network('connect'), down => 1, slow => 0.2 },
         { name => 'packets dropped', begin => drop('-I'), end => drop('-D'), down => 1, slow => 0.2 },
         ill('cuts bodies', 'cut', down => 1),
-        ill('pings well, the application hangs', 'hangapp', down => 1),
-        # last, for it teaches that long waits are usual here
         ill('answers after 3 s', 'slow&ms=3000', never => 1, slow => 0.34),
         ill('pings slowly, the application works', 'slowping&ms=4000', never => 1),
     ],
