@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "acmed/record.h"
+#include "acmed/secret.h"
 
 static const char key_name[] = "key.pem";
 static const char next_name[] = "next.pem";
@@ -45,13 +47,13 @@ int account_load(int folder, struct account *account)
     int rc = 0;
 
     *account = (struct account){0};
-    account->key = record_read(folder, key_name, RECORD_TEXT_MAX, &account->n_key);
+    account->key = record_read_secret(folder, key_name, &account->n_key);
     if (!account->key)
         return errno == ENOENT ? 0 : -1; /* a URL without its key is of no use */
     text = record_read(folder, text_name, RECORD_TEXT_MAX, &n);
     if (text)
         rc = parse(account, text, n);
-    record_wipe(text, n);
+    free(text);
     if (rc < 0)
         account->url[0] = '\0';
     errno = EPROTO;
@@ -60,7 +62,7 @@ int account_load(int folder, struct account *account)
 
 void account_release(struct account *account)
 {
-    record_wipe(account->key, account->n_key);
+    secret_free(account->key);
     *account = (struct account){0};
 }
 
@@ -83,7 +85,7 @@ int account_save_url(int folder, const char *url)
 
 char *account_load_next(int folder, size_t *n)
 {
-    return record_read(folder, next_name, RECORD_TEXT_MAX, n);
+    return record_read_secret(folder, next_name, n);
 }
 
 int account_save_next(int folder, const char *key, size_t n_key)

@@ -11,7 +11,7 @@
 #include "shm/certs.h"
 
 struct account {
-    char *key; /* PEM, heap, NUL-terminated; NULL: none */
+    char *key; /* PEM, a secret (secret.h) with a NUL behind; NULL: none */
     size_t n_key;
     char url[JOB_URL_SIZE]; /* "": the CA has not told it yet */
 };
@@ -23,7 +23,7 @@ char *account_folder(char out[CERT_FOLDER_SIZE], const char *directory);
 int account_open(const char *store, const char *directory);
 
 /* Reads what is there: 0, with no key and no URL when there is nothing; -1 with errno, EPROTO:
- * damaged. account_release() wipes. */
+ * damaged. account_release() frees. */
 int account_load(int folder, struct account *account);
 void account_release(struct account *account);
 
@@ -32,7 +32,7 @@ int account_save_key(int folder, const char *key, size_t n_key);
 /* "" forgets it; the key stays, by which the CA finds the account again. */
 int account_save_url(int folder, const char *url);
 
-/* The next key: heap, to be wiped; NULL: there is none. On disk when save returns 0; then it
+/* The next key: a secret; NULL: there is none. On disk when save returns 0; then it
  * either becomes the key (0, or -1 with errno and all as it was), or is dropped. */
 char *account_load_next(int folder, size_t *n);
 int account_save_next(int folder, const char *key, size_t n_key);

@@ -18,7 +18,9 @@
 #include "acmed/confine.h"
 #include "acmed/hook.h"
 #include "acmed/keeper.h"
+#include "acmed/key.h"
 #include "acmed/live.h"
+#include "acmed/secret.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/conf.h"
@@ -102,6 +104,11 @@ static void take_over(struct acmed *a, uint64_t now_ms)
     free(before);
 }
 
+static void beat(void *table)
+{
+    atomic_store(&((struct table *)table)->acmed_heartbeat_ms, clock_mono_ms());
+}
+
 /* First of all: they may know no key, neither of the store nor of the configuration, nor write
  * to the table. What acmed itself may not do is theirs to do. */
 static void fork_helpers(struct acmed *a)
@@ -115,6 +122,8 @@ static void fork_helpers(struct acmed *a)
     if (a->n > 0 && *hook && hook_open(hook) < 0)
         log_warn("hook %s cannot be called: %s", hook, strerror(errno));
     issuer_init(&a->issuer, heritage);
+    secret_init(SECRET_HEAP);
+    key_set_pulse(beat, heritage->table);
     confine_signer();
 }
 
@@ -248,7 +257,7 @@ _Noreturn void acmed_main(const struct heritage *heritage)
     while (hear_supervisor(&a)) {
         uint64_t now = clock_mono_ms();
 
-        atomic_store(&heritage->table->acmed_heartbeat_ms, now);
+        beat(heritage->table);
         /* Another nursery would get our keys by fork; that of a successor will not. */
         if (a.leave_ms && now >= a.leave_ms)
             exit(1);

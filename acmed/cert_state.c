@@ -1,6 +1,7 @@
 #include "acmed/cert_state.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "acmed/record.h"
 
@@ -64,7 +65,7 @@ bool cert_state_load(int folder, struct cert_state *state)
             got = -1;
             break;
         }
-    record_wipe(text, n);
+    free(text);
     if (got < 0)
         *state = (struct cert_state){0};
     return got == 0;

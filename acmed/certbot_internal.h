@@ -32,7 +32,7 @@ struct certbot_lineage {
 struct certbot_account {
     const char *directory; /* of the configuration */
     char id[CERTBOT_NAME];
-    char *key; /* PEM, heap; NULL: error tells why */
+    char *key; /* PEM, a secret (secret.h); NULL: error tells why */
     size_t n_key;
     char url[JOB_URL_SIZE];
     char error[TABLE_REASON];

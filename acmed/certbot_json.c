@@ -4,6 +4,7 @@
 
 #include "acmed/certbot_internal.h"
 #include "acmed/jose.h"
+#include "acmed/secret.h"
 
 /* The operator's own files; small, and of depth 3 at most. */
 static json_t *load(struct str text)
@@ -21,13 +22,8 @@ static struct str member(const json_t *object, const char *name)
     return str_from(json_string_value(json_object_get(object, name)));
 }
 
-char *certbot_json_key(struct str text, size_t *n)
+static char *key_of(const json_t *root, size_t *n)
 {
-    json_t *root = load(text);
-    char *pem;
-
-    if (!root)
-        return NULL;
     const struct jose_jwk jwk = {
         .kty = member(root, "kty"),
         .crv = member(root, "crv"),
@@ -42,8 +38,22 @@ char *certbot_json_key(struct str text, size_t *n)
         .dq = member(root, "dq"),
         .qi = member(root, "qi"),
     };
-    pem = jose_key_from_jwk(&jwk, n);
+    return jose_key_from_jwk(&jwk, n);
+}
+
+char *certbot_json_key(struct str text, size_t *n)
+{
+    json_malloc_t before_new;
+    json_free_t before_free;
+    json_t *root;
+    char *pem;
+
+    json_get_alloc_funcs(&before_new, &before_free);
+    json_set_alloc_funcs(secret_new, secret_free);
+    root = load(text);
+    pem = root ? key_of(root, n) : NULL;
     json_decref(root);
+    json_set_alloc_funcs(before_new, before_free);
     return pem;
 }
 

@@ -9,7 +9,7 @@
 
 #include "acmed/certbot.h"
 #include "acmed/certbot_internal.h"
-#include "acmed/record.h"
+#include "acmed/secret.h"
 #include "base/conf.h"
 #include "base/fd.h"
 
@@ -23,10 +23,11 @@ const char *certbot_server(const char *directory)
 
 /* ---- files. Links are followed: that is how the tree is built. */
 
-static char *read_pem(const char *path, size_t *n)
+static char *read_by(char *(*reads)(int fd, size_t max, size_t *n), const char *path,
+                     size_t max, size_t *n)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    char *text = fd < 0 ? NULL : pem_read_fd(fd, n);
+    char *text = fd < 0 ? NULL : reads(fd, max, n);
     int error = errno;
 
     fd_close(&fd);
@@ -34,15 +35,14 @@ static char *read_pem(const char *path, size_t *n)
     return text;
 }
 
+static char *read_pem(const char *path, size_t *n)
+{
+    return read_by(secret_read, path, STORE_PEM_MAX, n);
+}
+
 static char *read_small(const char *path, size_t *n)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    char *text = fd < 0 ? NULL : fd_read_all(fd, CERTBOT_FILE_MAX, n);
-    int error = errno;
-
-    fd_close(&fd);
-    errno = error;
-    return text;
+    return read_by(fd_read_all, path, CERTBOT_FILE_MAX, n);
 }
 
 static int no_dots(const struct dirent *entry)
@@ -145,14 +145,14 @@ static void read_account(const char *folder, struct certbot_account *account)
     char *text;
 
     snprintf(path, sizeof path, "%.3000s/%s/private_key.json", folder, account->id);
-    text = read_small(path, &n);
+    text = read_by(secret_read, path, CERTBOT_FILE_MAX, &n);
     if (!text)
         snprintf(account->error, sizeof account->error, "cannot read private_key.json: %s",
                  strerror(errno));
     else if (!(account->key = certbot_json_key(str_make(text, n), &account->n_key)))
         snprintf(account->error, sizeof account->error,
                  "private_key.json is no RSA, P-256 or P-384 key");
-    record_wipe(text, n);
+    secret_free(text);
     snprintf(path, sizeof path, "%.3000s/%s/regr.json", folder, account->id);
     n = 0;
     text = read_small(path, &n);
@@ -196,6 +196,7 @@ struct certbot *certbot_read(const struct conf *conf, const char *dir)
     struct certbot *c = calloc(1, sizeof *c);
     int error = ENOMEM;
 
+    secret_init(SECRET_HEAP_IMPORT);
     if (c) {
         c->conf = conf;
         c->dir = dir;
@@ -222,7 +223,7 @@ void certbot_free(struct certbot *c)
     for (size_t i = 0; i < c->n_lineages; i++)
         pem_pair_release(&c->lineage[i].pair);
     for (size_t i = 0; i < c->n_accounts; i++)
-        record_wipe(c->account[i].key, c->account[i].n_key);
+        secret_free(c->account[i].key);
     free_list(c->servers, c->n_servers);
     free(c->lineage);
     free(c->account);

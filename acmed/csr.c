@@ -14,6 +14,8 @@
 #include <time.h>
 
 #include "acmed/jose.h"
+#include "acmed/key.h"
+#include "acmed/secret.h"
 
 enum {
     CHAIN_CERTS_MAX = 10, /* certificates in a chain: CAs send two to four */
@@ -40,13 +42,13 @@ static EVP_PKEY *generate(enum csr_key_type type)
 {
     switch (type) {
     case CSR_P256:
-        return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+        return key_new_ec("P-256");
     case CSR_P384:
-        return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+        return key_new_ec("P-384");
     case CSR_RSA2048:
-        return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+        return key_new_rsa(2048);
     case CSR_RSA4096:
-        return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)4096);
+        return key_new_rsa(4096);
     default:
         return NULL;
     }
@@ -55,45 +57,19 @@ static EVP_PKEY *generate(enum csr_key_type type)
 char *csr_key_new(enum csr_key_type type, size_t *n)
 {
     EVP_PKEY *pkey = generate(type);
-    BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when freed */
-    char *bytes, *text = NULL;
-    long size;
+    char *text = pkey ? key_text(pkey, n) : NULL;
 
-    if (pkey && bio && PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1 &&
-        (size = BIO_get_mem_data(bio, &bytes)) > 0 && (text = malloc((size_t)size + 1))) {
-        memcpy(text, bytes, (size_t)size);
-        text[size] = '\0';
-        *n = (size_t)size;
-    }
-    BIO_free(bio);
     EVP_PKEY_free(pkey);
     ERR_clear_error();
     return text;
 }
 
-void csr_key_wipe(char *pem, size_t n)
-{
-    if (!pem)
-        return;
-    explicit_bzero(pem, n);
-    free(pem);
-}
-
-static int no_password(char *buf, int size, int rwflag, void *arg)
-{
-    (void)buf, (void)size, (void)rwflag, (void)arg;
-    return -1;
-}
-
 struct csr_key *csr_key_read(struct str pem)
 {
-    BIO *bio = BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.n);
     struct csr_key *key = calloc(1, sizeof *key);
 
-    if (bio && key)
-        key->pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-    BIO_free(bio);
-    ERR_clear_error();
+    if (key)
+        key->pkey = key_read(pem, NULL);
     if (key && key->pkey)
         return key;
     csr_key_free(key);
@@ -157,18 +133,20 @@ uint8_t *csr_make(const struct csr_key *key, const char *const *names, size_t n_
                   size_t *n)
 {
     X509_REQ *request = X509_REQ_new();
+    EVP_PKEY *once = key_once(key->pkey);
     uint8_t *der = NULL, *copy = NULL;
     int size;
 
-    if (request && X509_REQ_set_version(request, X509_REQ_VERSION_1) == 1 &&
+    if (request && once && X509_REQ_set_version(request, X509_REQ_VERSION_1) == 1 &&
         X509_REQ_set_pubkey(request, key->pkey) == 1 && add_names(request, names, n_names) &&
-        X509_REQ_sign(request, key->pkey, EVP_sha256()) > 0 &&
+        X509_REQ_sign(request, once, EVP_sha256()) > 0 &&
         (size = i2d_X509_REQ(request, &der)) > 0 && (copy = malloc((size_t)size))) {
         memcpy(copy, der, (size_t)size);
         *n = (size_t)size;
     }
     OPENSSL_free(der);
     X509_REQ_free(request);
+    EVP_PKEY_free(once);
     ERR_clear_error();
     return copy;
 }
@@ -183,7 +161,7 @@ static STACK_OF(X509) * read_chain(struct str chain)
     bool whole;
 
     while (all && bio && sk_X509_num(all) <= CHAIN_CERTS_MAX &&
-           (cert = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL)
+           (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
         if (sk_X509_push(all, cert) <= 0)
             X509_free(cert);
     whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;

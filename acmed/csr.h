@@ -16,10 +16,9 @@ struct csr_key;
 /* The type of this name ("p256", "p384", "rsa2048", "rsa4096"); CSR_KEY_TYPES: none. */
 enum csr_key_type csr_key_type(const char *name);
 
-/* A new key as PEM: heap, NUL-terminated, *n bytes; to be wiped and freed by csr_key_wipe().
- * NULL: OpenSSL failed. RSA takes up to seconds. */
+/* A new key as PEM: a secret (secret.h) with a NUL behind its *n bytes. NULL: OpenSSL failed.
+ * RSA takes up to seconds. */
 char *csr_key_new(enum csr_key_type type, size_t *n);
-void csr_key_wipe(char *pem, size_t n);
 
 struct csr_key *csr_key_read(struct str pem); /* NULL: does not parse */
 void csr_key_free(struct csr_key *key);

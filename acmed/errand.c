@@ -6,6 +6,7 @@
 
 #include "acmed/jose.h"
 #include "acmed/record.h"
+#include "acmed/secret.h"
 #include "base/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -25,7 +26,7 @@ void errand_release(struct errand *e)
 {
     end_run(e);
     pem_pair_release(&e->pair);
-    record_wipe(e->next, e->n_next);
+    secret_free(e->next);
     *e = (struct errand){0};
 }
 
@@ -200,7 +201,7 @@ static bool take_next(struct errand *e, char error[TABLE_REASON])
         e->ca->settled = false;
         return false;
     }
-    record_wipe(account->key, account->n_key);
+    secret_free(account->key);
     account->key = e->next;
     account->n_key = e->n_next;
     e->next = NULL;

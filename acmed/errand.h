@@ -32,7 +32,7 @@ struct errand {
     struct pem_pair pair;
     uint32_t generation; /* of the pair */
     unsigned reason;
-    char *next; /* the account's next key, PEM */
+    char *next; /* the account's next key: PEM, a secret (secret.h) */
     size_t n_next;
     char error[TABLE_REASON]; /* of a rollover that is being settled */
 };

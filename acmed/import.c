@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "acmed/secret.h"
 #include "base/conf.h"
 #include "base/fd.h"
 
@@ -77,10 +78,10 @@ static bool read_both(struct import *import, struct pem_pair *pair, char error[T
 {
     const char *path = import->conf->chain;
 
-    pair->chain = pem_read_fd(import->fd[PEM_CHAIN], &pair->n_chain);
+    pair->chain = secret_read(import->fd[PEM_CHAIN], STORE_PEM_MAX, &pair->n_chain);
     if (pair->chain) {
         path = import->conf->key;
-        pair->key = pem_read_fd(import->fd[PEM_KEY], &pair->n_key);
+        pair->key = secret_read(import->fd[PEM_KEY], STORE_PEM_MAX, &pair->n_key);
     }
     if (pair->key)
         return true;

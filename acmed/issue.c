@@ -2,14 +2,15 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "acmed/acme_json.h"
 #include "acmed/backoff.h"
 #include "acmed/issue_dns.h"
 #include "acmed/issue_internal.h"
+#include "acmed/order_store.h"
 #include "acmed/record.h"
+#include "acmed/secret.h"
 #include "acmed/words.h"
 #include "base/clock.h"
 #include "base/conf.h"
@@ -57,6 +58,9 @@ void issue_end_run(struct issue *is)
     job_end(is->run);
     is->run = NULL;
     is->due_ms = 0;
+    if (is->makes_account)
+        issue_ca(is)->making = false;
+    is->makes_account = false;
     hook_release(&is->dns);
     order_release(&is->order);
 }
@@ -160,7 +164,7 @@ static void pardon(struct issue *is)
     if (is->kind != JOB_ISSUE || is->order.url[0])
         return;
     ledger_pardon(&ca->ledger, issue_names(is), is->order.begun_s);
-    if (!ca->account.url[0])
+    if (!ca->account.url[0] && is->makes_account)
         ledger_pardon_account(&ca->ledger, is->order.begun_s);
     issuer_save_ledger(is->issuer, ca, error);
 }
@@ -193,17 +197,6 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
     return news;
 }
 
-static bool copy_text(char **to, size_t *n, struct str from)
-{
-    *to = malloc(from.n + 1);
-    if (!*to)
-        return false;
-    memcpy(*to, from.p, from.n);
-    (*to)[from.n] = '\0';
-    *n = from.n;
-    return true;
-}
-
 /* A rehearsal went well: what it brought is thrown away, and the order itself comes now. */
 static enum issue_news on_rehearsed(struct issue *is)
 {
@@ -230,8 +223,11 @@ static enum issue_news on_certificate(struct issue *is, const struct issue_live 
     is->proved_by = event->challenge;
     if (ladder_succeeded(&is->state.ladder, is->ca, is->proved_by))
         return on_rehearsed(is);
-    if (copy_text(&pair->chain, &pair->n_chain, event->chain) &&
-        copy_text(&pair->key, &pair->n_key, str_make(is->order.key, is->order.n_key)))
+    *pair = (struct pem_pair){.chain = secret_copy(event->chain),
+                              .n_chain = event->chain.n,
+                              .key = secret_copy(str_make(is->order.key, is->order.n_key)),
+                              .n_key = is->order.n_key};
+    if (pair->chain && pair->key)
         return ISSUE_CAME;
     pem_pair_release(pair);
     return issue_fail(is, live, 0, "no memory");
@@ -314,6 +310,21 @@ static enum issue_news serve(struct issue *is, const struct issue_live *live, ui
     }
 }
 
+static void note_absence(struct issue *is)
+{
+    uint64_t now = clock_wall_ms();
+
+    is->away |= plan_was_away(is->seen_ms, now);
+    is->seen_ms = now;
+}
+
+static void come_back(struct issue *is, const struct plan_live *live)
+{
+    is->away = false;
+    if (!order_is_there(is->folder))
+        plan_start(&is->state, live, clock_wall_ms(), issuer_random());
+}
+
 enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint64_t now_ms,
                            struct pem_pair *pair)
 {
@@ -324,6 +335,7 @@ enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint
 
     if (!is->issuer)
         return ISSUE_NOTHING;
+    note_absence(is);
     issue_dns_drops(is, now_ms);
     if (is->run)
         return serve(is, live, now_ms, pair);
@@ -332,6 +344,8 @@ enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint
     is->due_ms = now_ms + LOOK_MS;
     if (is->issuer->nursery < 0 || is->issuer->runs >= ISSUER_RUNS)
         return ISSUE_NOTHING;
+    if (is->away)
+        come_back(is, &plan);
     plan.can_ask &= issue_live_ca(is) >= 0;
     step = plan_next(&is->state, &plan, is->wanted, clock_wall_ms(), issuer_random(), &until);
     if (step == PLAN_ORDER)
@@ -403,4 +417,11 @@ void issue_hold(struct issue *is)
         issue_end_run(is);
     plan_postpone(&is->state, BACKOFF_DAY_MS, "", clock_wall_ms());
     issue_save_state(is);
+}
+
+void issue_told(struct issue *is, uint64_t now_wall_ms)
+{
+    is->state.hook_at = now_wall_ms;
+    if (is->issuer)
+        issue_save_state(is);
 }

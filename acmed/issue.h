@@ -27,6 +27,8 @@ struct issue {
     const char *name; /* its folder */
     int folder;       /* STORE/orders/NAME; -1: not open */
     struct cert_state state;
+    uint64_t seen_ms;              /* of the last look, wall clock; 0: none yet */
+    bool away;                     /* plan_start() has to be called */
     struct job_run *run;           /* NULL: none */
     enum job_kind kind;            /* of the run */
     enum ladder_ca ca;             /* of the run, while it orders */
@@ -35,6 +37,7 @@ struct issue {
     uint64_t wanted_for;           /* what it is for (order_store.h) */
     bool wanted;                   /* by the operator, now */
     bool by_hand;                  /* the run is what the operator wanted */
+    bool makes_account;            /* the run does; others at the same CA get the same one */
     struct hook dns;               /* dns-01 */
     bool dns_waits;                /* the run waits for its end */
     struct hook drop[ISSUE_DROPS]; /* clean up behind it */
@@ -85,5 +88,9 @@ int issue_fd(const struct issue *issue);
 const char *issue_want(struct issue *issue, const struct issue_live *live, bool force);
 /* The operator went back to an older one: it stays for a day at least. */
 void issue_hold(struct issue *issue);
+
+/* The operator's program is told of trouble now: kept on disk, so that no successor tells it
+ * again within the hour. */
+void issue_told(struct issue *issue, uint64_t now_wall_ms);
 
 #endif

@@ -145,6 +145,13 @@ static bool has_space(const struct issue *is, char error[TABLE_REASON])
     return false;
 }
 
+/* Orders that begin while the first one makes the account get that one too: the CA knows it by
+ * its key. */
+static bool makes_account(const struct ca *ca)
+{
+    return !ca->account.url[0] && !ca->making;
+}
+
 /* A fresh key, and everything written down that the CA will count: the order itself when it is
  * about to be made (on_progress). */
 static bool prepare(struct issue *is, char error[TABLE_REASON])
@@ -168,8 +175,10 @@ static bool prepare(struct issue *is, char error[TABLE_REASON])
         return false;
     }
     ledger_attempt(&ca->ledger, issue_names(is), now_s);
-    if (!ca->account.url[0])
+    if (makes_account(ca)) {
         ledger_account(&ca->ledger, now_s);
+        ca->making = is->makes_account = true;
+    }
     return issuer_save_ledger(is->issuer, ca, error);
 }
 
@@ -184,7 +193,7 @@ static uint64_t limits_wait_ms(const struct issue *is, const struct issue_live *
                   issue_live_ca(is) == (int)is->ca;
     uint64_t wait = ledger_wait(&ca->ledger, issue_names(is), exempt, now_s, why);
 
-    if (wait == 0 && !ca->account.url[0])
+    if (wait == 0 && makes_account(ca))
         wait = ledger_wait_account(&ca->ledger, now_s, why);
     return wait * 1000;
 }

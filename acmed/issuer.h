@@ -23,6 +23,7 @@ struct ca {
     int folder;
     struct account account;
     struct ledger ledger;
+    bool making;        /* an order that is under way makes the account */
     bool settled;       /* its account has one key (errand.h) */
     uint64_t settle_ms; /* not asked again before */
 };

@@ -6,7 +6,6 @@
 
 #include "acmed/ask.h"
 #include "acmed/csr.h"
-#include "acmed/jose.h"
 #include "acmed/nursery.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -30,10 +29,7 @@ struct job_run {
 
 int job_open(void)
 {
-    int nursery = nursery_open();
-
-    jose_secure_heap(); /* not in the network half, which has nothing to keep there */
-    return nursery;
+    return nursery_open();
 }
 
 /* ---- begin */

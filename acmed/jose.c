@@ -1,23 +1,21 @@
 #include "acmed/jose.h"
 
-#include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "acmed/key.h"
+#include "acmed/secret.h"
 
 enum {
     KEY_BYTES_MAX = 512, /* of one number of a public key: RSA with 4096 bits */
     RSA_BITS_MIN = 2048, /* what CAs ask for */
     RSA_BITS_MAX = 8 * KEY_BYTES_MAX,
-    SECURE_HEAP = 256 * 1024, /* 50 RSA keys at once; usually there are three keys */
-    SECURE_BLOCK = 32,
     HMAC_MAX = 256, /* bytes of an EAB key; 32 and 64 are usual */
 };
 
@@ -88,45 +86,14 @@ ptrdiff_t jose_b64_decode(struct str text, uint8_t *out, size_t cap)
 
 /* ---- keys */
 
-void jose_secure_heap(void)
-{
-    /* 0: none to be had, and 2: not locked. Keys work the same without. */
-    CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_BLOCK);
-}
-
-/* Moves the PEM text of a key from secure memory to the heap. */
-static char *key_text(EVP_PKEY *pkey, size_t *n)
-{
-    BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when freed */
-    char *bytes, *text = NULL;
-    long size;
-
-    if (bio && PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1 &&
-        (size = BIO_get_mem_data(bio, &bytes)) > 0 && (text = malloc((size_t)size + 1))) {
-        memcpy(text, bytes, (size_t)size);
-        text[size] = '\0';
-        *n = (size_t)size;
-    }
-    BIO_free(bio);
-    return text;
-}
-
 char *jose_key_new(size_t *n)
 {
-    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    EVP_PKEY *pkey = key_new_ec("P-256");
     char *pem = pkey ? key_text(pkey, n) : NULL;
 
     EVP_PKEY_free(pkey);
     ERR_clear_error();
     return pem;
-}
-
-void jose_key_wipe(char *pem, size_t n)
-{
-    if (!pem)
-        return;
-    explicit_bzero(pem, n);
-    free(pem);
 }
 
 static bool is_group(const EVP_PKEY *pkey, const char *name)
@@ -163,21 +130,12 @@ static bool set_type(struct jose_key *key)
     return is_group(key->pkey, "secp384r1");
 }
 
-static int no_password(char *buf, int size, int rwflag, void *arg)
-{
-    (void)buf, (void)size, (void)rwflag, (void)arg;
-    return -1;
-}
-
 struct jose_key *jose_key_read(struct str pem)
 {
-    BIO *bio = BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.n);
     struct jose_key *key = calloc(1, sizeof *key);
 
-    if (bio && key)
-        key->pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
-    BIO_free(bio);
-    ERR_clear_error();
+    if (key)
+        key->pkey = key_read(pem, NULL);
     if (key && key->pkey && set_type(key))
         return key;
     jose_key_free(key);
@@ -285,10 +243,11 @@ size_t jose_sign(const struct jose_key *key, const void *bytes, size_t n,
                  uint8_t out[JOSE_SIGNATURE])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    EVP_PKEY *once = key_once(key->pkey);
     uint8_t signature[JOSE_SIGNATURE];
     size_t size = sizeof signature, written = 0;
 
-    if (ctx && EVP_DigestSignInit(ctx, NULL, key->digest, NULL, key->pkey) == 1 &&
+    if (ctx && once && EVP_DigestSignInit(ctx, NULL, key->digest, NULL, once) == 1 &&
         EVP_DigestSign(ctx, signature, &size, bytes, n) == 1) {
         if (key->curve) {
             written = raw_signature(signature, size, key->coordinate, out);
@@ -298,6 +257,7 @@ size_t jose_sign(const struct jose_key *key, const void *bytes, size_t n,
         }
     }
     EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(once);
     ERR_clear_error();
     return written;
 }

@@ -20,14 +20,9 @@ enum {
 
 struct jose_key;
 
-/* From now on OpenSSL keeps private keys of this process in memory that is locked, is in no
- * core dump, and is wiped when freed. Once, before the first key. */
-void jose_secure_heap(void);
-
-/* A new P-256 key as PEM: heap, NUL-terminated; wiped and freed by jose_key_wipe(). NULL:
- * OpenSSL failed. */
+/* A new P-256 key as PEM: a secret (secret.h) with a NUL behind its *n bytes. NULL: OpenSSL
+ * failed. */
 char *jose_key_new(size_t *n);
-void jose_key_wipe(char *pem, size_t n);
 
 /* A private key as JWK, by its members in base64url: RSA (with its factors), P-256 or P-384. As
  * PEM, like jose_key_new(). NULL: it is not one, or its parts do not fit together. */

@@ -1,15 +1,14 @@
 /* Keys as other clients keep them: JWK (RFC 7517, 7518 section 6), turned into PEM. */
-#include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
-#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "acmed/jose.h"
+#include "acmed/key.h"
 
 enum {
     NUMBER_MAX = 1024, /* bytes of one number: RSA with 8192 bits */
@@ -101,22 +100,6 @@ static bool sound(EVP_PKEY *key)
     return good;
 }
 
-static char *to_pem(EVP_PKEY *key, size_t *n)
-{
-    BIO *bio = BIO_new(BIO_s_secmem());
-    char *bytes, *text = NULL;
-    long size;
-
-    if (bio && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-        (size = BIO_get_mem_data(bio, &bytes)) > 0 && (text = malloc((size_t)size + 1))) {
-        memcpy(text, bytes, (size_t)size);
-        text[size] = '\0';
-        *n = (size_t)size;
-    }
-    BIO_free(bio);
-    return text;
-}
-
 char *jose_key_from_jwk(const struct jose_jwk *jwk, size_t *n)
 {
     struct made m = {.build = OSSL_PARAM_BLD_new()};
@@ -128,7 +111,7 @@ char *jose_key_from_jwk(const struct jose_jwk *jwk, size_t *n)
     else if (m.build && str_eq(jwk->kty, STR("EC")))
         key = make_ec(&m, jwk);
     if (key && sound(key))
-        pem = to_pem(key, n);
+        pem = key_text(key, n);
     EVP_PKEY_free(key);
     OSSL_PARAM_BLD_free(m.build);
     for (int i = 0; i < m.n; i++)

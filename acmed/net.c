@@ -21,6 +21,9 @@ bool net_fail(struct net *net, const char *type, const char *fmt, ...)
     if (f->type[0])
         return false;
     snprintf(f->type, sizeof f->type, "%s", type);
+    /* A page of HTML, or no body, says when to come again as well as a problem does. */
+    if (net_not_now(net) && net->reply.has_retry_after)
+        f->retry_after_s = net->reply.retry_after_s;
     va_start(ap, fmt);
     vsnprintf(f->detail, sizeof f->detail, fmt, ap);
     va_end(ap);
@@ -98,7 +101,7 @@ static bool get_directory(struct net *net, const char *url)
     if (!net_get(net, url))
         return false;
     status = net->reply.status;
-    if (status == 429 || status >= 500) /* it may well be there, but not now */
+    if (net_not_now(net)) /* it may well be there */
         return net_fail_by_ca(net);
     if (status != 200)
         return net_fail(net, "net.answer",

@@ -68,6 +68,12 @@ static inline bool net_succeeded(const struct net *net)
     return net->reply.status >= 200 && net->reply.status < 300;
 }
 
+/* A reply that says "not now". */
+static inline bool net_not_now(const struct net *net)
+{
+    return net->reply.status == 429 || net->reply.status >= 500;
+}
+
 /* A plain GET: directory, renewalInfo. As net_post(). */
 bool net_get(struct net *net, const char *url);
 

@@ -95,12 +95,6 @@ static bool fail_connect(struct net *net, const char *url)
                     transport_error(net->transport));
 }
 
-/* A reply that says "not now". */
-static bool not_now(const struct net *net)
-{
-    return net->reply.status == 429 || net->reply.status >= 500;
-}
-
 /* Whether, after a pause, it is to be sent again; else there is a reply to be judged, or the
  * job has failed. */
 static bool again(struct net *net, bool got, bool safe, unsigned *tries, const char *url)
@@ -109,7 +103,7 @@ static bool again(struct net *net, bool got, bool safe, unsigned *tries, const c
     bool asked = got && net->reply.has_retry_after &&
                  (net->reply.status == 429 || net->reply.status == 503);
 
-    if (got && !not_now(net))
+    if (got && !net_not_now(net))
         return false;
     /* 429 and 503 with a time say that nothing was done; of the others nobody knows. */
     if ((!safe && !asked) || *tries >= RESEND_MAX ||

@@ -50,13 +50,11 @@ void notice_look(struct keeper *k, uint64_t now_ms)
         call_hook(k, event);
 }
 
-/* Is less than half of the time for renewals left? */
 static bool expiring(const struct keeper *k, uint64_t now)
 {
     const struct renew_life life = {k->row.not_before_wall_ms, k->row.not_after_wall_ms};
-    uint64_t backstop = renew_backstop(&life);
 
-    return now > backstop && now - backstop > (life.not_after - backstop) / 2;
+    return renew_expiring(&life, now);
 }
 
 /* "expiring" is worse than "failed". */
@@ -66,7 +64,7 @@ void notice_trouble(struct keeper *k)
 
     if (now - k->issue.state.hook_at < HOOK_ERRORS_MS)
         return;
-    k->issue.state.hook_at = now; /* kept with the next change of the state */
+    issue_told(&k->issue, now);
     k->event = k->row.source >= CERT_FILE && expiring(k, now) ? "expiring" : "failed";
 }
 

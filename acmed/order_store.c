@@ -1,9 +1,12 @@
 #include "acmed/order_store.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "acmed/record.h"
+#include "acmed/secret.h"
 
 static const char key_name[] = "key.pem";
 static const char text_name[] = "order";
@@ -50,16 +53,21 @@ void order_load(int folder, uint64_t wanted, struct order *order)
 
     *order = (struct order){0};
     if (text && parse(text, n, wanted, order))
-        order->key = record_read(folder, key_name, RECORD_TEXT_MAX, &order->n_key);
+        order->key = record_read_secret(folder, key_name, &order->n_key);
     if (!order->key)
         order->url[0] = '\0';
-    record_wipe(text, n);
+    free(text);
 }
 
 void order_release(struct order *order)
 {
-    record_wipe(order->key, order->n_key);
+    secret_free(order->key);
     *order = (struct order){0};
+}
+
+bool order_is_there(int folder)
+{
+    return faccessat(folder, text_name, F_OK, 0) == 0;
 }
 
 int order_save_key(int folder, const char *key, size_t n_key)

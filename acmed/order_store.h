@@ -5,13 +5,14 @@
 #ifndef ACMED_ORDER_STORE_H
 #define ACMED_ORDER_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "acmed/job.h"
 
 struct order {
-    char *key; /* of the certificate: PEM, heap; NULL: none */
+    char *key; /* of the certificate: PEM, a secret (secret.h); NULL: none */
     size_t n_key;
     char url[JOB_URL_SIZE]; /* "": not ordered yet */
     uint64_t begun_s;       /* seconds since 1970: by which the ledger knows it */
@@ -22,9 +23,11 @@ uint64_t order_wanted(const char *directory, const char *profile, const char *co
                       size_t n_names);
 
 /* Reads the order that is for `wanted`; nothing is found when it was for something else, or is
- * damaged. order_release() wipes. */
+ * damaged. order_release() frees. */
 void order_load(int folder, uint64_t wanted, struct order *order);
 void order_release(struct order *order);
+/* Is there one, whatever for? */
+bool order_is_there(int folder);
 
 /* 0, or -1 with errno. The key first, then, when the CA has told it, the URL. */
 int order_save_key(int folder, const char *key, size_t n_key);

@@ -12,17 +12,10 @@
 #include <strings.h>
 #include <time.h>
 
+#include "acmed/key.h"
 #include "base/check.h"
 
 enum { CHAIN_MAX = 20 }; /* certificates in a chain: more is no chain */
-
-/* A key that asks for a password has nobody to ask. */
-static int no_password(char *buf, int size, int rwflag, void *arg)
-{
-    (void)buf, (void)size, (void)rwflag;
-    *(bool *)arg = true;
-    return -1;
-}
 
 static const char *openssl_says(void)
 {
@@ -59,18 +52,13 @@ static STACK_OF(X509) * read_chain(const struct pem_pair *pair, char error[TABLE
 
 static EVP_PKEY *read_key(const struct pem_pair *pair, char error[TABLE_REASON])
 {
-    BIO *bio = BIO_new_mem_buf(pair->key, (int)pair->n_key);
-    bool asked = false;
-    EVP_PKEY *key;
+    bool encrypted;
+    EVP_PKEY *key = key_read(str_make(pair->key, pair->n_key), &encrypted);
 
-    CHECK(bio);
-    key = PEM_read_bio_PrivateKey(bio, NULL, no_password, &asked);
-    if (!key && asked)
+    if (!key && encrypted)
         snprintf(error, TABLE_REASON, "the key is encrypted: give one without a password");
     else if (!key)
         snprintf(error, TABLE_REASON, "the key file holds no key that parses");
-    BIO_free(bio);
-    ERR_clear_error();
     return key;
 }
 

@@ -35,6 +35,20 @@ uint64_t plan_order_at(const struct cert_state *s, const struct plan_live *live)
     return s->next_try > at ? s->next_try : at;
 }
 
+bool plan_was_away(uint64_t seen, uint64_t now)
+{
+    return seen == 0 || now > seen + PLAN_AWAY_MS;
+}
+
+void plan_start(struct cert_state *s, const struct plan_live *live, uint64_t now,
+                uint64_t random)
+{
+    bool known = good(live) && s->generation == live->generation && s->renew_at > 0;
+
+    if (known && plan_order_at(s, live) <= now)
+        s->renew_at = now + renew_start_delay(&live->life, now, random);
+}
+
 enum plan_step plan_next(struct cert_state *s, const struct plan_live *live, bool wanted,
                          uint64_t now, uint64_t random, uint64_t *until)
 {

@@ -23,6 +23,19 @@ struct plan_live {
 
 enum plan_step { PLAN_WAIT, PLAN_ASK, PLAN_ORDER };
 
+enum {
+    PLAN_AWAY_MS = 10 * 60 * 1000, /* no look comes so late by itself */
+};
+
+/* Was nobody there between two looks? At a start (seen 0); after a suspended machine woke up;
+ * when a clock that was far back is set right. */
+bool plan_was_away(uint64_t seen, uint64_t now);
+
+/* acmed is there again, with what its predecessor or itself left. What came due while nobody
+ * was there is not ordered with all the others. Not for what was being ordered already. */
+void plan_start(struct cert_state *state, const struct plan_live *live, uint64_t now,
+                uint64_t random);
+
 /* wanted: the operator wants a new one now. *until: when to look again at the latest; of
  * PLAN_WAIT, when the next order comes if nothing changes is plan_order_at(). Marks the state
  * anew when another generation is live. */

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "acmed/secret.h"
 #include "base/fd.h"
 
 enum { FOLDER_MODE = 0700, FILE_MODE = 0600, NAME_MAX_BYTES = 64 };
@@ -57,27 +57,26 @@ int record_write(int folder, const char *file, const char *text, size_t n)
     return error ? -1 : 0;
 }
 
-char *record_read(int folder, const char *file, size_t max, size_t *n)
+static char *read_by(char *(*reads)(int fd, size_t max, size_t *n), int folder,
+                     const char *file, size_t max, size_t *n)
 {
     int error, fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    char *text;
-    ssize_t got = 0;
+    char *text = fd < 0 ? NULL : reads(fd, max, n);
 
-    if (fd < 0)
-        return NULL;
-    *n = 0;
-    text = malloc(max + 2); /* of full size at once: no copy of a key is left behind */
-    while (text && *n <= max && (got = read(fd, text + *n, max + 1 - *n)) > 0)
-        *n += (size_t)got;
-    error = !text ? ENOMEM : got < 0 ? errno : *n > max ? EFBIG : 0;
+    error = errno;
     fd_close(&fd);
-    if (!text || error) {
-        record_wipe(text, *n);
-        errno = error;
-        return NULL;
-    }
-    text[*n] = '\0';
+    errno = error;
     return text;
+}
+
+char *record_read(int folder, const char *file, size_t max, size_t *n)
+{
+    return read_by(fd_read_all, folder, file, max, n);
+}
+
+char *record_read_secret(int folder, const char *file, size_t *n)
+{
+    return read_by(secret_read, folder, file, RECORD_TEXT_MAX, n);
 }
 
 void record_remove(int folder, const char *file)
@@ -130,11 +129,4 @@ bool record_text(struct str value, char *out, size_t cap)
         memcpy(out, value.p, value.n);
     out[value.n] = '\0';
     return true;
-}
-
-void record_wipe(char *text, size_t n)
-{
-    if (text)
-        explicit_bzero(text, n);
-    free(text);
 }

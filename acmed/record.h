@@ -24,9 +24,11 @@ int record_open(const char *store, const char *kind, const char *name, bool make
 /* 0, or -1 with errno and the old file untouched. */
 int record_write(int folder, const char *file, const char *text, size_t n);
 
-/* Heap, NUL-terminated, *n bytes; to be wiped by the caller if it is a key. NULL with errno;
- * EFBIG: longer than max. Links are not followed. */
+/* Heap, NUL-terminated, *n bytes. NULL with errno; EFBIG: longer than max. Links are not
+ * followed. */
 char *record_read(int folder, const char *file, size_t max, size_t *n);
+/* The same for a key, of RECORD_TEXT_MAX bytes at most: a secret (secret.h). */
+char *record_read_secret(int folder, const char *file, size_t *n);
 
 /* Removes a file, for good when it returns. */
 void record_remove(int folder, const char *file);
@@ -37,8 +39,5 @@ int record_line(struct str *rest, struct str *key, struct str *value);
 /* Values. false: not one, or too long; a text holds no control characters. */
 bool record_number(struct str value, uint64_t *out);
 bool record_text(struct str value, char *out, size_t cap);
-
-/* Wipes and frees a text; takes NULL. */
-void record_wipe(char *text, size_t n);
 
 #endif

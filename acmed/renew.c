@@ -19,6 +19,13 @@ uint64_t renew_backstop(const struct renew_life *life)
     return life->not_after - (brief ? lifetime / 2 : lifetime / 3);
 }
 
+bool renew_expiring(const struct renew_life *life, uint64_t now)
+{
+    uint64_t backstop = renew_backstop(life);
+
+    return now > backstop && now - backstop > (life->not_after - backstop) / 2;
+}
+
 bool renew_window_good(const struct renew_window *window)
 {
     return window->start > 0 && window->end > window->start;

@@ -37,6 +37,9 @@ uint64_t renew_lifetime(const struct renew_life *life);
 /* The latest moment to renew at, whatever the CA suggests. */
 uint64_t renew_backstop(const struct renew_life *life);
 
+/* Has more than half of the time for renewals gone, which begins with the backstop? */
+bool renew_expiring(const struct renew_life *life, uint64_t now);
+
 /* Is this an answer (RFC 9773 section 4.2: end after start)? */
 bool renew_window_good(const struct renew_window *window);
 

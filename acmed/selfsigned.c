@@ -8,8 +8,10 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "acmed/key.h"
+#include "acmed/secret.h"
 
 enum {
     SERIAL_BYTES = 16,    /* RFC 5280 section 4.1.2.2 allows 20 */
@@ -120,34 +122,31 @@ static X509 *make_cert(EVP_PKEY *key, const char *const *names, size_t n_names,
     return NULL;
 }
 
-/* Moves the bytes of a memory BIO to the heap, NUL-terminated. */
-static char *take_text(BIO *bio, size_t *n)
+static char *cert_text(X509 *cert, size_t *n)
 {
-    char *bytes, *text;
-    long size = BIO_get_mem_data(bio, &bytes);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *bytes, *text = NULL;
+    long size;
 
-    if (size <= 0 || !(text = malloc((size_t)size + 1)))
-        return NULL;
-    memcpy(text, bytes, (size_t)size);
-    text[size] = '\0';
-    *n = (size_t)size;
+    if (bio && PEM_write_bio_X509(bio, cert) == 1 &&
+        (size = BIO_get_mem_data(bio, &bytes)) > 0 &&
+        (text = secret_copy(str_make(bytes, (size_t)size))))
+        *n = (size_t)size;
+    BIO_free(bio);
     return text;
 }
 
 int selfsigned_make(const char *const *names, size_t n_names, uint64_t now_wall_ms,
                     struct pem_pair *pair, char error[TABLE_REASON])
 {
-    /* The memory of BIO_s_secmem() is wiped when it is freed. */
-    BIO *chain = BIO_new(BIO_s_mem()), *secret = BIO_new(BIO_s_secmem());
-    EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    EVP_PKEY *key = key_new_ec("P-256");
     X509 *cert = key ? make_cert(key, names, n_names, now_wall_ms) : NULL;
     int rc = -1;
 
     *pair = (struct pem_pair){0};
-    if (chain && secret && cert && PEM_write_bio_X509(chain, cert) == 1 &&
-        PEM_write_bio_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL) == 1) {
-        pair->chain = take_text(chain, &pair->n_chain);
-        pair->key = take_text(secret, &pair->n_key);
+    if (cert) {
+        pair->chain = cert_text(cert, &pair->n_chain);
+        pair->key = key_text(key, &pair->n_key);
         rc = pair->chain && pair->key ? 0 : -1;
     }
     if (rc < 0) {
@@ -160,7 +159,5 @@ int selfsigned_make(const char *const *names, size_t n_names, uint64_t now_wall_
     ERR_clear_error();
     X509_free(cert);
     EVP_PKEY_free(key);
-    BIO_free(secret);
-    BIO_free(chain);
     return rc;
 }

@@ -9,6 +9,7 @@
 #include "acmed/csr.h"
 #include "acmed/job.h"
 #include "acmed/jose.h"
+#include "acmed/secret.h"
 #include "base/clock.h"
 #include "shm/table.h"
 
@@ -43,7 +44,7 @@ static bool read_keys(struct signer *s, const struct signer_keys *keys)
     if (keys->certificate.n)
         s->certificate_jose = jose_key_read(keys->certificate);
     if (keys->eab_hmac.n)
-        s->eab_hmac = strndup(keys->eab_hmac.p, keys->eab_hmac.n);
+        s->eab_hmac = secret_copy(keys->eab_hmac);
     return true;
 }
 
@@ -84,8 +85,7 @@ void signer_free(struct signer *s)
     jose_key_free(s->next_account);
     jose_key_free(s->certificate_jose);
     csr_key_free(s->certificate);
-    if (s->eab_hmac)
-        jose_key_wipe(s->eab_hmac, strlen(s->eab_hmac));
+    secret_free(s->eab_hmac);
     free(s->chain);
     free(s->text);
     free(s);

@@ -32,7 +32,7 @@ enum {
  * outlive the signer. NULL with errno; EINVAL: a key does not parse. */
 struct signer *signer_new(const struct signer_keys *keys, const char *const *names,
                           size_t n_names, const char *preferred_chain, struct table *table);
-/* Clears its challenge rows, wipes the keys. Takes NULL. */
+/* Clears its challenge rows, frees the keys. Takes NULL. */
 void signer_free(struct signer *signer);
 
 /* Answers a question of the network half: ASK_SIGN, ASK_CSR, ASK_CHAIN; ASK_PUT and ASK_DROP

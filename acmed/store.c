@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "acmed/secret.h"
 #include "base/fd.h"
 
 enum {
@@ -36,50 +37,11 @@ static const char *const source_names[] = {
     [CERT_ACME] = "acme",
 };
 
-static void wipe(char **text, size_t *n)
-{
-    if (*text)
-        explicit_bzero(*text, *n);
-    free(*text);
-    *text = NULL;
-    *n = 0;
-}
-
 void pem_pair_release(struct pem_pair *pair)
 {
-    wipe(&pair->chain, &pair->n_chain);
-    wipe(&pair->key, &pair->n_key);
-}
-
-char *pem_read_fd(int fd, size_t *n)
-{
-    size_t have = 0, room = STORE_PEM_MAX + 1;
-    char *text = malloc(room + 1), *fit = NULL;
-    ssize_t got = 0;
-
-    if (!text)
-        return NULL;
-    while (have < room && (got = read(fd, text + have, room - have)) != 0) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            goto out;
-        have += (size_t)got;
-    }
-    if (have > STORE_PEM_MAX) {
-        errno = EFBIG;
-        goto out;
-    }
-    fit = malloc(have + 1);
-    if (!fit)
-        goto out;
-    memcpy(fit, text, have);
-    fit[have] = '\0';
-    *n = have;
-out:
-    explicit_bzero(text, have);
-    free(text);
-    return fit;
+    secret_free(pair->chain);
+    secret_free(pair->key);
+    *pair = (struct pem_pair){0};
 }
 
 /* ---- folders */
@@ -107,6 +69,8 @@ int store_open(struct store *store, const char *path)
             return -1;
         store->certs_fd = open_folder(fd, "certs", true);
         error = errno;
+        if (store->certs_fd >= 0)
+            fsync(fd); /* a new one lasts; a disk that cannot says so at the next write */
         close(fd);
         errno = error;
     }
@@ -230,7 +194,7 @@ static int read_file(int at, const char *name, char **text, size_t *n)
 
     if (fd < 0)
         return -1;
-    *text = pem_read_fd(fd, n);
+    *text = secret_read(fd, STORE_PEM_MAX, n);
     close(fd);
     return *text ? 0 : -1;
 }

@@ -36,7 +36,8 @@ struct store {
     const char *path;
 };
 
-/* Two PEM texts, heap, NUL-terminated for convenience. */
+/* Two PEM texts, both secrets (secret.h): the chain may come of a file that holds the key, too.
+ * A NUL stands behind each. */
 struct pem_pair {
     char *chain, *key;
     size_t n_chain, n_key;
@@ -87,9 +88,5 @@ bool store_revoked(const struct store *store, const char *folder, uint32_t gener
 
 /* Removes what is older than the STORE_KEEP newest ones. */
 void store_prune(const struct store *store, const char *folder);
-
-/* Reads a PEM file from where fd stands, at most STORE_PEM_MAX bytes, with no
- * stray copy of a key left in memory. NULL with errno. */
-char *pem_read_fd(int fd, size_t *n);
 
 #endif

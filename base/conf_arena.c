@@ -28,6 +28,7 @@ struct conf_arena *conf_arena_new(void)
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena == MAP_FAILED)
         return NULL;
+    (void)madvise(arena, ARENA_BYTES, MADV_DONTDUMP); /* secrets may stand in a configuration */
     arena->size = ARENA_BYTES;
     arena->used = round_up(sizeof *arena, alignof(max_align_t));
     return arena;

@@ -321,7 +321,8 @@ static const struct conf_setting route_rows[] = {
          "nonsense (empty), a verdict of down while it waited, an answer of at most 64k that "
          "was cut (it is passed on when it is whole), these codes, or no answer in time. Not "
          "given: connect, empty, verdict and cut. For connect, where nothing was sent, any "
-         "other request moves as well."},
+         "other request moves as well. A backend that answers with these codes what others "
+         "answer well gets few requests, until it answers well again."},
     {"hedge_after", &conf_ms, AT(conf_route, hedge_after_ms), .def = "off", .zero = "off",
      .min = 10 * MS, .max = HOURS,
      .text = "A safe request without an answer for so long is sent to another backend too, and "

@@ -2,10 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void fd_close(int *fd)
@@ -55,6 +59,22 @@ int fd_write_all(int fd, const void *bytes, size_t n)
         p += sent;
         n -= (size_t)sent;
     }
+    return 0;
+}
+
+int fd_make_folder(const char *path, mode_t mode)
+{
+    char above[PATH_MAX];
+    int fd;
+
+    if (mkdir(path, mode) < 0)
+        return -1;
+    if (snprintf(above, sizeof above, "%s", path) >= (int)sizeof above)
+        return 0;
+    fd = open(dirname(above), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        fsync(fd);
+    fd_close(&fd);
     return 0;
 }
 

@@ -19,6 +19,10 @@ int fd_cloexec(int fd, bool on);
 /* Writes all bytes or fails (-1, errno): for files and pipes that block. */
 int fd_write_all(int fd, const void *bytes, size_t n);
 
+/* mkdir() that survives a crash of the host: the folder above is synced, where that can be
+ * done. */
+int fd_make_folder(const char *path, mode_t mode);
+
 /* Reads a whole file into a fresh NUL-terminated block, at most max bytes
  * (EFBIG beyond). Returns NULL with errno. The caller frees *it. fd stays open
  * and its offset moves. */

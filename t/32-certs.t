@@ -69,6 +69,28 @@ subtest 'files: replaced, spoiled, repaired' => sub {
     $gate->stop_ok;
 };
 
+# A client of the last name, there before pasgate is, never meets the certificate of the first.
+subtest 'no name is answered with the certificate of another at a start' => sub {
+    my @first = PasGate::make_cert('first', 'first.test');
+    my @many  = PasGate::make_cert('many', '*.many.test');
+    my $gate = PasGate->new(backends => [$pas], workers => 2, certs => files('first.test', @first));
+    $gate->stop_ok;
+    $gate->write_config(certs => join ', ', files('first.test', @first), map { files("n$_.many.test", @many) } 1 .. 30);
+    my @seen;
+    for (1 .. 3) {
+        system 'rm', '-rf', "$gate->{dir}/store";
+        no warnings 'redefine';
+        local *PasGate::serving = sub {
+            my ($cn, $print) = served($gate, 'n30.many.test');
+            push @seen, $cn if $print;
+            return $print ne '';
+        };
+        $gate->start;
+        $gate->stop_ok;
+    }
+    is_deeply \@seen, [('*.many.test') x 3], 'each first client got its own';
+};
+
 # acmed runs unprivileged: the supervisor opens what only its own user, root, may read.
 subtest 'a key in a folder that only the one who started pasgate may enter' => sub {
     my ($chain, $key) = PasGate::make_cert('secret', 'secret.test');

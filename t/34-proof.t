@@ -125,23 +125,6 @@ subtest 'acmed is killed while one is proved' => sub {
     is readlink("$gate->{store}/certs/shop/current"), row()->{generation}, 'the store says the same';
 };
 
-# A certificate for a request, that began and ends so many days from now.
-sub make_dated
-{
-    my ($csr, $from, $to, $names) = @_;
-    my $at = sub { my @t = gmtime(time + 86400 * $_[0]); sprintf '%04d%02d%02d000000Z', $t[5] + 1900, $t[4] + 1, $t[3] };
-    my $db = tmp('dated');
-    mkdir $db;
-    spew("$db/index.txt", '');
-    spew("$db/ca.cnf", "[ca]\ndefault_ca=it\n[it]\ndatabase=$db/index.txt\nnew_certs_dir=$db\nrand_serial=yes\n"
-          . "default_md=sha256\npolicy=any\nx509_extensions=ext\n[any]\ncommonName=supplied\n"
-          . "[ext]\nsubjectAltName=$names\n");
-    my ($code, $said) = run_cmd('openssl', 'ca', '-batch', '-notext', '-config', "$db/ca.cnf", '-cert', $ca, '-keyfile',
-        tmp('ca.key'), '-in', $csr, '-startdate', $at->($from), '-enddate', $at->($to), '-out', "$db/new.pem");
-    die $said if $code;
-    return "$db/new.pem";
-}
-
 subtest 'files near their end' => sub {
     PasGate::spew($chain, slurp(make_dated(tmp('shop.csr'), -80, 10, 'DNS:shop.test,IP:127.0.0.1')));
     ok wait_for { slurp($told) =~ m{^expiring \S+/fullchain.pem $}m }, 'the hook is told' or diag slurp($told);

@@ -86,6 +86,12 @@ fails('429 with a time that is none', [[qr{^/order-plz}, 0, refuse('429 No', 're
 fails('429 for an hour', [[qr{^/order-plz}, 0, refuse('429 No', 'retry-after' => 3600), 1]],
     qr/failed rateLimited\|.*slow down.*retry=3600/,
     sub { is($_[0]->seen(qr{^POST /order-plz}), 1, 'asked once') });
+for (['the directory', qr{^/dir}], ['a nonce', qr{^/nonce}], ['a new order', qr{^/order-plz}]) {
+    my ($what, $path) = @$_;
+    fails("503 for an hour, as a page, for $what", [[$path, 0,
+        sub { %{ $_[0] } = (status => '503 No', headers => { 'retry-after' => [3600] }, body => '<html>'); return }, 1]],
+        qr/failed net\.answer\|.*503.*retry=3600/);
+}
 fails('429 without a time', [[qr{^/order-plz}, 0, refuse('429 No'), 1]], qr/failed rateLimited/);
 survives('503 in mid-order', [[qr{^/authZ}, 2, refuse('503 No'), 1]]);
 fails('a 502 in HTML for a new order', [[qr{^/order-plz}, 0,

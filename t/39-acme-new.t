@@ -19,6 +19,8 @@ sub pebble
 {
     return Pebble->new(newer => 1, more => { profiles => {
         default    => { description => 'the usual one', validityPeriod => 7776000 },
+        classic    => { description => 'of 90 days', validityPeriod => 7776000 },
+        tlsserver  => { description => 'of 45 days', validityPeriod => 3888000 },
         shortlived => { description => 'of 160 hours', validityPeriod => 576000 },
         blink      => { description => 'of 30 seconds', validityPeriod => 30 },
     }, @_ });
@@ -51,15 +53,20 @@ my $hook = spew(tmp('dns'), <<"END");
 [ "\$PASGATE_EVENT" != dns-put ] || curl -sf -d "{\\"host\\":\\"\$PASGATE_DNS_NAME.\\",\\"value\\":\\"\$PASGATE_DNS_VALUE\\"}" http://127.0.0.1:$ca{mixed}{dns_management}/set-txt
 END
 chmod 0755, $hook;
+my $told = tmp('told');
+my $teller = spew(tmp('teller'), qq(#!/bin/sh\necho "\$PASGATE_EVENT" >>$told\n));
+chmod 0755, $teller;
+spew($told, '');
+chmod 0666, $told;
 my %option = (
     six   => { acme => 'profile = "shortlived";' },
-    blink => { acme => 'profile = "blink";' },
+    blink => { acme => qq(profile = "blink"; hook = "$teller";) },
     wrong => { acme => 'profile = "shortlivd";' },
     http  => { names => ['shop.test', '127.0.0.1', '0:0:0::1'] },
-    alpn  => { names => ['127.0.0.1', '::1', 'shop.test'], acme => 'challenges = [ "tls-alpn-01" ];',
+    alpn  => { names => ['127.0.0.1', '::1', 'shop.test'], acme => 'profile = "tlsserver"; challenges = [ "tls-alpn-01" ];',
         listen => join ', ', map { qq({ address = "$_:$ca{alpn}{tls_port}"; tls = true; }) } '127.0.0.1', '[::1]' },
     mixed => { names => ['*.shop.test', 'shop.test', '127.0.0.1'],
-        acme => qq(hook = "$hook"; challenges = [ "dns-01", "http-01" ];) },
+        acme => qq(profile = "classic"; hook = "$hook"; challenges = [ "dns-01", "http-01" ];) },
     plain => { directory => $proxy->directory, acme => 'profile = "shortlived";' });
 my %gate = map { $_ => acme_gate($ca{$_}, %{ $option{$_} }) } sort keys %ca;
 
@@ -73,6 +80,11 @@ subtest 'a life of 30 seconds' => sub {
     }, 60), 'renewed twice within its life, by itself' or $gate->tell;
     is $bad, 0, 'and at no moment was one served that is not good';
     cmp_ok $ca->said($replaces), '>=', $first, 'each replaces the one before';
+
+    $ca->end;
+    my $trouble = qr/^(?:failed|expiring)$/m;    # which of them, its end being so near, is chance
+    ok wait_for(sub { slurp($told) =~ $trouble }, 40), 'the CA goes: the hook is told';
+    is scalar(() = slurp($told) =~ /$trouble/g), 1, 'and once';
     $gate->stop_ok;
 };
 
@@ -142,7 +154,7 @@ subtest 'six days, and what the CA suggests' => sub {
 subtest 'a profile that the CA has not' => sub {
     my ($ca, $gate) = ($ca{wrong}, $gate{wrong});
     ok wait_row($gate, sub { $_->{error} }), 'is told';
-    like cert_row($gate)->{error}, qr/this CA has no profile "shortlivd"; it has blink, default, shortlived/, 'with those that there are';
+    like cert_row($gate)->{error}, qr/this CA has no profile "shortlivd"; it has blink, classic, default, shortlived, tlsserver/, 'with those that there are';
     is $ca->said(qr/Added order "/), 0, 'nothing was ordered';
     $gate->stop_ok;
 };
@@ -163,6 +175,7 @@ subtest 'addresses' => sub {
     ($ca, $gate) = ($ca{alpn}, $gate{alpn});
     ok wait_issued($gate), 'tls-alpn-01: by the names of their reverse mapping' or $gate->tell;
     is verified($gate, $ca, $_), '', "good for $_" for '127.0.0.1', '::1', 'shop.test';
+    cmp_ok abs(lifetime(served($gate, 'shop.test')) - 3888000), '<=', 1, 'profile tlsserver: 45 days';
     $gate->stop_ok;
 };
 
@@ -170,6 +183,7 @@ subtest 'a wildcard, a name and an address in one order' => sub {
     my ($ca, $gate) = ($ca{mixed}, $gate{mixed});
     ok wait_issued($gate), 'each by the first kind of challenge that the CA offers for it' or $gate->tell;
     is verified($gate, $ca, $_), '', "good for $_" for 'any.shop.test', 'shop.test', '127.0.0.1';
+    cmp_ok abs(lifetime(served($gate, 'shop.test')) - 7776000), '<=', 1, 'profile classic: 90 days';
     $gate->stop_ok;
 };
 

@@ -44,12 +44,16 @@ sub mounted
     return $folder;
 }
 
-# Without the options that it has: uid= among them does not exist in a namespace of users.
+# Without the options that it has: uid= among them does not exist in a namespace of users. While
+# a file is being written it cannot become read-only.
 sub remount
 {
     my ($folder, $how) = @_;
-    my ($code, $said) = run_cmd('mount', '--options-mode=ignore', '-t', 'tmpfs', '-o', "remount,$how", 'tmpfs', $folder);
-    die "remount: $said" if $code;
+    my $said;
+    wait_for {
+        (my $code, $said) = run_cmd('mount', '--options-mode=ignore', '-t', 'tmpfs', '-o', "remount,$how", 'tmpfs', $folder);
+        !$code;
+    } or die "remount: $said";
 }
 
 sub orders { my ($ca) = @_; return $ca->said(qr/Added order "/) }
@@ -131,7 +135,7 @@ subtest 'two on one store' => sub {
     ok wait_issued($first), 'the first has its certificate' or $first->tell;
     my $second = acme_gate($ca, store => $first->{store}, listen => '');
     ok $second->wait_log(qr/another pasgate uses it/), 'the second is told so' or $second->tell;
-    like cert_row($second)->{error}, qr{the store \S+: another pasgate uses it}, 'and so is its status';
+    ok wait_row($second, sub { $_->{error} =~ qr{the store \S+: another pasgate uses it} }), 'and so is its status';
     is served($second), served($first), 'it serves what is there';
     my ($code, $said) = $second->cli('cert', 'renew', 'www.shop.test', '--force');
     is $code, 1, 'but orders nothing';

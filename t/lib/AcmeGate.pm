@@ -15,20 +15,25 @@ our @EXPORT = qw(acme_gate cert_row wait_row wait_issued verified served state_o
 my ($gates, $backend) = 0;
 
 # Options beyond those of PasGate: names => [...], acme => more settings of acme, store,
-# directory. Its plain listener is where this CA looks for http-01, by IPv4 and IPv6.
+# directory, address. Its plain listener is where this CA looks for http-01, by IPv4 and IPv6; at
+# an address of its own (on the loopback) it is found by its names only, so that several gates
+# can have one CA.
 sub acme_gate
 {
     my ($ca, %opt) = @_;
     $backend //= PasGate::StandIn->new('pas1');
     my $acme  = delete $opt{acme} // '';
     my $store = $opt{store} //= tmp('store-of-' . ++$gates);
-    my $names = join ', ', map { qq("$_") } @{ delete $opt{names} // ['www.shop.test', 'shop.test'] };
+    my @names = @{ delete $opt{names} // ['www.shop.test', 'shop.test'] };
+    my $names = join ', ', map { qq("$_") } @names;
+    my $address = delete $opt{address};
+    $ca->dns('add-a', { host => "$_.", addresses => [$address] }) or die "no name $_\n" for $address ? @names : ();
     my $directory = delete $opt{directory} // $ca->directory;
     return PasGate->new(
         backends => [$backend], no_probe => 1,
         certs    => "{ names = [ $names ]; }",
         listen   => join(', ', map { qq({ address = "$_:$ca->{http_port}"; redirect = "https"; redirect_port = 443; }) }
-              '127.0.0.1', '[::1]'),
+              $address // ('127.0.0.1', '[::1]')),
         global => sprintf('acme = { store = "%s"; directory = "%s"; ca_file = "%s"; resolver = "127.0.0.1:%s"; http_port = %s; %s };',
             $store, $directory, $ca->ca_file, $ca->{dns_port}, $ca->{http_port}, $acme),
         %opt);

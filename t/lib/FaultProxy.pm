@@ -2,14 +2,16 @@
 #
 #     my $bad = FaultProxy->new($ca, [qr{^/order-plz}, 1, sub { my ($reply) = @_; ... }], ...);
 #
-# Each rule has a path, how often it applies (0: always), and what it does with the reply
-# { status, headers => {lower case}, body }: change it, return a text that is sent as it is in
-# place of all, or 'lost': the connection is closed without an answer. "before => 1" as a fourth
-# value: the CA never sees the request. Pebble makes its URLs of Host, which is kept, so all of
-# a conversation comes this way. One request at a time, one per connection.
+# Each rule has a path (or code that is given the path, and says yes), how often it applies (0:
+# always), and what it does with the reply { status, headers => {lower case}, body }: change it,
+# return a text that is sent as it is in place of all, or 'lost': the connection is closed
+# without an answer. A true fourth value: the CA never sees the request. Pebble makes its URLs of Host, which is kept, so all of
+# a conversation comes this way. One request at a time, one per connection. After $bad->hang(1),
+# and until hang(0), connections are accepted and nothing is said.
 package FaultProxy;
 use strict;
 use warnings;
+use IO::Select;
 use IO::Socket::SSL;
 use PasGate;
 use POSIX ();
@@ -27,18 +29,27 @@ sub new
     $self->{pid} = fork // die "fork: $!";
     if (!$self->{pid}) {
         $SIG{$_} = 'DEFAULT' for qw(TERM INT HUP);
-        local $SIG{ALRM} = sub { POSIX::_exit(0) if getppid != $parent; alarm 5 };
-        alarm 5;
-        while (1) {
+        # No alarm looks after the parent: it would break off connections to the CA.
+        my ($ready, @held) = (IO::Select->new($listener));
+        while (getppid == $parent) {
+            $ready->can_read(2) or next;
             my $socket = $listener->accept or next;
+            if (-e "$self->{paths}.hang") { push @held, $socket; next }
             eval { $self->serve($socket, \@rules) };
         }
+        POSIX::_exit(0);
     }
     PasGate::remember($self);
     return $self;
 }
 
 sub directory { return "https://127.0.0.1:$_[0]{port}/dir" }
+
+sub hang
+{
+    my ($self, $yes) = @_;
+    return $yes ? spew("$self->{paths}.hang", '') : unlink "$self->{paths}.hang";
+}
 
 # How often a path was asked for.
 sub seen
@@ -89,7 +100,7 @@ sub serve
     print $out "$method $path\n";
     close $out;
 
-    my ($rule) = grep { $path =~ $_->[0] && ($_->[1] >= 0) } @$rules;
+    my ($rule) = grep { $_->[1] >= 0 && (ref $_->[0] eq 'CODE' ? $_->[0]->($path) : $path =~ $_->[0]) } @$rules;
     if ($rule && $rule->[1] > 0) { $rule->[1] = -1 if --$rule->[1] == 0 }
     my %reply = (status => '200 OK', headers => {}, body => '');
     if (!$rule || !$rule->[3]) {

@@ -28,6 +28,7 @@
 #include "acmed/csr.h"
 #include "acmed/job.h"
 #include "acmed/jose.h"
+#include "acmed/secret.h"
 #include "acmed/selfsigned.h"
 #include "base/clock.h"
 #include "base/conf.h"
@@ -327,6 +328,7 @@ int main(int argc, char **argv)
     int nursery = job_open(), listener = -1, tls_listener = -1, code;
     struct job_run *run;
 
+    secret_init(SECRET_HEAP);
     n_args = argc;
     args = argv;
     account = arg("account", "account.key");

@@ -22,7 +22,7 @@ my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/resta
 # Which files may include a library. No header of ours may include any of them.
 my @library = (
     [libconfig => qr{^libconfig},         qr{^base/conf\w*\.c$}],
-    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls\w*|certs?\w*|ticket\w*)|acmed/(?:jose|csr|key|cert|selfsigned|pem|store|x509)\w*)\.c$}],
+    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls\w*|certs?\w*|ticket\w*)|acmed/(?:jose|csr|key|secret|cert|selfsigned|pem|store|x509)\w*)\.c$}],
     [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:probe|restarter)|acmed/transport)\w*\.c$}],
     [jansson   => qr{^jansson},           qr{^(?:\w+/\w*json\w*|healthd/ping)\.c$}],
     [nghttp2   => qr{^nghttp2/},          qr{^worker/h2\w*\.c$}],

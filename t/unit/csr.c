@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "acmed/csr.h"
+#include "acmed/secret.h"
 #include "acmed/selfsigned.h"
 #include "base/clock.h"
 #include "t/unit/tap.h"
@@ -50,7 +51,7 @@ static void test_request(const char *type, const char *shown)
     }
     free(der);
     csr_key_free(key);
-    csr_key_wipe(pem, n_pem);
+    secret_free(pem);
 }
 
 static void test_chain(void)

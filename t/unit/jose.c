@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "acmed/jose.h"
+#include "acmed/secret.h"
 #include "t/unit/tap.h"
 
 /* RFC 7515 appendix A.3: the key as PEM, and the example's input and signature. */
@@ -110,7 +111,7 @@ static void test_keys(void)
     jose_key_free(key);
     ok(!jose_key_read(str_make(pem, n / 2)), "half a key is none");
     ok(!jose_key_read(STR("nonsense")) && !jose_key_read(STR_EMPTY), "nor is anything else");
-    jose_key_wipe(pem, n);
+    secret_free(pem);
 }
 
 /* The value of "name" in flat JSON, up to the next quote. */
@@ -204,7 +205,7 @@ static void test_jwk(void)
     key = jose_key_read(str_make(pem, n));
     ok(key && strstr(jose_jwk(key, jwk), ec.x.p) && strstr(jwk, ec.y.p), "it is the same key");
     jose_key_free(key);
-    jose_key_wipe(pem, n);
+    secret_free(pem);
     ec.d = STR("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LA");
     ok(!jose_key_from_jwk(&ec, &n), "halves of two keys are none");
     ec.x = STR("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVE");

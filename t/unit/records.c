@@ -9,6 +9,7 @@
 #include "acmed/cert_state.h"
 #include "acmed/order_store.h"
 #include "acmed/record.h"
+#include "acmed/secret.h"
 #include "t/unit/tap.h"
 
 static char root[] = "/tmp/pasgate-records-XXXXXX";
@@ -48,7 +49,7 @@ static void test_record(void)
     is_int(record_write(folder, "x", "two", 3), 0, "written again");
     text = record_read(folder, "x", 3, &n);
     ok(text && n == 3 && strcmp(text, "two") == 0, "read");
-    record_wipe(text, n);
+    free(text);
     ok(!record_read(folder, "x", 2, &n) && errno == EFBIG, "longer than allowed");
     ok(symlinkat("x", folder, "link") == 0 && !record_read(folder, "link", 9, &n), "no links");
     record_remove(folder, "x");
@@ -91,7 +92,7 @@ static void test_next_key(void)
     is_int(account_save_next(folder, "NEXT", 4), 0, "one is written");
     next = account_load_next(folder, &n);
     is_str(next, "NEXT", "and read");
-    record_wipe(next, n);
+    secret_free(next);
     account_load(folder, &a);
     is_str(a.key, "KEY", "the key is as before");
     account_release(&a);

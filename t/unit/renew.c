@@ -21,6 +21,21 @@ static void test_backstop(void)
        "  no division by 0");
 }
 
+static void test_expiring(void)
+{
+    struct renew_life classic = {t0, t0 + 90 * day}, brief = {t0, t0 + 160 * hour};
+    struct renew_life odd = {t0, t0 - day};
+
+    ok(!renew_expiring(&classic, t0) && !renew_expiring(&classic, t0 - day), "a new one");
+    ok(!renew_expiring(&classic, t0 + 60 * day), "90 days: not when it is to be renewed");
+    ok(!renew_expiring(&classic, t0 + 75 * day), "  nor when half of the third is left");
+    ok(renew_expiring(&classic, t0 + 75 * day + 1), "  but from then on");
+    ok(renew_expiring(&classic, t0 + 91 * day), "  also when it has expired");
+    ok(!renew_expiring(&brief, t0 + 120 * hour), "160 hours: not before a quarter is left");
+    ok(renew_expiring(&brief, t0 + 120 * hour + 1), "  but from then on");
+    ok(!renew_expiring(&odd, t0 - day) && renew_expiring(&odd, t0), "no lifetime: by its end");
+}
+
 static void test_choose(void)
 {
     struct renew_life life = {t0, t0 + 90 * day};
@@ -101,6 +116,7 @@ static void test_ari_id(void)
 int main(void)
 {
     test_backstop();
+    test_expiring();
     test_choose();
     test_ask();
     test_start();

@@ -116,11 +116,15 @@ static void live_through(struct world *w, unsigned kill_one_in)
     w->least_left = UINT64_MAX;
     while (w->now < w->end) {
         uint64_t until = w->now + hour, size = 0;
+        bool killed;
 
         change_weather(w);
         switch (plan_next(&w->state, &w->live, false, w->now, rnd(w), &until)) {
         case PLAN_ORDER:
-            order(w, kill_one_in && rnd(w) % kill_one_in == 0);
+            killed = kill_one_in && rnd(w) % kill_one_in == 0;
+            order(w, killed);
+            if (killed)
+                plan_start(&w->state, &w->live, w->now, rnd(w));
             break;
         case PLAN_ASK:
             ask(w);
@@ -254,6 +258,65 @@ static void test_clock(void)
     ok(until <= now + hour && until > now, "but within the hour");
 }
 
+/* What is due was to be renewed at `at`, by a service that is started now. Put off to when? */
+static uint64_t started(struct cert_state *s, const struct plan_live *live, uint64_t at,
+                        uint64_t now, uint64_t random)
+{
+    s->generation = live->generation;
+    s->renew_at = at;
+    plan_start(s, live, now, random);
+    return s->renew_at;
+}
+
+static void test_start(void)
+{
+    const uint64_t now = 1070 * day, late = 1085 * day, soon = now + minute;
+    struct plan_live live = {
+        .generation = 3, .from_ca = true, .covers = true, .life = {1000 * day, 1090 * day}};
+    struct cert_state s = {0};
+    uint64_t least = UINT64_MAX, most = 0, until = 0;
+
+    for (uint64_t i = 0; i < 1000; i++) {
+        uint64_t at = started(&s, &live, now - 9 * day, now, i * 7919777);
+
+        least = at < least ? at : least;
+        most = at > most ? at : most;
+    }
+    ok(least >= now && least < now + minute && most > now + 59 * minute && most <= now + hour,
+       "due while nobody was there: all over the hour from the start on");
+    s.ask_at = now + 2 * hour;
+    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_WAIT, "so it waits");
+    is_int(until, s.renew_at, "until then");
+    is_int(started(&s, &live, s.renew_at, now + 1, 5), until, "another start changes nothing");
+    is_int(started(&s, &live, soon, now, 1234567), soon, "nor is what comes soon put off");
+    s.ari = (struct renew_window){now - 2 * day, now - day};
+    ok(started(&s, &live, now - day, now, 1234567) > now, "a window of the CA passed, too");
+    s.next_try = now + day;
+    is_int(started(&s, &live, now - day, now, 1234567), now - day, "a delay goes on");
+    s.next_try = now - hour;
+    ok(started(&s, &live, now - day, now, 1234567) > now, "but not one that is over");
+    is_int(plan_next(&s, &live, true, now, 5, &until), PLAN_ORDER, "unless it is wanted now");
+    is_int(started(&s, &live, now - day, late, 1234567), late, "nearly over: at once");
+    live.covers = false;
+    is_int(started(&s, &live, now - day, now, 1234567), now - day, "a name was added");
+    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_ORDER, "at once");
+    s = (struct cert_state){0};
+    live = (struct plan_live){.generation = 1, .life = live.life};
+    plan_start(&s, &live, now, 1234567);
+    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_ORDER, "a first one: at once");
+}
+
+static void test_away(void)
+{
+    const uint64_t now = 1070 * day;
+
+    ok(plan_was_away(0, now), "a start");
+    ok(!plan_was_away(now, now) && !plan_was_away(now, now + minute), "the next look");
+    ok(plan_was_away(now, now + day), "a machine that slept");
+    ok(plan_was_away(minute, now), "a clock that began in 1970 and was set right");
+    ok(!plan_was_away(now, now - day), "set back: nothing came due by that");
+}
+
 int main(void)
 {
     test_fine();
@@ -261,5 +324,7 @@ int main(void)
     test_long_outage();
     test_kills();
     test_clock();
+    test_start();
+    test_away();
     return done();
 }
