@@ -12,6 +12,7 @@ struct others {
     unsigned alike;       /* they serve, and fail as this one does */
     unsigned stalled;     /* put aside for their silence */
     uint64_t answers;     /* in the window */
+    uint64_t good_ms;     /* when one that is well answered last */
 };
 
 static struct others look_at_others(const struct pool_watch *pool, const struct target *w,
@@ -30,6 +31,8 @@ static struct others look_at_others(const struct pool_watch *pool, const struct 
 
         others.alike += target_serves(o) && (near || o->told);
         others.well += target_well(o);
+        if (target_well(o) && o->good_ms > others.good_ms)
+            others.good_ms = o->good_ms;
         others.sound += target_well(o) && !near;
     }
     return others;
@@ -126,41 +129,47 @@ static bool consider(const struct pool_watch *pool, struct target *w, uint64_t n
 
 /* ---- trial */
 
-/* Then two requests in a row that wait long are hardly chance. */
-static bool is_mostly_quick(const struct pool_watch *pool)
+/* Where it only waits, an answer is the proof; where requests failed, a whole one. */
+static uint64_t went_well(const struct target *w, const struct signs *since)
 {
-    return stall_needed(pool->slow, pool->all) <= PASSIVE_QUICK;
+    return w->row.trial == TRIAL_SILENT ? since->answers : since->completed;
+}
+
+/* The first one that another instance answered is no proof yet, but clients wait: what else may
+ * be asked for elsewhere is, within the budget of retries. */
+static bool rescue(struct target *w)
+{
+    if (w->row.trial != TRIAL_SILENT || w->row.rescue || w->seen.overtaken <= w->overtaken)
+        return false;
+    w->row.rescue = 1;
+    target_publish(w);
+    return true;
 }
 
 static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
 {
     struct signs since = signs_since(&w->seen, &w->before);
     struct others others = look_at_others(pool, w, now_ms);
+    uint64_t good = went_well(w, &since);
     char text[TABLE_REASON];
 
-    /* What ended of the older ones makes room for what came on trial. */
-    if (w->seen.unanswered < w->before.unanswered)
-        w->before.unanswered = w->seen.unanswered;
+    if (w->seen.trying > 0)
+        w->tried_ms = now_ms;
     if (signs_hard(&since) > 0)
         return eject_or_keep(pool, w, &others, "a request failed when it was tried again",
                              false, now_ms);
-    if (is_mostly_quick(pool) && w->seen.unanswered > 0 &&
-        (stall_ms(&w->stall, now_ms) >= pool->conf->eject.window_ms / 2 ||
-         (since.answers == 0 && w->seen.unanswered > w->before.unanswered &&
-          now_ms - w->trial_ms >= STALL_HANG_MS)))
+    if (w->seen.mute >= w->mute + PASSIVE_MUTE)
         return eject_or_keep(pool, w, &others,
-                             "a request was not answered when it was tried again", true,
-                             now_ms);
-    if (since.completed >= PASSIVE_TRIAL_GOOD) {
+                             "on trial it left unanswered what others answered", true, now_ms);
+    if (good >= PASSIVE_TRIAL_GOOD) {
         snprintf(text, sizeof text, "%llu requests went well on trial",
-                 (unsigned long long)since.completed);
+                 (unsigned long long)good);
         target_force(w, HEALTH_UP, text, now_ms);
-    } else if (since.completed == 0 && w->seen.unanswered <= w->before.unanswered &&
-               now_ms - w->trial_ms >= pool->conf->eject.time_ms) {
-        /* Nothing came that may be sent twice. Slow start bounds the harm. */
+    } else if (now_ms - w->tried_ms >= pool->conf->eject.time_ms) {
+        /* Nothing (more) came that may be sent twice. Slow start bounds the harm. */
         target_force(w, HEALTH_UP, "its checks pass; no request came to try it with", now_ms);
     } else {
-        return false;
+        return rescue(w);
     }
     return true;
 }
@@ -176,26 +185,28 @@ static bool try_suspect(const struct pool_watch *pool, struct target *w, uint64_
     return false;
 }
 
-/* One request waits, and is not answered: a report, or a hang? Where load is light the least
- * loaded is chosen, and who hangs gets no second one that would tell. So it is tried, without
- * a word while that goes well. */
+/* Requests wait, and none is answered: reports, or a hang? Where load is light the least
+ * loaded is chosen, and who hangs gets no more that would tell. So it is tried, without a
+ * word while that goes well; and again for each that comes to those that wait. */
 static bool try_silent(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
 {
     uint64_t silent = stall_all_ms(&w->stall, now_ms);
     struct others others;
     char text[TABLE_REASON];
 
-    if (w->seen.unanswered == 0)
-        w->doubted = false;
+    if (w->seen.unanswered < w->doubted)
+        w->doubted = w->seen.unanswered;
+    if (w->seen.unanswered <= w->doubted || pool->conf->eject.failures == 0 ||
+        silent < STALL_HANG_MS)
+        return false;
     /* Where checks fail too, it is theirs to decide. */
-    if (w->doubted || w->verdict.state != HEALTH_UP || pool->conf->eject.failures == 0 ||
-        silent < STALL_HANG_MS || stall_waiting(&w->stall) > 0 ||
-        w->seen.unanswered >= STALL_FEW || !is_mostly_quick(pool))
+    if (w->verdict.state == HEALTH_SATURATED || w->failing || w->verdict.fall > 0 ||
+        w->passed_ms <= now_ms - silent)
         return false;
     others = look_at_others(pool, w, now_ms);
-    if (others.well == 0 || others.answers < STALL_FEW)
+    if (others.well == 0 || others.good_ms <= now_ms - silent)
         return false;
-    w->doubted = true;
+    w->doubted = w->seen.unanswered;
     snprintf(text, sizeof text,
              "%llu request%s and none is answered since %.1f s: on trial with single requests",
              (unsigned long long)w->seen.unanswered,
@@ -226,6 +237,19 @@ static void record(struct pool_watch *pool, const struct signs *added)
     }
 }
 
+static bool look_at(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
+{
+    switch (w->row.trial) {
+    case TRIAL_NONE:
+        return consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
+               try_silent(pool, w, now_ms);
+    case TRIAL_SILENT:
+        return consider(pool, w, now_ms) || try_it(pool, w, now_ms);
+    default:
+        return try_it(pool, w, now_ms);
+    }
+}
+
 bool passive_look(struct pool_watch *pool, const struct signs_live *live, uint64_t now_ms)
 {
     uint64_t few = stall_needed(pool->slow, pool->all);
@@ -247,9 +271,7 @@ bool passive_look(struct pool_watch *pool, const struct signs_live *live, uint64
         if (target_ejected(w))
             news |= target_release(w, now_ms);
         else if (target_serves(w))
-            news |= w->row.trial ? try_it(pool, w, now_ms)
-                                 : consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
-                                       try_silent(pool, w, now_ms);
+            news |= look_at(pool, w, now_ms);
     }
     return news;
 }

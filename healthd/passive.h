@@ -11,10 +11,8 @@
 #include "healthd/target.h"
 
 enum {
-    /* stall_needed() of a pool of which one request in a hundred is slow: where more are, a
-     * second one that waits may well be a report too, and sessions hang on an ejection */
-    PASSIVE_QUICK = 3,
     PASSIVE_TRIAL_GOOD = 3,  /* requests in a row that end a trial */
+    PASSIVE_MUTE = 2,        /* not answered but by others: one may have met a bad moment */
     PASSIVE_RECORD = 20000,  /* requests of a pool, after which older ones count half */
     PASSIVE_MOST_TENTHS = 7, /* of the window: "most of it" */
 };

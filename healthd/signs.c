@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "shm/retired.h"
+
 enum { SLOW_BUCKET = 21 }; /* of the latencies: from 2^21 us on */
 
 void signs_look(struct signs_live *live, const struct table *table)
@@ -12,27 +14,18 @@ void signs_look(struct signs_live *live, const struct table *table)
             live->row[live->n++] = r;
 }
 
-static void add(struct signs *sum, const struct worker_backend *cell)
+static uint32_t read32(const _Atomic uint32_t *cell)
+{
+    return atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)cell, memory_order_relaxed);
+}
+
+static void add_gauges(struct signs *sum, const struct worker_backend *cell)
 {
     uint64_t oldest = count_read(&cell->oldest_ms);
-    uint64_t in_row = atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&cell->failed_in_row,
-                                           memory_order_relaxed);
+    uint64_t in_row = read32(&cell->failed_in_row);
 
-    sum->connect_errors += count_read(&cell->connect_errors);
-    sum->resets += count_read(&cell->resets);
-    sum->cut += count_read(&cell->cut);
-    sum->timeouts += count_read(&cell->timeouts);
-    sum->completed += count_read(&cell->completed);
-    sum->gateway += count_read(&cell->gateway_errors);
-    sum->server_errors += count_read(&cell->server_errors);
-    for (int i = 0; i < TABLE_LATENCY; i++) {
-        uint64_t n = count_read(&cell->latency[i]);
-
-        sum->answers += n;
-        if (i >= SLOW_BUCKET)
-            sum->slow += n;
-    }
     sum->unanswered += count_read(&cell->unanswered);
+    sum->trying += read32(&cell->trials);
     if (oldest && (!sum->oldest_ms || oldest < sum->oldest_ms))
         sum->oldest_ms = oldest;
     if (in_row > sum->worker_in_row)
@@ -41,10 +34,28 @@ static void add(struct signs *sum, const struct worker_backend *cell)
 
 struct signs signs_sum(const struct signs_live *live, const struct table *table, int slot)
 {
-    struct signs sum = {0};
+    struct cell_counters all;
+    struct signs sum;
 
+    counters_read_backend(table, slot, &all);
+    sum = (struct signs){
+        .connect_errors = all.connect_errors,
+        .resets = all.resets,
+        .cut = all.cut,
+        .timeouts = all.timeouts,
+        .completed = all.completed,
+        .gateway = all.gateway_errors,
+        .server_errors = all.server_errors,
+        .overtaken = all.overtaken,
+        .mute = all.mute,
+    };
+    for (int i = 0; i < TABLE_LATENCY; i++) {
+        sum.answers += all.latency[i];
+        if (i >= SLOW_BUCKET)
+            sum.slow += all.latency[i];
+    }
     for (int i = 0; i < live->n; i++)
-        add(&sum, &table->worker[live->row[i]].be[slot]);
+        add_gauges(&sum, &table->worker[live->row[i]].be[slot]);
     return sum;
 }
 
@@ -65,6 +76,8 @@ struct signs signs_since(const struct signs *now, const struct signs *before)
         .server_errors = grown(now->server_errors, before->server_errors),
         .answers = grown(now->answers, before->answers),
         .slow = grown(now->slow, before->slow),
+        .overtaken = grown(now->overtaken, before->overtaken),
+        .mute = grown(now->mute, before->mute),
     };
 }
 

@@ -15,10 +15,11 @@ void stall_init(struct stall *s, const struct stall_view *view, uint64_t now_ms)
 
 bool stall_feed(struct stall *s, const struct stall_view *view, uint64_t few, uint64_t now_ms)
 {
-    bool answers = view->answers != s->view.answers;
+    bool answers = view->answers > s->view.answers;
 
     if (answers) {
         s->silence_ms = later(stall_ms(s, now_ms), stall_few_ms(s, now_ms));
+        s->needed_ms = stall_all_ms(s, now_ms);
         s->answered_ms = now_ms;
         s->forgiven = 0;
     }
@@ -88,6 +89,13 @@ uint64_t stall_sign_ms(const struct stall *s, uint64_t now_ms)
 uint64_t stall_patience_ms(const struct stall *s, uint64_t now_ms)
 {
     return now_ms < s->patience_until_ms ? later(s->patience_ms, STALL_HANG_MS) : STALL_HANG_MS;
+}
+
+uint64_t stall_trial_ms(const struct stall *s, uint64_t now_ms)
+{
+    uint64_t needed = later(s->needed_ms + s->needed_ms / 2, stall_patience_ms(s, now_ms));
+
+    return needed < STALL_PATIENCE_MS ? needed : STALL_PATIENCE_MS;
 }
 
 uint64_t stall_needed(uint64_t slow, uint64_t all)

@@ -34,7 +34,8 @@ struct stall {
     uint64_t none_ms;     /* when nothing waited last but what is forgiven */
     uint64_t fewer_ms;    /* when fewer than `few` waited last */
     uint64_t forgiven;    /* of those that wait: a check passed while they did */
-    uint64_t silence_ms;  /* that the last answer ended */
+    uint64_t silence_ms;  /* that the last answer ended, of what was not forgiven */
+    uint64_t needed_ms;   /* the same of all */
     uint64_t patience_ms, patience_until_ms; /* more than STALL_HANG_MS is needed, until */
 };
 
@@ -64,6 +65,10 @@ void stall_learn(struct stall *stall, uint64_t now_ms);
 uint64_t stall_sign_ms(const struct stall *stall, uint64_t now_ms);
 /* How long it is a hang, where that check got no answer either: at least STALL_HANG_MS. */
 uint64_t stall_patience_ms(const struct stall *stall, uint64_t now_ms);
+
+/* How long may a request wait that tries it: what was learnt, and what its last answer needed,
+ * and half as much more, whatever was forgiven. */
+uint64_t stall_trial_ms(const struct stall *stall, uint64_t now_ms);
 
 /* How many have to wait at one instance to be no chance, where `slow` of `all` requests of its
  * pool took longer than two seconds? Few in a pool that is always quick, many where waiting

@@ -35,7 +35,8 @@ bool target_serves(const struct target *w)
 bool target_well(const struct target *w)
 {
     return (w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_SATURATED) &&
-           w->wish == ADMIN_READY && (w->heal == HEAL_NONE || w->heal == HEAL_SLOWSTART);
+           w->wish == ADMIN_READY &&
+           (w->heal == HEAL_NONE || w->heal == HEAL_SLOWSTART || w->heal == HEAL_HOLD);
 }
 
 bool target_lively(const struct target *w)
@@ -54,11 +55,21 @@ static struct verdict_rules rules_of(const struct target *w, uint64_t now_ms)
     };
 }
 
+/* What was not answered before counts no more. */
+static void note_heard(struct target *w)
+{
+    w->overtaken = w->seen.overtaken;
+    w->mute = w->seen.mute;
+}
+
 static void begin_trial(struct target *w, enum health_trial trial, uint64_t now_ms)
 {
     w->row.trial = (uint8_t)trial;
-    w->trial_ms = now_ms;
+    w->row.rescue = 0;
+    w->row.patience_ms = (uint32_t)stall_patience_ms(&w->stall, now_ms);
+    w->trial_ms = w->tried_ms = now_ms;
     w->before = w->seen;
+    note_heard(w);
 }
 
 /* When slow start and trial begin and end. At the first start of all, nobody is spared. */
@@ -171,15 +182,17 @@ void target_init(struct target *w, struct table *table, int slot,
     snprintf(w->verdict.reason, sizeof w->verdict.reason, "%s", w->row.reason);
     target_publish(w);
 
-    /* A restart that goes on was begun under the predecessor; one that stands before it is
-     * looked at anew. */
-    if (admin_read(&table->admin[slot], &admin) && admin.heal != HEAL_RESTARTING) {
+    /* A restart that the predecessor held down goes on; one that it did not see, for it died
+     * before, is looked at anew. */
+    if (admin_read(&table->admin[slot], &admin) && admin.heal != HEAL_RESTARTING &&
+        (admin.heal != HEAL_VERIFYING || w->row.state == HEALTH_DOWN)) {
         w->wish = admin.wish;
         w->heal = admin.heal;
     }
     signs_look(&live, table);
     w->seen = w->at_start = w->at_end = w->before = signs_sum(&live, table, slot);
-    w->mellow_ms = w->trial_ms = now;
+    w->mellow_ms = w->trial_ms = w->tried_ms = now;
+    note_heard(w);
     struct stall_view view = view_of(&w->seen);
     stall_init(&w->stall, &view, now);
 }
@@ -383,31 +396,50 @@ static void look_for_silence(struct target *w, uint64_t now_ms)
         hurry(w, true, now_ms);
 }
 
+/* It was given less time on trial than it needs. true: the row is to be published. */
+static bool grant_patience(struct target *w, uint64_t now_ms)
+{
+    uint64_t ms = stall_trial_ms(&w->stall, now_ms);
+
+    if (!w->row.trial || ms <= w->row.patience_ms)
+        return false;
+    w->row.patience_ms = (uint32_t)ms;
+    return true;
+}
+
 bool target_look(struct target *w, const struct signs_live *live, uint64_t few,
                  struct signs *added, uint64_t now_ms)
 {
     struct signs now = signs_sum(live, w->table, w->slot);
     enum health_state from = w->verdict.state;
     struct stall_view view = view_of(&now);
+    bool answered, granted;
 
     *added = signs_since(&now, &w->seen);
     w->seen = now;
-    if (added->answers)
+    if (added->answers) {
         w->good_ms = now_ms;
+        note_heard(w);
+    }
+    if (added->answers || added->overtaken)
+        w->tried_ms = now_ms;
     eject_feed(&w->eject, &w->pool->eject,
                &(struct eject_counts){signs_hard(added), added->completed, added->gateway},
                now.worker_in_row, now_ms);
-    if (stall_feed(&w->stall, &view, few, now_ms) && target_serves(w))
-        stall_learn(&w->stall, now_ms);
+    answered = stall_feed(&w->stall, &view, few, now_ms);
     if (!target_serves(w))
         return false;
+    if (answered)
+        stall_learn(&w->stall, now_ms);
+    granted = answered && grant_patience(w, now_ms);
     look_for_failures(w, added, now_ms);
     look_for_errors(w, added, now_ms);
     look_for_silence(w, now_ms);
     agree(w, now_ms);
-    if (w->verdict.state == from)
+    if (w->verdict.state != from)
+        tell_change(w, from, now_ms);
+    else if (!granted)
         return false;
-    tell_change(w, from, now_ms);
     target_publish(w);
     return true;
 }
@@ -447,7 +479,7 @@ bool target_try(struct target *w, uint64_t now_ms)
 
 void target_doubt(struct target *w, const char *text, uint64_t now_ms)
 {
-    begin_trial(w, TRIAL_SUSPECT, now_ms);
+    begin_trial(w, TRIAL_SILENT, now_ms);
     snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
     log_debug("backend %s: %s", w->backend->name, text);
     target_publish(w);

@@ -48,14 +48,16 @@ struct target {
     struct eject eject;
 
     /* ejection (healthd/passive.h) */
-    bool failing;        /* requests that failed made it suspect, and checks that pass
-                          * do not prove that they do not any more */
-    bool doubted;        /* what waits there silently was reason for a trial already */
-    bool stalled;        /* the last one was because it answered nothing */
-    bool told;           /* why it is not ejected was told */
+    bool failing;     /* requests that failed made it suspect, and checks that pass
+                       * do not prove that they do not any more */
+    uint64_t doubted; /* so many of those that wait silently were reason for a trial already */
+    bool stalled;     /* the last one was because it answered nothing */
+    bool told;        /* why it is not ejected was told */
     uint64_t mellow_ms;  /* since when it has been well: an ejection less for each max_time */
     uint64_t trial_ms;   /* since when it is on trial */
+    uint64_t tried_ms;   /* when a request was seen on trial last, or it began */
     struct signs before; /* that trial: sums */
+    uint64_t overtaken, mute; /* sums when it answered last, or the trial began */
 
     /* restarts (healthd/heal.h) */
     uint8_t wish, heal; /* enum admin_state, enum heal_state: what the supervisor wants */
@@ -92,7 +94,8 @@ void target_force(struct target *target, enum health_state state, const char *te
  * true: as above. */
 bool target_try(struct target *target, uint64_t now_ms);
 
-/* Puts one that is UP on trial, for the reason `text`: it stays UP meanwhile. */
+/* Puts one on trial since requests wait there silently, told by `text`: it stays UP, or
+ * SUSPECT, meanwhile. */
 void target_doubt(struct target *target, const char *text, uint64_t now_ms);
 
 /* The time of an ejection is over: it goes on trial if its checks pass. true: as above. */

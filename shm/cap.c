@@ -79,9 +79,10 @@ void cap_give(struct table *table, int mine, int slot, uint32_t cap)
     give(table, mine, AT_BACKEND(slot, in_flight), cap);
 }
 
-bool cap_trial_take(struct table *table, const struct cap_rows *live, int mine, int slot)
+bool cap_trial_take(struct table *table, const struct cap_rows *live, int mine, int slot,
+                    uint32_t most)
 {
-    return take(table, live, mine, AT_BACKEND(slot, trials), 1);
+    return take(table, live, mine, AT_BACKEND(slot, trials), most);
 }
 
 void cap_trial_give(struct table *table, int mine, int slot)

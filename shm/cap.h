@@ -25,8 +25,9 @@ bool cap_take(struct table *table, const struct cap_rows *live, int mine, int sl
               uint32_t cap);
 void cap_give(struct table *table, int mine, int slot, uint32_t cap);
 
-/* The one place for a trial of an instance that was ejected. */
-bool cap_trial_take(struct table *table, const struct cap_rows *live, int mine, int slot);
+/* One of the `most` (> 0) places for trials of a backend. */
+bool cap_trial_take(struct table *table, const struct cap_rows *live, int mine, int slot,
+                    uint32_t most);
 void cap_trial_give(struct table *table, int mine, int slot);
 
 /* The budget of retries: of all exchanges of a pool, this share may be at their second

@@ -28,6 +28,8 @@
     X(gateway_errors)    \
     X(server_errors)     \
     X(retries)           \
+    X(overtaken)         \
+    X(mute)              \
     X(bytes_in)          \
     X(bytes_out)
 #define ROW_COUNTERS(X)    \

@@ -70,6 +70,7 @@ static void add_gauges(struct status_cell *sum, const struct worker_backend *cel
     sum->in_flight += get32(&cell->in_flight);
     sum->queued += get32(&cell->queued);
     sum->idle += count_read(&cell->idle);
+    sum->blamed += get32(&cell->blamed);
 }
 
 static void take_counters(struct status_cell *to, const struct table *table, int slot)
@@ -222,6 +223,8 @@ const char *status_backend_progress(const struct status_backend *b, char out[STA
                  b->sum.in_flight, b->sessions, plural(b->sessions), left);
     } else if (b->slow_permille < 1000) {
         snprintf(out, STATUS_PROGRESS, "slow start %u %%", b->slow_permille / 10);
+    } else if (b->sum.blamed) {
+        snprintf(out, STATUS_PROGRESS, "errs where others do not: gets few requests");
     }
     return out;
 }

@@ -17,8 +17,9 @@
 /* Sums of one worker_backend cell: gauges over live workers, counters over all ever. */
 struct status_cell {
     uint64_t in_flight, queued, idle;
+    uint64_t blamed; /* workers that found it to err where others do not */
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
-    uint64_t gateway_errors, server_errors, retries, bytes_in, bytes_out;
+    uint64_t gateway_errors, server_errors, retries, overtaken, mute, bytes_in, bytes_out;
     uint64_t oldest_ms; /* how long the oldest has waited for its first byte; 0: none does */
     uint64_t latency[TABLE_LATENCY], latency_count;
 };
@@ -65,7 +66,8 @@ const char *status_cert_source(const struct cert_row *cert);
 uint64_t status_percentile(const struct status_cell *, unsigned permille);
 
 /* How far a drain or a slow start has come, for people: "draining: 2 in flight, 14 sessions,
- * 120 s left", "drained: empty", "slow start 37 %", "". Returns out. */
+ * 120 s left", "drained: empty", "slow start 37 %"; or that it gets few requests; "". Returns
+ * out. */
 enum { STATUS_PROGRESS = 96 };
 const char *status_backend_progress(const struct status_backend *, char out[STATUS_PROGRESS]);
 

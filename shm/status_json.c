@@ -143,6 +143,7 @@ static void add_backend(struct text *out, const struct status_backend *b)
     NUMBER("queued", c->queued);
     NUMBER("oldest_ms", c->oldest_ms);
     NUMBER("idle", c->idle);
+    NUMBER("blamed", c->blamed);
     NUMBER("completed", c->completed);
     NUMBER("connects", c->connects);
     NUMBER("connect_errors", c->connect_errors);
@@ -152,6 +153,8 @@ static void add_backend(struct text *out, const struct status_backend *b)
     NUMBER("gateway_errors", c->gateway_errors);
     NUMBER("server_errors", c->server_errors);
     NUMBER("retries", c->retries);
+    NUMBER("overtaken", c->overtaken);
+    NUMBER("mute", c->mute);
     NUMBER("bytes_in", c->bytes_in);
     NUMBER("bytes_out", c->bytes_out);
     text_add(out,

@@ -25,7 +25,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 5,        /* of this layout: another one is not read */
+    TABLE_VERSION = 7,        /* of this layout: another one is not read */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 64,                   /* CONF_MAX_POOLS */
     TABLE_BACKENDS = 256,               /* 200 instances and room for renamed ones */
@@ -66,11 +66,13 @@ enum health_state {
     HEALTH_STATES
 };
 
-/* One that fails requests while its checks pass is tried with one safe request at a time. */
+/* One that fails requests, or answers none, while its checks pass is tried with single safe
+ * requests. */
 enum health_trial {
     TRIAL_NONE,
     TRIAL_EJECTED, /* after an ejection: its sessions are elsewhere by now */
-    TRIAL_SUSPECT, /* before it is UP again; its sessions stay */
+    TRIAL_SUSPECT, /* requests failed: before it is UP again; its sessions stay */
+    TRIAL_SILENT,  /* requests wait there, which may be long ones; its sessions stay */
 };
 
 enum admin_state {
@@ -215,7 +217,7 @@ struct history {
 /* What a worker's cell and row count, as plain numbers: sums over several. */
 struct cell_counters {
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
-    uint64_t gateway_errors, server_errors, retries, bytes_in, bytes_out;
+    uint64_t gateway_errors, server_errors, retries, overtaken, mute, bytes_in, bytes_out;
     uint64_t latency[TABLE_LATENCY];
 };
 
@@ -246,8 +248,10 @@ struct health_row { /* writer: healthd */
     uint8_t has_address;
     uint8_t trial;           /* enum health_trial; while SUSPECT or UP */
     uint8_t ejections;       /* in a row: each lasts twice as long as the one before */
+    uint8_t rescue;          /* TRIAL_SILENT: what waits there is raced elsewhere, too */
     uint16_t rise, fall;     /* consecutive passes and failures so far */
     uint32_t score_permille; /* HealthScanner; 1000 when unknown */
+    uint32_t patience_ms;    /* on trial: how long a request may wait there for a first byte */
     uint64_t identity;       /* of the backend_row that this is about */
     uint64_t since_ms, since_wall_ms;
     uint64_t eject_until_ms; /* 0: not ejected; DOWN until then whatever probes say */
@@ -326,7 +330,8 @@ struct worker_backend {         /* writer: the worker of the row; cell of one ba
     _Atomic uint32_t in_flight; /* exchanges sent or being sent to it: the cap counts these */
     _Atomic uint32_t queued;    /* exchanges that wait for a place */
     _Atomic uint32_t failed_in_row; /* refused, reset, empty, cut: since one was completed */
-    _Atomic uint32_t trials;        /* 1: ours is the one exchange that tries it */
+    _Atomic uint32_t trials;        /* exchanges of ours that try it (worker/budget.h) */
+    _Atomic uint32_t blamed;        /* 1: it errs where others do not (worker/blame.h) */
     /* Sessions seen in this epoch and the one before it: bits by hash (shm/sessions.h). They
      * outlive the worker that saw them. */
     _Atomic uint32_t session_epoch;
@@ -345,6 +350,8 @@ struct worker_backend {         /* writer: the worker of the row; cell of one ba
     _Atomic uint64_t gateway_errors;      /* 502, 503, 504 that the backend itself answered */
     _Atomic uint64_t server_errors;       /* other 5xx: the application's business */
     _Atomic uint64_t retries;             /* exchanges that left it for another instance */
+    _Atomic uint64_t overtaken;           /* on trial: another instance answered first */
+    _Atomic uint64_t mute;                /* and no byte came of these (worker/overtaken.h) */
     _Atomic uint64_t bytes_in, bytes_out; /* from and to the backend */
     _Atomic uint64_t latency[TABLE_LATENCY]; /* to the first byte */
 };

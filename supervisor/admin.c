@@ -56,7 +56,7 @@ static void set_wish(struct supervisor *sup, int slot, enum admin_state wish, bo
     if (from != wish) { /* a drain under way does not begin anew because it has another owner */
         row.since_ms = clock_mono_ms();
         row.since_wall_ms = clock_wall_ms();
-        drain_begin(&row);
+        drain_begin(sup, slot, &row);
     }
     snprintf(row.who, sizeof row.who, "%s", who);
     snprintf(row.reason, sizeof row.reason, "%s", reason);

@@ -60,7 +60,7 @@ static void print_end(const struct table *table, const struct status_backend *b)
     int n = history_read(&table->admin_history[b->slot], all);
     char line[STATUS_PROGRESS];
 
-    while (n > 0 && all[n - 1].to != ADMIN_DRAINED)
+    while (n > 0 && (all[n - 1].heal || all[n - 1].to != ADMIN_DRAINED))
         n--;
     printf("backend %d %s: %s\n", b->slot + 1, b->backend.name,
            n ? all[n - 1].reason : status_backend_progress(b, line));

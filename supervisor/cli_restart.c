@@ -24,6 +24,7 @@ struct restart {
     int slot;
     struct backend_row backend;
     uint32_t seen;    /* of the history */
+    bool warm;        /* its slow start is waited for, too */
     uint64_t told_ms; /* how far the drain is */
     bool progress;    /* there is a line of that */
 };
@@ -89,7 +90,8 @@ static int step(const struct restart *restart, const struct transition *t)
            clock_iso(when, t->wall_ms), restart->backend.name, heal_state_name(t->to),
            t->reason);
     fflush(stdout);
-    if (t->to == HEAL_SLOWSTART)
+    if (restart->warm ? t->from == HEAL_SLOWSTART && t->to == HEAL_NONE
+                      : t->to == HEAL_SLOWSTART)
         return CLI_OK;
     if (t->to != HEAL_NONE && t->to != HEAL_HOLD)
         return GOES_ON;
@@ -136,15 +138,18 @@ static int follow(struct restart *restart)
     }
 }
 
-static int restart_one(const struct service *service, int slot, bool force, bool wait)
+enum until { BEGUN, BACK, WARM };
+
+static int restart_one(const struct service *service, int slot, bool force, enum until until)
 {
     struct restart restart;
     struct admin_row before;
 
     if (begin(&restart, service, slot, &before) < 0)
         return CLI_FAILURE;
+    restart.warm = until == WARM;
     int code = ask(&restart, force, &before);
-    if (code == CLI_OK && wait)
+    if (code == CLI_OK && until != BEGUN)
         code = follow(&restart);
     else if (code == CLI_OK)
         printf("backend %d %s: its restart has begun\n", slot + 1, restart.backend.name);
@@ -189,8 +194,10 @@ static int rolling(const struct service *service, const char *pool, bool force)
                 pool);
         return CLI_USAGE;
     }
+    /* Not the next one while this one is still cold: where they are two, it would have all of
+     * the load at once. */
     while (done < n && code == CLI_OK) {
-        code = restart_one(service, slot[done], force, true);
+        code = restart_one(service, slot[done], force, done + 1 < n ? WARM : BACK);
         done += code == CLI_OK;
     }
     list(service, "restarted", slot, done, stdout);
@@ -214,7 +221,8 @@ int cli_restart(const struct cli *cli)
     if (cli->pool)
         code = rolling(&service, cli->pool, cli->force);
     else
-        code = slot < 0 ? CLI_USAGE : restart_one(&service, slot, cli->force, cli->wait);
+        code = slot < 0 ? CLI_USAGE
+                        : restart_one(&service, slot, cli->force, cli->wait ? BACK : BEGUN);
     service_close(&service);
     return code;
 }

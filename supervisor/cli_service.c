@@ -116,13 +116,19 @@ int service_backend(const struct service *service, const char *backend)
     char *end;
     long number = strtol(backend, &end, 10);
     struct backend_row row;
+    int numbered = -1;
 
+    /* A name may be a number too, and then it is a name. */
     for (int slot = 0; slot < TABLE_BACKENDS; slot++) {
         if (!backend_read(&service->table->backend[slot], &row) || !row.configured)
             continue;
-        if (strcmp(row.name, backend) == 0 || (*end == '\0' && number == slot + 1))
+        if (strcmp(row.name, backend) == 0)
             return slot;
+        if (*end == '\0' && number == slot + 1)
+            numbered = slot;
     }
+    if (numbered >= 0)
+        return numbered;
     fprintf(stderr, "pasgate: there is no backend \"%s\"; `pasgate status` lists them\n",
             backend);
     return -1;

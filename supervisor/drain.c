@@ -45,12 +45,6 @@ enum drain_end drain_decide(const struct drain_view *v, char out[DRAIN_REASON])
 
 /* ---- the rows */
 
-void drain_begin(struct admin_row *row)
-{
-    row->drained = DRAIN_GOES_ON;
-    row->deadline_ms = 0;
-}
-
 static const struct conf_pool *pool_of(const struct supervisor *sup, int slot)
 {
     const struct generation *g = sup->current;
@@ -59,6 +53,24 @@ static const struct conf_pool *pool_of(const struct supervisor *sup, int slot)
         if (g->backend_slot[i] == slot)
             return &g->conf->pools[g->conf->backends[i].pool];
     return NULL;
+}
+
+static uint64_t since_of(const struct admin_row *row)
+{
+    return row->wish == ADMIN_DRAIN ? row->since_ms : row->heal_since_ms;
+}
+
+void drain_begin(const struct supervisor *sup, int slot, struct admin_row *row)
+{
+    const struct conf_pool *pool = pool_of(sup, slot);
+    struct drain_view view = {.since_ms = since_of(row)};
+
+    row->drained = DRAIN_GOES_ON;
+    row->deadline_ms = 0;
+    if (!pool || !admission_drains(row))
+        return;
+    view.timeout_ms = pool->drain_timeout_ms;
+    row->deadline_ms = drain_deadline(&view);
 }
 
 /* With the key of an earlier life, or with instances' own marks, there may be sessions that
@@ -94,13 +106,14 @@ static bool find_drain(const struct supervisor *sup, int slot, struct admin_row 
         return false;
     *view = (struct drain_view){
         .now_ms = clock_mono_ms(),
-        .since_ms = row->wish == ADMIN_DRAIN ? row->since_ms : row->heal_since_ms,
+        .since_ms = since_of(row),
         .blind_until_ms = blind_until(sup, pool),
         .timeout_ms = pool->drain_timeout_ms,
     };
     /* First the sessions: a request of one is noted before it is in flight. Where a restart is
-     * under way they are lost already, and the one who stops the instance for it may drain. */
-    if (row->heal == HEAL_RESTARTING || row->heal == HEAL_VERIFYING)
+     * under way they are lost already, and the one who stops the instance for it may drain; in
+     * maintenance they are served elsewhere. */
+    if (row->heal == HEAL_RESTARTING || row->heal == HEAL_VERIFYING || row->wish == ADMIN_MAINT)
         view->blind_until_ms = 0;
     else
         view->sessions = sessions_live(sup->table, slot, view->now_ms, pool->session_idle_ms);

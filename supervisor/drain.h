@@ -39,8 +39,9 @@ enum drain_end drain_decide(const struct drain_view *view, char out[DRAIN_REASON
 
 /* ---- the supervisor's */
 
-/* A row whose drain begins, or ends by being taken back. The caller publishes it. */
-void drain_begin(struct admin_row *row);
+/* A row whose drain begins, or ends by being taken back, with its new state and since. The
+ * caller publishes it: with its deadline, so that nobody reads that there is none. */
+void drain_begin(const struct supervisor *sup, int slot, struct admin_row *row);
 
 /* Has the drains looked after, from one tick on. Also after a start that found some. */
 void drains_watch(struct supervisor *sup);

@@ -198,8 +198,8 @@ unsigned heal_step(struct heal *heal, enum heal_event event, const struct heal_l
 
 bool heal_unsafe(const struct heal_facts *f)
 {
-    /* Who asks for one that is down anyway takes nothing out of service. */
-    if (f->force || (f->by_operator && f->health == HEALTH_DOWN))
+    /* Who asks for one that is down, or was taken out, takes nothing out of service. */
+    if (f->force || (f->by_operator && (f->health == HEALTH_DOWN || f->wish != ADMIN_READY)))
         return false;
     return f->well < f->min_healthy;
 }

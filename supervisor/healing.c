@@ -60,8 +60,9 @@ void healing_tell(struct supervisor *sup, int slot, uint8_t from, const char *ac
     row.heal_since_wall_ms = clock_wall_ms();
     h->deadline_ms = 0;
     snprintf(row.heal_reason, sizeof row.heal_reason, "%s", reason);
+    row.heal = to; /* before drain_begin(), which asks whether it drains */
     if (drains && row.wish != ADMIN_DRAIN) /* else there is one, which may even have ended */
-        drain_begin(&row);
+        drain_begin(sup, slot, &row);
     healing_publish(sup, slot, &row);
     ring_all(sup);
     history_add_heal(&sup->table->admin_history[slot], from, to, actor, reason);

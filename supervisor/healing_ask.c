@@ -22,14 +22,14 @@ static void answer(struct supervisor *sup, int slot, const char *text)
 void healing_request(struct supervisor *sup, int value, uid_t uid)
 {
     bool force = value > 0 && (value & RESTART_FORCE);
-    int slot = (force ? value - RESTART_FORCE : value) - 1;
+    int slot = value > 0 ? (force ? value - RESTART_FORCE : value) - 1 : -1;
     const struct conf_backend *b =
         slot >= 0 && slot < TABLE_BACKENDS ? healing_backend(sup, slot) : NULL;
     char why[TABLE_REASON];
 
     if (!b) {
         log_warn("restart of backend number %d by uid %u: refused, there is no such backend",
-                 slot + 1, uid);
+                 force ? value - RESTART_FORCE : value, uid);
         return;
     }
     struct healing *h = healing_of(sup, slot);

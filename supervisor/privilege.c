@@ -129,7 +129,8 @@ static int make_parents(const char *path)
     }
     for (char *p = copy + 1; (p = strchr(p, '/')); p++) {
         *p = '\0';
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST && errno != EACCES && errno != EROFS)
+        if (fd_make_folder(copy, 0755) < 0 && errno != EEXIST && errno != EACCES &&
+            errno != EROFS)
             return -1;
         *p = '/';
     }
@@ -142,7 +143,7 @@ int privilege_make_store(const char *path, const struct identity *identity)
 
     if (make_parents(path) < 0)
         return -1;
-    if (mkdir(path, 0750) == 0)
+    if (fd_make_folder(path, 0750) == 0)
         return identity->change ? chown(path, identity->uid, identity->gid) : 0;
     if (errno != EEXIST)
         return -1;

@@ -36,7 +36,8 @@ int state_folder_open(const char *path)
 int state_folder_make(const char *path, const char *store, const struct identity *identity)
 {
     /* The parents, and the inside for one who is not root. */
-    if (privilege_make_store(store, identity) < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST))
+    if (privilege_make_store(store, identity) < 0 ||
+        (fd_make_folder(path, 0700) < 0 && errno != EEXIST))
         return -1;
     return state_folder_open(path);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #include "supervisor/notify.h"
 #include "supervisor/pidfile.h"
 #include "supervisor/tickets.h"
+
+enum { END_MARGIN_MS = 5000 }; /* for those who have to be killed to be reaped */
 
 void supervise_publish_header(struct supervisor *sup)
 {
@@ -106,6 +109,14 @@ void supervise_check(struct supervisor *sup)
     tell_status(sup);
 }
 
+/* systemd may have been told less than our stop_timeout, and would cut short what we let
+ * finish. */
+static uint64_t longest_end_us(const struct supervisor *sup)
+{
+    return ((uint64_t)sup->current->conf->stop_timeout_ms + SINGLE_DRAIN_MS + END_MARGIN_MS) *
+           1000;
+}
+
 void supervise_stop(struct supervisor *sup, bool now)
 {
     struct fsm_input input = {.now_ms = clock_mono_ms()};
@@ -115,7 +126,7 @@ void supervise_stop(struct supervisor *sup, bool now)
         sup->header.stopping = 1;
         reload_forget(sup);
         supervise_publish_header(sup);
-        notify_send("STOPPING=1");
+        notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest_end_us(sup));
         watch_set(&sup->watch, false);
     }
     for (int r = 0; r < ROWS; r++) {

@@ -99,11 +99,11 @@ int accept_init(struct worker *worker)
     return 0;
 }
 
-int accept_start(struct worker *worker)
+int accept_start(struct worker *worker, bool named)
 {
     for (uint32_t i = 0; i < worker->heritage->nlisteners && !worker->draining; i++) {
         struct acceptor *a = &worker->acceptors[i];
-        bool waits = a->listen->tls && !tls_engine_ready(worker->tls);
+        bool waits = a->listen->tls && (!named || !tls_engine_ready(worker->tls));
 
         if (a->source.fd >= 0 || loop_timer_armed(&a->pause) || waits)
             continue;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/conf.h"
 #include "worker/backends.h"
+#include "worker/blame.h"
 #include "worker/box.h"
 #include "worker/budget.h"
 #include "worker/core.h"
@@ -175,7 +176,6 @@ static void begin_answer(struct exchange *x)
     if (!from)
         from = x->at.chosen;
     count_add(&cell->latency[latency_bucket(now > from ? now - from : 0)], 1);
-    x->backend->unheard_ms = 0;
     hedge_won(x);
 }
 
@@ -217,6 +217,7 @@ static enum exchange_flow answer_head(struct exchange *x, const struct http_resp
     count_status(x, head->status);
     if (head->status >= 500 && exchange_refuse_answer(x, head->status))
         return EXCHANGE_OVER;
+    blame_answer(x, head->status);
     sticky_answer(x, head);
     if (head->status == 101)
         return begin_tunnel(x, head, data, n);

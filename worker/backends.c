@@ -12,14 +12,15 @@
 #include "base/log.h"
 #include "shm/admission.h"
 #include "shm/cap.h"
+#include "worker/blame.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/hedge.h"
+#include "worker/overtaken.h"
 #include "worker/upstream.h"
 
 enum {
-    AVOID_MS = 1000,     /* after a failed connect; healthd has probed by then */
-    SATURATED_SHARE = 4, /* a saturated instance gets a quarter of its weight */
-    WEIGHT_SCALE = 1000, /* so that a share of a small weight is still a number */
+    AVOID_MS = 1000, /* after a failed connect; healthd has probed by then */
 };
 
 static void find_live_rows(struct worker *worker)
@@ -52,8 +53,12 @@ static void refresh_view(struct backend_view *b)
         b->address_len = sizeof(struct sockaddr_in);
     if (b->health.has_address && b->health.address.ss_family == AF_INET6)
         b->address_len = sizeof(struct sockaddr_in6);
-    if (b->health.state == HEALTH_DOWN || b->admin == ADMIN_MAINT)
+    if (!b->health.trial)
+        b->race_ms = 0;
+    if (b->health.state == HEALTH_DOWN || b->admin == ADMIN_MAINT) {
         upstream_close_idle(b);
+        overtaken_close(b);
+    }
 }
 
 bool backends_has_well(const struct pool_view *pool, const uint64_t *tried)
@@ -94,13 +99,36 @@ static void move_waiting(struct backend_view *b)
     }
 }
 
+/* One that runs elsewhere and has its first attempt here yet. */
+static struct exchange *racing_at(const struct backend_view *b)
+{
+    for (uint32_t i = 0; i < b->pool->nbackends; i++)
+        for (struct exchange *x = b->pool->backends[i].running; x; x = x->running_next)
+            if (x->rival.upstream && x->rival.backend == b)
+                return x;
+    return NULL;
+}
+
 /* A drain's time is over. Who leaves may end others of the list, or wake some: each time
  * its head is taken anew, and nobody new comes. */
 static void expel_running(struct backend_view *b)
 {
+    struct exchange *x;
+
     b->expels = false;
+    overtaken_close(b);
+    while ((x = racing_at(b)) != NULL)
+        hedge_drop(x);
     while (b->running)
         exchange_expel(b->running, "drain_timeout");
+}
+
+/* They wait where nothing is answered: to be raced, by hedge_delay(). */
+static void rescue_waiting(struct backend_view *b)
+{
+    for (struct exchange *x = b->running; x; x = x->running_next)
+        if (x->state == EXCHANGE_WAITING && !x->trial && !x->raced)
+            exchange_arm_state(x);
 }
 
 void backends_refresh(struct worker *worker)
@@ -113,8 +141,8 @@ void backends_refresh(struct worker *worker)
 
         refresh_view(b);
         b->pool->ntrials += b->health.trial != TRIAL_NONE;
-        if (!b->health.trial)
-            b->unheard_ms = 0;
+        if (b->health.trial == TRIAL_SILENT && b->health.rescue)
+            rescue_waiting(b);
     }
     for (size_t i = 0; i < worker->conf->n_backends; i++)
         if (worker->backends[i].health.state == HEALTH_DOWN)
@@ -163,11 +191,12 @@ int backends_init(struct worker *worker)
             b->pool = pool;
             b->slot = worker->heritage->backend_slot[b->conf->index];
             b->cell = &worker->row->be[b->slot];
+            atomic_store(&b->cell->blamed, 0);
             if (name_authority(b) < 0)
                 return -1;
             if (b->conf->max_in_flight)
                 pool->capped = true;
-            pool->balance[k].weight = b->conf->weight * WEIGHT_SCALE;
+            pool->balance[k].weight = balance_weight(b->conf->weight, false, 1000);
         }
         /* Workers start at different places, so that together they are even. */
         for (int turn = 0; turn < worker->heritage->slot; turn++)
@@ -211,14 +240,13 @@ struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id)
 
 static uint32_t weight_of(const struct backend_view *b, bool slow, uint64_t now_ms)
 {
-    uint32_t weight = b->conf->weight * WEIGHT_SCALE;
+    uint32_t permille =
+        slow ? admission_permille(b->health.risen_ms, b->pool->conf->slow_start_ms, now_ms)
+             : 1000;
 
-    if (b->health.state == HEALTH_SATURATED)
-        weight /= SATURATED_SHARE;
-    if (slow)
-        weight = weight / 1000 *
-                 admission_permille(b->health.risen_ms, b->pool->conf->slow_start_ms, now_ms);
-    return weight;
+    if (permille > blame_permille(b))
+        permille = blame_permille(b);
+    return balance_weight(b->conf->weight, b->health.state == HEALTH_SATURATED, permille);
 }
 
 static void fill_candidates(struct worker *worker, struct pool_view *pool,
@@ -229,11 +257,13 @@ static void fill_candidates(struct worker *worker, struct pool_view *pool,
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         const struct backend_view *b = &pool->backends[i];
         struct balance *c = &pool->balance[i];
+        bool slow;
 
         c->class =
             tried[i / 64] >> (i % 64) & 1 ? BALANCE_NEVER : class_of(b, worker->loop.now_ms);
-        c->slow = b->slow_until_ms > worker->loop.now_ms;
-        c->weight = weight_of(b, c->slow, worker->loop.now_ms);
+        slow = b->slow_until_ms > worker->loop.now_ms;
+        c->weight = weight_of(b, slow, worker->loop.now_ms);
+        c->slow = slow || b->blamed;
         if (least && c->class != BALANCE_NEVER)
             c->in_flight = cap_in_flight(worker->table, &worker->live, b->slot);
     }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "shm/table.h"
 #include "worker/balance.h"
@@ -40,14 +41,17 @@ struct backend_view {
     socklen_t address_len;       /* of health.address; 0: none known */
     uint64_t slow_until_ms;      /* the end of its slow start; 0: none */
     uint64_t avoid_until_ms;     /* we just failed to connect: others first */
-    uint64_t
-        unheard_ms; /* on trial: since when it answers none, also of those given up; 0: no */
+    uint32_t race_ms;      /* on trial: a request waits there for so long alone; 0: as ever */
     struct upstream *idle; /* kept connections, the last used first */
     uint32_t nidle;
-    struct exchange *running; /* list: what we have at it */
-    struct waiters waiters;   /* those whose session is here */
-    bool cut;                 /* its drain's time is over */
-    bool expels;              /* the last refresh found that */
+    struct exchange *running;   /* list: what we have at it */
+    struct upstream *overtaken; /* list: attempts whose exchange went on without them */
+    struct waiters waiters;     /* those whose session is here */
+    uint8_t blame;              /* 0 to BLAME_MOST (worker/blame.h) */
+    bool blamed;                /* it errs where others do not */
+    struct log_gate blame_told; /* how often the log hears of that */
+    bool cut;                   /* its drain's time is over */
+    bool expels;                /* the last refresh found that */
 };
 
 struct pool_view {
@@ -59,6 +63,8 @@ struct pool_view {
     bool capped;             /* some backend has max_in_flight */
     bool failing_open;       /* said so in the log */
     bool waking;             /* backends_wake() is at work */
+    uint8_t in_vain;         /* requests in a row that were asked again for nothing */
+    uint64_t in_vain_ms;     /* when the last of them was */
     uint32_t ntrials;        /* backends with health.trial */
     struct waiters waiters;  /* for a place anywhere in the pool */
     struct waiters retriers; /* for a place in the budget of retries (worker/budget.h) */

@@ -1,6 +1,17 @@
 #include "worker/balance.h"
 
-#include <stdbool.h>
+enum {
+    SATURATED_SHARE = 4,
+    SCALE = 1000, /* a quarter of a tenth of the least weight is 25 */
+};
+
+uint32_t balance_weight(uint32_t configured, bool saturated, uint32_t permille)
+{
+    uint64_t weight = (uint64_t)configured * SCALE / (saturated ? SATURATED_SHARE : 1);
+
+    weight = weight * permille / 1000;
+    return weight ? (uint32_t)weight : 1;
+}
 
 enum balance_class balance_best(const struct balance *candidates, uint32_t n)
 {

@@ -69,8 +69,9 @@ static bool may_try(const struct exchange *x)
 static bool take_place(struct worker *worker, const struct backend_view *b)
 {
     int row = worker->heritage->row;
+    uint32_t most = b->health.trial == TRIAL_SILENT ? TRIAL_SILENT_PLACES : TRIAL_PLACES;
 
-    if (!cap_trial_take(worker->table, &worker->live, row, b->slot))
+    if (!cap_trial_take(worker->table, &worker->live, row, b->slot, most))
         return false;
     if (cap_take(worker->table, &worker->live, row, b->slot, b->conf->max_in_flight))
         return true;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/conf.h"
 #include "worker/backends.h"
+#include "worker/blame.h"
 #include "worker/box.h"
 #include "worker/budget.h"
 #include "worker/core.h"
@@ -377,8 +378,13 @@ bool exchange_retry_queued(struct exchange *x)
     bool was_counted = x->in_budget;
     enum backends_choice choice;
 
-    if (!budget_take(x))
-        return false;
+    if (!budget_take(x)) {
+        if (!x->refused || blame_retry_helps(x->pool))
+            return false;
+        backends_queue_leave(x->worker, x->pool, x);
+        fail_none_left(x);
+        return true;
+    }
     /* It waits in another queue from now on, or not at all. */
     if (has_lost_home(x) || x->in_budget != was_counted) {
         backends_queue_leave(x->worker, x->pool, x);

@@ -108,6 +108,7 @@ struct exchange {
     struct backend_view *backend;    /* whose place we hold; NULL: none */
     struct backend_view *home;       /* where its session is, while that may serve it */
     struct backend_view *named;      /* by a tag of ours that the client sent; NULL: none */
+    struct backend_view *refused;    /* the last one whose error answer was not passed on */
     struct backend_view *session_at; /* where its session counts as live; NULL: nowhere */
     uint64_t session;                /* hash of that */
     struct upstream *upstream;
@@ -133,6 +134,7 @@ struct exchange {
     bool blocked;          /* the client does not take more now */
     bool no_reuse;         /* the backend connection must be closed after it */
     bool sticky;           /* affinity chose the backend */
+    bool home_again;       /* its home failed it, and was asked once more */
     bool trial;            /* it is the one that tries an instance (worker/budget.h) */
     bool resent;           /* an instance got it before: another attempt is a retry */
     bool in_budget;        /* of retries: counted there */

@@ -5,6 +5,7 @@
 
 #include "base/conf.h"
 #include "worker/backends.h"
+#include "worker/blame.h"
 #include "worker/budget.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
@@ -69,6 +70,24 @@ static void try_fresh(struct exchange *x)
     exchange_choose(x);
 }
 
+/* One failure makes no instance lose its sessions, which are strangers elsewhere: it is asked
+ * once more, where another instance could still be asked after that. */
+static bool may_stay_home(const struct exchange *x, enum conf_retry why)
+{
+    return x->home && x->home == x->backend && !x->home_again &&
+           (why & (CONF_RETRY_EMPTY | CONF_RETRY_CUT)) && backends_is_home(x->home) &&
+           x->attempts < x->pool->conf->retries;
+}
+
+static void try_home(struct exchange *x, enum conf_retry why)
+{
+    x->home_again = x->fresh = x->resent = true;
+    x->retried |= (uint16_t)why;
+    x->queued_ms = 0;
+    exchange_leave(x);
+    exchange_choose(x);
+}
+
 /* On a fresh connection what is idempotent may go again as well. */
 static bool may_go_fresh(const struct exchange *x, bool sent)
 {
@@ -84,7 +103,10 @@ static bool retry(struct exchange *x, enum conf_retry why, bool sent)
         return true;
     if (!may_retry(x, why, sent))
         return false;
-    try_another(x, why, sent);
+    if (may_stay_home(x, why))
+        try_home(x, why);
+    else
+        try_another(x, why, sent);
     return true;
 }
 
@@ -99,7 +121,8 @@ bool exchange_move(struct exchange *x)
 
 void exchange_expel(struct exchange *x, const char *why)
 {
-    if (exchange_move(x))
+    /* A race goes on at the other one, whatever may be sent again. */
+    if (hedge_go_on(x) || exchange_move(x))
         return;
     x->error = "destination_unavailable";
     exchange_fail(x, 503, EXCHANGE_END_PROXY, x->error, why);
@@ -126,10 +149,11 @@ void exchange_connect_failed(struct exchange *x, int error)
     bool timeout = error == ETIMEDOUT;
 
     /* Our own shortage says nothing about the backend. */
-    if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) {
+    if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
+        error == EADDRNOTAVAIL) {
         if (!hedge_go_on(x))
             exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error",
-                          "no descriptors or memory left");
+                          "no descriptors, ports or memory left");
         return;
     }
     count_add(timeout ? &x->backend->cell->timeouts : &x->backend->cell->connect_errors, 1);
@@ -241,8 +265,9 @@ bool exchange_refuse_answer(struct exchange *x, unsigned status)
     if (!(x->route->retry & why) || x->home || !may_retry(x, why, true) || !has_other(x))
         return false;
     x->resent = true;
-    if (!budget_take(x))
+    if (!budget_take(x) && !blame_retry_helps(x->pool))
         return false;
+    blame_refuse(x);
     backends_completed(x->backend);
     x->error = "http_response_status";
     x->detail = "every instance that was asked answered with an error";

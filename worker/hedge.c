@@ -1,6 +1,7 @@
 #include "worker/hedge.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/conf.h"
@@ -8,15 +9,19 @@
 #include "worker/budget.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/overtaken.h"
 #include "worker/record.h"
 #include "worker/upstream.h"
 
 uint32_t hedge_delay(const struct exchange *x)
 {
     uint32_t ms = x->route->hedge_after_ms;
+    uint32_t trial = x->trial && x->backend->race_ms ? x->backend->race_ms : HEDGE_TRIAL_MS;
 
-    if (x->trial && (!ms || ms > HEDGE_TRIAL_MS))
-        ms = HEDGE_TRIAL_MS;
+    if (x->trial && (!ms || ms > trial))
+        ms = trial;
+    else if (!x->trial && x->backend->health.trial == TRIAL_SILENT && x->backend->health.rescue)
+        ms = HEDGE_RESCUE_MS;
     if (!ms || x->raced || !x->safe || x->streamed || !x->body_done || x->home ||
         x->request->upgrade.n)
         return 0;
@@ -75,27 +80,27 @@ void hedge_turn(struct exchange *x, const struct upstream *u)
     trade(x);
 }
 
-static void mark_tried(struct exchange *x)
-{
-    uint32_t i = (uint32_t)(x->backend - x->pool->backends);
-
-    x->tried[i / 64] |= UINT64_C(1) << (i % 64);
-}
-
-/* A place for a second attempt; NULL: there is none now. */
+/* A place for a second attempt; NULL: there is none now, and x is as it was. */
 static struct backend_view *second(struct exchange *x)
 {
+    bool resent = x->resent, in_budget = x->in_budget;
+    uint32_t i = (uint32_t)(x->backend - x->pool->backends);
+    uint64_t tried[TABLE_BACKENDS / 64];
     struct backend_view *b = NULL;
 
-    mark_tried(x);
-    if (!backends_has_well(x->pool, x->tried))
+    memcpy(tried, x->tried, sizeof tried);
+    tried[i / 64] |= UINT64_C(1) << (i % 64);
+    if (!backends_has_well(x->pool, tried))
         return NULL;
     x->resent = true;
-    if (!budget_take(x))
-        return NULL;
-    if (backends_choose(x->worker, x->pool, NULL, x->tried, &b) == BACKENDS_CHOSEN)
+    if (budget_take(x) &&
+        backends_choose(x->worker, x->pool, NULL, tried, &b) == BACKENDS_CHOSEN) {
+        memcpy(x->tried, tried, sizeof tried);
         return b;
-    budget_give(x);
+    }
+    if (!in_budget)
+        budget_give(x);
+    x->resent = resent;
     return NULL;
 }
 
@@ -131,15 +136,17 @@ static struct backend_view *end_rival(struct exchange *x)
 
 void hedge_won(struct exchange *x)
 {
-    const struct attempt *a = &x->rival;
+    struct attempt a = x->rival;
+    uint64_t took_us = x->worker->loop.now_us - x->at.chosen;
 
-    if (!a->upstream)
+    if (!a.upstream)
         return;
-    /* One trial after the other would be given up, and healthd never see for how long
-     * none was answered. */
-    if (a->trial && !a->backend->unheard_ms)
-        a->backend->unheard_ms = a->chosen / 1000;
-    backends_leave_quietly(x->worker, end_rival(x));
+    if (!overtaken_takes(&a, took_us)) {
+        backends_leave_quietly(x->worker, end_rival(x));
+        return;
+    }
+    x->rival = (struct attempt){0};
+    overtaken_begin(&a, took_us);
 }
 
 void hedge_drop(struct exchange *x)

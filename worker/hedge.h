@@ -4,9 +4,10 @@
  * The exchange's own fields tell of one attempt, exchange->rival of the other. They
  * change places when an event of the other one comes, so that all the rest of the worker
  * knows of one attempt only. The first byte of an answer decides; the loser's connection
- * is closed, which counts neither as a failure nor as a completion. One that fails
- * leaves the field to the other. At most one race for an exchange, inside the budget of
- * retries, and never for what belongs to a session, which only its instance knows. */
+ * is closed, which counts neither as a failure nor as a completion; but one that tried an
+ * instance is heard out (worker/overtaken.h). One that fails leaves the field to the other. At
+ * most one race for an exchange, inside the budget of retries, and never for what belongs to a
+ * session, which only its instance knows. */
 #ifndef WORKER_HEDGE_H
 #define WORKER_HEDGE_H
 
@@ -17,7 +18,9 @@ struct exchange;
 struct upstream;
 
 enum {
-    HEDGE_TRIAL_MS = 1000, /* a request that tries an ejected instance waits no longer alone */
+    HEDGE_RESCUE_MS = 1,   /* health.rescue: at once, but not in the middle of something */
+    HEDGE_TRIAL_MS = 1000, /* a request that tries an instance waits no longer alone; or for
+                            * half as long again as one was seen to need there */
     HEDGE_AGAIN_MS = 100,  /* the budget of retries was used up: to be looked at again */
 };
 
@@ -40,7 +43,7 @@ void hedge_won(struct exchange *x);
 /* The deadline of both has come: the one that began first remains. */
 void hedge_late(struct exchange *x);
 
-/* The exchange ends. */
+/* The rival is given up, if there is one: the exchange ends, or its instance does. */
 void hedge_drop(struct exchange *x);
 
 #endif

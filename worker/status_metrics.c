@@ -101,6 +101,7 @@ VALUE(in_flight, b->sum.in_flight)
 VALUE(queued, b->sum.queued)
 VALUE(oldest, (double)b->sum.oldest_ms / 1000)
 VALUE(idle, b->sum.idle)
+VALUE(blamed, b->sum.blamed)
 VALUE(sessions, b->sessions)
 VALUE(slow_start, (double)b->slow_permille / 1000)
 VALUE(completed, b->sum.completed)
@@ -112,6 +113,8 @@ VALUE(cut, b->sum.cut)
 VALUE(gateway_errors, b->sum.gateway_errors)
 VALUE(server_errors, b->sum.server_errors)
 VALUE(retries, b->sum.retries)
+VALUE(overtaken, b->sum.overtaken)
+VALUE(mute, b->sum.mute)
 VALUE(bytes_in, b->sum.bytes_in)
 VALUE(bytes_out, b->sum.bytes_out)
 VALUE(checks, b->health.probes)
@@ -137,6 +140,7 @@ static const struct metric metrics[] = {
     {"backend_sessions", "gauge", "Sessions seen within session_idle.", sessions},
     {"backend_slow_start_ratio", "gauge", "Of its weight that it gets; 1: all.", slow_start},
     {"backend_idle_connections", "gauge", "Kept connections.", idle},
+    {"backend_blamed", "gauge", "Workers that found it to err where others do not.", blamed},
     {"backend_requests_total", "counter", "Requests answered.", completed},
     {"backend_connects_total", "counter", "Connections opened.", connects},
     {"backend_connect_errors_total", "counter", "Connections that failed.", connect_errors},
@@ -146,6 +150,8 @@ static const struct metric metrics[] = {
     {"backend_gateway_errors_total", "counter", "Its own 502, 503 and 504.", gateway_errors},
     {"backend_server_errors_total", "counter", "Its other 5xx.", server_errors},
     {"backend_retry_warnings_total", "counter", "Requests that left for another.", retries},
+    {"backend_overtaken_total", "counter", "On trial, another answered first.", overtaken},
+    {"backend_mute_total", "counter", "And these were never answered.", mute},
     {"backend_bytes_in_total", "counter", "Bytes from it.", bytes_in},
     {"backend_bytes_out_total", "counter", "Bytes to it.", bytes_out},
     {"backend_checks_total", "counter", "Health checks.", checks},

@@ -14,6 +14,7 @@
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/hedge.h"
+#include "worker/overtaken.h"
 
 static void leave_idle(struct upstream *u)
 {
@@ -214,6 +215,11 @@ static void ready(struct loop_source *source, uint32_t events)
         u->readable = true;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         u->hung_up = true;
+    if (u->overtaken) {
+        if (u->readable)
+            overtaken_ready(u);
+        return;
+    }
     if (!u->exchange) {
         /* Idle: it closed (as Tomcat does), or it speaks unasked. Either way
          * nothing more is to be had from it. */

@@ -2,7 +2,8 @@
  *
  * Belongs to an exchange while that runs, then to its backend's idle list
  * (Tomcat closes a connection after 100 requests or 20 s idle: both are met as
- * a matter of course). Speaks bytes only; worker/answer.c understands them. */
+ * a matter of course), or once in a while to its list of overtaken ones
+ * (worker/overtaken.h). Speaks bytes only; worker/answer.c understands them. */
 #ifndef WORKER_UPSTREAM_H
 #define WORKER_UPSTREAM_H
 
@@ -20,9 +21,11 @@ struct upstream {
     struct loop_source source;
     struct worker *worker;
     struct backend_view *backend;
-    struct exchange *exchange;    /* NULL: idle */
-    struct upstream *prev, *next; /* in backend->idle */
-    struct loop_timer timer;      /* idle only */
+    struct exchange *exchange;    /* NULL: idle, or overtaken */
+    struct upstream *prev, *next; /* in backend->idle or backend->overtaken */
+    struct loop_timer timer;      /* idle or overtaken only */
+    uint64_t chosen_us;           /* overtaken only: when it was sent there */
+    uint64_t elsewhere_us;        /*   and how long another instance needed for it */
     char *waiting;                /* bytes that the socket did not take; heap */
     size_t nwaiting, sent;
     uint32_t served; /* exchanges before this one */
@@ -30,6 +33,7 @@ struct upstream {
     bool readable; /* an edge came and was not read empty since */
     bool hung_up;  /* FIN came: read until the end */
     bool idle;
+    bool overtaken;
 };
 
 /* A kept connection of the backend, or a fresh one that begins to connect. NULL

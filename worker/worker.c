@@ -32,6 +32,7 @@
 #include "worker/client_state.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/overtaken.h"
 #include "worker/prover.h"
 #include "worker/route.h"
 #include "worker/sticky.h"
@@ -88,7 +89,7 @@ static void publish_unanswered(struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         struct backend_view *b = &w->backends[i];
-        uint64_t oldest = b->unheard_ms, n = b->unheard_ms != 0;
+        uint64_t oldest, n = overtaken_waiting(b, &oldest);
 
         for (struct exchange *x = b->running; x; x = x->running_next) {
             if (x->at.first_byte)
@@ -104,34 +105,43 @@ static void publish_unanswered(struct worker *w)
 
 /* ---- ready, drain, end */
 
-static void say_ready(struct worker *w, bool certs)
+/* Whether to wait no longer for certificates: all are there, or it took too long. */
+static bool certs_settled(const struct worker *w, bool all)
+{
+    /* After a reload acmed is renewed last: a name that the new config brings
+     * answers with another certificate for these few moments. And the successor of a
+     * worker that died has all that there is. */
+    bool first = w->heritage->generation == 1 && w->heritage->incarnation == 1;
+    bool some = w->tls && tls_engine_ready(w->tls);
+
+    return all || (some && !first) || w->loop.now_ms - started_ms >= READY_WAIT_MS;
+}
+
+static void say_ready(struct worker *w)
 {
     struct message message = {.type = MESSAGE_READY};
 
-    /* After a reload acmed is renewed last: a name that the new config brings
-     * answers with another certificate for these few moments. */
-    bool reload = w->heritage->generation > 1 && w->tls && tls_engine_ready(w->tls);
-
-    if (said_ready || (!certs && !reload && w->loop.now_ms - started_ms < READY_WAIT_MS))
-        return;
     said_ready = true;
     message_send(w->heritage->control_fd, &message, -1);
 }
 
 static void follow_certs(struct worker *w)
 {
-    bool all = certs_refresh(w);
+    bool settled = certs_settled(w, certs_refresh(w));
 
-    if (accept_start(w) < 0)
+    if (accept_start(w, said_ready || settled) < 0)
         log_error("cannot accept: %s", strerror(errno));
-    say_ready(w, all);
+    if (settled && !said_ready)
+        say_ready(w);
 }
 
 _Noreturn static void end(struct worker *w)
 {
     clients_close_all(w);
-    for (size_t i = 0; i < w->conf->n_backends; i++)
+    for (size_t i = 0; i < w->conf->n_backends; i++) {
         upstream_close_idle(&w->backends[i]);
+        overtaken_close(&w->backends[i]);
+    }
     access_free(w->access);
     prover_end();
     tls_engine_free(w->tls);

@@ -372,8 +372,10 @@ void conn_event(struct conn *c, uint32_t events)
 
 void conn_hold(struct conn *c, uint64_t ms)
 {
+    bool for_ever = c->held && c->timer != TIMER_HOLD;
+
     c->held = true;
-    if (ms != UINT64_MAX)
+    if (ms != UINT64_MAX && !for_ever)
         timer_set(c, TIMER_HOLD, ms);
 }
 

@@ -11,10 +11,12 @@
  */
 #include "httpbin.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     BOOK_SIZE = 1 << 17, /* requests; the oldest are overwritten */
@@ -46,8 +48,10 @@ static uint64_t mode_ms = 3000, until; /* until: ms of the clock, 0: no end */
 static unsigned mode_left, mode_code;  /* mode_left: requests, 0: no end */
 static double health = 1;
 static bool healed, ping_spared;
-static struct entry *book;
-static uint64_t booked;
+static struct book {
+    uint64_t booked;
+    struct entry entry[BOOK_SIZE];
+} * book;
 
 static void set_mode(enum mode m, const struct conn *except)
 {
@@ -117,19 +121,30 @@ static void copy(char *to, size_t size, struct str s)
     to[n] = 0;
 }
 
+void ctl_book_open(void)
+{
+    /* shared with a file, if there is one: what SIGKILL ends is in the book all the same */
+    int fd = settings.book ? open(settings.book, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+    if (settings.book && (fd < 0 || ftruncate(fd, sizeof *book) < 0)) {
+        perror(settings.book);
+        exit(1);
+    }
+    /* not touched, not used: a quiet instance stays small */
+    book = mmap(NULL, sizeof *book, PROT_READ | PROT_WRITE,
+                (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_NORESERVE, fd, 0);
+    if (book == MAP_FAILED)
+        abort();
+    if (fd >= 0)
+        close(fd);
+}
+
 void ctl_record(const struct req *r)
 {
     counters.requests++;
     if (settings.quiet)
         return;
-    if (!book) {
-        /* not touched, not used: a quiet instance stays small */
-        book = mmap(NULL, BOOK_SIZE * sizeof *book, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (book == MAP_FAILED)
-            abort();
-    }
-    struct entry *e = &book[booked++ % BOOK_SIZE];
+    struct entry *e = &book->entry[book->booked++ % BOOK_SIZE];
     copy(e->id, sizeof e->id, req_header(r, "x-request-id"));
     copy(e->method, sizeof e->method, r->method);
     copy(e->target, sizeof e->target, r->target);
@@ -156,7 +171,7 @@ static uint64_t duplicates(uint64_t n)
 
     if (!all)
         abort();
-    memcpy(all, book, n * sizeof *all);
+    memcpy(all, book->entry, n * sizeof *all);
     qsort(all, n, sizeof *all, by_id);
     for (uint64_t i = 1; i < n; i++)
         dup += all[i].id[0] && strcmp(all[i].id, all[i - 1].id) == 0;
@@ -166,7 +181,7 @@ static uint64_t duplicates(uint64_t n)
 
 static void put_requests(struct buf *b, bool brief)
 {
-    uint64_t n = booked < BOOK_SIZE ? booked : BOOK_SIZE;
+    uint64_t booked = book->booked, n = booked < BOOK_SIZE ? booked : BOOK_SIZE;
 
     buf_puts(b, "{");
     put(b, "total", booked);
@@ -174,7 +189,7 @@ static void put_requests(struct buf *b, bool brief)
     put(b, "duplicates", n ? duplicates(n) : 0);
     buf_puts(b, ",\"requests\":[");
     for (uint64_t i = booked - n; !brief && i < booked; i++) {
-        const struct entry *e = &book[i % BOOK_SIZE];
+        const struct entry *e = &book->entry[i % BOOK_SIZE];
         buf_puts(b, i == booked - n ? "{\"id\":" : ",\n{\"id\":");
         buf_json(b, (struct str){e->id, strlen(e->id)});
         buf_puts(b, ",\"method\":");
@@ -222,7 +237,7 @@ static void reset(const struct conn *except)
     mode_ms = 3000;
     mode_code = 0;
     health = 1;
-    booked = 0;
+    book->booked = 0;
     counters = (struct counters){.open = open, .max_open = open};
 }
 

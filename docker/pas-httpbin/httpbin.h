@@ -233,6 +233,7 @@ double ctl_health(void);
 void ctl_expire(void);   /* heals when the mode's time is over */
 int ctl_expire_in(void); /* ms, or -1 */
 bool ctl_healed(void);   /* true once after mode ok was set: held connections go on */
+void ctl_book_open(void);
 void ctl_record(const struct req *r);
 void ctl_answer(struct conn *c, const struct req *r);
 
@@ -243,7 +244,8 @@ struct settings {
     unsigned port, ctl_port;
     unsigned max_requests; /* of one connection, 0: no limit */
     unsigned idle_ms;
-    bool quiet; /* keeps no list of request ids */
+    bool quiet;       /* keeps no list of request ids */
+    const char *book; /* the file that has that list, NULL: none */
 };
 extern struct settings settings;
 

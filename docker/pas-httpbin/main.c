@@ -276,11 +276,12 @@ static unsigned env_num(const char *name, unsigned deflt)
 static _Noreturn void usage(int rc)
 {
     fputs("usage: pas-httpbin [-p port] [-c control-port] [-b address] [-i instance]\n"
-          "                   [-k requests-per-connection] [-t idle-ms] [-q]\n"
+          "                   [-k requests-per-connection] [-t idle-ms] [-q | -B book]\n"
           "       pas-httpbin [-c control-port] -C 'mode=slow&ms=500' | -C /ctl/requests\n"
           "port 0 takes a free one; the line \"ready port=N ctl=N\" tells which.\n"
-          "-k 0: no limit; -q keeps no list of requests. Environment: PORT, CTL_PORT, BIND,\n"
-          "INSTANCE_ID, MAX_KEEPALIVE, IDLE_TIMEOUT_MS.\n",
+          "-k 0: no limit; -q keeps no list of requests, -B keeps it in a file, over a\n"
+          "SIGKILL. Environment: PORT, CTL_PORT, BIND, INSTANCE_ID, MAX_KEEPALIVE,\n"
+          "IDLE_TIMEOUT_MS, BOOK.\n",
           rc ? stderr : stdout);
     exit(rc);
 }
@@ -297,7 +298,8 @@ int main(int argc, char **argv)
     settings.ctl_port = env_num("CTL_PORT", settings.ctl_port);
     settings.max_requests = env_num("MAX_KEEPALIVE", settings.max_requests);
     settings.idle_ms = env_num("IDLE_TIMEOUT_MS", settings.idle_ms);
-    for (int o; (o = getopt(argc, argv, "p:c:b:i:k:t:qC:h")) != -1;) {
+    settings.book = getenv("BOOK");
+    for (int o; (o = getopt(argc, argv, "p:c:b:i:k:t:qB:C:h")) != -1;) {
         switch (o) {
         case 'p':
             settings.port = (unsigned)strtoul(optarg, NULL, 10);
@@ -319,6 +321,9 @@ int main(int argc, char **argv)
             break;
         case 'q':
             settings.quiet = true;
+            break;
+        case 'B':
+            settings.book = optarg;
             break;
         case 'C':
             query = optarg;
@@ -346,6 +351,7 @@ int main(int argc, char **argv)
     if (epfd < 0)
         die("epoll");
     pattern_init();
+    ctl_book_open();
     clock_update();
     ctl_fd = listen_on(&settings.ctl_port);
     listener_watch(ctl_fd, &ctl_fd);

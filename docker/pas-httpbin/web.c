@@ -239,7 +239,8 @@ static void dispatch_ill(struct conn *c, const struct req *r)
 
     if (c->mode == MODE_500) {
         counters.calls++;
-        answer_error(c, r, 500, "the stand-in is told to fail");
+        answer_error(c, r, ctl_mode_code() ? (int)ctl_mode_code() : 500,
+                     "the stand-in is told to fail");
         return;
     }
     dispatch(c, r);

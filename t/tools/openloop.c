@@ -17,7 +17,8 @@
  * The end prints a line of JSON and exits 0, or 1 when something failed:
  *     {"requests":N,"ok":N,"failed":N,"slow":N,"resent":N,"connections":N,"p50_ms":..,
  *      "p99_ms":..,"max_ms":..,"statuses":{"200":N},"instances":{"pas1":N},"errors":{"timeout":N},
- *      "first_errors":["12.345 s: ..."]}
+ *      "first_errors":["12.345 s: ..."],
+ *      "first_slow":["12.345 s: after 1200 ms, pas1"]}
  *
  * One process, one thread, epoll; libssl. Certificates are not verified: it is for tests.
  */
@@ -46,6 +47,7 @@ enum {
     ERRORS = 16,
     INSTANCES = 64,
     FIRST_ERRORS = 10,
+    FIRST_SLOW = 24,
     IDLE_MS = 4000, /* a kept connection that is older is not used again */
 };
 
@@ -62,6 +64,7 @@ struct conn {
     char head[HEAD_MAX];
     bool in_body, chunked;
     int status;
+    char instance[24]; /* X-Instance of the answer */
     int64_t left;      /* of the body or chunk; -1: until the end */
     int chunk_state;   /* 0 size, 1 data, 2 CRLF after data, 3 trailer */
     size_t chunk_line; /* bytes of the line so far */
@@ -99,6 +102,7 @@ static uint64_t n_requests, n_ok, n_failed, n_resent, n_slow, n_connections, n_b
 static uint64_t statuses[600];
 static struct tally errors[ERRORS], instances[INSTANCES];
 static char first_errors[FIRST_ERRORS][160];
+static char first_slow[FIRST_SLOW][64];
 static unsigned n_first;
 
 static uint64_t now_us(void)
@@ -189,6 +193,9 @@ static void put_summary(FILE *f)
     fputs(",\"first_errors\":[", f);
     for (unsigned i = 0; i < n_first; i++)
         fprintf(f, "%s\"%s\"", i ? "," : "", first_errors[i]);
+    fputs("],\"first_slow\":[", f);
+    for (unsigned i = 0; i < n_slow && i < FIRST_SLOW; i++)
+        fprintf(f, "%s\"%s\"", i ? "," : "", first_slow[i]);
     fputs("]}\n", f);
 }
 
@@ -282,7 +289,12 @@ static void answer_done(struct conn *c)
         return;
     }
     n_ok++;
-    n_slow += us > (uint64_t)opt.slow_ms * 1000;
+    if (us > (uint64_t)opt.slow_ms * 1000) {
+        if (n_slow < FIRST_SLOW)
+            snprintf(first_slow[n_slow], sizeof first_slow[0], "%.3f s: after %.0f ms, %s",
+                     (double)(now_us() - started) / 1e6, (double)us / 1000, c->instance);
+        n_slow++;
+    }
     histogram[bucket_of(us)]++;
     if (us > max_us)
         max_us = us;
@@ -300,6 +312,7 @@ static void parse_head(struct conn *c)
     if (c->status < 100 || c->status > 599)
         c->status = 0;
     c->left = -1;
+    c->instance[0] = 0;
     for (char *p = strstr(c->head, "\r\n"); p && p[2]; p = strstr(p + 2, "\r\n")) {
         char *line = p + 2;
         if (strncasecmp(line, "Content-Length:", 15) == 0)
@@ -308,8 +321,11 @@ static void parse_head(struct conn *c)
             c->chunked = true;
         else if (strncasecmp(line, "Connection: close", 17) == 0)
             c->close = true;
-        else if (strncasecmp(line, "X-Instance: ", 12) == 0)
+        else if (strncasecmp(line, "X-Instance: ", 12) == 0) {
             count(instances, INSTANCES, line + 12, strcspn(line + 12, "\r"));
+            snprintf(c->instance, sizeof c->instance, "%.*s", (int)strcspn(line + 12, "\r"),
+                     line + 12);
+        }
     }
     if (c->status == 204 || c->status == 304 || strcmp(opt.method, "HEAD") == 0)
         c->left = 0, c->chunked = false;

@@ -91,6 +91,23 @@ static void slow_start(void)
     is_int(balance_least(b, 3, BALANCE_GOOD), 2, "the only one has everything");
 }
 
+static void weights(void)
+{
+    struct balance b[3] = {{.slow = 1}, {.slow = 1}, {.slow = 1}};
+    unsigned permille;
+
+    is_int(balance_weight(1, false, 1000), 1000, "a weight of one");
+    is_int(balance_weight(1, true, 1000), 250, "saturated: a quarter");
+    is_int(balance_weight(1, false, 100), 100, "slow start: a tenth");
+    is_int(balance_weight(1, true, 100), 25, "both");
+    is_int(balance_weight(1000, false, 1000), 1000000, "the greatest");
+    is_int(balance_weight(1, true, 1), 1, "never none");
+    for (int i = 0; i < 3; i++)
+        b[i].weight = balance_weight(1, true, 100);
+    permille = share(b, 8);
+    ok(permille > 320 && permille < 345, "all saturated and in slow start: even, %u", permille);
+}
+
 static void classes(void)
 {
     struct balance b[3] = {{.weight = 1, .class = BALANCE_DOWN},
@@ -111,6 +128,7 @@ int main(void)
     round_robin();
     least();
     slow_start();
+    weights();
     classes();
     return done();
 }

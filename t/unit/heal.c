@@ -287,6 +287,9 @@ static void test_unsafe(void)
     ok(!heal_unsafe(&facts), "it is down anyway, says an operator");
     facts.health = HEALTH_SUSPECT;
     ok(heal_unsafe(&facts), "it is not down");
+    facts.wish = ADMIN_MAINT;
+    ok(!heal_unsafe(&facts), "but taken out");
+    facts.wish = ADMIN_READY;
     facts.force = true;
     ok(!heal_unsafe(&facts), "force");
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "healthd/heal.h"
 #include "healthd/ping.h"
+#include "shm/retired.h"
 #include "t/unit/tap.h"
 
 enum { N = 3 };
@@ -40,6 +41,12 @@ static uint64_t now;
 static struct worker_backend *cell(int i)
 {
     return &table->worker[0].be[i];
+}
+
+static void answer(int i, uint64_t n)
+{
+    count_add(&cell(i)->latency[8], n);
+    count_add(&cell(i)->completed, n);
 }
 
 static void begin(void)
@@ -190,6 +197,19 @@ static void test_trial(void)
 
     all_up();
     eject_it(1);
+    atomic_store(&cell(0)->unanswered, 1); /* it is looked up once a second only */
+    now += 10000;
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    atomic_store(&cell(0)->trials, 1);
+    for (int i = 0; i < 100; i++) {
+        now += 250;
+        look();
+    }
+    is_state(0, HEALTH_SUSPECT, "while one is there, others are not asked for");
+
+    all_up();
+    eject_it(1);
     now += 10000;
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
@@ -239,6 +259,17 @@ static void test_suspect(void)
     now += conf.eject.time_ms;
     look();
     is_state(0, HEALTH_UP, "no request came to try it with: up in the end");
+
+    suspect_it();
+    now += conf.eject.time_ms - 1;
+    answer(0, 1);
+    look();
+    now += conf.eject.time_ms - 1;
+    look();
+    is_state(0, HEALTH_SUSPECT, "one that goes well, and no other yet");
+    now += 1;
+    look();
+    is_state(0, HEALTH_UP, "  nor any later: up in the end");
 
     all_up();
     for (int i = 1; i < N; i++)
@@ -321,6 +352,7 @@ static void test_errors(void)
 
 static void wait_at(int i, uint64_t n, uint64_t since_ms)
 {
+    atomic_store(&cell(i)->trials, row(i).trial && n ? 1 : 0);
     atomic_store(&cell(i)->unanswered, n);
     atomic_store(&cell(i)->oldest_ms, n ? since_ms : 0);
 }
@@ -329,8 +361,8 @@ static void wait_at(int i, uint64_t n, uint64_t since_ms)
 static void live_on(uint64_t ms)
 {
     for (uint64_t end = now + ms; now < end; now += 250) {
-        count_add(&cell(1)->completed, 10);
-        count_add(&cell(2)->completed, 10);
+        answer(1, 10);
+        answer(2, 10);
         if (now >= target[0].due_ms)
             probe(0, OUTCOME_PASS);
         look();
@@ -350,22 +382,35 @@ static void test_silence(void)
     all_up();
     wait_at(0, 1, now);
     live_on(8000);
-    is_int(row(0).trial, TRIAL_SUSPECT, "but it is tried, whether it is a report");
+    is_int(row(0).trial, TRIAL_SILENT, "but it is tried, whether it is a report");
+    is_int(row(0).patience_ms, STALL_HANG_MS, "  each may wait for so long");
     is_state(0, HEALTH_UP, "  without a word");
-    count_add(&cell(0)->completed, PASSIVE_TRIAL_GOOD);
+    answer(0, PASSIVE_TRIAL_GOOD);
     live_on(500);
     is_int(row(0).trial, TRIAL_NONE, "  it is: three others went well");
     live_on(60000);
     is_int(row(0).trial, TRIAL_NONE, "  and that is enough");
+    wait_at(0, 2, now - 60000);
+    live_on(STALL_HANG_MS);
+    is_int(row(0).trial, TRIAL_SILENT, "  until another one waits too");
+    wait_at(0, 1, now - 60000);
+    answer(0, PASSIVE_TRIAL_GOOD);
+    live_on(500);
+    is_int(row(0).trial, TRIAL_NONE, "  which goes well");
+    wait_at(0, 2, now);
+    live_on(8000);
+    is_int(row(0).trial, TRIAL_SILENT, "  or a third one, when that has gone");
 
     all_up();
     wait_at(0, 1, now);
     live_on(8000);
-    is_int(row(0).trial, TRIAL_SUSPECT, "one waits: tried");
+    is_int(row(0).trial, TRIAL_SILENT, "one waits: tried");
     wait_at(0, 2, now - 5000);
     live_on(4000);
-    is_state(0, HEALTH_DOWN, "  the next one waits too: a hang");
-    ok(strstr(row(0).reason, "not answered when it was tried again"), "  %s", row(0).reason);
+    is_state(0, HEALTH_UP, "  the next one waits too: that may be one as well");
+    answer(0, 1);
+    look();
+    is_int(row(0).patience_ms, 13500, "  an answer after 9 s: it is given half as long again");
 
     all_up();
     wait_at(0, 2, now);
@@ -396,6 +441,132 @@ static void test_silence(void)
     wait_at(0, 6, now);
     live_on(60000);
     is_state(0, HEALTH_UP, "and in one where long waits are usual");
+}
+
+/* A pool in which one request in four is slow: who hangs is found by what others say. */
+static void doubt_it(uint64_t waiting)
+{
+    all_up();
+    pool.slow = pool.all / 4;
+    wait_at(0, waiting, now);
+    live_on(STALL_HANG_MS + 500);
+}
+
+static void test_overtaken(void)
+{
+    doubt_it(1);
+    is_int(row(0).trial, TRIAL_SILENT, "one waits in a slow pool: it is tried");
+    is_int(row(0).rescue, 0, "  what waits there is left alone");
+    count_add(&cell(0)->overtaken, 1);
+    live_on(250);
+    is_int(row(0).rescue, 1, "  until another instance answers what it did not");
+    wait_at(0, 3, now - 3500);
+    live_on(20000);
+    is_state(0, HEALTH_SUSPECT, "  two more that wait are no proof");
+    count_add(&cell(0)->mute, 1);
+    live_on(1000);
+    is_state(0, HEALTH_SUSPECT, "  nor is one that another answered");
+    count_add(&cell(0)->mute, 1);
+    live_on(250);
+    is_state(0, HEALTH_DOWN, "  two are");
+    ok(strstr(row(0).reason, "ejected for 10 s"), "  %s", row(0).reason);
+
+    doubt_it(1);
+    count_add(&cell(0)->mute, 1);
+    live_on(250);
+    answer(0, 1);
+    live_on(250);
+    count_add(&cell(0)->mute, 1);
+    live_on(250);
+    is_state(0, HEALTH_UP, "one answer between two: it lives");
+    atomic_store(&cell(0)->mute, 0);
+    live_on(250);
+    is_state(0, HEALTH_UP, "  also when the worker that counted them is no more");
+
+    all_up();
+    pool.slow = pool.all / 4;
+    target[0].verdict.doubt = VERDICT_DOUBT;
+    target[0].verdict.wary = VERDICT_WARY;
+    wait_at(0, 2, now);
+    live_on(STALL_HANG_MS + 500);
+    is_state(0, HEALTH_SUSPECT, "two wait at one that was suspected before: for long");
+    is_int(row(0).trial, TRIAL_SILENT, "  it is tried meanwhile");
+    live_on(20000);
+    is_state(0, HEALTH_UP, "  no request came to try it with: its checks are believed");
+
+    doubt_it(2);
+    answer(0, PASSIVE_TRIAL_GOOD);
+    live_on(250);
+    is_state(0, HEALTH_UP, "  three answers: well");
+
+    all_up();
+    pool.slow = pool.all / 4;
+    wait_at(0, 1, now);
+    for (int i = 0; i < 40; i++) {
+        now += 250;
+        if (now >= target[0].due_ms)
+            probe(0, OUTCOME_PASS);
+        look();
+    }
+    is_int(row(0).trial, TRIAL_NONE, "nobody else answers either: nothing to compare with");
+}
+
+/* A second worker, which had its part of the counts, and its end. */
+static void second_worker(void)
+{
+    struct child_row worker = {.kind = KIND_WORKER, .state = CHILD_RUNNING, .incarnation = 8};
+
+    child_publish(&table->child[1], &worker);
+    atomic_store(&table->worker[1].incarnation, 8);
+    for (int i = 0; i < N; i++) {
+        count_add(&table->worker[1].be[i].completed, 1000);
+        count_add(&table->worker[1].be[i].latency[8], 1000);
+        count_add(&table->worker[1].be[i].cut, 7);
+    }
+    signs_look(&live, table);
+    for (int i = 0; i < N; i++)
+        target_init(&target[i], table, i, &backends[i], &conf, false, now);
+    look();
+}
+
+static void it_ends(void)
+{
+    struct child_row gone = {.kind = KIND_WORKER, .state = CHILD_EMPTY};
+
+    retired_take(table, 1, 8, N);
+    child_publish(&table->child[1], &gone);
+    signs_look(&live, table);
+}
+
+static void test_end_of_worker(void)
+{
+    all_up();
+    second_worker();
+    wait_at(0, 2, now);
+    for (uint64_t end = now + 2400; now < end; now += 200)
+        look();
+    it_ends();
+    look();
+    probe(0, OUTCOME_TIMEOUT);
+    is_state(0, HEALTH_SUSPECT, "a worker ends while an instance hangs: that is no answer");
+    for (uint64_t end = now + 1200; now < end; now += 200)
+        look();
+    is_state(0, HEALTH_DOWN, "  it is down no later");
+
+    all_up();
+    second_worker();
+    eject_it(1);
+    now = row(0).eject_until_ms;
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).trial, TRIAL_EJECTED, "on trial");
+    it_ends();
+    look();
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_DOWN, "  which does not go blind with the end of a worker");
+    is_int(row(0).ejections, 2, "  ejected again");
 }
 
 static void test_restart(void)
@@ -526,6 +697,8 @@ int main(void)
     test_guards();
     test_errors();
     test_silence();
+    test_overtaken();
+    test_end_of_worker();
     test_restart();
     test_ask();
     test_takeover();

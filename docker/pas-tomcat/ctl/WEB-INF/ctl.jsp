@@ -1,12 +1,30 @@
 <%@ page language="java" trimDirectiveWhitespaces="true" session="false"
-    import="java.lang.management.ManagementFactory, javax.management.*" %>
-<%-- /ctl?mode=ok|refuse|hang|slow|500|cut|slowping|pingfail|hangapp [&ms=N] [&s=N] [&code=N]
-     /ctl?health=0.4, /health. The two services share nothing but the JVM: the mode is in
+    import="java.lang.management.ManagementFactory, java.nio.file.*, java.util.*, javax.management.*" %>
+<%-- /ctl?mode=ok|refuse|hang|slow|500|cut|reset|empty|garbage|slowping|pingfail|hangapp
+     [&ms=N] [&s=N] [&code=N] [&ping=ok]; /ctl?health=0.4, /health; /ctl/requests[?brief], the
+     book of all requests (ROOT/WEB-INF/jsp/common.jspf). The two services share nothing but the JVM: the mode is in
      system properties. --%>
 <%!
     static void set(String name, String value, String deflt)
     {
         System.setProperty(name, value != null ? value : deflt);
+    }
+
+    static String book(boolean brief) throws java.io.IOException
+    {
+        List<String> all = Files.readAllLines(Paths.get(System.getProperty("catalina.base"),
+            "logs", "requests"));
+        // half a line, if another is being written
+        all.removeIf(line -> !line.endsWith("}"));
+        Set<String> ids = new HashSet<>();
+        long twice = 0;
+        for (String line : all) {
+            String id = line.substring(0, line.indexOf(",\"method\":"));
+            if (!id.equals("{\"id\":\"\"") && !ids.add(id))
+                twice++;
+        }
+        return "{\"total\":" + all.size() + ",\"kept\":" + all.size() + ",\"duplicates\":" + twice
+            + ",\"requests\":[" + (brief ? "" : String.join(",\n", all)) + "]}\n";
     }
 %>
 <%
@@ -17,16 +35,22 @@
         out.print("{\"health\": " + score + "}");
         return;
     }
+    if (request.getServletPath().equals("/ctl/requests")) {
+        out.print(book("brief".equals(request.getQueryString())));
+        return;
+    }
     String mode = request.getParameter("mode"), s = request.getParameter("s");
     if (request.getParameter("health") != null)
         System.setProperty("pas.health", request.getParameter("health"));
     if (mode != null) {
-        if (!mode.matches("ok|refuse|hang|slow|500|cut|slowping|pingfail|hangapp")) {
+        if (!mode.matches(
+            "ok|refuse|hang|slow|500|cut|reset|empty|garbage|slowping|pingfail|hangapp")) {
             response.setStatus(400);
             return;
         }
         set("pas.ms", request.getParameter("ms"), "3000");
         set("pas.code", request.getParameter("code"), "0");
+        System.setProperty("pas.pingspared", "" + "ok".equals(request.getParameter("ping")));
         System.setProperty("pas.until", s == null ? "" + Long.MAX_VALUE
             : "" + (System.currentTimeMillis() + 1000 * Long.parseLong(s)));
         System.setProperty("pas.mode", mode);

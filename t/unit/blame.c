@@ -1,0 +1,135 @@
+/* Whose fault an error answer is: what follows of each sequence of them. */
+#include "worker/blame.h"
+#include "base/conf.h"
+#include "t/unit/tap.h"
+#include "worker/backends.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+
+static struct conf_backend conf[2] = {{.name = "pas1"}, {.name = "pas2"}};
+static struct worker worker;
+static struct pool_view pool;
+static struct backend_view pas[2];
+static struct worker_backend cell[2];
+
+static void afresh(void)
+{
+    pool = (struct pool_view){.worker = &worker, .backends = pas, .nbackends = 2};
+    for (int i = 0; i < 2; i++)
+        pas[i] = (struct backend_view){.conf = &conf[i], .pool = &pool, .cell = &cell[i]};
+}
+
+/* One request that pas1 errs at, and pas2 answers so. */
+static void asked_again(unsigned status)
+{
+    struct exchange x = {.pool = &pool, .backend = &pas[0]};
+
+    blame_refuse(&x);
+    x.backend = &pas[1];
+    blame_answer(&x, status);
+}
+
+static void answered(int i, unsigned status)
+{
+    struct exchange x = {.pool = &pool, .backend = &pas[i]};
+
+    blame_answer(&x, status);
+}
+
+static void one_errs(void)
+{
+    afresh();
+    is_int(blame_permille(&pas[0]), 1000, "nothing known: all of its weight");
+    asked_again(200);
+    is_int(blame_permille(&pas[0]), 1000, "once may be chance");
+    asked_again(404);
+    is_int(blame_permille(&pas[0]), BLAME_PERMILLE, "twice is not; a 404 is a good answer");
+    is_int(cell[0].blamed, 1, "and the table has it");
+    is_int(blame_permille(&pas[1]), 1000, "the other one is not to blame");
+    for (int i = 0; i < 1000; i++)
+        asked_again(200);
+    for (int i = 1; i < BLAME_MOST; i++)
+        answered(0, 200);
+    is_int(blame_permille(&pas[0]), BLAME_PERMILLE, "it has to answer well for a while");
+    answered(0, 200);
+    is_int(blame_permille(&pas[0]), 1000, "then it is cleared, however long it erred");
+    is_int(cell[0].blamed, 0, "in the table, too");
+    answered(0, 200);
+    asked_again(200);
+    asked_again(200);
+    is_int(blame_permille(&pas[0]), BLAME_PERMILLE, "and can be to blame again");
+}
+
+/* Errors of which others are no better are the application's own. */
+static void all_err(void)
+{
+    afresh();
+    for (int i = 0; i < 100; i++)
+        asked_again(500);
+    for (int i = 0; i < 100; i++)
+        answered(0, 500);
+    is_int(blame_permille(&pas[0]), 1000, "nobody is to blame where all err");
+}
+
+/* One that errs in `errs` of 12 requests, for which others are asked. */
+static bool found(int errs)
+{
+    bool ever = false;
+
+    afresh();
+    for (int i = 0; i < 1200; i++) {
+        if (i * errs / 12 != (i + 1) * errs / 12)
+            asked_again(200);
+        else
+            answered(0, 200);
+        ever |= blame_permille(&pas[0]) < 1000;
+    }
+    return ever;
+}
+
+static void share(void)
+{
+    ok(!found(1) && !found(3), "errors now and then are not held against it");
+    ok(found(6) && found(12), "more than a third are");
+}
+
+static void vain(void)
+{
+    afresh();
+    ok(blame_retry_helps(&pool), "nothing known: it may help");
+    for (int i = 0; i < BLAME_IN_VAIN; i++)
+        answered(1, 500);
+    ok(blame_retry_helps(&pool), "who was asked once only tells nothing of that");
+    asked_again(500);
+    asked_again(500);
+    ok(blame_retry_helps(&pool), "twice for nothing");
+    asked_again(500);
+    ok(!blame_retry_helps(&pool), "three times");
+    for (int i = 0; i < 1000; i++)
+        asked_again(500);
+    answered(1, 200);
+    ok(!blame_retry_helps(&pool), "a good first answer does not show that a second one helps");
+    asked_again(200);
+    ok(blame_retry_helps(&pool), "one that helped does");
+
+    for (int i = 0; i < BLAME_IN_VAIN; i++)
+        asked_again(500);
+    worker.loop.now_ms += BLAME_IN_VAIN_MS;
+    ok(!blame_retry_helps(&pool), "what was learnt holds for a while");
+    worker.loop.now_ms += 1;
+    ok(blame_retry_helps(&pool), "but an old failure says nothing of this one");
+    asked_again(500);
+    asked_again(500);
+    ok(blame_retry_helps(&pool), "it is learnt anew");
+    asked_again(500);
+    ok(!blame_retry_helps(&pool), "from as many");
+}
+
+int main(void)
+{
+    one_errs();
+    all_err();
+    share();
+    vain();
+    return done();
+}

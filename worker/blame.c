@@ -1,0 +1,81 @@
+#include "worker/blame.h"
+
+#include "base/conf.h"
+#include "worker/backends.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+
+static void set_blamed(struct backend_view *b, bool blamed)
+{
+    b->blamed = blamed;
+    atomic_store_explicit(&b->cell->blamed, blamed, memory_order_relaxed);
+    if (!log_gate_open(&b->blame_told))
+        return;
+    if (b->blamed)
+        log_warn("backend %s answers with errors what others answer well: it gets few requests",
+                 b->conf->name);
+    else
+        log_info("backend %s answers as others do again", b->conf->name);
+}
+
+static void blame(struct backend_view *b)
+{
+    b->blame = b->blame + BLAME_UP < BLAME_MOST ? (uint8_t)(b->blame + BLAME_UP) : BLAME_MOST;
+    if (b->blame < BLAME_FEW || b->blamed)
+        return;
+    set_blamed(b, true);
+}
+
+static void clear(struct backend_view *b)
+{
+    b->blame--;
+    if (b->blame || !b->blamed)
+        return;
+    set_blamed(b, false);
+}
+
+void blame_refuse(struct exchange *x)
+{
+    x->refused = x->backend;
+}
+
+static bool is_stale(const struct pool_view *pool)
+{
+    return pool->worker->loop.now_ms - pool->in_vain_ms > BLAME_IN_VAIN_MS;
+}
+
+static void count_in_vain(struct pool_view *pool)
+{
+    if (is_stale(pool))
+        pool->in_vain = 0;
+    if (pool->in_vain < BLAME_IN_VAIN)
+        pool->in_vain++;
+    pool->in_vain_ms = pool->worker->loop.now_ms;
+}
+
+void blame_answer(struct exchange *x, unsigned status)
+{
+    struct pool_view *pool = x->pool;
+
+    if (status >= 500) {
+        if (x->refused)
+            count_in_vain(pool);
+        return;
+    }
+    if (x->backend->blame)
+        clear(x->backend);
+    if (!x->refused || x->refused == x->backend)
+        return;
+    pool->in_vain = 0;
+    blame(x->refused);
+}
+
+bool blame_retry_helps(const struct pool_view *pool)
+{
+    return pool->in_vain < BLAME_IN_VAIN || is_stale(pool);
+}
+
+uint32_t blame_permille(const struct backend_view *b)
+{
+    return b->blamed ? BLAME_PERMILLE : 1000;
+}

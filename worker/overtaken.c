@@ -1,0 +1,146 @@
+#include "worker/overtaken.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "base/check.h"
+#include "base/fd.h"
+#include "worker/backends.h"
+#include "worker/budget.h"
+#include "worker/core.h"
+#include "worker/exchange.h"
+#include "worker/upstream.h"
+
+bool overtaken_takes(const struct attempt *a, uint64_t elsewhere_us)
+{
+    return a->trial && a->state == EXCHANGE_WAITING &&
+           elsewhere_us / 1000 * OVERTAKEN_TIMES <= OVERTAKEN_LIMIT_MS;
+}
+
+static void leave(struct upstream *u)
+{
+    struct backend_view *b = u->backend;
+
+    if (u->prev)
+        u->prev->next = u->next;
+    else
+        b->overtaken = u->next;
+    if (u->next)
+        u->next->prev = u->prev;
+    u->prev = u->next = NULL;
+    trial_give(u->worker, b);
+    upstream_close(u);
+}
+
+static void give_up(struct upstream *u)
+{
+    struct worker *worker = u->worker;
+    struct backend_view *b = u->backend;
+
+    leave(u);
+    backends_leave(worker, b);
+}
+
+static uint64_t waited_us(const struct upstream *u)
+{
+    return u->worker->loop.now_us - u->chosen_us;
+}
+
+/* false: its time is over. */
+static bool wait_on(struct upstream *u)
+{
+    uint64_t patience_us = u->backend->health.patience_ms * UINT64_C(1000);
+    uint64_t limit_us = u->elsewhere_us * OVERTAKEN_TIMES, waited = waited_us(u);
+
+    if (limit_us < patience_us)
+        limit_us = patience_us;
+    if (waited >= limit_us)
+        return false;
+    loop_timer_set(&u->worker->loop, &u->timer, (uint32_t)((limit_us - waited) / 1000 + 1));
+    return true;
+}
+
+static void patience_over(struct loop_timer *timer)
+{
+    struct upstream *u = (struct upstream *)((char *)timer - offsetof(struct upstream, timer));
+
+    /* healthd may have become more patient meanwhile. */
+    if (wait_on(u))
+        return;
+    count_add(&u->backend->cell->mute, 1);
+    fd_ring(u->worker->heritage->doorbell_healthd);
+    give_up(u);
+}
+
+void overtaken_begin(const struct attempt *a, uint64_t elsewhere_us)
+{
+    struct upstream *u = a->upstream;
+    struct backend_view *b = a->backend;
+
+    CHECK(!u->idle && !u->connecting && !u->waiting);
+    u->exchange = NULL;
+    u->overtaken = true;
+    u->chosen_us = a->chosen;
+    u->elsewhere_us = elsewhere_us;
+    u->prev = NULL;
+    u->next = b->overtaken;
+    if (b->overtaken)
+        b->overtaken->prev = u;
+    b->overtaken = u;
+    count_add(&b->cell->overtaken, 1);
+    fd_ring(u->worker->heritage->doorbell_healthd);
+    u->timer.fire = patience_over;
+    if (!wait_on(u))
+        loop_timer_set(&u->worker->loop, &u->timer,
+                       0); /* not now, in the middle of an answer */
+}
+
+/* The next one gets the time that this one needed, and half as much more. */
+static void note_answer(struct upstream *u)
+{
+    struct backend_view *b = u->backend;
+    uint64_t needed_ms = waited_us(u) / 1000 * 3 / 2;
+
+    if (needed_ms > OVERTAKEN_RACE_MS)
+        needed_ms = OVERTAKEN_RACE_MS;
+    if (b->race_ms < needed_ms)
+        b->race_ms = (uint32_t)needed_ms;
+    count_add(&b->cell->latency[latency_bucket(waited_us(u))], 1);
+}
+
+void overtaken_ready(struct upstream *u)
+{
+    char bytes[512];
+    ssize_t got = recv(u->source.fd, bytes, sizeof bytes, 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got > 0) {
+        note_answer(u);
+    } else if (u->served == 0) {
+        /* A kept connection may just have been closed: that says nothing. */
+        count_add(&u->backend->cell->resets, 1);
+        backends_failed(u->worker, u->backend);
+    }
+    give_up(u);
+}
+
+uint64_t overtaken_waiting(const struct backend_view *b, uint64_t *oldest_ms)
+{
+    uint64_t n = 0;
+
+    *oldest_ms = 0;
+    for (const struct upstream *u = b->overtaken; u; u = u->next, n++)
+        if (!*oldest_ms || u->chosen_us / 1000 < *oldest_ms)
+            *oldest_ms = u->chosen_us / 1000;
+    return n;
+}
+
+void overtaken_close(struct backend_view *b)
+{
+    while (b->overtaken) {
+        leave(b->overtaken);
+        backends_leave_quietly(b->pool->worker, b);
+    }
+}
