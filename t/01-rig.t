@@ -8,7 +8,7 @@ use JSON::PP;
 use PasGate;
 use Test::More;
 
-my $pas = PasGate::StandIn->new('pasX');
+my $pas = PasGate::StandIn->new('pasX', '-B', tmp('book'));
 my $c   = PasGate::Conn->new($pas->{port});
 
 my $r = $c->request('GET', '/web/get?a=b');
@@ -30,6 +30,8 @@ $pas->kill;
 ok !eval { PasGate::Conn->new($pas->{port}) }, 'a killed one refuses';
 $pas->start;
 is(PasGate::Conn->new($pas->{port})->request('GET', '/web/get')->{status}, 200, 'and comes back on its port');
+like(PasGate::Conn->new($pas->{ctl})->request('GET', '/ctl/requests')->{body}, qr{"target":"/web/echo"},
+    'its book outlives SIGKILL');
 like $pas->ctl('mode=500'), qr/"mode":"500"/, 'its control port obeys';
 is(PasGate::Conn->new($pas->{port})->request('GET', '/web/get')->{status}, 500, 'and it is ill');
 

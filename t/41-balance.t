@@ -55,11 +55,11 @@ subtest 'weights' => sub {
 
 subtest 'least in flight, over all workers' => sub {
     my $gate = gate(pool => 'balance = "leastconn"; sticky = "none";');
-    # Nine that take long, one after the other, each seen in flight before the next.
+    # Nine, one after the other, each seen in flight before the next; so long that all are at once.
     my @busy;
     for my $i (1 .. 9) {
         my $c = $gate->connect;
-        $c->write($c->build('GET', '/pas/delay?ms=3000'));
+        $c->write($c->build('GET', '/pas/delay?ms=8000'));
         push @busy, $c;
         wait_for { in_flight($gate) >= $i };
     }

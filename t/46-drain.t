@@ -14,7 +14,7 @@ sub gate
 {
     my ($pool, %opt) = @_;
     my $gate = PasGate->new(workers => 2, backends => \@pas, pool => $pool, %opt);
-    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @{ $gate->{backends} };
+    ok $gate->wait_health($_, 'up'), "$_ is up" for map { $_->{id} // $_->{name} } @{ $gate->{backends} };
     return $gate;
 }
 
@@ -107,7 +107,7 @@ subtest 'until nothing is left' => sub {
     is shift @lines, 'backend 2 pas2: drain', 'it said that it began';
     like pop @lines, qr/^backend 2 pas2: drained: empty after \d+ s$/, 'and how it ended';
     ok @lines > 0 && @lines <= 8, 'and between these, how far it was';
-    is scalar(grep { !/^pas2: draining: \d in flight, \d sessions?, \d+ s left$/ } @lines), 0, 'in lines for people';
+    is_deeply [grep { !/^pas2: draining: \d in flight, \d sessions?, \d+ s left$/ } @lines], [], 'in lines for people';
     my $row = row($gate, 'pas2');
     is "$row->{drain} $row->{state} $row->{idle}", 'empty drained 0', 'the status has it; no connection is kept';
     like(($gate->cli('status'))[1], qr/\bdrained: empty\b/, 'for people too');
@@ -149,6 +149,21 @@ subtest 'cut at drain_timeout' => sub {
     is row($gate, 'pas2')->{drain}, 'cut', 'the status has it';
     my @log = grep { ($_->{detail} // '') eq 'drain_timeout' } $gate->access(4);
     is scalar @log, 2, 'the access log names drain_timeout twice';
+    $gate->stop_ok;
+};
+
+# Both legs of a race: that at the drained instance ends with the drain, the other one goes on.
+subtest 'cut in the middle of a race' => sub {
+    my $gate = gate('sticky = "none"; drain_timeout = "1s"; balance = "roundrobin";',
+        routes => '{ path = "/race"; pool = "pas"; upstream_path = "/web"; hedge_after = "200ms"; }');
+    my @c = map { my $c = $gate->connect(plain => 1); $c->write($c->build('GET', '/race/delay?ms=6000', close => 1)); $c } 1, 2;
+    ok wait_for { row($gate, 'pas1')->{in_flight} == 2 && row($gate, 'pas2')->{in_flight} == 2 }, 'two requests race at both';
+    my $wait = drain_wait($gate);
+    is ended($wait), 3, 'one of these is drained: cut';
+    is row($gate, 'pas2')->{in_flight}, 0, 'nothing is left there';
+    is row($gate, 'pas1')->{in_flight}, 2, 'the others go on';
+    is_deeply [map { my $r = $_->response('GET'); "$r->{status} $r->{h}{'x-instance'}" } @c], [('200 pas1') x 2], 'to their end';
+    is row($gate, 'pas1')->{in_flight}, 0, 'and no place is lost';
     $gate->stop_ok;
 };
 
@@ -222,6 +237,45 @@ subtest 'the only instance, and a terminal' => sub {
     is $gate->get('/pas/get')->{status}, 503, 'then it gets nothing, though there is no other';
     $gate->cli('ready', 'pas1');
     is $gate->get('/pas/get')->{status}, 200, 'ready: it serves';
+    $gate->stop_ok;
+};
+
+subtest 'maintenance' => sub {
+    my $gate = gate('session_idle = "60s"; drain_timeout = "60s";',
+        backends => [map { { name => $_->{id}, port => $_->{port}, restart => '{ command = [ "/bin/true" ]; }' } } @pas]);
+    my @s = map { session_at($gate, 'pas2') } 1 .. 3;
+    my $c = begin($gate, $s[0], 'GET', '/pas/delay?ms=700');
+    ok wait_for { row($gate, 'pas2')->{in_flight} }, 'a request runs';
+    is +($gate->cli('maint', 'pas2'))[0], 0, 'maint';
+    is $c->response('GET')->{h}{'x-instance'}, 'pas2', 'what ran there ends there';
+    is_deeply [map { visit($gate, $_) } @s], [('pas1') x 3], 'its sessions are elsewhere now';
+    is_deeply [grep { $_ ne 'pas1' } map { $gate->get('/pas/get')->{h}{'x-instance'} } 1 .. 20], [], 'it gets nothing';
+    my $began = time;
+    my ($code, $out) = $gate->cli('restart', 'pas2', '--wait', '--force');
+    like $out, qr/draining: .*restarting: /s, 'it can be restarted' or diag $out;
+    cmp_ok time - $began, '<', 30, 'and its former sessions are not waited for';
+    $gate->stop_ok;
+};
+
+subtest 'a backend whose name is a number' => sub {
+    my $gate = gate('', backends => [map { { name => 3 - $_, port => $pas[$_ - 1]{port} } } 1, 2]);
+    my ($code, $out) = $gate->cli('maint', '1');
+    is $code, 0, 'maint 1' or diag $out;
+    is row($gate, '1')->{admin}, 'maint', 'means the one of that name';
+    is row($gate, '2')->{admin}, 'ready', 'not the first one';
+    $gate->stop_ok;
+};
+
+subtest 'after a restart' => sub {
+    my $gate = gate('sticky = "none"; drain_timeout = "60s"; slow_start = "off";',
+        backends => [map { { name => $_->{id}, port => $_->{port}, restart => '{ command = [ "/bin/true" ]; }' } } @pas]);
+    is +($gate->cli('drain', 'pas2', '--wait'))[0], 0, 'drained';
+    ok $gate->cli('restart', 'pas2', '--force'), 'and restarted';
+    ok $gate->wait_log(qr/pas2: heal draining -> restarting/), 'by a command';
+    ok $gate->wait_log(qr/pas2: heal restarting -> verifying/), 'that ends well';
+    my ($code, $out) = $gate->cli('drain', 'pas2', '--wait');
+    is $code, 0, 'asked again';
+    like $out, qr/pas2: drained: empty/, 'it is the drain that is told of';
     $gate->stop_ok;
 };
 

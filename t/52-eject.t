@@ -39,7 +39,7 @@ sub gate
 {
     my ($check, $pool, @backends) = @_;
     $gate = PasGate->new(workers => 2, backends => \@backends, check => $check,
-        pool => "balance = \"roundrobin\"; sticky = \"none\"; slow_start = \"off\"; $pool");
+        pool => ($pool =~ /balance/ ? '' : 'balance = "roundrobin"; ') . "sticky = \"none\"; slow_start = \"off\"; $pool");
     ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @backends;
 }
 
@@ -87,7 +87,7 @@ subtest 'cut answers while the ping is well' => sub {
     my $row = status_of('pas1');
     is $row->{state}, 'down', 'status tells';
     ok $row->{check}{ok}, 'although the check passes';
-    like +($gate->cli('status'))[1], qr/ejected for 1 s/, 'and why';
+    like +($gate->cli('status'))[1], qr/ejected for \d s/, 'and why';
 
     my $on_trial = turns('pas1', qr/-> suspect on trial/, 2);
     like $on_trial, qr/on trial with single requests, after an ejection/, 'then it is tried';
@@ -161,6 +161,22 @@ subtest 'reset, empty; and min_healthy' => sub {
     $gate->stop_ok;
 };
 
+subtest 'gateway errors, where they mean illness' => sub {
+    gate(QUICK, 'eject = { time = "1s"; gateway_percent = 50; };', @pas[0 .. 1]);
+    my $load = PasGate::Load->new($gate, clients => 4, pause => 0.005);
+    ok wait_for { completed('pas1') > 20 }, 'all is well';
+    $pas[0]->ctl('mode=500&ping=ok');
+    my $n = status_of('pas1')->{server_errors};
+    ok wait_for { status_of('pas1')->{server_errors} > $n + 40 }, 'a 500 is none';
+    is status_of('pas1')->{health}, 'up', 'it stays';
+    $pas[0]->ctl('mode=500&code=503&ping=ok');
+    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ of \d+ answers within 5 s were 502, 503 or 504/, '503 to most of them: ejected';
+    $pas[0]->ctl('mode=ok');
+    ok $gate->wait_health('pas1', 'up'), 'up again';
+    $load->stop;
+    $gate->stop_ok;
+};
+
 subtest 'the ping is well and the application hangs' => sub {
     gate(QUICK, 'eject = { time = "1s"; max_time = "2s"; };', @pas[0 .. 2]);
     my $load = PasGate::Load->new($gate, clients => 12, pause => 0.002);
@@ -175,6 +191,36 @@ subtest 'the ping is well and the application hangs' => sub {
     is_deeply [grep { /-> down/ } map { history($_) } 'pas2', 'pas3'], [], 'a long report elsewhere harms nobody';
     is $report->response('GET')->{status}, 200, 'and is answered';
     $load->stop_ok;
+    $gate->stop_ok;
+};
+
+# Where long requests are usual, one that waits says nothing; what the others answer does.
+subtest 'the same in a pool that is often slow' => sub {
+    gate(QUICK, 'balance = "leastconn"; eject = { time = "2s"; max_time = "4s"; };', @pas[0 .. 2]);
+    my @load = map { PasGate::OpenLoop->new($gate, @$_) } [rate => 20], [rate => 2, path => '/pas/delay?ms=2400', more => ['-t', 20000]];
+    ok wait_for { completed('pas1') > 30 }, 'one request in eleven is a report';
+    my %from = map { $_->{id} => scalar(my @h = history($_->{id})) } @pas[0 .. 2];
+    my $began = time;
+    $pas[0]->ctl('mode=hangapp');
+    like turns('pas1', qr/-> down/, $from{pas1}), qr/ejected for 2 s: on trial it left unanswered/, 'ejected';
+    diag sprintf 'after %.1f s', time - $began;
+    cmp_ok status_of('pas1')->{mute}, '>=', 2, 'requests that others answered tell it';
+    like turns('pas1', qr/-> down ejected for 4 s/, $from{pas1} + 1), qr/on trial it left unanswered/, 'it is tried again, in vain';
+    $pas[0]->ctl('mode=ok');
+    ok $gate->wait_health('pas1', 'up'), 'up again';
+    is_deeply [grep { /-> down/ } map { my @h = history($_); @h[ $from{$_} .. $#h ] } 'pas2', 'pas3'], [], 'the others were left alone';
+    my ($get) = map { $_->stop_ok } @load;
+    cmp_ok $get->{max_ms}, '<', 9000, "who waited there was helped before the verdict: $get->{max_ms} ms at most";
+
+    # Longer than is waited before it is tried, with a ping that is well: it passes its trial.
+    my $slow = PasGate::OpenLoop->new($gate, rate => 5);
+    $from{pas2} = @{ [history('pas2')] };
+    $pas[1]->ctl('mode=slow&ms=3600&ping=ok');
+    my $n = completed('pas2');
+    ok wait_for(sub { completed('pas2') > $n + 8 }, 60), 'slow, and serves';
+    is_deeply [grep { /-> down/ } do { my @h = history('pas2'); @h[ $from{pas2} .. $#h ] }], [], 'it is not taken for one that hangs';
+    $pas[1]->ctl('mode=ok');
+    $slow->stop_ok;
     $gate->stop_ok;
 };
 

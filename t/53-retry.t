@@ -67,6 +67,17 @@ sub until_hit
     return @r;
 }
 
+# Until every worker has seen enough good answers of pas1, and it gets its third again.
+sub forgiven
+{
+    $pas[0]->ctl('mode=ok');
+    return wait_for {
+        my $before = asked($pas[0]);
+        $gate->get('/pas/get') for 1 .. 30;
+        asked($pas[0]) - $before >= 8;
+    };
+}
+
 sub failed { return [map { "$_->{status} " . ($_->{why} // '') . ($_->{complete} ? '' : ' incomplete') } grep { $_->{status} != 200 || !$_->{complete} } @_] }
 
 # The first one of the access log with these reasons, from line $from on.
@@ -108,7 +119,7 @@ for (['reset', 'empty', 'resets'], ['empty', 'empty', 'resets'], ['garbage', 'em
     $pas[0]->ctl("mode=$mode&ping=ok");
     is_deeply failed(at_pas1('GET', '/pas/get')), [], "$mode: a GET is answered by another instance";
     is_deeply failed(at_pas1('HEAD', '/pas/get')), [], "$mode: so is a HEAD" if $mode ne 'cut';
-    is line_with($reason, $from)->{attempts}, 2, "the log tells of two attempts because of $reason";
+    is line_with($reason, $from)->{attempts}, 3, "the log tells of three attempts because of $reason: it was asked once more";
     ok row_of('pas1')->{$counter} > $before, "$counter counts it";
     my $r = at_pas1('POST', '/pas/post', body => 'a=1');
     ok $r->{status} == 502 || !$r->{complete}, "$mode: a POST fails";
@@ -116,8 +127,24 @@ for (['reset', 'empty', 'resets'], ['empty', 'empty', 'resets'], ['garbage', 'em
     no_twin($mode);
 }
 
+# One failure takes no session away from its instance.
+for (['reset', 'empty'], ['empty', 'empty'], ['garbage', 'empty'], ['cut', 'cut']) {
+    my ($mode, $reason) = @$_;
+    $pas[0]->ctl('mode=ok');
+    ok $gate->wait_health('pas1', 'up'), 'pas1 is up';
+    my $from = lines();
+    $pas[0]->ctl("mode=$mode&n=1");
+    my $r = at_pas1('GET', '/pas/session');
+    is_deeply failed($r), [], "one $mode: the session's GET is answered";
+    is $r->{h}{'x-instance'}, 'pas1', 'by its instance';
+    ok !$r->{h}{'set-cookie'}, 'which still knows it';
+    # (that a kept connection is found closed is no attempt)
+    is line_with($reason, $from)->{attempts}, 2, 'the log tells of two attempts' if $mode =~ /garbage|cut/;
+}
+
 # A large answer cannot be held: what was passed on is not asked for again.
 {
+    $pas[0]->ctl('mode=cut&ping=ok');
     my $cut = at_pas1('GET', '/pas/bytes?n=300000');
     ok $cut->{status} == 200 && !$cut->{complete}, 'a large answer that is cut is seen to be cut';
     is scalar(grep { $_->{target} =~ /bytes/ } map { book($_) } @pas), 1, 'and was asked for once';
@@ -150,14 +177,17 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
     is $r[-1]{status}, 500, 'never for a POST';
 
     # Downloads that were tried again take no part of the budget once they run.
+    ok forgiven(), 'pas1 answers well for a while';
+    $pas[0]->ctl('mode=500&ping=ok');
     my $before = asked($pas[0]);
     my @long = map { my $c = $gate->connect; $c->write("GET /every/sse?n=40&ms=100 HTTP/1.1\r\nHost: localhost\r\n\r\n"); $c } 1 .. 12;
-    ok wait_for { asked($pas[0]) >= $before + 3 && row_of('pas2')->{in_flight} + row_of('pas3')->{in_flight} == 12 }, 'long answers run, some after a 500';
+    ok wait_for { asked($pas[0]) >= $before + 2 && row_of('pas2')->{in_flight} + row_of('pas3')->{in_flight} == 12 }, 'long answers run, some after a 500';
     is_deeply failed(map { until_hit('GET', '/every/get') } 1 .. 2), [], 'and another request is tried again all the same';
     $_->close for @long;
-    $pas[0]->ctl('mode=ok');
-    @r = map { $gate->get('/r503/status?code=503') } 1 .. 3;
-    is_deeply [map { $_->{status} } @r], [503, 503, 503], 'where all say 503 the client gets that';
+    ok forgiven(), 'pas1 answers well again';
+    # So many that each worker learns that it helps nothing: the test of blame comes after it.
+    @r = map { $gate->get('/r503/status?code=503') } 1 .. 20;
+    is_deeply [grep { $_ != 503 } map { $_->{status} } @r], [], 'where all say 503 the client gets that';
     is_deeply [grep { $_->{body} !~ /"status": 503/ } @r], [], 'in the words of the instance';
     no_twin('500');
 }
@@ -195,6 +225,42 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
     $_->ctl('mode=ok') for @pas;
     ok wait_for { !grep { $_->{in_flight} } @{ $gate->status->{backends} } }, 'no place is lost';
     no_twin('race');
+}
+
+# One that errs where others do not, more often than there is budget for: what was let down waits
+# for its turn, and there is soon less of it.
+{
+    my $from = lines();
+    my $before = asked($pas[0]);
+    my $load = sub {
+        my ($clients, $seconds) = @_;
+        return map { @$_ } in_parallel(map {
+            sub {
+                my ($c, $end, @seen) = ($gate->connect, time + $seconds);
+                while (time < $end) {
+                    my $r = $c->request('GET', '/every/get');
+                    push @seen, $r->{status};
+                }
+                return \@seen;
+            }
+        } 1 .. $clients);
+    };
+    $pas[0]->ctl('mode=500&ping=ok');
+    $_->ctl('mode=slow&ms=120&ping=ok') for @pas[1, 2];
+    my @seen = $load->(40, 3);
+    cmp_ok @seen, '>', 100, scalar(@seen) . ' requests';
+    is scalar(grep { $_ != 200 } @seen), 0, 'and none got the 500';
+    my $share = (asked($pas[0]) - $before) / @seen;
+    cmp_ok $share, '<', 0.2, sprintf 'the one that errs was asked %.2f of them', $share;
+    ok $gate->wait_log(qr/pas1 answers with errors what others answer well/), 'the log tells';
+    is row_of('pas1')->{health}, 'up', 'it is not taken for ill';
+    is row_of('pas1')->{blamed}, 2, 'both workers found that';
+    like +($gate->cli('status'))[1], qr/errs where others do not: gets few requests/, 'the status says so, too';
+    $_->ctl('mode=ok') for @pas;
+    ok forgiven(), 'well again, it gets its share';
+    ok $gate->wait_log(qr/pas1 answers as others do again/), 'as the log tells';
+    ok wait_for { row_of('pas1')->{blamed} == 0 }, 'and nothing is held against it';
+    no_twin('blame');
 }
 
 # The budget: a pool in which everything fails is not asked much more for that.
@@ -286,7 +352,7 @@ $gate->stop_ok;
       . 'fast_interval = "100ms"; down_interval = "100ms"; timeout = "400ms"; rise = 1; fall = 1; jitter = 0;';
     $gate = PasGate->new(workers => 3, backends => [@pas[0, 1]], check => $check, routes => $routes,
         pool => 'balance = "roundrobin"; sticky = "none"; slow_start = "off"; eject = { failures = "off"; };');
-    my (@best, $moved);
+    my (@worst, %workers, $moved);
     for my $round (1 .. 6) {
         $pas[0]->ctl('mode=ok');
         ok $gate->wait_health('pas1', 'up'), "round $round" or last;
@@ -304,12 +370,17 @@ $gate->stop_ok;
         next unless @late;
         $moved += @late;
         my ($worst) = sort { $b <=> $a } @late;
-        push @best, $worst;
+        push @worst, $worst;
+        $workers{ $_->{worker} }++ for grep { ($_->{retried} // '') eq 'verdict' } @lines;
         diag sprintf 'verdict: %d moved and answered within %.1f ms', scalar @late, $worst * 1000;
     }
-    my ($least) = sort { $a <=> $b } @best;
+    my $median = (sort { $a <=> $b } @worst)[$#worst / 2];
+    # A sanitized build has no figures.
+    my $most = PasGate::sanitized() ? 0.1 : 0.01;
     ok $moved, "$moved requests moved because of a verdict";
-    ok defined $least && $least < 0.010, sprintf 'answered by the other instance %.1f ms after it', ($least // 9) * 1000;
+    is_deeply [sort keys %workers], [0 .. 2], 'in every worker';
+    ok defined $median && $median < $most,
+      sprintf 'the last of a round was answered by the other instance %.1f ms after it (median)', ($median // 9) * 1000;
     $pas[0]->ctl('mode=ok');
     $gate->stop_ok;
 }
@@ -348,7 +419,7 @@ sub stamp
         my $posts = PasGate::Load->new($gate, clients => 2, method => 'POST', path => '/pas/post', body => 'a=1', pause => 0.002);
         my $from = length $gate->log_text;
         spew($book, '') if $what eq 'cut';
-        my $again = $what eq 'cut' ? qr/failed when it was tried again/ : qr/not answered when it was tried again/;
+        my $again = $what eq 'cut' ? qr/failed when it was tried again/ : qr/on trial it left unanswered/;
         ok $gate->wait_log($again, 15, $from), "$what: tried, and ejected again";
         $posts->stop_ok("$what: meanwhile no POST failed");
         unlike slurp($book), qr/P/, "$what: nor was one sent there";

@@ -46,6 +46,7 @@ my $script = spew("$dir/restart.sh", <<"END");
 #!/bin/sh
 b="\$PASGATE_BACKEND"
 echo "restarting \$b for \$PASGATE_INCIDENT"
+: >"$dir/began-\$b"
 while test -e "$dir/slow-\$b"; do sleep 0.05; done
 if test -e "$dir/fail-\$b"; then : >"$dir/failed-\$b"; echo "the disk is full"; exit 3; fi
 kill -9 "\$(cat "$dir/\$b")"
@@ -125,8 +126,8 @@ subtest 'an operator restarts one, under load' => sub {
       'its phases';
     isnt $pas{pas2}->instance, $was, 'it is another process';
     ok heals('pas2', 'none'), 'its slow start ends';
-    $load->stop_ok('no GET failed');
-    $post->stop_ok('no POST failed');
+    is $load->stop_ok('no GET failed')->{closed}, 0, 'none lost its connection';
+    is $post->stop_ok('no POST failed')->{closed}, 0, 'nor a POST';
     my $row = backend('pas2');
     like $row->{incident}, qr/^\d{8}T\d{6}-pas2-1$/, 'an incident';
     is $row->{heal_attempts}, 0, 'a restart of an operator that helps does not count';
@@ -142,12 +143,12 @@ subtest 'refused' => sub {
     my ($code, $out) = $gate->cli('restart', 'pas9');
     is $code, 2, 'no such name';
     like $out, qr/no backend "pas9"/, 'says so';
-    for my $n (0, 99, 65536, 70000) {
+    for my $n (0, 99, 65536, 70000, -2147483648) {
         run_cmd('/bin/kill', '-q', $n, '-s', 'RTMIN+3', $gate->{pid});
     }
     run_cmd('/bin/kill', '-s', 'RTMIN+3', $gate->{pid});
     ok $gate->wait_log(qr/without a backend number: refused/, undef, $from), 'a signal without a number';
-    like substr($gate->log_text, $from), qr/number $_ .*refused, there is no such backend/, "number $_" for 0, 99;
+    like substr($gate->log_text, $from), qr/number $_ .*refused, there is no such backend/, "number $_" for 0, 99, -2147483648;
     ($code, $out) = $gate->cli('restart', 'bare', '--wait');
     is $code, 1, 'no action is configured';
     like $out, qr/bare is not restarted: no restart is configured/, 'says so';
@@ -157,10 +158,12 @@ subtest 'refused' => sub {
     is $code, 2, 'no such pool';
 
     touch 'slow-pas2';
+    away 'began-pas2';
     my $was = $pas{pas2}->instance;
     ($code, $out) = $gate->cli('restart', 'pas2');
     is $code, 0, 'one begins' or diag $out;
     ok heals('pas2', 'restarting'), 'and runs';
+    ok wait_for { -e "$dir/began-pas2" }, 'with its command, after the evidence';
     my $requests = path('pas2');
     ($code, $out) = $gate->cli('restart', 'pas2');
     is $code, 1, 'a second one meanwhile is refused';
@@ -185,7 +188,7 @@ subtest 'refused' => sub {
 
 subtest 'taken back while it drains' => sub {
     my $was  = $pas{pas1}->instance;
-    my @busy = map { my $c = $gate->connect; $c->write($c->build('POST', '/pas/delay?ms=1500', body => 'x=1')); $c } 1 .. 6;
+    my @busy = map { my $c = $gate->connect; $c->write($c->build('POST', '/pas/delay?ms=4000', body => 'x=1')); $c } 1 .. 6;
     ok wait_for { backend('pas1')->{in_flight} }, 'it has something to do';
     $gate->cli('restart', 'pas1');
     is backend('pas1')->{heal}, 'draining', 'a restart waits for that';
@@ -316,6 +319,11 @@ subtest 'one pool after the other' => sub {
     is $code, 0, 'all came back' or diag $out;
     like $out, qr/^restarted: pas1 pas2 pas3$/m, 'says so';
     is scalar(grep { $pas[$_]->instance == $was[$_] } 0 .. 2), 0, 'each is another process';
+    for my $n (1, 2) {
+        my ($warm) = map { $_->[0] } grep { "$_->[2] $_->[3]" eq 'slowstart none' } reverse phases("pas$n");
+        my ($next) = map { $_->[0] } grep { $_->[3] eq 'draining' } reverse phases('pas' . ($n + 1));
+        cmp_ok $warm, 'le', $next, "pas$n was warm before the next one went";
+    }
     $load->stop_ok('no request failed');
     ok all_up(), 'all are up';
 

@@ -47,20 +47,21 @@ sub new
     delete @ENV{qw(COMPOSE_FILE COMPOSE_PROFILES)};
     $ENV{COMPOSE_INTERACTIVE_NO_CLI} = 1;
     push @projects, $self;
-    $self->_clone;
+    $self->{clone} = clone($self->{clone});
     my ($rc, $out) = run_cmd('docker/base-image.sh');
     Test::More::ok($rc == 0, 'there is a base image') or Test::More::BAIL_OUT($out);
     return $self;
 }
 
-sub _clone
+# A clean copy of the files that git knows, in $folder; where it is.
+sub clone
 {
-    my ($self) = @_;
-    my ($rc, $out) = run_cmd('sh', '-c', "mkdir -p '$self->{clone}' && git ls-files -z | "
-          . "tar --null --ignore-failed-read -T - -cf - | tar -xf - -C '$self->{clone}'");
-    return if !$rc && -f "$self->{clone}/docker-compose.yml";
+    my ($folder) = @_;
+    my ($rc, $out) = run_cmd('sh', '-c', "mkdir -p '$folder' && git ls-files -z | "
+          . "tar --null --ignore-failed-read -T - -cf - | tar -xf - -C '$folder'");
+    return $folder if !$rc && -f "$folder/docker-compose.yml";
     Test::More::diag("no git here, using the tree as it is: $out");
-    $self->{clone} = getcwd;
+    return getcwd;
 }
 
 # A file of the project; the compose file if its name ends in .json.
