@@ -265,13 +265,15 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
 
 # The budget: a pool in which everything fails is not asked much more for that.
 {
-    $_->ctl('mode=slow&ms=150&ping=ok') for @pas;
+    # It takes the instances much longer than the clients, or few were in flight on a slow machine.
+    my $clients = 30;
+    $_->ctl('mode=slow&ms=300&ping=ok') for @pas;
     my $before = 0;
     $before += asked($_) for @pas;
     my $from = lines();
     my @got = in_parallel(map {
         sub {
-            my ($c, $n, $end) = ($gate->connect, 0, time + 2);
+            my ($c, $n, $end) = ($gate->connect, 0, time + 4);
             while (time < $end) {
                 my $r = $c->request('GET', '/r503/status?code=503');
                 last if $r->{status} != 503;
@@ -279,7 +281,7 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
             }
             return $n;
         }
-    } 1 .. 30);
+    } 1 .. $clients);
     my ($asked, $done) = (-$before, 0);
     $asked += asked($_) for @pas;
     $done += $_ for @got;
@@ -287,7 +289,9 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
     my $retried = grep { $_->{retried} } ($gate->access($from + $done))[$from .. $from + $done - 1];
     ok $done > 100, "$done requests, all answered 503";
     ok $retried > 0, "$retried of them were tried again";
-    ok $asked <= 1.3 * $done, sprintf 'the instances were asked %d times, %.2f each', $asked, $asked / $done;
+    # a fifth of what is in flight; and the first request of each waits for its second instance,
+    # since nobody knows yet that it is in vain
+    ok $asked <= 1.3 * $done + $clients, sprintf 'the instances were asked %d times, %.2f each', $asked, $asked / $done;
 }
 $gate->stop_ok;
 
