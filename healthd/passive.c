@@ -70,7 +70,6 @@ static void keep(struct target *w, const struct others *others, const char *why,
                  others->well, w->pool->min_healthy, why);
     log_warn("backend %s %s", w->backend->name, text);
     w->row.trial = TRIAL_NONE;
-    w->failing = false;
     target_force(w, HEALTH_SUSPECT, text, now_ms);
     w->told = true;
 }
@@ -174,10 +173,11 @@ static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now
     return true;
 }
 
-/* Where no other is well, there is nothing to compare with: checks are believed. */
+/* Once checks pass. Where no other is well then, there is nothing to compare with: they are
+ * believed. */
 static bool try_suspect(const struct pool_watch *pool, struct target *w, uint64_t now_ms)
 {
-    if (!w->failing)
+    if (!target_may_try(w, now_ms))
         return false;
     if (look_at_others(pool, w, now_ms).well > 0)
         return target_try(w, now_ms);

@@ -462,12 +462,17 @@ void target_force(struct target *w, enum health_state state, const char *text, u
     target_publish(w);
 }
 
-bool target_try(struct target *w, uint64_t now_ms)
+bool target_may_try(const struct target *w, uint64_t now_ms)
 {
     const struct verdict_rules rules = rules_of(w, now_ms);
 
-    if (w->verdict.state != HEALTH_SUSPECT || !w->failing || w->row.trial ||
-        !verdict_risen(&w->verdict, &rules))
+    return w->verdict.state == HEALTH_SUSPECT && w->failing && !w->row.trial &&
+           verdict_risen(&w->verdict, &rules);
+}
+
+bool target_try(struct target *w, uint64_t now_ms)
+{
+    if (!target_may_try(w, now_ms))
         return false;
     begin_trial(w, TRIAL_SUSPECT, now_ms);
     snprintf(w->row.reason, sizeof w->row.reason,

@@ -90,8 +90,9 @@ bool target_look(struct target *target, const struct signs_live *live, uint64_t 
 void target_force(struct target *target, enum health_state state, const char *text,
                   uint64_t now_ms);
 
-/* Checks pass again after requests had failed: only requests can prove that it is well.
- * true: as above. */
+/* Do checks pass again after requests had failed? Then only requests can prove that it is
+ * well: target_try() lets them, if it may. true: as above. */
+bool target_may_try(const struct target *target, uint64_t now_ms);
 bool target_try(struct target *target, uint64_t now_ms);
 
 /* Puts one on trial since requests wait there silently, told by `text`: it stays UP, or

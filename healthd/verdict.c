@@ -92,11 +92,16 @@ static bool failed(struct verdict *v, const struct verdict_rules *rules,
     return turn(v, HEALTH_SUSPECT, e->text);
 }
 
-static bool slow(struct verdict *v, const struct evidence *e)
+static bool slow(struct verdict *v, const struct verdict_rules *rules, const struct evidence *e)
 {
     char reason[TABLE_REASON];
 
     v->rise = v->fall = 0;
+    /* It is alive, and requests failed there: no check will tell more than a trial does. */
+    if (v->state == HEALTH_SUSPECT && rules->trial) {
+        v->rise = (uint16_t)wanted_passes(v, rules);
+        return false;
+    }
     snprintf(reason, sizeof reason, "%.120s, but requests complete", e->text);
     return turn(v, HEALTH_SATURATED, reason);
 }
@@ -118,7 +123,7 @@ bool verdict_probe(struct verdict *v, const struct verdict_rules *rules,
     if (e->outcome == OUTCOME_PASS)
         return passed(v, rules, e);
     if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 && (serves(v) || only_slow(v, rules)))
-        return slow(v, e);
+        return slow(v, rules, e);
     /* A name server that is out must not empty the pools: while requests go
      * through to the known address, a missing name proves nothing. */
     if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 && serves(v)) {

@@ -9,7 +9,8 @@
  *                              that trouble comes back soon after: it flaps, or
  *                              probes see less than the workers
  *   UP, SUSPECT -> SATURATED   the probe timed out while requests completed, or
- *                              it passed, and tells of a low score
+ *                              it passed, and tells of a low score; not where requests
+ *                              failed: that is for a trial to tell
  *   UP, SATURATED, SUSPECT -> DOWN at once, with fewer failures than `fall`, when
  *                              the workers see the same: verdict_agree()
  *

@@ -80,15 +80,20 @@ static void begin(void)
     pool.slow = 0;
 }
 
-static void probe(int i, enum outcome outcome)
+static void ended(int i, enum outcome outcome)
 {
     struct probe_result result = {
         .outcome = outcome, .score_permille = PING_SCORE_FULL, .took_us = 1000};
 
     snprintf(result.text, sizeof result.text, "%s",
              outcome == OUTCOME_PASS ? "HTTP 200" : "connect refused");
-    target_started(&target[i], &live, now);
     target_ended(&target[i], &live, &result, &schedule, now);
+}
+
+static void probe(int i, enum outcome outcome)
+{
+    target_started(&target[i], &live, now);
+    ended(i, outcome);
 }
 
 static void look(void)
@@ -270,6 +275,34 @@ static void test_suspect(void)
     now += 1;
     look();
     is_state(0, HEALTH_UP, "  nor any later: up in the end");
+
+    /* What the others are for a moment does not lift it. */
+    all_up();
+    count_add(&cell(0)->cut, 1);
+    for (int i = 1; i < N; i++)
+        probe(i, OUTCOME_FAIL);
+    look();
+    for (int i = 1; i < N; i++)
+        for (int k = 0; k < 2; k++)
+            probe(i, OUTCOME_PASS);
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_state(0, HEALTH_SUSPECT, "while it was suspected the others were, too, for a moment");
+    is_int(row(0).trial, TRIAL_SUSPECT, "  it is put on trial all the same");
+
+    all_up();
+    count_add(&cell(0)->cut, 1);
+    look();
+    target_started(&target[0], &live, now);
+    answer(0, 1); /* the head of what was cut was one, too */
+    now += 2000;
+    ended(0, OUTCOME_TIMEOUT);
+    is_state(0, HEALTH_SUSPECT, "that answers begin while a check waits proves no end");
+    look();
+    is_int(row(0).trial, TRIAL_SUSPECT, "  it is put on trial at once");
+    probe(0, OUTCOME_TIMEOUT);
+    is_state(0, HEALTH_SUSPECT, "  which a slow check does not end");
 
     all_up();
     for (int i = 1; i < N; i++)
