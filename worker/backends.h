@@ -49,7 +49,8 @@ struct backend_view {
     struct waiters waiters;     /* those whose session is here */
     uint8_t blame;              /* 0 to BLAME_MOST (worker/blame.h) */
     bool blamed;                /* it errs where others do not */
-    struct log_gate blame_told; /* how often the log hears of that */
+    struct log_gate blame_gate; /* how often the log hears of that */
+    bool blame_told;            /* it did, and hears of its end */
     bool cut;                   /* its drain's time is over */
     bool expels;                /* the last refresh found that */
 };

@@ -9,13 +9,12 @@ static void set_blamed(struct backend_view *b, bool blamed)
 {
     b->blamed = blamed;
     atomic_store_explicit(&b->cell->blamed, blamed, memory_order_relaxed);
-    if (!log_gate_open(&b->blame_told))
-        return;
-    if (b->blamed)
+    if (!blamed && b->blame_told)
+        log_info("backend %s answers as others do again", b->conf->name);
+    b->blame_told = blamed && log_gate_open(&b->blame_gate);
+    if (b->blame_told)
         log_warn("backend %s answers with errors what others answer well: it gets few requests",
                  b->conf->name);
-    else
-        log_info("backend %s answers as others do again", b->conf->name);
 }
 
 static void blame(struct backend_view *b)

@@ -1,6 +1,12 @@
 /* Whose fault an error answer is: what follows of each sequence of them. */
 #include "worker/blame.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "base/conf.h"
+#include "base/log.h"
 #include "t/unit/tap.h"
 #include "worker/backends.h"
 #include "worker/core.h"
@@ -93,6 +99,39 @@ static void share(void)
     ok(found(6) && found(12), "more than a third are");
 }
 
+/* Lines of the log with this text. */
+static int told(int fd, const char *text)
+{
+    static char log[65536];
+    ssize_t n = pread(fd, log, sizeof log - 1, 0);
+    int found_it = 0;
+
+    log[n > 0 ? n : 0] = '\0';
+    for (const char *p = log; (p = strstr(p, text)) != NULL; p++)
+        found_it++;
+    return found_it;
+}
+
+static void in_the_log(void)
+{
+    int fd = memfd_create("log", MFD_CLOEXEC);
+
+    log_to_fd(fd);
+    afresh();
+    for (int turn = 0; turn < 3; turn++) {
+        asked_again(200);
+        asked_again(200);
+        for (int i = 0; i < BLAME_MOST; i++)
+            answered(0, 200);
+    }
+    log_to_fd(STDERR_FILENO);
+    is_int(told(fd, "pas1 answers with errors"), 1,
+           "the log is told once of what comes and goes");
+    is_int(told(fd, "pas1 answers as others do again"), 1,
+           "and of the end of what it was told");
+    close(fd);
+}
+
 static void vain(void)
 {
     afresh();
@@ -130,6 +169,7 @@ int main(void)
     one_errs();
     all_err();
     share();
+    in_the_log();
     vain();
     return done();
 }
