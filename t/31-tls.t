@@ -115,12 +115,16 @@ subtest 'a new certificate goes live without a reload' => sub {
     is $old->request('GET', '/pas/get')->{status}, 200, 'a connection of before';
     my $load = PasGate::Load->new($gate, clients => 2, close => 1);
     my $was  = serial('a.test');
+    my $session = tmp('session-before');
+    s_client('-servername', 'a.test', '-sess_out', $session);
     make_cert('a', 'a.test');
     ok wait_for { my $now = serial('a.test'); ($now && $now ne $was) }, 'the new one is served';
     my %now;
     $now{ serial('a.test') }++ for 1 .. 20;
     is scalar keys %now, 1, 'by every worker';
     is $old->request('GET', '/pas/get')->{status}, 200, 'the old connection lives';
+    is scalar(grep { s_client('-servername', 'a.test', '-sess_in', $session) =~ /^Reused, /m } 1 .. 12), 12,
+        'a ticket of before is taken by each worker';
     $load->stop_ok;
 
     my ($serial) = keys %now;
