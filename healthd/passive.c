@@ -154,9 +154,12 @@ static bool try_it(const struct pool_watch *pool, struct target *w, uint64_t now
 
     if (w->seen.trying > 0)
         w->tried_ms = now_ms;
-    if (signs_hard(&since) > 0)
+    if (signs_hard(&since) > 0) {
+        /* Where it has to stay, those that come from here on may prove it well. */
+        w->before = w->seen;
         return eject_or_keep(pool, w, &others, "a request failed when it was tried again",
                              false, now_ms);
+    }
     if (w->seen.mute >= w->mute + PASSIVE_MUTE)
         return eject_or_keep(pool, w, &others,
                              "on trial it left unanswered what others answered", true, now_ms);

@@ -329,6 +329,26 @@ static void test_guards(void)
     is_state(0, HEALTH_SUSPECT, "the last one is not ejected");
     ok(strstr(row(0).reason, "not ejected, no other of the pool is well"), "  and why");
 
+    conf.min_healthy = 2;
+    all_up();
+    for (int k = 0; k < 3; k++)
+        probe(2, OUTCOME_FAIL);
+    eject_it(1);
+    is_state(0, HEALTH_SUSPECT, "nor is one where too few others would be left");
+    ok(strstr(row(0).reason, "of the others only 1 well, of 2"), "  and why");
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).trial, TRIAL_SUSPECT, "  checks that pass put it on trial");
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_SUSPECT, "  which no failure ends");
+    is_int(row(0).trial, TRIAL_SUSPECT, "  but it goes on");
+    count_add(&cell(0)->completed, PASSIVE_TRIAL_GOOD);
+    look();
+    is_state(0, HEALTH_UP, "  and three that go well from there on end it");
+    conf.min_healthy = 1;
+
     all_up();
     for (int i = 0; i < N; i++)
         count_add(&cell(i)->resets, 5);
