@@ -15,71 +15,64 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "acmed/confine.h"
-#include "acmed/hook.h"
-#include "acmed/keeper.h"
-#include "acmed/key.h"
-#include "acmed/live.h"
-#include "acmed/secret.h"
+#include "acmed/cert/adopt.h"
+#include "acmed/cert/certificate.h"
+#include "acmed/cert/deploy.h"
+#include "acmed/cert/leftover.h"
+#include "acmed/cert/store_delete.h"
+#include "acmed/helper/hook.h"
+#include "acmed/key/key.h"
+#include "acmed/key/secret.h"
+#include "acmed/order/issue_dns.h"
+#include "acmed/sandbox.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "shm/challenges.h"
 #include "shm/heritage.h"
 #include "shm/message.h"
 
 enum {
     HEARTBEAT_MS = 1000, /* longest sleep */
-    UMASK = 027,         /* see acmed/store.h */
+    UMASK = 027,         /* see acmed/cert/store.h */
     NURSERY_PAUSE_MS = 60000,
+    TURN_MS = 200,                 /* of work; then whoever wants something is heard */
+    READY_MS = 10000,              /* after the start at the latest */
     STORE_LOOK_MS = 5000,          /* between two looks at a store that is not ours */
-    WATCHED = 4 + 2 * ISSUER_RUNS, /* descriptors */
+    WATCHED = 4 + 4 * CA_SET_RUNS, /* descriptors */
 };
 
 struct acmed {
     const struct heritage *heritage;
     struct store store;
-    struct issuer issuer;
-    struct keeper *keeper; /* [n], by index in the configuration */
+    struct ca_set issuer;
+    struct certificate *keeper; /* [n], by index in the configuration */
     uint32_t n;
+    uint32_t first; /* certificate of the next turn */
+    uint64_t started_ms;
     bool ready;        /* said */
     uint64_t leave_ms; /* to end, so that a successor goes on; 0: stay */
     bool has_store;    /* the keepers know that it is ours */
-    uint64_t store_ms; /* when to try again to get it */
+    bool looked;       /* for what others left there */
+    struct leftover *leftovers;
+    uint64_t store_ms;  /* when to try again to get it */
+    uint64_t repair_ms; /* next comparison of our rows with what was published */
 };
 
-/* Rows that this configuration does not name. */
+/* Rows that this configuration does not name: a stray write there is repaired, too. */
 static void clear_rows(const struct acmed *a)
 {
+    static const struct cert_row none;
     struct table *table = a->heritage->table;
-    struct cert_row cert;
 
-    for (uint32_t i = a->n; i < TABLE_CERTS; i++) {
-        if (cert_read(&table->cert[i], &cert) && cert.name[0] == '\0')
-            continue;
-        cert = (struct cert_row){0};
-        cert_publish(&table->cert[i], &cert);
-    }
+    for (uint32_t i = a->n; i < table_certs(table); i++)
+        cert_publish(&table->cert[i], &none);
+    atomic_fetch_add(&table->cert_epoch, 1);
 }
 
-/* Challenges of an acmed that was killed are still answered: the CA may be looking right now,
- * and the successor goes on with that order. They end by their time, or half-written. */
-static void clear_challenges(const struct acmed *a, uint64_t now_ms)
-{
-    struct table *table = a->heritage->table;
-    struct challenge_row challenge;
-
-    for (int i = 0; i < TABLE_CHALLENGES; i++) {
-        if (challenge_read(&table->challenge[i], &challenge) &&
-            (challenge.kind == 0 || challenge.expires_ms > now_ms))
-            continue;
-        challenge = (struct challenge_row){0};
-        challenge_publish(&table->challenge[i], &challenge);
-    }
-}
-
-static void *must(void *memory)
+static void *acmed_must(void *memory)
 {
     if (memory)
         return memory;
@@ -87,26 +80,33 @@ static void *must(void *memory)
     exit(1); /* the supervisor tries again later */
 }
 
-/* All rows are looked up before the first is written: a reload may have moved them. */
-static void take_over(struct acmed *a, uint64_t now_ms)
-{
-    const struct conf *conf = a->heritage->conf;
-    struct cert_row *before = must(calloc(a->n + 1, sizeof *before));
-    bool found[TABLE_CERTS];
-    char folder[CERT_FOLDER_SIZE];
-
-    for (uint32_t i = 0; i < a->n; i++)
-        found[i] = cert_find(a->heritage->table, cert_folder(folder, conf->certs[i].name), i,
-                             &before[i]);
-    for (uint32_t i = 0; i < a->n; i++)
-        keeper_init(&a->keeper[i], a->heritage, &a->store, &a->issuer, &conf->certs[i],
-                    found[i] ? &before[i] : NULL, now_ms);
-    free(before);
-}
-
 static void beat(void *table)
 {
     atomic_store(&((struct table *)table)->acmed_heartbeat_ms, clock_mono_ms());
+}
+
+/* All rows are looked up before the first is written: a reload may have moved them. */
+static void acmed_take_over(struct acmed *a, uint64_t now_ms)
+{
+    const struct conf *conf = a->heritage->conf;
+    struct cert_row *before = acmed_must(calloc(a->n + 1, sizeof *before));
+    bool *found = acmed_must(calloc(a->n + 1, sizeof *found));
+    char dir[CERT_DIR_SIZE];
+
+    for (uint32_t i = 0; i < a->n; i++)
+        found[i] =
+            cert_find(a->heritage->table, cert_dir(dir, conf->certs[i].name), i, &before[i]);
+    adopt_begin(a->heritage);
+    for (uint32_t i = 0; i < a->n; i++) {
+        beat(a->heritage->table); /* each may have to be written anew, under another name */
+        certificate_init(&a->keeper[i], a->heritage, &a->store, &a->issuer, &conf->certs[i],
+                         found[i] ? &before[i] : NULL, now_ms);
+    }
+    for (uint32_t i = 0; i < a->n; i++)
+        if (conf->certs[i].dual)
+            a->keeper[i].dual = &a->keeper[conf->certs[i].dual->index];
+    free(before);
+    free(found);
 }
 
 /* First of all: they may know no key, neither of the store nor of the configuration, nor write
@@ -118,48 +118,74 @@ static void fork_helpers(struct acmed *a)
 
     conf_keep_from_children(heritage->conf);
     madvise(heritage->table, sizeof *heritage->table, MADV_DONTFORK);
-    confine_init(heritage->conf->acme.store);
+    acmed_sandbox_init(heritage->conf->acme.store);
     if (a->n > 0 && *hook && hook_open(hook) < 0)
         log_warn("hook %s cannot be called: %s", hook, strerror(errno));
-    issuer_init(&a->issuer, heritage);
+    ca_set_init(&a->issuer, heritage);
     secret_init(SECRET_HEAP);
     key_set_pulse(beat, heritage->table);
-    confine_signer();
+    acmed_sandbox_signer();
 }
 
-static void start_up(struct acmed *a, const struct heritage *heritage)
+static void acmed_start_up(struct acmed *a, const struct heritage *heritage)
 {
     const struct conf *conf = heritage->conf;
 
-    *a = (struct acmed){.heritage = heritage, .n = (uint32_t)conf->n_certs};
-    CHECK(a->n <= TABLE_CERTS);
-    a->keeper = must(calloc(a->n + 1, sizeof *a->keeper));
+    *a = (struct acmed){
+        .heritage = heritage, .n = (uint32_t)conf->n_certs, .started_ms = clock_mono_ms()};
+    CHECK(a->n <= table_certs(heritage->table));
+    a->keeper = acmed_must(calloc(a->n + 1, sizeof *a->keeper));
     a->store.certs_fd = -1;
     fork_helpers(a);
     a->has_store = a->n > 0 && store_open(&a->store, conf->acme.store) == 0;
     if (a->n > 0 && !a->has_store)
         log_warn("cannot open the store %s: %s", conf->acme.store, store_says(errno));
-    take_over(a, clock_mono_ms());
+    if (a->has_store)
+        store_sweep(conf->acme.store);
+    challenges_take_over(heritage->table, clock_mono_ms());
+    acmed_take_over(a, clock_mono_ms());
     clear_rows(a);
 }
 
-/* false: time to go. */
-static bool hear_supervisor(struct acmed *a)
+/* For a turn at most: what comes may have to be stored. false: time to go. */
+static bool acmed_hear_supervisor(struct acmed *a)
 {
+    uint64_t start_ms = clock_mono_ms();
     struct message message;
-    int fd = -1, got;
+    int fd = -1, got = 1;
 
-    while ((got = message_recv(a->heritage->control_fd, &message, &fd)) == 1) {
+    while (clock_mono_ms() - start_ms < TURN_MS &&
+           (got = message_recv(a->heritage->control_fd, &message, &fd)) == 1) {
         if (message.type == MESSAGE_PEM && message.number < a->n)
-            keeper_answer(&a->keeper[message.number], &message, &fd, clock_mono_ms());
+            certificate_reply(&a->keeper[message.number], &message, &fd, clock_mono_ms());
         fd_close(&fd);
         if (message.type == MESSAGE_CERT && message.number < a->n)
-            keeper_request(&a->keeper[message.number], (enum cert_request)message.which,
-                           (unsigned)message.value, clock_mono_ms());
+            certificate_request(&a->keeper[message.number], (enum cert_request)message.which,
+                                (unsigned)message.value, clock_mono_ms());
         if (message.type == MESSAGE_DRAIN)
             return false;
     }
     return got != 0;
+}
+
+/* Deleted, or replaced by another one, under us. */
+static void leave_store(struct acmed *a)
+{
+    log_error("the store %s was deleted or replaced: it is opened, and made, anew",
+              a->heritage->conf->acme.store);
+    store_release(&a->store);
+    ca_set_store_gone(&a->issuer);
+    a->has_store = false;
+}
+
+static void look_at_generations(struct acmed *a, uint64_t now_ms)
+{
+    char trouble[TABLE_NOTE] = "";
+
+    if (a->has_store && store_usable(a->store.path, NULL, 0, trouble))
+        ca_set_look(&a->issuer);
+    for (uint32_t i = 0; a->has_store && i < a->n; i++)
+        certificate_look_at_store(&a->keeper[i], trouble, now_ms);
 }
 
 /* It may be unreadable, or another pasgate's: then nothing is ordered, until it is ours. */
@@ -168,45 +194,79 @@ static void look_at_store(struct acmed *a, uint64_t now_ms)
     const char *path = a->heritage->conf->acme.store;
     char trouble[TABLE_REASON] = "";
 
-    if (a->n == 0 || a->has_store || now_ms < a->store_ms)
+    if (a->n == 0 || now_ms < a->store_ms)
         return;
     a->store_ms = now_ms + STORE_LOOK_MS;
+    if (a->has_store && !store_there(&a->store))
+        leave_store(a);
+    look_at_generations(a, now_ms);
+    if (a->has_store)
+        return;
     a->has_store = store_open(&a->store, path) == 0;
     if (a->has_store)
         log_info("the store %s is ours now", path);
     else
         snprintf(trouble, sizeof trouble, "the store %.90s: %s", path, store_says(errno));
+    adopt_begin(a->heritage);
     for (uint32_t i = 0; i < a->n; i++)
-        keeper_store(&a->keeper[i], trouble[0] ? trouble : NULL, now_ms);
+        certificate_store(&a->keeper[i], trouble[0] ? trouble : NULL, now_ms);
+    look_at_generations(a, now_ms);
 }
 
-/* Does what is due; returns when to wake up at the latest. */
+/* One keeper's turn; when it is due again. */
+static uint64_t tend(struct certificate *k, uint64_t now_ms)
+{
+    certificate_tick(k, now_ms);
+    if (!deploy_waits(k) && k->issue.run && k->issue.due_ms < k->due_ms)
+        return k->issue.due_ms;
+    return k->due_ms;
+}
+
+static void acmed_say_ready(struct acmed *a)
+{
+    const struct message ready = {.type = MESSAGE_READY};
+
+    if (!a->ready)
+        a->ready = message_send(a->heritage->control_fd, &ready, -1) == 0;
+}
+
+/* Does what is due; returns when to wake up at the latest. A thousand certificates may be due
+ * at once, for which a disk needs a minute: after a turn the others wait for the next one. */
 static uint64_t work(struct acmed *a, uint64_t now_ms)
 {
     uint64_t next = now_ms + HEARTBEAT_MS;
     bool settled = true;
 
     look_at_store(a, now_ms);
-    clear_challenges(a, now_ms);
-    for (uint32_t i = 0; i < a->n; i++) {
-        keeper_tick(&a->keeper[i], now_ms);
-        settled &= a->keeper[i].settled;
-        if (a->keeper[i].due_ms < next)
-            next = a->keeper[i].due_ms;
-        if (!live_waits(&a->keeper[i]) && a->keeper[i].issue.run &&
-            a->keeper[i].issue.due_ms < next)
-            next = a->keeper[i].issue.due_ms;
-    }
-    if (settled && !a->ready) {
-        const struct message ready = {.type = MESSAGE_READY};
+    challenges_look(a->heritage->table, now_ms);
+    if (a->has_store && !a->looked)
+        a->leftovers = leftover_find(&a->issuer, now_ms);
+    a->looked |= a->has_store;
+    leftover_tick(&a->leftovers, now_ms);
+    for (uint32_t n = 0; n < a->n; n++) {
+        uint32_t i = (a->first + n) % a->n;
 
-        a->ready = message_send(a->heritage->control_fd, &ready, -1) == 0;
+        if (clock_mono_ms() - now_ms >= TURN_MS) {
+            a->first = i;
+            settled = false;
+            next = now_ms;
+            break;
+        }
+        uint64_t due_ms = tend(&a->keeper[i], now_ms);
+        settled &= a->keeper[i].settled;
+        next = due_ms < next ? due_ms : next;
     }
+    if (next > now_ms && a->n > 0) /* no place in a line is the last one for ever */
+        a->first = (uint32_t)(ca_set_random() % a->n);
+    if (settled)
+        adopt_end(); /* each had its turn */
+    if (settled || now_ms - a->started_ms >= READY_MS)
+        acmed_say_ready(a);
     return next > now_ms ? next : now_ms;
 }
 
 /* Somebody wants a look at everything now. */
-static void hear_bell(struct acmed *a)
+static void acmed_hear_bell(struct acmed *a)
 {
     fd_unring(a->heritage->doorbell_acmed);
     for (uint32_t i = 0; i < a->n; i++)
@@ -216,7 +276,7 @@ static void hear_bell(struct acmed *a)
 
 /* What may wake us: the supervisor, the bell, the network half. Which of its conversations it
  * is does not matter: the next work() looks at each. */
-static void wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
+static void acmed_wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
 {
     struct pollfd fds[WATCHED] = {
         {.fd = a->heritage->control_fd, .events = POLLIN},
@@ -226,16 +286,20 @@ static void wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
     };
     nfds_t n = 4;
 
-    for (uint32_t i = 0; i < a->n && n + 1 < WATCHED; i++) {
+    for (uint32_t i = 0; i < a->n && n + 2 < WATCHED; i++) {
+        if (issue_dns_fd(&a->keeper[i].issue) >= 0)
+            fds[n++] =
+                (struct pollfd){.fd = issue_dns_fd(&a->keeper[i].issue), .events = POLLIN};
         if (errand_runs(&a->keeper[i].errand))
-            fds[n++] = (struct pollfd){.fd = errand_fd(&a->keeper[i].errand), .events = POLLIN};
-        if (!live_waits(&a->keeper[i]) && issue_fd(&a->keeper[i].issue) >= 0)
+            fds[n++] =
+                (struct pollfd){.fd = account_op_fd(&a->keeper[i].errand), .events = POLLIN};
+        if (!deploy_waits(&a->keeper[i]) && issue_fd(&a->keeper[i].issue) >= 0)
             fds[n++] = (struct pollfd){.fd = issue_fd(&a->keeper[i].issue), .events = POLLIN};
     }
     if (poll(fds, n, (int)(until_ms - now_ms)) <= 0)
         return;
     if (fds[1].revents)
-        hear_bell(a);
+        acmed_hear_bell(a);
     if (fds[2].revents & (POLLHUP | POLLERR)) {
         log_error("the network half's nursery ended: nothing is ordered for a while");
         fd_close(&a->issuer.nursery);
@@ -248,25 +312,48 @@ static void wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
     }
 }
 
+/* Something else wrote into our rows: workers read them anew. */
+static void acmed_repair_rows(struct acmed *a, uint64_t now_ms)
+{
+    static struct log_gate gate;
+    const char *kind;
+
+    if (now_ms < a->repair_ms)
+        return;
+    a->repair_ms = now_ms + HEARTBEAT_MS;
+    uint32_t n = rows_repair(&kind);
+    if (n == 0)
+        return;
+    if (log_gate_open(&gate))
+        log_error("%u rows of the table were not as written (the first: %s): repaired", n,
+                  kind);
+    atomic_fetch_add(&a->heritage->table->cert_epoch, 1);
+    heritage_ring_workers(a->heritage);
+}
+
 _Noreturn void acmed_main(const struct heritage *heritage)
 {
     struct acmed a;
 
     umask(UMASK);
-    start_up(&a, heritage);
-    while (hear_supervisor(&a)) {
+    acmed_start_up(&a, heritage);
+    while (acmed_hear_supervisor(&a)) {
         uint64_t now = clock_mono_ms();
 
         beat(heritage->table);
+        log_flush_due(now);
+        count_add(&heritage->table->acmed_log_lost, log_lost_since());
+        acmed_repair_rows(&a, now);
         /* Another nursery would get our keys by fork; that of a successor will not. */
         if (a.leave_ms && now >= a.leave_ms)
             exit(1);
-        wait_until(&a, now, work(&a, now));
+        acmed_wait_until(&a, now, work(&a, now));
     }
     for (uint32_t i = 0; i < a.n; i++)
-        keeper_release(&a.keeper[i]);
+        certificate_release(&a.keeper[i]);
+    leftover_release(&a.leftovers);
     hook_close();
-    issuer_release(&a.issuer);
+    ca_set_release(&a.issuer);
     store_release(&a.store);
     free(a.keeper);
     exit(0);

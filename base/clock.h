@@ -25,14 +25,26 @@ static inline uint64_t clock_mono_ms(void)
     return clock_mono_us() / 1000;
 }
 
+/* Milliseconds since boot, those of a suspended machine too. */
+static inline uint64_t clock_boot_ms(void)
+{
+    return clock_read_us(CLOCK_BOOTTIME) / 1000;
+}
+
 /* Milliseconds since 1970, UTC. */
 static inline uint64_t clock_wall_ms(void)
 {
     return clock_read_us(CLOCK_REALTIME) / 1000;
 }
 
-/* Writes "2026-11-22T10:15:30.123Z" and a NUL into out; returns out. */
+/* Writes "2026-11-22T10:15:30.123Z" and a NUL into out; returns out. Any value is taken: what
+ * is beyond the year 9999 becomes its last moment. */
 enum { CLOCK_ISO_SIZE = 25 };
 char *clock_iso(char out[CLOCK_ISO_SIZE], uint64_t wall_ms);
+
+/* How long, in the unit that a person takes: "40 seconds", "15 minutes", "36 hours", "80 days",
+ * "53 years"; to the nearest. Returns out. */
+enum { CLOCK_SPAN_SIZE = 32 };
+char *clock_span(char out[CLOCK_SPAN_SIZE], uint64_t ms);
 
 #endif

@@ -62,7 +62,7 @@ int fd_write_all(int fd, const void *bytes, size_t n)
     return 0;
 }
 
-int fd_make_folder(const char *path, mode_t mode)
+int fd_make_dir(const char *path, mode_t mode)
 {
     char above[PATH_MAX];
     int fd;

@@ -21,7 +21,7 @@ int fd_write_all(int fd, const void *bytes, size_t n);
 
 /* mkdir() that survives a crash of the host: the folder above is synced, where that can be
  * done. */
-int fd_make_folder(const char *path, mode_t mode);
+int fd_make_dir(const char *path, mode_t mode);
 
 /* Reads a whole file into a fresh NUL-terminated block, at most max bytes
  * (EFBIG beyond). Returns NULL with errno. The caller frees *it. fd stays open

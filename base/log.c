@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,17 +9,30 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/escape.h"
+#include "base/sink.h"
 
 enum {
-    LOG_TEXT_MAX = 2048,             /* bytes of one message before escaping */
-    LOG_LINE_MAX = LOG_TEXT_MAX * 6, /* every byte could become \u00xx */
+    LOG_TEXT_MAX = 2048,     /* bytes of one message before escaping */
+    LOG_LINE_MAX = PIPE_BUF, /* a pipe takes it whole or not at all */
+    LOG_FRAME = 192,         /* of these, for time, level, process and pid */
     LOG_GATE_MS = 10000,
+    LOG_RETRY_MS = 200, /* between two tries to write what nobody took */
 };
 
 static enum log_level log_level = LOG_LEVEL_INFO;
 static enum log_format log_format = LOG_FORMAT_TEXT;
 static char log_process[32] = "pasgate";
-static int log_fd = STDERR_FILENO;
+
+/* Where to, and what is not taken there yet: whole lines, of which the first may be cut. */
+static struct {
+    struct sink sink;
+    pid_t pid; /* whose this is: a child begins with nothing */
+    size_t n;
+    uint64_t retry_ms;
+    uint64_t lost, told, counted;
+    char held[LOG_HELD];
+} journal = {.sink = {.fd = STDERR_FILENO}};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -28,9 +43,22 @@ void log_init(enum log_level level, enum log_format format, const char *process)
     snprintf(log_process, sizeof log_process, "%s", process);
 }
 
+static uint64_t count_lines(const char *p, size_t n)
+{
+    uint64_t count = 0;
+
+    for (const char *end = p + n; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+        count++;
+    return count;
+}
+
 void log_to_fd(int fd)
 {
-    log_fd = fd;
+    if (journal.pid == getpid())
+        journal.lost += count_lines(journal.held, journal.n);
+    journal.pid = getpid();
+    journal.n = 0;
+    sink_open(&journal.sink, fd);
 }
 
 bool log_wants(enum log_level level)
@@ -38,36 +66,145 @@ bool log_wants(enum log_level level)
     return level <= log_level;
 }
 
-/* Escapes by the rules of JSON, which also suit a text line. */
-static size_t escape(char *out, size_t room, const char *text)
-{
-    size_t n = 0;
+/* ---- writing, without ever waiting */
 
-    for (const unsigned char *p = (const unsigned char *)text; *p && n + 7 < room; p++) {
-        if (*p == '\n')
-            n += (size_t)sprintf(out + n, "\\n");
-        else if (*p < 0x20 || *p == 0x7f)
-            n += (size_t)sprintf(out + n, "\\u%04x", *p);
-        else if (log_format == LOG_FORMAT_JSON && (*p == '"' || *p == '\\'))
-            n += (size_t)sprintf(out + n, "\\%c", *p);
+/* A child goes on with its own lines: what its parent holds is its parent's. */
+static void log_take_over(void)
+{
+    pid_t self = getpid();
+
+    if (journal.pid == self)
+        return;
+    log_to_fd(journal.sink.fd);
+    journal.lost = journal.told = journal.counted = 0;
+}
+
+/* Writes as much as is taken; returns how much. *error: why not all. */
+static size_t write_some(const char *p, size_t n, int *error)
+{
+    size_t done = 0;
+
+    *error = 0;
+    while (done < n && *error == 0) {
+        ssize_t sent = sink_write(&journal.sink, p + done, n - done);
+
+        if (sent > 0)
+            done += (size_t)sent;
         else
-            out[n++] = (char)*p;
+            *error = sent < 0 ? errno : EAGAIN;
     }
-    out[n] = '\0';
-    return n;
+    return done;
+}
+
+/* Nobody will ever read it there: it is lost now. */
+static bool is_dead(int error)
+{
+    return error == EPIPE || error == EBADF || error == EIO || error == EINVAL;
+}
+
+static void write_held(void)
+{
+    int error;
+    size_t done = write_some(journal.held, journal.n, &error);
+
+    journal.n -= done;
+    memmove(journal.held, journal.held + done, journal.n);
+    if (error && is_dead(error)) {
+        journal.lost += count_lines(journal.held, journal.n);
+        journal.n = 0;
+    }
+    journal.retry_ms = clock_mono_ms() + LOG_RETRY_MS;
+}
+
+static void log_hold(const char *line, size_t n, int error)
+{
+    if (is_dead(error) || n > sizeof journal.held - journal.n) {
+        journal.lost += count_lines(line, n);
+        return;
+    }
+    if (journal.n == 0)
+        journal.retry_ms = clock_mono_ms() + LOG_RETRY_MS;
+    memcpy(journal.held + journal.n, line, n);
+    journal.n += n;
 }
 
 static void write_line(const char *line, size_t n)
 {
-    /* A log that cannot be written must not stop the service: there is no one
-     * left to tell. */
-    ssize_t sent = write(log_fd, line, n);
-    (void)sent;
+    int error = EAGAIN;
+    size_t done = 0;
+
+    if (journal.n > 0 && clock_mono_ms() >= journal.retry_ms)
+        write_held();
+    if (journal.n == 0)
+        done = write_some(line, n, &error);
+    if (done < n)
+        log_hold(line + done, n - done, error);
+}
+
+static void tell_lost(void)
+{
+    uint64_t lost = journal.lost;
+
+    if (journal.n > 0 || lost == journal.told)
+        return;
+    log_warn("%llu log lines were lost: they were not read in time, or could not be written",
+             (unsigned long long)(lost - journal.told));
+    if (journal.lost == lost)
+        journal.told = lost;
+    journal.lost = lost; /* where nobody reads, this line is none of them */
+    journal.retry_ms = clock_mono_ms() + LOG_RETRY_MS;
+}
+
+void log_flush(void)
+{
+    log_take_over();
+    if (journal.n > 0)
+        write_held();
+    tell_lost();
+}
+
+void log_flush_due(uint64_t now_ms)
+{
+    if ((journal.n > 0 || journal.lost != journal.told) && now_ms >= journal.retry_ms)
+        log_flush();
+}
+
+uint64_t log_lost_since(void)
+{
+    uint64_t n = journal.lost - journal.counted;
+
+    journal.counted = journal.lost;
+    return n;
+}
+
+static void put_line(char line[LOG_LINE_MAX], int n)
+{
+    size_t len = n < 0 ? 0 : (size_t)n < LOG_LINE_MAX ? (size_t)n : LOG_LINE_MAX - 1;
+
+    if (len == 0)
+        return;
+    line[len - 1] = '\n';
+    log_take_over();
+    write_line(line, len);
+}
+
+void log_plain(const char *fmt, ...)
+{
+    char text[LOG_TEXT_MAX], line[LOG_LINE_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    int n = (int)escape_text(line, sizeof line - 1, str_from(text), ESCAPE_LINE);
+    line[n++] = '\n';
+    put_line(line, n);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
 {
-    char text[LOG_TEXT_MAX], safe[LOG_LINE_MAX], line[LOG_LINE_MAX + 160], when[CLOCK_ISO_SIZE];
+    char text[LOG_TEXT_MAX], safe[LOG_LINE_MAX - LOG_FRAME], line[LOG_LINE_MAX];
+    char when[CLOCK_ISO_SIZE];
     const char *form = log_format == LOG_FORMAT_JSON
                            ? "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,"
                              "\"message\":\"%s\"}\n"
@@ -79,11 +216,12 @@ void log_line(enum log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    escape(safe, sizeof safe, text);
+    escape_text(safe, sizeof safe, str_from(text),
+                log_format == LOG_FORMAT_JSON ? ESCAPE_JSON : ESCAPE_LINE);
     clock_iso(when, clock_wall_ms());
     int n = snprintf(line, sizeof line, form, when, level_names[level], log_process,
                      (int)getpid(), safe);
-    write_line(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+    put_line(line, n);
 }
 
 bool log_gate_open(struct log_gate *gate)

@@ -201,6 +201,7 @@ void loop_once(struct loop *loop, int max_wait_ms)
     }
     loop->nready = loop->next = 0;
     serve_timers(loop);
+    log_flush_due(loop->now_ms);
 }
 
 void loop_run(struct loop *loop)

@@ -20,62 +20,90 @@
 
 enum { NAME_MAX_BYTES = 32 }; /* of a call */
 
-static int add_call(scmp_filter_ctx filter, const struct sandbox_rule *rule, int call)
+/* false: any argument will do. */
+static bool sandbox_compare(const struct sandbox_rule *rule, struct scmp_arg_cmp *to)
 {
-    uint32_t action = SCMP_ACT_ERRNO(rule->error ? (unsigned)rule->error : EPERM);
-    struct scmp_arg_cmp compare = {.arg = rule->arg, .datum_a = rule->value};
-
+    *to = (struct scmp_arg_cmp){.arg = rule->arg, .datum_a = rule->value};
     switch (rule->when) {
     case SANDBOX_BITS:
-        compare.op = SCMP_CMP_MASKED_EQ;
-        compare.datum_a = rule->mask;
-        compare.datum_b = rule->value;
-        break;
+        to->op = SCMP_CMP_MASKED_EQ;
+        to->datum_a = rule->mask;
+        to->datum_b = rule->value;
+        return true;
     case SANDBOX_OTHER:
-        compare.op = SCMP_CMP_NE;
-        break;
+        to->op = SCMP_CMP_NE;
+        return true;
     case SANDBOX_ABOVE:
-        compare.op = SCMP_CMP_GT;
-        break;
+        to->op = SCMP_CMP_GT;
+        return true;
     default:
-        return seccomp_rule_add(filter, action, call, 0);
+        return false;
     }
-    return seccomp_rule_add_array(filter, action, call, 1, &compare);
 }
 
-static int add(scmp_filter_ctx filter, const struct sandbox_rule *rule)
+/* and: a second condition, or NULL. */
+static int sandbox_add(scmp_filter_ctx filter, const struct sandbox_rule *rule,
+                       const struct sandbox_rule *and)
 {
+    uint32_t action = SCMP_ACT_ERRNO(rule->error ? (unsigned)rule->error : EPERM);
+    struct scmp_arg_cmp args[2];
     char name[NAME_MAX_BYTES];
+    unsigned n = sandbox_compare(rule, &args[0]);
     int rc = 0, call;
 
+    if (and)
+        n += sandbox_compare(and, &args[n]);
     for (const char *p = rule->calls; rc == 0 && *p; p += strspn(p, " ")) {
-        size_t n = strcspn(p, " ");
+        size_t len = strcspn(p, " ");
 
-        CHECK(n < sizeof name);
-        memcpy(name, p, n);
-        name[n] = '\0';
-        p += n;
+        CHECK(len < sizeof name);
+        memcpy(name, p, len);
+        name[len] = '\0';
+        p += len;
         call = seccomp_syscall_resolve_name(name);
         if (call != __NR_SCMP_ERROR)
-            rc = add_call(filter, rule, call);
+            rc = seccomp_rule_add_array(filter, action, call, n, args);
     }
     return rc;
 }
 
-int sandbox_forbid(const struct sandbox_rule *rules, size_t n)
+static scmp_filter_ctx sandbox_begin(int *rc)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    int rc = filter ? 0 : -ENOMEM;
 
-    if (rc == 0)
-        rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = add(filter, &rules[i]);
+    *rc = filter ? 0 : -ENOMEM;
+    if (*rc == 0)
+        *rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    return filter;
+}
+
+static int sandbox_finish(scmp_filter_ctx filter, int rc)
+{
     if (rc == 0)
         rc = seccomp_load(filter);
     seccomp_release(filter);
     errno = -rc;
     return rc ? -1 : 0;
+}
+
+int sandbox_forbid(const struct sandbox_rule *rules, size_t n)
+{
+    int rc;
+    scmp_filter_ctx filter = sandbox_begin(&rc);
+
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = sandbox_add(filter, &rules[i], NULL);
+    return sandbox_finish(filter, rc);
+}
+
+int sandbox_forbid_both(const struct sandbox_rule rule[2])
+{
+    int rc;
+    scmp_filter_ctx filter = sandbox_begin(&rc);
+
+    if (rc == 0)
+        rc = sandbox_add(filter, &rule[0], &rule[1]);
+    return sandbox_finish(filter, rc);
 }
 
 /* ---- files */
@@ -108,16 +136,16 @@ static void allow(int rules, int parent, const char *name)
 }
 
 /* All of this folder but one name. */
-static void allow_beside(int rules, const char *folder, const char *but)
+static void allow_beside(int rules, const char *dir, const char *but)
 {
-    DIR *dir = opendir(folder);
+    DIR *listing = opendir(dir);
 
-    for (const struct dirent *e; dir && (e = readdir(dir));)
+    for (const struct dirent *e; listing && (e = readdir(listing));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
             strcmp(e->d_name, but) != 0)
-            allow(rules, dirfd(dir), e->d_name);
-    if (dir)
-        closedir(dir);
+            allow(rules, dirfd(listing), e->d_name);
+    if (listing)
+        closedir(listing);
 }
 
 int sandbox_hide(const char *path)

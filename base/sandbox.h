@@ -43,6 +43,9 @@ struct sandbox_rule {
 /* 0; -1 with errno: nothing is forbidden, because the kernel has no filters (or no memory). */
 int sandbox_forbid(const struct sandbox_rule *rules, size_t n);
 
+/* The same for the calls of rule[0], where the arguments are as both rules say. */
+int sandbox_forbid_both(const struct sandbox_rule rule[2]);
+
 /* Whether sandbox_hide() can work here. */
 int sandbox_can_hide(void);
 

@@ -3,7 +3,7 @@
 #include <endian.h>
 #include <string.h>
 
-static uint64_t load(const void *bytes)
+static uint64_t siphash_load(const void *bytes)
 {
     uint64_t word;
 
@@ -40,7 +40,7 @@ static inline void take_word(uint64_t v[4], uint64_t word)
 
 struct siphash_key siphash_key(const uint8_t bytes[SIPHASH_KEY])
 {
-    return (struct siphash_key){{load(bytes), load(bytes + 8)}};
+    return (struct siphash_key){{siphash_load(bytes), siphash_load(bytes + 8)}};
 }
 
 void siphash_begin(struct siphash *h, const struct siphash_key *key)
@@ -59,7 +59,7 @@ void siphash_add(struct siphash *h, const void *bytes, size_t n)
         unsigned held = h->n & 7;
 
         if (held == 0 && end - p >= 8) {
-            take_word(h->v, load(p));
+            take_word(h->v, siphash_load(p));
             p += 8;
             h->n += 8;
             continue;

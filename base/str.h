@@ -166,4 +166,26 @@ static inline char *str_copy(char *dst, size_t cap, struct str s)
     return dst;
 }
 
+/* The same for people: one that does not fit ends with "...", at a word where there is one
+ * near, so that nobody takes its beginning for the whole. */
+static inline char *str_fit(char *dst, size_t cap, struct str s)
+{
+    static const char more[] = " ...";
+    size_t n;
+
+    str_copy(dst, cap, s);
+    if (s.n < cap || cap <= sizeof more)
+        return dst;
+    n = cap - sizeof more;
+    for (size_t back = n; back > n / 2; back--)
+        if (dst[back] == ' ') {
+            n = back;
+            break;
+        }
+    while (n > 0 && ((unsigned char)dst[n] & 0xc0) == 0x80) /* within a character of UTF-8 */
+        n--;
+    memcpy(dst + n, more, sizeof more);
+    return dst;
+}
+
 #endif

@@ -15,11 +15,11 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "healthd/heal.h"
-#include "healthd/passive.h"
+#include "healthd/outlier/outlier.h"
+#include "healthd/restart_request.h"
 #include "shm/heritage.h"
 #include "shm/message.h"
 
@@ -28,6 +28,7 @@ enum {
     LIVELY_MS = 250,      /* and this often, while requests wait or a verdict is open */
     BELL_MS = 20,         /* at most this often, however often the bell rings */
     HEARTBEAT_MS = 1000,  /* longest sleep */
+    REPAIR_MS = 1000,     /* so long a wrong value in our rows may stay */
     READY_EXTRA_MS = 500, /* READY comes this long after the longest timeout at the latest */
     RETRY_MS = 1000,      /* when the host had no memory for a probe */
 };
@@ -36,10 +37,11 @@ struct healthd {
     const struct heritage *heritage;
     struct prober *prober;
     struct schedule schedule;
-    struct target *target; /* [n], by index in the configuration */
+    struct backend_health *target; /* [n], by index in the configuration */
     uint32_t n;
-    struct pool_watch *pool; /* [npools], by index in the configuration */
+    struct pool_health *pool; /* [npools], by index in the configuration */
     uint32_t npools;
+    uint64_t repair_ms; /* next comparison of our rows with what was published */
     uint64_t look_ms;   /* next look at the workers' cells */
     uint64_t looked_ms; /* the last one */
     uint64_t ready_ms;  /* READY at the latest; 0: said */
@@ -53,10 +55,10 @@ static void forget_others(const struct healthd *h)
         ours[h->heritage->backend_slot[i]] = true;
     for (int slot = 0; slot < TABLE_BACKENDS; slot++)
         if (!ours[slot])
-            target_forget(h->heritage->table, slot);
+            backend_health_forget(h->heritage->table, slot);
 }
 
-static void start_up(struct healthd *h, const struct heritage *heritage)
+static void healthd_start_up(struct healthd *h, const struct heritage *heritage)
 {
     const struct conf *conf = heritage->conf;
     uint64_t now = clock_mono_ms();
@@ -78,9 +80,9 @@ static void start_up(struct healthd *h, const struct heritage *heritage)
         const struct conf_pool *pool = &conf->pools[conf->backends[i].pool];
 
         CHECK(heritage->backend_slot[i] < TABLE_BACKENDS);
-        target_init(&h->target[i], heritage->table, heritage->backend_slot[i],
-                    &conf->backends[i], pool, heritage->generation > 1,
-                    now + schedule_first_ms(i, h->n));
+        backend_health_init(&h->target[i], heritage->table, heritage->backend_slot[i],
+                            &conf->backends[i], pool, heritage->generation > 1,
+                            now + schedule_first_ms(i, h->n));
         if (pool->check.timeout_ms > longest)
             longest = pool->check.timeout_ms;
     }
@@ -88,16 +90,16 @@ static void start_up(struct healthd *h, const struct heritage *heritage)
         const struct conf_pool *pool = &conf->pools[i];
 
         h->pool[i] =
-            (struct pool_watch){.conf = pool,
-                                .target = h->target + (pool->backends - conf->backends),
-                                .n = (uint32_t)pool->n_backends};
+            (struct pool_health){.conf = pool,
+                                 .target = h->target + (pool->backends - conf->backends),
+                                 .n = (uint32_t)pool->n_backends};
     }
     heritage_ring_workers(heritage); /* addresses that needed no probe */
     h->look_ms = now;
     h->ready_ms = now + SCHEDULE_SPREAD_MS + longest + READY_EXTRA_MS;
 }
 
-static void say_ready(struct healthd *h, uint64_t now_ms)
+static void healthd_say_ready(struct healthd *h, uint64_t now_ms)
 {
     struct message ready = {.type = MESSAGE_READY};
     bool all = true;
@@ -112,7 +114,7 @@ static void say_ready(struct healthd *h, uint64_t now_ms)
 }
 
 /* false: time to go. */
-static bool hear_supervisor(const struct healthd *h)
+static bool healthd_hear_supervisor(const struct healthd *h)
 {
     struct message message;
     int fd = -1, got;
@@ -131,10 +133,10 @@ static void ask_to_heal(const struct healthd *h, uint64_t now_ms)
     struct message ask = {.type = MESSAGE_HEAL};
 
     for (uint32_t i = 0; i < h->n; i++) {
-        struct target *w = &h->target[i];
+        struct backend_health *w = &h->target[i];
         char why[TABLE_REASON];
 
-        if (!heal_wanted(w, now_ms, why))
+        if (!restart_request_wanted(w, now_ms, why))
             continue;
         ask.number = (uint64_t)w->slot;
         snprintf(ask.body.text, sizeof ask.body.text, "%s", why);
@@ -145,16 +147,16 @@ static void ask_to_heal(const struct healthd *h, uint64_t now_ms)
 /* Looks at what the supervisor wants and at what the workers met. */
 static void look_around(struct healthd *h, uint64_t now_ms)
 {
-    struct signs_live live;
+    struct observed_live live;
     bool news = false, lively = false;
 
-    signs_look(&live, h->heritage->table);
+    observed_look(&live, h->heritage->table);
     for (uint32_t i = 0; i < h->n; i++)
-        news |= heal_follow(&h->target[i], now_ms);
+        news |= restart_request_follow(&h->target[i], now_ms);
     for (uint32_t i = 0; i < h->npools; i++)
-        news |= passive_look(&h->pool[i], &live, now_ms);
+        news |= outlier_look(&h->pool[i], &live, now_ms);
     for (uint32_t i = 0; i < h->n; i++)
-        lively |= target_lively(&h->target[i]);
+        lively |= backend_health_lively(&h->target[i]);
     ask_to_heal(h, now_ms);
     if (news)
         heritage_ring_workers(h->heritage);
@@ -162,7 +164,7 @@ static void look_around(struct healthd *h, uint64_t now_ms)
     h->look_ms = now_ms + (lively ? LIVELY_MS : LOOK_MS);
 }
 
-static void hear_bell(struct healthd *h, uint64_t now_ms)
+static void healthd_hear_bell(struct healthd *h, uint64_t now_ms)
 {
     fd_unring(h->heritage->doorbell_healthd);
     h->look_ms = h->looked_ms + BELL_MS > now_ms ? h->looked_ms + BELL_MS : now_ms;
@@ -171,15 +173,16 @@ static void hear_bell(struct healthd *h, uint64_t now_ms)
 static void take_results(struct healthd *h, uint64_t now_ms)
 {
     struct probe_result result;
-    struct signs_live live;
+    struct observed_live live;
     bool looked = false, news = false;
 
     while (prober_next(h->prober, &result)) {
         CHECK(result.id < h->n);
         if (!looked)
-            signs_look(&live, h->heritage->table);
+            observed_look(&live, h->heritage->table);
         looked = true;
-        news |= target_ended(&h->target[result.id], &live, &result, &h->schedule, now_ms);
+        news |=
+            backend_health_ended(&h->target[result.id], &live, &result, &h->schedule, now_ms);
     }
     if (news)
         heritage_ring_workers(h->heritage);
@@ -189,32 +192,50 @@ static void take_results(struct healthd *h, uint64_t now_ms)
 static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
 {
     static struct log_gate no_memory;
-    struct signs_live live;
+    struct observed_live live;
     bool looked = false;
     uint64_t next = now_ms + HEARTBEAT_MS;
 
     for (uint32_t i = 0; i < h->n; i++) {
-        struct target *w = &h->target[i];
+        struct backend_health *w = &h->target[i];
 
         if (w->running)
             continue;
         if (w->due_ms <= now_ms) {
-            if (prober_start(h->prober, i, w->backend, &w->pool->check) < 0) {
+            if (prober_start(h->prober, i, w->backend, &w->pool->check,
+                             w->row.has_address ? &w->row.address : NULL) < 0) {
                 if (log_gate_open(&no_memory))
                     log_warn("no memory for a probe of backend %s", w->backend->name);
                 w->due_ms = now_ms + RETRY_MS;
                 continue;
             }
             if (!looked)
-                signs_look(&live, h->heritage->table);
+                observed_look(&live, h->heritage->table);
             looked = true;
-            target_started(w, &live, now_ms);
+            backend_health_started(w, &live, now_ms);
             next = now_ms; /* the transfer has yet to take its first step */
         } else if (w->due_ms < next) {
             next = w->due_ms;
         }
     }
     return next < h->look_ms ? next : h->look_ms;
+}
+
+/* Something else wrote into our rows: workers read them anew. */
+static void healthd_repair_rows(struct healthd *h, uint64_t now_ms)
+{
+    static struct log_gate gate;
+    const char *kind;
+    uint32_t n = now_ms >= h->repair_ms ? rows_repair(&kind) : 0;
+
+    if (now_ms >= h->repair_ms)
+        h->repair_ms = now_ms + REPAIR_MS;
+    if (n == 0)
+        return;
+    if (log_gate_open(&gate))
+        log_error("%u rows of the table were not as written (the first: %s): repaired", n,
+                  kind);
+    heritage_ring_workers(h->heritage);
 }
 
 static bool bell_rang(int eventfd)
@@ -232,18 +253,21 @@ _Noreturn void healthd_main(const struct heritage *heritage)
     /* Bounds the life of a resolver thread whose name server does not answer; the
      * administrator's own RES_OPTIONS stand. */
     setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
-    start_up(&h, heritage);
+    healthd_start_up(&h, heritage);
 
-    while (hear_supervisor(&h)) {
+    while (healthd_hear_supervisor(&h)) {
         uint64_t now = clock_mono_ms(), until;
 
         atomic_store(&heritage->table->healthd_heartbeat_ms, now);
+        log_flush_due(now);
+        count_add(&heritage->table->healthd_log_lost, log_lost_since());
         if (bell_rang(heritage->doorbell_healthd))
-            hear_bell(&h, now);
+            healthd_hear_bell(&h, now);
+        healthd_repair_rows(&h, now);
         if (now >= h.look_ms)
             look_around(&h, now);
         until = start_probes(&h, now);
-        say_ready(&h, now);
+        healthd_say_ready(&h, now);
         prober_wait(h.prober, heritage->control_fd, heritage->doorbell_healthd,
                     (int)(until - now));
         take_results(&h, clock_mono_ms());

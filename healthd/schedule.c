@@ -1,6 +1,6 @@
 #include "healthd/schedule.h"
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 
 void schedule_init(struct schedule *schedule, uint64_t seed)
 {
@@ -26,7 +26,7 @@ uint32_t schedule_first_ms(uint32_t i, uint32_t n)
     return (uint32_t)((uint64_t)i * SCHEDULE_SPREAD_MS / n);
 }
 
-static uint32_t interval_ms(const struct conf_check *check, const struct verdict *v)
+static uint32_t interval_ms(const struct conf_check *check, const struct health_fsm *v)
 {
     uint32_t usual = check->interval_ms;
     uint32_t fast = check->fast_interval_ms < usual ? check->fast_interval_ms : usual;
@@ -48,7 +48,7 @@ static uint32_t interval_ms(const struct conf_check *check, const struct verdict
 }
 
 uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
-                          const struct verdict *verdict, bool steady)
+                          const struct health_fsm *verdict, bool steady)
 {
     uint32_t interval = interval_ms(check, verdict);
     uint32_t jitter = (uint32_t)((uint64_t)interval * check->jitter_percent / 100);

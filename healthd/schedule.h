@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "healthd/verdict.h"
+#include "healthd/health_fsm.h"
 
 struct conf_check;
 
@@ -32,6 +32,6 @@ uint32_t schedule_first_ms(uint32_t i, uint32_t n);
  * after the first one is anything up to an interval, which spreads the
  * backends over it. */
 uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
-                          const struct verdict *verdict, bool steady);
+                          const struct health_fsm *verdict, bool steady);
 
 #endif

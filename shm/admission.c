@@ -2,12 +2,12 @@
 
 bool admission_drains(const struct admin_row *admin)
 {
-    return admin->wish == ADMIN_DRAIN || admin->heal == HEAL_DRAINING;
+    return admin->override == ADMIN_DRAIN || admin->heal == HEAL_DRAINING;
 }
 
 enum admin_state admission_state(const struct admin_row *admin)
 {
-    if (admin->wish == ADMIN_MAINT || admin->heal == HEAL_RESTARTING ||
+    if (admin->override == ADMIN_MAINT || admin->heal == HEAL_RESTARTING ||
         admin->heal == HEAL_VERIFYING)
         return ADMIN_MAINT;
     if (admission_drains(admin))

@@ -1,5 +1,7 @@
 #include "shm/cap.h"
 
+#include <string.h>
+
 #include "base/check.h"
 
 /* What is counted: a cell of 32 bits, at the same place in each worker's row. */
@@ -12,16 +14,23 @@ static cell_at cell_of_backend(int slot, size_t field)
 }
 
 #define AT_BACKEND(slot, field) cell_of_backend(slot, offsetof(struct worker_backend, field))
-#define AT_POOL(pool) \
-    (offsetof(struct worker_row, retrying) + (size_t)(pool) * sizeof(_Atomic uint32_t))
+#define AT_POOL(pool, field) \
+    (offsetof(struct worker_row, field) + (size_t)(pool) * sizeof(_Atomic uint32_t))
+
+/* What this process really has in its row: the cells are written from it and never read back,
+ * so that a wrong value there lasts until the next change, or cap_repair(). */
+static struct own {
+    uint32_t in_flight[TABLE_BACKENDS], trials[TABLE_BACKENDS];
+    uint32_t retrying[TABLE_POOLS], opening[TABLE_POOLS], expecting[TABLE_POOLS];
+} own[TABLE_WORKERS];
 
 static _Atomic uint32_t *cell(const struct table *table, int row, cell_at at)
 {
     return (_Atomic uint32_t *)((uintptr_t)&table->worker[row] + at);
 }
 
-static uint32_t sum(const struct table *table, const struct cap_rows *live, cell_at at,
-                    memory_order order)
+static uint32_t cap_sum(const struct table *table, const struct cap_rows *live, cell_at at,
+                        memory_order order)
 {
     uint32_t total = 0;
 
@@ -31,63 +40,98 @@ static uint32_t sum(const struct table *table, const struct cap_rows *live, cell
 }
 
 /* Without a cap nobody acts on the exact sum: the plain store is enough. */
-static void put(_Atomic uint32_t *mine, uint32_t n, bool exact)
+static void cap_put(_Atomic uint32_t *mine, uint32_t n, bool exact)
 {
     atomic_store_explicit(mine, n, exact ? memory_order_seq_cst : memory_order_relaxed);
 }
 
-static bool take(struct table *table, const struct cap_rows *live, int row, cell_at at,
-                 uint32_t cap)
+static bool cap_take(struct table *table, const struct cap_rows *live, int row, cell_at at,
+                     uint32_t *had, uint32_t cap)
 {
     _Atomic uint32_t *mine = cell(table, row, at);
-    uint32_t had = atomic_load_explicit(mine, memory_order_relaxed);
 
-    put(mine, had + 1, cap);
-    if (!cap || sum(table, live, at, memory_order_seq_cst) <= cap)
+    cap_put(mine, *had + 1, cap);
+    if (!cap || cap_sum(table, live, at, memory_order_seq_cst) <= cap) {
+        ++*had;
         return true;
-    put(mine, had, cap);
+    }
+    cap_put(mine, *had, cap);
     return false;
 }
 
-static void give(struct table *table, int row, cell_at at, bool exact)
+static void give(struct table *table, int row, cell_at at, uint32_t *had, bool exact)
+{
+    CHECK(*had > 0);
+    cap_put(cell(table, row, at), --*had, exact);
+}
+
+void cap_forget(int row)
+{
+    memset(&own[row], 0, sizeof own[row]);
+}
+
+static uint32_t repair(const struct table *table, int row, cell_at at, uint32_t want)
 {
     _Atomic uint32_t *mine = cell(table, row, at);
-    uint32_t had = atomic_load_explicit(mine, memory_order_relaxed);
 
-    CHECK(had > 0);
-    put(mine, had - 1, exact);
+    if (atomic_load_explicit(mine, memory_order_relaxed) == want)
+        return 0;
+    cap_put(mine, want, true);
+    return 1;
+}
+
+uint32_t cap_repair(struct table *table, int row)
+{
+    uint32_t n = 0;
+
+    for (int s = 0; s < TABLE_BACKENDS; s++) {
+        n += repair(table, row, AT_BACKEND(s, in_flight), own[row].in_flight[s]);
+        n += repair(table, row, AT_BACKEND(s, trials), own[row].trials[s]);
+    }
+    for (int p = 0; p < TABLE_POOLS; p++) {
+        n += repair(table, row, AT_POOL(p, retrying), own[row].retrying[p]);
+        n += repair(table, row, AT_POOL(p, opening), own[row].opening[p]);
+        n += repair(table, row, AT_POOL(p, expecting), own[row].expecting[p]);
+    }
+    return n;
 }
 
 uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, int slot)
 {
-    return sum(table, live, AT_BACKEND(slot, in_flight), memory_order_relaxed);
+    return cap_sum(table, live, AT_BACKEND(slot, in_flight), memory_order_relaxed);
 }
 
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot)
 {
-    return sum(table, live, AT_BACKEND(slot, queued), memory_order_relaxed);
+    return cap_sum(table, live, AT_BACKEND(slot, queued), memory_order_relaxed);
 }
 
-bool cap_take(struct table *table, const struct cap_rows *live, int mine, int slot,
-              uint32_t cap)
+uint32_t cap_queued_any(const struct table *table, const struct cap_rows *live, int slot)
 {
-    return take(table, live, mine, AT_BACKEND(slot, in_flight), cap);
+    return cap_sum(table, live, AT_BACKEND(slot, queued_any), memory_order_relaxed);
 }
 
-void cap_give(struct table *table, int mine, int slot, uint32_t cap)
+bool cap_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
+                 uint32_t cap)
 {
-    give(table, mine, AT_BACKEND(slot, in_flight), cap);
+    return cap_take(table, live, mine, AT_BACKEND(slot, in_flight), &own[mine].in_flight[slot],
+                    cap);
 }
 
-bool cap_trial_take(struct table *table, const struct cap_rows *live, int mine, int slot,
-                    uint32_t most)
+void cap_release(struct table *table, int mine, int slot, uint32_t cap)
 {
-    return take(table, live, mine, AT_BACKEND(slot, trials), most);
+    give(table, mine, AT_BACKEND(slot, in_flight), &own[mine].in_flight[slot], cap);
 }
 
-void cap_trial_give(struct table *table, int mine, int slot)
+bool cap_trial_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
+                       uint32_t most)
 {
-    give(table, mine, AT_BACKEND(slot, trials), true);
+    return cap_take(table, live, mine, AT_BACKEND(slot, trials), &own[mine].trials[slot], most);
+}
+
+void cap_trial_release(struct table *table, int mine, int slot)
+{
+    give(table, mine, AT_BACKEND(slot, trials), &own[mine].trials[slot], true);
 }
 
 uint32_t cap_retries(uint32_t in_flight)
@@ -97,13 +141,45 @@ uint32_t cap_retries(uint32_t in_flight)
     return share > CAP_RETRY_LEAST ? share : CAP_RETRY_LEAST;
 }
 
-bool cap_retry_take(struct table *table, const struct cap_rows *live, int mine, int pool,
-                    uint32_t most)
+bool cap_retry_acquire(struct table *table, const struct cap_rows *live, int mine, int pool,
+                       uint32_t most)
 {
-    return take(table, live, mine, AT_POOL(pool), most);
+    return cap_take(table, live, mine, AT_POOL(pool, retrying), &own[mine].retrying[pool],
+                    most);
 }
 
-void cap_retry_give(struct table *table, int mine, int pool)
+void cap_retry_release(struct table *table, int mine, int pool)
 {
-    give(table, mine, AT_POOL(pool), true);
+    give(table, mine, AT_POOL(pool, retrying), &own[mine].retrying[pool], true);
+}
+
+uint32_t cap_expects(uint32_t cap)
+{
+    uint32_t share = cap / CAP_EXPECT_SHARE;
+
+    if (!cap)
+        return CAP_EXPECT_NO_CAP;
+    return share ? share : cap > 1;
+}
+
+bool cap_expect_acquire(struct table *table, const struct cap_rows *live, int mine, int pool,
+                        uint32_t most)
+{
+    return most && cap_take(table, live, mine, AT_POOL(pool, expecting),
+                            &own[mine].expecting[pool], most);
+}
+
+void cap_expect_release(struct table *table, int mine, int pool)
+{
+    give(table, mine, AT_POOL(pool, expecting), &own[mine].expecting[pool], true);
+}
+
+bool cap_opening_acquire(struct table *table, const struct cap_rows *live, int mine, int pool)
+{
+    return cap_take(table, live, mine, AT_POOL(pool, opening), &own[mine].opening[pool], 1);
+}
+
+void cap_opening_release(struct table *table, int mine, int pool)
+{
+    give(table, mine, AT_POOL(pool, opening), &own[mine].opening[pool], true);
 }

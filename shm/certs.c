@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/conf/conf.h"
+
 enum { HASHED = 18 }; /* "=", 16 digits, NUL */
 
-static uint64_t hash(const char *text)
+static uint64_t certs_hash(const char *text)
 {
     uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
 
@@ -15,16 +17,16 @@ static uint64_t hash(const char *text)
     return h;
 }
 
-char *cert_folder(char out[CERT_FOLDER_SIZE], const char *name)
+char *cert_dir(char out[CERT_DIR_SIZE], const char *name)
 {
     size_t n = 0;
 
     for (size_t i = 0; name[i] != '\0'; i++) {
         unsigned char c = (unsigned char)name[i];
 
-        if (n + 4 > CERT_FOLDER_SIZE) {
-            snprintf(out + CERT_FOLDER_SIZE - HASHED, HASHED, "=%016llx",
-                     (unsigned long long)hash(name));
+        if (n + 4 > CERT_DIR_SIZE) {
+            snprintf(out + CERT_DIR_SIZE - HASHED, HASHED, "=%016llx",
+                     (unsigned long long)certs_hash(name));
             return out;
         }
         if (i == 0 && c == '*' && name[1] == '.')
@@ -38,19 +40,27 @@ char *cert_folder(char out[CERT_FOLDER_SIZE], const char *name)
     return out;
 }
 
-static bool is_it(const struct table *table, uint32_t i, const char *folder,
-                  struct cert_row *row)
+const struct conf_cert *cert_configured(const struct conf *conf, const char *dir)
 {
-    return cert_read(&table->cert[i], row) && strncmp(row->name, folder, sizeof row->name) == 0;
+    char of[CERT_DIR_SIZE];
+
+    for (size_t i = 0; i < conf->n_certs; i++)
+        if (strcmp(cert_dir(of, conf->certs[i].name), dir) == 0)
+            return &conf->certs[i];
+    return NULL;
 }
 
-bool cert_find(const struct table *table, const char *folder, uint32_t guess,
-               struct cert_row *row)
+static bool is_it(const struct table *table, uint32_t i, const char *dir, struct cert_row *row)
 {
-    if (guess < TABLE_CERTS && is_it(table, guess, folder, row))
+    return cert_read(&table->cert[i], row) && strncmp(row->name, dir, sizeof row->name) == 0;
+}
+
+bool cert_find(const struct table *table, const char *dir, uint32_t guess, struct cert_row *row)
+{
+    if (guess < table_certs(table) && is_it(table, guess, dir, row))
         return true;
-    for (uint32_t i = 0; i < TABLE_CERTS; i++)
-        if (is_it(table, i, folder, row))
+    for (uint32_t i = 0; i < table_certs(table); i++)
+        if (is_it(table, i, dir, row))
             return true;
     return false;
 }
@@ -87,8 +97,8 @@ void cert_loaded(const struct table *table, uint32_t index, uint32_t generation,
     for (int r = 0; r < TABLE_WORKERS; r++) {
         const _Atomic uint32_t *has = &table->worker[r].cert_loaded[index];
 
-        if (!child_read(&table->child[r], &child) || child.state != CHILD_RUNNING ||
-            !worker_row_live(table, r))
+        if (!table_row_used(table, r) || !child_read(&table->child[r], &child) ||
+            child.state != CHILD_RUNNING || !worker_row_live(table, r))
             continue;
         ++*workers;
         *loaded += generation && atomic_load((_Atomic uint32_t *)(uintptr_t)has) == generation;

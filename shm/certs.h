@@ -11,15 +11,25 @@
 
 #include "shm/table.h"
 
+struct conf;
+struct conf_cert;
+
+/* The answer to a request to renew one that needs it not: no failure where all were asked for.
+ */
+#define CERT_NOT_DUE "it is not due yet; --force renews it nevertheless"
+
 /* The name of a certificate's row, which is also that of its folder in the
  * store: its configured name with "*." as "_.", and any byte that is not for a
  * file name as =HEX, so that two names never meet. One that is too long is cut
  * and gets a hash. Returns out. */
-char *cert_folder(char out[CERT_FOLDER_SIZE], const char *name);
+char *cert_dir(char out[CERT_DIR_SIZE], const char *name);
+
+/* The certificate of the configuration whose folder this is; NULL: none. Pure. */
+const struct conf_cert *cert_configured(const struct conf *conf, const char *dir);
 
 /* Copies the row of this folder, which is most likely at index `guess`. false:
  * there is none, or it is half-written. */
-bool cert_find(const struct table *table, const char *folder, uint32_t guess,
+bool cert_find(const struct table *table, const char *dir, uint32_t guess,
                struct cert_row *row);
 
 /* What a worker says of a candidate, packed into the one word of its row. */

@@ -15,14 +15,14 @@ struct heritage_listener {
     uint32_t index; /* in conf->listen */
 };
 
-enum { HERITAGE_LISTENERS = 64, HERITAGE_FOLDER = 256 };
+enum { HERITAGE_LISTENERS = 64, HERITAGE_DIR = 256 };
 
 /* What one restarter is for. */
 struct heritage_action {
-    uint32_t backend;               /* in conf->backends */
-    char incident[TABLE_INCIDENT];  /* id: names the evidence, in log and table */
-    char reason[TABLE_REASON];      /* why it is done */
-    char evidence[HERITAGE_FOLDER]; /* folder to write it to, which exists; "": none */
+    uint32_t backend;              /* in conf->backends */
+    char incident[TABLE_INCIDENT]; /* id: names the evidence, in log and table */
+    char reason[TABLE_REASON];     /* why it is done */
+    char evidence[HERITAGE_DIR];   /* folder to write it to, which exists; "": none */
 };
 
 struct heritage {
@@ -38,6 +38,8 @@ struct heritage {
     int doorbell_healthd, doorbell_acmed;
     int access_fd;                /* access log; -1: off. Workers only */
     const uint16_t *backend_slot; /* [conf backend index] -> slot in the table */
+    uint32_t recent_room;         /* records of the worker row's ring that may be used
+                                     (shm/exchange_ring.h) */
     uint32_t nlisteners;
     struct heritage_listener listener[HERITAGE_LISTENERS];
     struct heritage_action action; /* the restarter only */

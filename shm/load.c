@@ -41,7 +41,7 @@ bool worker_row_live(const struct table *table, int r)
                child.incarnation;
 }
 
-static uint32_t sum(const struct table *table, size_t field)
+static uint32_t load_sum(const struct table *table, size_t field)
 {
     uint32_t total = 0;
 
@@ -53,14 +53,14 @@ static uint32_t sum(const struct table *table, size_t field)
 
 uint32_t backend_in_flight(const struct table *table, int slot)
 {
-    return sum(table, offsetof(struct worker_row, be) +
-                          (size_t)slot * sizeof(struct worker_backend) +
-                          offsetof(struct worker_backend, in_flight));
+    return load_sum(table, offsetof(struct worker_row, be) +
+                               (size_t)slot * sizeof(struct worker_backend) +
+                               offsetof(struct worker_backend, in_flight));
 }
 
 uint32_t backend_queued(const struct table *table, int slot)
 {
-    return sum(table, offsetof(struct worker_row, be) +
-                          (size_t)slot * sizeof(struct worker_backend) +
-                          offsetof(struct worker_backend, queued));
+    return load_sum(table, offsetof(struct worker_row, be) +
+                               (size_t)slot * sizeof(struct worker_backend) +
+                               offsetof(struct worker_backend, queued));
 }

@@ -14,12 +14,17 @@ enum message_type {
     MESSAGE_HEAL,      /* healthd: please heal backend slot `number`, because of body.text */
     MESSAGE_TOLD,      /* restarter: what it did, or what went wrong, in body.text */
     /* supervisor -> child */
-    MESSAGE_DRAIN,    /* take no new work, finish, exit 0; value_ms = at most so long */
+    MESSAGE_DRAIN,    /* take no new work, finish, exit 0; value = at most so many ms; number:
+                         a bit for each listener of the configuration that nobody else serves
+                         from now on: what waits in its sockets is still to be taken */
     MESSAGE_TICKETS,  /* workers: the ring of ticket keys */
     MESSAGE_AFFINITY, /* workers: the key of sessions' tags; sent before the fork */
     MESSAGE_LOG,      /* workers: a fresh access-log descriptor comes with it */
     MESSAGE_PEM,      /* acmed: the answer to OPEN_PEM; no descriptor: value = errno */
     MESSAGE_CERT,     /* acmed: the operator asks `which` of configured certificate `number` */
+    MESSAGE_SERVE,    /* workers: serve a socket of slot `which` too, which comes with it;
+                         number = index in conf->listen; value 1: only what waits in it now */
+    MESSAGE_UNSERVE,  /* workers: slot `which` serves its sockets itself again */
 };
 
 /* The last two are about the account that the certificate is ordered with. */
@@ -53,6 +58,8 @@ struct ticket_key {
 struct ticket_ring {
     struct ticket_key key[TICKET_KEYS];
 };
+
+#define MESSAGE_ALL_LISTENERS UINT64_MAX /* DRAIN: number */
 
 enum { MESSAGE_AFFINITY_KEY = 32 }; /* bytes */
 

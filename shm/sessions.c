@@ -16,19 +16,19 @@ static uint32_t units(uint64_t ms)
 }
 
 /* Since the epoch began. Another process's clock may have been read a little later. */
-static uint32_t age_of(uint32_t epoch, uint32_t now)
+static uint32_t sessions_age_of(uint32_t epoch, uint32_t now)
 {
     int32_t age = (int32_t)(now - (epoch & ~1u));
 
     return age > 0 ? (uint32_t)age : 0;
 }
 
-static uint64_t get(const _Atomic uint64_t *word)
+static uint64_t sessions_get(const _Atomic uint64_t *word)
 {
     return atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)word, memory_order_relaxed);
 }
 
-static void clear(_Atomic uint64_t set[TABLE_SESSION_WORDS])
+static void sessions_clear(_Atomic uint64_t set[TABLE_SESSION_WORDS])
 {
     for (int i = 0; i < TABLE_SESSION_WORDS; i++)
         atomic_store_explicit(&set[i], 0, memory_order_relaxed);
@@ -41,12 +41,12 @@ static uint32_t next_epoch(struct worker_backend *cell, uint32_t epoch, uint32_t
 {
     uint32_t next = (epoch & ~1u) + length;
 
-    if (epoch == 0 || age_of(epoch, now) >= 2 * length) {
-        clear(cell->session[epoch & 1]);
+    if (epoch == 0 || sessions_age_of(epoch, now) >= 2 * length) {
+        sessions_clear(cell->session[epoch & 1]);
         next = now;
     }
     next |= (epoch & 1) ^ 1;
-    clear(cell->session[next & 1]);
+    sessions_clear(cell->session[next & 1]);
     atomic_store_explicit(&cell->session_epoch, next, memory_order_release);
     return next;
 }
@@ -60,40 +60,38 @@ void sessions_note(struct worker_backend *cell, uint64_t hash, uint64_t now_ms,
     unsigned bit = (unsigned)(spread >> 54); /* of a product, the upper bits know all lower */
     _Atomic uint64_t *word;
 
-    if (epoch == 0 || age_of(epoch, now) >= length)
+    if (epoch == 0 || sessions_age_of(epoch, now) >= length)
         epoch = next_epoch(cell, epoch, now, length);
     word = &cell->session[epoch & 1][bit / 64];
-    if (!(get(word) >> (bit % 64) & 1))
-        atomic_store_explicit(word, get(word) | UINT64_C(1) << (bit % 64),
+    if (!(sessions_get(word) >> (bit % 64) & 1))
+        atomic_store_explicit(word, sessions_get(word) | UINT64_C(1) << (bit % 64),
                               memory_order_release);
 }
 
-static void join(uint64_t all[TABLE_SESSION_WORDS], const struct worker_backend *cell,
-                 uint32_t now, uint32_t length)
+static void sessions_join(uint64_t all[TABLE_SESSION_WORDS], const struct worker_backend *cell,
+                          uint32_t now, uint32_t length)
 {
     uint32_t epoch = atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&cell->session_epoch,
                                           memory_order_acquire);
-    uint32_t age = age_of(epoch, now);
+    uint32_t age = sessions_age_of(epoch, now);
 
     if (epoch == 0 || age >= 2 * length)
         return;
     for (int i = 0; i < TABLE_SESSION_WORDS; i++) {
-        all[i] |= get(&cell->session[epoch & 1][i]);
+        all[i] |= sessions_get(&cell->session[epoch & 1][i]);
         if (age < length)
-            all[i] |= get(&cell->session[(epoch & 1) ^ 1][i]);
+            all[i] |= sessions_get(&cell->session[(epoch & 1) ^ 1][i]);
     }
 }
 
 uint32_t sessions_live(const struct table *table, int slot, uint64_t now_ms, uint32_t idle_ms)
 {
     uint64_t all[TABLE_SESSION_WORDS] = {0};
-    struct child_row child;
     unsigned bits = 0;
 
     for (int r = 0; r < TABLE_WORKERS; r++)
-        /* Rows that nobody ever had are not touched: their pages stay unmapped. */
-        if (!child_read(&table->child[r], &child) || child.incarnation)
-            join(all, &table->worker[r].be[slot], units(now_ms), units(idle_ms));
+        if (table_row_used(table, r))
+            sessions_join(all, &table->worker[r].be[slot], units(now_ms), units(idle_ms));
     for (int i = 0; i < TABLE_SESSION_WORDS; i++)
         bits += (unsigned)__builtin_popcountll(all[i]);
     return sessions_estimate(bits);

@@ -3,15 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "shm/object.h"
 
 /* Each group begins on a page of its own, so that it can be sealed alone. */
 _Static_assert(offsetof(struct table, health) % TABLE_PAGE == 0, "health: page");
-_Static_assert(offsetof(struct table, cert) % TABLE_PAGE == 0, "cert: page");
+_Static_assert(offsetof(struct table, acmed_heartbeat_ms) % TABLE_PAGE == 0, "acmed: page");
 _Static_assert(offsetof(struct table, worker) % TABLE_PAGE == 0, "worker: page");
 _Static_assert(sizeof(struct worker_row) % TABLE_PAGE == 0, "worker row: whole pages");
 
@@ -25,19 +28,112 @@ char *table_object_name(char out[TABLE_OBJECT_NAME], const char *pidfile)
     return out;
 }
 
-struct table *table_create(const char *name)
+/* ---- pages that are there */
+
+static int object_fd = -1; /* of the supervisor (struct object has it), to reserve more */
+static size_t reserved[TABLE_WORKERS];
+static uint32_t reserved_certs, reserved_challenges; /* rows */
+
+size_t table_row_size(uint32_t records)
+{
+    size_t n = offsetof(struct worker_row, recent) + records * sizeof(struct recent);
+
+    CHECK(records <= TABLE_RECENT);
+    return (n + TABLE_PAGE - 1) / TABLE_PAGE * TABLE_PAGE;
+}
+
+size_t table_row_missing(int row, uint32_t records)
+{
+    size_t want = table_row_size(records);
+
+    CHECK(row >= 0 && row < TABLE_WORKERS);
+    return want > reserved[row] ? want - reserved[row] : 0;
+}
+
+static int table_reserve(size_t from, size_t n)
+{
+    int error;
+
+    do
+        error = posix_fallocate(object_fd, (off_t)from, (off_t)n);
+    while (error == EINTR);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+int table_reserve_row(int row, uint32_t records)
+{
+    size_t n = table_row_missing(row, records);
+    size_t from = offsetof(struct table, worker) + (size_t)row * sizeof(struct worker_row) +
+                  reserved[row];
+
+    if (n == 0)
+        return 0;
+    if (table_reserve(from, n) < 0)
+        return -1;
+    reserved[row] += n;
+    return 0;
+}
+
+static size_t bytes_from(uint32_t had, uint32_t want, size_t size)
+{
+    return want > had ? (want - had) * size : 0;
+}
+
+size_t table_certs_missing(uint32_t certs, uint32_t challenges)
+{
+    return bytes_from(reserved_certs, certs, sizeof(struct cert)) +
+           bytes_from(reserved_challenges, challenges, sizeof(struct challenge));
+}
+
+void table_repair_certs(struct table *table)
+{
+    atomic_store(&table->cert_rows, reserved_certs);
+    atomic_store(&table->challenge_rows, reserved_challenges);
+}
+
+int table_reserve_certs(struct table *table, uint32_t certs, uint32_t challenges)
+{
+    CHECK(certs <= TABLE_CERTS && challenges <= TABLE_CHALLENGES);
+    if (certs > reserved_certs) {
+        if (table_reserve(offsetof(struct table, cert), certs * sizeof(struct cert)) < 0)
+            return -1;
+        reserved_certs = certs;
+    }
+    if (challenges > reserved_challenges) {
+        if (table_reserve(offsetof(struct table, challenge),
+                          challenges * sizeof(struct challenge)) < 0)
+            return -1;
+        reserved_challenges = challenges;
+    }
+    table_repair_certs(table);
+    return 0;
+}
+
+uint64_t table_room(void)
+{
+    struct statvfs fs;
+
+    /* A file system without a limit has no blocks. */
+    if (object_fd < 0 || fstatvfs(object_fd, &fs) < 0 || fs.f_blocks == 0)
+        return UINT64_MAX;
+    return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+/* ---- the object */
+
+struct table *table_create(struct object *object, const char *name)
 {
     struct table *table = NULL;
-    int fd;
 
-    /* Always a fresh object: readers of a dead service's one keep their own. */
-    shm_unlink(name);
-    fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0)
+    if (object_create(object, name) < 0)
         return NULL;
-    if (ftruncate(fd, sizeof *table) < 0)
+    memset(reserved, 0, sizeof reserved);
+    reserved_certs = reserved_challenges = 0;
+    object_fd = object->fd;
+    if (ftruncate(object_fd, sizeof *table) < 0 || table_reserve(0, TABLE_FIXED) < 0)
         goto out;
-    table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, object->fd, 0);
     if (table == MAP_FAILED) {
         table = NULL;
         goto out;
@@ -46,43 +142,36 @@ struct table *table_create(const char *name)
     table->header.version = TABLE_VERSION;
     table->header.magic = TABLE_MAGIC;
 out:
-    if (!table)
-        shm_unlink(name);
-    close(fd);
+    if (!table) {
+        int error = errno;
+
+        /* Its descriptor stays, to tell how much room there is. */
+        shm_unlink(object->name);
+        object->name[0] = '\0';
+        errno = error;
+    }
     return table;
 }
 
-void table_unlink(const char *name)
-{
-    shm_unlink(name);
-}
-
-const struct table *table_open(const char *name)
+const struct table *table_map(int fd)
 {
     struct table *table = NULL;
     struct stat st;
-    int fd = shm_open(name, O_RDONLY | O_CLOEXEC, 0);
 
-    if (fd < 0)
-        return NULL;
     if (fstat(fd, &st) < 0)
-        goto out;
+        return NULL;
     if ((size_t)st.st_size != sizeof *table) {
         errno = EPROTO;
-        goto out;
+        return NULL;
     }
     table = mmap(NULL, sizeof *table, PROT_READ, MAP_SHARED, fd, 0);
-    if (table == MAP_FAILED) {
-        table = NULL;
-        goto out;
-    }
+    if (table == MAP_FAILED)
+        return NULL;
     if (table->header.magic != TABLE_MAGIC || table->header.version != TABLE_VERSION) {
         munmap(table, sizeof *table);
         table = NULL;
         errno = EPROTO;
     }
-out:
-    close(fd);
     return table;
 }
 
@@ -101,16 +190,16 @@ static int protect(struct table *table, size_t from, size_t to, int how)
 int table_seal(struct table *table, enum kind kind, int row)
 {
     static const size_t health = offsetof(struct table, health);
-    static const size_t cert = offsetof(struct table, cert);
+    static const size_t acmed = offsetof(struct table, acmed_heartbeat_ms);
     static const size_t worker = offsetof(struct table, worker);
     size_t from = 0, to = 0;
 
     if (kind == KIND_SUPERVISOR) {
         from = 0, to = health;
     } else if (kind == KIND_HEALTHD) {
-        from = health, to = cert;
+        from = health, to = acmed;
     } else if (kind == KIND_ACMED) {
-        from = cert, to = worker;
+        from = acmed, to = worker;
     } else if (kind == KIND_WORKER) {
         CHECK(row >= 0 && row < TABLE_WORKERS);
         from = worker + (size_t)row * sizeof(struct worker_row);

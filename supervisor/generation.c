@@ -14,6 +14,9 @@
 /* A reload needs rows for the new workers beside the old ones. */
 enum { WORKERS_MOST = TABLE_WORKERS / 2 };
 
+/* O_NONBLOCK: opening a FIFO would wait for its reader. */
+enum { ACCESS_FLAGS = O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK };
+
 static int open_access(const struct conf_log *log, int *fd)
 {
     *fd = -1;
@@ -28,8 +31,9 @@ static int open_access(const struct conf_log *log, int *fd)
         *fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
         break;
     case CONF_ACCESS_FILE:
-        *fd =
-            open(log->access_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+        *fd = open(log->access_file, ACCESS_FLAGS | O_WRONLY, 0640);
+        if (*fd < 0 && errno == ENXIO) /* a FIFO that nobody reads yet: it need not be open */
+            *fd = open(log->access_file, ACCESS_FLAGS | O_RDWR, 0640);
         break;
     }
     return *fd < 0 ? -1 : 0;
@@ -52,7 +56,7 @@ static bool take_slots(struct generation *g, struct conf_errors *errs)
     for (size_t i = 0; i < g->conf->n_backends; i++)
         names[i] = g->conf->backends[i].name;
     g->slots_taken =
-        slots_take(g->slots, names, (uint32_t)g->conf->n_backends, g->backend_slot);
+        slots_acquire(g->slots, names, (uint32_t)g->conf->n_backends, g->backend_slot);
     if (!g->slots_taken)
         errors_add(errs,
                    "no free slots for %zu backends: %d at most, those of workers that "
@@ -111,7 +115,7 @@ void generation_unref(struct generation *g)
         return;
     listeners_give(g->all, &g->listeners);
     if (g->slots_taken)
-        slots_give(g->slots, g->backend_slot, (uint32_t)g->conf->n_backends);
+        slots_release(g->slots, g->backend_slot, (uint32_t)g->conf->n_backends);
     fd_close(&g->access_fd);
     conf_free(g->conf);
     free(g);

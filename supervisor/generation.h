@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "supervisor/listeners.h"
 #include "supervisor/privilege.h"
 #include "supervisor/slots.h"
@@ -24,6 +24,7 @@ struct generation {
     bool slots_taken;
     struct listener_set listeners;
     int access_fd;
+    uint32_t recent_room;  /* records that its workers' rings may have (room.h) */
     struct slots *slots;   /* where to give them back */
     struct listeners *all; /* the same */
 };

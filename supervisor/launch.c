@@ -11,12 +11,15 @@
 
 #include "acmed/acmed.h"
 #include "base/check.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
+#include "base/environment.h"
 #include "base/log.h"
 #include "healthd/healthd.h"
-#include "healthd/restarter.h"
-#include "supervisor/fsm.h"
+#include "healthd/restarter/restarter.h"
+#include "supervisor/child_fsm.h"
+#include "supervisor/confine_child.h"
 #include "supervisor/logging.h"
+#include "supervisor/oom.h"
 #include "supervisor/signals.h"
 #include "worker/worker.h"
 
@@ -62,8 +65,9 @@ static void reset_signals(void)
 {
     /* Only the supervisor decides about a child's life, so what a terminal, a
      * process manager or a careless `pkill -HUP pasgate` sends to all of us
-     * must not end it. */
-    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
+     * must not end it. TTOU and its like would stop who writes its log to a terminal. */
+    static const int ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
+                                  SIGUSR2, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
     sigset_t none;
 
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
@@ -74,7 +78,7 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int by_number(const void *a, const void *b)
+static int launch_by_number(const void *a, const void *b)
 {
     return *(const int *)a - *(const int *)b;
 }
@@ -107,7 +111,7 @@ static void close_others(const struct heritage *h)
     for (uint32_t i = 0; i < h->nlisteners; i++)
         keep[n++] = h->listener[i].fd;
     CHECK(n <= LAUNCH_FDS);
-    qsort(keep, (size_t)n, sizeof *keep, by_number);
+    qsort(keep, (size_t)n, sizeof *keep, launch_by_number);
     for (int i = 0; i < n; i++) {
         if (keep[i] < from)
             continue; /* -1, or named twice */
@@ -117,7 +121,7 @@ static void close_others(const struct heritage *h)
     close_span(from, INT32_MAX);
 }
 
-static _Noreturn void become(const struct heritage *h, const struct identity *identity)
+static _Noreturn void launch_become(const struct heritage *h, const struct identity *identity)
 {
     char name[32];
 
@@ -127,8 +131,10 @@ static _Noreturn void become(const struct heritage *h, const struct identity *id
         snprintf(name, sizeof name, "%s", kind_name(h->kind));
     setpgid(0, 0); /* Ctrl-C is for the supervisor */
     reset_signals();
+    rows_forget();
     close_others(h);
     show_title(h, name);
+    oom_prefer(h->kind);
     logging_init(h->conf, name);
     if (privilege_drop(identity) < 0)
         _exit(EXIT_SETUP);
@@ -136,6 +142,15 @@ static _Noreturn void become(const struct heritage *h, const struct identity *id
         log_error("cannot seal the table: %s", strerror(errno));
         _exit(EXIT_SETUP);
     }
+    if (h->kind == KIND_WORKER || h->kind == KIND_HEALTHD) {
+        conf_forget_secrets(NULL);
+        environment_wipe();
+    } else {
+        conf_forget_secrets(h->conf);
+    }
+    if ((h->kind == KIND_WORKER || h->kind == KIND_HEALTHD) &&
+        confine_child(h->kind == KIND_WORKER && h->conf->log.access == CONF_ACCESS_SYSLOG) < 0)
+        _exit(EXIT_SETUP);
     kinds[h->kind].body(h);
     check_failed("a body returned", __FILE__, __LINE__);
 }
@@ -147,6 +162,6 @@ pid_t launch(const struct heritage *heritage, const struct identity *identity)
     pid_t pid = fork();
 
     if (pid == 0)
-        become(heritage, identity);
+        launch_become(heritage, identity);
     return pid;
 }

@@ -10,7 +10,10 @@
 #include "base/fd.h"
 #include "supervisor/errors.h"
 
-enum { LISTEN_BACKLOG = 4096 }; /* the kernel cuts it to net.core.somaxconn */
+enum {
+    LISTEN_BACKLOG = 4096, /* the kernel cuts it to net.core.somaxconn */
+    PATIENCE_STEP_MS = 20,
+};
 
 static bool same_address(const struct listener *l, const struct conf_listen *c)
 {
@@ -26,17 +29,17 @@ static bool same_address(const struct listener *l, const struct conf_listen *c)
     return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
 }
 
-static uint16_t port_of(const struct sockaddr_storage *addr)
+static uint16_t listeners_port_of(const struct sockaddr_storage *addr)
 {
     return ntohs(addr->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)addr)->sin6_port
                                              : ((const struct sockaddr_in *)addr)->sin_port);
 }
 
-/* Do we ourselves listen on this port already? */
+/* Do we ourselves listen on this port already, or did just now? */
 static bool own_port(const struct listeners *all, const struct conf_listen *c)
 {
     for (const struct listener *l = all->first; l; l = l->next)
-        if (l->n > 0 && port_of(&l->addr) == port_of(&c->addr))
+        if (listeners_port_of(&l->addr) == listeners_port_of(&c->addr))
             return true;
     return false;
 }
@@ -64,7 +67,8 @@ static int open_one(const struct sockaddr_storage *addr, socklen_t len, bool dua
 /* "*:443" on a host without IPv6. */
 static void fall_back_to_v4(struct listener *l)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port_of(&l->addr))};
+    struct sockaddr_in v4 = {.sin_family = AF_INET,
+                             .sin_port = htons(listeners_port_of(&l->addr))};
 
     memset(&l->addr, 0, sizeof l->addr);
     memcpy(&l->addr, &v4, sizeof v4);
@@ -73,9 +77,17 @@ static void fall_back_to_v4(struct listener *l)
 
 /* SO_REUSEPORT would let a second pasgate of the same user share the port
  * without a word: a socket that does not share shows whether it is free. */
-static int probe(struct listener *l)
+static int probe(struct listeners *all, struct listener *l)
 {
     int fd = open_one(&l->addr, l->addr_len, l->dual, false);
+
+    while (fd < 0 && errno == EADDRINUSE && all->patience_ms > 0) {
+        uint32_t ms = all->patience_ms < PATIENCE_STEP_MS ? all->patience_ms : PATIENCE_STEP_MS;
+
+        all->patience_ms -= ms;
+        usleep(ms * 1000);
+        fd = open_one(&l->addr, l->addr_len, l->dual, false);
+    }
 
     if (fd < 0 && errno == EAFNOSUPPORT && l->dual) {
         fall_back_to_v4(l);
@@ -105,7 +117,7 @@ static void close_sockets(struct listener *l, uint32_t keep)
         fd_close(&l->fd[--l->n]);
 }
 
-static const char *hint(int error)
+static const char *listeners_hint(int error)
 {
     switch (error) {
     case EADDRINUSE:
@@ -129,7 +141,7 @@ static struct listener *listener_open(struct listeners *all, const struct conf_l
     l->asked = l->addr = c->addr;
     l->addr_len = c->addr_len;
     l->dual = c->dual;
-    if ((!own_port(all, c) && probe(l) < 0) || open_sockets(l, workers) < 0) {
+    if ((!own_port(all, c) && probe(all, l) < 0) || open_sockets(l, workers) < 0) {
         int error = errno;
 
         close_sockets(l, 0);
@@ -146,7 +158,7 @@ static struct listener *find_or_open(struct listeners *all, const struct conf_li
                                      uint32_t workers)
 {
     for (struct listener *l = all->first; l; l = l->next)
-        if (same_address(l, c))
+        if (l->n > 0 && same_address(l, c))
             return open_sockets(l, workers) < 0 ? NULL : l;
     return listener_open(all, c, workers);
 }
@@ -178,7 +190,7 @@ int listeners_take(struct listeners *all, const struct conf *conf, uint32_t work
 
         if (!l) {
             errors_add(errs, "cannot listen on %s: %s%s", conf->listen[i].address,
-                       strerror(errno), hint(errno));
+                       strerror(errno), listeners_hint(errno));
             continue;
         }
         l->refs++;
@@ -203,6 +215,21 @@ void listeners_trim(struct listener_set *set)
 {
     for (uint32_t i = 0; i < set->n; i++)
         close_sockets(set->v[i], set->sockets[i]);
+}
+
+bool listeners_has(const struct listener_set *set, const struct listener *listener)
+{
+    for (uint32_t i = 0; i < set->n; i++)
+        if (set->v[i] == listener)
+            return true;
+    return false;
+}
+
+void listeners_drop(struct listeners *all, const struct listener_set *set)
+{
+    for (struct listener *l = all->first; l; l = l->next)
+        if (!listeners_has(set, l))
+            close_sockets(l, 0);
 }
 
 void listeners_close_all(struct listeners *all)

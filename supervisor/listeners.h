@@ -7,14 +7,15 @@
  * serves sockets w, w + workers, ...): closing them would reset what is queued.
  *
  * Supervisor only. Sets share listeners: each generation holds a set, and a
- * listener that no set holds is closed. */
+ * listener that no set holds is closed. One that the current set does not hold any more has
+ * no sockets, and is not taken again: its address would get a new one. */
 #ifndef SUPERVISOR_LISTENERS_H
 #define SUPERVISOR_LISTENERS_H
 
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "shm/heritage.h"
 
 struct listener {
@@ -28,9 +29,14 @@ struct listener {
     int fd[CONF_MAX_WORKERS];
 };
 
+/* A worker whose supervisor was killed lets go of its sockets within milliseconds, if it is
+ * not busy. */
+enum { LISTENERS_PATIENCE_MS = 2000 };
+
 /* All that are open; {NULL} at first. */
 struct listeners {
     struct listener *first;
+    uint32_t patience_ms; /* how long an address may be in use yet; waits for it */
 };
 
 struct listener_set {
@@ -50,6 +56,13 @@ void listeners_give(struct listeners *all, struct listener_set *set);
 /* After the set of a failed reload was given back: closes the sockets that only
  * its workers would have served. */
 void listeners_trim(struct listener_set *set);
+
+/* Is it one of the set? */
+bool listeners_has(const struct listener_set *set, const struct listener *listener);
+
+/* Closes, now, the sockets of all listeners that this set does not have: workers that still
+ * drain have copies of their own. */
+void listeners_drop(struct listeners *all, const struct listener_set *set);
 
 /* Closes every socket now: at a graceful stop nothing new is to be queued. */
 void listeners_close_all(struct listeners *all);

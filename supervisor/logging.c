@@ -1,6 +1,6 @@
 #include "supervisor/logging.h"
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/log.h"
 
 void logging_init(const struct conf *conf, const char *process)

@@ -12,13 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/cli.h"
+#include "supervisor/cli/cli.h"
 #include "supervisor/launch.h"
 #include "supervisor/supervise.h"
 
 #define DEFAULT_CONF "/etc/pasgate/pasgate.conf"
 
-static int run(const struct cli *cli)
+static int main_run(const struct cli *cli)
 {
     return supervise(cli->conf_file);
 }
@@ -46,13 +46,18 @@ static const struct command {
     int takes;
     const char *usage, *help;
 } commands[] = {
-    {"run", run, 0, "run", "serve, in the foreground, until a signal ends it"},
-    {"check", cli_check, OPTION_DUMP, "check [--dump|--manual]",
-     "tell every error of the configuration; --dump: all settings\n"
+    {"run", main_run, 0, "run", "serve, in the foreground, until a signal ends it"},
+    {"check", cli_check, OPTION_DUMP, "check [--strict]",
+     "tell every error of the configuration, and what is likely wrong;\n"
+     "                             --strict: exit code 78 for that, too"},
+    {"check", NULL, 0, "check --dump|--manual",
+     "--dump: all settings\n"
      "                             as they are in force; --manual: pasgate.conf(5)"},
     {"reload", cli_reload, 0, "reload", "take the changed configuration, tell the result"},
     {"status", cli_status, OPTION_JSON, "status [--json|--watch]",
-     "what runs and how it is; exit code 1 when nothing serves"},
+     "what runs and how it is; exit code 1 when a pool has no healthy backend, or\n"
+     "                             the store of certificates cannot be used;\n"
+     "                             --live: only when no worker serves"},
     {"drain", cli_drain, TAKES_BACKEND | OPTION_WAIT, "drain B [--wait]",
      "no new sessions for backend B (a name or its number); --wait:\n"
      "                             until nothing is left there (0), or it was cut (3)"},
@@ -66,10 +71,12 @@ static const struct command {
      "                             --force: also if fewer than min_healthy would be left"},
     {"restart", NULL, 0, "restart --rolling POOL", "all of a pool, one after the other"},
     {"cert", cli_cert, TAKES_CERT | OPTION_FORCE, "cert VERB [N]",
-     "certificates: list; renew N [--force], now; rollback N, to the\n"
+     "certificates: list; renew N|--all [--force], now; rollback N, to the\n"
      "                             generation before the live one; revoke N [--reason R];\n"
-     "                             import [DIR] [--dry-run], from certbot; rollover and\n"
-     "                             deactivate --force, the account"},
+     "                             import [DIR] [--dry-run], from certbot; import FILE [N],\n"
+     "                             of PKCS #12 or PEM; rollover and\n"
+     "                             deactivate --force, the account; delete N --force, one\n"
+     "                             that is not configured any more, from the store"},
     {"version", version, 0, "version", "print the version"},
 };
 
@@ -87,13 +94,13 @@ static void help(FILE *out)
                  "configuration.\n");
 }
 
-static int usage(const char *what, const char *detail)
+static int main_usage(const char *what, const char *detail)
 {
     fprintf(stderr, "pasgate: %s%s\nTry `pasgate help`.\n", what, detail);
     return CLI_USAGE;
 }
 
-static const struct command *find(const char *name)
+static const struct command *main_find(const char *name)
 {
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0)
@@ -105,12 +112,23 @@ static const struct command *find(const char *name)
 static int read_options(int argc, char **argv, const struct command *command, struct cli *cli)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"dump", no_argument, NULL, 'd'},
-        {"manual", no_argument, NULL, 'm'},       {"json", no_argument, NULL, 'j'},
-        {"watch", no_argument, NULL, 'w'},        {"force", no_argument, NULL, 'f'},
-        {"wait", no_argument, NULL, 'W'},         {"rolling", required_argument, NULL, 'r'},
-        {"reason", required_argument, NULL, 'R'}, {"dry-run", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"dump", no_argument, NULL, 'd'},
+        {"manual", no_argument, NULL, 'm'},
+        {"strict", no_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"watch", no_argument, NULL, 'w'},
+        {"live", no_argument, NULL, 'l'},
+        {"force", no_argument, NULL, 'f'},
+        {"wait", no_argument, NULL, 'W'},
+        {"rolling", required_argument, NULL, 'r'},
+        {"reason", required_argument, NULL, 'R'},
+        {"dry-run", no_argument, NULL, 'n'},
+        {"all", no_argument, NULL, 'a'},
+        {"key", required_argument, NULL, 'k'},
+        {"password-file", required_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -119,12 +137,16 @@ static int read_options(int argc, char **argv, const struct command *command, st
             cli->conf_file = optarg;
         else if (c == 'd' && command->takes & OPTION_DUMP)
             cli->dump = true;
+        else if (c == 's' && command->takes & OPTION_DUMP)
+            cli->strict = true;
         else if (c == 'm' && command->takes & OPTION_DUMP)
             cli->manual = true;
         else if (c == 'j' && command->takes & OPTION_JSON)
             cli->json = true;
         else if (c == 'w' && command->takes & OPTION_JSON)
             cli->watch = true;
+        else if (c == 'l' && command->takes & OPTION_JSON)
+            cli->live = true;
         else if (c == 'f' && command->takes & OPTION_FORCE)
             cli->force = true;
         else if (c == 'W' && command->takes & OPTION_WAIT)
@@ -133,23 +155,31 @@ static int read_options(int argc, char **argv, const struct command *command, st
             cli->pool = optarg;
         else if (c == 'n' && command->takes & TAKES_CERT)
             cli->dry_run = true;
+        else if (c == 'a' && command->takes & TAKES_CERT)
+            cli->all = true;
+        else if (c == 'k' && command->takes & TAKES_CERT)
+            cli->key = optarg;
+        else if (c == 'p' && command->takes & TAKES_CERT)
+            cli->password = optarg;
         else if (c == 'R' && command->takes & TAKES_CERT)
             cli->reason = optarg;
         else if (c == 'h')
             return help(stdout), exit(CLI_OK), CLI_OK;
         else
-            return c == '?' ? CLI_USAGE : usage(command->name, ": no such option for it");
+            return c == '?' ? CLI_USAGE : main_usage(command->name, ": no such option for it");
     }
     if (command->takes & TAKES_CERT && optind < argc)
         cli->verb = argv[optind++];
     if (command->takes & TAKES_CERT && optind < argc)
         cli->name = argv[optind++];
+    if (cli->verb && strcmp(cli->verb, "import") == 0 && optind < argc)
+        cli->second = argv[optind++];
     if (command->takes & TAKES_BACKEND && optind < argc)
         cli->backend = argv[optind++];
     if (command->takes & TAKES_BACKEND && !cli->backend && !cli->pool)
-        return usage(command->name, ": which backend? Give its name or number");
+        return main_usage(command->name, ": which backend? Give its name or number");
     if (optind < argc)
-        return usage("too much: ", argv[optind]);
+        return main_usage("too much: ", argv[optind]);
     return CLI_OK;
 }
 
@@ -184,9 +214,9 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
         return version(&cli);
-    const struct command *command = find(argv[1]);
+    const struct command *command = main_find(argv[1]);
     if (!command)
-        return usage("unknown command: ", argv[1]);
+        return main_usage("unknown command: ", argv[1]);
     int code = read_options(argc - 1, argv + 1, command, &cli);
     if (code != CLI_OK)
         return code;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,15 +12,25 @@
 
 #include "base/fd.h"
 
-/* An OFD lock: unlike flock() it can be asked about without being taken, so
- * that `pasgate status` never stands in the way of a start. */
-static int lock(int fd, int command, short type)
-{
-    struct flock whole = {.l_type = type, .l_whence = SEEK_SET};
+enum { MODE = 0600 }; /* who could open it could lock it */
 
-    if (fcntl(fd, command, &whole) < 0)
-        return -1;
-    return command == F_OFD_GETLK && whole.l_type != F_UNLCK;
+/* An OFD lock: it is of the descriptor, and no other one of this file can lose it. 0, or -1
+ * with errno: EAGAIN, another one holds a lock, of *type then. */
+static int lock(int fd, short *type)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    *type = F_UNLCK;
+    if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+        return 0;
+    if (errno == EACCES)
+        errno = EAGAIN;
+    int error = errno;
+    whole.l_type = F_WRLCK;
+    if (error == EAGAIN && fcntl(fd, F_OFD_GETLK, &whole) == 0)
+        *type = whole.l_type;
+    errno = error;
+    return -1;
 }
 
 static pid_t read_pid(int fd)
@@ -34,7 +45,7 @@ static pid_t read_pid(int fd)
     return pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
 }
 
-static void make_folder(const char *path)
+static void make_dir(const char *path)
 {
     char copy[PATH_MAX];
 
@@ -42,8 +53,7 @@ static void make_folder(const char *path)
         mkdir(dirname(copy), 0755);
 }
 
-/* Between open and lock the old holder may have removed the file. */
-static int same_file(int fd, const char *path)
+static int pidfile_same_file(int fd, const char *path)
 {
     struct stat open_one, named;
 
@@ -51,27 +61,78 @@ static int same_file(int fd, const char *path)
            open_one.st_ino == named.st_ino && open_one.st_dev == named.st_dev;
 }
 
+static int open_it(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, MODE);
+
+    if (fd < 0 && errno == ENOENT) {
+        make_dir(path);
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, MODE);
+    }
+    return fd;
+}
+
+/* Is it of us, or at least of root? An older pasgate's was for everybody to read. */
+static bool pidfile_is_ours(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        (st.st_uid != geteuid() && st.st_uid != 0))
+        return false;
+    if ((st.st_mode & 07777) != MODE)
+        (void)fchmod(fd, MODE);
+    return true;
+}
+
+/* Opens the file and locks it. -1 with errno; EAGAIN, and *fd open: another one holds it.
+ *
+ * In a folder that all may write to, the file can be somebody else's; and who had it open
+ * before it became 0600 may hold a reader's lock on it. Neither is a supervisor's, so such a
+ * file makes room for a new one. (Two who start at the same moment while a stranger does that
+ * could both go on. We prefer this to a stranger who decides whether anybody starts.) */
+static int open_and_lock(const char *path, int *fd)
+{
+    enum { TRIES = 10 };
+    int error = EAGAIN;
+
+    for (int i = 0; i < TRIES; i++) {
+        short held = F_WRLCK;
+
+        fd_close(fd);
+        *fd = open_it(path);
+        if (*fd < 0 && errno != EACCES && errno != EPERM) /* kernels guard such folders, too */
+            return -1;
+        error = errno;
+        if (*fd >= 0 && pidfile_is_ours(*fd)) {
+            if (lock(*fd, &held) == 0) {
+                /* Between open and lock the old holder may have removed the file. */
+                if (pidfile_same_file(*fd, path))
+                    return 0;
+                continue;
+            }
+            error = errno;
+            if (errno != EAGAIN || held == F_WRLCK)
+                break;
+            if (held == F_UNLCK)
+                continue; /* gone meanwhile */
+        } else if (*fd >= 0) {
+            error = EPERM;
+        }
+        if (unlink(path) < 0 && errno != ENOENT)
+            break;
+    }
+    errno = error;
+    return -1;
+}
+
 int pidfile_lock(const char *path, pid_t *other)
 {
     int fd = -1;
 
     *other = 0;
-    do {
-        fd_close(&fd);
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0 && errno == ENOENT) {
-            make_folder(path);
-            fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-        }
-        if (fd < 0)
-            return -1;
-        if (lock(fd, F_OFD_SETLK, F_WRLCK) < 0) {
-            if (errno == EACCES)
-                errno = EAGAIN;
-            goto fail;
-        }
-    } while (!same_file(fd, path));
-
+    if (open_and_lock(path, &fd) < 0)
+        goto fail;
     /* One write of a whole line, then the rest of an older, longer one goes:
      * at no moment is the file empty or its number cut. */
     char text[32];
@@ -79,35 +140,32 @@ int pidfile_lock(const char *path, pid_t *other)
     if (pwrite(fd, text, (size_t)n, 0) != n || ftruncate(fd, n) < 0)
         goto fail;
     return fd;
-fail:
-    *other = read_pid(fd);
+fail:;
     int error = errno;
+    if (fd >= 0)
+        *other = read_pid(fd);
     fd_close(&fd);
     errno = error;
     return -1;
+}
+
+pid_t pidfile_holder(const char *path)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    pid_t pid = 0;
+
+    if (fd >= 0 && fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type == F_WRLCK)
+        pid = read_pid(fd);
+    fd_close(&fd);
+    return pid;
 }
 
 void pidfile_unlock(const char *path, int *fd)
 {
     if (*fd < 0)
         return;
-    if (same_file(*fd, path))
+    if (pidfile_same_file(*fd, path))
         unlink(path);
     fd_close(fd);
-}
-
-pid_t pidfile_read(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    pid_t pid = 0;
-
-    if (fd < 0)
-        return errno == ENOENT ? 0 : -1;
-    int held = lock(fd, F_OFD_GETLK, F_RDLCK);
-    if (held < 0)
-        pid = -1;
-    else if (held)
-        pid = read_pid(fd);
-    close(fd);
-    return pid;
 }

@@ -27,9 +27,6 @@
 #define DUMPABLE 0
 #endif
 
-#define OOM_SUPERVISOR "-900" /* the last one to go: it restarts the others */
-#define OOM_CHILD      "0"
-
 int identity_find(struct identity *identity, const char *user)
 {
     const struct passwd *entry;
@@ -56,17 +53,6 @@ int identity_find(struct identity *identity, const char *user)
     return 0;
 }
 
-static int set_oom(const char *value)
-{
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -1;
-    int rc = fd_write_all(fd, value, strlen(value));
-    close(fd);
-    return rc;
-}
-
 void privilege_prepare(void)
 {
     struct rlimit limit;
@@ -77,14 +63,12 @@ void privilege_prepare(void)
     }
     if (!DUMPABLE)
         setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    set_oom(OOM_SUPERVISOR);
 }
 
 int privilege_drop(const struct identity *identity)
 {
     /* Before the change: afterwards /proc/self belongs to root. Raising it is
      * always allowed, so a failure means that there is no /proc. */
-    set_oom(OOM_CHILD);
     if (identity->change) {
         if (setgroups(0, NULL) < 0 ||
             setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
@@ -129,8 +113,7 @@ static int make_parents(const char *path)
     }
     for (char *p = copy + 1; (p = strchr(p, '/')); p++) {
         *p = '\0';
-        if (fd_make_folder(copy, 0755) < 0 && errno != EEXIST && errno != EACCES &&
-            errno != EROFS)
+        if (fd_make_dir(copy, 0755) < 0 && errno != EEXIST && errno != EACCES && errno != EROFS)
             return -1;
         *p = '/';
     }
@@ -143,7 +126,7 @@ int privilege_make_store(const char *path, const struct identity *identity)
 
     if (make_parents(path) < 0)
         return -1;
-    if (fd_make_folder(path, 0750) == 0)
+    if (fd_make_dir(path, 0750) == 0)
         return identity->change ? chown(path, identity->uid, identity->gid) : 0;
     if (errno != EEXIST)
         return -1;

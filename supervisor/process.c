@@ -1,4 +1,4 @@
-/* The rows of children: carries out what fsm.c decides and publishes it. */
+/* The rows of children: carries out what child_fsm.c decides and publishes it. */
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -12,9 +12,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "shm/counters.h"
 #include "shm/message.h"
-#include "shm/retired.h"
-#include "supervisor/healing.h"
+#include "supervisor/backend/recovery.h"
 #include "supervisor/launch.h"
 #include "supervisor/supervise.h"
 
@@ -25,7 +25,7 @@ bool process_is_worker(const struct process *p)
     return p->kind == KIND_WORKER;
 }
 
-static const char *describe(const struct process *p, char out[64])
+static const char *process_describe(const struct process *p, char out[64])
 {
     if (process_is_worker(p))
         snprintf(out, 64, "worker %d (generation %u, pid %d)", p->slot,
@@ -35,7 +35,7 @@ static const char *describe(const struct process *p, char out[64])
     return out;
 }
 
-static void publish(const struct process *p)
+void process_publish(const struct process *p)
 {
     struct child_row row = {.kind = (uint8_t)p->kind,
                             .state = p->fsm.state,
@@ -58,15 +58,16 @@ void processes_ring_workers(struct supervisor *sup)
             fd_ring(sup->heritage.doorbell[r]);
 }
 
-void process_send(struct process *p, const struct message *message, int fd)
+int process_send(struct process *p, const struct message *message, int fd)
 {
     char who[64];
 
-    if (p->control.fd < 0 || message_send(p->control.fd, message, fd) == 0)
-        return;
-    if (errno != EPIPE) /* it ended: SIGCHLD follows */
-        log_warn("%s does not take message %u: %s", describe(p, who), message->type,
+    if (p->control.fd >= 0 && message_send(p->control.fd, message, fd) == 0)
+        return 0;
+    if (p->control.fd >= 0 && errno != EPIPE) /* it ended: SIGCHLD follows */
+        log_warn("%s does not take message %u: %s", process_describe(p, who), message->type,
                  strerror(errno));
+    return -1;
 }
 
 void processes_send_workers(struct supervisor *sup, const struct message *message)
@@ -82,6 +83,36 @@ void process_send_tickets(struct process *p)
     memcpy(&message.body.tickets, p->sup->tickets, sizeof message.body.tickets);
     process_send(p, &message, -1);
     explicit_bzero(&message, sizeof message);
+}
+
+/* Does no other worker serve, or come, in place of this one? */
+static bool process_is_last(const struct process *p)
+{
+    for (int r = 0; r < TABLE_WORKERS && process_is_worker(p); r++) {
+        const struct process *other = &p->sup->process[r];
+
+        if (other != p && other->generation == p->generation &&
+            (other->fsm.state == CHILD_RUNNING || other->fsm.state == CHILD_STARTING))
+            return false;
+    }
+    return process_is_worker(p);
+}
+
+/* The listeners that nobody but workers which drain would serve (struct message). */
+static uint64_t abandoned(const struct process *p)
+{
+    const struct supervisor *sup = p->sup;
+    const struct listener_set *ours = &p->generation->listeners;
+    uint64_t mask = 0;
+
+    /* Of a failed trial's sockets some were opened for it alone. */
+    if (sup->stopping || p->generation == sup->current ||
+        p->generation->number > sup->current->number)
+        return MESSAGE_ALL_LISTENERS;
+    for (uint32_t i = 0; i < ours->n; i++)
+        if (!listeners_has(&sup->current->listeners, ours->v[i]))
+            mask |= UINT64_C(1) << i;
+    return mask;
 }
 
 /* ---- actions */
@@ -112,6 +143,7 @@ static void fill_heritage(struct process *p, int control_fd)
     h->control_fd = control_fd;
     h->access_fd = process_is_worker(p) ? g->access_fd : -1;
     h->backend_slot = g->backend_slot;
+    h->recent_room = g->recent_room;
     if (p->kind != KIND_RESTARTER)
         memset(&h->action, 0, sizeof h->action);
     h->nlisteners = process_is_worker(p) ? listeners_of_slot(&g->listeners, (uint32_t)p->slot,
@@ -128,12 +160,14 @@ static int fork_child(struct process *p)
     struct supervisor *sup = p->sup;
     int pair[2];
 
+    if (process_is_worker(p) && table_reserve_row(p->row, p->generation->recent_room) < 0)
+        return -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
         return -1;
     p->incarnation++;
     p->started_wall_ms = clock_wall_ms();
     p->next_start_ms = 0;
-    publish(p); /* before the child can look: its cells count from its first moment */
+    process_publish(p); /* before the child can look: its cells count from its first moment */
     fill_heritage(p, pair[1]);
     if (process_is_worker(p) && send_affinity(p, pair[0]) < 0)
         p->pid = -1;
@@ -162,15 +196,17 @@ static void forked_or_not(struct process *p)
     char who[64];
 
     if (fork_child(p) == 0) {
-        log_debug("%s started", describe(p, who));
+        log_debug("%s started", process_describe(p, who));
         return;
     }
     if (log_gate_open(&gate))
-        log_error("cannot start %s: %s", describe(p, who), strerror(errno));
+        log_error("cannot start %s: %s", process_describe(p, who), strerror(errno));
     if (p->generation == p->sup->trial)
         reload_on_trial_death(p);
     else
-        process_event(p, FSM_NOT_FORKED, &(struct fsm_input){.now_ms = clock_mono_ms()});
+        process_event(
+            p, CHILD_FSM_NOT_FORKED,
+            &(struct child_fsm_input){.now_ms = clock_mono_ms(), .last = process_is_last(p)});
 }
 
 static void release_row(struct process *p)
@@ -180,61 +216,65 @@ static void release_row(struct process *p)
     generation_unref(p->generation);
     p->generation = NULL;
     p->restarts = process_is_worker(p) ? 0 : p->restarts;
-    publish(p);
+    process_publish(p);
     if (p->kind == KIND_RESTARTER)
-        healing_restarter_ended(sup, p->last_exit);
+        recovery_restarter_ended(sup, p->last_exit);
     else if (!process_is_worker(p) && !sup->stopping)
         process_start_single(sup, p->row); /* it was replaced by a reload */
 }
 
-void process_event(struct process *p, enum fsm_event event, const struct fsm_input *input)
+void process_event(struct process *p, enum child_fsm_event event,
+                   const struct child_fsm_input *input)
 {
     struct loop *loop = &p->sup->loop;
     uint64_t delay_ms;
     uint8_t before = p->fsm.state;
-    unsigned actions = fsm_step(&p->fsm, event, input, &delay_ms);
+    unsigned actions = child_fsm_step(&p->fsm, event, input, &delay_ms);
     char who[64];
 
     if (actions == 0 && p->fsm.state == before)
         return;
-    log_debug("%s: %s, %s -> %s", describe(p, who), fsm_event_name(event),
+    log_debug("%s: %s, %s -> %s", process_describe(p, who), child_fsm_event_name(event),
               child_state_name(before), child_state_name(p->fsm.state));
     if (p->fsm.state == CHILD_BACKOFF)
         p->next_start_ms = input->now_ms + delay_ms;
-    if (actions & FSM_SEND_DRAIN) {
+    if (actions & CHILD_FSM_SEND_DRAIN) {
         struct message message = {.type = MESSAGE_DRAIN, .value = delay_ms};
 
+        if (process_is_worker(p))
+            message.number = abandoned(p);
         process_send(p, &message, -1);
         delay_ms += KILL_GRACE_MS;
     }
-    if ((actions & FSM_KILL) && p->pid) {
-        if (event == FSM_TIMER || event == FSM_LATE)
-            log_warn("%s does not %s: killed", describe(p, who),
-                     event == FSM_LATE          ? "beat any more"
+    if ((actions & CHILD_FSM_KILL) && p->pid) {
+        if (event == CHILD_FSM_TIMER || event == CHILD_FSM_LATE)
+            log_warn("%s does not %s: killed", process_describe(p, who),
+                     event == CHILD_FSM_LATE    ? "beat any more"
                      : before == CHILD_DRAINING ? "end in time"
                                                 : "become ready");
         kill(p->pid, SIGKILL);
     }
-    if (actions & FSM_DISARM)
+    if (actions & CHILD_FSM_DISARM)
         loop_timer_cancel(&p->timer);
-    if (actions & FSM_ARM)
+    if (actions & CHILD_FSM_ARM)
         loop_timer_set(loop, &p->timer, delay_ms);
-    publish(p);
-    if (actions & FSM_FORK)
+    process_publish(p);
+    if (actions & CHILD_FSM_FORK)
         forked_or_not(p);
-    publish(p);
+    process_publish(p);
     processes_ring_workers(p->sup);
-    if (actions & FSM_SERVES)
+    lend_sockets(p->sup);
+    if (actions & CHILD_FSM_SERVES)
         reload_on_ready(p);
-    if (actions & FSM_RELEASE)
+    if (actions & CHILD_FSM_RELEASE)
         release_row(p);
 }
 
-static void on_timer(struct loop_timer *timer)
+static void process_on_timer(struct loop_timer *timer)
 {
     struct process *p = (struct process *)((char *)timer - offsetof(struct process, timer));
 
-    process_event(p, FSM_TIMER, &(struct fsm_input){.now_ms = p->sup->loop.now_ms});
+    process_event(p, CHILD_FSM_TIMER, &(struct child_fsm_input){.now_ms = p->sup->loop.now_ms});
 }
 
 /* ---- ends */
@@ -244,20 +284,20 @@ static void log_end(const struct process *p, int status)
     bool asked = p->fsm.state == CHILD_DRAINING;
     char who[64];
 
-    describe(p, who);
+    process_describe(p, who);
     if (WIFSIGNALED(status))
         log_line(asked ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "%s was ended by signal %d (%s)",
                  who, WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else if (asked || p->kind == KIND_RESTARTER) /* healing.c tells what came of it */
+    else if (asked || p->kind == KIND_RESTARTER) /* backend/recovery.c tells what came of it */
         log_debug("%s has finished with exit code %d", who, WEXITSTATUS(status));
-    else if (WEXITSTATUS(status) == FSM_EXIT_CONFIG)
+    else if (WEXITSTATUS(status) == CHILD_FSM_EXIT_CONFIG)
         log_error("%s cannot work with this configuration: not started again until a reload",
                   who);
     else
         log_error("%s ended with exit code %d", who, WEXITSTATUS(status));
 }
 
-static void ended(struct process *p, int status)
+static void process_ended(struct process *p, int status)
 {
     struct supervisor *sup = p->sup;
     bool asked = p->fsm.state == CHILD_DRAINING;
@@ -265,20 +305,21 @@ static void ended(struct process *p, int status)
     log_end(p, status);
     /* It speaks right before its end, which may be noticed first. */
     for (int i = 0; p->kind == KIND_RESTARTER && p->control.fd >= 0 && i < LAST_WORDS; i++)
-        control_from_child(&p->control, EPOLLIN);
+        events_from_child(&p->control, EPOLLIN);
     loop_close(&sup->loop, &p->control);
     p->pid = 0;
     p->last_exit = status;
     if (process_is_worker(p)) /* before its row is anybody's again */
-        retired_take(sup->table, p->row, p->incarnation, sup->header.nbackends);
+        counters_take(sup->table, p->row, p->incarnation, sup->header.nbackends);
     if (sup->trial && p->generation == sup->trial && !asked) {
         reload_on_trial_death(p); /* its rows are given up, this one too */
         return;
     }
     if (!asked && p->kind != KIND_RESTARTER)
         p->restarts++;
-    process_event(p, FSM_EXITED,
-                  &(struct fsm_input){.now_ms = clock_mono_ms(), .status = status});
+    process_event(p, CHILD_FSM_EXITED,
+                  &(struct child_fsm_input){
+                      .now_ms = clock_mono_ms(), .status = status, .last = process_is_last(p)});
 }
 
 void processes_reap(struct supervisor *sup)
@@ -289,7 +330,7 @@ void processes_reap(struct supervisor *sup)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (int r = 0; r < ROWS; r++) {
             if (sup->process[r].pid == pid) {
-                ended(&sup->process[r], status);
+                process_ended(&sup->process[r], status);
                 break;
             }
         }
@@ -309,8 +350,8 @@ void processes_init(struct supervisor *sup)
                   : r == ROW_ACMED   ? KIND_ACMED
                                      : KIND_RESTARTER;
         p->fsm.once = p->kind == KIND_RESTARTER;
-        p->control = (struct loop_source){.ready = control_from_child, .fd = -1};
-        p->timer.fire = on_timer;
+        p->control = (struct loop_source){.ready = events_from_child, .fd = -1};
+        p->timer.fire = process_on_timer;
     }
 }
 
@@ -323,10 +364,11 @@ uint32_t processes_free_rows(const struct supervisor *sup)
     return n;
 }
 
-static void start(struct process *p, struct generation *generation)
+static void process_start(struct process *p, struct generation *generation)
 {
     p->generation = generation_ref(generation);
-    process_event(p, FSM_START, &(struct fsm_input){.now_ms = clock_mono_ms()});
+    p->lent_to = NULL;
+    process_event(p, CHILD_FSM_START, &(struct child_fsm_input){.now_ms = clock_mono_ms()});
 }
 
 /* What a slot went through stays with it over a reload. */
@@ -353,7 +395,7 @@ bool process_start_worker(struct supervisor *sup, struct generation *generation,
         p->slot = slot;
         p->restarts = restarts_of_slot(sup, slot);
         p->last_exit = -1;
-        start(p, generation);
+        process_start(p, generation);
         return true;
     }
     return false;
@@ -362,7 +404,7 @@ bool process_start_worker(struct supervisor *sup, struct generation *generation,
 void process_start_single(struct supervisor *sup, int row)
 {
     CHECK(sup->process[row].fsm.state == CHILD_EMPTY);
-    start(&sup->process[row], sup->current);
+    process_start(&sup->process[row], sup->current);
 }
 
 void process_start_restarter(struct supervisor *sup, const struct heritage_action *action,
@@ -374,12 +416,12 @@ void process_start_restarter(struct supervisor *sup, const struct heritage_actio
     sup->heritage.action = *action;
     p->last_exit = -1;
     p->generation = generation_ref(sup->current);
-    process_event(p, FSM_START,
-                  &(struct fsm_input){.now_ms = clock_mono_ms(), .limit_ms = limit_ms});
+    process_event(p, CHILD_FSM_START,
+                  &(struct child_fsm_input){.now_ms = clock_mono_ms(), .limit_ms = limit_ms});
 }
 
 void process_drain(struct process *p, uint64_t limit_ms)
 {
-    process_event(p, FSM_DRAIN,
-                  &(struct fsm_input){.now_ms = clock_mono_ms(), .limit_ms = limit_ms});
+    process_event(p, CHILD_FSM_DRAIN,
+                  &(struct child_fsm_input){.now_ms = clock_mono_ms(), .limit_ms = limit_ms});
 }

@@ -10,13 +10,16 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/errors.h"
+#include "supervisor/examine.h"
 #include "supervisor/logging.h"
 #include "supervisor/notify.h"
+#include "supervisor/room.h"
 #include "supervisor/supervise.h"
 
 void reload_request(struct supervisor *sup)
 {
     sup->reload_wanted = true;
+    sup->reload_rows = 0; /* the file may want fewer by now */
 }
 
 static void told_result(struct supervisor *sup)
@@ -29,7 +32,7 @@ static void told_result(struct supervisor *sup)
 }
 
 /* Tells every error, and goes on with what we have. */
-static void failed(struct supervisor *sup, struct conf_errors *errs)
+static void reload_failed(struct supervisor *sup, struct conf_errors *errs)
 {
     struct header_row *h = &sup->header;
 
@@ -63,7 +66,7 @@ static int count_draining(const struct supervisor *sup)
     return n;
 }
 
-static void wait_for(struct supervisor *sup, const char *what)
+static void reload_wait_for(struct supervisor *sup, const char *what)
 {
     if (!sup->reload_waits)
         log_warn("reload waits until %s", what);
@@ -73,6 +76,7 @@ static void wait_for(struct supervisor *sup, const char *what)
 
 static struct generation *read_conf(struct supervisor *sup, struct conf_errors *errs)
 {
+    struct conf_errors warnings = {0};
     struct conf *conf = conf_load(sup->conf_file, errs);
 
     if (conf) {
@@ -83,10 +87,16 @@ static struct generation *read_conf(struct supervisor *sup, struct conf_errors *
     }
     if (strcmp(conf->pidfile, sup->current->conf->pidfile) != 0)
         log_warn("reload: pidfile: a new path is taken at the next start only");
+    examine_in_child(conf, EXAMINE_RELOAD, errs, &warnings);
+    errors_log_warnings(&warnings);
+    if (errs->n > 0) {
+        conf_free(conf);
+        return NULL;
+    }
     return generation_new(conf, sup->current->number + 1, &sup->slots, &sup->listeners, errs);
 }
 
-static void begin(struct supervisor *sup)
+static void reload_begin(struct supervisor *sup)
 {
     struct conf_errors errs = {0};
     struct generation *g;
@@ -96,23 +106,30 @@ static void begin(struct supervisor *sup)
     notify_send("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_us());
     g = read_conf(sup, &errs);
     if (!g) {
-        failed(sup, &errs);
+        reload_failed(sup, &errs);
         return;
     }
     if (processes_free_rows(sup) < g->workers) {
+        sup->reload_rows = g->workers;
         generation_unref(g);
-        listeners_trim(&sup->current->listeners);
+        lend_surplus(sup);
         /* Another request meanwhile is the same one: it will read the file anew. */
         sup->header.reloading = 0;
         supervise_publish_header(sup);
-        wait_for(sup, "older workers have finished");
+        reload_wait_for(sup, "older workers have finished");
         return;
     }
     sup->reload_waits = false;
+    if (room_reserve(sup, g, &errs) < 0) {
+        generation_unref(g);
+        listeners_trim(&sup->current->listeners);
+        reload_failed(sup, &errs);
+        return;
+    }
     sup->trial = g;
     admin_prepare(sup, g);
     log_info("reload: generation %u is tried", g->number);
-    for (uint32_t slot = 0; slot < g->workers && sup->trial == g; slot++)
+    for (uint32_t slot = 0; sup->trial == g && slot < g->workers; slot++)
         CHECK(process_start_worker(sup, g, (int)slot));
 }
 
@@ -121,11 +138,14 @@ void reload_continue(struct supervisor *sup)
     if (!sup->reload_wanted || sup->trial || sup->stopping)
         return;
     if (count_draining(sup) >= DRAINING_GENERATIONS) {
-        wait_for(sup, "one of the older generations has finished");
+        reload_wait_for(sup, "one of the older generations has finished");
         return;
     }
+    if (processes_free_rows(sup) < sup->reload_rows)
+        return;
+    sup->reload_rows = 0;
     sup->reload_wanted = false;
-    begin(sup);
+    reload_begin(sup);
 }
 
 /* ---- the trial's end */
@@ -136,7 +156,7 @@ static bool is_old_worker(const struct supervisor *sup, const struct process *p)
            p->fsm.state != CHILD_DRAINING;
 }
 
-static void commit(struct supervisor *sup)
+static void reload_commit(struct supervisor *sup)
 {
     struct generation *old = sup->current;
 
@@ -144,6 +164,8 @@ static void commit(struct supervisor *sup)
     sup->trial = NULL;
     logging_init(sup->current->conf, "supervisor");
     admin_commit(sup, sup->current);
+    /* A dropped listener takes no connection from here on; its workers take what waits. */
+    listeners_drop(&sup->listeners, &sup->current->listeners);
     sup->header.config_generation = sup->current->number;
     sup->header.reloads++;
     sup->header.reload_ok = 1;
@@ -174,21 +196,21 @@ void reload_on_ready(struct process *p)
         ready += sup->process[r].generation == sup->trial &&
                  sup->process[r].fsm.state == CHILD_RUNNING;
     if (ready == sup->trial->workers)
-        commit(sup);
+        reload_commit(sup);
 }
 
 /* Those of the trial that serve already finish what they have. */
-static void give_up(struct process *p)
+static void reload_give_up(struct process *p)
 {
-    struct fsm_input now = {.now_ms = clock_mono_ms()};
+    struct child_fsm_input now = {.now_ms = clock_mono_ms()};
 
     if (p->fsm.state == CHILD_RUNNING && p->pid) {
         process_drain(p, p->generation->conf->stop_timeout_ms);
         return;
     }
-    process_event(p, FSM_STOP, &now);
+    process_event(p, CHILD_FSM_STOP, &now);
     if (p->pid == 0 && p->fsm.state == CHILD_DRAINING)
-        process_event(p, FSM_EXITED, &now);
+        process_event(p, CHILD_FSM_EXITED, &now);
 }
 
 void reload_on_trial_death(struct process *p)
@@ -207,13 +229,14 @@ void reload_on_trial_death(struct process *p)
     else
         errors_add(&errs, "worker %d of the new generation could not be started", p->slot);
     sup->trial = NULL;
+    listeners_drop(&sup->listeners, &sup->current->listeners);
     for (int r = 0; r < TABLE_WORKERS; r++)
         if (sup->process[r].generation == g && sup->process[r].fsm.state != CHILD_DRAINING)
-            give_up(&sup->process[r]);
+            reload_give_up(&sup->process[r]);
     generation_unref(g);
-    listeners_trim(&sup->current->listeners);
+    lend_surplus(sup);
     admin_commit(sup, sup->current);
-    failed(sup, &errs);
+    reload_failed(sup, &errs);
 }
 
 void reload_forget(struct supervisor *sup)

@@ -24,7 +24,7 @@ static int find_free(const struct slots *slots)
     return -1;
 }
 
-bool slots_take(struct slots *slots, const char *const names[], uint32_t n, uint16_t out[])
+bool slots_acquire(struct slots *slots, const char *const names[], uint32_t n, uint16_t out[])
 {
     struct slots copy = *slots;
 
@@ -53,7 +53,7 @@ bool slots_take(struct slots *slots, const char *const names[], uint32_t n, uint
     return true;
 }
 
-void slots_give(struct slots *slots, const uint16_t map[], uint32_t n)
+void slots_release(struct slots *slots, const uint16_t map[], uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         CHECK(map[i] < slots->n && slots->slot[map[i]].refs > 0);

@@ -21,10 +21,10 @@ struct slots {
 /* Finds or makes a slot for each of n names (unique, shorter than TABLE_NAME),
  * writes it to out[i] and takes a reference on it. false: there are not enough
  * free slots, and nothing was taken. */
-bool slots_take(struct slots *slots, const char *const names[], uint32_t n, uint16_t out[]);
+bool slots_acquire(struct slots *slots, const char *const names[], uint32_t n, uint16_t out[]);
 
-/* Gives the references of slots_take back. */
-void slots_give(struct slots *slots, const uint16_t map[], uint32_t n);
+/* Gives the references of slots_acquire back. */
+void slots_release(struct slots *slots, const uint16_t map[], uint32_t n);
 
 /* The slot of a name that some generation refers to, or -1. */
 int slots_find(const struct slots *slots, const char *name);

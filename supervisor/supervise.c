@@ -1,9 +1,10 @@
 /* The supervisor's start, its end, and what it tells about the whole. */
 #include "supervisor/supervise.h"
-#include "supervisor/affinity_key.h"
+#include "supervisor/backend/affinity_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,12 +17,16 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/sink.h"
 #include "shm/message.h"
+#include "supervisor/backend/recovery.h"
 #include "supervisor/errors.h"
-#include "supervisor/healing.h"
+#include "supervisor/examine.h"
 #include "supervisor/logging.h"
 #include "supervisor/notify.h"
+#include "supervisor/oom.h"
 #include "supervisor/pidfile.h"
+#include "supervisor/room.h"
 #include "supervisor/tickets.h"
 
 enum { END_MARGIN_MS = 5000 }; /* for those who have to be killed to be reaped */
@@ -33,7 +38,8 @@ void supervise_publish_header(struct supervisor *sup)
 
 /* ---- what goes on */
 
-static uint32_t count(const struct supervisor *sup, enum kind kind, enum child_state state)
+static uint32_t supervise_count(const struct supervisor *sup, enum kind kind,
+                                enum child_state state)
 {
     uint32_t n = 0;
 
@@ -59,9 +65,9 @@ static void tell_status(struct supervisor *sup)
 
     snprintf(line, sizeof line, "%sgeneration %u, %u of %u workers serve%s%s",
              sup->stopping ? "stopping, " : "", sup->current->number,
-             count(sup, KIND_WORKER, CHILD_RUNNING), sup->current->workers,
-             count(sup, KIND_HEALTHD, CHILD_RUNNING) ? "" : ", no healthd",
-             count(sup, KIND_ACMED, CHILD_RUNNING) ? "" : ", no acmed");
+             supervise_count(sup, KIND_WORKER, CHILD_RUNNING), sup->current->workers,
+             supervise_count(sup, KIND_HEALTHD, CHILD_RUNNING) ? "" : ", no healthd",
+             supervise_count(sup, KIND_ACMED, CHILD_RUNNING) ? "" : ", no acmed");
     if (strcmp(line, sup->status) == 0)
         return;
     memcpy(sup->status, line, sizeof line);
@@ -74,14 +80,15 @@ static void check_ready(struct supervisor *sup)
 
     if (sup->ready_told)
         return;
-    if (count(sup, KIND_WORKER, CHILD_RUNNING) == workers &&
-        count(sup, KIND_HEALTHD, CHILD_RUNNING) && count(sup, KIND_ACMED, CHILD_RUNNING)) {
+    if (supervise_count(sup, KIND_WORKER, CHILD_RUNNING) == workers &&
+        supervise_count(sup, KIND_HEALTHD, CHILD_RUNNING) &&
+        supervise_count(sup, KIND_ACMED, CHILD_RUNNING)) {
         sup->ready_told = true;
         log_info("ready: generation %u, %u workers, %zu listeners, %zu backends",
                  sup->current->number, workers, sup->current->conf->n_listen,
                  sup->current->conf->n_backends);
         notify_send("READY=1");
-    } else if (count(sup, KIND_WORKER, CHILD_HELD) == workers && !sup->trial) {
+    } else if (supervise_count(sup, KIND_WORKER, CHILD_HELD) == workers && !sup->trial) {
         /* It never served, and will not before somebody edits the file. */
         log_error("no worker can work with this configuration");
         sup->exit_code = SUPERVISE_EXIT_CONFIG;
@@ -119,7 +126,7 @@ static uint64_t longest_end_us(const struct supervisor *sup)
 
 void supervise_stop(struct supervisor *sup, bool now)
 {
-    struct fsm_input input = {.now_ms = clock_mono_ms()};
+    struct child_fsm_input input = {.now_ms = clock_mono_ms()};
 
     if (!sup->stopping) {
         sup->stopping = true;
@@ -129,21 +136,22 @@ void supervise_stop(struct supervisor *sup, bool now)
         notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest_end_us(sup));
         watch_set(&sup->watch, false);
     }
+    /* First: the workers' copies are the last ones then, and they take what waits. */
+    listeners_close_all(&sup->listeners);
     for (int r = 0; r < ROWS; r++) {
         if (now)
-            process_event(&sup->process[r], FSM_STOP, &input);
+            process_event(&sup->process[r], CHILD_FSM_STOP, &input);
         else if (r < TABLE_WORKERS || r == ROW_RESTARTER)
             process_drain(&sup->process[r], sup->current->conf->stop_timeout_ms);
     }
-    listeners_close_all(&sup->listeners);
 }
 
 /* ---- the start */
 
-static void print_errors(struct conf_errors *errs)
+static void supervise_print_errors(struct conf_errors *errs)
 {
     for (size_t i = 0; i < errs->n; i++)
-        fprintf(stderr, "%s\n", errs->v[i]);
+        log_plain("%s", errs->v[i]);
     conf_errors_release(errs);
 }
 
@@ -190,15 +198,41 @@ static void first_header(struct supervisor *sup)
     snprintf(h->config_file, sizeof h->config_file, "%s", sup->conf_file);
 }
 
-/* All that can fail at start, before the first child. 0 or -1, told in the log. */
-static int prepare(struct supervisor *sup, const char *object)
+static int reserve_rows(struct supervisor *sup)
 {
-    sup->table = table_create(object);
+    struct conf_errors errs = {0};
+    int rc = room_reserve(sup, sup->current, &errs);
+
+    for (size_t i = 0; i < errs.n; i++)
+        log_error("%s", errs.v[i]);
+    conf_errors_release(&errs);
+    return rc;
+}
+
+/* With the group that has the user's name: one that is nobody else's. Others would see what
+ * clients ask for. */
+static void share_table(const struct supervisor *sup)
+{
+    const struct identity *identity = &sup->current->identity;
+    const struct group *group = getgrgid(identity->gid);
+
+    if (!group || strcmp(group->gr_name, identity->name) != 0)
+        return;
+    if (object_share(&sup->object, identity->gid) < 0)
+        log_warn("the group %s cannot read the table: %s", group->gr_name, strerror(errno));
+}
+
+/* All that can fail at start, before the first child. 0 or -1, told in the log. */
+static int supervise_prepare(struct supervisor *sup, const char *object)
+{
+    sup->table = table_create(&sup->object, object);
     if (!sup->table) {
-        log_error("cannot make the table %s in /dev/shm: %s", object, strerror(errno));
+        room_tell_no_table(object, errno);
         return -1;
     }
-    if (loop_init(&sup->loop) < 0 || control_open(sup) < 0 || open_bells(&sup->heritage) < 0 ||
+    rows_keep(sup->table);
+    share_table(sup);
+    if (loop_init(&sup->loop) < 0 || events_open(sup) < 0 || open_bells(&sup->heritage) < 0 ||
         tickets_init(&sup->tickets) < 0 || affinity_key_init(&sup->affinity) < 0 ||
         table_seal(sup->table, KIND_SUPERVISOR, 0) < 0) {
         log_error("cannot start: %s", strerror(errno));
@@ -210,23 +244,23 @@ static int prepare(struct supervisor *sup, const char *object)
     watch_init(&sup->watch, &sup->loop, on_file_changed);
     watch_files(&sup->watch, sup->current->conf->files, sup->current->conf->n_files);
     processes_init(sup);
-    sup->healer = healer_new(sup);
+    sup->healer = recovery_new(sup);
     if (!sup->healer) {
         log_error("cannot start: %s", strerror(errno));
         return -1;
     }
     first_header(sup);
-    return 0;
+    return reserve_rows(sup);
 }
 
-static int run(struct supervisor *sup)
+static int supervise_run(struct supervisor *sup)
 {
     log_info("pasgate %s starts: %s, %u workers, children run as %s", PASGATE_VERSION,
              sup->conf_file, sup->current->workers, sup->current->identity.name);
     admin_load(sup);
     admin_commit(sup, sup->current);
     watch_set(&sup->watch, sup->current->conf->watch);
-    pulse_start(sup);
+    heartbeat_start(sup);
     process_start_single(sup, ROW_ACMED);
     process_start_single(sup, ROW_HEALTHD);
     for (uint32_t slot = 0; slot < sup->current->workers; slot++)
@@ -237,6 +271,7 @@ static int run(struct supervisor *sup)
         supervise_check(sup);
     }
     log_info("pasgate has stopped");
+    log_flush();
     return sup->exit_code;
 }
 
@@ -259,6 +294,10 @@ static int lock_pidfile(const char *path)
         return fd;
     if (errno == EAGAIN)
         log_error("pasgate runs already: process %d holds %s", (int)other, path);
+    else if (errno == EPERM || errno == EACCES)
+        log_error("pidfile %s: %s; it, or its folder, belongs to another user: remove it, or "
+                  "set pidfile to a path in a folder that only this one can write to",
+                  path, strerror(errno));
     else
         log_error("pidfile %s: %s", path, strerror(errno));
     return -1;
@@ -268,16 +307,26 @@ int supervise(const char *conf_file)
 {
     static struct supervisor sup;
     char object[TABLE_OBJECT_NAME];
-    struct conf_errors errs = {0};
+    struct conf_errors errs = {0}, warnings = {0};
     int code = SUPERVISE_EXIT_FAILURE, lock = -1;
 
     open_standard();
+    sink_adopt_standard();
+    log_to_fd(STDERR_FILENO);
     struct conf *conf = conf_load(conf_file, &errs);
     if (!conf) {
-        print_errors(&errs);
+        supervise_print_errors(&errs);
         return SUPERVISE_EXIT_CONFIG;
     }
     logging_init(conf, "supervisor");
+    examine_in_child(conf, EXAMINE_START, &errs, &warnings);
+    errors_log_warnings(&warnings);
+    if (errs.n > 0) {
+        supervise_print_errors(&errs);
+        conf_free(conf);
+        return SUPERVISE_EXIT_CONFIG;
+    }
+    oom_prefer(KIND_SUPERVISOR);
     privilege_prepare();
     sup.conf_file = conf_file;
     table_object_name(object, *conf->pidfile ? conf->pidfile : conf_file);
@@ -287,22 +336,23 @@ int supervise(const char *conf_file)
         conf_free(conf);
         goto out;
     }
+    sup.listeners.patience_ms = LISTENERS_PATIENCE_MS;
     sup.current = generation_new(conf, 1, &sup.slots, &sup.listeners, &errs);
+    sup.listeners.patience_ms = 0;
     if (!sup.current) {
         for (size_t i = 0; i < errs.n; i++)
             log_error("%s", errs.v[i]);
         conf_errors_release(&errs);
         goto out;
     }
-    if (prepare(&sup, object) == 0)
-        code = run(&sup);
+    if (supervise_prepare(&sup, object) == 0)
+        code = supervise_run(&sup);
     watch_release(&sup.watch);
     generation_unref(sup.current);
-    healer_free(sup.healer);
+    recovery_free(sup.healer);
     tickets_release(sup.tickets);
     affinity_key_release(sup.affinity);
-    if (sup.table)
-        table_unlink(object);
+    object_remove(&sup.object);
 out:
     if (*pidfile)
         pidfile_unlock(pidfile, &lock);

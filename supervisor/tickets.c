@@ -9,7 +9,7 @@
 
 enum { CURRENT, PREVIOUS, NEXT }; /* the order of struct ticket_ring */
 
-static void fill(struct ticket_key *key)
+static void tickets_fill(struct ticket_key *key)
 {
     /* Below 256 bytes and after boot getrandom() neither fails nor falls short. */
     _Static_assert(sizeof *key <= 256, "one call fills a key");
@@ -28,7 +28,7 @@ int tickets_init(struct ticket_ring **ring)
     madvise(at, sizeof *at, MADV_DONTDUMP);
     mlock(at, sizeof *at);
     for (int i = 0; i < TICKET_KEYS; i++)
-        fill(&at->key[i]);
+        tickets_fill(&at->key[i]);
     *ring = at;
     return 0;
 }
@@ -38,7 +38,7 @@ void tickets_rotate(struct ticket_ring *ring)
     explicit_bzero(&ring->key[PREVIOUS], sizeof ring->key[PREVIOUS]);
     ring->key[PREVIOUS] = ring->key[CURRENT];
     ring->key[CURRENT] = ring->key[NEXT];
-    fill(&ring->key[NEXT]);
+    tickets_fill(&ring->key[NEXT]);
 }
 
 void tickets_release(struct ticket_ring *ring)

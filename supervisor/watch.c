@@ -11,34 +11,36 @@
 
 #include "base/check.h"
 
-static bool same(const struct stat *a, const struct stat *b)
+enum { EVENT_READS = 16 }; /* of a busy directory, before everything else has its turn */
+
+static bool watch_same(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-enum look { AS_READ, UNSETTLED, CHANGED };
+enum watch_look { AS_READ, UNSETTLED, CHANGED };
 
 /* Between two renames of an editor there may be no file: that is no change. */
-static enum look look_at(struct watch_file *file)
+static enum watch_look watch_look_at(struct watch_file *file)
 {
     struct stat now;
 
-    if (stat(file->path, &now) < 0 || same(&now, &file->seen))
+    if (stat(file->path, &now) < 0 || watch_same(&now, &file->seen))
         return AS_READ;
-    if (same(&now, &file->last))
+    if (watch_same(&now, &file->last))
         return CHANGED;
     file->last = now;
     return UNSETTLED;
 }
 
-static void look(struct watch *watch)
+static void watch_look(struct watch *watch)
 {
     const char *path = NULL;
     uint64_t next_ms = WATCH_POLL_MS;
 
     for (size_t i = 0; i < watch->n_files; i++) {
-        enum look how = look_at(&watch->files[i]);
+        enum watch_look how = watch_look_at(&watch->files[i]);
 
         if (how == UNSETTLED)
             next_ms = WATCH_SETTLE_MS;
@@ -53,9 +55,9 @@ static void look(struct watch *watch)
     watch->changed(watch, path);
 }
 
-static void on_timer(struct loop_timer *timer)
+static void watch_on_timer(struct loop_timer *timer)
 {
-    look((struct watch *)((char *)timer - offsetof(struct watch, timer)));
+    watch_look((struct watch *)((char *)timer - offsetof(struct watch, timer)));
 }
 
 static void on_events(struct loop_source *source, uint32_t events)
@@ -64,9 +66,10 @@ static void on_events(struct loop_source *source, uint32_t events)
     char buffer[4096];
 
     (void)events;
-    while (read(source->fd, buffer, sizeof buffer) > 0)
-        ; /* which name it was does not matter: we look at ours */
-    look(watch);
+    /* Which name it was does not matter: we look at ours. What is left comes again. */
+    for (int i = 0; i < EVENT_READS && read(source->fd, buffer, sizeof buffer) > 0; i++)
+        ;
+    watch_look(watch);
 }
 
 static void open_inotify(struct watch *watch)
@@ -92,7 +95,7 @@ void watch_init(struct watch *watch, struct loop *loop,
 {
     *watch = (struct watch){.loop = loop, .changed = changed};
     watch->events = (struct loop_source){.ready = on_events, .fd = -1};
-    watch->timer.fire = on_timer;
+    watch->timer.fire = watch_on_timer;
 }
 
 static void forget_files(struct watch *watch)

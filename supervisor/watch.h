@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/loop.h"
 
 enum {

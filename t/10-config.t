@@ -110,6 +110,19 @@ for my $file (sort glob 't/conf/good/*.conf etc/*.conf') {
     is($err, "$dir/lines.conf:10: unknown setting \"wrokers\"; did you mean \"workers\"?\n",
         'the right line after an include');
 
+    # Of one mistake that is made everywhere, some are told.
+    spew("$dir/alike.conf", "$good\n" . join '', map {"wrong$_ = \"x$_\";\n"} 1 .. 200);
+    ($code, $out, $err) = pasgate('check', '-c', "$dir/alike.conf");
+    is(($err =~ tr/\n//), 21, 'two hundred alike: twenty are told');
+    like($err, qr/^and 180 more like it\n\z/m, 'and how many more there are');
+
+    # What the environment brings must not hide where it is used.
+    local $ENV{PASGATE_T_CR} = "127.0.0.1:80\r\e[2K\xc2\x9b1\x9b";
+    spew("$dir/cr.conf", 'pools = ( { name = "p"; backends = "${PASGATE_T_CR}"; } );' . "\n");
+    ($code, $out, $err) = pasgate('check', '-c', "$dir/cr.conf");
+    like($err, qr/^\Q$dir\E\/cr\.conf:1: .*"127\.0\.0\.1:80\\r\\x1b\[2K\\xc2\\x9b1\\x9b"/m, 'control characters are escaped');
+    unlike($err, qr/[^\x20-\x7e\n]/, 'and no other ones');
+
     spew("$dir/cert.pem", "x");
     spew("$dir/key.pem",  "x");
     spew("$dir/files.conf", 'certificates = ( { names = "a.example.com"; chain = "cert.pem"; '

@@ -50,7 +50,7 @@ subtest 'status' => sub {
     like $text, qr/^worker +[01] +\d+ +1 +running/m, 'a worker';
     like $text, qr/^healthd +- +\d+ +1 +running/m,   'healthd';
     like $text, qr/^ 1 +pas1 +pas +127\.0\.0\.1:\d+ +up .* ready /m, 'a backend';
-    like $text, qr/^localhost +file +1 +2 of 2 /m, 'a certificate';
+    like $text, qr/^localhost +file +P-256 +1 +2 of 2 /m, 'a certificate';
     is_deeply [grep { length > 120 && !/^pasgate / } split /\n/, $text], [], 'fits 120 columns, but for a path of any length';
     unlike $text, qr/[^\n\x20-\x7e]/, 'plain ASCII, no colours in a pipe';
 
@@ -96,7 +96,7 @@ subtest 'wishes outlive a restart' => sub {
     };
     ok wait_for { slurp($file) !~ /^pas\d/m }, 'nothing is wished';
     $gate->cli('drain', 'pas2');
-    ok wait_for { slurp($file) =~ /^pas2\tdrain(?:ed)?\tuid $>\t\d+\tasked for by signal$/m }, 'a wish is written';
+    ok wait_for { slurp($file) =~ /^pas2\tdrain(?:ed)?\tuid $>\t\d+\tasked for by an operator$/m }, 'a wish is written';
     is sprintf('%o', (stat $file)[2] & 0777), '600', 'for us alone';
     is_deeply [map { (stat)[4] } $folder, $file], [$>, $>], 'and is ours';
     my $since = backend('pas2')->{admin_since};
@@ -177,6 +177,15 @@ subtest 'status --watch' => sub {
     PasGate::reap($pid, 10);
 };
 
+subtest 'what is too wide is cut' => sub {
+    my $wide = PasGate->new(backends => [{ name => 'x' x 40, port => 65535 }], no_probe => 1);
+    my ($code, $text) = $wide->cli('status');
+    like $text, qr/^ *1 +x+~ +pas +127[0-9.]*~:65535 /m, 'of an address its port stays' or diag $text;
+    ($code, $text) = run_cmd(PasGate::binary(), 'check', '-c', $wide->{conf});
+    like $text, qr/: good: \d+ listeners, 1 certificate, 1 pool, 1 backend, \d+ routes$/m, 'one of a thing';
+    $wide->stop_ok;
+};
+
 subtest 'a broken file does not hide the service' => sub {
     my $good = slurp($gate->{conf});
     spew($gate->{conf}, "nonsense $good");
@@ -186,6 +195,7 @@ subtest 'a broken file does not hide the service' => sub {
     is $code, 78, 'reload finds it, too';
     like $text, qr/reload failed, generation \d+ goes on:\n.*pasgate\.conf:1: /, 'and tells the mistake';
     like +($gate->cli('status'))[1], qr/^last reload .* FAILED, \d+ errors?: .*pasgate\.conf:1: /m, 'as does status';
+    like $gate->status->{health}{text}, qr/^the last reload failed: generation \d+ goes on$/, 'and the judgement of the whole';
     my $reload = $gate->status->{reload};
     ok !$reload->{ok} && $reload->{failures} == 1, 'in JSON, too';
     spew($gate->{conf}, $good);

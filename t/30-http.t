@@ -155,7 +155,7 @@ subtest 'interim answers pass' => sub {
 subtest 'an answer before the body was read' => sub {
     my $c = $gate->connect;
     $c->write($c->build('POST', '/pas/early?code=413&close=1', headers => [['Content-Length', 50_000_000]]));
-    $c->write('x' x 30000);
+    $c->write('x' x 100_000);    # more than limits.request_buffer
     my $r = $c->response('POST');
     is $r->{status}, 413, 'is passed on at once';
     ok wait_for { $c->write('x' x 65536, timeout => 1); $c->fill(0.05); $c->{eof} },
@@ -205,7 +205,7 @@ subtest 'clients that go away' => sub {
     ok wait_for { (() = join('', $raw->seen) =~ /GONE/g) > $before }, 'so for one that did not read';
 
     $c = $gate->connect;
-    $c->write($c->build('POST', '/raw/up', headers => [['Content-Length', 1000]]) . 'half');
+    $c->write($c->build('POST', '/raw/up', headers => [['Content-Length', 200_000]]) . 'x' x 100_000 . 'half');
     ok wait_for { grep { /POST \/up.*half\z/s } $raw->seen }, 'half a body reached the backend';
     $c->abort;
     is $gate->get('/raw/ok')->{body}, 'ok', 'its connection is not used for the next';

@@ -72,7 +72,7 @@ subtest 'from self-signed to real, without a reload' => sub {
     is $ca->said(qr/Added order/), 1, 'one order';
 
     my ($code, $out) = $gate->cli('cert', 'list');
-    like $out, qr/^www\.shop\.test +acme +2 +2 of 2 /m, 'cert list';
+    like $out, qr/^www\.shop\.test +acme +P-256 +2 +2 of 2 /m, 'cert list';
     ($code, $out) = $gate->cli('cert', 'renew', 'www.shop.test');
     is $code, 1, 'it is not due';
     like $out, qr/not due yet/, 'and that is said';
@@ -203,12 +203,19 @@ END
 };
 
 subtest 'nothing is ordered that was not meant' => sub {
-    my $gate = PasGate->new(backends => [$pas], certs => '{ names = [ "localhost" ]; acme = true; }', no_probe => 1);
-    ok $gate->wait_log(qr/certificate localhost: not ordered: give acme\.email/), 'it is said why';
+    my $gate = PasGate->new(backends => [$pas], no_probe => 1,
+        certs => '{ names = [ "localhost" ]; acme = true; }, { names = [ "shop.internal" ]; }, { names = [ "own.internal" ]; self_signed = true; }');
+    ok $gate->wait_log(qr/certificate localhost: not ordered: no public CA signs for a private name/), 'it is said why';
     is row($gate, 'localhost')->{error}, '', 'but is no error';
     my ($code, $out) = $gate->cli('cert', 'renew', 'localhost', '--force');
     is $code, 1, 'not by force either';
-    like $out, qr/not ordered from a CA/, 'which is told';
+    like $out, qr/localhost: not ordered: no public CA signs for a private name/, 'which is told, with what helps';
+    ok wait_for { $gate->status->{health}{text} =~ /shop\.internal/ }, 'one for another private name is missed';
+    is $gate->status->{health}{text}, 'certificate shop.internal: a self-signed one stands in for it', 'and the status tells';
+    my %row = map { $_ => row($gate, $_) } qw(localhost shop.internal own.internal);
+    like $row{'shop.internal'}{notes}[0], qr/^not ordered: no public CA signs for a private name/, 'and why';
+    is $row{$_}{next_try}, undef, "$_: no other one is to come" for 'localhost', 'shop.internal';
+    ok $row{'own.internal'}{next_try}, 'one that is meant to be self-signed is renewed';
     $gate->stop_ok;
 };
 

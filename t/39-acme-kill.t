@@ -64,13 +64,16 @@ sub stopping_proxy
     return FaultProxy->new($ca, [sub { $here->($_[0], 0) }, 0, $stop, 1], [sub { $here->($_[0], 1) }, 0, $stop]);
 }
 
+# What a CA of which no limits are known has none of; then nothing is written down.
+my $limits = 'limits = { failures = 4; orders = 250; same_names = 4; accounts = 3; };';
+
 sub start
 {
     my ($what, $n) = @_;
     my $id    = "k$n";
     my $proxy = stopping_proxy($id, @{ $points{$what} });
     my $gate  = acme_gate($ca, directory => $proxy->directory, names => ["a.$id.test", "b.$id.test"],
-        address => '127.0.1.' . $n, acme => 'preflight = false;');
+        address => '127.0.1.' . $n, acme => "preflight = false; $limits");
     return { what => $what, id => $id, proxy => $proxy, gate => $gate, at => 0, killed => 0, wrong => '' };
 }
 
@@ -200,7 +203,7 @@ subtest 'from the certificate to what is live' => sub {
         wait_for { -e tmp("live.go.$n") } 60;
         return;
     }]);
-    my $gate = acme_gate($ca, directory => $proxy->directory, acme => 'preflight = false;');
+    my $gate = acme_gate($ca, directory => $proxy->directory, acme => "preflight = false; $limits");
     my $site = watch_sites($gate);
 
     # A worker that stands still proves nothing; its clients wait, and are answered later.

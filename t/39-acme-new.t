@@ -61,7 +61,7 @@ chmod 0666, $told;
 my %option = (
     six   => { acme => 'profile = "shortlived";' },
     blink => { acme => qq(profile = "blink"; hook = "$teller";) },
-    wrong => { acme => 'profile = "shortlivd";' },
+    wrong => { acme => q(profile = "shortlivd"; profile_required = true;) },
     http  => { names => ['shop.test', '127.0.0.1', '0:0:0::1'] },
     alpn  => { names => ['127.0.0.1', '::1', 'shop.test'], acme => 'profile = "tlsserver"; challenges = [ "tls-alpn-01" ];',
         listen => join ', ', map { qq({ address = "$_:$ca{alpn}{tls_port}"; tls = true; }) } '127.0.0.1', '[::1]' },
@@ -124,7 +124,7 @@ subtest 'six days, and what the CA suggests' => sub {
     my $soon = time + 3600;
     $ca->renewal_info(served($gate), window($soon, $soon + 3600));
     $gate->stop_ok;
-    change_state($gate, ask_at => 1);
+    change_state($gate, ask_at => 1, issued_at => 1);
     $gate->start;
     ok wait_for(sub { state_of($gate)->{ari_start} == $soon * 1000 }), 'another window';
     my $at = state_of($gate)->{renew_at};
@@ -134,7 +134,7 @@ subtest 'six days, and what the CA suggests' => sub {
     my $old = served($gate);
     $ca->renewal_info($old, window(time - 7200, time - 3600));
     $gate->stop_ok;
-    change_state($gate, ask_at => 1);
+    change_state($gate, ask_at => 1, issued_at => 1);
     $gate->start;
     ok wait_issued($gate, 3), 'a window that has passed: renewed at once' or $gate->tell;
     is $ca->said($replaces), 1, 'and the CA knows what it replaces';

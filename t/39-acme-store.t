@@ -100,7 +100,9 @@ subtest 'a store that is full when the certificate comes' => sub {
     remount($folder, 'ro');
     ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
     is $code, 1, 'a store that cannot be written to';
-    like cert_row($gate)->{error}, qr{cannot write to the store \S+/store: Read-only file system}, 'is told: ' . cert_row($gate)->{error};
+    my $says = qr{cannot write to the store \S+/store/certs\S*: Read-only file system};
+    like $said, $says, 'is told';
+    like cert_row($gate)->{notes}[0], $says, 'the status has it';
     is orders($ca), 2, 'nothing is ordered';
     $gate->stop_ok;
     $gate->start;

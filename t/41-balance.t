@@ -120,7 +120,7 @@ subtest 'one that left the queue leaves its place' => sub {
     $busy->write($busy->build('GET', '/pas/delay?ms=1000'));
     wait_for { in_flight($gate) == 1 };
     my @gone = map { my $c = $gate->connect; $c->write($c->build('GET', '/pas/get')); $c } 1 .. 2;
-    wait_for { my $q = 0; $q += $_->{queued} // 0 for @{ $gate->status->{backends} // [] }; $q == 2 };
+    wait_for { my $q = 0; $q += $_->{queued} // 0 for @{ $gate->status->{pools} // [] }; $q == 2 };
     $_->abort for @gone;
     ok +(wait_for { $gate->get('/pas/get')->{status} == 200 } 10), 'their places are free';
     is $busy->response('GET')->{status}, 200, 'the first is served';

@@ -230,7 +230,7 @@ subtest 'a restart that fails' => sub {
     is $row->{heal_attempts}, 3, 'attempts';
     like $row->{heal_reason}, qr/exit.*3.*needs a human/, 'the reason';
     ok $gate->wait_log(qr/error supervisor.*pas3: heal .* -> hold/), 'an error in the log';
-    like +($gate->cli('status'))[1], qr/pas3 .* hold .*\n(?:.*\n)?.*needs\s+a\s+human/, 'status shows it';
+    like +($gate->cli('status'))[1], qr/^degraded: .*^ *\d+ +pas3 .* ready .*\n(?:.*\n)?.*recovery:\s+hold\s(?:.*\n)?.*needs\s+a\s+human/ms, 'status shows it, and what the operator wants beside it';
     away 'fail-pas3';
     my $seen = path('pas3');
     my ($row2) = (backend('pas3'));

@@ -83,6 +83,9 @@ sub load_passes
     return wait_for(sub { $now->() >= $from + $n }, $seconds);
 }
 
+# What pasgate said, without the access log.
+sub verdicts { return grep { !/"method"/ } split /\n/, ($it->compose('logs', '-t', 'pasgate'))[1] }
+
 sub load_end
 {
     my ($what) = @_;
@@ -92,7 +95,7 @@ sub load_end
     undef $load_pid;
     my $l = load();
     ok($l->{ok} && $l->{failed} == 0, "$what: no failed request of " . ($l->{requests} // 0))
-      or diag(join "\n", slurp(tmp('load.log')), @{ $l->{first_errors} // [] });
+      or diag(join "\n", slurp(tmp('load.log')), @{ $l->{first_errors} // [] }, verdicts());
     note("$what: ", slurp(tmp('load.json')));
     return;
 }

@@ -14,7 +14,7 @@ build="gcc make pkg-config libssl-dev libconfig-dev libcurl4-openssl-dev libnght
 demo="curl openssl"
 bench="nginx-light haproxy apache2 perl libio-socket-ssl-perl util-linux"
 check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap pebble bsdextrautils
-       bind9-dnsutils openssl certbot"
+       bind9-dnsutils openssl certbot busybox ca-certificates"
 # certbot: its timer has nothing to renew here
 peers="nginx haproxy apache2 apache-htcacheclean" # services that come with them
 case ${1:-check} in
@@ -119,8 +119,9 @@ unpack()
     shift 2
     mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
         sed -n 's#^Debian \(https\{0,1\}://.*[^/]\)/*$#\1#p' | head -n 1)
+    [ -n "$mirror" ] || { echo "apt knows no mirror of Debian" >&2; return 1; }
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
-        "${mirror:-http://deb.debian.org/debian} $suite main" >"$work/sources.list"
+        "$mirror $suite main" >"$work/sources.list"
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$tools"
     apt="apt-get -qq -o Dir::Etc::SourceList=$work/sources.list -o Dir::Etc::SourceParts=-
          -o Dir::State::Lists=$work/lists -o Dir::Cache=$work/cache -o APT::Sandbox::User=root"

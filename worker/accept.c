@@ -1,25 +1,30 @@
 #include "worker/accept.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
+#include "base/fd.h"
 #include "base/log.h"
+#include "base/tcp.h"
 #include "worker/client.h"
 #include "worker/core.h"
-#include "worker/tls.h"
+#include "worker/descriptors.h"
+#include "worker/tls/tls.h"
 
 enum {
     ACCEPT_BURST = 32,     /* connections per turn; those that wait are told again */
     ACCEPT_PAUSE_MS = 100, /* without descriptors, trying at once would only spin */
+    ACCEPT_LAST = 4096, /* connections taken from a socket that is given up: a full backlog */
 };
 
 struct acceptor {
+    struct acceptor *next; /* of worker->lent */
+    uint32_t slot;         /* whose socket it is; of worker->lent */
     struct loop_source source;
     struct loop_timer pause;
     struct worker *worker;
@@ -27,43 +32,75 @@ struct acceptor {
     int fd;
 };
 
-static void pause_accept(struct acceptor *a, const char *why)
+/* There is no room for another client: the connection that is idle for longest goes, or
+ * accepting waits for a moment. false: the latter. */
+static bool accept_make_room(struct acceptor *a, const char *why)
 {
-    static struct log_gate gate;
+    static struct log_gate idle_gate, pause_gate;
 
-    if (log_gate_open(&gate))
+    if (clients_make_room(a->worker)) {
+        if (log_gate_open(&idle_gate))
+            log_warn("idle connections of clients closed to make room for others: %s", why);
+        return true;
+    }
+    if (log_gate_open(&pause_gate))
         log_warn("accepting paused: %s", why);
     count_add(&a->worker->row->connections_refused, 1);
+    atomic_store_explicit(&a->worker->row->paused_ms, a->worker->loop.now_ms,
+                          memory_order_relaxed);
     loop_del(&a->worker->loop, &a->source);
     loop_timer_set(&a->worker->loop, &a->pause, ACCEPT_PAUSE_MS);
+    return false;
 }
 
-static void ready(struct loop_source *source, uint32_t events)
+static bool waits(int fd)
 {
-    struct acceptor *a =
-        (struct acceptor *)((char *)source - offsetof(struct acceptor, source));
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) > 0;
+}
+
+/* Who looks whether all is well must be able to when clients have taken all. */
+static uint32_t most_clients(const struct acceptor *a)
+{
+    return a->worker->max_clients +
+           (a->listen->serve == CONF_SERVE_STATUS ? DESCRIPTORS_STATUS : 0);
+}
+
+/* Takes at most `most` connections. */
+static void accept_take(struct acceptor *a, int most)
+{
     struct worker *worker = a->worker;
 
-    (void)events;
-    for (int i = 0; i < ACCEPT_BURST; i++) {
+    for (int i = 0; i < most; i++) {
         struct sockaddr_storage from;
         socklen_t len = sizeof from;
         int fd;
 
-        if (worker->nclients >= worker->conf->limits.connections) {
-            pause_accept(a, "limits.connections reached");
-            return;
+        if (worker->nclients >= most_clients(a)) {
+            if (!waits(a->fd) ||
+                !accept_make_room(a, worker->max_clients < worker->conf->limits.connections
+                                         ? "as many clients as the limit of descriptors allows"
+                                         : "limits.connections reached"))
+                return;
         }
         fd = accept4(a->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             client_open(worker, fd, a->listen, (struct sockaddr *)&from, len);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_accept(a, strerror(errno));
-            return;
+            if (!accept_make_room(a, strerror(errno)))
+                return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
             return; /* EAGAIN; anything else is the network's and passes */
         }
     }
+}
+
+static void accept_ready(struct loop_source *source, uint32_t events)
+{
+    (void)events;
+    accept_take((struct acceptor *)((char *)source - offsetof(struct acceptor, source)),
+                ACCEPT_BURST);
 }
 
 static void pause_over(struct loop_timer *timer)
@@ -76,6 +113,16 @@ static void pause_over(struct loop_timer *timer)
         loop_timer_set(&a->worker->loop, &a->pause, ACCEPT_PAUSE_MS);
 }
 
+static void init(struct acceptor *a, struct worker *worker, int fd, uint64_t index)
+{
+    *a = (struct acceptor){.worker = worker, .fd = fd, .listen = &worker->conf->listen[index]};
+    a->source.ready = accept_ready;
+    a->source.fd = -1;
+    a->pause.fire = pause_over;
+    /* Accepted sockets inherit it: one call here instead of one each. */
+    tcp_prepare(fd, worker->conf->tcp.keepalive_ms, worker->conf->tcp.user_ms);
+}
+
 int accept_init(struct worker *worker)
 {
     const struct heritage *heritage = worker->heritage;
@@ -83,40 +130,102 @@ int accept_init(struct worker *worker)
     worker->acceptors = calloc(heritage->nlisteners, sizeof *worker->acceptors);
     if (!worker->acceptors)
         return -1;
-    for (uint32_t i = 0; i < heritage->nlisteners; i++) {
-        struct acceptor *a = &worker->acceptors[i];
-        int one = 1;
-
-        a->worker = worker;
-        a->fd = heritage->listener[i].fd;
-        a->listen = &worker->conf->listen[heritage->listener[i].index];
-        a->source.ready = ready;
-        a->source.fd = -1;
-        a->pause.fire = pause_over;
-        /* Accepted sockets inherit it: one call here instead of one each. */
-        setsockopt(a->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    }
+    for (uint32_t i = 0; i < heritage->nlisteners; i++)
+        init(&worker->acceptors[i], worker, heritage->listener[i].fd,
+             heritage->listener[i].index);
     return 0;
+}
+
+/* May it be served? On TLS listeners clients wait until the names have certificates. */
+static bool may_serve(const struct acceptor *a, bool named)
+{
+    return !a->listen->tls || (named && tls_engine_ready(a->worker->tls));
+}
+
+static int start(struct acceptor *a, bool named)
+{
+    if (a->fd < 0 || a->source.fd >= 0 || loop_timer_armed(&a->pause) || !may_serve(a, named))
+        return 0;
+    return loop_add(&a->worker->loop, &a->source, a->fd, EPOLLIN);
 }
 
 int accept_start(struct worker *worker, bool named)
 {
-    for (uint32_t i = 0; i < worker->heritage->nlisteners && !worker->draining; i++) {
-        struct acceptor *a = &worker->acceptors[i];
-        bool waits = a->listen->tls && (!named || !tls_engine_ready(worker->tls));
-
-        if (a->source.fd >= 0 || loop_timer_armed(&a->pause) || waits)
-            continue;
-        if (loop_add(&worker->loop, &a->source, a->fd, EPOLLIN) < 0)
+    if (worker->draining)
+        return 0;
+    for (uint32_t i = 0; i < worker->heritage->nlisteners; i++)
+        if (start(&worker->acceptors[i], named) < 0)
             return -1;
-    }
+    for (struct acceptor *a = worker->lent; a; a = a->next)
+        if (start(a, named) < 0)
+            return -1;
     return 0;
 }
 
-void accept_stop(struct worker *worker)
+/* last: nobody else serves it. Between the last connection and the close another one may
+ * come; it is refused a moment later than it would be anyway. */
+static void stop(struct acceptor *a, bool last)
 {
-    for (uint32_t i = 0; i < worker->heritage->nlisteners; i++) {
-        loop_timer_cancel(&worker->acceptors[i].pause);
-        loop_del(&worker->loop, &worker->acceptors[i].source);
+    if (last && a->fd >= 0 && may_serve(a, true))
+        accept_take(a, ACCEPT_LAST);
+    loop_timer_cancel(&a->pause);
+    loop_del(&a->worker->loop, &a->source);
+    fd_close(&a->fd);
+}
+
+static bool accept_is_last(const struct acceptor *a, uint64_t last)
+{
+    return last >> (a->listen - a->worker->conf->listen) & 1;
+}
+
+void accept_stop(struct worker *worker, uint64_t last)
+{
+    for (uint32_t i = 0; i < worker->heritage->nlisteners; i++)
+        stop(&worker->acceptors[i], accept_is_last(&worker->acceptors[i], last));
+    while (worker->lent) {
+        struct acceptor *a = worker->lent;
+
+        worker->lent = a->next;
+        stop(a, accept_is_last(a, last));
+        free(a);
+    }
+}
+
+void accept_lend(struct worker *worker, uint32_t slot, uint64_t index, int fd, bool once)
+{
+    struct acceptor *a = NULL;
+
+    if (fd >= 0 && index < worker->conf->n_listen && !worker->draining)
+        a = calloc(1, sizeof *a);
+    if (!a) { /* it waits there for its own worker, or is sent to another one */
+        fd_close(&fd);
+        return;
+    }
+    init(a, worker, fd, index);
+    a->slot = slot;
+    if (once) {
+        stop(a, true);
+        free(a);
+        return;
+    }
+    a->next = worker->lent;
+    worker->lent = a;
+    /* Had this worker still to wait for certificates, it would not have been chosen. */
+    if (start(a, true) < 0)
+        log_warn("cannot serve a socket of worker %u: %s", slot, strerror(errno));
+}
+
+void accept_return(struct worker *worker, uint32_t slot)
+{
+    for (struct acceptor **at = &worker->lent; *at;) {
+        struct acceptor *a = *at;
+
+        if (a->slot != slot) {
+            at = &a->next;
+            continue;
+        }
+        *at = a->next;
+        stop(a, false);
+        free(a);
     }
 }

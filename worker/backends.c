@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/admission.h"
@@ -15,6 +15,7 @@
 #include "worker/blame.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/fail_open.h"
 #include "worker/hedge.h"
 #include "worker/overtaken.h"
 #include "worker/upstream.h"
@@ -38,6 +39,12 @@ static void refresh_view(struct backend_view *b)
     struct admin_row admin;
 
     if (health_read(&worker->table->health[b->slot], &health)) {
+        /* Kept connections lead to another host now; those in use end with their exchange. */
+        if (b->address_len &&
+            memcmp(&b->health.address, &health.address, sizeof health.address) != 0) {
+            b->addresses++;
+            upstream_close_idle(b);
+        }
         b->health = health;
         b->slow_until_ms = health.risen_ms ? health.risen_ms + b->pool->conf->slow_start_ms : 0;
     }
@@ -61,7 +68,7 @@ static void refresh_view(struct backend_view *b)
     }
 }
 
-bool backends_has_well(const struct pool_view *pool, const uint64_t *tried)
+bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried)
 {
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         const struct backend_view *b = &pool->backends[i];
@@ -81,7 +88,7 @@ static bool has_better(const struct backend_view *b)
     uint64_t itself[TABLE_BACKENDS / 64] = {0};
 
     itself[i / 64] = UINT64_C(1) << (i % 64);
-    return backends_has_well(b->pool, itself);
+    return backends_has_healthy(b->pool, itself);
 }
 
 /* Those that wait at an instance which is down go elsewhere, where that is safe:
@@ -131,6 +138,8 @@ static void rescue_waiting(struct backend_view *b)
             exchange_arm_state(x);
 }
 
+static void look_for_outage(struct worker *worker, struct pool_view *pool);
+
 void backends_refresh(struct worker *worker)
 {
     find_live_rows(worker);
@@ -150,8 +159,10 @@ void backends_refresh(struct worker *worker)
     for (size_t i = 0; i < worker->conf->n_backends; i++)
         if (worker->backends[i].expels)
             expel_running(&worker->backends[i]);
-    for (size_t i = 0; i < worker->conf->n_pools; i++)
+    for (size_t i = 0; i < worker->conf->n_pools; i++) {
+        look_for_outage(worker, &worker->pools[i]);
         backends_wake(worker, &worker->pools[i]);
+    }
 }
 
 static int name_authority(struct backend_view *b)
@@ -206,11 +217,11 @@ int backends_init(struct worker *worker)
     return 0;
 }
 
-static enum balance_class class_of(const struct backend_view *b, uint64_t now_ms)
+static enum balance_class backends_class_of(const struct backend_view *b, uint64_t now_ms)
 {
     if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
         return BALANCE_NEVER;
-    /* One on trial gets what worker/budget.c gives it, and no more. */
+    /* One on trial gets what worker/retry_budget.c gives it, and no more. */
     if (b->health.state == HEALTH_DOWN || b->health.trial)
         return BALANCE_DOWN;
     if (b->admin == ADMIN_DRAIN)
@@ -259,8 +270,8 @@ static void fill_candidates(struct worker *worker, struct pool_view *pool,
         struct balance *c = &pool->balance[i];
         bool slow;
 
-        c->class =
-            tried[i / 64] >> (i % 64) & 1 ? BALANCE_NEVER : class_of(b, worker->loop.now_ms);
+        c->class = tried[i / 64] >> (i % 64) & 1 ? BALANCE_NEVER
+                                                 : backends_class_of(b, worker->loop.now_ms);
         slow = b->slow_until_ms > worker->loop.now_ms;
         c->weight = weight_of(b, slow, worker->loop.now_ms);
         c->slow = slow || b->blamed;
@@ -269,10 +280,10 @@ static void fill_candidates(struct worker *worker, struct pool_view *pool,
     }
 }
 
-static bool take_place(struct worker *worker, const struct backend_view *b)
+static bool backends_acquire_slot(struct worker *worker, const struct backend_view *b)
 {
-    return cap_take(worker->table, &worker->live, worker->heritage->row, b->slot,
-                    b->conf->max_in_flight);
+    return cap_acquire(worker->table, &worker->live, worker->heritage->row, b->slot,
+                       b->conf->max_in_flight);
 }
 
 static enum backends_choice nothing_left(const struct pool_view *pool, const uint64_t *tried)
@@ -287,18 +298,60 @@ static enum backends_choice nothing_left(const struct pool_view *pool, const uin
     return BACKENDS_NONE;
 }
 
-static void tell_fail_open(struct pool_view *pool, enum balance_class class)
+static const char *outage_text(const struct pool_view *pool)
 {
-    bool open = class >= BALANCE_DRAINING;
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        if (backends_class_of(&pool->backends[i], 0) == BALANCE_DRAINING)
+            return "those that are drained serve";
+    switch (pool->conf->fail_open) {
+    case CONF_FAIL_OPEN_ALL:
+        return "requests go to the least bad one";
+    case CONF_FAIL_OPEN_OFF:
+        return "requests get 503";
+    default:
+        return "one request at a time tries the most promising one, others get 503";
+    }
+}
 
-    if (open == pool->failing_open)
+/* The log hears of the begin and the end of an outage by one worker, when the verdict comes. */
+static void look_for_outage(struct worker *worker, struct pool_view *pool)
+{
+    bool serves = false, judged = true;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        const struct backend_view *b = &pool->backends[i];
+
+        if (b->admin != ADMIN_READY)
+            continue;
+        judged &= b->health.state != HEALTH_UNKNOWN;
+        serves |= b->health.state != HEALTH_UNKNOWN && b->health.state != HEALTH_DOWN;
+    }
+    if (serves == !pool->outage_ms || (!serves && !judged))
         return;
-    pool->failing_open = open;
-    if (open)
-        log_warn("pool %s: no instance is up and ready; trying the least bad",
-                 pool->conf->name);
-    else
-        log_info("pool %s: an instance is up and ready again", pool->conf->name);
+    if (worker->heritage->slot == 0 && !serves)
+        log_warn("pool %s: no backend is up and ready: %s", pool->conf->name,
+                 outage_text(pool));
+    else if (worker->heritage->slot == 0)
+        log_info("pool %s: a backend is up and ready again, after %.1f s", pool->conf->name,
+                 (double)(worker->loop.now_ms - pool->outage_ms) / 1000);
+    pool->outage_ms = serves ? 0 : worker->loop.now_ms;
+}
+
+/* Of a session's backend that is down: the same rules as for all that are. */
+static enum backends_choice choose_down_home(struct worker *worker, struct backend_view *home,
+                                             struct backend_view **chosen)
+{
+    enum conf_fail_open mode = home->pool->conf->fail_open;
+    bool tries = mode == CONF_FAIL_OPEN_ONE && !fail_open_is_open(worker, home);
+
+    if (mode == CONF_FAIL_OPEN_OFF || (tries && !fail_open_acquire(worker, home->pool)))
+        return BACKENDS_NONE;
+    *chosen = home;
+    if (backends_acquire_slot(worker, home))
+        return tries ? BACKENDS_TRIES : BACKENDS_CHOSEN;
+    if (tries)
+        cap_opening_release(worker->table, worker->heritage->row, (int)home->pool->conf->index);
+    return BACKENDS_FULL;
 }
 
 static enum backends_choice choose_home(struct worker *worker, struct backend_view *home,
@@ -306,7 +359,9 @@ static enum backends_choice choose_home(struct worker *worker, struct backend_vi
 {
     if (home->health.state == HEALTH_UNKNOWN)
         return BACKENDS_WAIT;
-    if (!take_place(worker, home))
+    if (home->health.state == HEALTH_DOWN)
+        return choose_down_home(worker, home, chosen);
+    if (!backends_acquire_slot(worker, home))
         return BACKENDS_FULL;
     *chosen = home;
     return BACKENDS_CHOSEN;
@@ -325,6 +380,61 @@ static bool leave_to_waiting(struct pool_view *pool)
         }
     }
     return any;
+}
+
+/* Takes those out of the choice that are down and not open. true: others are left. */
+static bool keep_open(struct worker *worker, struct pool_view *pool)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        const struct backend_view *b = &pool->backends[i];
+
+        if (pool->balance[i].class == BALANCE_DOWN && b->health.state == HEALTH_DOWN &&
+            !fail_open_is_open(worker, b))
+            pool->balance[i].class = BALANCE_NEVER;
+        any |= pool->balance[i].class != BALANCE_NEVER;
+    }
+    return any;
+}
+
+/* The most promising of those that are down. */
+static struct backend_view *best_down(struct worker *worker, struct pool_view *pool,
+                                      const uint64_t *tried)
+{
+    struct backend_view *best = NULL;
+    uint32_t highest = 0;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        struct backend_view *b = &pool->backends[i];
+        uint32_t rank = fail_open_rank(&b->health, b->avoid_until_ms > worker->loop.now_ms);
+
+        if (tried[i / 64] >> (i % 64) & 1 ||
+            backends_class_of(b, worker->loop.now_ms) != BALANCE_DOWN)
+            continue;
+        /* Of two alike the one that was well last. */
+        if (!best || rank > highest ||
+            (rank == highest && b->health.since_ms > best->health.since_ms)) {
+            best = b;
+            highest = rank;
+        }
+    }
+    return best;
+}
+
+static enum backends_choice try_down(struct worker *worker, struct pool_view *pool,
+                                     const uint64_t *tried, struct backend_view **chosen)
+{
+    struct backend_view *b = best_down(worker, pool, tried);
+
+    if (!b || pool->conf->fail_open == CONF_FAIL_OPEN_OFF || !fail_open_acquire(worker, pool))
+        return nothing_left(pool, tried);
+    if (backends_acquire_slot(worker, b)) {
+        *chosen = b;
+        return BACKENDS_TRIES;
+    }
+    cap_opening_release(worker->table, worker->heritage->row, (int)pool->conf->index);
+    return BACKENDS_FULL;
 }
 
 enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
@@ -347,12 +457,14 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
          * going to a drained or a downed one. */
         if (class == BALANCE_NEVER || (full && class >= BALANCE_DRAINING))
             return full ? BACKENDS_FULL : nothing_left(pool, tried);
+        if (class == BALANCE_DOWN && pool->conf->fail_open != CONF_FAIL_OPEN_ALL &&
+            !keep_open(worker, pool))
+            return try_down(worker, pool, tried, chosen);
         i = pool->conf->balance == CONF_BALANCE_LEASTCONN
                 ? balance_least(pool->balance, pool->nbackends, class)
                 : balance_round(pool->balance, pool->nbackends, class);
         CHECK(i >= 0);
-        if (take_place(worker, &pool->backends[i])) {
-            tell_fail_open(pool, class);
+        if (backends_acquire_slot(worker, &pool->backends[i])) {
             *chosen = &pool->backends[i];
             return BACKENDS_CHOSEN;
         }
@@ -366,21 +478,52 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
 void backends_complain(struct worker *worker, struct backend_view *b)
 {
     b->avoid_until_ms = worker->loop.now_ms + AVOID_MS;
+    fail_open_failed(b);
     fd_ring(worker->heritage->doorbell_healthd);
 }
 
 void backends_failed(struct worker *worker, struct backend_view *b)
 {
-    uint32_t n = atomic_load_explicit(&b->cell->failed_in_row, memory_order_relaxed);
-
-    if (n < UINT32_MAX)
-        atomic_store_explicit(&b->cell->failed_in_row, n + 1, memory_order_relaxed);
+    if (b->failed_in_row < UINT32_MAX)
+        atomic_store_explicit(&b->cell->failed_in_row, ++b->failed_in_row,
+                              memory_order_relaxed);
     backends_complain(worker, b);
 }
 
 void backends_completed(struct backend_view *b)
 {
     count_add(&b->cell->completed, 1);
-    if (atomic_load_explicit(&b->cell->failed_in_row, memory_order_relaxed))
-        atomic_store_explicit(&b->cell->failed_in_row, 0, memory_order_relaxed);
+    if (!b->failed_in_row)
+        return;
+    b->failed_in_row = 0;
+    atomic_store_explicit(&b->cell->failed_in_row, 0, memory_order_relaxed);
+}
+
+static uint32_t mend(_Atomic uint32_t *cell, uint32_t want)
+{
+    if (atomic_load_explicit(cell, memory_order_relaxed) == want)
+        return 0;
+    atomic_store(cell, want);
+    return 1;
+}
+
+uint32_t backends_repair(struct worker *worker)
+{
+    uint32_t n = cap_repair(worker->table, worker->heritage->row);
+
+    n += mend(&worker->row->incarnation, worker->heritage->incarnation);
+    n += mend(&worker->row->config_generation, worker->heritage->generation);
+    for (size_t i = 0; i < worker->conf->n_pools; i++)
+        n += backends_queue_repair(worker, &worker->pools[i]);
+    for (size_t i = 0; i < worker->conf->n_backends; i++) {
+        struct backend_view *b = &worker->backends[i];
+
+        n += mend(&b->cell->failed_in_row, b->failed_in_row);
+        n += mend(&b->cell->blamed, b->blamed);
+        n += count_read(&b->cell->idle) != b->nidle + b->npinned;
+        atomic_store(&b->cell->idle, b->nidle + b->npinned);
+    }
+    atomic_store(&worker->row->connections, worker->nclients - worker->nwatchers);
+    atomic_store(&worker->row->exchanges, worker->nexchanges);
+    return n;
 }

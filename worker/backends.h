@@ -33,20 +33,24 @@ struct backend_view {
     const struct conf_backend *conf;
     struct pool_view *pool;
     struct str authority;        /* "host:port" as configured */
-    uint32_t id;                 /* names it in tags (worker/affinity.h) */
+    uint32_t id;                 /* names it in tags (worker/http/affinity.h) */
     int slot;                    /* in the table */
     struct worker_backend *cell; /* our counters of it */
     struct health_row health;    /* last good copy */
     uint8_t admin;               /* enum admin_state: admission_state() of the last good copy */
+    uint32_t addresses;          /* how often health.address has changed */
     socklen_t address_len;       /* of health.address; 0: none known */
     uint64_t slow_until_ms;      /* the end of its slow start; 0: none */
     uint64_t avoid_until_ms;     /* we just failed to connect: others first */
     uint32_t race_ms;      /* on trial: a request waits there for so long alone; 0: as ever */
     struct upstream *idle; /* kept connections, the last used first */
     uint32_t nidle;
+    struct upstream *pinned; /* idle, each for one client's connection (worker/pins.h) */
+    uint32_t npinned;
     struct exchange *running;   /* list: what we have at it */
     struct upstream *overtaken; /* list: attempts whose exchange went on without them */
     struct waiters waiters;     /* those whose session is here */
+    uint32_t failed_in_row;     /* what our cell says */
     uint8_t blame;              /* 0 to BLAME_MOST (worker/blame.h) */
     bool blamed;                /* it errs where others do not */
     struct log_gate blame_gate; /* how often the log hears of that */
@@ -62,13 +66,13 @@ struct pool_view {
     uint32_t nbackends;
     struct balance *balance; /* [nbackends]: input and state of the choice */
     bool capped;             /* some backend has max_in_flight */
-    bool failing_open;       /* said so in the log */
+    uint64_t outage_ms;      /* since when no backend is up and ready; 0: one is */
     bool waking;             /* backends_wake() is at work */
     uint8_t in_vain;         /* requests in a row that were asked again for nothing */
     uint64_t in_vain_ms;     /* when the last of them was */
     uint32_t ntrials;        /* backends with health.trial */
     struct waiters waiters;  /* for a place anywhere in the pool */
-    struct waiters retriers; /* for a place in the budget of retries (worker/budget.h) */
+    struct waiters retriers; /* for a place in the budget of retries (worker/retry_budget.h) */
     uint32_t nwaiting;       /* these, and those of its backends */
 };
 
@@ -81,9 +85,10 @@ void backends_refresh(struct worker *worker);
 
 enum backends_choice {
     BACKENDS_CHOSEN,
-    BACKENDS_FULL, /* all that may serve are at their cap */
-    BACKENDS_NONE, /* nothing to choose from (all tried, or none has an address) */
-    BACKENDS_WAIT, /* no verdict yet: worth waiting for the first one */
+    BACKENDS_TRIES, /* chosen too, with the place for the one that tries (worker/fail_open.h) */
+    BACKENDS_FULL,  /* all that may serve are at their cap */
+    BACKENDS_NONE,  /* nothing to choose from (all tried, or none has an address) */
+    BACKENDS_WAIT,  /* no verdict yet: worth waiting for the first one */
 };
 
 /* Chooses for an exchange and takes a place at it (in_flight counts it). tried:
@@ -100,7 +105,7 @@ bool backends_is_home(const struct backend_view *backend);
 
 /* Is there a well instance in the pool that was not tried yet (bits as in
  * backends_choose())? */
-bool backends_has_well(const struct pool_view *pool, const uint64_t *tried);
+bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried);
 
 /* Do others wait already for what an exchange with that home (or none) wants? */
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
@@ -117,6 +122,8 @@ void backends_leave_quietly(struct worker *worker, struct backend_view *backend)
 /* Queue of a pool, of its retries, or of x->home. join: false = full. */
 bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x);
 void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x);
+/* It gets no slot: the queue was full, or its time in there is over. Counted, and told. */
+void backends_queue_refused(const struct exchange *x, bool timed_out);
 
 /* Lets the waiting try again, the oldest first, until no place is left for any. Who
  * waits for one instance holds up nobody who can do with another. */
@@ -127,5 +134,9 @@ void backends_wake(struct worker *worker, struct pool_view *pool);
 void backends_complain(struct worker *worker, struct backend_view *backend);
 void backends_failed(struct worker *worker, struct backend_view *backend);
 void backends_completed(struct backend_view *backend);
+
+/* Compares our cells with what we really run, and writes those again that differ: how many. */
+uint32_t backends_repair(struct worker *worker);
+uint32_t backends_queue_repair(struct worker *worker, struct pool_view *pool);
 
 #endif

@@ -1,6 +1,6 @@
 #include "worker/blame.h"
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "worker/backends.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
@@ -25,7 +25,7 @@ static void blame(struct backend_view *b)
     set_blamed(b, true);
 }
 
-static void clear(struct backend_view *b)
+static void blame_clear(struct backend_view *b)
 {
     b->blame--;
     if (b->blame || !b->blamed)
@@ -52,7 +52,7 @@ static void count_in_vain(struct pool_view *pool)
     pool->in_vain_ms = pool->worker->loop.now_ms;
 }
 
-void blame_answer(struct exchange *x, unsigned status)
+void blame_response(struct exchange *x, unsigned status)
 {
     struct pool_view *pool = x->pool;
 
@@ -62,7 +62,7 @@ void blame_answer(struct exchange *x, unsigned status)
         return;
     }
     if (x->backend->blame)
-        clear(x->backend);
+        blame_clear(x->backend);
     if (!x->refused || x->refused == x->backend)
         return;
     pool->in_vain = 0;

@@ -32,7 +32,7 @@ enum {
 };
 
 /* An answer of x->backend, before it is passed on (status) or refused. */
-void blame_answer(struct exchange *x, unsigned status);
+void blame_response(struct exchange *x, unsigned status);
 void blame_refuse(struct exchange *x);
 
 /* Is it worth the wait for the budget? */

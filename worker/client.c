@@ -6,19 +6,45 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/log.h"
-#include "worker/box.h"
+#include "worker/buffers.h"
 #include "worker/client_state.h"
 #include "worker/core.h"
-#include "worker/tls.h"
+#include "worker/tls/tls.h"
+
+enum { MOST_LOOKED_AT = 8 /* idle connections, to find one that is to be closed */ };
 
 #define CLIENT_OF(member, field) \
     ((struct client *)(void *)((char *)(member)-offsetof(struct client, field)))
 
-static void run(struct client *c);
-static void ready(struct loop_source *source, uint32_t events);
-static void timer_fired(struct loop_timer *timer);
+static void client_run(struct client *c);
+static void client_ready(struct loop_source *source, uint32_t events);
+static void client_timer_fired(struct loop_timer *timer);
+
+/* ---- lists */
+
+static void client_append(struct loop_link *list, struct loop_link *link)
+{
+    link->prev = list->prev;
+    link->next = list;
+    link->prev->next = link->next->prev = link;
+}
+
+static void client_take_out(struct loop_link *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->prev = link->next = NULL;
+}
+
+void client_idles(struct client *c, bool idle)
+{
+    if (idle && !c->idle.next)
+        client_append(&c->worker->idle_clients, &c->idle);
+    else if (!idle && c->idle.next)
+        client_take_out(&c->idle);
+}
 
 /* ---- life */
 
@@ -54,13 +80,14 @@ void client_arm(struct client *c, uint32_t ms)
 
 static void count_clients(struct worker *worker)
 {
-    atomic_store_explicit(&worker->row->connections, worker->nclients, memory_order_relaxed);
+    atomic_store_explicit(&worker->row->connections, worker->nclients - worker->nwatchers,
+                          memory_order_relaxed);
 }
 
 void client_open(struct worker *worker, int fd, const struct conf_listen *listen,
                  const struct sockaddr *from, socklen_t len)
 {
-    struct client *c = pool_take(&worker->clients);
+    struct client *c = mempool_acquire(&worker->clients);
 
     if (!c) {
         close(fd);
@@ -68,14 +95,14 @@ void client_open(struct worker *worker, int fd, const struct conf_listen *listen
     }
     memset(c, 0, sizeof *c);
     c->worker = worker;
-    c->source.ready = ready;
+    c->source.ready = client_ready;
     c->source.fd = -1;
-    c->timer.fire = timer_fired;
+    c->timer.fire = client_timer_fired;
     if (stream_init(&c->stream, fd, listen->tls ? worker->tls : NULL) < 0 ||
         loop_add(&worker->loop, &c->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) <
             0) {
         stream_release(&c->stream);
-        pool_give(&worker->clients, c);
+        mempool_return(&worker->clients, c);
         close(fd);
         return;
     }
@@ -87,11 +114,12 @@ void client_open(struct worker *worker, int fd, const struct conf_listen *listen
     c->state = c->stream.tls ? CLIENT_HANDSHAKE : CLIENT_IDLE;
     client_arm(c, c->stream.tls ? worker->conf->timeouts.handshake_ms
                                 : worker->conf->timeouts.header_ms);
-    c->link.prev = worker->all_clients.prev;
-    c->link.next = &worker->all_clients;
-    c->link.prev->next = c->link.next->prev = &c->link;
+    client_append(&worker->all_clients, &c->link);
     worker->nclients++;
-    count_add(&worker->row->connections_total, 1);
+    if (listen->serve == CONF_SERVE_STATUS)
+        worker->nwatchers++;
+    else
+        count_add(&worker->row->connections_total, 1);
     count_clients(worker);
 }
 
@@ -101,14 +129,17 @@ static void client_free(struct client *c)
 
     CHECK(!c->exchange && !c->scheduled);
     loop_timer_cancel(&c->timer);
-    c->link.prev->next = c->link.next;
-    c->link.next->prev = c->link.prev;
+    client_take_out(&c->link);
+    client_idles(c, false);
+    client_waits(c, 0);
     stream_release(&c->stream);
     loop_close(&worker->loop, &c->source);
-    inbox_free(worker, c->inbox);
-    inbox_free(worker, c->next);
-    pool_give(&worker->clients, c);
+    head_buffer_free(worker, c->head_buffer);
+    head_buffer_free(worker, c->next);
+    pins_close(&c->pins);
+    mempool_return(&worker->clients, c);
     worker->nclients--;
+    worker->nwatchers -= c->peer.listen->serve == CONF_SERVE_STATUS;
     count_clients(worker);
     worker_left(worker);
 }
@@ -138,39 +169,70 @@ void clients_run(struct worker *worker)
     for (; c; c = next) {
         next = c->run_next;
         c->scheduled = false;
-        run(c);
+        client_run(c);
     }
 }
 
-/* The end: nothing more is to be sent. */
-static void close_now(struct client *c)
+/* The end: nothing more is to be sent. A FIN would make what was sent so far look whole. */
+static void close_now(struct client *c, const char *why)
 {
+    if (c->exchange || c->writing)
+        stream_reset(&c->stream);
     if (c->exchange)
-        exchange_abort(c->exchange, 0, "the client went away");
+        exchange_abort(c->exchange, 0, why);
     c->state = CLIENT_CLOSED;
 }
 
-static bool flush(struct client *c)
+static bool client_flush(struct client *c)
 {
     ssize_t waiting = stream_flush(&c->stream);
 
     if (waiting < 0) {
         c->broken = true;
-        close_now(c);
+        close_now(c, "the client went away");
         return false;
     }
     if (waiting > 0) {
-        client_arm(c, c->worker->conf->timeouts.send_ms);
+        client_waits(c, (size_t)waiting);
+        /* The backend goes on when half of the room is free, not at each byte. */
+        if (c->exchange && client_has_room(c) &&
+            c->waiting <= c->worker->conf->limits.response_buffer / 2)
+            exchange_transport_writable(c->exchange, false);
         return false;
     }
-    c->writing = false;
-    client_arm(c, 0);
+    client_flushed(c);
+    if (c->end_due)
+        client_end_output(c);
     if (c->exchange)
-        exchange_carrier_writable(c->exchange);
+        exchange_transport_writable(c->exchange, true);
     return true;
 }
 
-static void run(struct client *c)
+/* Its time is over while bytes wait for it: RST, since what it has is not the whole. */
+static void cut_reader(struct client *c, const char *why)
+{
+    if (c->exchange)
+        exchange_cut(c->exchange, EXCHANGE_END_TIMEOUT, why);
+    c->cut = true;
+    c->writing = false;
+}
+
+static void cut_sender(struct client *c)
+{
+    const struct conf *conf = c->worker->conf;
+    uint32_t left = pace_left(&c->sends, c->worker->loop.now_ms,
+                              c->exchange->route->timeouts.body_ms, conf->limits.min_body_rate);
+
+    const char *why = left > 1 ? "the request's body stopped coming"
+                               : "the request's body came too slowly (limits.min_body_rate)";
+
+    if (client_begin_left(c) <= 1)
+        why = "the request's body did not begin after 100 Continue";
+    count_add(&c->worker->row->slow_bodies, 1);
+    exchange_abort(c->exchange, 408, why);
+}
+
+static void client_run(struct client *c)
 {
     bool more = true;
 
@@ -183,49 +245,57 @@ static void run(struct client *c)
         }
         more = client_step(c);
     }
+    if (c->stream.yielded && c->state != CLIENT_CLOSED)
+        client_schedule(c);
+    c->stream.yielded = false;
     if (c->state == CLIENT_CLOSED && !c->scheduled)
         client_free(c);
 }
 
 /* ---- events */
 
-static void ready(struct loop_source *source, uint32_t events)
+static void client_ready(struct loop_source *source, uint32_t events)
 {
     struct client *c = CLIENT_OF(source, source);
 
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         stream_event(&c->stream, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
-    if (events & (EPOLLHUP | EPOLLERR))
+    /* After our own FIN, HUP only says that the client's has come too. */
+    if ((events & EPOLLERR) || ((events & EPOLLHUP) && !c->ended))
         c->broken = true;
-    if (c->state == CLIENT_HANDSHAKE && (events & EPOLLOUT))
-        stream_flush(&c->stream);
-    else if (c->writing && (events & EPOLLOUT))
-        flush(c);
-    run(c);
+    if (c->writing && (events & EPOLLOUT))
+        client_flush(c);
+    else if (events & EPOLLOUT)
+        stream_flush(&c->stream); /* of a handshake, or an alert: reading finds what is wrong */
+    client_run(c);
 }
 
-static void timer_fired(struct loop_timer *timer)
+static void client_timer_fired(struct loop_timer *timer)
 {
     struct client *c = CLIENT_OF(timer, timer);
 
     switch ((enum client_state)c->state) {
     case CLIENT_HANDSHAKE:
-        count_add(&c->worker->row->handshake_errors, 1);
-        c->state = CLIENT_CLOSED;
+        client_handshake_failed(c, HANDSHAKE_TIMEOUT, "not done in time");
         break;
     case CLIENT_IDLE:
         stream_shutdown(&c->stream, false);
         c->state = CLIENT_CLOSED;
         break;
     case CLIENT_HEAD:
-        client_refuse_head(c, HTTP1_E_HEAD_TIMEOUT);
+        client_refuse_head(c, H1_E_HEAD_TIMEOUT);
         break;
     case CLIENT_EXCHANGE:
-        if (c->writing || !c->exchange) {
+        if (c->writing) {
+            const char *why = client_late(c);
+
+            if (why)
+                cut_reader(c, why);
+        } else if (!c->exchange) {
             c->broken = true;
-            close_now(c);
+            close_now(c, "the client does not read the response");
         } else if (c->want_body) {
-            exchange_abort(c->exchange, 408, "the request's body stopped coming");
+            cut_sender(c);
         }
         break;
     case CLIENT_LINGER:
@@ -233,10 +303,39 @@ static void timer_fired(struct loop_timer *timer)
         c->state = CLIENT_CLOSED;
         break;
     }
-    run(c);
+    client_run(c);
 }
 
 /* ---- all of them */
+
+/* Has it sent something that its turn has not come for yet? */
+static bool has_asked(const struct client *c)
+{
+    char byte;
+
+    return c->scheduled || c->stream.readable ||
+           recv(c->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool clients_make_room(struct worker *worker)
+{
+    struct loop_link *list = &worker->idle_clients;
+
+    for (int tried = 0; tried < MOST_LOOKED_AT && list->next != list; tried++) {
+        struct client *c = CLIENT_OF(list->next, idle);
+
+        if (!has_asked(c)) {
+            stream_shutdown(&c->stream, false);
+            c->state = CLIENT_CLOSED;
+            client_run(c);
+            count_add(&worker->row->connections_reused, 1);
+            return true;
+        }
+        client_idles(c, false); /* the last one from here on, for the moment that it is idle */
+        client_idles(c, true);
+    }
+    return false;
+}
 
 void clients_drain(struct worker *worker)
 {
@@ -255,10 +354,10 @@ void clients_close_all(struct worker *worker)
     while (worker->all_clients.next != &worker->all_clients) {
         struct client *c = CLIENT_OF(worker->all_clients.next, link);
 
-        close_now(c);
+        close_now(c, "pasgate stops");
         clients_run(worker);
         /* close_now() with no exchange schedules nothing. */
         if (worker->all_clients.next == &c->link)
-            run(c);
+            client_run(c);
     }
 }

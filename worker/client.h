@@ -9,6 +9,7 @@
 #ifndef WORKER_CLIENT_H
 #define WORKER_CLIENT_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 struct conf_listen;
@@ -20,6 +21,10 @@ void client_open(struct worker *worker, int fd, const struct conf_listen *listen
 
 /* Runs those whose turn has come. */
 void clients_run(struct worker *worker);
+
+/* Closes the connection that waits for its client's next request for longest, so that another
+ * client can come: all other work goes on. false: there is none to close. */
+bool clients_make_room(struct worker *worker);
 
 /* The worker drains: idle clients may ask once more, for a short time. */
 void clients_drain(struct worker *worker);

@@ -1,22 +1,19 @@
 /* The steps of a client's connection: one function per state, each returns true
  * when the next step can be taken at once (worker/client.h). */
 #include <string.h>
-#include <sys/socket.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/log.h"
-#include "worker/box.h"
+#include "worker/buffers.h"
 #include "worker/client_state.h"
 #include "worker/core.h"
-#include "worker/tls.h"
+#include "worker/tls/tls.h"
 
 /* The answer was cut short: a FIN would look like its end to a client that
  * counts on the close (HTTP/1.0), so that it gets a reset. */
 static void close_hard(struct client *c)
 {
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-
-    setsockopt(c->source.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    stream_reset(&c->stream);
     c->state = CLIENT_CLOSED;
 }
 
@@ -41,18 +38,12 @@ static bool step_handshake(struct client *c)
         return false;
     done = stream_handshake(&c->stream);
     if (done < 0) {
-        count_add(&worker->row->handshake_errors, 1);
-        log_debug("TLS handshake with %s failed: %s", c->peer.ip,
-                  tls_conn_error(c->stream.tls));
-        c->state = CLIENT_CLOSED;
+        client_handshake_failed(c, tls_conn_failure(c->stream.tls),
+                                tls_conn_error(c->stream.tls));
         return true;
     }
-    if (done == 0) {
-        c->stream.readable = c->stream.hung_up;
-        if (c->stream.hung_up)
-            c->state = CLIENT_CLOSED;
-        return c->stream.hung_up;
-    }
+    if (done == 0)
+        return false;
     count_add(&worker->row->handshakes, 1);
     if (tls_conn_alpn(c->stream.tls) == TLS_ALPN_ACME) { /* a CA has seen what it came for */
         c->state = CLIENT_CLOSED;
@@ -66,7 +57,8 @@ static bool step_handshake(struct client *c)
     return true;
 }
 
-/* Reads more of a head into the inbox. 1: got some; 0: none now; -1: gone. */
+/* Reads more of a head into the inbox. 1: got some; 0: none now; -1: gone; -2: there is no
+ * memory for it. */
 static int read_head(struct client *c)
 {
     struct worker *worker = c->worker;
@@ -74,28 +66,42 @@ static int read_head(struct client *c)
 
     if (!c->stream.readable)
         return 0;
-    if (!c->inbox)
-        c->inbox = inbox_new(worker, WORKER_INBOX);
-    else if (c->inbox->n == c->inbox->cap)
-        c->inbox = inbox_grow(worker, c->inbox, worker->limits.head + WORKER_INBOX);
-    if (!c->inbox)
-        return -1;
-    got = stream_read(&c->stream, c->inbox->bytes + c->inbox->n, c->inbox->cap - c->inbox->n);
+    if (!c->head_buffer)
+        c->head_buffer = head_buffer_new(worker, WORKER_HEAD_BUFFER);
+    else if (c->head_buffer->n == c->head_buffer->cap)
+        c->head_buffer =
+            head_buffer_grow(worker, c->head_buffer, worker->limits.head + WORKER_HEAD_BUFFER);
+    if (!c->head_buffer)
+        return -2;
+    got = stream_read(&c->stream, c->head_buffer->bytes + c->head_buffer->n,
+                      c->head_buffer->cap - c->head_buffer->n);
     if (got > 0)
-        c->inbox->n += (size_t)got;
+        c->head_buffer->n += (size_t)got;
     return got > 0 ? 1 : got == STREAM_AGAIN ? 0 : -1;
+}
+
+static void refuse_for_memory(struct client *c)
+{
+    client_refuse(c, 503, "no memory for another request (limits.memory)");
+    c->body_done = false; /* what it says was not read: read and thrown away */
+    c->state = CLIENT_EXCHANGE;
 }
 
 static bool step_idle(struct client *c)
 {
     int got = c->broken ? -1 : 1;
 
-    if (got > 0 && (!c->inbox || !c->inbox->n)) {
+    if (got > 0 && (!c->head_buffer || !c->head_buffer->n)) {
         got = read_head(c);
         if (got <= 0) {
-            inbox_free(c->worker, c->inbox);
-            c->inbox = NULL;
+            head_buffer_free(c->worker, c->head_buffer);
+            c->head_buffer = NULL;
         }
+    }
+    client_idles(c, got == 0 && c->peer.requests > 0);
+    if (got == -2) {
+        refuse_for_memory(c);
+        return true;
     }
     if (got < 0) {
         c->state = CLIENT_CLOSED;
@@ -111,7 +117,7 @@ static bool step_idle(struct client *c)
 
 void client_refuse_head(struct client *c, int error)
 {
-    const struct http1_error_info *info = http1_error_info(error);
+    const struct h1_error_info *info = h1_error_info(error);
 
     client_refuse(c, info->status, info->reason);
     c->body_done = false; /* what follows is not a request: read and thrown away */
@@ -121,7 +127,7 @@ void client_refuse_head(struct client *c, int error)
 /* How much of the bytes behind the head is its body: decoded in place. */
 static int first_body(struct client *c, const struct http_request *r, size_t head, size_t *n)
 {
-    size_t there = c->inbox->n - head;
+    size_t there = c->head_buffer->n - head;
     ssize_t used = 0;
 
     *n = 0;
@@ -132,9 +138,9 @@ static int first_body(struct client *c, const struct http_request *r, size_t hea
         c->body_left = r->content_length - *n;
         used = (ssize_t)*n;
     } else if (r->body == HTTP_BODY_CHUNKED) {
-        http1_chunked_init(&c->chunks);
-        used = http1_chunked_squeeze(&c->chunks, c->inbox->bytes + head, there, n,
-                                     &c->worker->limits);
+        h1_chunked_init(&c->chunks);
+        used = h1_chunked_squeeze(&c->chunks, c->head_buffer->bytes + head, there, n,
+                                  &c->worker->limits);
         if (used < 0)
             return (int)used;
     }
@@ -145,7 +151,7 @@ static int first_body(struct client *c, const struct http_request *r, size_t hea
 
 static void begin_exchange(struct client *c, size_t head)
 {
-    const struct http_request *r = &c->inbox->head.request;
+    const struct http_request *r = &c->head_buffer->head.request;
     struct exchange *x;
     size_t n;
     int error = first_body(c, r, head, &n);
@@ -159,25 +165,29 @@ static void begin_exchange(struct client *c, size_t head)
     c->keep = r->keep_alive;
     c->expect = r->expect_continue && !c->body_done && n == 0;
     c->want_body = c->cut = c->chunked = c->tunnel = false;
+    c->sends = c->reads = (struct pace){0};
     c->state = CLIENT_EXCHANGE;
     c->peer.requests++;
     client_arm(c, 0);
-    x = exchange_new(c->worker, &client_ops, c, &c->peer, r);
+    x = exchange_new(c->worker, &client_ops, c, &c->peer, &c->pins, r);
     if (!x) {
         client_refuse(c, 503, "out of memory");
         return;
     }
     c->exchange = x;
     x->at.begin = c->head_us;
-    exchange_begin(x, c->inbox->bytes + head, n, c->body_done);
+    x->wire_in = c->used;
+    exchange_begin(x, c->head_buffer->bytes + head, n, c->body_done);
 }
 
 static bool step_head(struct client *c)
 {
-    const struct http1_request_policy policy = {.is_tls = c->peer.tls != NULL};
-    struct inbox *box = c->inbox;
-    ssize_t head = http1_request_parse(&box->head.request, box->bytes, box->n, &box->scan,
-                                       &c->worker->limits, &policy);
+    const struct h1_request_policy policy = {.is_tls = c->peer.tls != NULL,
+                                             .raw_targets = c->peer.listen->targets ==
+                                                            CONF_TARGETS_ENCODE};
+    struct head_buffer *buffer = c->head_buffer;
+    ssize_t head = h1_request_parse(&buffer->head.request, buffer->bytes, buffer->n,
+                                    &buffer->scan, &c->worker->limits, &policy);
     int got;
 
     if (head < 0) {
@@ -189,9 +199,21 @@ static bool step_head(struct client *c)
         return true;
     }
     got = read_head(c);
-    if (got < 0)
+    if (got == -2)
+        refuse_for_memory(c);
+    else if (got < 0)
         c->state = CLIENT_CLOSED;
     return got != 0;
+}
+
+/* FIN behind a whole request may be half a close or a whole one: the response is sent, and the
+ * client is probed, so that an abandoned request ends when it can be known to be one. */
+static void look_after_half_close(struct client *c)
+{
+    if (c->probed)
+        return;
+    c->probed = true;
+    stream_half_closed(&c->stream);
 }
 
 /* Bytes of a tunnel: those that came with the head first. */
@@ -200,21 +222,26 @@ static bool read_tunnel(struct client *c)
     char *to = worker_body(c->worker);
     ssize_t got;
 
-    if (c->inbox->n > c->used) {
-        got = (ssize_t)(c->inbox->n - c->used);
-        memcpy(to, c->inbox->bytes + c->used, (size_t)got);
-        c->inbox->n = c->used;
+    if (c->head_buffer->n > c->used) {
+        got = (ssize_t)(c->head_buffer->n - c->used);
+        memcpy(to, c->head_buffer->bytes + c->used, (size_t)got);
+        c->head_buffer->n = c->used;
     } else {
         got = c->stream.readable ? stream_read(&c->stream, to, WORKER_BODY) : STREAM_AGAIN;
     }
     if (got == STREAM_AGAIN)
         return false;
-    if (got <= 0) {
-        exchange_cut(c->exchange, EXCHANGE_END_WHOLE, NULL);
-        return true;
-    }
     c->want_body = false;
-    exchange_body(c->exchange, to, (size_t)got, false);
+    if (got > 0) {
+        c->exchange->wire_in += (size_t)got;
+        exchange_body(c->exchange, to, (size_t)got, false);
+    } else if (got == STREAM_EOF) {
+        c->body_done = true;
+        look_after_half_close(c);
+        exchange_tunnel_ended(c->exchange);
+    } else {
+        exchange_abort(c->exchange, 0, "the client went away");
+    }
     return true;
 }
 
@@ -223,7 +250,7 @@ static bool keep_surplus(struct client *c, const char *bytes, size_t n)
 {
     if (!n)
         return true;
-    c->next = inbox_new(c->worker, WORKER_INBOX);
+    c->next = head_buffer_new(c->worker, WORKER_HEAD_BUFFER);
     if (!c->next)
         return false;
     memcpy(c->next->bytes, bytes, n);
@@ -234,15 +261,17 @@ static bool keep_surplus(struct client *c, const char *bytes, size_t n)
 static bool read_chunked(struct client *c, char *to, size_t got)
 {
     size_t n;
-    ssize_t used = http1_chunked_squeeze(&c->chunks, to, got, &n, &c->worker->limits);
+    ssize_t used = h1_chunked_squeeze(&c->chunks, to, got, &n, &c->worker->limits);
 
     if (used < 0) {
-        exchange_abort(c->exchange, http1_error_info((int)used)->status,
-                       http1_error_info((int)used)->reason);
+        exchange_abort(c->exchange, h1_error_info((int)used)->status,
+                       h1_error_info((int)used)->reason);
         return true;
     }
     c->body_done = c->chunks.done;
+    c->exchange->wire_in += (size_t)used;
     if (!keep_surplus(c, to + used, got - (size_t)used)) {
+        c->keep = false; /* a part of the next request is lost */
         exchange_abort(c->exchange, 503, "out of memory");
         return true;
     }
@@ -253,6 +282,30 @@ static bool read_chunked(struct client *c, char *to, size_t got)
     return true;
 }
 
+uint32_t client_begin_left(const struct client *c)
+{
+    const struct exchange *x = c->exchange;
+    uint64_t waited = pace_waited(&c->sends, c->worker->loop.now_ms);
+
+    /* Without a slot it keeps nobody waiting. */
+    if (!x->request->expect_continue || x->bytes_in || !x->backend)
+        return UINT32_MAX;
+    return waited < EXCHANGE_BODY_BEGIN_MS ? EXCHANGE_BODY_BEGIN_MS - (uint32_t)waited : 0;
+}
+
+/* For the first byte, between two pieces, and at the minimum rate. */
+static void wait_for_body(struct client *c)
+{
+    uint64_t now = c->worker->loop.now_ms;
+    uint32_t ms = c->exchange->route->timeouts.body_ms, left, begin;
+
+    pace_wait(&c->sends, now);
+    left = pace_left(&c->sends, now, ms, c->worker->conf->limits.min_body_rate);
+    begin = client_begin_left(c);
+    left = begin < left ? begin : left;
+    client_arm(c, left < ms ? left + 1 : ms);
+}
+
 static bool read_body(struct client *c)
 {
     char *to = worker_body(c->worker);
@@ -261,25 +314,28 @@ static bool read_body(struct client *c)
 
     /* Behind a chunked body may come the next request, which an inbox must hold. */
     if (c->body == HTTP_BODY_CHUNKED)
-        room = WORKER_INBOX;
+        room = WORKER_HEAD_BUFFER;
     else if (c->body_left < room)
         room = (size_t)c->body_left;
     if (!c->stream.readable) {
-        client_arm(c, c->exchange->route->timeouts.body_ms);
+        wait_for_body(c);
         return false;
     }
     got = stream_read(&c->stream, to, room);
     if (got == STREAM_AGAIN) {
-        client_arm(c, c->exchange->route->timeouts.body_ms);
+        wait_for_body(c);
         return false;
     }
     if (got <= 0) {
         exchange_abort(c->exchange, 0, "the client closed in its body");
         return true;
     }
+    pace_got(&c->sends, c->worker->loop.now_ms, (uint64_t)got,
+             c->worker->conf->limits.min_body_rate);
     client_arm(c, 0);
     if (c->body == HTTP_BODY_CHUNKED)
         return read_chunked(c, to, (size_t)got);
+    c->exchange->wire_in += (size_t)got;
     c->body_left -= (uint64_t)got;
     c->body_done = c->body_left == 0;
     c->want_body = false;
@@ -290,19 +346,19 @@ static bool read_body(struct client *c)
 /* Moves what came behind the request to the front: the next one. */
 static void next_request(struct client *c)
 {
-    struct inbox *box = c->inbox;
+    struct head_buffer *buffer = c->head_buffer;
 
     if (c->next) {
-        inbox_free(c->worker, box);
-        c->inbox = c->next;
+        head_buffer_free(c->worker, buffer);
+        c->head_buffer = c->next;
         c->next = NULL;
-    } else if (box->n > c->used) {
-        memmove(box->bytes, box->bytes + c->used, box->n - c->used);
-        box->n -= c->used;
-        box->scan = (struct http1_scan){0};
+    } else if (buffer->n > c->used) {
+        memmove(buffer->bytes, buffer->bytes + c->used, buffer->n - c->used);
+        buffer->n -= c->used;
+        buffer->scan = (struct h1_scan){0};
     } else {
-        inbox_free(c->worker, box);
-        c->inbox = NULL;
+        head_buffer_free(c->worker, buffer);
+        c->head_buffer = NULL;
     }
     c->used = 0;
     c->state = CLIENT_IDLE;
@@ -313,9 +369,9 @@ static void next_request(struct client *c)
 static bool step_exchange(struct client *c)
 {
     if (!c->exchange) {
-        if (c->writing)
+        if (c->writing && !c->broken)
             return false;
-        if (c->cut)
+        if (c->cut || c->broken)
             close_hard(c);
         else if (c->keep)
             next_request(c);
@@ -323,32 +379,37 @@ static bool step_exchange(struct client *c)
             close_politely(c);
         return true;
     }
-    if (c->writing || !c->want_body) {
-        /* Nobody half-closes a TLS connection: FIN means that the answer has no
-         * reader any more, and the backend may stop (PAS.md: long requests). */
-        if (c->broken || (c->stream.tls && c->stream.hung_up && !c->want_body)) {
+    /* The two directions of a tunnel do not wait for each other. */
+    if ((c->writing && !c->tunnel) || !c->want_body) {
+        if (c->broken) {
             exchange_abort(c->exchange, 0, "the client went away");
             return true;
         }
+        if (c->stream.hung_up && !c->writing)
+            look_after_half_close(c);
         return false;
     }
     if (client_continue(c) < 0) {
         exchange_abort(c->exchange, 0, "the client went away");
         return true;
     }
+    /* The 100 waits, and its deadline runs: the body is read when it is out. */
+    if (c->writing && !c->tunnel)
+        return false;
     return c->tunnel ? read_tunnel(c) : read_body(c);
 }
 
+/* One read for each step: who sends without end has its turn like all others. */
 static bool step_linger(struct client *c)
 {
-    char *to = worker_body(c->worker);
     ssize_t got = STREAM_AGAIN;
 
-    while (c->stream.readable && (got = stream_read(&c->stream, to, WORKER_BODY)) > 0)
-        ;
-    if (got == STREAM_AGAIN || got > 0)
+    if (c->stream.readable)
+        got = stream_read(&c->stream, worker_body(c->worker), WORKER_BODY);
+    if (got == STREAM_AGAIN)
         return false;
-    c->state = CLIENT_CLOSED;
+    if (got <= 0)
+        c->state = CLIENT_CLOSED;
     return true;
 }
 

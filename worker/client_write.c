@@ -3,30 +3,136 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
 #include "worker/backends.h"
+#include "worker/buffers.h"
 #include "worker/client_state.h"
 #include "worker/core.h"
-#include "worker/record.h"
+#include "worker/exchange_stats.h"
 #include "worker/request.h"
 #include "worker/sticky.h"
+#include "worker/tls/tls.h"
+
+/* The route's deadline, which also holds for what is left when its exchange is over. */
+static void set_send_ms(struct client *c)
+{
+    const struct exchange *x = c->exchange;
+
+    if (x)
+        c->send_ms = x->route ? x->route->timeouts.send_ms : c->worker->conf->timeouts.send_ms;
+}
+
+void client_waits(struct client *c, size_t waiting)
+{
+    c->worker->waiting += waiting - c->waiting;
+    c->waiting = waiting;
+}
+
+enum { CLIENT_LOOK_MS = 1000 }; /* at least, between two looks at a slow reader */
+
+/* ---- slow readers: their responses are kept, as long as they read at all */
+
+bool client_has_room(const struct client *c)
+{
+    const struct worker *worker = c->worker;
+    const struct conf_limits *limits = &worker->conf->limits;
+
+    return !c->tunnel && c->waiting < limits->response_buffer &&
+           worker->waiting < limits->response_memory &&
+           worker->buffered + worker->waiting < limits->memory;
+}
+
+/* Until it is looked at whether it reads. */
+static uint32_t left_to_read(const struct client *c)
+{
+    uint32_t left = pace_left(&c->reads, c->worker->loop.now_ms, c->send_ms,
+                              c->worker->conf->limits.min_read_rate);
+
+    /* One that used up its time before has a moment to show that it reads. */
+    if (left < CLIENT_LOOK_MS)
+        left = CLIENT_LOOK_MS;
+    return left < c->send_ms ? left : c->send_ms;
+}
+
+static void begin_waiting(struct client *c)
+{
+    c->writing = true;
+    set_send_ms(c);
+    /* Its body is not read meanwhile. */
+    pace_got(&c->sends, c->worker->loop.now_ms, 0, c->worker->conf->limits.min_body_rate);
+    c->handed = stream_handed(&c->stream);
+    c->taken = stream_acknowledged(&c->stream);
+    pace_wait(&c->reads, c->worker->loop.now_ms);
+    client_arm(c, left_to_read(c));
+}
+
+void client_flushed(struct client *c)
+{
+    uint64_t handed = stream_handed(&c->stream);
+
+    c->writing = false;
+    client_waits(c, 0);
+    pace_got(&c->reads, c->worker->loop.now_ms, handed - c->handed,
+             c->worker->conf->limits.min_read_rate);
+    client_arm(c, 0);
+}
+
+const char *client_late(struct client *c)
+{
+    uint64_t now = c->worker->loop.now_ms, taken = stream_acknowledged(&c->stream);
+    uint64_t more = taken > c->taken ? taken - c->taken : 0;
+
+    /* The socket's own buffer may hold more than the client reads in this time: only what it
+     * has acknowledged tells. */
+    pace_got(&c->reads, now, more, c->worker->conf->limits.min_read_rate);
+    pace_wait(&c->reads, now);
+    c->taken = taken;
+    c->handed = stream_handed(&c->stream);
+    if (more && pace_left(&c->reads, now, c->send_ms, c->worker->conf->limits.min_read_rate)) {
+        client_arm(c, left_to_read(c));
+        return NULL;
+    }
+    count_add(&c->worker->row->slow_readers, 1);
+    return more ? "the client read too slowly (limits.min_read_rate)"
+                : "the client does not read the response";
+}
+
+/* Some of it waits. 1: the backend shall wait for the client, 2: it need not. */
+static int keep_waiting(struct client *c, size_t waiting)
+{
+    const struct conf_limits *limits = &c->worker->conf->limits;
+
+    client_waits(c, waiting);
+    if (!c->writing)
+        begin_waiting(c);
+    if (client_has_room(c))
+        return 2;
+    if (!c->tunnel && waiting < limits->response_buffer)
+        worker_refused_memory(c->worker, c->worker->waiting >= limits->response_memory
+                                             ? "limits.response_memory"
+                                             : "limits.memory");
+    return 1;
+}
 
 /* One write; arms the client's deadline when the socket does not take it all.
  * last: of this answer. */
-static int put(struct client *c, const char *bytes, size_t n, bool last)
+static int client_write_put(struct client *c, const char *bytes, size_t n, bool last)
 {
     ssize_t waiting = last && !c->keep ? stream_write_last(&c->stream, bytes, n)
                                        : stream_write(&c->stream, bytes, n);
 
+    if (c->exchange)
+        c->exchange->wire_out += n;
     if (waiting < 0) {
         c->broken = true;
         return -1;
     }
-    if (waiting == 0)
-        return 0;
-    c->writing = true;
-    loop_timer_set(&c->worker->loop, &c->timer, c->worker->conf->timeouts.send_ms);
-    return 1;
+    if (waiting > 0)
+        return keep_waiting(c, (size_t)waiting);
+    if (c->writing)
+        client_flushed(c);
+    return 0;
 }
 
 static uint32_t hsts_seconds(const struct client *c)
@@ -40,29 +146,64 @@ static bool goes_on(const struct client *c)
     return c->keep && c->body_done && !c->worker->draining;
 }
 
-static ssize_t write_head(struct client *c, const struct exchange *x,
-                          const struct http_response *head)
+static ssize_t client_write_write_head(struct client *c, const struct exchange *x,
+                                       const struct http_response *head)
 {
     struct worker *worker = c->worker;
-    char cookie[STICKY_COOKIE];
+    char cookie[STICKY_COOKIE], authority[ORIGIN_AUTHORITY];
     struct rewrite_out out;
     struct rewrite_response_info info = {
         .client_method = c->method,
         .client_minor = c->minor,
-        .tls = c->peer.tls != NULL,
+        .tls = x->origin.https,
         .keep_alive = c->keep,
         .prefix = x->match.prefix,
         .upstream_path = x->match.upstream_path,
-        .public_authority = x->request->authority,
+        .public_authority = origin_authority(&x->origin, authority),
+        .host_authority = x->request->authority,
         .backend_authority = x->backend->authority,
         .hsts_seconds = hsts_seconds(c),
         .hsts_subdomains = worker->conf->tls.hsts_subdomains,
-        .request_id = str_make(x->id, sizeof x->id),
+        .date = str_from(worker->date),
+        .request_id = exchange_id(x),
     };
 
-    sticky_mark(x, c->peer.tls != NULL, &info, cookie);
-    rewrite_out_init(&out, worker->head_area, WORKER_FRONT - HTTP1_CHUNK_HEAD_MAX);
+    sticky_mark(x, &info, cookie);
+    rewrite_out_init(&out, worker->head_area, WORKER_FRONT - H1_CHUNK_HEAD_MAX);
     return rewrite_response(&out, head, &info);
+}
+
+/* The end of a chunked body that has trailers behind it; the bytes before are out. */
+static int put_trailers(struct client *c, const struct exchange *x)
+{
+    char *to = c->worker->head_area;
+    size_t n = x->trailer.n;
+
+    memcpy(to, "0\r\n", 3);
+    memcpy(to + 3, x->trailer.p, n);
+    memcpy(to + 3 + n, "\r\n", 2);
+    return client_write_put(c, to, n + 5, true);
+}
+
+/* n bytes, framed, with what belongs to the end of the body. before: bytes that stand in front
+ * of them and go out with them. */
+static int put_chunk(struct client *c, const struct exchange *x, struct str before, char *data,
+                     size_t n, bool last)
+{
+    bool trailers = last && c->chunked && x->trailer.n;
+    int result;
+
+    if (c->chunked && (n || (last && !trailers)))
+        n = request_chunk(&data, n, last && !trailers);
+    if (before.n) {
+        /* Head and first bytes leave as one record and one write. */
+        CHECK(data - x->worker->area >= (ptrdiff_t)before.n);
+        data -= before.n;
+        memcpy(data, before.p, before.n);
+        n += before.n;
+    }
+    result = n ? client_write_put(c, data, n, last && !trailers) : c->writing ? 2 : 0;
+    return trailers && result >= 0 ? put_trailers(c, x) : result;
 }
 
 static int respond(struct exchange *x, const struct http_response *head, char *data, size_t n,
@@ -73,43 +214,62 @@ static int respond(struct exchange *x, const struct http_response *head, char *d
     ssize_t len;
 
     c->tunnel = head->status == 101;
+    c->expect = false; /* no 100 behind a final response */
     c->chunked = body == HTTP_BODY_CHUNKED && !c->tunnel;
     c->keep = goes_on(c) && body != HTTP_BODY_UNTIL_CLOSE && !c->tunnel;
     if (c->tunnel)
-        c->want_body = false;
-    len = write_head(c, x, head);
+        c->want_body = c->body_done = false;
+    len = client_write_write_head(c, x, head);
     if (len < 0)
         return -1;
-    if (c->chunked && (n || last))
-        n = request_chunk(&data, n, last);
-    /* Head and first bytes leave as one record and one write. */
-    CHECK(data - x->worker->area >= len);
-    data -= len;
-    memcpy(data, x->worker->head_area, (size_t)len);
-    return put(c, data, n + (size_t)len, last);
+    return put_chunk(c, x, str_make(x->worker->head_area, (size_t)len), data, n, last);
 }
 
 static int body(struct exchange *x, char *data, size_t n, bool last)
 {
     struct client *c = x->client;
 
-    if (c->chunked && (n || last))
-        n = request_chunk(&data, n, last);
-    return n ? put(c, data, n, last) : 0;
+    if (n || !last || !c->tunnel)
+        return put_chunk(c, x, STR_EMPTY, data, n, last);
+    client_end_output(c);
+    return 0;
 }
 
-static int interim(struct exchange *x, const struct http_response *head)
+void client_end_output(struct client *c)
+{
+    ssize_t waiting = c->writing ? 1 : stream_shutdown(&c->stream, false);
+
+    c->end_due = waiting > 0;
+    if (waiting > 0) {
+        if (!c->writing)
+            begin_waiting(c);
+        return;
+    }
+    c->ended = true;
+    stream_shutdown(&c->stream, true);
+}
+
+static int client_write_interim(struct exchange *x, const struct http_response *head)
 {
     struct client *c = x->client;
     ssize_t len;
 
     if (c->minor == 0)
         return 0;
-    len = write_head(c, x, head);
-    return len < 0 ? -1 : put(c, c->worker->head_area, (size_t)len, false);
+    len = client_write_write_head(c, x, head);
+    return len < 0 ? -1 : client_write_put(c, c->worker->head_area, (size_t)len, false);
 }
 
-static int put_own(struct client *c, struct rewrite_own_info *info)
+/* How much of a whole response is its body. */
+static size_t body_of(const char *bytes, size_t n)
+{
+    const char *end = memmem(bytes, n, "\r\n\r\n", 4);
+
+    return end ? n - (size_t)(end + 4 - bytes) : 0;
+}
+
+/* sent, body: how long it is. */
+static int put_own(struct client *c, struct rewrite_own_info *info, size_t *sent, size_t *body)
 {
     size_t room = info->body.n + REWRITE_GROWTH_MAX + info->location.n;
     char *bytes = room <= WORKER_FRONT ? c->worker->head_area : malloc(room);
@@ -127,8 +287,12 @@ static int put_own(struct client *c, struct rewrite_own_info *info)
         return -1;
     rewrite_out_init(&out, bytes, room);
     len = rewrite_own_response(&out, info);
-    if (len >= 0)
-        result = put(c, bytes, (size_t)len, true);
+    *sent = *body = 0;
+    if (len >= 0) {
+        *sent = (size_t)len;
+        *body = body_of(bytes, (size_t)len);
+        result = client_write_put(c, bytes, (size_t)len, true);
+    }
     if (bytes != c->worker->head_area)
         free(bytes);
     return result;
@@ -137,23 +301,70 @@ static int put_own(struct client *c, struct rewrite_own_info *info)
 static int own(struct exchange *x, struct rewrite_own_info *info)
 {
     struct client *c = x->client;
+    size_t sent, body = 0;
+    int result;
 
     /* What was refused because of what the client said: its next bytes cannot
      * be trusted to be a request. */
     c->keep = goes_on(c) && info->status != 400 && info->status != 408;
-    info->request_id = str_make(x->id, sizeof x->id);
-    x->bytes_out = info->body.n;
-    return put_own(c, info);
+    info->request_id = exchange_id(x);
+    result = put_own(c, info, &sent, &body);
+    x->bytes_out = body;
+    return result;
+}
+
+static void refuse(struct client *c, struct rewrite_own_info *info, const char *detail)
+{
+    size_t sent = 0, body = 0;
+
+    c->keep = false;
+    c->method = HTTP_GET;
+    c->send_ms = c->worker->conf->timeouts.send_ms;
+    put_own(c, info, &sent, &body);
+    exchange_stats_refused(c->worker, &c->peer, info->status, detail,
+                           c->head_buffer ? c->head_buffer->n : 0, sent, body);
 }
 
 void client_refuse(struct client *c, uint16_t status, const char *detail)
 {
     struct rewrite_own_info info = {.status = status};
 
-    c->keep = false;
-    c->method = HTTP_GET;
-    record_refused(c->worker, &c->peer, status, detail);
-    put_own(c, &info);
+    refuse(c, &info, detail);
+}
+
+static void refuse_plain_http(struct client *c)
+{
+    struct rewrite_own_info info = {
+        .status = 400,
+        .body = STR("400 Bad Request: this port speaks TLS, and the request came without it.\n"
+                    "Use https:// in place of http://.\n"),
+    };
+
+    stream_drop_tls(&c->stream);
+    c->peer.tls = NULL;
+    refuse(c, &info, "plain HTTP on a TLS port");
+    c->body_done = false; /* whatever follows is read and thrown away */
+    c->state = CLIENT_EXCHANGE;
+}
+
+void client_handshake_failed(struct client *c, enum handshake_failure failure, const char *why)
+{
+    static struct log_gate gate[HANDSHAKE_FAILURES];
+    struct worker_row *row = c->worker->row;
+    const char *name = handshake_failure_name(failure);
+
+    count_add(&row->handshake_errors, 1);
+    count_add(&row->handshake_failures[failure], 1);
+    /* Whoever only looks whether the port is open is no news. */
+    if (tls_conn_heard(c->stream.tls) && log_wants(LOG_LEVEL_INFO) &&
+        log_gate_open(&gate[failure]))
+        log_info("TLS handshake with %s failed: %s (%s)", c->peer.ip, name, why);
+    else
+        log_debug("TLS handshake with %s failed: %s (%s)", c->peer.ip, name, why);
+    if (failure == HANDSHAKE_PLAIN_HTTP)
+        refuse_plain_http(c);
+    else
+        c->state = CLIENT_CLOSED;
 }
 
 int client_continue(struct client *c)
@@ -161,20 +372,20 @@ int client_continue(struct client *c)
     if (!c->expect)
         return 0;
     c->expect = false;
-    return put(c, REWRITE_CONTINUE, sizeof REWRITE_CONTINUE - 1, false);
+    return client_write_put(c, REWRITE_CONTINUE, sizeof REWRITE_CONTINUE - 1, false);
 }
 
 static void want_body(struct exchange *x)
 {
     struct client *c = x->client;
 
-    if (c->want_body || (c->body_done && !c->tunnel))
+    if (c->want_body || c->body_done)
         return;
     c->want_body = true;
     client_schedule(c);
 }
 
-static void finish(struct exchange *x, bool whole)
+static void client_write_finish(struct exchange *x, bool whole)
 {
     struct client *c = x->client;
 
@@ -185,11 +396,11 @@ static void finish(struct exchange *x, bool whole)
     client_schedule(c);
 }
 
-const struct carrier_ops client_ops = {
+const struct transport_ops client_ops = {
     .respond = respond,
     .body = body,
-    .interim = interim,
+    .interim = client_write_interim,
     .own = own,
     .want_body = want_body,
-    .finish = finish,
+    .finish = client_write_finish,
 };

@@ -16,12 +16,13 @@
 #include <stdint.h>
 
 #include "base/loop.h"
-#include "base/pool.h"
+#include "base/mempool.h"
+#include "base/siphash.h"
 #include "shm/cap.h"
 #include "shm/heritage.h"
-#include "worker/affinity.h"
-#include "worker/http.h"
-#include "worker/http1.h"
+#include "worker/http/affinity.h"
+#include "worker/http/h1.h"
+#include "worker/http/http.h"
 
 struct access_log;
 struct client;
@@ -30,11 +31,12 @@ struct route_table;
 struct tls_engine;
 
 enum {
-    WORKER_FRONT = 80 * 1024,    /* room before relayed bytes: a whole head and a chunk's */
-    WORKER_BODY = 64 * 1024,     /* relayed at once: four TLS records in one write */
-    WORKER_BACK = 64,            /* room behind: a chunk's end and the last chunk */
-    WORKER_INBOX = 16 * 1024,    /* first room for a request's head; grows to the limit */
-    WORKER_OUTBOX = 12 * 1024,   /* room for most rewritten heads with a small body behind */
+    WORKER_FRONT = 80 * 1024,       /* room before relayed bytes: a whole head and a chunk's */
+    WORKER_BODY = 64 * 1024,        /* relayed at once: four TLS records in one write */
+    WORKER_BACK = 64,               /* room behind: a chunk's end and the last chunk */
+    WORKER_HEAD_BUFFER = 16 * 1024, /* first room for a request's head; grows to the limit */
+    WORKER_REQUEST_BUFFER =
+        12 * 1024,               /* room for most rewritten heads with a small body behind */
     WORKER_KEEP = 256,           /* idle blocks that each pool of memory holds on to */
     WORKER_ROUNDS = 4,           /* reads of one connection before others have their turn */
     WORKER_LINGER_MS = 2000,     /* how long a refused client may go on sending */
@@ -50,11 +52,14 @@ struct worker {
     struct worker_row *row; /* ours in the table: the only one we write */
 
     struct tls_engine *tls; /* NULL: no TLS listener */
+    bool certs_behind;      /* one is not loaded as acmed has it: tried at each tick */
+    bool certs_more;        /* there was no time for all of them (worker/cert_loader.h) */
     struct route_table *routes;
     struct access_log *access;
     struct pool_view *pools;       /* [conf->n_pools] */
     struct backend_view *backends; /* [conf->n_backends] */
     struct acceptor *acceptors;    /* [heritage->nlisteners] */
+    struct acceptor *lent;         /* list: sockets of slots whose workers cannot serve them */
 
     bool has_affinity;
     struct affinity_key affinity; /* of all workers (worker/sticky.h) */
@@ -66,16 +71,22 @@ struct worker {
     char *head_area;               /* WORKER_FRONT: a head while it is built */
     struct http_response response; /* scratch: the head that is being relayed */
 
-    struct pool clients, exchanges, upstreams, inboxes, outboxes;
-    struct loop_link all_clients;        /* list of struct client by its link */
+    struct mempool clients, exchanges, upstreams, head_buffers, request_buffers;
+    struct loop_link all_clients;  /* list of struct client by its link */
+    struct loop_link idle_clients; /* those between two requests by theirs, oldest first */
     struct client *run_first, *run_last; /* clients whose turn has come */
-    uint32_t nclients, nexchanges;
+    uint32_t nclients, nexchanges, nupstreams;
+    uint32_t nwatchers; /* of nclients: of the status listeners, which are no traffic */
+    uint32_t max_clients, max_upstreams; /* of these (worker/descriptors.h) */
+    size_t buffered; /* bytes in heads and bodies of requests (worker/buffers.h) */
+    size_t waiting;  /* bytes of responses whose clients are slow to read */
 
     struct loop_source doorbell, control;
     struct loop_timer tick, drain_deadline;
-    bool draining;        /* takes no new work; ends when nothing is left */
-    char date[32];        /* "Sun, 06 Nov 1994 08:49:37 GMT", once a second */
-    uint64_t id_state[2]; /* of the request ids' generator */
+    bool draining;             /* takes no new work; ends when nothing is left */
+    char date[32];             /* "Sun, 06 Nov 1994 08:49:37 GMT", once a second */
+    struct siphash_key id_key; /* of the request ids: random, this process' own */
+    uint64_t id_count;
 };
 
 /* The part of area that bytes are read to. */
@@ -84,7 +95,12 @@ static inline char *worker_body(struct worker *worker)
     return worker->area + WORKER_FRONT;
 }
 
-/* 32 hex digits, not to be guessed from one another's past. */
+/* May connections hold n more bytes, by limits.memory? false: counted and logged. */
+bool worker_has_memory(struct worker *worker, size_t n);
+/* A buffer was refused, for want of what this setting gives. */
+void worker_refused_memory(struct worker *worker, const char *setting);
+
+/* 32 hex digits that nobody can tell from others. */
 void worker_request_id(struct worker *worker, char out[32]);
 
 /* A client ended: when draining, the last one ends the process. */

@@ -4,28 +4,46 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "worker/backends.h"
 #include "worker/blame.h"
-#include "worker/box.h"
-#include "worker/budget.h"
+#include "worker/buffers.h"
 #include "worker/core.h"
+#include "worker/exchange_stats.h"
+#include "worker/fail_open.h"
 #include "worker/hedge.h"
-#include "worker/local.h"
-#include "worker/record.h"
+#include "worker/local_reply.h"
+#include "worker/peer.h"
 #include "worker/request.h"
+#include "worker/retry_budget.h"
 #include "worker/sticky.h"
 #include "worker/upstream.h"
 
-static void timer_fired(struct loop_timer *timer);
+static void exchange_timer_fired(struct loop_timer *timer);
 
 /* ---- life */
 
-struct exchange *exchange_new(struct worker *worker, const struct carrier_ops *ops,
-                              struct client *client, const struct peer *peer,
+static void find_origin(struct exchange *x)
+{
+    const struct peer *peer = x->peer;
+    const struct origin_peer shown = {.address = &peer->address.any,
+                                      .ip = peer_ip(peer),
+                                      .server_port = peer->listen->port,
+                                      .trusted = peer->trusted};
+
+    origin_find(&x->origin, x->request, &shown, x->worker->conf);
+}
+
+struct str exchange_id(const struct exchange *x)
+{
+    return x->origin.request_id.n ? x->origin.request_id : str_make(x->id, sizeof x->id);
+}
+
+struct exchange *exchange_new(struct worker *worker, const struct transport_ops *ops,
+                              struct client *client, const struct peer *peer, struct pins *pins,
                               const struct http_request *request)
 {
-    struct exchange *x = pool_take(&worker->exchanges);
+    struct exchange *x = mempool_acquire(&worker->exchanges);
 
     if (!x)
         return NULL;
@@ -34,13 +52,13 @@ struct exchange *exchange_new(struct worker *worker, const struct carrier_ops *o
     x->ops = ops;
     x->client = client;
     x->peer = peer;
+    x->pins = pins;
     x->request = request;
-    x->timer.fire = timer_fired;
+    x->timer.fire = exchange_timer_fired;
     x->at.begin = x->at.parsed = worker->loop.now_us;
     worker_request_id(worker, x->id);
-    worker->nexchanges++;
-    atomic_store_explicit(&worker->row->exchanges, worker->nexchanges, memory_order_relaxed);
-    count_add(&worker->row->exchanges_total, 1);
+    find_origin(x);
+    exchange_stats_begin(x);
     return x;
 }
 
@@ -86,8 +104,9 @@ static void leave_running(struct exchange *x)
     if (!b)
         return;
     exchange_unlink_running(x);
+    fail_open_release(x);
     if (x->trial)
-        trial_give(x->worker, b);
+        trial_release(x->worker, b);
     x->trial = false;
     backends_leave(x->worker, b);
 }
@@ -99,11 +118,13 @@ static void drop_upstream(struct exchange *x)
     x->upstream = NULL;
 }
 
-static void forget_answer(struct exchange *x)
+static void forget_response(struct exchange *x)
 {
-    inbox_free(x->worker, x->partial);
-    inbox_free(x->worker, x->held);
-    x->partial = x->held = NULL;
+    head_buffer_free(x->worker, x->partial);
+    head_buffer_free(x->worker, x->held);
+    head_buffer_free(x->worker, x->trailers);
+    x->partial = x->held = x->trailers = NULL;
+    x->trailer = STR_EMPTY;
     x->at.first_byte = 0;
     x->backend_status = 0;
     x->interims = 0;
@@ -114,36 +135,50 @@ void exchange_leave(struct exchange *x)
 {
     drop_upstream(x);
     exchange_arm(x, 0);
-    x->at.connected = x->at.sent = 0;
-    forget_answer(x);
+    x->at.connected = x->at.sent = x->stuck_us = x->wants_us = 0;
+    forget_response(x);
     leave_running(x);
 }
 
 /* The last step of every exchange: the log, then the carrier, then freed. */
-static void finish(struct exchange *x, bool whole)
+static void exchange_finish(struct exchange *x, bool whole)
 {
     struct worker *worker = x->worker;
 
     x->at.end = worker->loop.now_us;
-    record_exchange(x);
+    exchange_stats_count(x);
     loop_timer_cancel(&x->timer);
     if (x->queue)
         backends_queue_leave(worker, x->pool, x);
     sticky_end(x);
     drop_upstream(x);
     x->ops->finish(x, whole);
-    outbox_free(worker, x->outbox);
-    inbox_free(worker, x->partial);
-    inbox_free(worker, x->held);
+    request_buffer_free(worker, x->request_buffer);
+    head_buffer_free(worker, x->partial);
+    head_buffer_free(worker, x->held);
+    head_buffer_free(worker, x->trailers);
     hedge_drop(x);
     leave_running(x);
-    budget_give(x);
-    worker->nexchanges--;
-    atomic_store_explicit(&worker->row->exchanges, worker->nexchanges, memory_order_relaxed);
-    pool_give(&worker->exchanges, x);
+    retry_budget_release(x);
+    retry_budget_expect_release(x);
+    exchange_stats_end(x);
+    mempool_return(&worker->exchanges, x);
 }
 
-void exchange_complete(struct exchange *x)
+/* What is left is the client's affair alone. */
+static void deliver(struct exchange *x)
+{
+    x->state = EXCHANGE_DELIVERING;
+    x->served_by = x->backend;
+    loop_timer_cancel(&x->timer);
+    sticky_end(x);
+    request_buffer_free(x->worker, x->request_buffer);
+    x->request_buffer = NULL;
+    leave_running(x);
+    retry_budget_expect_release(x);
+}
+
+void exchange_complete(struct exchange *x, bool out)
 {
     struct upstream *u = x->upstream;
 
@@ -155,22 +190,25 @@ void exchange_complete(struct exchange *x)
         upstream_close(u);
     else
         upstream_keep(u);
-    finish(x, true);
+    if (out)
+        exchange_finish(x, true);
+    else
+        deliver(x);
 }
 
 void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail)
 {
     x->end = (uint8_t)end;
     x->detail = detail;
-    if (!x->answered)
+    if (!x->responded)
         x->status = 0;
-    finish(x, false);
+    exchange_finish(x, false);
 }
 
-void exchange_answer_own(struct exchange *x, struct rewrite_own_info *info)
+void exchange_reply(struct exchange *x, struct rewrite_own_info *info)
 {
     x->status = info->status;
-    finish(x, x->ops->own(x, info) >= 0);
+    exchange_finish(x, x->ops->own(x, info) >= 0);
 }
 
 void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
@@ -180,15 +218,15 @@ void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
         .status = status, .proxy_error = error, .proxy_detail = error ? detail : NULL};
 
     x->error = error;
-    if (x->answered) {
+    if (x->responded) {
         exchange_cut(x, end, detail);
         return;
     }
     x->end = (uint8_t)end;
     x->detail = detail;
     if (status == 503)
-        info.retry_after = LOCAL_RETRY_AFTER_S;
-    exchange_answer_own(x, &info);
+        info.retry_after = LOCAL_REPLY_RETRY_AFTER_S;
+    exchange_reply(x, &info);
 }
 
 void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
@@ -209,6 +247,20 @@ uint32_t exchange_time_left(const struct exchange *x)
     return !ms ? 0 : waited < ms ? ms - (uint32_t)waited : 1;
 }
 
+/* A tunnel with one end is a request whose response is coming. */
+uint32_t exchange_idle_ms(const struct exchange *x)
+{
+    const struct conf_timeouts *t = &x->route->timeouts;
+    bool half = x->client_ended || x->backend_ended;
+
+    if (x->state != EXCHANGE_TUNNEL)
+        return t->response_idle_ms;
+    if (!half || !t->response_idle_ms)
+        return t->tunnel_ms;
+    return t->tunnel_ms && t->tunnel_ms < t->response_idle_ms ? t->tunnel_ms
+                                                              : t->response_idle_ms;
+}
+
 static void arm_waiting(struct exchange *x)
 {
     uint32_t ms = exchange_time_left(x), race = hedge_delay(x);
@@ -227,19 +279,42 @@ void exchange_arm_state(struct exchange *x)
         arm_waiting(x);
 }
 
-/* Sends head and first body to the connected upstream. false: it is over. */
-static bool send_outbox(struct exchange *x)
+uint64_t exchange_owed_since(const struct exchange *x)
 {
-    ssize_t waiting = upstream_send(x->upstream, x->outbox->bytes, x->outbox->n);
+    if (x->at.first_byte)
+        return 0;
+    if (x->at.sent)
+        return x->at.sent;
+    return x->state == EXCHANGE_CONNECTING ? x->at.chosen : x->stuck_us;
+}
+
+bool exchange_client_owes(const struct exchange *x)
+{
+    return x->wants_us && !x->body_done && x->upstream && !x->upstream->waiting &&
+           x->worker->loop.now_us - x->wants_us >= EXCHANGE_BODY_OWED_MS * UINT64_C(1000);
+}
+
+static void wait_for_room(struct exchange *x)
+{
+    if (!x->stuck_us)
+        x->stuck_us = x->worker->loop.now_us;
+    exchange_arm(x, x->route->timeouts.body_ms);
+}
+
+/* Sends head and first body to the connected upstream. false: it is over. */
+static bool send_request_buffer(struct exchange *x)
+{
+    ssize_t waiting =
+        upstream_send(x->upstream, x->request_buffer->bytes, x->request_buffer->n);
 
     if (waiting < 0) {
         exchange_gone_unanswered(x, errno, false);
         return false;
     }
-    count_add(&x->backend->cell->bytes_out, x->outbox->n);
+    count_add(&x->backend->cell->bytes_out, x->request_buffer->n);
     x->state = EXCHANGE_SENDING;
     if (waiting > 0)
-        exchange_arm(x, x->route->timeouts.body_ms);
+        wait_for_room(x);
     else
         exchange_upstream_writable(x);
     return true;
@@ -248,15 +323,27 @@ static bool send_outbox(struct exchange *x)
 enum exchange_flow exchange_connected(struct exchange *x)
 {
     x->at.connected = x->worker->loop.now_us;
-    return send_outbox(x) ? EXCHANGE_GO_ON : EXCHANGE_OVER;
+    return send_request_buffer(x) ? EXCHANGE_GO_ON : EXCHANGE_OVER;
+}
+
+void exchange_continue(struct exchange *x)
+{
+    x->expects = false;
+    exchange_upstream_writable(x);
 }
 
 void exchange_upstream_writable(struct exchange *x)
 {
+    x->stuck_us = 0;
+    if (x->expects) {
+        exchange_arm(x, EXCHANGE_EXPECT_MS);
+        return;
+    }
     if (x->state == EXCHANGE_TUNNEL || !x->body_done) {
         /* From here the client is waited for, and its deadline runs. */
         if (x->state == EXCHANGE_SENDING)
             exchange_arm(x, 0);
+        x->wants_us = x->body_done ? 0 : x->worker->loop.now_us;
         x->ops->want_body(x);
         return;
     }
@@ -282,7 +369,7 @@ void exchange_connect(struct exchange *x, struct backend_view *b)
     }
     if (x->reused) {
         x->at.connected = x->at.chosen;
-        send_outbox(x);
+        send_request_buffer(x);
         return;
     }
     exchange_arm(x, x->route->timeouts.connect_ms);
@@ -296,7 +383,8 @@ static void fail_none_left(struct exchange *x)
                       x->detail);
     else
         exchange_fail(x, 503, EXCHANGE_END_PROXY, "destination_unavailable",
-                      "no instance may serve this request");
+                      x->pool->outage_ms ? "every backend of the pool is down"
+                                         : "no backend may serve this request");
 }
 
 /* Who was at an instance before is told what happened there. */
@@ -314,10 +402,12 @@ static void wait_in_queue(struct exchange *x)
     uint64_t waited = x->queued_ms ? x->worker->loop.now_ms - x->queued_ms : 0;
 
     if (waited >= limit) {
+        backends_queue_refused(x, true);
         fail_no_place(x, EXCHANGE_END_PROXY, "no place at any instance in time");
         return;
     }
     if (!backends_queue_join(x->worker, x->pool, x)) {
+        backends_queue_refused(x, false);
         fail_no_place(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
         return;
     }
@@ -349,16 +439,20 @@ void exchange_choose(struct exchange *x)
 
     if (has_lost_home(x))
         x->home = NULL;
-    if (!budget_take(x)) {
+    if (!retry_budget_acquire(x)) {
         wait_for_budget(x);
         return;
     }
-    b = trial_take(x);
+    b = trial_acquire(x);
     if (b) {
         exchange_connect(x, b);
         return;
     }
     switch (backends_choose(x->worker, x->pool, x->home, x->tried, &b)) {
+    case BACKENDS_TRIES:
+        x->opens = true;
+        exchange_connect(x, b);
+        return;
     case BACKENDS_CHOSEN:
         exchange_connect(x, b);
         return;
@@ -378,7 +472,7 @@ bool exchange_retry_queued(struct exchange *x)
     bool was_counted = x->in_budget;
     enum backends_choice choice;
 
-    if (!budget_take(x)) {
+    if (!retry_budget_acquire(x)) {
         if (!x->refused || blame_retry_helps(x->pool))
             return false;
         backends_queue_leave(x->worker, x->pool, x);
@@ -396,19 +490,17 @@ bool exchange_retry_queued(struct exchange *x)
     if (choice == BACKENDS_FULL || choice == BACKENDS_WAIT)
         return false;
     backends_queue_leave(x->worker, x->pool, x);
-    if (choice == BACKENDS_CHOSEN)
+    x->opens = choice == BACKENDS_TRIES;
+    if (choice == BACKENDS_CHOSEN || choice == BACKENDS_TRIES)
         exchange_connect(x, b);
     else
         fail_none_left(x);
     return true;
 }
 
-void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
+/* It has all that it needs before it takes a place. */
+static void exchange_join(struct exchange *x)
 {
-    x->body_done = last;
-    x->bytes_in = n;
-    if (!request_prepare(x, data, n, last))
-        return;
     if (has_lost_home(x))
         x->home = NULL;
     /* Nobody overtakes those who wait already for the same. */
@@ -418,7 +510,36 @@ void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
         exchange_choose(x);
 }
 
+static void exchange_collect(struct exchange *x)
+{
+    x->state = EXCHANGE_COLLECTING;
+    x->ops->want_body(x);
+}
+
+void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
+{
+    x->body_done = last;
+    x->bytes_in = n;
+    x->expects = x->request->expect_continue && !last && !n;
+    if (!request_prepare(x, data, n))
+        return;
+    if (request_collects(x))
+        exchange_collect(x);
+    else
+        exchange_join(x);
+}
+
 /* ---- the request's body */
+
+static void collected(struct exchange *x, const char *data, size_t n)
+{
+    if (!request_add_body(x, data, n))
+        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", "out of memory");
+    else if (request_collects(x))
+        exchange_collect(x);
+    else
+        exchange_join(x);
+}
 
 void exchange_body(struct exchange *x, char *data, size_t n, bool last)
 {
@@ -430,18 +551,24 @@ void exchange_body(struct exchange *x, char *data, size_t n, bool last)
             exchange_fail(x, 413, EXCHANGE_END_CLIENT, NULL, "body over the limit");
             return;
         }
-        x->streamed = true;
         x->body_done = last;
+        if (x->state == EXCHANGE_COLLECTING) {
+            collected(x, data, n);
+            return;
+        }
+        x->streamed = true;
+        if (last || x->bytes_in >= x->route->request_buffer)
+            retry_budget_expect_release(x);
         if (x->chunked)
             n = request_chunk(&data, n, last);
     } else {
-        exchange_arm(x, x->route->timeouts.tunnel_ms);
+        exchange_arm(x, exchange_idle_ms(x));
     }
     waiting = n ? upstream_send(x->upstream, data, n) : 0;
     if (waiting < 0) {
         /* An early answer may still be there to read (case 58); the reading
          * side finds it, or the end. */
-        x->no_reuse = true;
+        x->no_reuse = x->client_ended = true;
         x->upstream->readable = x->upstream->hung_up = true;
         if (!x->blocked)
             upstream_resume(x->upstream);
@@ -451,11 +578,28 @@ void exchange_body(struct exchange *x, char *data, size_t n, bool last)
     if (waiting == 0)
         exchange_upstream_writable(x);
     else if (x->state == EXCHANGE_SENDING)
-        exchange_arm(x, x->route->timeouts.body_ms);
+        wait_for_room(x);
 }
 
-void exchange_carrier_writable(struct exchange *x)
+void exchange_tunnel_ended(struct exchange *x)
 {
+    x->client_ended = x->no_reuse = true;
+    if (x->backend_ended) {
+        exchange_complete(x, true);
+        return;
+    }
+    upstream_shutdown(x->upstream);
+    if (!x->blocked)
+        exchange_arm(x, exchange_idle_ms(x));
+}
+
+void exchange_transport_writable(struct exchange *x, bool all)
+{
+    if (x->state == EXCHANGE_DELIVERING) {
+        if (all)
+            exchange_finish(x, true);
+        return;
+    }
     if (!x->blocked)
         return;
     x->blocked = false;
@@ -463,7 +607,7 @@ void exchange_carrier_writable(struct exchange *x)
         upstream_resume(x->upstream);
 }
 
-static void timer_fired(struct loop_timer *timer)
+static void exchange_timer_fired(struct loop_timer *timer)
 {
     struct exchange *x = (struct exchange *)((char *)timer - offsetof(struct exchange, timer));
 
@@ -476,31 +620,44 @@ static void timer_fired(struct loop_timer *timer)
             exchange_choose(x);
             return;
         }
+        if (retry_budget_exceed(x)) {
+            backends_queue_leave(x->worker, x->pool, x);
+            x->queued_ms = 0;
+            exchange_choose(x);
+            return;
+        }
+        backends_queue_refused(x, true);
         fail_no_place(x, EXCHANGE_END_TIMEOUT, "no place at any instance in time");
         return;
     case EXCHANGE_CONNECTING:
         exchange_connect_failed(x, ETIMEDOUT);
         return;
     case EXCHANGE_SENDING:
-        exchange_no_answer(x, "connection_write_timeout",
-                           "the instance does not take the request");
+        if (x->expects && !x->upstream->waiting) {
+            exchange_continue(x);
+            return;
+        }
+        exchange_no_response(x, "connection_write_timeout",
+                             "the instance does not take the request");
         return;
     case EXCHANGE_WAITING:
         if (x->race_due) {
             x->race_due = false;
             hedge_start(x);
         } else {
-            exchange_no_answer(x, "http_response_timeout",
-                               "no first byte of an answer in time");
+            exchange_no_response(x, "http_response_timeout",
+                                 "no first byte of an answer in time");
         }
         return;
-    case EXCHANGE_ANSWERING:
-        exchange_answer_cut(x, true, "connection_read_timeout", "the answer stopped coming");
+    case EXCHANGE_RESPONDING:
+        exchange_response_cut(x, true, "connection_read_timeout", "the answer stopped coming");
         return;
     case EXCHANGE_TUNNEL:
         exchange_cut(x, EXCHANGE_END_TIMEOUT, "nothing went through the tunnel");
         return;
     case EXCHANGE_LOCAL:
+    case EXCHANGE_COLLECTING: /* the carrier's deadline runs */
+    case EXCHANGE_DELIVERING:
         return;
     }
 }

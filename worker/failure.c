@@ -3,14 +3,14 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "worker/backends.h"
 #include "worker/blame.h"
-#include "worker/budget.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/exchange_stats.h"
 #include "worker/hedge.h"
-#include "worker/record.h"
+#include "worker/retry_budget.h"
 
 static bool has_attempts(const struct exchange *x)
 {
@@ -21,7 +21,7 @@ static bool has_attempts(const struct exchange *x)
  * tries an ejected instance always may: that was the condition. */
 static bool may_retry(const struct exchange *x, enum conf_retry why, bool sent)
 {
-    if (x->answered || x->streamed || !has_attempts(x))
+    if (x->responded || x->streamed || !has_attempts(x))
         return false;
     if (!(x->route->retry & why) && !x->trial)
         return false;
@@ -43,7 +43,7 @@ static bool has_other(const struct exchange *x)
 
     memcpy(tried, x->tried, sizeof tried);
     mark_tried(x, tried);
-    return backends_has_well(x->pool, tried);
+    return backends_has_healthy(x->pool, tried);
 }
 
 /* Gives up this attempt and chooses anew, never the same backend again. */
@@ -55,7 +55,7 @@ static void try_another(struct exchange *x, enum conf_retry why, bool sent)
     x->retried |= (uint16_t)why;
     x->queued_ms = 0;
     count_add(&x->backend->cell->retries, 1);
-    record_moved(x);
+    exchange_stats_moved(x);
     exchange_leave(x);
     exchange_choose(x);
 }
@@ -91,13 +91,13 @@ static void try_home(struct exchange *x, enum conf_retry why)
 /* On a fresh connection what is idempotent may go again as well. */
 static bool may_go_fresh(const struct exchange *x, bool sent)
 {
-    if (x->answered || x->streamed)
+    if (x->responded || x->streamed)
         return false;
     return !sent || (x->idempotent && x->body_done && x->match.class != ROUTE_CLASS_APSV);
 }
 
 /* false: it is not allowed; x is unchanged. */
-static bool retry(struct exchange *x, enum conf_retry why, bool sent)
+static bool failure_retry(struct exchange *x, enum conf_retry why, bool sent)
 {
     if (hedge_go_on(x))
         return true;
@@ -116,7 +116,7 @@ bool exchange_move(struct exchange *x)
 
     if ((x->state > EXCHANGE_WAITING && !x->held) || !may_retry(x, CONF_RETRY_VERDICT, sent))
         return false;
-    return retry(x, CONF_RETRY_VERDICT, sent);
+    return failure_retry(x, CONF_RETRY_VERDICT, sent);
 }
 
 void exchange_expel(struct exchange *x, const char *why)
@@ -161,7 +161,7 @@ void exchange_connect_failed(struct exchange *x, int error)
     x->error = connect_error_type(error);
     x->detail = strerror(error);
     x->status = timeout ? 504 : 502;
-    if (retry(x, CONF_RETRY_CONNECT, false))
+    if (failure_retry(x, CONF_RETRY_CONNECT, false))
         return;
     exchange_fail(x, x->status, timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND, x->error,
                   x->detail);
@@ -171,6 +171,13 @@ static void count_reset(struct exchange *x)
 {
     count_add(&x->backend->cell->resets, 1);
     backends_failed(x->worker, x->backend);
+}
+
+/* The backend did what it had to: nothing is counted against it, or sent again. */
+static void give_up_body(struct exchange *x)
+{
+    count_add(&x->worker->row->slow_bodies, 1);
+    exchange_fail(x, 408, EXCHANGE_END_CLIENT, NULL, EXCHANGE_BODY_OWED);
 }
 
 void exchange_gone_unanswered(struct exchange *x, int error, bool sent)
@@ -188,36 +195,36 @@ void exchange_gone_unanswered(struct exchange *x, int error, bool sent)
         try_fresh(x);
         return;
     }
-    if (retry(x, CONF_RETRY_EMPTY, sent))
+    if (failure_retry(x, CONF_RETRY_EMPTY, sent))
         return;
     if (stale)
         count_reset(x);
     exchange_fail(x, 502, EXCHANGE_END_BACKEND, x->error, x->detail);
 }
 
-void exchange_bad_answer(struct exchange *x, const char *reason)
+void exchange_bad_response(struct exchange *x, const char *reason)
 {
     count_reset(x);
     x->error = "http_protocol_error";
     x->detail = reason;
     x->status = 502;
-    if (!retry(x, CONF_RETRY_EMPTY, true))
+    if (!failure_retry(x, CONF_RETRY_EMPTY, true))
         exchange_fail(x, 502, EXCHANGE_END_BACKEND, x->error, x->detail);
 }
 
-void exchange_no_answer(struct exchange *x, const char *error, const char *detail)
+void exchange_no_response(struct exchange *x, const char *error, const char *detail)
 {
     count_add(&x->backend->cell->timeouts, 1);
     backends_complain(x->worker, x->backend);
     x->error = error;
     x->detail = detail;
     x->status = 504;
-    if (!retry(x, CONF_RETRY_TIMEOUT, true))
+    if (!failure_retry(x, CONF_RETRY_TIMEOUT, true))
         exchange_fail(x, 504, EXCHANGE_END_TIMEOUT, x->error, x->detail);
 }
 
-void exchange_answer_cut(struct exchange *x, bool timeout, const char *error,
-                         const char *detail)
+void exchange_response_cut(struct exchange *x, bool timeout, const char *error,
+                           const char *detail)
 {
     enum exchange_end end = timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND;
     uint16_t status = timeout ? 504 : 502;
@@ -231,7 +238,7 @@ void exchange_answer_cut(struct exchange *x, bool timeout, const char *error,
     }
     x->detail = detail;
     x->status = status;
-    if (!retry(x, CONF_RETRY_CUT, true))
+    if (!failure_retry(x, CONF_RETRY_CUT, true))
         exchange_fail(x, status, end, error, detail);
 }
 
@@ -258,14 +265,14 @@ static enum conf_retry reason_of(unsigned status)
 
 /* What belongs to a session stays: only its instance knows it, and elsewhere it would
  * be a stranger with a new one. */
-bool exchange_refuse_answer(struct exchange *x, unsigned status)
+bool exchange_refuse_response(struct exchange *x, unsigned status)
 {
     enum conf_retry why = reason_of(status);
 
     if (!(x->route->retry & why) || x->home || !may_retry(x, why, true) || !has_other(x))
         return false;
     x->resent = true;
-    if (!budget_take(x) && !blame_retry_helps(x->pool))
+    if (!retry_budget_acquire(x) && !blame_retry_helps(x->pool))
         return false;
     blame_refuse(x);
     backends_completed(x->backend);
@@ -276,25 +283,44 @@ bool exchange_refuse_answer(struct exchange *x, unsigned status)
     return true;
 }
 
+/* The backend's FIN goes on to the client, whose own way stays open. */
+static void end_of_tunnel(struct exchange *x, int error)
+{
+    bool known = x->backend_ended;
+
+    x->no_reuse = x->backend_ended = true;
+    if (error || x->client_ended) {
+        exchange_complete(x, true);
+    } else if (!known) {
+        x->ops->body(x, worker_body(x->worker), 0, true);
+        exchange_arm(x, exchange_idle_ms(x));
+    }
+}
+
 void exchange_upstream_gone(struct exchange *x, int error)
 {
     if (x->state == EXCHANGE_TUNNEL) {
-        x->no_reuse = true;
-        exchange_complete(x);
+        end_of_tunnel(x, error);
         return;
     }
-    if (x->state != EXCHANGE_ANSWERING) {
+    if (x->state == EXCHANGE_RESPONDING && x->body == HTTP_BODY_UNTIL_CLOSE && !error) {
+        x->no_reuse = true;
+        int result = x->ops->body(x, worker_body(x->worker), 0, true);
+
+        if (result < 0)
+            exchange_cut(x, EXCHANGE_END_CLIENT, "client gone");
+        else
+            exchange_complete(x, result == 0);
+        return;
+    }
+    if (exchange_client_owes(x)) {
+        give_up_body(x);
+        return;
+    }
+    if (x->state != EXCHANGE_RESPONDING) {
         exchange_gone_unanswered(x, error, true);
         return;
     }
-    if (x->body == HTTP_BODY_UNTIL_CLOSE && !error) {
-        x->no_reuse = true;
-        if (x->ops->body(x, worker_body(x->worker), 0, true) < 0)
-            exchange_cut(x, EXCHANGE_END_CLIENT, "client gone");
-        else
-            exchange_complete(x);
-        return;
-    }
-    exchange_answer_cut(x, false, "http_response_incomplete",
-                        "the instance closed in the middle of its answer");
+    exchange_response_cut(x, false, "http_response_incomplete",
+                          "the instance closed in the middle of its answer");
 }

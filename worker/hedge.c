@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "worker/backends.h"
-#include "worker/budget.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/exchange_stats.h"
 #include "worker/overtaken.h"
-#include "worker/record.h"
+#include "worker/retry_budget.h"
 #include "worker/upstream.h"
 
 uint32_t hedge_delay(const struct exchange *x)
@@ -22,14 +22,14 @@ uint32_t hedge_delay(const struct exchange *x)
         ms = trial;
     else if (!x->trial && x->backend->health.trial == TRIAL_SILENT && x->backend->health.rescue)
         ms = HEDGE_RESCUE_MS;
-    if (!ms || x->raced || !x->safe || x->streamed || !x->body_done || x->home ||
+    if (!ms || x->raced || !x->safe || x->binds || x->streamed || !x->body_done || x->home ||
         x->request->upgrade.n)
         return 0;
     return ms;
 }
 
 /* The exchange's own attempt, taken out of it. */
-static struct attempt take_out(struct exchange *x)
+static struct attempt hedge_take_out(struct exchange *x)
 {
     struct attempt a = {
         .upstream = x->upstream,
@@ -66,7 +66,7 @@ static void put_in(struct exchange *x, const struct attempt *a)
 
 static void trade(struct exchange *x)
 {
-    struct attempt own = take_out(x);
+    struct attempt own = hedge_take_out(x);
 
     put_in(x, &x->rival);
     x->rival = own;
@@ -81,7 +81,7 @@ void hedge_turn(struct exchange *x, const struct upstream *u)
 }
 
 /* A place for a second attempt; NULL: there is none now, and x is as it was. */
-static struct backend_view *second(struct exchange *x)
+static struct backend_view *hedge_second(struct exchange *x)
 {
     bool resent = x->resent, in_budget = x->in_budget;
     uint32_t i = (uint32_t)(x->backend - x->pool->backends);
@@ -90,16 +90,16 @@ static struct backend_view *second(struct exchange *x)
 
     memcpy(tried, x->tried, sizeof tried);
     tried[i / 64] |= UINT64_C(1) << (i % 64);
-    if (!backends_has_well(x->pool, tried))
+    if (!backends_has_healthy(x->pool, tried))
         return NULL;
     x->resent = true;
-    if (budget_take(x) &&
+    if (retry_budget_acquire(x) &&
         backends_choose(x->worker, x->pool, NULL, tried, &b) == BACKENDS_CHOSEN) {
         memcpy(x->tried, tried, sizeof tried);
         return b;
     }
     if (!in_budget)
-        budget_give(x);
+        retry_budget_release(x);
     x->resent = resent;
     return NULL;
 }
@@ -108,7 +108,7 @@ void hedge_start(struct exchange *x)
 {
     bool may = x->attempts <= x->pool->conf->retries;
     uint32_t left = exchange_time_left(x);
-    struct backend_view *b = may ? second(x) : NULL;
+    struct backend_view *b = may ? hedge_second(x) : NULL;
 
     if (!b) {
         x->race_due = may && (!left || left > HEDGE_AGAIN_MS);
@@ -118,7 +118,7 @@ void hedge_start(struct exchange *x)
     /* The deadline of the first attempt is that of both. */
     exchange_arm(x, left);
     x->raced = true;
-    x->rival = take_out(x);
+    x->rival = hedge_take_out(x);
     exchange_connect(x, b);
 }
 
@@ -130,7 +130,7 @@ static struct backend_view *end_rival(struct exchange *x)
     x->rival = (struct attempt){0};
     upstream_close(a.upstream);
     if (a.trial)
-        trial_give(x->worker, a.backend);
+        trial_release(x->worker, a.backend);
     return a.backend;
 }
 
@@ -162,7 +162,7 @@ bool hedge_go_on(struct exchange *x)
     if (!a.upstream)
         return false;
     count_add(&x->backend->cell->retries, 1);
-    record_moved(x);
+    exchange_stats_moved(x);
     exchange_leave(x);
     x->rival = (struct attempt){0};
     put_in(x, &a);

@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "base/fd.h"
 #include "worker/backends.h"
-#include "worker/budget.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
+#include "worker/retry_budget.h"
 #include "worker/upstream.h"
 
 bool overtaken_takes(const struct attempt *a, uint64_t elsewhere_us)
@@ -29,11 +29,11 @@ static void leave(struct upstream *u)
     if (u->next)
         u->next->prev = u->prev;
     u->prev = u->next = NULL;
-    trial_give(u->worker, b);
+    trial_release(u->worker, b);
     upstream_close(u);
 }
 
-static void give_up(struct upstream *u)
+static void overtaken_give_up(struct upstream *u)
 {
     struct worker *worker = u->worker;
     struct backend_view *b = u->backend;
@@ -70,7 +70,7 @@ static void patience_over(struct loop_timer *timer)
         return;
     count_add(&u->backend->cell->mute, 1);
     fd_ring(u->worker->heritage->doorbell_healthd);
-    give_up(u);
+    overtaken_give_up(u);
 }
 
 void overtaken_begin(const struct attempt *a, uint64_t elsewhere_us)
@@ -97,7 +97,7 @@ void overtaken_begin(const struct attempt *a, uint64_t elsewhere_us)
 }
 
 /* The next one gets the time that this one needed, and half as much more. */
-static void note_answer(struct upstream *u)
+static void note_response(struct upstream *u)
 {
     struct backend_view *b = u->backend;
     uint64_t needed_ms = waited_us(u) / 1000 * 3 / 2;
@@ -117,13 +117,13 @@ void overtaken_ready(struct upstream *u)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got > 0) {
-        note_answer(u);
+        note_response(u);
     } else if (u->served == 0) {
         /* A kept connection may just have been closed: that says nothing. */
         count_add(&u->backend->cell->resets, 1);
         backends_failed(u->worker, u->backend);
     }
-    give_up(u);
+    overtaken_give_up(u);
 }
 
 uint64_t overtaken_waiting(const struct backend_view *b, uint64_t *oldest_ms)

@@ -1,6 +1,6 @@
-/* Attempts that tried an instance (worker/budget.h) and that another instance overtook: the
- * client has its answer, and these are left to wait for the first byte of theirs. For only so
- * it shows whether the instance is slow, or hangs. Worker only.
+/* Attempts that tried an instance (worker/retry_budget.h) and that another instance overtook:
+ * the client has its answer, and these are left to wait for the first byte of theirs. For only
+ * so it shows whether the instance is slow, or hangs. Worker only.
  *
  *   a byte        it is slow: an answer as any other one, and the next request that tries
  *                 it is given more time before it is raced

@@ -1,5 +1,7 @@
 #include "worker/rewrite.h"
 
+#include "worker/http/uri.h"
+#include "worker/origin.h"
 #include "worker/rewrite_build.h"
 
 /* What says where a request came from. Only a trusted peer may say it (case 76). */
@@ -9,15 +11,26 @@
      FIELD_BIT(X_REAL_IP) | FIELD_BIT(X_REQUEST_ID))
 
 /* Those of them that we do not set ourselves: a trusted peer's are passed on as they are. */
-#define FIELDS_OF_ORIGIN_KEPT (FIELD_BIT(X_FORWARDED_OTHER) | FIELD_BIT(X_REAL_IP))
+#define FIELDS_OF_ORIGIN_KEPT FIELD_BIT(X_FORWARDED_OTHER)
 
-/* Host is said first; Expect was answered by us; several Cookie lines become one (RFC
- * 9113 8.2.3). */
+/* Host is said first; Expect only while there is no body yet; several Cookie lines become one
+ * (RFC 9113 8.2.3). */
 #define FIELDS_SAID_ANEW (FIELD_BIT(HOST) | FIELD_BIT(EXPECT) | FIELD_BIT(COOKIE))
 
 void rewrite_out_init(struct rewrite_out *out, char *buf, size_t cap)
 {
     *out = (struct rewrite_out){.p = buf, .cap = cap};
+}
+
+/* A part of a target: what came raw leaves percent-encoded. */
+static void rewrite_put_encoded(struct rewrite_out *out, struct str text)
+{
+    ssize_t n = out->over ? -1 : uri_encode(out->p + out->n, out->cap - out->n, text);
+
+    if (n < 0)
+        out->over = true;
+    else
+        out->n += (size_t)n;
 }
 
 /* What the cuts that lie in a value leave of it; they are taken off *cuts. */
@@ -67,99 +80,146 @@ static void put_cookies(struct rewrite_out *out, const struct http_request *req,
         PUT(out, "\r\n");
 }
 
-static void put_end_to_end(struct rewrite_out *out, const struct http_request *req,
-                           bool trusted)
+static void rewrite_put_end_to_end(struct rewrite_out *out, const struct http_request *req,
+                                   bool trusted)
 {
     uint64_t drop = FIELDS_OF_THE_HOP | FIELDS_OF_ORIGIN | FIELDS_SAID_ANEW;
+    uint32_t hops;
+    struct nominations named;
 
     if (trusted)
         drop &= ~FIELDS_OF_ORIGIN_KEPT;
+    named.n = 0;
+    if (req->names_in_connection)
+        find_nominations(&named, req->fields, req->nfields);
     for (size_t i = 0; i < req->nfields; i++) {
         const struct http_field *f = &req->fields[i];
         if (drop >> f->id & 1)
             continue;
-        if (req->names_in_connection && is_nominated(req->fields, req->nfields, f))
+        if (is_nominated(&named, f))
             continue;
+        if (req->method == HTTP_OPTIONS && http_max_forwards(f, &hops)) {
+            put(out, f->name);
+            PUT(out, ": ");
+            put_number(out, hops ? hops - 1 : 0);
+            PUT(out, "\r\n");
+            continue;
+        }
         put_field(out, f->name, f->value);
     }
 }
 
-/* The values of all lines with that id, each followed by ", ". */
-static void put_earlier(struct rewrite_out *out, const struct http_request *req, bool trusted,
+static bool names_any(struct str list)
+{
+    struct str item;
+
+    while (str_next_item(&list, &item))
+        if (item.n)
+            return true;
+    return false;
+}
+
+/* The values of all lines with that id that name any, each followed by ", ". */
+static void put_earlier(struct rewrite_out *out, const struct http_request *req,
                         enum http_field_id id)
 {
-    for (size_t i = 0; trusted && i < req->nfields; i++) {
-        if (req->fields[i].id == id && req->fields[i].value.n) {
+    for (size_t i = 0; i < req->nfields; i++) {
+        if (req->fields[i].id == id && names_any(req->fields[i].value)) {
             put(out, req->fields[i].value);
             PUT(out, ", ");
         }
     }
 }
 
-/* A trusted peer's value: it knows the first hop, we only know the peer. Empty when there is
- * none. */
-static struct str trusted_value(const struct http_request *req, bool trusted,
-                                enum http_field_id id)
+/* An element of Forwarded without what may follow behind a semicolon: RFC 7239 wants quotes
+ * around addresses of IPv6. */
+static void put_for(struct rewrite_out *out, struct str ip)
 {
-    const struct http_field *f = trusted ? http_request_field(req, id) : NULL;
+    bool v6 = str_index(ip, ':') < ip.n;
 
-    return f ? f->value : STR_EMPTY;
+    put(out, v6 ? STR("for=\"[") : STR("for="));
+    put(out, ip);
+    put(out, v6 ? STR("]\"") : STR_EMPTY);
 }
 
-/* RFC 7239: addresses of IPv6 and hosts with a port need the quotes. */
-static void put_forwarded(struct rewrite_out *out, const struct http_request *req,
-                          const struct rewrite_request_info *info)
+/* Behind the element of the client. */
+static void put_how(struct rewrite_out *out, const struct origin *o, struct str authority)
 {
-    bool v6 = str_index(info->client_ip, ':') < info->client_ip.n;
-
-    PUT(out, "Forwarded: ");
-    put_earlier(out, req, info->peer_trusted, HTTP_F_FORWARDED);
-    put(out, v6 ? STR("for=\"[") : STR("for="));
-    put(out, info->client_ip);
-    put(out, v6 ? STR("]\"") : STR_EMPTY);
-    if (req->authority.n) {
+    if (authority.n) {
         PUT(out, ";host=\"");
-        put(out, req->authority);
+        put(out, authority);
         PUT(out, "\"");
     }
-    PUT(out, ";proto=");
-    put(out, req->scheme);
+    put(out, o->https ? STR(";proto=https") : STR(";proto=http"));
+}
+
+/* What a trusted peer said in the one form is said in the other, too. */
+static void put_forwarded(struct rewrite_out *out, const struct http_request *req,
+                          const struct rewrite_request_info *info, struct str authority)
+{
+    const struct origin *o = info->origin;
+    struct origin_hop hops[ORIGIN_HOPS];
+    unsigned n = o->source == ORIGIN_X_FORWARDED ? origin_hops(o, req, hops) : 0;
+
+    PUT(out, "Forwarded: ");
+    if (o->source == ORIGIN_FORWARDED)
+        put_earlier(out, req, HTTP_F_FORWARDED);
+    for (unsigned i = 0; i < n; i++) {
+        put_for(out, str_make(hops[i].text, hops[i].n));
+        if ((int)i == o->hop)
+            put_how(out, o, authority);
+        PUT(out, ", ");
+    }
+    put_for(out, info->peer_ip);
+    if (o->hop < 0)
+        put_how(out, o, authority);
+    PUT(out, "\r\n");
+}
+
+static void put_forwarded_for(struct rewrite_out *out, const struct http_request *req,
+                              const struct rewrite_request_info *info)
+{
+    struct origin_hop hops[ORIGIN_HOPS];
+    size_t began;
+    unsigned n = 0;
+
+    PUT(out, "X-Forwarded-For: ");
+    began = out->n;
+    if (info->origin->source == ORIGIN_X_FORWARDED)
+        put_earlier(out, req, HTTP_F_X_FORWARDED_FOR);
+    if (out->n == began) /* it was said in another field: Forwarded, or X-Real-IP */
+        n = origin_hops(info->origin, req, hops);
+    for (unsigned i = 0; i < n; i++) {
+        put(out, str_make(hops[i].text, hops[i].n));
+        PUT(out, ", ");
+    }
+    put(out, info->peer_ip);
     PUT(out, "\r\n");
 }
 
 static void put_origin(struct rewrite_out *out, const struct http_request *req,
                        const struct rewrite_request_info *info)
 {
-    bool trusted = info->peer_trusted;
-    struct str proto = trusted_value(req, trusted, HTTP_F_X_FORWARDED_PROTO);
-    struct str host = trusted_value(req, trusted, HTTP_F_X_FORWARDED_HOST);
-    struct str port = trusted_value(req, trusted, HTTP_F_X_FORWARDED_PORT);
-    struct str id = trusted_value(req, trusted, HTTP_F_X_REQUEST_ID);
+    const struct origin *o = info->origin;
+    char text[ORIGIN_AUTHORITY];
+    struct str authority = origin_authority(o, text);
 
-    PUT(out, "X-Forwarded-For: ");
-    put_earlier(out, req, trusted, HTTP_F_X_FORWARDED_FOR);
-    put(out, info->client_ip);
-    PUT(out, "\r\n");
-    put_field(out, STR("X-Forwarded-Proto"), proto.n ? proto : req->scheme);
-    if (!host.n)
-        host = req->authority;
-    if (host.n)
-        put_field(out, STR("X-Forwarded-Host"), host);
+    put_forwarded_for(out, req, info);
+    put_field(out, STR("X-Forwarded-Proto"), o->https ? STR("https") : STR("http"));
+    if (authority.n)
+        put_field(out, STR("X-Forwarded-Host"), authority);
     PUT(out, "X-Forwarded-Port: ");
-    if (port.n)
-        put(out, port);
-    else
-        put_number(out, info->server_port);
+    put_number(out, o->port);
     PUT(out, "\r\n");
-    put_forwarded(out, req, info);
-    if (!id.n)
-        id = info->request_id;
-    if (id.n)
-        put_field(out, STR("X-Request-Id"), id);
+    put_forwarded(out, req, info, authority);
+    if (info->peer_trusted && http_request_field(req, HTTP_F_X_REAL_IP))
+        put_field(out, STR("X-Real-IP"), o->ip);
+    if (info->request_id.n)
+        put_field(out, STR("X-Request-Id"), info->request_id);
 }
 
 /* What was parsed, never what was written (RFC 9112 6; cases 41-56). */
-static void put_framing(struct rewrite_out *out, const struct http_request *req)
+static void rewrite_put_framing(struct rewrite_out *out, const struct http_request *req)
 {
     bool wants_length =
         req->method == HTTP_POST || req->method == HTTP_PUT || req->method == HTTP_PATCH;
@@ -186,15 +246,18 @@ ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
         PUT(out, "*");
     } else {
         put(out, info->path);
-        put(out, req->query);
+        rewrite_put_encoded(out, req->query);
     }
     PUT(out, " HTTP/1.1\r\nHost: ");
     put(out, host);
     PUT(out, "\r\n");
-    put_end_to_end(out, req, info->peer_trusted);
+    rewrite_put_end_to_end(out, req, info->peer_trusted);
     put_cookies(out, req, info);
     put_origin(out, req, info);
-    put_framing(out, req);
+    put_via(out, req->version_minor);
+    rewrite_put_framing(out, req);
+    if (info->expects)
+        PUT(out, "Expect: 100-continue\r\n");
     if (req->upgrade_websocket)
         PUT(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
     else if (info->close)
@@ -204,21 +267,21 @@ ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
 }
 
 ssize_t rewrite_https_location(char *buf, size_t cap, const struct http_request *req,
-                               uint16_t port)
+                               struct str host, uint16_t port)
 {
     struct rewrite_out out;
-    bool v6 = str_index(req->host, ':') < req->host.n;
+    bool v6 = str_index(host, ':') < host.n;
 
     rewrite_out_init(&out, buf, cap);
     PUT(&out, "https://");
     put(&out, v6 ? STR("[") : STR_EMPTY);
-    put(&out, req->host);
+    put(&out, host);
     put(&out, v6 ? STR("]") : STR_EMPTY);
     if (port != 443) {
         PUT(&out, ":");
         put_number(&out, port);
     }
-    put(&out, req->path);
-    put(&out, req->query);
+    rewrite_put_encoded(&out, req->path);
+    rewrite_put_encoded(&out, req->query);
     return put_done(&out);
 }

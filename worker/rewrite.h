@@ -4,7 +4,7 @@
  *
  * Worker only, pure. Everything goes through one bounded builder; nothing is sized in one pass
  * and copied in another. Framing and hop-by-hop fields are never copied, always made anew from
- * what was parsed. Our own output, parsed again by http1.h, means the same (t/fuzz/rewrite.c
+ * what was parsed. Our own output, parsed again by http/h1.h, means the same (t/fuzz/rewrite.c
  * proves it).
  */
 #ifndef WORKER_REWRITE_H
@@ -16,9 +16,10 @@
 #include <sys/types.h>
 
 #include "base/str.h"
-#include "worker/http.h"
+#include "worker/http/http.h"
 
 struct affinity_key;
+struct origin;
 
 /* Bounded builder over the caller's memory. Once over, it stays over and writes nothing more.
  */
@@ -39,16 +40,15 @@ struct rewrite_request_info {
         path; /* mapped, normalised (route_map_path); the query is taken from the request */
     struct str host; /* Host to send; empty: the client's authority */
     struct str
-        fallback_host; /* when the client gave none (HTTP/1.0, case 10): backend's host:port */
-    struct str client_ip; /* text form, IPv6 without brackets */
-    uint16_t client_port;
-    uint16_t server_port;   /* X-Forwarded-Port */
-    bool peer_trusted;      /* keep and append to the peer's own X-Forwarded-*, Forwarded,
-                               X-Request-Id */
-    struct str request_id;  /* ours; a trusted peer's wins */
+        fallback_host;  /* when the client gave none (HTTP/1.0, case 10): backend's host:port */
+    struct str peer_ip; /* text form, IPv6 without brackets */
+    bool peer_trusted;  /* its own X-Forwarded-*, Forwarded are appended to */
+    const struct origin *origin; /* what they say; worker/origin.h */
+    struct str request_id;       /* X-Request-Id, empty: none */
     const struct str *cuts; /* [ncuts] what to leave out of Cookie fields, in their order */
     unsigned ncuts;
-    bool close; /* ask the backend to close after this one */
+    bool expects; /* the body comes when the backend says 100 Continue */
+    bool close;   /* ask the backend to close after this one */
 };
 
 /* Head for the backend. Returns its length, or -1 when the bound would overflow (431). */
@@ -58,15 +58,18 @@ ssize_t rewrite_request(struct rewrite_out *, const struct http_request *,
 struct rewrite_response_info {
     uint8_t client_method; /* enum http_method */
     uint8_t client_minor;  /* HTTP/1.x of the client */
-    bool tls;              /* the client's connection: public scheme, HSTS */
+    bool tls;              /* the client uses https: public scheme, HSTS */
     bool keep_alive; /* we will go on; forced off when rewrite_response_body() says UNTIL_CLOSE
                       */
     struct str prefix;            /* route_match.prefix: "/pas" */
     struct str upstream_path;     /* route_match.upstream_path: "/web" */
     struct str public_authority;  /* host[:port] as the client named it */
+    struct str host_authority;    /* Host as we got it, and passed it on: a trusted balancer
+                                     before us may have another one than its client */
     struct str backend_authority; /* host:port of the backend as configured */
     uint32_t hsts_seconds;        /* 0: no Strict-Transport-Security from us */
     bool hsts_subdomains;
+    struct str date;       /* IMF-fixdate, for a response without one (RFC 9110 6.6.1) */
     struct str request_id; /* X-Request-Id for the client, empty: none */
     struct str add_cookie; /* whole value of one more Set-Cookie (affinity), empty: none */
     const struct affinity_key *tag_key; /* tags sessions that are handed out; NULL: none */
@@ -100,6 +103,7 @@ struct rewrite_own_info {
     struct str request_id; /* empty: none */
     struct str content_type; /* empty: text/plain; charset=utf-8 */
     struct str body;         /* empty: "STATUS Reason\n" where a body is allowed */
+    bool confined;           /* of the status listener: kept by nobody, in nobody's frame */
 };
 
 /* Head and body. Length, or -1 on overflow. */
@@ -109,10 +113,10 @@ ssize_t rewrite_own_response(struct rewrite_out *, const struct rewrite_own_info
 #define REWRITE_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 
 /*
- * https://authority[:port]/target for the redirect from plain HTTP, into out: the host without
- * its port, `port` when it is not 443. The request has a valid authority. Length or -1.
+ * https://host[:port]/target for the redirect from plain HTTP, into out: the host that the
+ * client named (without its port, not empty), `port` when it is not 443. Length or -1.
  */
 ssize_t rewrite_https_location(char *out, size_t cap, const struct http_request *,
-                               uint16_t port);
+                               struct str host, uint16_t port);
 
 #endif

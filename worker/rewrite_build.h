@@ -12,7 +12,8 @@
 #include <sys/types.h>
 
 #include "base/str.h"
-#include "worker/http.h"
+#include "worker/http/h1.h"
+#include "worker/http/http.h"
 #include "worker/rewrite.h"
 
 #define FIELD_BIT(name) (UINT64_C(1) << HTTP_F_##name)
@@ -82,27 +83,50 @@ static inline ssize_t put_done(const struct rewrite_out *out)
     return out->over ? -1 : (ssize_t)out->n;
 }
 
-/*
- * Whether a Connection line nominates this field for removal. Only names unknown to us can be
- * nominated: known ones are either of the hop anyway, or must not be lost (case 71).
- */
-static inline bool is_nominated(const struct http_field *fields, size_t n,
-                                const struct http_field *field)
+/* The names that the Connection lines of one head nominate for removal, found once and not
+ * for each of its fields: the parser lets no more of them through (H1_CONNECTION_NAMES). */
+struct nominations {
+    struct str name[H1_CONNECTION_NAMES];
+    unsigned n;
+};
+
+static inline void find_nominations(struct nominations *found, const struct http_field *fields,
+                                    size_t n)
 {
     struct str item;
 
-    if (field->id != HTTP_F_OTHER)
-        return false;
+    found->n = 0;
     for (size_t i = 0; i < n; i++) {
         struct str list = fields[i].value;
         if (fields[i].id != HTTP_F_CONNECTION)
             continue;
-        while (str_next_item(&list, &item)) {
-            if (str_eq_case(item, field->name))
-                return true;
+        while (found->n < H1_CONNECTION_NAMES && str_next_item(&list, &item)) {
+            if (item.n)
+                found->name[found->n++] = item;
         }
     }
+}
+
+/*
+ * Whether a field is one of them. Only names unknown to us can be nominated: known ones are
+ * either of the hop anyway, or must not be lost (case 71).
+ */
+static inline bool is_nominated(const struct nominations *found, const struct http_field *field)
+{
+    if (field->id != HTTP_F_OTHER)
+        return false;
+    for (unsigned i = 0; i < found->n; i++) {
+        if (str_eq_case(found->name[i], field->name))
+            return true;
+    }
     return false;
+}
+
+/* A message that came as HTTP/1.x went through us (RFC 9110 7.6.3): one line more, behind what
+ * others said. Our version is nobody's business. */
+static inline void put_via(struct rewrite_out *out, unsigned minor)
+{
+    put(out, minor ? STR("Via: 1.1 pasgate\r\n") : STR("Via: 1.0 pasgate\r\n"));
 }
 
 /* "Strict-Transport-Security" for TLS; nothing when seconds is 0. */
@@ -114,6 +138,7 @@ struct rewrite_map {
     struct str prefix;
     struct str upstream_path;
     struct str public_authority;
+    struct str host_authority;
     struct str backend_authority;
     const struct affinity_key *tag_key; /* NULL: sessions are not tagged */
     uint32_t tag_id;

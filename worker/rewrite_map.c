@@ -1,4 +1,4 @@
-#include "worker/affinity.h"
+#include "worker/http/affinity.h"
 #include "worker/rewrite_build.h"
 
 /* Where a path ends in a Location, and where a prefix of it may end. */
@@ -76,17 +76,16 @@ static bool place_parse(struct place *place, struct str authority, bool has_sche
 }
 
 /*
- * Whether a URL's place is us. The backend does not know that we speak TLS, so behind TLS
- * http:// means us with our port or none; but https:// from a plain listener is a wish, not an
- * error.
+ * Whether a URL's place is us under that name. The backend does not know that we speak TLS, so
+ * behind TLS http:// means us with our port or none; but https:// from a plain listener is a
+ * wish, not an error.
  */
 static bool is_public(const struct place *at, bool has_scheme, bool https,
-                      const struct rewrite_map *map)
+                      const struct rewrite_map *map, struct str name)
 {
     struct place us;
 
-    if (!place_parse(&us, map->public_authority, true, map->tls) ||
-        !str_eq_case(at->host, us.host))
+    if (!place_parse(&us, name, true, map->tls) || !str_eq_case(at->host, us.host))
         return false;
     if (!has_scheme)
         return !at->given || at->given == us.port;
@@ -131,7 +130,8 @@ static bool put_absolute(struct rewrite_out *out, struct str value,
     bool https = scheme.n == 5;
     if (!place_parse(&at, str_head(rest, n), scheme.n, https))
         return false;
-    if (!is_public(&at, scheme.n, https, map) && !is_backend(&at, map))
+    if (!is_public(&at, scheme.n, https, map, map->public_authority) &&
+        !is_public(&at, scheme.n, https, map, map->host_authority) && !is_backend(&at, map))
         return false;
     if (scheme.n)
         put(out, map->tls ? STR("https:") : STR("http:"));
@@ -153,7 +153,7 @@ void put_location(struct rewrite_out *out, struct str value, const struct rewrit
         put(out, value);
 }
 
-static struct str unquoted(struct str s)
+static struct str rewrite_map_unquoted(struct str s)
 {
     if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
         return str_make(s.p + 1, s.n - 2);
@@ -207,7 +207,7 @@ void put_set_cookie(struct rewrite_out *out, struct str value, const struct rewr
         struct str name = str_trim(str_head(attribute, equals));
         struct str arg = STR_EMPTY;
         if (equals < attribute.n)
-            arg = unquoted(str_trim(str_skip(attribute, equals + 1)));
+            arg = rewrite_map_unquoted(str_trim(str_skip(attribute, equals + 1)));
 
         if (str_eq_case(name, STR("path")) && is_under(arg, map->upstream_path)) {
             PUT(out, "; Path=");

@@ -39,23 +39,41 @@ static uint64_t dropped(const struct rewrite_response_info *info)
     return drop;
 }
 
-static void put_end_to_end(struct rewrite_out *out, const struct http_response *res,
-                           const struct rewrite_response_info *info)
+static bool is_empty_date(const struct http_field *f)
+{
+    return f->id == HTTP_F_DATE && !f->value.n;
+}
+
+static bool has_date(const struct http_response *res)
+{
+    const struct http_field *f = http_response_field(res, HTTP_F_DATE);
+
+    return f && !is_empty_date(f);
+}
+
+static void rewrite_response_put_end_to_end(struct rewrite_out *out,
+                                            const struct http_response *res,
+                                            const struct rewrite_response_info *info)
 {
     const struct rewrite_map map = {.tls = info->tls,
                                     .prefix = info->prefix,
                                     .upstream_path = info->upstream_path,
                                     .public_authority = info->public_authority,
+                                    .host_authority = info->host_authority,
                                     .backend_authority = info->backend_authority,
                                     .tag_key = info->tag_key,
                                     .tag_id = info->tag_id};
     uint64_t drop = dropped(info);
+    struct nominations named;
 
+    named.n = 0;
+    if (res->names_in_connection)
+        find_nominations(&named, res->fields, res->nfields);
     for (size_t i = 0; i < res->nfields; i++) {
         const struct http_field *f = &res->fields[i];
-        if (drop >> f->id & 1)
+        if (drop >> f->id & 1 || is_empty_date(f))
             continue;
-        if (res->names_in_connection && is_nominated(res->fields, res->nfields, f))
+        if (is_nominated(&named, f))
             continue;
         if (f->id != HTTP_F_LOCATION && f->id != HTTP_F_CONTENT_LOCATION &&
             f->id != HTTP_F_SET_COOKIE) {
@@ -72,8 +90,8 @@ static void put_end_to_end(struct rewrite_out *out, const struct http_response *
     }
 }
 
-static void put_framing(struct rewrite_out *out, const struct http_response *res,
-                        enum http_body body)
+static void rewrite_response_put_framing(struct rewrite_out *out,
+                                         const struct http_response *res, enum http_body body)
 {
     /* HEAD and 304 tell the length of what they do not send; 1xx and 204 have none (9110 8.6).
      */
@@ -103,17 +121,20 @@ ssize_t rewrite_response(struct rewrite_out *out, const struct http_response *re
     enum http_body body = rewrite_response_body(res, info->client_minor);
 
     put_status_line(out, res->status, res->reason);
-    put_end_to_end(out, res, info);
+    rewrite_response_put_end_to_end(out, res, info);
     if (res->status == 101) {
         PUT(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
     } else if (res->status >= 200) {
+        if (info->date.n && !has_date(res))
+            put_field(out, STR("Date"), info->date);
+        put_via(out, res->version_minor);
         if (info->add_cookie.n)
             put_field(out, STR("Set-Cookie"), info->add_cookie);
         if (info->tls)
             put_hsts(out, info->hsts_seconds, info->hsts_subdomains);
         if (info->request_id.n)
             put_field(out, STR("X-Request-Id"), info->request_id);
-        put_framing(out, res, body);
+        rewrite_response_put_framing(out, res, body);
         put_connection(out, info->keep_alive && body != HTTP_BODY_UNTIL_CLOSE,
                        info->client_minor);
     }
@@ -176,8 +197,13 @@ ssize_t rewrite_own_response(struct rewrite_out *out, const struct rewrite_own_i
     if (info->tls)
         put_hsts(out, info->hsts_seconds, info->hsts_subdomains);
     put_if(out, STR("X-Request-Id"), info->request_id);
-    if (info->status >= 400)
+    if (info->status >= 400 || info->confined)
         PUT(out, "Cache-Control: no-store\r\n");
+    if (info->confined)
+        PUT(out, "X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
+                 "Referrer-Policy: no-referrer\r\n"
+                 "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
+                 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n");
     if (!bodiless) {
         put_field(out, STR("Content-Type"), type.n ? type : STR("text/plain; charset=utf-8"));
         PUT(out, "Content-Length: ");

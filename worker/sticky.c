@@ -3,14 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/conf.h"
-#include "shm/handles.h"
+#include "base/conf/conf.h"
+#include "shm/apsv_map.h"
 #include "shm/sessions.h"
 #include "worker/backends.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
-#include "worker/http.h"
-#include "worker/peer.h"
+#include "worker/http/http.h"
 #include "worker/rewrite.h"
 
 static const struct str jsessionid = STR_INIT("JSESSIONID");
@@ -55,10 +54,10 @@ static uint64_t hash_of_tagged(struct str session)
  * told apart, by their addresses. */
 static uint64_t hash_of_client(const struct exchange *x)
 {
-    return affinity_handle(&x->worker->affinity, peer_ip(x->peer));
+    return affinity_handle(&x->worker->affinity, x->origin.ip);
 }
 
-static void note(const struct exchange *x)
+static void sticky_note(const struct exchange *x)
 {
     sessions_note(x->session_at->cell, x->session, x->worker->loop.now_ms,
                   x->pool->conf->session_idle_ms);
@@ -68,38 +67,51 @@ static void take_session(struct exchange *x, uint64_t hash, struct backend_view 
 {
     x->session = hash;
     x->session_at = at;
-    note(x);
+    sticky_note(x);
 }
 
 /* ---- what a request brings */
 
 /* The first one that the pool has is it: who has sessions in several pools sends
- * them all. */
+ * them all. But a tag of ours goes before a jvmRoute. */
 static void take_named(struct exchange *x, struct backend_view *named, uint64_t hash)
 {
-    if (x->named || !named)
+    if ((x->named && !x->by_route) || !named)
         return;
     x->named = named;
+    x->by_route = false;
     x->session = hash;
 }
 
+/* The only one of that jvmRoute: containers of one image often share theirs. */
 static struct backend_view *by_route(const struct pool_view *pool, struct str route)
 {
-    for (uint32_t i = 0; route.n && i < pool->nbackends; i++)
-        if (str_eq(route, str_from(pool->backends[i].conf->route)))
-            return &pool->backends[i];
-    return NULL;
+    struct backend_view *found = NULL;
+
+    for (uint32_t i = 0; route.n && i < pool->nbackends; i++) {
+        if (!str_eq(route, str_from(pool->backends[i].conf->route)))
+            continue;
+        if (found)
+            return NULL;
+        found = &pool->backends[i];
+    }
+    return found;
 }
 
 /* A jvmRoute may have dots in it, and so may what stands before it. */
 static void take_route(struct exchange *x, struct str session)
 {
-    struct backend_view *b = by_route(x->pool, affinity_route(session, false));
+    struct backend_view *b;
 
+    if (x->named)
+        return;
+    b = by_route(x->pool, affinity_route(session, false));
     if (!b)
         b = by_route(x->pool, affinity_route(session, true));
-    if (b)
-        take_named(x, b, affinity_handle(&x->worker->affinity, session));
+    if (!b)
+        return;
+    take_named(x, b, affinity_handle(&x->worker->affinity, session));
+    x->by_route = true;
 }
 
 static void look_at_session(struct exchange *x, struct str session, struct sticky_cuts *cuts)
@@ -112,6 +124,9 @@ static void look_at_session(struct exchange *x, struct str session, struct stick
     } else if (affinity_untag(&x->worker->affinity, session, &bare, &id)) {
         cuts->cut[cuts->n++] = str_skip(session, bare.n);
         take_named(x, backends_by_id(x->pool, id), hash_of_tagged(session));
+    } else {
+        /* One that another balancer handed on, or whose tag was lost on the way. */
+        take_route(x, session);
     }
 }
 
@@ -187,7 +202,7 @@ static void look_at_handle(struct exchange *x)
     if (!handle.n)
         return;
     hash = affinity_handle(&worker->affinity, handle);
-    if (handles_find(worker->table, hash, worker->loop.now_ms, &id))
+    if (apsv_map_find(worker->table, hash, worker->loop.now_ms, &id))
         take_named(x, backends_by_id(x->pool, id), hash);
 }
 
@@ -218,7 +233,7 @@ static void learn_handle(struct exchange *x, const struct http_response *head)
     if (!f || !f->value.n || str_eq(f->value, STR("0")))
         return;
     hash = affinity_handle(&x->worker->affinity, f->value);
-    handles_learn(x->worker->row, hash, x->backend->id, x->worker->loop.now_ms);
+    apsv_map_learn(x->worker->row, hash, x->backend->id, x->worker->loop.now_ms);
     if (x->session_at != x->backend)
         take_session(x, hash, x->backend);
 }
@@ -240,7 +255,7 @@ static void learn_session(struct exchange *x, struct str session)
     }
 }
 
-void sticky_answer(struct exchange *x, const struct http_response *head)
+void sticky_response(struct exchange *x, const struct http_response *head)
 {
     enum conf_sticky how = x->pool->conf->sticky;
     struct str session;
@@ -260,10 +275,10 @@ void sticky_answer(struct exchange *x, const struct http_response *head)
 void sticky_end(const struct exchange *x)
 {
     if (x->session_at && x->session_at == x->backend)
-        note(x);
+        sticky_note(x);
 }
 
-void sticky_mark(const struct exchange *x, bool tls, struct rewrite_response_info *info,
+void sticky_mark(const struct exchange *x, struct rewrite_response_info *info,
                  char cookie[STICKY_COOKIE])
 {
     const struct affinity_key *key = &x->worker->affinity;
@@ -281,6 +296,6 @@ void sticky_mark(const struct exchange *x, bool tls, struct rewrite_response_inf
     name = cookie_name(text, x->pool->conf);
     affinity_token(token, key, x->backend->id, name);
     n = snprintf(cookie, STICKY_COOKIE, "%.*s=%.*s; Path=/; HttpOnly%s; SameSite=Lax",
-                 STR_ARG(name), AFFINITY_TOKEN, token, tls ? "; Secure" : "");
+                 STR_ARG(name), AFFINITY_TOKEN, token, x->origin.https ? "; Secure" : "");
     info->add_cookie = str_make(cookie, (size_t)n);
 }

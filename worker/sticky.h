@@ -1,5 +1,5 @@
 /* Affinity in an exchange: where its session is, what the backend may see of our
- * marks, and what the client gets. The pure part is worker/affinity.h. Worker only.
+ * marks, and what the client gets. The pure part is worker/http/affinity.h. Worker only.
  *
  * Every mark is understood by every worker of every generation: nothing is kept
  * here, but for the handles of APSV connections, which are in the table. */
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
-#include "worker/affinity.h"
+#include "worker/http/affinity.h"
 
 struct conf_pool;
 struct exchange;
@@ -35,13 +35,13 @@ void sticky_request(struct exchange *x, char *path, size_t *n, struct sticky_cut
 
 /* Looks at the head of a final answer: an APSV connection is remembered, a session that it
  * makes counts as live. */
-void sticky_answer(struct exchange *x, const struct http_response *head);
+void sticky_response(struct exchange *x, const struct http_response *head);
 
 /* The exchange is over, x->backend still known: its session was live until now. */
 void sticky_end(const struct exchange *x);
 
 /* How the answer is to be marked. cookie: room that *info may point to. */
-void sticky_mark(const struct exchange *x, bool tls, struct rewrite_response_info *info,
+void sticky_mark(const struct exchange *x, struct rewrite_response_info *info,
                  char cookie[STICKY_COOKIE]);
 
 #endif

@@ -1,20 +1,20 @@
 #include "worker/upstream.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
+#include "base/tcp.h"
 #include "worker/backends.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/hedge.h"
 #include "worker/overtaken.h"
+#include "worker/pins.h"
 
 static void leave_idle(struct upstream *u)
 {
@@ -22,13 +22,21 @@ static void leave_idle(struct upstream *u)
 
     if (u->prev)
         u->prev->next = u->next;
+    else if (u->pins)
+        b->pinned = u->next;
     else
         b->idle = u->next;
     if (u->next)
         u->next->prev = u->prev;
     u->prev = u->next = NULL;
     u->idle = false;
-    b->nidle--;
+    if (u->pins) {
+        pins_remove(u->pins, u);
+        u->pins = NULL;
+        b->npinned--;
+    } else {
+        b->nidle--;
+    }
     count_sub(&b->cell->idle, 1);
     loop_timer_cancel(&u->timer);
 }
@@ -41,14 +49,18 @@ void upstream_close(struct upstream *u)
         leave_idle(u);
     loop_timer_cancel(&u->timer);
     loop_close(&worker->loop, &u->source);
+    worker->nupstreams--;
+    worker->buffered -= u->nwaiting;
     free(u->waiting);
-    pool_give(&worker->upstreams, u);
+    mempool_return(&worker->upstreams, u);
 }
 
 void upstream_close_idle(struct backend_view *backend)
 {
     while (backend->idle)
         upstream_close(backend->idle);
+    while (backend->pinned)
+        upstream_close(backend->pinned);
 }
 
 static void idle_too_long(struct loop_timer *timer)
@@ -56,29 +68,58 @@ static void idle_too_long(struct loop_timer *timer)
     upstream_close((struct upstream *)((char *)timer - offsetof(struct upstream, timer)));
 }
 
+/* Is it still open, and has it said nothing since its last response? What came too late for
+ * an event to tell is found here: 0.2 us for each request over a kept connection. */
+static bool is_silent(const struct upstream *u)
+{
+    char byte;
+
+    return recv(u->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* Is there room for one more? */
+static bool may_keep(const struct upstream *u)
+{
+    const struct conf_limits *limits = &u->worker->conf->limits;
+    const struct backend_view *b = u->backend;
+
+    if (u->hung_up || u->worker->draining || u->addresses != b->addresses)
+        return false;
+    return u->bound ? b->npinned < limits->upstream_pinned
+                    : b->nidle < limits->upstream_keepalive;
+}
+
 void upstream_keep(struct upstream *u)
 {
     struct backend_view *b = u->backend;
-    const struct conf *conf = u->worker->conf;
+    struct upstream **list = u->bound ? &b->pinned : &b->idle;
+    struct pins *pins = u->bound ? u->exchange->pins : NULL;
 
     CHECK(!u->waiting && !u->connecting);
     u->exchange = NULL;
-    /* More than this, or an answer's surplus: not worth, or not safe, to keep. */
-    if (b->nidle >= conf->limits.upstream_keepalive || u->hung_up || u->worker->draining) {
+    /* A full read may have left something behind, of which no further event tells. */
+    if (!may_keep(u) || (u->readable && !is_silent(u))) {
         upstream_close(u);
         return;
     }
+    u->readable = false;
     u->served++;
+    if (pins) {
+        pins_keep(pins, u);
+        u->pins = pins;
+        b->npinned++;
+    } else {
+        b->nidle++;
+    }
     u->idle = true;
     u->prev = NULL;
-    u->next = b->idle;
-    if (b->idle)
-        b->idle->prev = u;
-    b->idle = u;
-    b->nidle++;
+    u->next = *list;
+    if (*list)
+        (*list)->prev = u;
+    *list = u;
     count_add(&b->cell->idle, 1);
     u->timer.fire = idle_too_long;
-    loop_timer_set(&u->worker->loop, &u->timer, conf->timeouts.upstream_idle_ms);
+    loop_timer_set(&u->worker->loop, &u->timer, u->worker->conf->timeouts.upstream_idle_ms);
 }
 
 /* Reads what is there and hands it to the exchange. */
@@ -104,13 +145,14 @@ static void read_on(struct upstream *u)
             return;
         }
         if (got <= 0) {
+            u->readable = false;
             exchange_upstream_gone(u->exchange, got < 0 ? errno : 0);
             return;
         }
         /* A short read has emptied the socket, unless the end follows. */
         if (got < WORKER_BODY && !u->hung_up)
             u->readable = false;
-        flow = exchange_answer(u->exchange, to, (size_t)got);
+        flow = exchange_response(u->exchange, to, (size_t)got);
         if (flow != EXCHANGE_GO_ON)
             return;
     }
@@ -122,7 +164,7 @@ void upstream_resume(struct upstream *u)
         read_on(u);
 }
 
-static ssize_t flush(struct upstream *u)
+static ssize_t upstream_flush(struct upstream *u)
 {
     while (u->nwaiting > u->sent) {
         ssize_t n =
@@ -136,9 +178,12 @@ static ssize_t flush(struct upstream *u)
             return -1;
         u->sent += (size_t)n;
     }
+    u->worker->buffered -= u->nwaiting;
     free(u->waiting);
     u->waiting = NULL;
     u->nwaiting = u->sent = 0;
+    if (u->end_due)
+        upstream_shutdown(u);
     return 0;
 }
 
@@ -166,7 +211,15 @@ ssize_t upstream_send(struct upstream *u, const char *bytes, size_t n)
     u->waiting = more;
     memcpy(more + u->nwaiting, bytes + sent, n - (size_t)sent);
     u->nwaiting += n - (size_t)sent;
+    u->worker->buffered += n - (size_t)sent;
     return (ssize_t)(u->nwaiting - u->sent);
+}
+
+void upstream_shutdown(struct upstream *u)
+{
+    u->end_due = u->waiting != NULL;
+    if (!u->end_due)
+        shutdown(u->source.fd, SHUT_WR);
 }
 
 /* The answer of connect(), when it comes. */
@@ -197,16 +250,21 @@ static void ready_busy(struct upstream *u, uint32_t events)
             return;
         u->connecting = false;
         flow = exchange_connected(x);
-    } else if ((events & EPOLLOUT) && u->waiting && flush(u) == 0) {
+    } else if ((events & EPOLLOUT) && u->waiting) {
+        ssize_t waiting = upstream_flush(u);
+
         /* Where the write failed, an answer may still wait to be read: it
          * counts, and reading finds the end as well. */
-        exchange_upstream_writable(x);
+        if (waiting == 0)
+            exchange_upstream_writable(x);
+        else if (waiting < 0)
+            x->client_ended = u->readable = true;
     }
     if (flow != EXCHANGE_OVER && u->readable && !x->blocked)
         read_on(u);
 }
 
-static void ready(struct loop_source *source, uint32_t events)
+static void upstream_ready(struct loop_source *source, uint32_t events)
 {
     struct upstream *u =
         (struct upstream *)((char *)source - offsetof(struct upstream, source));
@@ -230,63 +288,85 @@ static void ready(struct loop_source *source, uint32_t events)
     ready_busy(u, events);
 }
 
+/* The share of descriptors is used up: one that nobody uses gives way. */
+static bool close_an_idle_one(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->conf->n_backends; i++)
+        if (worker->backends[i].idle) {
+            upstream_close(worker->backends[i].idle);
+            return true;
+        }
+    for (size_t i = 0; i < worker->conf->n_backends; i++)
+        if (worker->backends[i].pinned) { /* its user authenticates again */
+            upstream_close(worker->backends[i].pinned);
+            return true;
+        }
+    return false;
+}
+
 static struct upstream *open_fresh(struct backend_view *b)
 {
     struct worker *worker = b->pool->worker;
     const struct sockaddr *to = (const struct sockaddr *)&b->health.address;
     struct upstream *u;
-    int fd, one = 1;
+    int fd;
 
+    if (worker->nupstreams >= worker->max_upstreams && !close_an_idle_one(worker)) {
+        errno = EMFILE;
+        return NULL;
+    }
     fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return NULL;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    u = pool_take(&worker->upstreams);
+    tcp_prepare(fd, worker->conf->tcp.keepalive_ms, worker->conf->tcp.user_ms);
+    u = mempool_acquire(&worker->upstreams);
     if (!u)
         goto fail;
-    *u = (struct upstream){.worker = worker, .backend = b, .connecting = true};
-    u->source.ready = ready;
+    *u = (struct upstream){
+        .worker = worker, .backend = b, .addresses = b->addresses, .connecting = true};
+    u->source.ready = upstream_ready;
     u->source.fd = -1;
     count_add(&b->cell->connects, 1);
     if (connect(fd, to, b->address_len) < 0 && errno != EINPROGRESS)
         goto fail;
     if (loop_add(&worker->loop, &u->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) < 0)
         goto fail;
+    worker->nupstreams++;
     return u;
 fail:
     if (u)
-        pool_give(&worker->upstreams, u);
+        mempool_return(&worker->upstreams, u);
     int error = errno;
     close(fd);
     errno = error;
     return NULL;
 }
 
+/* Takes a kept one out. NULL: it was closed, as it is of no use any more. */
+static struct upstream *take_kept(struct upstream *u)
+{
+    leave_idle(u);
+    if (is_silent(u))
+        return u;
+    upstream_close(u);
+    return NULL;
+}
+
 struct upstream *upstream_get(struct backend_view *b, struct exchange *x, bool fresh,
                               bool *reused)
 {
-    struct upstream *u = NULL;
+    struct upstream *u = fresh ? NULL : pins_find(x->pins, b);
 
-    *reused = false;
-    while (!fresh && b->idle) {
-        u = b->idle;
-        leave_idle(u);
-        if (x->safe || upstream_fresh(u)) {
-            *reused = true;
-            u->exchange = x;
-            return u;
-        }
-        upstream_close(u);
-    }
-    u = open_fresh(b);
     if (u)
+        u = take_kept(u);
+    while (!u && !fresh && b->idle)
+        u = take_kept(b->idle);
+    *reused = u != NULL;
+    if (!u)
+        u = open_fresh(b);
+    if (u) {
         u->exchange = x;
+        u->bound |= x->binds;
+    }
     return u;
-}
-
-bool upstream_fresh(const struct upstream *u)
-{
-    char byte;
-
-    return recv(u->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }

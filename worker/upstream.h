@@ -3,7 +3,7 @@
  * Belongs to an exchange while that runs, then to its backend's idle list
  * (Tomcat closes a connection after 100 requests or 20 s idle: both are met as
  * a matter of course), or once in a while to its list of overtaken ones
- * (worker/overtaken.h). Speaks bytes only; worker/answer.c understands them. */
+ * (worker/overtaken.h). Speaks bytes only; worker/response.c understands them. */
 #ifndef WORKER_UPSTREAM_H
 #define WORKER_UPSTREAM_H
 
@@ -15,6 +15,7 @@
 
 struct backend_view;
 struct exchange;
+struct pins;
 struct worker;
 
 struct upstream {
@@ -22,7 +23,8 @@ struct upstream {
     struct worker *worker;
     struct backend_view *backend;
     struct exchange *exchange;    /* NULL: idle, or overtaken */
-    struct upstream *prev, *next; /* in backend->idle or backend->overtaken */
+    struct upstream *prev, *next; /* in backend->idle, ->pinned or ->overtaken */
+    struct pins *pins;            /* idle and bound: the client's connection that has it */
     struct loop_timer timer;      /* idle or overtaken only */
     uint64_t chosen_us;           /* overtaken only: when it was sent there */
     uint64_t elsewhere_us;        /*   and how long another instance needed for it */
@@ -32,13 +34,17 @@ struct upstream {
     bool connecting;
     bool readable; /* an edge came and was not read empty since */
     bool hung_up;  /* FIN came: read until the end */
+    bool end_due;  /* FIN is to follow what waits */
     bool idle;
+    bool bound; /* it is authenticated: for one client's connection only (worker/pins.h) */
     bool overtaken;
+    uint32_t addresses; /* backend->addresses when it was opened */
 };
 
-/* A kept connection of the backend, or a fresh one that begins to connect. NULL
- * with errno when connecting failed at once. *reused tells which. fresh: do not
- * take a kept one. */
+/* A kept connection of the backend (the client's own, if it has one), or a fresh one
+ * that begins to connect. NULL with errno when connecting failed at once. *reused
+ * tells which. fresh: do not take a kept one. A kept one is open and silent: bytes
+ * that came before the request was sent would be taken for its response. */
 struct upstream *upstream_get(struct backend_view *backend, struct exchange *x, bool fresh,
                               bool *reused);
 
@@ -46,18 +52,18 @@ struct upstream *upstream_get(struct backend_view *backend, struct exchange *x, 
  * (exchange_upstream_writable() follows), or -1 with errno. */
 ssize_t upstream_send(struct upstream *upstream, const char *bytes, size_t n);
 
+/* FIN, behind what waits: nothing more will be sent. */
+void upstream_shutdown(struct upstream *upstream);
+
 /* Reads on after the exchange was blocked. May end the exchange. */
 void upstream_resume(struct upstream *upstream);
 
-/* The exchange has done with it: kept for another one, or closed. */
+/* The exchange has done with it: kept for another one (if it is bound, for one of the
+ * same client's connection), or closed. */
 void upstream_keep(struct upstream *upstream);
 void upstream_close(struct upstream *upstream);
 
 /* Closes the idle connections of a backend (a verdict, or the end). */
 void upstream_close_idle(struct backend_view *backend);
-
-/* Is a kept connection still open and silent? One system call: only for
- * requests that must not be sent twice. */
-bool upstream_fresh(const struct upstream *upstream);
 
 #endif

@@ -3,10 +3,10 @@
  * Start: forked by the supervisor with the listeners open; claims its row of
  * the table, loads certificates as acmed publishes them, says READY and
  * accepts. End: MESSAGE_DRAIN, or end-of-file on the control socket (the
- * supervisor died): stops accepting, lets clients finish, exits 0. A crash
- * costs its own clients their connections and nobody else anything: its cells
- * stop counting, its sockets stay open in the supervisor with all that waits in
- * them, and the next worker of the slot takes over. */
+ * supervisor died): takes what waits where nobody else would, closes its listening
+ * sockets, lets clients finish, exits 0. A crash costs its own clients their
+ * connections and nobody else anything: its cells stop counting, its sockets stay open in the
+ * supervisor with all that waits in them, and another worker serves them. */
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -18,25 +18,26 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "shm/exchange_ring.h"
 #include "shm/message.h"
-#include "shm/recent.h"
 #include "worker/accept.h"
-#include "worker/access.h"
 #include "worker/backends.h"
-#include "worker/box.h"
-#include "worker/certs.h"
+#include "worker/buffers.h"
+#include "worker/cert_canary.h"
+#include "worker/cert_loader.h"
 #include "worker/client.h"
 #include "worker/client_state.h"
 #include "worker/core.h"
+#include "worker/descriptors.h"
 #include "worker/exchange.h"
+#include "worker/http/route.h"
+#include "worker/log/access.h"
 #include "worker/overtaken.h"
-#include "worker/prover.h"
-#include "worker/route.h"
 #include "worker/sticky.h"
-#include "worker/tls.h"
+#include "worker/tls/tls.h"
 #include "worker/upstream.h"
 
 enum {
@@ -46,31 +47,22 @@ enum {
 
 static struct worker worker;
 static bool said_ready;
+static struct loop_timer certs_turn; /* there is more of certificates to be done */
 static uint64_t started_ms;
 
 /* ---- small services */
 
-static uint64_t rotate(uint64_t x, int k)
-{
-    return (x << k) | (x >> (64 - k));
-}
-
-/* xoroshiro128+: seeded by the kernel; ids are to be distinct, not secret. */
-static uint64_t random64(struct worker *w)
-{
-    uint64_t a = w->id_state[0], b = w->id_state[1], result = a + b;
-
-    b ^= a;
-    w->id_state[0] = rotate(a, 24) ^ b ^ (b << 16);
-    w->id_state[1] = rotate(b, 37);
-    return result;
-}
-
+/* A keyed hash of a counter: who has any number of ids cannot tell another one, of requests
+ * that came before, between or after. */
 void worker_request_id(struct worker *w, char out[32])
 {
     static const char hex[] = "0123456789abcdef";
-    uint64_t bits[2] = {random64(w), random64(w)};
+    uint64_t count[2] = {w->id_count++, 0}, bits[2];
 
+    for (int i = 0; i < 2; i++) {
+        count[1] = (uint64_t)i;
+        bits[i] = siphash(&w->id_key, count, sizeof count);
+    }
     for (int i = 0; i < 32; i++)
         out[i] = hex[bits[i / 16] >> (i % 16 * 4) & 15];
 }
@@ -84,26 +76,58 @@ static void renew_date(struct worker *w)
     strftime(w->date, sizeof w->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 }
 
-/* What waits for a first byte, per backend: healthd looks at it. */
+enum { SESSION_BITS = 256 };
+
+/* A session counts once, however many of its requests wait: four long reports of one user, who
+ * is at one instance, are no sign of anything, and four of different users are. */
+static bool is_counted(const struct exchange *x, uint64_t seen[SESSION_BITS / 64])
+{
+    unsigned bit = x->session % SESSION_BITS;
+    uint64_t mask = UINT64_C(1) << bit % 64;
+
+    if (!x->session_at)
+        return false;
+    bool counted = seen[bit / 64] & mask;
+    seen[bit / 64] |= mask;
+    return counted;
+}
+
+/* What waits for a backend, per backend: healthd looks at it. Not what waits for its own
+ * client to send the rest of a body: that says nothing about the backend. */
 static void publish_unanswered(struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         struct backend_view *b = &w->backends[i];
         uint64_t oldest, n = overtaken_waiting(b, &oldest);
+        uint64_t seen[SESSION_BITS / 64] = {0};
 
         for (struct exchange *x = b->running; x; x = x->running_next) {
-            if (x->at.first_byte)
+            uint64_t since_ms = exchange_owed_since(x) / 1000;
+
+            if (!since_ms)
                 continue;
-            n++;
-            if (!oldest || x->at.chosen / 1000 < oldest)
-                oldest = x->at.chosen / 1000;
+            n += !is_counted(x, seen);
+            if (!oldest || since_ms < oldest)
+                oldest = since_ms;
         }
         atomic_store_explicit(&b->cell->oldest_ms, oldest, memory_order_relaxed);
         atomic_store_explicit(&b->cell->unanswered, n, memory_order_relaxed);
     }
 }
 
+static void publish_memory(struct worker *w)
+{
+    atomic_store_explicit(&w->row->buffer_bytes, w->buffered + w->waiting,
+                          memory_order_relaxed);
+    atomic_store_explicit(&w->row->response_bytes, w->waiting, memory_order_relaxed);
+}
+
 /* ---- ready, drain, end */
+
+static bool is_patient(const struct worker *w)
+{
+    return w->loop.now_ms - started_ms < READY_WAIT_MS;
+}
 
 /* Whether to wait no longer for certificates: all are there, or it took too long. */
 static bool certs_settled(const struct worker *w, bool all)
@@ -114,10 +138,10 @@ static bool certs_settled(const struct worker *w, bool all)
     bool first = w->heritage->generation == 1 && w->heritage->incarnation == 1;
     bool some = w->tls && tls_engine_ready(w->tls);
 
-    return all || (some && !first) || w->loop.now_ms - started_ms >= READY_WAIT_MS;
+    return all || (some && !first) || !is_patient(w);
 }
 
-static void say_ready(struct worker *w)
+static void worker_say_ready(struct worker *w)
 {
     struct message message = {.type = MESSAGE_READY};
 
@@ -127,12 +151,21 @@ static void say_ready(struct worker *w)
 
 static void follow_certs(struct worker *w)
 {
-    bool settled = certs_settled(w, certs_refresh(w));
+    bool settled = certs_settled(w, cert_loader_refresh(w, is_patient(w), said_ready));
+
+    if (w->certs_more)
+        loop_timer_set(&w->loop, &certs_turn, 0);
 
     if (accept_start(w, said_ready || settled) < 0)
         log_error("cannot accept: %s", strerror(errno));
     if (settled && !said_ready)
-        say_ready(w);
+        worker_say_ready(w);
+}
+
+static void go_on_with_certs(struct loop_timer *timer)
+{
+    (void)timer;
+    follow_certs(&worker);
 }
 
 _Noreturn static void end(struct worker *w)
@@ -143,7 +176,7 @@ _Noreturn static void end(struct worker *w)
         overtaken_close(&w->backends[i]);
     }
     access_free(w->access);
-    prover_end();
+    cert_canary_end();
     tls_engine_free(w->tls);
     route_table_free(w->routes);
     exit(0);
@@ -155,20 +188,21 @@ void worker_left(struct worker *w)
         w->loop.stop = true;
 }
 
-static void drain_over(struct loop_timer *timer)
+static void worker_drain_over(struct loop_timer *timer)
 {
     (void)timer;
     log_info("drain: %u connections cut at the deadline", worker.nclients);
     worker.loop.stop = true;
 }
 
-static void drain(struct worker *w, uint64_t at_most_ms)
+/* last: listeners that nobody else serves (accept_stop()). */
+static void drain(struct worker *w, uint64_t at_most_ms, uint64_t last)
 {
     if (w->draining)
         return;
     w->draining = true;
-    accept_stop(w);
-    w->drain_deadline.fire = drain_over;
+    accept_stop(w, last);
+    w->drain_deadline.fire = worker_drain_over;
     loop_timer_set(&w->loop, &w->drain_deadline, at_most_ms);
     clients_drain(w);
     worker_left(w);
@@ -182,7 +216,7 @@ static void doorbell_rang(struct loop_source *source, uint32_t events)
     fd_unring(source->fd);
     backends_refresh(&worker);
     follow_certs(&worker);
-    prover_look(&worker);
+    cert_canary_look(&worker);
     atomic_fetch_add_explicit(&worker.row->verdicts_seen, 1, memory_order_relaxed);
 }
 
@@ -190,7 +224,13 @@ static void control_message(const struct message *message, int fd)
 {
     switch (message->type) {
     case MESSAGE_DRAIN:
-        drain(&worker, message->value);
+        drain(&worker, message->value, message->number);
+        break;
+    case MESSAGE_SERVE:
+        accept_lend(&worker, message->which, message->number, fd, message->value == 1);
+        break;
+    case MESSAGE_UNSERVE:
+        accept_return(&worker, message->which);
         break;
     case MESSAGE_TICKETS:
         if (worker.tls)
@@ -224,16 +264,34 @@ static void control_ready(struct loop_source *source, uint32_t events)
     if (got == 0) {
         log_warn("the supervisor is gone: finishing");
         loop_del(&worker.loop, &worker.control);
-        drain(&worker, worker.conf->stop_timeout_ms);
+        drain(&worker, worker.conf->stop_timeout_ms, MESSAGE_ALL_LISTENERS);
     }
+}
+
+/* Something else wrote into our row: who waited because of it looks again. */
+static void repair_cells(struct worker *w)
+{
+    static struct log_gate gate;
+    uint32_t n = backends_repair(w);
+
+    if (n == 0)
+        return;
+    if (log_gate_open(&gate))
+        log_error("%u cells of the table were not what runs here: repaired", n);
+    heritage_ring_workers(w->heritage);
 }
 
 static void tick(struct loop_timer *timer)
 {
     atomic_store_explicit(&worker.row->heartbeat_ms, worker.loop.now_ms, memory_order_relaxed);
+    count_add(&worker.row->log_lost, log_lost_since());
+    atomic_store_explicit(&worker.row->access_lost, access_dropped(worker.access),
+                          memory_order_relaxed);
     renew_date(&worker);
+    repair_cells(&worker);
     publish_unanswered(&worker);
-    if (!said_ready)
+    publish_memory(&worker);
+    if (!said_ready || worker.certs_behind)
         follow_certs(&worker);
     loop_timer_set(&worker.loop, timer, WORKER_TICK_MS);
 }
@@ -281,22 +339,26 @@ static int build_memory(struct worker *w)
 {
     size_t area = WORKER_FRONT + WORKER_BODY + WORKER_BACK;
 
-    pool_init(&w->clients, sizeof(struct client), WORKER_KEEP);
-    pool_init(&w->exchanges, sizeof(struct exchange), WORKER_KEEP);
-    pool_init(&w->upstreams, sizeof(struct upstream), WORKER_KEEP);
-    pool_init(&w->inboxes, sizeof(struct inbox) + WORKER_INBOX, WORKER_KEEP / 4);
-    pool_init(&w->outboxes, sizeof(struct outbox) + WORKER_OUTBOX, WORKER_KEEP / 4);
+    mempool_init(&w->clients, sizeof(struct client), WORKER_KEEP);
+    mempool_init(&w->exchanges, sizeof(struct exchange), WORKER_KEEP);
+    mempool_init(&w->upstreams, sizeof(struct upstream), WORKER_KEEP);
+    mempool_init(&w->head_buffers, sizeof(struct head_buffer) + WORKER_HEAD_BUFFER,
+                 WORKER_KEEP / 4);
+    mempool_init(&w->request_buffers, sizeof(struct request_buffer) + WORKER_REQUEST_BUFFER,
+                 WORKER_KEEP / 4);
     w->all_clients.prev = w->all_clients.next = &w->all_clients;
+    w->idle_clients.prev = w->idle_clients.next = &w->idle_clients;
     w->area = malloc(area);
     w->head_area = malloc(WORKER_FRONT);
     return w->area && w->head_area ? 0 : -1;
 }
 
-static int watch(struct worker *w)
+static int worker_watch(struct worker *w)
 {
     w->doorbell.ready = doorbell_rang;
     w->control.ready = control_ready;
     w->tick.fire = tick;
+    certs_turn.fire = go_on_with_certs;
     if (loop_add(&w->loop, &w->doorbell, w->heritage->doorbell[w->heritage->row], EPOLLIN) <
             0 ||
         loop_add(&w->loop, &w->control, w->heritage->control_fd, EPOLLIN) < 0)
@@ -305,7 +367,7 @@ static int watch(struct worker *w)
     return 0;
 }
 
-/* Whom the rings of last exchanges are about (shm/recent.h). */
+/* Whom the rings of last exchanges are about (shm/exchange_ring.h). */
 static void open_recent(struct worker *w)
 {
     const uint16_t *slot = w->heritage->backend_slot;
@@ -313,16 +375,16 @@ static void open_recent(struct worker *w)
 
     for (size_t i = 0; i < w->conf->n_backends; i++)
         nslots = slot[i] >= nslots ? slot[i] + 1U : nslots;
-    recent_begin(w->row, nslots, w->conf->workers);
+    exchange_ring_begin(w->row, nslots, w->conf->workers, w->heritage->recent_room);
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         struct backend_row row;
 
         if (backend_read(&w->table->backend[slot[i]], &row))
-            recent_claim(w->row, slot[i], row.identity);
+            exchange_ring_claim(w->row, slot[i], row.identity);
     }
 }
 
-static int start(struct worker *w, const struct heritage *heritage)
+static int worker_start(struct worker *w, const struct heritage *heritage)
 {
     w->heritage = heritage;
     w->conf = heritage->conf;
@@ -331,19 +393,23 @@ static int start(struct worker *w, const struct heritage *heritage)
     w->limits = http_limits_default;
     w->limits.head = w->conf->limits.header_bytes;
     w->limits.fields = w->conf->limits.header_fields;
+    w->limits.field = w->conf->limits.field_bytes;
+    w->limits.target = w->conf->limits.target_bytes;
     worker_row_reset(w->row, heritage->incarnation, TABLE_BACKENDS);
+    cap_forget(heritage->row);
     open_recent(w);
     atomic_store(&w->row->config_generation, heritage->generation);
-    if (getrandom(w->id_state, sizeof w->id_state, 0) != sizeof w->id_state)
+    if (getrandom(&w->id_key, sizeof w->id_key, 0) != sizeof w->id_key)
         return -1;
     renew_date(w);
     if (loop_init(&w->loop) < 0 || build_memory(w) < 0 || build_routes(w) < 0 ||
         build_tls(w) < 0 || backends_init(w) < 0)
         return -1;
     started_ms = w->loop.now_ms;
+    descriptors_init(w);
     if (w->conf->log.access != CONF_ACCESS_OFF)
         w->access = access_new(&w->conf->log, heritage->access_fd, (uint32_t)heritage->slot);
-    if (watch(w) < 0)
+    if (worker_watch(w) < 0)
         return -1;
     if (accept_init(w) < 0)
         return -1;
@@ -365,7 +431,7 @@ _Noreturn void worker_main(const struct heritage *heritage)
 {
     struct worker *w = &worker;
 
-    if (start(w, heritage) < 0) {
+    if (worker_start(w, heritage) < 0) {
         log_error("cannot start: %s", strerror(errno));
         exit(1);
     }

@@ -70,7 +70,7 @@ static int epfd, open_conns;
 static SSL_CTX *ctx;
 static char *request;
 static size_t request_n;
-static uint64_t begun, deadline, answered, failed, bytes, histogram[BUCKETS];
+static uint64_t begun, deadline, responded, failed, bytes, histogram[BUCKETS];
 static bool stopping;
 
 static uint64_t now_ns(void)
@@ -113,7 +113,7 @@ static uint64_t bucket_value(size_t i)
 
 static uint64_t percentile(double p)
 {
-    uint64_t want = (uint64_t)(p * (double)answered), sum = 0;
+    uint64_t want = (uint64_t)(p * (double)responded), sum = 0;
 
     for (size_t i = 0; i < BUCKETS; i++)
         if ((sum += histogram[i]) > want)
@@ -194,16 +194,16 @@ static void conn_answered(struct conn *c)
     uint64_t now = now_ns();
 
     histogram[bucket_of((now - c->started) / 1000)]++;
-    answered++;
+    responded++;
     c->served = true;
     if (c->status != 200) {
         conn_failed(c, "not a 200");
         return;
     }
-    if (now >= deadline || answered >= opt.requests)
+    if (now >= deadline || responded >= opt.requests)
         stopping = true;
     if (opt.idle) {
-        if (answered >= (uint64_t)opt.conns)
+        if (responded >= (uint64_t)opt.conns)
             stopping = true;
         watch(c, EPOLLIN, EPOLL_CTL_MOD);
     } else if (opt.handshakes && !stopping) {
@@ -455,7 +455,7 @@ static void run(struct conn *conns)
     begun = now_ns();
     deadline = begun + (uint64_t)(opt.seconds * 1e9);
     while (!stopping) {
-        while (opened < opt.conns && (uint64_t)opened < answered + failed + (uint64_t)at_once)
+        while (opened < opt.conns && (uint64_t)opened < responded + failed + (uint64_t)at_once)
             conn_open(&conns[opened++]);
         int n = epoll_wait(epfd, ev, 256, 100);
 
@@ -491,11 +491,11 @@ int main(int argc, char **argv)
         die("start");
     run(conns);
     took = (double)(now_ns() - begun) / 1e9;
-    if (opt.idle && answered < (uint64_t)opt.conns)
+    if (opt.idle && responded < (uint64_t)opt.conns)
         failed++;
     printf("{\"requests\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"seconds\":%.3f,\"rps\":%.1f,"
            "\"p50_us\":%" PRIu64 ",\"p99_us\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"open\":%d}\n",
-           answered, failed, took, (double)answered / took, percentile(0.5), percentile(0.99),
+           responded, failed, took, (double)responded / took, percentile(0.5), percentile(0.99),
            bytes, open_conns);
     fflush(stdout);
     if (opt.idle)

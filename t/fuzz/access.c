@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "worker/access.h"
+#include "worker/log/access.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r.host = take(&p, &n, data[6]);
     r.user_agent = take(&p, &n, data[7]);
     r.referer = r.user_agent;
-    r.target = r.request_id = r.forwarded_for = str_make(p, n);
+    r.target = r.request_id = str_make(p, n);
 
     size_t len = access_format(out, ACCESS_LINE_MAX, CONF_ACCESS_JSON, data[0], &r);
     json_t *json = json_loadb(out, len, 0, NULL);

@@ -1,13 +1,13 @@
 /* Documents and headers of a CA: whatever comes, each reader ends, and what it gives out is
  * bounded and holds what it says. */
-#include "acmed/acme_json.h"
-#include "acmed/ask.h"
-#include "acmed/transport.h"
+#include "acmed/net/acme_json.h"
+#include "acmed/net/ipc.h"
+#include "acmed/net/transport.h"
 #include "t/fuzz/fuzz.h"
 
 static void check_url(const char *url)
 {
-    HOLDS(url[0] == '\0' || ask_is_url(str_from(url)));
+    HOLDS(url[0] == '\0' || ipc_is_url(str_from(url)));
 }
 
 static void check_problem(const struct acme_problem *p)
@@ -39,7 +39,7 @@ static void check_documents(struct str text)
     }
     if (acme_json_authorization(text, &authorization))
         for (size_t i = 0; i < authorization.n_challenges; i++) {
-            HOLDS(ask_is_token(str_from(authorization.challenges[i].token)));
+            HOLDS(ipc_is_token(str_from(authorization.challenges[i].token)));
             check_url(authorization.challenges[i].url);
             check_problem(&authorization.challenges[i].error);
         }

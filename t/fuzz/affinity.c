@@ -1,6 +1,6 @@
 /* Affinity: whatever a peer writes, slices stay inside; a tagged value comes back byte for
  * byte; and nothing that was not made with the key is ever taken for a tag. */
-#include "worker/affinity.h"
+#include "worker/http/affinity.h"
 #include "t/fuzz/fuzz.h"
 
 static void check_no_tag(const struct affinity_key *key, struct str value)

@@ -1,21 +1,21 @@
 /* Chunked bodies: spans, in place, and in pieces give the same bytes and the same end. What was
  * decoded, encoded again by our own encoder, decodes to itself. */
 #include "t/fuzz/fuzz.h"
-#include "worker/http1.h"
+#include "worker/http/h1.h"
 
 static const struct http_limits *limits = &http_limits_default;
 
 /* Decodes by spans; the bytes consumed or the error. */
 static ssize_t by_spans(const char *in, size_t n, char *out, size_t *body, bool *done)
 {
-    struct http1_chunked c;
+    struct h1_chunked c;
     size_t used = 0;
 
     *body = 0;
-    http1_chunked_init(&c);
+    h1_chunked_init(&c);
     while (used < n && !c.done) {
         struct str data;
-        ssize_t rc = http1_chunked_next(&c, in + used, n - used, &data, limits);
+        ssize_t rc = h1_chunked_next(&c, in + used, n - used, &data, limits);
         if (rc < 0)
             return rc;
         HOLDS(rc > 0 && fuzz_inside(data, in + used, (size_t)rc));
@@ -30,15 +30,15 @@ static ssize_t by_spans(const char *in, size_t n, char *out, size_t *body, bool 
 
 static ssize_t by_pieces(const uint8_t *in, size_t n, size_t step, char *out, size_t *body)
 {
-    struct http1_chunked c;
+    struct h1_chunked c;
     size_t used = 0, length;
 
     *body = 0;
-    http1_chunked_init(&c);
+    h1_chunked_init(&c);
     while (used < n && !c.done) {
         size_t piece = step < n - used ? step : n - used;
         char *copy = fuzz_copy(in + used, piece);
-        ssize_t rc = http1_chunked_squeeze(&c, copy, piece, &length, limits);
+        ssize_t rc = h1_chunked_squeeze(&c, copy, piece, &length, limits);
         if (rc >= 0) {
             HOLDS(length <= piece && (rc == (ssize_t)piece || c.done));
             memcpy(out + *body, copy, length);
@@ -54,17 +54,17 @@ static ssize_t by_pieces(const uint8_t *in, size_t n, size_t step, char *out, si
 
 static void again(const char *body, size_t n)
 {
-    char *coded = malloc(n + HTTP1_CHUNK_HEAD_MAX + 8), *decoded = malloc(n + 1);
+    char *coded = malloc(n + H1_CHUNK_HEAD_MAX + 8), *decoded = malloc(n + 1);
     size_t at = 0, length;
     bool done = false;
 
     if (n) {
-        at = http1_chunk_head(coded, n);
+        at = h1_chunk_head(coded, n);
         memcpy(coded + at, body, n);
-        memcpy(coded + at + n, HTTP1_CHUNK_TAIL, 2);
+        memcpy(coded + at + n, H1_CHUNK_TAIL, 2);
         at += n + 2;
     }
-    memcpy(coded + at, HTTP1_CHUNK_LAST, 5);
+    memcpy(coded + at, H1_CHUNK_LAST, 5);
     at += 5;
     HOLDS(by_spans(coded, at, decoded, &length, &done) == (ssize_t)at && done);
     HOLDS(length == n && memcmp(decoded, body, n) == 0);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 
 #define NAME "/nonexistent/fuzz.conf" /* so that a relative include finds nothing */
 

@@ -1,7 +1,9 @@
 /* What a DNS server answers: whatever comes, the readers end, and what they say is bounded and
  * plain. */
-#include "acmed/dns.h"
-#include "acmed/caa.h"
+#include "acmed/net/dns.h"
+#include "acmed/net/caa.h"
+#include "acmed/net/dns_read.h"
+#include "acmed/net/ipc.h"
 #include "t/fuzz/fuzz.h"
 
 static void check_caa(const uint8_t *reply, size_t n, bool wildcard)
@@ -27,6 +29,20 @@ static void check_addresses(const uint8_t *reply, size_t size)
         HOLDS(strnlen(out[i], DNS_ADDRESS) < DNS_ADDRESS && strpbrk(out[i], ".:"));
 }
 
+static void check_records(const uint8_t *reply, size_t size)
+{
+    char servers[DNS_SERVERS][DNS_NAME], name[DNS_NAME];
+    size_t n = dns_read_servers(reply, size, servers);
+
+    HOLDS(n <= DNS_SERVERS);
+    for (size_t i = 0; i < n; i++)
+        HOLDS(ipc_is_host(str_from(servers[i])));
+    HOLDS(dns_read_says(reply, size) != DNS_SAYS_ELSEWHERE || n > 0);
+    if (dns_read_cname(reply, size, "a.test", name))
+        HOLDS(ipc_is_host(str_from(name)));
+    dns_read_txt(reply, size, "text");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *copy = (uint8_t *)fuzz_copy(data, size);
@@ -34,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_caa(copy, size, false);
     check_caa(copy, size, true);
     check_addresses(copy, size);
+    check_records(copy, size);
     free(copy);
     return 0;
 }

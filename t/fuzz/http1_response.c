@@ -1,7 +1,7 @@
 /* Response heads, as http1_request.c. The first byte chooses what was asked, the second the
  * size of the pieces. */
 #include "t/fuzz/fuzz.h"
-#include "worker/http1.h"
+#include "worker/http/h1.h"
 
 static void check(const struct http_response *res, const char *buf, size_t n)
 {
@@ -21,24 +21,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
         return 0;
-    const struct http1_response_context context = {.method = data[0] & 1 ? HTTP_HEAD : HTTP_GET,
-                                                   .upgrade = data[0] & 2 ? STR("websocket")
-                                                                          : STR_EMPTY};
+    const struct h1_response_context context = {.method = data[0] & 1 ? HTTP_HEAD : HTTP_GET,
+                                                .upgrade =
+                                                    data[0] & 2 ? STR("websocket") : STR_EMPTY};
     size_t step = data[1] ? data[1] : 1, n = size - 2;
-    struct http1_scan whole_scan = {0}, scan = {0};
+    struct h1_scan whole_scan = {0}, scan = {0};
     struct http_response whole, res;
     char *buf = fuzz_copy(data + 2, n), *block = NULL;
     ssize_t want =
-        http1_response_parse(&whole, buf, n, &whole_scan, &http_limits_default, &context);
+        h1_response_parse(&whole, buf, n, &whole_scan, &http_limits_default, &context);
     ssize_t got = 0;
 
-    HOLDS(want <= (ssize_t)n && want > -HTTP1_ERRORS);
+    HOLDS(want <= (ssize_t)n && want > -H1_ERRORS);
     if (want > 0)
         check(&whole, buf, (size_t)want);
     for (size_t have = 0; have < n && got == 0;) {
         have = have + step < n ? have + step : n;
         char *moved = fuzz_copy(data + 2, have);
-        got = http1_response_parse(&res, moved, have, &scan, &http_limits_default, &context);
+        got = h1_response_parse(&res, moved, have, &scan, &http_limits_default, &context);
         free(block);
         block = moved;
     }
@@ -47,8 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char *ended = malloc(n + 2);
         memcpy(ended, data + 2, n);
         memcpy(ended + n, "\r\n", 2);
-        HOLDS(http1_response_parse(&res, ended, n + 2, &scan, &http_limits_default, &context) <
-              0);
+        HOLDS(h1_response_parse(&res, ended, n + 2, &scan, &http_limits_default, &context) < 0);
         free(ended);
     }
     if (got > 0) {

@@ -1,9 +1,9 @@
 /* What the Docker Engine and an ill instance may say to the restarter: whatever comes, each
  * reader ends, texts are one line, names are harmless in a path, and logs lose only their
  * begin. */
-#include "healthd/docker.h"
-#include "healthd/evidence.h"
-#include "healthd/tail.h"
+#include "healthd/restarter/diagnostics.h"
+#include "healthd/restarter/docker.h"
+#include "healthd/restarter/tail.h"
 #include "t/fuzz/fuzz.h"
 
 enum { NAMES = 3, KEPT = 100 };
@@ -37,15 +37,15 @@ static void check_engine(const char *json, size_t n)
 
 static void check_pas(const char *json, size_t n)
 {
-    char names[NAMES][EVIDENCE_ID], *kept;
-    size_t found = evidence_applications(json, n, names, NAMES);
+    char names[NAMES][DIAGNOSTICS_ID], *kept;
+    size_t found = diagnostics_applications(json, n, names, NAMES);
 
     HOLDS(found <= NAMES);
     for (size_t i = 0; i < found; i++)
         HOLDS(names[i][0] != '.' && names[i][strcspn(names[i], "/?#% \r\n")] == '\0');
-    found = evidence_agents(json, n, names, NAMES);
+    found = diagnostics_agents(json, n, names, NAMES);
     HOLDS(found <= NAMES);
-    kept = evidence_harmless(json, n);
+    kept = diagnostics_harmless(json, n);
     free(kept);
 }
 

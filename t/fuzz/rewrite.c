@@ -4,9 +4,12 @@
  * Input: a byte of choices, a request head, and after it a response head.
  */
 #include "worker/rewrite.h"
+#include "base/conf/conf.h"
 #include "t/fuzz/fuzz.h"
-#include "worker/affinity.h"
-#include "worker/http1.h"
+#include "worker/http/affinity.h"
+#include "worker/http/h1.h"
+#include "worker/http/uri.h"
+#include "worker/origin.h"
 
 static const struct http_limits wide = {.target = HTTP_HEAD_MAX,
                                         .field = 4 * HTTP_HEAD_MAX,
@@ -24,15 +27,16 @@ static size_t count(const struct http_field *fields, size_t n, enum http_field_i
 
 static void check_request(const struct http_request *req, struct str head, bool trusted)
 {
-    const struct http1_request_policy policy = {.forward_unknown_methods = true};
-    struct http1_scan scan = {0};
+    const struct h1_request_policy policy = {0};
+    static char query[3 * HTTP_TARGET_MAX];
+    ssize_t n = uri_encode(query, sizeof(query), req->query);
+    struct h1_scan scan = {0};
     struct http_request again;
     bool by_length = req->body == HTTP_BODY_LENGTH;
 
-    HOLDS(http1_request_parse(&again, head.p, head.n, &scan, &wide, &policy) ==
-          (ssize_t)head.n);
+    HOLDS(h1_request_parse(&again, head.p, head.n, &scan, &wide, &policy) == (ssize_t)head.n);
     HOLDS(str_eq(again.method_name, req->method_name) && again.version_minor == 1);
-    HOLDS(str_eq(again.query, req->query));
+    HOLDS(n >= 0 && str_eq(again.query, str_make(query, (size_t)n)));
     HOLDS((again.body == HTTP_BODY_CHUNKED) == (req->body == HTTP_BODY_CHUNKED));
     HOLDS(again.content_length == (by_length ? req->content_length : 0));
     HOLDS(again.upgrade_websocket == req->upgrade_websocket);
@@ -58,12 +62,28 @@ static unsigned make_cuts(const struct http_request *req, struct str cuts[4])
     return n;
 }
 
+static const struct origin *origin_of(const struct http_request *req, bool trusted)
+{
+    static const struct conf_prefix network = {{[10] = 0xff, [11] = 0xff, 192, 0, 2}, 120};
+    static const struct conf conf = {.trusted = &network, .n_trusted = 1};
+    static const struct sockaddr_in address = {.sin_family = AF_INET};
+    static struct origin origin;
+    const struct origin_peer peer = {.address = (const struct sockaddr *)&address,
+                                     .ip = STR("192.0.2.1"),
+                                     .server_port = 443,
+                                     .trusted = trusted};
+
+    origin_find(&origin, req, &peer, &conf);
+    return &origin;
+}
+
 static void fuzz_cuts(const struct http_request *req)
 {
     struct str cuts[4];
     const struct rewrite_request_info info = {.path = STR("/web/x"),
                                               .fallback_host = STR("b:1"),
-                                              .client_ip = STR("192.0.2.1"),
+                                              .peer_ip = STR("192.0.2.1"),
+                                              .origin = origin_of(req, false),
                                               .cuts = cuts,
                                               .ncuts = make_cuts(req, cuts)};
     char *buf = malloc(3 * HTTP_HEAD_MAX);
@@ -80,10 +100,10 @@ static void fuzz_request(const struct http_request *req, unsigned choice)
 {
     const struct rewrite_request_info info = {.path = STR("/web/x"),
                                               .fallback_host = STR("b:1"),
-                                              .client_ip =
+                                              .peer_ip =
                                                   choice & 2 ? STR("::1") : STR("192.0.2.1"),
-                                              .server_port = 443,
                                               .peer_trusted = choice & 4,
+                                              .origin = origin_of(req, choice & 4),
                                               .close = choice & 8,
                                               .request_id = STR("id")};
     static char buf[3 * HTTP_HEAD_MAX];
@@ -104,14 +124,12 @@ static void fuzz_request(const struct http_request *req, unsigned choice)
 static void check_response(const struct http_response *res, const struct http_request *req,
                            struct str head, const struct rewrite_response_info *info)
 {
-    const struct http1_response_context context = {.method = req->method,
-                                                   .upgrade = req->upgrade};
+    const struct h1_response_context context = {.method = req->method, .upgrade = req->upgrade};
     enum http_body body = rewrite_response_body(res, info->client_minor);
-    struct http1_scan scan = {0};
+    struct h1_scan scan = {0};
     struct http_response again;
 
-    HOLDS(http1_response_parse(&again, head.p, head.n, &scan, &wide, &context) ==
-          (ssize_t)head.n);
+    HOLDS(h1_response_parse(&again, head.p, head.n, &scan, &wide, &context) == (ssize_t)head.n);
     HOLDS(again.status == res->status && again.body == body);
     HOLDS(!again.has_length || again.content_length == res->content_length);
     HOLDS(!again.keep_alive || info->keep_alive || again.status < 200);
@@ -125,8 +143,7 @@ static void check_response(const struct http_response *res, const struct http_re
 static void fuzz_response(const struct http_request *req, const char *in, size_t n,
                           unsigned choice)
 {
-    const struct http1_response_context context = {.method = req->method,
-                                                   .upgrade = req->upgrade};
+    const struct h1_response_context context = {.method = req->method, .upgrade = req->upgrade};
     static const struct affinity_key key = {.tag = {{1, 2}}};
     const struct rewrite_response_info info = {
         .client_method = req->method,
@@ -141,11 +158,11 @@ static void fuzz_response(const struct http_request *req, const char *in, size_t
         .request_id = choice & 128 ? STR("id") : STR_EMPTY,
         .tag_key = choice & 8 ? &key : NULL};
     static char buf[8 * HTTP_HEAD_MAX];
-    struct http1_scan scan = {0};
+    struct h1_scan scan = {0};
     struct http_response res;
     struct rewrite_out out;
 
-    if (http1_response_parse(&res, in, n, &scan, &http_limits_default, &context) <= 0)
+    if (h1_response_parse(&res, in, n, &scan, &http_limits_default, &context) <= 0)
         return;
     rewrite_out_init(&out, buf, sizeof(buf));
     ssize_t length = rewrite_response(&out, &res, &info);
@@ -161,13 +178,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1)
         return 0;
-    const struct http1_request_policy policy = {.is_tls = data[0] & 1,
-                                                .forward_unknown_methods = true};
+    const struct h1_request_policy policy = {.is_tls = data[0] & 1, .raw_targets = true};
     size_t n = size - 1;
     char *in = fuzz_copy(data + 1, n);
-    struct http1_scan scan = {0};
+    struct h1_scan scan = {0};
     struct http_request req;
-    ssize_t rc = http1_request_parse(&req, in, n, &scan, &http_limits_default, &policy);
+    ssize_t rc = h1_request_parse(&req, in, n, &scan, &http_limits_default, &policy);
 
     if (rc > 0 && req.form != HTTP_TARGET_ASTERISK) {
         fuzz_request(&req, data[0]);

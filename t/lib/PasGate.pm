@@ -484,7 +484,7 @@ sub status
     my ($self) = @_;
     my $plain = tool('pasgate');
     my ($code, $out) = run_cmd(sanitized() && -x $plain ? $plain : binary(), 'status', '-c', $self->{conf}, '--json');
-    return $code == 0 ? eval { decode_json($out) } // {} : {};
+    return $code <= 1 ? eval { decode_json($out) } // {} : {};    # 1: also when a pool has no healthy backend
 }
 
 # Waits until the status of backend $name has this health; returns its row.

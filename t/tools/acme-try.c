@@ -25,16 +25,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "acmed/csr.h"
-#include "acmed/job.h"
-#include "acmed/jose.h"
-#include "acmed/secret.h"
-#include "acmed/selfsigned.h"
+#include "acmed/cert/selfsigned.h"
+#include "acmed/key/csr.h"
+#include "acmed/key/jose.h"
+#include "acmed/key/secret.h"
+#include "acmed/order/job.h"
 #include "base/clock.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/fd.h"
-#include "shm/table.h"
-#include "worker/tls.h"
+#include "shm/challenges.h"
+#include "worker/tls/tls.h"
 
 static int n_args;
 static char **args;
@@ -125,11 +125,9 @@ static int listen_on(const char *port)
 
 static const char *find(struct table *table, const char *token, struct challenge_row *row)
 {
-    for (int i = 0; i < TABLE_CHALLENGES; i++)
-        if (challenge_read(&table->challenge[i], row) && row->kind == 1 &&
-            strcmp(row->token, token) == 0)
-            return row->key_authorization;
-    return NULL;
+    return challenge_find(table, CHALLENGE_HTTP_01, str_from(token), clock_mono_ms(), row)
+               ? row->key_authorization
+               : NULL;
 }
 
 static void serve_http(struct table *table, int listener)
@@ -266,7 +264,7 @@ static void on_progress(struct job_run *run, const struct job_event *e)
         fflush(stdout);
         _exit(3);
     }
-    job_answer(run, strcmp(arg("refuse_at", ""), states[e->state]) != 0);
+    job_reply(run, strcmp(arg("refuse_at", ""), states[e->state]) != 0);
 }
 
 static int on_end(const struct job_event *e)
@@ -307,7 +305,7 @@ static int serve(struct job_run *run, struct table *table, int listener, int tls
             if (e.type == JOB_PROGRESS)
                 on_progress(run, &e);
             else if (e.type == JOB_DNS_PUT)
-                job_answer(run, set_txt("set-txt", e.name, e.value));
+                job_reply(run, set_txt("set-txt", e.name, e.value));
             else if (e.type == JOB_DNS_DROP)
                 set_txt("clear-txt", e.name, "");
             else if (e.type == JOB_DONE || e.type == JOB_FAILED) {
@@ -343,6 +341,7 @@ int main(int argc, char **argv)
     job.order_url = line_of(arg("order", ""));
     job.eab_kid = arg("eab_kid", "");
     job.profile = arg("profile", "");
+    job.profile_required = true;
     job.preferred_chain = arg("prefer", "");
     job.replaces = arg("replaces", "");
     job.renewal_id = arg("renewal_id", "");
@@ -360,6 +359,7 @@ int main(int argc, char **argv)
         listener = listen_on(arg("http", ""));
     if (arg("tls", NULL))
         tls_listener = listen_on(arg("tls", ""));
+    table.challenge_rows = TABLE_CHALLENGES;
     run = job_start(nursery, &job, &keys, &table);
     if (!run)
         die("job_start");

@@ -4,7 +4,7 @@
 #   base  <-  shm  <-  worker | healthd | acmed  <-  supervisor
 #
 # The three in the middle never include each other. The supervisor takes from them
-# only the headers that name their bodies. Prints every violation; exit 1 on any.
+# only the headers that name their bodies, and those of what its commands do. Prints every violation; exit 1 on any.
 use strict;
 use warnings;
 
@@ -16,16 +16,29 @@ my %may = (
     acmed      => [qw(base shm acmed)],
     supervisor => [qw(base shm supervisor)],
 );
-my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/restarter.h acmed/acmed.h
-    acmed/certbot.h);
+my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/restarter/restarter.h acmed/acmed.h
+    acmed/cert/certbot.h acmed/cert/examine_cert.h acmed/cert/import_file.h acmed/cert/store_delete.h
+    worker/http/route_spelling.h);
+
+# Rooms that include nothing of their own folder but themselves and these ("" is the folder's root).
+my %room = (
+    'base'          => [],
+    'base/conf'     => ['base'],
+    'shm'           => [],
+    'shm/status'    => ['shm'],
+    'worker/http'   => [],
+    'worker/tls'    => ['worker/http'],
+    'worker/log'    => ['worker/http'],
+    'worker/status' => ['worker/http'],
+);
 
 # Which files may include a library. No header of ours may include any of them.
 my @library = (
-    [libconfig => qr{^libconfig},         qr{^base/conf\w*\.c$}],
-    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls\w*|certs?\w*|ticket\w*)|acmed/(?:jose|csr|key|secret|cert|selfsigned|pem|store|x509)\w*)\.c$}],
-    [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:probe|restarter)|acmed/transport)\w*\.c$}],
-    [jansson   => qr{^jansson},           qr{^(?:\w+/\w*json\w*|healthd/ping)\.c$}],
-    [nghttp2   => qr{^nghttp2/},          qr{^worker/h2\w*\.c$}],
+    [libconfig => qr{^libconfig},         qr{^base/conf/\w+\.c$}],
+    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls/\w+|certs_stored)|acmed/(?:key|cert)/\w+)\.c$}],
+    [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:check/prober|restarter/\w+)|acmed/net/transport\w*)\.c$}],
+    [jansson   => qr{^jansson},           qr{^(?:\w+/(?:\w+/)?\w*json\w*|healthd/check/http_check)\.c$}],
+    [nghttp2   => qr{^nghttp2/},          qr{^worker/conn/h2\w*\.c$}],
     [seccomp   => qr{^seccomp},           qr{^base/sandbox\w*\.c$}],
 );
 
@@ -35,6 +48,9 @@ sub violation {
     print "$_[0]\n";
     $bad = 1;
 }
+
+# A folder, or a folder in it.
+sub room_of { return $_[0] =~ m{^(.*)/} ? $1 : '' }
 
 for my $file (@ARGV) {
     my ($folder) = $file =~ m{^(\w+)/} or die "$file: not below the root\n";
@@ -49,6 +65,9 @@ for my $file (@ARGV) {
             } elsif (!grep({ $_ eq $to } @{ $may{$folder} })
                 && !($folder eq 'supervisor' && $entry{$what})) {
                 violation("$file:$.: $folder may not include $what");
+            } elsif ($to eq $folder && $room{ room_of($file) }
+                && !grep({ $_ eq room_of($what) } room_of($file), @{ $room{ room_of($file) } })) {
+                violation("$file:$.: room " . room_of($file) . " may not include $what");
             }
         } elsif (/^\s*#\s*include\s*<([^>]+)>/) {
             my $what = $1;

@@ -237,6 +237,16 @@ static void fail(struct conn *c, const char *why)
     conn_drop(c);
 }
 
+/* A client that goes away for good, as one that was killed: a FIN alone could be half a close,
+ * after which the response is still waited for. */
+static void give_up(struct conn *c)
+{
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    fail(c, "timeout");
+}
+
 static void conn_connect(struct conn *c)
 {
     int one = 1;
@@ -579,7 +589,7 @@ static unsigned sweep(void)
         if (c->state == FREE || c->state == IDLE)
             continue;
         if (now - c->since > (uint64_t)opt.timeout_ms * 1000)
-            fail(c, "timeout");
+            give_up(c);
         else
             busy++;
     }

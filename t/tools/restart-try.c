@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/conf.h"
-#include "healthd/restarter.h"
+#include "base/conf/conf.h"
+#include "healthd/restarter/restarter.h"
 #include "shm/heritage.h"
 #include "shm/message.h"
 

@@ -1,4 +1,4 @@
-/* worker/access.h: what lines look like, and that no bytes of a peer can spoil one. */
+/* worker/log/access.h: what lines look like, and that no bytes of a peer can spoil one. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "t/unit/tap.h"
-#include "worker/access.h"
+#include "worker/log/access.h"
 
 static char line[ACCESS_LINE_MAX + 1];
 static struct sockaddr_in client = {.sin_family = AF_INET};
@@ -149,8 +149,7 @@ static void test_long(void)
     json_error_t e;
 
     memset(bad, 1, sizeof bad);
-    r.target = r.host = r.user_agent = r.referer = r.method = r.request_id = r.forwarded_for =
-        all;
+    r.target = r.host = r.user_agent = r.referer = r.method = r.request_id = all;
     size_t n = access_format(line, ACCESS_LINE_MAX, CONF_ACCESS_JSON, 3, &r);
     ok(n < ACCESS_LINE_MAX && line[n - 1] == '\n', "a monster is cut: %zu bytes", n);
     json_t *parsed = json_loadb(line, n, 0, &e);

@@ -1,5 +1,5 @@
 /* Documents of a CA: what is read, and what is refused. */
-#include "acmed/acme_json.h"
+#include "acmed/net/acme_json.h"
 
 #include <stdlib.h>
 
@@ -72,6 +72,20 @@ static void test_problem(void)
     is_str(p.name, "a.test", "  which names the identifier");
     is_str(p.detail, "forbidden", "  and says more");
     is_int(p.status, 0, "  a fraction is no status");
+    ok(acme_json_problem(STR("{\"type\":\"t\",\"detail\":\"agree\","
+                             "\"instance\":\"https://ca.test/terms?a=b\"}"),
+                         &p),
+       "with a page for people");
+    is_str(p.detail, "agree; see https://ca.test/terms?a=b", "  which is told");
+    acme_json_problem(STR("{\"type\":\"t\",\"detail\":\"d\",\"instance\":\"javascript:x\"}"),
+                      &p);
+    is_str(p.detail, "d", "  if it is one");
+    char text[1200] = "{\"type\":\"t\",\"instance\":\"https://ca.test/t\",\"detail\":\"";
+    memset(text + strlen(text), 'x', 1000);
+    strcpy(text + strlen(text), "\"}");
+    acme_json_problem(str_from(text), &p);
+    is_str(strstr(p.detail, "; see"), "; see https://ca.test/t",
+           "  also behind what is cut for it");
 }
 
 static void test_order(void)

@@ -1,5 +1,5 @@
 /* Affinity's pure part: tags that only we can make, and where session values stand. */
-#include "worker/affinity.h"
+#include "worker/http/affinity.h"
 
 #include "t/unit/tap.h"
 

@@ -1,5 +1,5 @@
 /* Delays after failures: the table, its bounds, and what a month of failing does to it. */
-#include "acmed/backoff.h"
+#include "acmed/order/backoff.h"
 #include "t/unit/tap.h"
 
 static const uint64_t minute = 60000, hour = 3600000, day = 24 * 3600000;
@@ -24,6 +24,22 @@ static void test_table(void)
     is_int(backoff_count(3), 4, "and counts before");
 }
 
+static void test_first(void)
+{
+    static const uint64_t seconds[] = {5, 10, 15, 30, 60, 60, 120, 300, 600, 900, 1800, 1800};
+    uint64_t since = 0;
+
+    for (uint32_t f = 1; f <= 12; f++) {
+        uint64_t delay = backoff_first_ms(f, 0) * 10 / 9;
+
+        is_int(delay, seconds[f - 1] * 1000, "failure %u to reach a CA", f);
+        ok(since == 0 || delay <= 2 * since, "idle for no longer than twice the time before");
+        since += delay;
+    }
+    is_int(backoff_first_ms(UINT32_MAX, 0) * 10 / 9, 30 * minute, "half an hour, for ever");
+    ok(backoff_first_ms(UINT32_MAX, UINT64_MAX) <= 33 * minute, "nothing overflows");
+}
+
 static void test_jitter(void)
 {
     uint64_t least = UINT64_MAX, most = 0;
@@ -44,7 +60,8 @@ static void test_bounds(void)
 {
     is_int(middle(9, 160 * hour), 400 * minute, "a certificate of 160 h: every 6 h 40 min");
     is_int(middle(9, hour), 150000, "of an hour: every 2.5 min");
-    is_int(middle(9, minute), minute, "but never more often than once a minute");
+    is_int(middle(9, minute), 2500, "of a minute: 24 tries, too");
+    is_int(middle(9, 1000), 1000, "but never more often than once a second");
     is_int(middle(9, 90 * day), day, "of 90 days: daily");
     is_int(backoff_delay_ms(1, 0, 2 * hour, 5), 2 * hour, "Retry-After is a floor");
     ok(backoff_delay_ms(7, 0, 1000, 0) >= day * 9 / 10, "and no ceiling");
@@ -80,6 +97,7 @@ static void test_year(void)
 int main(void)
 {
     test_table();
+    test_first();
     test_jitter();
     test_bounds();
     test_over();

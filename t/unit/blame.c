@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "base/log.h"
 #include "t/unit/tap.h"
 #include "worker/backends.h"
@@ -32,14 +32,14 @@ static void asked_again(unsigned status)
 
     blame_refuse(&x);
     x.backend = &pas[1];
-    blame_answer(&x, status);
+    blame_response(&x, status);
 }
 
-static void answered(int i, unsigned status)
+static void responded(int i, unsigned status)
 {
     struct exchange x = {.pool = &pool, .backend = &pas[i]};
 
-    blame_answer(&x, status);
+    blame_response(&x, status);
 }
 
 static void one_errs(void)
@@ -55,12 +55,12 @@ static void one_errs(void)
     for (int i = 0; i < 1000; i++)
         asked_again(200);
     for (int i = 1; i < BLAME_MOST; i++)
-        answered(0, 200);
+        responded(0, 200);
     is_int(blame_permille(&pas[0]), BLAME_PERMILLE, "it has to answer well for a while");
-    answered(0, 200);
+    responded(0, 200);
     is_int(blame_permille(&pas[0]), 1000, "then it is cleared, however long it erred");
     is_int(cell[0].blamed, 0, "in the table, too");
-    answered(0, 200);
+    responded(0, 200);
     asked_again(200);
     asked_again(200);
     is_int(blame_permille(&pas[0]), BLAME_PERMILLE, "and can be to blame again");
@@ -73,7 +73,7 @@ static void all_err(void)
     for (int i = 0; i < 100; i++)
         asked_again(500);
     for (int i = 0; i < 100; i++)
-        answered(0, 500);
+        responded(0, 500);
     is_int(blame_permille(&pas[0]), 1000, "nobody is to blame where all err");
 }
 
@@ -87,7 +87,7 @@ static bool found(int errs)
         if (i * errs / 12 != (i + 1) * errs / 12)
             asked_again(200);
         else
-            answered(0, 200);
+            responded(0, 200);
         ever |= blame_permille(&pas[0]) < 1000;
     }
     return ever;
@@ -122,7 +122,7 @@ static void in_the_log(void)
         asked_again(200);
         asked_again(200);
         for (int i = 0; i < BLAME_MOST; i++)
-            answered(0, 200);
+            responded(0, 200);
     }
     log_to_fd(STDERR_FILENO);
     is_int(told(fd, "pas1 answers with errors"), 1,
@@ -137,7 +137,7 @@ static void vain(void)
     afresh();
     ok(blame_retry_helps(&pool), "nothing known: it may help");
     for (int i = 0; i < BLAME_IN_VAIN; i++)
-        answered(1, 500);
+        responded(1, 500);
     ok(blame_retry_helps(&pool), "who was asked once only tells nothing of that");
     asked_again(500);
     asked_again(500);
@@ -146,7 +146,7 @@ static void vain(void)
     ok(!blame_retry_helps(&pool), "three times");
     for (int i = 0; i < 1000; i++)
         asked_again(500);
-    answered(1, 200);
+    responded(1, 200);
     ok(!blame_retry_helps(&pool), "a good first answer does not show that a second one helps");
     asked_again(200);
     ok(blame_retry_helps(&pool), "one that helped does");

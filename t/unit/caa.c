@@ -1,5 +1,5 @@
 /* CAA (RFC 8659): replies as DNS servers send them, and as they should not. */
-#include "acmed/caa.h"
+#include "acmed/net/caa.h"
 #include "t/unit/tap.h"
 
 enum { CRITICAL = 0x80, MAX = 2048 };

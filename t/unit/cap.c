@@ -26,40 +26,51 @@ struct fought {
     uint32_t cap;
 };
 
-static bool take_place(int mine)
+static bool acquire_slot(int mine)
 {
-    return cap_take(table, &live, mine, SLOT, CAP);
+    return cap_acquire(table, &live, mine, SLOT, CAP);
 }
 
 static void give_place(int mine)
 {
-    cap_give(table, mine, SLOT, CAP);
+    cap_release(table, mine, SLOT, CAP);
 }
 
 static bool take_trial(int mine)
 {
-    return cap_trial_take(table, &live, mine, SLOT, 1);
+    return cap_trial_acquire(table, &live, mine, SLOT, 1);
 }
 
 static void give_trial(int mine)
 {
-    cap_trial_give(table, mine, SLOT);
+    cap_trial_release(table, mine, SLOT);
 }
 
 static bool take_retry(int mine)
 {
-    return cap_retry_take(table, &live, mine, POOL, cap_retries(0));
+    return cap_retry_acquire(table, &live, mine, POOL, cap_retries(0));
 }
 
 static void give_retry(int mine)
 {
-    cap_retry_give(table, mine, POOL);
+    cap_retry_release(table, mine, POOL);
+}
+
+static bool take_expect(int mine)
+{
+    return cap_expect_acquire(table, &live, mine, POOL, 2);
+}
+
+static void give_expect(int mine)
+{
+    cap_expect_release(table, mine, POOL);
 }
 
 static const struct fought fights[] = {
-    {"places", take_place, give_place, CAP},
+    {"places", acquire_slot, give_place, CAP},
     {"the trial", take_trial, give_trial, 1},
     {"retries", take_retry, give_retry, CAP_RETRY_LEAST},
+    {"bodies to come", take_expect, give_expect, 2},
 };
 
 /* What the cap is about: never more than that between take and give. */
@@ -108,6 +119,15 @@ static void fight_all(const struct fought *f)
     f->give(3);
 }
 
+static void test_expects(void)
+{
+    is_int(cap_expects(300), 37, "an eighth may be without their bodies");
+    is_int(cap_expects(2), 1, "one at least");
+    is_int(cap_expects(1), 0, "but never all");
+    is_int(cap_expects(0), CAP_EXPECT_NO_CAP, "a fixed number where there is no cap");
+    ok(!cap_expect_acquire(table, &live, 0, POOL, 0), "none where none may");
+}
+
 static void test_retries(void)
 {
     is_int(cap_retries(0), 3, "three retries at least");
@@ -116,16 +136,16 @@ static void test_retries(void)
     is_int(cap_retries(19), 3, "never more than a fifth");
     is_int(cap_retries(1000), 200, "a fifth of a thousand");
     for (int i = 0; i < 4; i++)
-        ok(cap_retry_take(table, &live, i % 2 * 3, POOL, 4), "retry %d of 4", i + 1);
-    ok(!cap_retry_take(table, &live, 6, POOL, 4), "not a fifth one, from another worker");
-    ok(cap_retry_take(table, &live, 6, POOL + 1, 4), "another pool has its own");
-    cap_retry_give(table, 6, POOL + 1);
-    cap_retry_give(table, 3, POOL);
-    ok(cap_retry_take(table, &live, 6, POOL, 4), "one that ended makes room");
-    cap_retry_give(table, 6, POOL);
-    cap_retry_give(table, 3, POOL);
-    cap_retry_give(table, 0, POOL);
-    cap_retry_give(table, 0, POOL);
+        ok(cap_retry_acquire(table, &live, i % 2 * 3, POOL, 4), "retry %d of 4", i + 1);
+    ok(!cap_retry_acquire(table, &live, 6, POOL, 4), "not a fifth one, from another worker");
+    ok(cap_retry_acquire(table, &live, 6, POOL + 1, 4), "another pool has its own");
+    cap_retry_release(table, 6, POOL + 1);
+    cap_retry_release(table, 3, POOL);
+    ok(cap_retry_acquire(table, &live, 6, POOL, 4), "one that ended makes room");
+    cap_retry_release(table, 6, POOL);
+    cap_retry_release(table, 3, POOL);
+    cap_retry_release(table, 0, POOL);
+    cap_retry_release(table, 0, POOL);
 }
 
 static void *shared(size_t n)
@@ -147,26 +167,28 @@ int main(void)
         live.rows[live.n++] = i * 3;
 
     for (int i = 0; i < CAP; i++)
-        ok(cap_take(table, &live, i * 3, SLOT, CAP), "place %d of %d", i + 1, CAP);
-    ok(!cap_take(table, &live, 9, SLOT, CAP), "the next one is refused, in another row");
+        ok(cap_acquire(table, &live, i * 3, SLOT, CAP), "place %d of %d", i + 1, CAP);
+    ok(!cap_acquire(table, &live, 9, SLOT, CAP), "the next one is refused, in another row");
     is_int(cap_in_flight(table, &live, SLOT), CAP, "a refusal leaves no trace");
-    cap_give(table, 0, SLOT, CAP);
-    ok(cap_take(table, &live, 9, SLOT, CAP), "a place that was given back is taken elsewhere");
+    cap_release(table, 0, SLOT, CAP);
+    ok(cap_acquire(table, &live, 9, SLOT, CAP),
+       "a place that was given back is taken elsewhere");
     for (int i = 1; i <= CAP; i++)
-        cap_give(table, i * 3, SLOT, CAP);
+        cap_release(table, i * 3, SLOT, CAP);
     for (int i = 0; i < 1000; i++)
-        clean &= cap_take(table, &live, 3, SLOT, 0);
+        clean &= cap_acquire(table, &live, 3, SLOT, 0);
     ok(clean, "without a cap there is always a place");
     for (int i = 0; i < 1000; i++)
-        cap_give(table, 3, SLOT, 0);
+        cap_release(table, 3, SLOT, 0);
     live.n--;
-    ok(cap_take(table, &live, 9, SLOT, 1), "the cell of a row that is not live");
-    ok(cap_take(table, &live, 0, SLOT, 1), "does not count");
+    ok(cap_acquire(table, &live, 9, SLOT, 1), "the cell of a row that is not live");
+    ok(cap_acquire(table, &live, 0, SLOT, 1), "does not count");
     live.n++;
-    cap_give(table, 9, SLOT, 1);
-    cap_give(table, 0, SLOT, 1);
+    cap_release(table, 9, SLOT, 1);
+    cap_release(table, 0, SLOT, 1);
 
     test_retries();
+    test_expects();
     for (size_t i = 0; i < sizeof fights / sizeof *fights; i++)
         fight_all(&fights[i]);
     is_int(cap_in_flight(table, &live, SLOT), 0, "nothing is left");

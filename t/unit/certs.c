@@ -1,8 +1,8 @@
 /* Self-signed certificates, and judging pairs of chain and key. */
 #include <stdlib.h>
 
-#include "acmed/pem.h"
-#include "acmed/selfsigned.h"
+#include "acmed/cert/pem.h"
+#include "acmed/cert/selfsigned.h"
 #include "t/unit/tap.h"
 
 static const uint64_t now = UINT64_C(1795000000000); /* in 2026 */

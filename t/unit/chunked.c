@@ -2,22 +2,22 @@
 #include <stdlib.h>
 
 #include "t/unit/tap.h"
-#include "worker/http1.h"
+#include "worker/http/h1.h"
 
 static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
 
 static void test_spans(void)
 {
     const char *in = "5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nX-T: 1\r\n\r\nNEXT";
-    struct http1_chunked c;
+    struct h1_chunked c;
     struct str data;
     size_t used = 0, n = strlen(in);
     char body[32];
     size_t length = 0;
 
-    http1_chunked_init(&c);
+    h1_chunked_init(&c);
     while (!c.done && used < n) {
-        ssize_t rc = http1_chunked_next(&c, in + used, n - used, &data, &limits);
+        ssize_t rc = h1_chunked_next(&c, in + used, n - used, &data, &limits);
         if (rc <= 0)
             break;
         ok(data.n == 0 || (data.p >= in && data.p + data.n <= in + n), "a span of the input");
@@ -35,12 +35,12 @@ static void test_spans(void)
 static void test_squeeze(void)
 {
     char buf[] = "1\r\na\r\n1\r\nb\r\n3\r\ncde\r\n0\r\n\r\nGET /";
-    struct http1_chunked c;
+    struct h1_chunked c;
     size_t body;
     ssize_t rc;
 
-    http1_chunked_init(&c);
-    rc = http1_chunked_squeeze(&c, buf, strlen(buf), &body, &limits);
+    h1_chunked_init(&c);
+    rc = h1_chunked_squeeze(&c, buf, strlen(buf), &body, &limits);
     is_int(rc, (intmax_t)sizeof(buf) - 1 - 5, "consumed up to the next request");
     is_mem(buf, body, "abcde", 5, "small chunks become one span in place");
     is_str(buf + rc, "GET /", "the surplus is untouched");
@@ -52,16 +52,16 @@ static void test_million(void)
     enum { CHUNKS = 1000000, PIECE = 64 * 1024 };
     size_t total = 0, n = CHUNKS * 6 + 5;
     char *in = malloc(n);
-    struct http1_chunked c;
+    struct h1_chunked c;
     bool good = true;
 
     for (size_t i = 0; i < CHUNKS; i++)
         memcpy(in + i * 6, "1\r\nx\r\n", 6);
-    memcpy(in + n - 5, HTTP1_CHUNK_LAST, 5);
-    http1_chunked_init(&c);
+    memcpy(in + n - 5, H1_CHUNK_LAST, 5);
+    h1_chunked_init(&c);
     for (size_t at = 0; at < n && good; at += PIECE) {
         size_t body, piece = n - at < PIECE ? n - at : PIECE;
-        good = http1_chunked_squeeze(&c, in + at, piece, &body, &limits) == (ssize_t)piece;
+        good = h1_chunked_squeeze(&c, in + at, piece, &body, &limits) == (ssize_t)piece;
         total += body;
     }
     ok(good && c.done, "a million chunks decode");
@@ -72,18 +72,17 @@ static void test_million(void)
 static void test_bound(void)
 {
     struct http_limits tight = limits;
-    struct http1_chunked c;
+    struct h1_chunked c;
     struct str data;
 
     tight.body = 8;
-    http1_chunked_init(&c);
-    is_int(http1_chunked_next(&c, "9\r\n", 3, &data, &tight), -HTTP1_E_CHUNK_OVER,
+    h1_chunked_init(&c);
+    is_int(h1_chunked_next(&c, "9\r\n", 3, &data, &tight), -H1_E_CHUNK_OVER,
            "a chunk over the bound is refused before its data");
-    http1_chunked_init(&c);
-    is_int(http1_chunked_next(&c, "8\r\n", 3, &data, &tight), 3,
-           "a chunk up to the bound passes");
-    is_int(http1_chunked_next(&c, "12345678", 8, &data, &tight), 8, "with its data");
-    is_int(http1_chunked_next(&c, "\r\n1\r\n", 5, &data, &tight), -HTTP1_E_CHUNK_OVER,
+    h1_chunked_init(&c);
+    is_int(h1_chunked_next(&c, "8\r\n", 3, &data, &tight), 3, "a chunk up to the bound passes");
+    is_int(h1_chunked_next(&c, "12345678", 8, &data, &tight), 8, "with its data");
+    is_int(h1_chunked_next(&c, "\r\n1\r\n", 5, &data, &tight), -H1_E_CHUNK_OVER,
            "a second chunk over it does not");
 }
 
@@ -100,12 +99,48 @@ static void test_encoder(void)
                  {65536, "10000\r\n"},
                  {0xabcdef, "abcdef\r\n"},
                  {SIZE_MAX, "ffffffffffffffff\r\n"}};
-    char head[HTTP1_CHUNK_HEAD_MAX];
+    char head[H1_CHUNK_HEAD_MAX];
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        size_t n = http1_chunk_head(head, sizes[i].n);
+        size_t n = h1_chunk_head(head, sizes[i].n);
         is_mem(head, n, sizes[i].head, strlen(sizes[i].head), "head of %zu bytes", sizes[i].n);
     }
+}
+
+/* What of a trailer section may pass. */
+static void trailers(const char *in, const char *want, const char *name)
+{
+    char out[256];
+    size_t n = h1_trailers(out, in, strlen(in));
+
+    is_mem(out, n, want, strlen(want), "%s", name);
+}
+
+static void test_trailers(void)
+{
+    char kept[16];
+    struct h1_chunked c;
+    size_t body;
+    char text[] = "0\r\nA: b\r\nC: d\r\n\r\n";
+
+    trailers("A: b\r\nC:d\r\n", "A: b\r\nC:d\r\n", "plain ones, as they are");
+    trailers("", "", "none");
+    trailers("a: b\r\nhost: x\r\nc: d\r\n", "a: b\r\nc: d\r\n", "known names never");
+    trailers("vary: x\r\nContent-Digest: y\r\nContent-Other: z\r\nsec-x: y\r\n",
+             "Content-Digest: y\r\n", "nor those of their kind");
+    trailers("a: b\r\nc : d\r\n", "", "a space before the colon: nothing of it");
+    trailers("a: b\r\nc: \001\r\n", "", "a control byte: nothing");
+    trailers("a: b\r\nc: d", "", "an unfinished line: nothing");
+    trailers("a: b\r\n\r\nc: d\r\n", "", "an empty line: nothing");
+    h1_chunked_init(&c);
+    c.keep = kept;
+    c.keep_cap = 8;
+    ok(h1_chunked_squeeze(&c, text, strlen(text), &body, &http_limits_default) ==
+               (ssize_t)sizeof text - 1 &&
+           c.done,
+       "a section that is longer than its room");
+    is_mem(kept, c.kept, "A: b\r\nC:", 8, "is kept as far as that goes");
+    ok(c.kept < c.trailers, "which can be seen");
 }
 
 int main(void)
@@ -115,5 +150,6 @@ int main(void)
     test_million();
     test_bound();
     test_encoder();
+    test_trailers();
     return done();
 }

@@ -1,15 +1,17 @@
 /* The configuration: values, expansion, defaults, what is resolved, what is refused, and that
  * the dump of a tree reads back to the same tree. Whole files with several errors, and the
  * commands around them, are in t/10-config.t. */
-#include "base/conf.h"
+#include "base/conf/conf.h"
 
 #include <arpa/inet.h>
+#include <libconfig.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/conf_value.h"
+#include "base/conf/table.h"
+#include "base/conf/value.h"
 #include "t/unit/tap.h"
 
 #define CERT  "certificates = ( { names = [ \"shop.example.com\" ]; } );\n"
@@ -72,6 +74,41 @@ static void round_trip(const char *text, const char *what)
     conf_free(two);
 }
 
+/* Every row of the table that is supported stands in the group; counts those that do not. */
+static int missing(config_setting_t *group, const struct conf_section *section, bool in_route)
+{
+    int n = 0;
+
+    for (const struct conf_setting *row = section->rows; row->name; row++) {
+        config_setting_t *s = config_setting_get_member(group, row->name);
+
+        if (row->flags & SOON || (in_route && !(row->flags & IN_ROUTE)))
+            continue;
+        if (!s) {
+            diag("not in the dump: %s", row->name);
+            n++;
+        } else if (row->section) {
+            n += missing(row->flags & LIST ? config_setting_get_elem(s, 0) : s, row->section,
+                         row->flags & IN_ROUTE);
+        }
+    }
+    return n;
+}
+
+static void test_dump(void)
+{
+    struct conf *conf = good(FOUR);
+    char *text = dump(conf);
+    config_t cfg;
+
+    config_init(&cfg);
+    ok(config_read_string(&cfg, text) == CONFIG_TRUE, "the dump has the syntax of a file");
+    is_int(missing(config_root_setting(&cfg), &conf_top, false), 0, "and every setting");
+    config_destroy(&cfg);
+    free(text);
+    conf_free(conf);
+}
+
 static void test_durations(void)
 {
     static const struct {
@@ -82,9 +119,11 @@ static void test_durations(void)
         {"1.5s", 1500},    {"0.25", 250},       {"10m", 600000}, {"10min", 600000},
         {"12h", 43200000}, {"90d", 7776000000}, {"5 s", 5000},   {"1.00000001s", 1000},
     };
-    static const char *const wrong[] = {"",    "s",   "-5s", "5x", "5ss", "1e3",
-                                        "5.",  ".5s", "0x5", "+5", " 5",  "99999999999999d",
-                                        "5s ", "NaN"};
+    static const char *const wrong[] = {"",    "s",   "-5s",
+                                        "5x",  "5ss", "1e3",
+                                        "5.",  ".5s", "0x5",
+                                        "+5",  " 5",  "99999999999999d",
+                                        "5s ", "NaN", "213503982334.602d"};
     char buf[CONF_FORMAT_LEN];
     uint64_t v;
 
@@ -209,6 +248,61 @@ static void test_cert_names(void)
             "that is not ASCII in its xn-- form");
 }
 
+#define DUAL(types)                                                                     \
+    "certificates = ( { names = [ \"a.test\", \"b.test\" ]; key_type = " types "; },\n" \
+    "{ names = \"c.test\"; key_type = \"rsa4096\"; } );\n" POOL
+
+static void test_dual(void)
+{
+    struct conf *conf = good(DUAL("[ \"p384\", \"rsa2048\" ]"));
+    const struct conf_cert *c = conf->certs;
+
+    is_int(conf->n_certs, 3, "two types of key are two certificates");
+    is_str(c[2].name, "a.test-rsa", "the second comes after all, and is called by its key");
+    ok(c[0].dual == &c[2] && c[2].dual == &c[0] && !c[1].dual, "they know each other");
+    ok(c[2].index == 2 && c[2].n_names == 2 && *c[2].key_type == CONF_KEY_RSA2048 &&
+           c[0].n_key_type == 1 && *c[0].key_type == CONF_KEY_P384,
+       "each with its own key");
+    ok(*c[1].key_type == CONF_KEY_RSA4096, "one alone needs no list");
+    conf_free(conf);
+    round_trip(DUAL("[ \"rsa2048\", \"p256\" ]"), "two types of key");
+    refused(DUAL("[ \"p256\", \"p384\" ]"),
+            "x.conf:1: certificates.key_type: two of one kind; write one of p256 and p384, and "
+            "one of rsa2048 and rsa4096");
+    refused("certificates = ( { names = \"a.test\"; self_signed = true; key_type = [ \"p256\", "
+            "\"rsa2048\" ]; } );\n" POOL,
+            "x.conf:1: certificates.key_type: two are for one that is ordered; write two "
+            "certificates with the same names, one with each kind of key");
+    refused(
+        "certificates = ( { names = \"a.test\"; key_type = [ \"p256\", \"rsa2048\" ]; },\n"
+        "{ name = \"a.test-rsa\"; names = \"c.test\"; } );\n" POOL,
+        "x.conf:1: certificates.key_type: the second one would be called \"a.test-rsa\", as "
+        "another one is; give that another name");
+}
+
+static void test_dual_written(void)
+{
+    struct conf *conf =
+        good("certificates = ( { names = [ \"a.test\", \"b.test\" ]; },\n"
+             "{ names = [ \"b.test\", \"a.test\" ]; key_type = \"rsa2048\"; } );\n" POOL);
+
+    ok(conf->certs[0].dual == &conf->certs[1] && conf->certs[1].dual == &conf->certs[0],
+       "the same names in any order");
+    is_str(conf->certs[0].name, "a.test", "the first by its name");
+    is_str(conf->certs[1].name, "b.test", "the second by its own");
+    conf_free(conf);
+    refused("certificates = ( { names = \"a.test\"; },\n{ names = \"a.test\"; name = \"x\"; } "
+            ");\n" POOL,
+            "x.conf:2: certificates.names: \"a.test\" twice; write each name once");
+    refused("certificates = ( { names = \"a.test\"; },\n"
+            "{ names = [ \"b.test\", \"a.test\" ]; key_type = \"rsa2048\"; } );\n" POOL,
+            "x.conf:2: certificates.names: \"a.test\" twice; write each name once");
+    refused("certificates = ( { names = \"a.test\"; }, { names = \"a.test\"; key_type = "
+            "\"rsa2048\"; },\n{ names = \"a.test\"; name = \"x\"; key_type = \"rsa4096\"; } "
+            ");\n" POOL,
+            "x.conf:2: certificates.names: \"a.test\" twice; write each name once");
+}
+
 static void test_names(void)
 {
     ok(conf_is_host("a", false) && conf_is_host("my_app-1.example.com", false), "host names");
@@ -254,6 +348,9 @@ static void test_defaults(void)
     ok(conf->timeouts.upstream_idle_ms < 20000,
        "unused backend connections end before Tomcat's");
     is_int(conf->limits.header_bytes, 65536, "64 KiB of header");
+    is_int(conf->limits.field_bytes, 16384, "16 KiB of them in a field");
+    is_int(conf->limits.target_bytes, 8192, "8 KiB of target");
+    is_int(conf->listen[0].targets, CONF_TARGETS_ENCODE, "raw bytes in it are encoded");
     ok(conf->limits.body_bytes == CONF_UNLIMITED, "any body");
     is_int(pool->balance, CONF_BALANCE_LEASTCONN, "least in flight");
     is_int(pool->check.type, CONF_CHECK_HTTP, "checked by HTTP");
@@ -270,9 +367,13 @@ static void test_defaults(void)
     ok(conf_backend_find(conf, "pas2") == &conf->backends[1] && !conf_backend_find(conf, "x"),
        "and found by name");
     ok(conf->n_routes == 1 && conf->routes[0].pool == pool, "all goes to the one pool");
+    is_int(conf->routes[0].request_buffer, conf->limits.request_buffer,
+           "with its bodies collected");
     is_int(conf->routes[0].timeouts.first_byte_ms, 60000, "with the global timeouts");
     is_int(conf->routes[0].retry, CONF_RETRY_DEFAULT, "tried again for no answer at all");
     is_int(conf->routes[0].hedge_after_ms, 0, "and never raced");
+    is_int(conf->routes[0].encoded_slash, CONF_SLASH_REJECT, "no encoded slash");
+    ok(conf->routes[0].n_methods == 0 && !*conf->routes[0].allow, "all methods");
     conf_free(conf);
 }
 
@@ -485,11 +586,14 @@ int main(void)
     test_trusted();
     test_names();
     test_cert_names();
+    test_dual();
+    test_dual_written();
     test_defaults();
     test_resolved();
     test_expand();
     test_refused();
     test_files();
+    test_dump();
     round_trip(FOUR, "four settings");
     round_trip(PLAIN POOL
                "stop_timeout = 1.5;\r\nlog = { access = \"/a/b.log\"; };"

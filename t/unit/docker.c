@@ -1,11 +1,11 @@
 /* What the restarter makes of the Docker Engine's words: descriptions, errors, logs, and the
  * verdict look by look. */
-#include "healthd/docker.h"
+#include "healthd/restarter/docker.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "healthd/tail.h"
+#include "healthd/restarter/tail.h"
 #include "t/unit/tap.h"
 
 /* ---- descriptions */

@@ -1,5 +1,5 @@
 /* A drain's end, and what the rows of a backend say about its use. */
-#include "supervisor/drain.h"
+#include "supervisor/backend/drain.h"
 
 #include "shm/admission.h"
 #include "t/unit/tap.h"
@@ -63,13 +63,13 @@ static void after_a_restart(void)
 
 static void admission(void)
 {
-    struct admin_row row = {.wish = ADMIN_READY};
+    struct admin_row row = {.override = ADMIN_READY};
 
     is_int(admission_state(&row), ADMIN_READY, "ready");
     row.drained = DRAIN_CUT;
     is_int(admission_state(&row), ADMIN_READY, "what an earlier drain came to is past");
     row.drained = DRAIN_GOES_ON;
-    row.wish = ADMIN_DRAIN;
+    row.override = ADMIN_DRAIN;
     is_int(admission_state(&row), ADMIN_DRAIN, "a drain that goes on");
     row.drained = DRAIN_EMPTY;
     is_int(admission_state(&row), ADMIN_MAINT, "one that has ended takes nothing");
@@ -77,10 +77,10 @@ static void admission(void)
     is_int(admission_state(&row), ADMIN_MAINT, "nor one that was cut");
     row.drained = DRAIN_GOES_ON;
     is_int(admission_state(&row), ADMIN_DRAIN, "until it begins anew");
-    row.wish = ADMIN_MAINT;
+    row.override = ADMIN_MAINT;
     is_int(admission_state(&row), ADMIN_MAINT, "maint");
 
-    row.wish = ADMIN_READY;
+    row.override = ADMIN_READY;
     row.heal = HEAL_DRAINING;
     is_int(admission_state(&row), ADMIN_DRAIN, "drained in order to be healed");
     ok(admission_drains(&row), "is a drain as any other");

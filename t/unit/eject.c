@@ -1,6 +1,6 @@
 /* Ejection: the window, failures in a row, doubling. */
-#include "healthd/eject.h"
-#include "base/conf.h"
+#include "healthd/outlier/eject.h"
+#include "base/conf/conf.h"
 #include "t/unit/tap.h"
 
 static const struct conf_eject rules = {

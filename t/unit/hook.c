@@ -1,10 +1,12 @@
 /* The operator's program: its environment, its end, its deadline. */
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "acmed/hook.h"
+#include "acmed/helper/hook.h"
 #include "t/unit/tap.h"
 
 static char root[] = "/tmp/pasgate-hook-XXXXXX";
@@ -41,8 +43,10 @@ int main(void)
                              .chain = "/s/c",
                              .key = "/s/k",
                              .dns_name = "_acme-challenge.a.test",
+                             .dns_target = "x.b.test",
                              .dns_value = "v"};
-    char text[512] = "", body[256], clean[64];
+    const struct passwd *user = getpwuid(getuid());
+    char text[512] = "", body[1024], clean[64];
 
     if (!mkdtemp(root))
         return 1;
@@ -55,30 +59,41 @@ int main(void)
     snprintf(
         body, sizeof body,
         "echo \"$PASGATE_EVENT|$PASGATE_CERTIFICATE|$PASGATE_NAMES|$PASGATE_CHAIN|$PASGATE_KEY|"
-        "$PASGATE_ERROR|$PASGATE_DNS_NAME|$PASGATE_DNS_VALUE|$PATH\" >%s",
-        output);
+        "$PASGATE_ERROR|$PASGATE_DNS_NAME|$PASGATE_DNS_TARGET|$PASGATE_DNS_VALUE|$PATH|\" >%s\n"
+        "test \"$HOME|$(pwd)\" = '%s|/' && echo home >>%s",
+        output, user ? user->pw_dir : "/", output);
     script(body);
     is_int(hook_start(&hook, &call, 0), 0, "started");
     ok(hook_start(&hook, &call, 0) < 0 && errno == EBUSY, "one at a time");
     is_int(wait_end(&hook), HOOK_GOOD, "ended well");
     is_int(hook_poll(&hook, 0), HOOK_IDLE, "told once");
     FILE *in = fopen(output, "r");
-    if (in && fgets(text, sizeof text, in))
-        fclose(in);
+    if (in)
+        text[fread(text, 1, sizeof text - 1, in)] = '\0', fclose(in);
     is_str(text,
-           "issued|shop|a.test *.a.test|/s/c|/s/k||_acme-challenge.a.test|v|/usr/bin:/bin\n",
-           "what it gets");
-    script("exit 3");
+           "issued|shop|a.test *.a.test|/s/c|/s/k||_acme-challenge.a.test|x.b.test|v|"
+           "/usr/bin:/bin|\nhome\n",
+           "what it gets, and where it is at home");
+    is_str(hook.why, "", "nothing is wrong");
+    script("echo one; printf 'no \\033[1m way\\n\\n'; exit 3");
     ok(hook_start(&hook, &call, 0) == 0 && wait_end(&hook) == HOOK_BAD, "an exit code is bad");
+    is_str(hook.why, "exit code 3: no \\x1b[1m way", "told with its last line, escaped");
+    script("printf '%0500d' 1; kill -9 $$");
+    ok(hook_start(&hook, &call, 0) == 0 && wait_end(&hook) == HOOK_BAD, "a signal is, too");
+    ok(strncmp(hook.why, "ended by signal 9: 000", 22) == 0 && strlen(hook.why) < HOOK_WHY,
+       "told, and bounded: %s", hook.why);
     script("sleep 100 & sleep 100");
     is_int(hook_start(&hook, &call, 0), 0, "one that hangs");
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS - 1), HOOK_RUNS, "may run for a while");
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_BAD, "then it is ended");
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_IDLE, "for good");
+    is_str(hook.why, "it took longer than 120 s and was ended", "and why");
+    ok(!hook_missing(program), "it is there");
     unlink(program);
     /* Under valgrind vfork() is fork(): posix_spawn() succeeds, and the exit code tells. */
     bool refused = hook_start(&hook, &call, 0) < 0;
     ok(refused ? errno == ENOENT && !hook.pid : wait_end(&hook) == HOOK_BAD, "no such program");
+    ok(hook_missing(program) && *hook.why, "which is told");
     call.program = "/bin/true";
     ok(hook_start(&hook, &call, 0) < 0 && errno == EPERM, "no other program is started");
     hook_close();

@@ -5,12 +5,14 @@
  */
 #include <stdlib.h>
 
+#include "base/conf/conf.h"
 #include "t/unit/hostile_file.h"
 #include "t/unit/tap.h"
-#include "worker/http1.h"
+#include "worker/http/h1.h"
+#include "worker/http/route.h"
+#include "worker/http/uri.h"
+#include "worker/origin.h"
 #include "worker/rewrite.h"
-#include "worker/route.h"
-#include "worker/uri.h"
 
 #define OUT_MAX (1024 * 1024)
 
@@ -64,7 +66,7 @@ static void own_answer(struct outcome *o, unsigned status, bool keep, const char
 static void refuse(struct outcome *o, int err)
 {
     o->err = err < 0 ? -err : err;
-    own_answer(o, http1_error_info(err)->status, false, NULL);
+    own_answer(o, h1_error_info(err)->status, false, NULL);
 }
 
 static void bad_gateway(struct outcome *o, int err, bool keep)
@@ -77,15 +79,15 @@ static void bad_gateway(struct outcome *o, int err, bool keep)
 static ssize_t feed_request(struct http_request *req, struct str in, size_t step, bool tls,
                             char **block)
 {
-    const struct http1_request_policy policy = {.is_tls = tls};
-    struct http1_scan scan = {0};
+    const struct h1_request_policy policy = {.is_tls = tls, .raw_targets = true};
+    struct h1_scan scan = {0};
     ssize_t rc = 0;
 
     *block = NULL;
     for (size_t n = step < in.n ? step : in.n; in.n; n = n + step < in.n ? n + step : in.n) {
         char *moved = malloc(n);
         memcpy(moved, in.p, n);
-        rc = http1_request_parse(req, moved, n, &scan, &limits, &policy);
+        rc = h1_request_parse(req, moved, n, &scan, &limits, &policy);
         free(*block);
         *block = moved;
         if (rc || n == in.n)
@@ -95,16 +97,16 @@ static ssize_t feed_request(struct http_request *req, struct str in, size_t step
 }
 
 static ssize_t feed_response(struct http_response *res, struct str in, size_t step,
-                             const struct http1_response_context *context, char **block)
+                             const struct h1_response_context *context, char **block)
 {
-    struct http1_scan scan = {0};
+    struct h1_scan scan = {0};
     ssize_t rc = 0;
 
     *block = NULL;
     for (size_t n = step < in.n ? step : in.n; in.n; n = n + step < in.n ? n + step : in.n) {
         char *moved = malloc(n);
         memcpy(moved, in.p, n);
-        rc = http1_response_parse(res, moved, n, &scan, &limits, context);
+        rc = h1_response_parse(res, moved, n, &scan, &limits, context);
         free(*block);
         *block = moved;
         if (rc || n == in.n)
@@ -116,15 +118,15 @@ static ssize_t feed_response(struct http_response *res, struct str in, size_t st
 /* Decodes a chunked body into `data`; the bytes consumed, or an error; *done tells the end. */
 static ssize_t feed_chunks(struct str in, size_t step, struct sink *data, bool *done)
 {
-    struct http1_chunked chunks;
+    struct h1_chunked chunks;
     size_t used = 0;
 
-    http1_chunked_init(&chunks);
+    h1_chunked_init(&chunks);
     while (used < in.n && !chunks.done) {
         size_t n = step < in.n - used ? step : in.n - used, body;
         char *piece = malloc(n);
         memcpy(piece, in.p + used, n);
-        ssize_t rc = http1_chunked_squeeze(&chunks, piece, n, &body, &limits);
+        ssize_t rc = h1_chunked_squeeze(&chunks, piece, n, &body, &limits);
         if (rc > 0)
             sink_add(data, str_make(piece, body));
         free(piece);
@@ -139,16 +141,18 @@ static ssize_t feed_chunks(struct str in, size_t step, struct sink *data, bool *
 /* Our own head for the backend must pass our own parser and mean the same. */
 static bool means_the_same(struct str head, const struct http_request *req)
 {
-    const struct http1_request_policy policy = {.forward_unknown_methods = true};
-    struct http1_scan scan = {0};
+    const struct h1_request_policy policy = {0}; /* strict: nothing leaves raw */
+    struct h1_scan scan = {0};
     struct http_request again;
     struct http_limits own = limits;
     own.fields = HTTP_FIELDS_MAX;
-    ssize_t rc = http1_request_parse(&again, head.p, head.n, &scan, &own, &policy);
+    ssize_t rc = h1_request_parse(&again, head.p, head.n, &scan, &own, &policy);
     bool has_length = req->body == HTTP_BODY_LENGTH;
+    static char query[3 * HTTP_TARGET_MAX];
+    ssize_t n = uri_encode(query, sizeof(query), req->query);
 
-    return rc == (ssize_t)head.n && str_eq(again.method_name, req->method_name) &&
-           str_eq(again.query, req->query) &&
+    return n >= 0 && str_eq(again.query, str_make(query, (size_t)n)) && rc == (ssize_t)head.n &&
+           str_eq(again.method_name, req->method_name) &&
            again.upgrade_websocket == req->upgrade_websocket &&
            (again.body == HTTP_BODY_CHUNKED) == (req->body == HTTP_BODY_CHUNKED) &&
            (!has_length || again.body == HTTP_BODY_LENGTH) &&
@@ -160,8 +164,14 @@ static bool forward_head(struct outcome *o, const struct http_request *req,
                          struct route_match *match, const char *name)
 {
     static char path[HTTP_TARGET_MAX], mapped[2 * HTTP_TARGET_MAX], head[2 * HTTP_HEAD_MAX];
-    ssize_t n = uri_normalise(path, sizeof(path), req->path, 0);
+    static const struct sockaddr_in address = {.sin_family = AF_INET};
+    static const struct conf conf;
+    const struct origin_peer peer = {.address = (const struct sockaddr *)&address,
+                                     .ip = STR("127.0.0.1"),
+                                     .server_port = 443};
+    ssize_t n = uri_normalise(path, sizeof(path), req->path, URI_ENCODE_RAW);
     struct rewrite_out out;
+    struct origin origin;
 
     if (n < 0)
         return false;
@@ -170,10 +180,10 @@ static bool forward_head(struct outcome *o, const struct http_request *req,
     n = route_map_path(match, str_make(path, (size_t)n), mapped, sizeof(mapped));
     struct rewrite_request_info info = {.path = str_make(mapped, (size_t)n),
                                         .fallback_host = STR("backend:8810"),
-                                        .client_ip = STR("127.0.0.1"),
-                                        .client_port = 4711,
-                                        .server_port = 443,
+                                        .peer_ip = peer.ip,
+                                        .origin = &origin,
                                         .request_id = STR("id-1")};
+    origin_find(&origin, req, &peer, &conf);
     rewrite_out_init(&out, head, sizeof(head));
     if (rewrite_request(&out, req, &info) < 0)
         abort();
@@ -189,7 +199,7 @@ static bool forward_head(struct outcome *o, const struct http_request *req,
 static ssize_t forward_body(struct outcome *o, const struct http_request *req, struct str in,
                             size_t step)
 {
-    char head[HTTP1_CHUNK_HEAD_MAX];
+    char head[H1_CHUNK_HEAD_MAX];
     bool complete = false;
 
     o->body.n = 0;
@@ -203,12 +213,12 @@ static ssize_t forward_body(struct outcome *o, const struct http_request *req, s
         return 0;
     ssize_t rc = feed_chunks(in, step, &o->body, &complete);
     if (o->body.n) {
-        sink_add(&o->seen, str_make(head, http1_chunk_head(head, o->body.n)));
+        sink_add(&o->seen, str_make(head, h1_chunk_head(head, o->body.n)));
         sink_add(&o->seen, str_make(o->body.p, o->body.n));
-        sink_add(&o->seen, STR(HTTP1_CHUNK_TAIL));
+        sink_add(&o->seen, STR(H1_CHUNK_TAIL));
     }
     if (complete)
-        sink_add(&o->seen, STR(HTTP1_CHUNK_LAST));
+        sink_add(&o->seen, STR(H1_CHUNK_LAST));
     return rc;
 }
 
@@ -226,12 +236,12 @@ static void relay_body(struct outcome *o, const struct http_response *res, struc
 }
 
 /* The backend's reply on to the client. */
-static void answer(struct outcome *o, const struct hostile_case *c,
-                   const struct http_request *req, const struct route_match *match, size_t step)
+static void response(struct outcome *o, const struct hostile_case *c,
+                     const struct http_request *req, const struct route_match *match,
+                     size_t step)
 {
     static char head[2 * HTTP_HEAD_MAX];
-    const struct http1_response_context context = {.method = req->method,
-                                                   .upgrade = req->upgrade};
+    const struct h1_response_context context = {.method = req->method, .upgrade = req->upgrade};
     struct str in = c->has_backend ? c->backend : default_reply;
 
     for (int interim = 0;; interim++) {
@@ -239,8 +249,8 @@ static void answer(struct outcome *o, const struct hostile_case *c,
         struct rewrite_out out;
         char *block;
         ssize_t n = feed_response(&res, in, step, &context, &block);
-        if (n <= 0 || interim > HTTP1_INTERIM_MAX) {
-            bad_gateway(o, n < 0 ? (int)n : HTTP1_E_INTERIM_MANY, req->keep_alive);
+        if (n <= 0 || interim > H1_INTERIM_MAX) {
+            bad_gateway(o, n < 0 ? (int)n : H1_E_INTERIM_MANY, req->keep_alive);
             free(block);
             return;
         }
@@ -290,7 +300,7 @@ static bool exchange(struct outcome *o, const struct hostile_case *c, struct str
         *in = str_skip(*in, (size_t)n);
         go_on = true;
     } else if (n > 0 && !forward_head(o, &req, &match, c->name)) {
-        refuse(o, HTTP1_E_PATH);
+        refuse(o, H1_E_PATH);
     } else if (n > 0) {
         *in = str_skip(*in, (size_t)n);
         if (req.expect_continue)
@@ -299,7 +309,7 @@ static bool exchange(struct outcome *o, const struct hostile_case *c, struct str
         if (n < 0) {
             refuse(o, (int)n);
         } else {
-            answer(o, c, &req, &match, step);
+            response(o, c, &req, &match, step);
             *in = str_skip(*in, (size_t)n);
             go_on = !o->close;
         }
@@ -320,11 +330,11 @@ static bool judge(const struct hostile_case *c, const struct outcome *o)
 
 #define WANT(cond, ...) ((cond) ? (void)0 : (diag(__VA_ARGS__), (void)(good = false)))
     WANT(!strcmp(o->statuses, c->expect), "status %s, expected %s (%s)", o->statuses, c->expect,
-         http1_error_info(o->err)->reason);
+         h1_error_info(o->err)->reason);
     WANT(o->close == c->close, "close %d, expected %d", o->close, c->close);
     WANT(!c->seen_nothing || o->seen.n == 0, "the backend saw something");
-    WANT(!c->reason || !strcmp(c->reason, http1_error_info(o->err)->reason),
-         "reason '%s', expected '%s'", http1_error_info(o->err)->reason, c->reason);
+    WANT(!c->reason || !strcmp(c->reason, h1_error_info(o->err)->reason),
+         "reason '%s', expected '%s'", h1_error_info(o->err)->reason, c->reason);
     WANT(!c->has_body || (o->body.n == c->body.n && !memcmp(o->body.p, c->body.p, o->body.n)),
          "another body of %zu bytes", o->body.n);
     for (size_t i = 0; i < c->seen.n; i++)
@@ -350,7 +360,7 @@ static bool run(const struct hostile_case *c, struct outcome *o, size_t step)
     o->statuses[0] = '\0';
     o->seen.n = o->body.n = o->got.n = 0;
     o->close = false;
-    o->err = HTTP1_E_NONE;
+    o->err = H1_E_NONE;
     while (in.n && exchange(o, c, &in, step))
         ;
     return judge(c, o);

@@ -1,5 +1,5 @@
 /* Incidents: their ids, their folders, and how many are kept. */
-#include "supervisor/incident.h"
+#include "supervisor/backend/incident.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -42,41 +42,41 @@ static int count(const char *path)
 
 static void test_folders(void)
 {
-    char folder[HERITAGE_FOLDER], path[HERITAGE_FOLDER + 16], id[TABLE_INCIDENT];
+    char dir[HERITAGE_DIR], path[HERITAGE_DIR + 16], id[TABLE_INCIDENT];
     struct stat st;
 
-    incident_folder(folder, "20260101T000000-pas1-0", "", &self);
-    is_str(folder, "", "no store, no folder");
-    incident_folder(folder, "20260101T000000-pas1-0", store, &self);
-    ok(stat(folder, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0700,
-       "a folder for us only: %s", folder);
-    snprintf(path, sizeof path, "%s/evidence.txt", folder);
+    incident_dir(dir, "20260101T000000-pas1-0", "", &self);
+    is_str(dir, "", "no store, no folder");
+    incident_dir(dir, "20260101T000000-pas1-0", store, &self);
+    ok(stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0700,
+       "a folder for us only: %s", dir);
+    snprintf(path, sizeof path, "%s/evidence.txt", dir);
     fclose(fopen(path, "w"));
     for (int i = 1; i < INCIDENTS_KEPT + 5; i++) {
         snprintf(id, sizeof id, "20260101T0000%02d-pas1-%d", i, i);
-        incident_folder(folder, id, store, &self);
+        incident_dir(dir, id, store, &self);
     }
     snprintf(path, sizeof path, "%s/state/incidents", store);
     is_int(count(path), INCIDENTS_KEPT, "the newest are kept");
     snprintf(path, sizeof path, "%s/state/incidents/20260101T000000-pas1-0", store);
     ok(access(path, F_OK) != 0, "the oldest has gone with what was in it");
-    ok(access(folder, F_OK) == 0, "the last one is there");
+    ok(access(dir, F_OK) == 0, "the last one is there");
     snprintf(path, sizeof path, "%s/state/incidents/mine", store);
     mkdir(path, 0700);
-    incident_folder(folder, "20260102T000000-pas1-99", store, &self);
+    incident_dir(dir, "20260102T000000-pas1-99", store, &self);
     ok(access(path, F_OK) == 0, "what is not an incident is left alone");
 }
 
 static void test_trouble(void)
 {
-    char folder[HERITAGE_FOLDER], path[128];
+    char dir[HERITAGE_DIR], path[128];
 
     snprintf(path, sizeof path, "rm -rf %s/state/incidents", store);
     is_int(system(path), 0, "(gone)");
     snprintf(path, sizeof path, "%s/state/incidents", store);
     is_int(symlink("/tmp", path), 0, "(a link in its place)");
-    incident_folder(folder, "20260101T000000-pas1-0", store, &self);
-    is_str(folder, "", "is not followed");
+    incident_dir(dir, "20260101T000000-pas1-0", store, &self);
+    is_str(dir, "", "is not followed");
 }
 
 int main(void)

@@ -1,8 +1,8 @@
 /* JOSE: base64url, the vectors of RFC 7515 and 7638, external accounts, what is refused. */
 #include <stdlib.h>
 
-#include "acmed/jose.h"
-#include "acmed/secret.h"
+#include "acmed/key/jose.h"
+#include "acmed/key/secret.h"
 #include "t/unit/tap.h"
 
 /* RFC 7515 appendix A.3: the key as PEM, and the example's input and signature. */

@@ -1,6 +1,6 @@
 /* Which certificates are ordered, and which never. */
-#include "acmed/policy.h"
-#include "base/conf.h"
+#include "acmed/order/policy.h"
+#include "base/conf/conf.h"
 #include "t/unit/tap.h"
 
 static const char le[] = "https://acme-v02.api.letsencrypt.org/directory";

@@ -1,6 +1,6 @@
-/* acmed/proof.h: who is asked to prove a candidate, and what comes of the answer. */
-#include "acmed/proof.h"
-#include "base/conf.h"
+/* acmed/net/proof.h: who is asked to prove a candidate, and what comes of the answer. */
+#include "acmed/net/proof.h"
+#include "base/conf/conf.h"
 #include "t/unit/tap.h"
 
 static struct table table;
@@ -62,14 +62,14 @@ static void test_turns(void)
     is_int(p.row, 2, "of our configuration, that runs");
     says(2, 6, CERT_PROOF_GOOD);
     is_int(look(&p, 1, &f), PROOF_WAITS, "of another candidate: no answer");
-    is_int(look(&p, PROOF_ANSWER_MS, &f), PROOF_ASKS, "it took too long: another one");
+    is_int(look(&p, PROOF_REPLY_MS, &f), PROOF_ASKS, "it took too long: another one");
     is_int(p.row, 5, "the next");
     worker(5, CHILD_DRAINING, 4, 3);
-    is_int(look(&p, PROOF_ANSWER_MS, &f), PROOF_ASKS, "which leaves: another one");
+    is_int(look(&p, PROOF_REPLY_MS, &f), PROOF_ASKS, "which leaves: another one");
     is_int(p.row, 2, "again the first");
     is_int(p.deaths, 0, "nobody died");
     says(2, 7, CERT_PROOF_NAMES);
-    is_int(look(&p, PROOF_ANSWER_MS, &f), PROOF_DONE, "it answers");
+    is_int(look(&p, PROOF_REPLY_MS, &f), PROOF_DONE, "it answers");
     ok(f.proof == CERT_PROOF_NAMES && f.name == 2, "and what");
 }
 

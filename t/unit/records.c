@@ -5,11 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "acmed/account_store.h"
-#include "acmed/cert_state.h"
-#include "acmed/order_store.h"
-#include "acmed/record.h"
-#include "acmed/secret.h"
+#include "acmed/cert/cert_state.h"
+#include "acmed/key/secret.h"
+#include "acmed/order/account_store.h"
+#include "acmed/order/kvfile.h"
+#include "acmed/order/order_store.h"
 #include "t/unit/tap.h"
 
 static char root[] = "/tmp/pasgate-records-XXXXXX";
@@ -24,9 +24,9 @@ static int mode_of(const char *below)
     return lstat(full, &st) < 0 ? -1 : (int)(st.st_mode & 07777);
 }
 
-static void put(int folder, const char *file, const char *text)
+static void put(int dir, const char *file, const char *text)
 {
-    int fd = openat(folder, file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int fd = openat(dir, file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
     if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
         fail("put %s", file);
@@ -35,77 +35,91 @@ static void put(int folder, const char *file, const char *text)
 
 static void test_record(void)
 {
-    int folder = record_open(root, "orders", "r.test", true);
+    int dir = kvfile_open(root, "orders", "r.test", true);
     size_t n;
     char *text;
 
-    ok(record_open(root, "orders", "none.test", false) < 0 && errno == ENOENT,
+    ok(kvfile_open(root, "orders", "none.test", false) < 0 && errno == ENOENT,
        "not made unasked");
     is_int(mode_of("orders"), 0700, "folders are private");
     is_int(mode_of("orders/r.test"), 0700, "all of them");
-    put(folder, ".new-x", "left by a crash");
-    is_int(record_write(folder, "x", "one", 3), 0, "written, over what a crash left");
+    put(dir, ".new-x", "left by a crash");
+    is_int(kvfile_write(dir, "x", "one", 3), 0, "written, over what a crash left");
     is_int(mode_of("orders/r.test/x"), 0600, "files are private");
-    is_int(record_write(folder, "x", "two", 3), 0, "written again");
-    text = record_read(folder, "x", 3, &n);
+    is_int(kvfile_write(dir, "x", "two", 3), 0, "written again");
+    text = kvfile_read(dir, "x", 3, &n);
     ok(text && n == 3 && strcmp(text, "two") == 0, "read");
     free(text);
-    ok(!record_read(folder, "x", 2, &n) && errno == EFBIG, "longer than allowed");
-    ok(symlinkat("x", folder, "link") == 0 && !record_read(folder, "link", 9, &n), "no links");
-    record_remove(folder, "x");
-    ok(!record_read(folder, "x", 9, &n) && errno == ENOENT, "removed");
-    close(folder);
+    ok(!kvfile_read(dir, "x", 2, &n) && errno == EFBIG, "longer than allowed");
+    ok(symlinkat("x", dir, "link") == 0 && !kvfile_read(dir, "link", 9, &n), "no links");
+    kvfile_remove(dir, "x");
+    ok(!kvfile_read(dir, "x", 9, &n) && errno == ENOENT, "removed");
+    close(dir);
 }
 
 static void test_account(void)
 {
     struct account a;
-    char name[CERT_FOLDER_SIZE];
-    int folder = account_open(root, ca);
+    char name[CERT_DIR_SIZE];
+    int dir = account_open(root, ca);
 
-    is_str(account_folder(name, ca), "ca.test:14000=2fdir", "a CA's folder");
+    is_str(account_dir(name, ca), "ca.test:14000=2fdir", "a CA's folder");
     is_int(mode_of("accounts/ca.test:14000=2fdir"), 0700, "is private");
-    ok(account_load(folder, &a) == 0 && !a.key && !a.url[0], "nothing yet");
-    is_int(account_save_key(folder, "KEY", 3), 0, "the key");
-    is_int(account_save_url(folder, "https://ca.test/acct/1"), 0, "the URL");
-    is_int(account_load(folder, &a), 0, "loaded");
+    ok(account_load(dir, &a) == 0 && !a.key && !a.url[0], "nothing yet");
+    is_int(account_save_key(dir, "KEY", 3), 0, "the key");
+    is_int(account_save_url(dir, "https://ca.test/acct/1", NULL), 0, "the URL");
+    is_int(account_load(dir, &a), 0, "loaded");
     is_str(a.key, "KEY", "the key");
     is_str(a.url, "https://ca.test/acct/1", "the URL");
+    ok(!a.told, "what the CA was told is not known");
     account_release(&a);
-    put(folder, "account", "url=https://a\nurl");
-    ok(account_load(folder, &a) < 0 && a.key && !a.url[0], "damaged: the key is still good");
+    account_save_url(dir, "https://ca.test/acct/1", "a@shop.test");
+    ok(account_load(dir, &a) == 0 && a.told, "now it is");
+    is_str(a.contact, "a@shop.test", "an address for mail");
+    is_str(a.url, "https://ca.test/acct/1", "and the URL");
     account_release(&a);
-    account_save_url(folder, "");
-    ok(account_load(folder, &a) == 0 && a.key && !a.url[0], "forgotten");
+    account_save_url(dir, "https://ca.test/acct/1", "");
+    ok(account_load(dir, &a) == 0 && a.told && !a.contact[0], "or none");
     account_release(&a);
-    close(folder);
+    put(dir, "account", "url=https://a\nurl");
+    ok(account_load(dir, &a) < 0 && a.key && !a.url[0], "damaged: the key is still good");
+    account_release(&a);
+    account_save_url(dir, "", NULL);
+    ok(account_load(dir, &a) == 0 && a.key && !a.url[0], "forgotten");
+    account_release(&a);
+    account_save_url(dir, "https://ca.test/acct/1", NULL);
+    is_int(account_lay_aside(dir), 0, "laid aside");
+    ok(account_load(dir, &a) == 0 && !a.key && !a.url[0], "there is none now");
+    is_int(mode_of("accounts/ca.test:14000=2fdir/closed.pem"), 0600, "but its key is");
+    account_save_key(dir, "KEY", 3);
+    close(dir);
 }
 
 static void test_next_key(void)
 {
     struct account a;
-    int folder = account_open(root, ca);
+    int dir = account_open(root, ca);
     size_t n = 0;
-    char *next = account_load_next(folder, &n);
+    char *next = account_load_next(dir, &n);
 
-    ok(!next && account_take_next(folder) < 0, "no next key");
-    is_int(account_save_next(folder, "NEXT", 4), 0, "one is written");
-    next = account_load_next(folder, &n);
+    ok(!next && account_take_next(dir) < 0, "no next key");
+    is_int(account_save_next(dir, "NEXT", 4), 0, "one is written");
+    next = account_load_next(dir, &n);
     is_str(next, "NEXT", "and read");
     secret_free(next);
-    account_load(folder, &a);
+    account_load(dir, &a);
     is_str(a.key, "KEY", "the key is as before");
     account_release(&a);
-    is_int(account_take_next(folder), 0, "it takes its place");
-    account_load(folder, &a);
+    is_int(account_take_next(dir), 0, "it takes its place");
+    account_load(dir, &a);
     is_str(a.key, "NEXT", "so it is the key");
     account_release(&a);
-    account_save_next(folder, "OTHER", 5);
-    account_drop_next(folder);
-    ok(!account_load_next(folder, &n), "another one is dropped");
-    account_forget(folder);
-    ok(account_load(folder, &a) == 0 && !a.key && !a.url[0], "a closed account leaves nothing");
-    close(folder);
+    account_save_next(dir, "OTHER", 5);
+    account_drop_next(dir);
+    ok(!account_load_next(dir, &n), "another one is dropped");
+    account_forget(dir);
+    ok(account_load(dir, &a) == 0 && !a.key && !a.url[0], "a closed account leaves nothing");
+    close(dir);
 }
 
 static void test_order(void)
@@ -113,33 +127,33 @@ static void test_order(void)
     const char *const names[] = {"a.test", "b.test"}, *const glued[] = {"a.testb.test"};
     uint64_t wanted = order_wanted(ca, "", names, 2);
     struct order o;
-    int folder = record_open(root, "orders", "a.test", true);
+    int dir = kvfile_open(root, "orders", "a.test", true);
 
     ok(wanted != order_wanted(ca, "", names, 1) && wanted != order_wanted(ca, "", glued, 1) &&
            wanted != order_wanted(ca, "short", names, 2) &&
            wanted != order_wanted("https://x.test", "", names, 2),
        "what is wanted has a number");
-    order_save_key(folder, "KEY", 3);
-    order_load(folder, wanted, &o);
+    order_save_key(dir, "KEY", 3);
+    order_load(dir, wanted, &o);
     ok(!o.key && !o.url[0], "a key without an order is none");
-    order_save_url(folder, wanted,
+    order_save_url(dir, wanted,
                    &(struct order){.url = "https://ca.test/order/1", .begun_s = 77});
-    order_load(folder, wanted, &o);
+    order_load(dir, wanted, &o);
     ok(o.key && o.begun_s == 77 && strcmp(o.key, "KEY") == 0 &&
            strcmp(o.url, "https://ca.test/order/1") == 0,
        "loaded");
     order_release(&o);
-    order_load(folder, wanted + 1, &o);
+    order_load(dir, wanted + 1, &o);
     ok(!o.key && !o.url[0], "it was for something else");
-    order_save_key(folder, "OTHER", 5);
-    order_load(folder, wanted, &o);
+    order_save_key(dir, "OTHER", 5);
+    order_load(dir, wanted, &o);
     ok(!o.key, "another key: the order is gone");
-    order_save_url(folder, wanted,
+    order_save_url(dir, wanted,
                    &(struct order){.url = "https://ca.test/order/2", .begun_s = 77});
-    order_forget(folder);
-    order_load(folder, wanted, &o);
+    order_forget(dir);
+    order_load(dir, wanted, &o);
     ok(!o.key && mode_of("orders/a.test/key.pem") < 0, "forgotten");
-    close(folder);
+    close(dir);
 }
 
 static void test_state(void)
@@ -157,11 +171,11 @@ static void test_state(void)
                            .hook_at = UINT64_MAX,
                            .problem = "rejected: a=b\nfailures=0"},
                       back;
-    int folder = record_open(root, "orders", "a.test", true);
+    int dir = kvfile_open(root, "orders", "a.test", true);
 
-    ok(!cert_state_load(folder, &back) && back.failures == 0, "none yet");
-    is_int(cert_state_save(folder, &s), 0, "saved");
-    ok(cert_state_load(folder, &back), "loaded");
+    ok(!cert_state_load(dir, &back) && back.failures == 0, "none yet");
+    is_int(cert_state_save(dir, &s), 0, "saved");
+    ok(cert_state_load(dir, &back), "loaded");
     is_str(back.problem, "rejected: a=b failures=0", "one line");
     memcpy(back.problem, s.problem, sizeof s.problem);
     ok(back.failures == s.failures && back.next_try == 1 && back.generation == 7 &&
@@ -169,10 +183,10 @@ static void test_state(void)
            back.ask_failures == 6 && back.hook_at == UINT64_MAX,
        "as it was");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        put(folder, "state", bad[i]);
-        ok(!cert_state_load(folder, &back) && back.failures == 0, "damaged %zu", i);
+        put(dir, "state", bad[i]);
+        ok(!cert_state_load(dir, &back) && back.failures == 0, "damaged %zu", i);
     }
-    close(folder);
+    close(dir);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* When to renew: thirds and halves, ARI windows, asking again, starts. And the name of a
  * certificate in ARI. */
-#include "acmed/renew.h"
-#include "acmed/ari.h"
+#include "acmed/order/renew.h"
+#include "acmed/cert/ari.h"
 #include "t/unit/tap.h"
 
 static const uint64_t minute = 60000, hour = 3600000, day = 24 * 3600000;

@@ -2,29 +2,30 @@
  * down or refuses for a while, an acmed that is killed, a clock that jumps. */
 #include <stdlib.h>
 
-#include "acmed/backoff.h"
-#include "acmed/ledger.h"
-#include "acmed/plan.h"
+#include "acmed/order/backoff.h"
+#include "acmed/order/plan.h"
+#include "acmed/order/rate_log.h"
 #include "t/unit/tap.h"
 
 static const uint64_t minute = 60000, hour = 3600000, day = 24 * 3600000,
                       life_ms = 160 * 3600000;
 static const char *const name = "shop.test";
-static const struct ledger_names names = {&name, 1};
+static const struct rate_log_names names = {&name, 1, 0};
 
+enum { FAILURES_MAX = 4 }; /* per hour: below what Let's Encrypt allows */
 enum weather { FINE, DOWN, REFUSING };
 
 struct world {
     uint64_t now, end, random;
     struct cert_state state; /* on disk: outlives a kill */
     struct plan_live live;
-    struct ledger ledger;
+    struct rate_log ledger;
     bool ari;
     uint64_t outage, calm; /* longest outage, longest time between two; 0: none */
     enum weather weather, kind;
     uint64_t weather_until;
     uint64_t issued, tries, asks, expired_ms, least_left, worst_hour, most_week;
-    uint64_t last_tries[LEDGER_FAILURES + 1]; /* that failed */
+    uint64_t last_tries[FAILURES_MAX + 1]; /* that failed */
 };
 
 static uint64_t rnd(struct world *w)
@@ -58,15 +59,15 @@ static void issue(struct world *w)
                                  .can_ask = w->ari,
                                  .life = {w->now - hour, w->now - hour + life_ms}};
     w->issued++;
-    plan_issued(&w->state);
+    plan_issued(&w->state, w->now);
 }
 
 /* A failure at the CA: more than 5 within an hour are what must not be. */
 static void count_failure(struct world *w)
 {
-    for (int i = 0; i < LEDGER_FAILURES; i++)
+    for (int i = 0; i < FAILURES_MAX; i++)
         w->last_tries[i] = w->last_tries[i + 1];
-    w->last_tries[LEDGER_FAILURES] = w->now;
+    w->last_tries[FAILURES_MAX] = w->now;
     if (w->last_tries[0] && w->now - w->last_tries[0] < hour)
         w->worst_hour++;
 }
@@ -74,7 +75,7 @@ static void count_failure(struct world *w)
 static void order(struct world *w, bool killed)
 {
     const char *why;
-    uint64_t wait = ledger_wait(&w->ledger, names, w->live.from_ca, w->now / 1000, &why);
+    uint64_t wait = rate_log_wait(&w->ledger, names, w->live.from_ca, w->now / 1000, &why);
     uint64_t begun = w->now / 1000;
 
     if (wait) {
@@ -82,18 +83,18 @@ static void order(struct world *w, bool killed)
         return;
     }
     w->tries++;
-    ledger_attempt(&w->ledger, names, begun);
+    rate_log_attempt(&w->ledger, names, begun);
     if (killed) {
         count_failure(w); /* for all that the CA knows */
         return;
     }
     if (w->weather == FINE) {
-        ledger_success(&w->ledger, names, begun, begun);
+        rate_log_success(&w->ledger, names, begun, begun);
         issue(w);
         return;
     }
     if (w->weather == DOWN)
-        ledger_pardon(&w->ledger, names, begun);
+        rate_log_pardon(&w->ledger, names, begun);
     else
         count_failure(w);
     plan_failed(&w->state, &w->live, 0, "no", w->now, rnd(w));
@@ -106,9 +107,9 @@ static void ask(struct world *w)
 
     w->asks++;
     if (w->weather == DOWN)
-        plan_no_answer(&w->state, 0, w->now, rnd(w));
+        plan_no_response(&w->state, 0, w->now, rnd(w));
     else
-        plan_answered(&w->state, &w->live, &window, 6 * hour, w->now, rnd(w));
+        plan_responded(&w->state, &w->live, &window, 6 * hour, w->now, rnd(w));
 }
 
 static void live_through(struct world *w, unsigned kill_one_in)
@@ -119,7 +120,7 @@ static void live_through(struct world *w, unsigned kill_one_in)
         bool killed;
 
         change_weather(w);
-        switch (plan_next(&w->state, &w->live, false, w->now, rnd(w), &until)) {
+        switch (plan_next(&w->state, &w->live, w->now, rnd(w), &until)) {
         case PLAN_ORDER:
             killed = kill_one_in && rnd(w) % kill_one_in == 0;
             order(w, killed);
@@ -138,18 +139,21 @@ static void live_through(struct world *w, unsigned kill_one_in)
         if (size > 100) {
             size_t n;
 
-            free(ledger_print(&w->ledger, w->now / 1000, &n));
+            free(rate_log_print(&w->ledger, w->now / 1000, &n));
         }
     }
-    ledger_release(&w->ledger);
+    rate_log_release(&w->ledger);
 }
 
 static struct world start(uint64_t years, uint64_t seed)
 {
     uint64_t now = UINT64_C(1800000000000);
 
-    return (struct world){
-        .now = now, .end = now + years * 365 * day, .random = seed, .weather_until = now + day};
+    return (struct world){.now = now,
+                          .end = now + years * 365 * day,
+                          .random = seed,
+                          .weather_until = now + day,
+                          .ledger.limits = {FAILURES_MAX, 250, 4, 3}};
 }
 
 static void test_fine(void)
@@ -211,7 +215,7 @@ static void test_kills(void)
     live_through(&w, 1);
     is_int(w.issued, 0, "killed at each order");
     is_int(w.worst_hour, 0, "spends nothing of the CA's limit");
-    ok(w.tries <= 10 * 24 * LEDGER_FAILURES + 4, "that is 4 an hour: %" PRIu64, w.tries);
+    ok(w.tries <= 10 * 24 * FAILURES_MAX + 4, "that is 4 an hour: %" PRIu64, w.tries);
 }
 
 static void test_clock(void)
@@ -224,36 +228,34 @@ static void test_clock(void)
                              .life = {1000 * day, 1090 * day}};
     uint64_t now = 1001 * day, until = 0;
 
-    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_ASK, "asks first");
-    plan_no_answer(&s, 0, now, 5);
-    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_WAIT, "waits");
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_ASK, "asks first");
+    plan_no_response(&s, 0, now, 5);
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_WAIT, "waits");
     ok(until <= now + 2 * minute, "and asks again soon");
-    plan_answered(&s, &live, &(struct renew_window){1002 * day, 1003 * day}, 0, now, 5);
+    plan_responded(&s, &live, &(struct renew_window){1002 * day, 1003 * day}, 0, now, 5);
     uint64_t chosen = s.renew_at;
-    plan_answered(&s, &live, &(struct renew_window){1002 * day, 1003 * day}, 0, now, 99);
+    plan_responded(&s, &live, &(struct renew_window){1002 * day, 1003 * day}, 0, now, 99);
     is_int(s.renew_at, chosen, "the time in a window is chosen once");
-    plan_answered(&s, &live, &(struct renew_window){1000 * day, 1000 * day + 1}, 0, now, 99);
-    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_ORDER,
-           "a window in the past: at once");
+    plan_responded(&s, &live, &(struct renew_window){1000 * day, 1000 * day + 1}, 0, now, 99);
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_ORDER, "a window in the past: at once");
     plan_failed(&s, &live, 0, "no", now, 5);
-    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_WAIT,
-           "but under the usual delays");
-    is_int(plan_next(&s, &live, true, now, 5, &until), PLAN_ORDER,
-           "unless the operator wants it");
-    is_int(plan_next(&s, &live, false, now - 400 * day, 5, &until) != PLAN_WAIT || until < now,
-           true, "a clock that was set back by a year does not stop it");
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_WAIT, "but under the usual delays");
+    s.wanted = 1;
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_ORDER, "unless the operator wants it");
+    s.wanted = 0;
+    is_int(plan_next(&s, &live, now - 400 * day, 5, &until) != PLAN_WAIT || until < now, true,
+           "a clock that was set back by a year does not stop it");
     s = (struct cert_state){0};
     live.covers = false;
-    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_ORDER,
-           "a name was added: at once");
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_ORDER, "a name was added: at once");
     live.covers = true;
     now = 1085 * day;
     s = (struct cert_state){.generation = 1, .ask_at = now + hour};
-    is_int(plan_next(&s, &live, false, now, 1234567, &until), PLAN_ORDER,
+    is_int(plan_next(&s, &live, now, 1234567, &until), PLAN_ORDER,
            "overdue and nearly over: at once");
     now = 1070 * day;
     s = (struct cert_state){.generation = 1, .ask_at = now + 2 * hour};
-    is_int(plan_next(&s, &live, false, now, 1234567, &until), PLAN_WAIT,
+    is_int(plan_next(&s, &live, now, 1234567, &until), PLAN_WAIT,
            "overdue at a start: not with all others");
     ok(until <= now + hour && until > now, "but within the hour");
 }
@@ -285,7 +287,7 @@ static void test_start(void)
     ok(least >= now && least < now + minute && most > now + 59 * minute && most <= now + hour,
        "due while nobody was there: all over the hour from the start on");
     s.ask_at = now + 2 * hour;
-    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_WAIT, "so it waits");
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_WAIT, "so it waits");
     is_int(until, s.renew_at, "until then");
     is_int(started(&s, &live, s.renew_at, now + 1, 5), until, "another start changes nothing");
     is_int(started(&s, &live, soon, now, 1234567), soon, "nor is what comes soon put off");
@@ -295,15 +297,17 @@ static void test_start(void)
     is_int(started(&s, &live, now - day, now, 1234567), now - day, "a delay goes on");
     s.next_try = now - hour;
     ok(started(&s, &live, now - day, now, 1234567) > now, "but not one that is over");
-    is_int(plan_next(&s, &live, true, now, 5, &until), PLAN_ORDER, "unless it is wanted now");
+    s.wanted = 1;
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_ORDER, "unless it is wanted now");
+    s.wanted = 0;
     is_int(started(&s, &live, now - day, late, 1234567), late, "nearly over: at once");
     live.covers = false;
     is_int(started(&s, &live, now - day, now, 1234567), now - day, "a name was added");
-    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_ORDER, "at once");
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_ORDER, "at once");
     s = (struct cert_state){0};
     live = (struct plan_live){.generation = 1, .life = live.life};
     plan_start(&s, &live, now, 1234567);
-    is_int(plan_next(&s, &live, false, now, 5, &until), PLAN_ORDER, "a first one: at once");
+    is_int(plan_next(&s, &live, now, 5, &until), PLAN_ORDER, "a first one: at once");
 }
 
 static void test_away(void)

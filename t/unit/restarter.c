@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/conf.h"
-#include "healthd/restart.h"
-#include "healthd/tail.h"
+#include "base/conf/conf.h"
+#include "healthd/restarter/restart.h"
+#include "healthd/restarter/tail.h"
 #include "t/unit/tap.h"
 
 /* ---- tail */

@@ -1,8 +1,10 @@
 /* Heads for the other side: what is taken off, what is put on, what is mapped back. */
 #include "worker/rewrite.h"
+#include "base/conf/conf.h"
 #include "t/unit/tap.h"
-#include "worker/affinity.h"
-#include "worker/http1.h"
+#include "worker/http/affinity.h"
+#include "worker/http/h1.h"
+#include "worker/origin.h"
 
 static char buf[8192];
 static struct http_request req;
@@ -10,21 +12,34 @@ static struct http_response res;
 
 static void parse_request(const char *text)
 {
-    static const struct http1_request_policy policy = {.is_tls = true};
-    struct http1_scan scan = {0};
-    if (http1_request_parse(&req, text, strlen(text), &scan, &http_limits_default, &policy) <=
-        0)
+    static const struct h1_request_policy policy = {.is_tls = true};
+    struct h1_scan scan = {0};
+    if (h1_request_parse(&req, text, strlen(text), &scan, &http_limits_default, &policy) <= 0)
         fail("the test's own request parses: %s", text);
 }
 
 static void parse_response(const char *text)
 {
-    const struct http1_response_context context = {.method = req.method,
-                                                   .upgrade = req.upgrade};
-    struct http1_scan scan = {0};
-    if (http1_response_parse(&res, text, strlen(text), &scan, &http_limits_default, &context) <=
-        0)
+    const struct h1_response_context context = {.method = req.method, .upgrade = req.upgrade};
+    struct h1_scan scan = {0};
+    if (h1_response_parse(&res, text, strlen(text), &scan, &http_limits_default, &context) <= 0)
         fail("the test's own response parses: %s", text);
+}
+
+/* The networks 192.0.2.0/24 are trusted. */
+static const struct origin *origin_of(struct str peer_ip, bool trusted)
+{
+    static const struct conf_prefix network = {{[10] = 0xff, [11] = 0xff, 192, 0, 2}, 120};
+    static const struct conf conf = {.trusted = &network, .n_trusted = 1};
+    static const struct sockaddr_in address = {.sin_family = AF_INET};
+    static struct origin origin;
+    const struct origin_peer peer = {.address = (const struct sockaddr *)&address,
+                                     .ip = peer_ip,
+                                     .server_port = 443,
+                                     .trusted = trusted};
+
+    origin_find(&origin, &req, &peer, &conf);
+    return &origin;
 }
 
 static const char *request(struct rewrite_request_info info)
@@ -33,9 +48,9 @@ static const char *request(struct rewrite_request_info info)
 
     if (!info.path.n)
         info.path = STR("/web/x");
-    info.client_ip = info.client_ip.n ? info.client_ip : STR("192.0.2.7");
-    info.server_port = 443;
-    info.request_id = STR("our-id");
+    info.peer_ip = info.peer_ip.n ? info.peer_ip : STR("192.0.2.7");
+    info.origin = origin_of(info.peer_ip, info.peer_trusted);
+    info.request_id = info.origin->request_id.n ? info.origin->request_id : STR("our-id");
     rewrite_out_init(&out, buf, sizeof(buf) - 1);
     ssize_t n = rewrite_request(&out, &req, &info);
     buf[n < 0 ? 0 : n] = '\0';
@@ -65,7 +80,7 @@ static bool has(const char *line)
 #define ORIGIN                                                                               \
     "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.test\r\n" \
     "X-Forwarded-Port: 443\r\nForwarded: for=192.0.2.7;host=\"a.test\";proto=https\r\n"      \
-    "X-Request-Id: our-id\r\n"
+    "X-Request-Id: our-id\r\nVia: 1.1 pasgate\r\n"
 
 static void test_request(void)
 {
@@ -94,9 +109,24 @@ static void test_request(void)
     ok(has("Host: pas1:8810\r\n") && !has("X-Forwarded-Host") && !has("host="),
        "no Host: the backend's, and none is claimed");
     parse_request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    request((struct rewrite_request_info){.client_ip = STR("2001:db8::1")});
+    request((struct rewrite_request_info){.peer_ip = STR("2001:db8::1")});
     ok(has("X-Forwarded-For: 2001:db8::1\r\n") && has("Forwarded: for=\"[2001:db8::1]\";host="),
        "IPv6 is quoted in Forwarded only");
+}
+
+static void test_raw(void)
+{
+    const struct rewrite_request_info plain = {0};
+    static const struct h1_request_policy policy = {.raw_targets = true};
+    static const char text[] = "GET /a{?q={b|\xc3\xa9}[] HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    struct h1_scan scan = {0};
+
+    ok(h1_request_parse(&req, text, sizeof(text) - 1, &scan, &http_limits_default, &policy) > 0,
+       "raw bytes in a target");
+    request(plain);
+    ok(has("GET /web/x?q=%7Bb%7C%C3%A9%7D%5B%5D HTTP/1.1\r\n"), "leave it encoded");
+    buf[rewrite_https_location(buf, sizeof(buf), &req, req.host, 443)] = '\0';
+    is_str(buf, "https://a.test/a%7B?q=%7Bb%7C%C3%A9%7D%5B%5D", "in a redirect too");
 }
 
 static void test_trusted(void)
@@ -111,10 +141,27 @@ static void test_trusted(void)
     ok(has("X-Forwarded-Proto: http\r\n") && has("X-Forwarded-Host: b.test\r\n") &&
            has("X-Forwarded-Port: 80\r\n"),
        "the first hop's scheme, host and port stay");
-    ok(has("Forwarded: for=1.1.1.1, for=192.0.2.7;host=\"a.test\";proto=https\r\n"),
-       "Forwarded");
+    ok(has("Forwarded: for=1.1.1.1, for=2.2.2.2;host=\"b.test\";proto=http, "
+           "for=192.0.2.7\r\n"),
+       "Forwarded says the same");
     ok(has("X-Request-Id: theirs\r\n") && !has("our-id"), "the id stays");
-    ok(has("X-Forwarded-Prefix: /p\r\n") && has("X-Real-IP: 1.1.1.1\r\n"), "others pass");
+    ok(has("X-Forwarded-Prefix: /p\r\n") && has("X-Real-IP: 2.2.2.2\r\n"),
+       "others pass, but for an address that contradicts");
+    parse_request("GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: , \r\n"
+                  "X-Real-IP: 1.1.1.1\r\n\r\n");
+    request((struct rewrite_request_info){.peer_trusted = true});
+    ok(has("X-Forwarded-For: 1.1.1.1, 192.0.2.7\r\n") && has("Forwarded: for=1.1.1.1;") &&
+           has("X-Real-IP: 1.1.1.1\r\n"),
+       "X-Real-IP alone: all say it");
+    parse_request("GET / HTTP/1.1\r\nHost: a.test\r\nForwarded: for=\"[2001:db8::9]:4711\""
+                  ";proto=http;host=c.test;by=_x\r\nForwarded: for=_hidden, for=192.0.2.8"
+                  "\r\n\r\n");
+    request((struct rewrite_request_info){.peer_trusted = true});
+    ok(has("X-Forwarded-For: 2001:db8::9, unknown, 192.0.2.8, 192.0.2.7\r\n"),
+       "Forwarded becomes X-Forwarded-For");
+    ok(has("Forwarded: for=\"[2001:db8::9]:4711\";proto=http;host=c.test;by=_x, for=_hidden, "
+           "for=192.0.2.8, for=192.0.2.7\r\n"),
+       "and is appended to");
     request((struct rewrite_request_info){0});
     ok(!has("1.1.1.1") && !has("2.2.2.2") && !has("b.test") && !has("theirs") && !has("Prefix"),
        "nothing of it from anybody else");
@@ -127,7 +174,7 @@ static void mapped(const char *field, const char *want, struct rewrite_response_
     snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%s\r\nContent-Length: 0\r\n\r\n", field);
     parse_response(text);
     response(info);
-    char *end = strstr(buf, "\r\nContent-Length");
+    char *end = strstr(buf, "\r\nVia:");
     if (end)
         *end = '\0';
     is_str(strlen(buf) > 17 ? buf + 17 : "", want, "%.*s", (int)strcspn(field, "\r"), field);
@@ -286,14 +333,19 @@ static void test_response(void)
         "HTTP/1.1 404 Nix\r\nConnection: X-A\r\nX-A: 1\r\nX-B: 2\r\nKeep-Alive: x\r\n\r\n");
     is_int(rewrite_response_body(&res, 1), HTTP_BODY_CHUNKED, "until close becomes chunked");
     is_int(rewrite_response_body(&res, 0), HTTP_BODY_UNTIL_CLOSE, "but not for 1.0");
-    is_str(response(i), "HTTP/1.1 404 Nix\r\nX-B: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
-           "close-delimited, hop by hop, whole");
+    is_str(
+        response(i),
+        "HTTP/1.1 404 Nix\r\nX-B: 2\r\nVia: 1.1 pasgate\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "close-delimited, hop by hop, whole");
     i.client_minor = 0;
-    is_str(response(i), "HTTP/1.1 404 Nix\r\nX-B: 2\r\nConnection: close\r\n\r\n", "to 1.0");
+    is_str(response(i),
+           "HTTP/1.1 404 Nix\r\nX-B: 2\r\nVia: 1.1 pasgate\r\nConnection: close\r\n\r\n",
+           "to 1.0");
     parse_response(
         "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nStrict-Transport-Security: x\r\n\r\n");
     is_str(response(i),
-           "HTTP/1.1 200 OK\r\nStrict-Transport-Security: x\r\nContent-Length: 3\r\n"
+           "HTTP/1.1 200 OK\r\nStrict-Transport-Security: x\r\nVia: 1.1 pasgate\r\n"
+           "Content-Length: 3\r\n"
            "Connection: keep-alive\r\n\r\n",
            "1.0 that is kept; the backend's HSTS stays when we have none");
     i.client_minor = 1;
@@ -304,13 +356,25 @@ static void test_response(void)
     i.keep_alive = false;
     is_str(
         response(i),
-        "HTTP/1.1 200 OK\r\nSet-Cookie: PASGATE=1; Path=/\r\n"
+        "HTTP/1.1 200 OK\r\nVia: 1.1 pasgate\r\nSet-Cookie: PASGATE=1; Path=/\r\n"
         "Strict-Transport-Security: max-age=63072000; includeSubDomains\r\nX-Request-Id: id\r\n"
         "Content-Length: 3\r\nConnection: close\r\n\r\n",
         "HSTS, a cookie and an id of ours, close");
     i.tls = false;
     response(i);
     ok(!has("Strict-Transport"), "no HSTS over plain HTTP");
+    i.date = STR("Sun, 06 Nov 1994 08:49:37 GMT");
+    parse_response("HTTP/1.1 404 Nix\r\nContent-Length: 0\r\n\r\n");
+    response(i);
+    ok(has("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), "a date where there is none");
+    parse_response("HTTP/1.1 404 Nix\r\nDate:\r\nContent-Length: 0\r\n\r\n");
+    response(i);
+    ok(has("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n") && !has("Date: \r\n"), "or an empty one");
+    parse_response("HTTP/1.0 404 Nix\r\nDate: then\r\nVia: 1.1 x\r\nContent-Length: 0\r\n\r\n");
+    response(i);
+    ok(has("Date: then\r\n") && !has("1994"), "the backend's own stays");
+    ok(has("Via: 1.1 x\r\nVia: 1.0 pasgate\r\n"),
+       "we are the last of those that it went through");
     parse_response("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
     is_str(response(i), "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "an interim head");
 }
@@ -351,20 +415,21 @@ static void test_own(void)
     is_str(buf, "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD\r\n\r\n", "204 has no body");
 
     parse_request("GET /a?b HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
-    buf[rewrite_https_location(buf, sizeof(buf), &req, 443)] = '\0';
+    buf[rewrite_https_location(buf, sizeof(buf), &req, req.host, 443)] = '\0';
     is_str(buf, "https://[::1]/a?b", "to https");
-    buf[rewrite_https_location(buf, sizeof(buf), &req, 8443)] = '\0';
+    buf[rewrite_https_location(buf, sizeof(buf), &req, req.host, 8443)] = '\0';
     is_str(buf, "https://[::1]:8443/a?b", "to https on another port");
 }
 
 static void test_bounds(void)
 {
-    struct rewrite_request_info info = {.path = STR("/"), .client_ip = STR("192.0.2.7")};
+    struct rewrite_request_info info = {.path = STR("/"), .peer_ip = STR("192.0.2.7")};
     struct rewrite_response_info back = {BACKEND_INFO};
     struct rewrite_out out;
     bool good = true;
 
     parse_request("GET / HTTP/1.1\r\nHost: a.test\r\nX: y\r\nCookie: a=b\r\n\r\n");
+    info.origin = origin_of(info.peer_ip, false);
     rewrite_out_init(&out, buf, sizeof(buf));
     ssize_t n = rewrite_request(&out, &req, &info);
     for (ssize_t cap = 0; cap < n; cap++) {
@@ -387,6 +452,7 @@ static void test_bounds(void)
 int main(void)
 {
     test_request();
+    test_raw();
     test_trusted();
     parse_request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     test_location();

@@ -1,5 +1,5 @@
 /* Host and path to route, the path map, classes, the shield over management paths. */
-#include "worker/route.h"
+#include "worker/http/route.h"
 #include "t/unit/tap.h"
 
 static const struct route_rule rules[] = {
@@ -86,6 +86,27 @@ static void test_shield(void)
     routed("x", "/rest/_oepingService/other", "0 /rest/_oepingService/other shielded");
 }
 
+/* A backend may decode an encoded slash. */
+static void test_shield_encoded(void)
+{
+    routed("x", "/oemanager%2Fx", "0 /oemanager%2Fx shielded");
+    routed("x", "/%2Foemanager", "0 /%2Foemanager shielded");
+    routed("x", "/%2F%2FOEmanager/x", "0 /%2F%2FOEmanager/x shielded");
+    routed("x", "/a%2F_oeping", "0 /a%2F_oeping shielded");
+    routed("x", "/_oeping%2Fa", "0 /_oeping%2Fa shielded");
+    routed("x", "/oemanager;a%2Fb", "0 /oemanager;a%2Fb shielded");
+    routed("x", "/pas/deep;%2Foemanager", "2 /;%2Foemanager shielded");
+    routed("x", "/pas/deep;a%2Foemanager/x", "2 /;a%2Foemanager/x shielded");
+    routed("x", "/pas;%2F_oeping", "1 /web;%2F_oeping shielded");
+    routed("x", "/pas/deep/%2Foemanager", "2 /%2Foemanager shielded");
+    routed("x", "/a%2Foemanager", "0 /a%2Foemanager");
+    routed("x", "/oemanager%252F", "0 /oemanager%252F");
+    routed("x", "/pas%2Fdeep", "0 /pas%2Fdeep");
+    routed("x", "/oemanager%7B", "0 /oemanager%7B");
+    is_int(route_class_of(STR("/app%2Fapsv/x")), ROUTE_CLASS_APSV, "/app%%2Fapsv");
+    is_int(route_class_of(STR("/%2Fa%2Fsoap")), ROUTE_CLASS_SOAP, "/%%2Fa%%2Fsoap");
+}
+
 static void test_class(void)
 {
     struct route_match match;
@@ -129,6 +150,7 @@ int main(void)
     table = route_table_new(rules, sizeof(rules) / sizeof(rules[0]));
     test_lookup();
     test_shield();
+    test_shield_encoded();
     test_class();
     test_acme();
     route_lookup(table, STR("x"), STR("/pas/a"), &match);

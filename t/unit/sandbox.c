@@ -3,15 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "acmed/confine.h"
+#include "acmed/sandbox.h"
 #include "base/sandbox.h"
+#include "base/sandbox_rules.h"
+#include "supervisor/confine_child.h"
 #include "t/unit/tap.h"
 
 enum { NO_FILTERS = 77 };
@@ -157,16 +162,82 @@ static int hides_nothing(void)
     return 0;
 }
 
+/* Calls that take a pid, on our parent, which is of our uid: the number of the first that is
+ * allowed. What is about oneself still works. */
+static int touches_nobody(void)
+{
+    pid_t pid = getppid();
+    struct rlimit limit;
+    struct sched_param param = {0};
+    cpu_set_t cpus;
+    int fd = open("/dev/null", O_RDONLY);
+
+    HOLDS(101, syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == EPERM);
+    HOLDS(102, syscall(SYS_tkill, pid, 0) < 0 && errno == EPERM);
+    HOLDS(103, prlimit(pid, RLIMIT_NOFILE, NULL, &limit) < 0 && errno == EPERM);
+    HOLDS(104, sched_setparam(pid, &param) < 0 && errno == EPERM);
+    HOLDS(105, sched_setscheduler(pid, SCHED_OTHER, &param) < 0 && errno == EPERM);
+    HOLDS(106, sched_getaffinity(0, sizeof cpus, &cpus) == 0 &&
+                   sched_setaffinity(pid, sizeof cpus, &cpus) < 0 && errno == EPERM);
+    HOLDS(107, setpriority(PRIO_PROCESS, (id_t)pid, 0) < 0 && errno == EPERM);
+    HOLDS(108, setpriority(PRIO_USER, 0, 0) < 0 && errno == EPERM);
+    HOLDS(109, fcntl(fd, F_SETOWN, pid) < 0 && errno == EPERM);
+    HOLDS(110, fcntl(fd, F_SETSIG, SIGTERM) < 0 && errno == EPERM);
+    HOLDS(111, syscall(SYS_pidfd_open, pid, 0) < 0 && errno == EPERM);
+    HOLDS(112, syscall(SYS_ioprio_set, 1, pid, 0) < 0 && errno == EPERM);
+    HOLDS(113, syscall(SYS_kcmp, pid, pid, 0, 0, 0) < 0 && errno == EPERM);
+    HOLDS(114, syscall(SYS_move_pages, pid, 0, NULL, NULL, NULL, 0) < 0 && errno == EPERM);
+    HOLDS(115, setpgid(pid, 0) < 0 && errno == EPERM);
+    HOLDS(116, sandbox_try_others() == NULL);
+    HOLDS(120, getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    HOLDS(121, setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    HOLDS(122, sched_setaffinity(0, sizeof cpus, &cpus) == 0);
+    HOLDS(123, fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
+    close(fd);
+    return 0;
+}
+
+static int child_of_ours(bool syslog)
+{
+    static const struct sandbox_rule none = {.calls = "no_such_call"};
+
+    if (sandbox_forbid(&none, 1) < 0)
+        return NO_FILTERS;
+    HOLDS(1, confine_child(syslog) == 0);
+    HOLDS(2, !can_exec());
+    HOLDS(3, !can_talk(AF_UNIX, SOCK_STREAM) && errno == EACCES);
+    HOLDS(4, !can_talk(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
+    HOLDS(5, !can_talk(AF_UNIX, SOCK_SEQPACKET));
+    HOLDS(6, can_talk(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC) == syslog);
+    HOLDS(7, can_talk(AF_INET, SOCK_STREAM));
+    HOLDS(8, can_talk(AF_INET, SOCK_DGRAM));
+    HOLDS(9, can_talk(AF_NETLINK, SOCK_RAW));
+    HOLDS(10, can_thread());
+    HOLDS(11, can_open(beside, O_RDWR));
+    HOLDS(12, SANDBOX_LEAK_CHECK || !can_fork());
+    return SANDBOX_LEAK_CHECK ? 0 : touches_nobody();
+}
+
+static int worker_or_healthd(void)
+{
+    return child_of_ours(false);
+}
+
+static int worker_with_syslog(void)
+{
+    return child_of_ours(true);
+}
+
 static int network_half(void)
 {
     static const struct sandbox_rule none = {.calls = "no_such_call"};
 
     if (sandbox_forbid(&none, 1) < 0)
         return NO_FILTERS;
-    confine_init(store);
-    confine_nursery();
+    acmed_sandbox_init(store);
+    acmed_sandbox_forkserver();
     HOLDS(1, can_fork()); /* that is what it is for */
-    confine_net();
+    acmed_sandbox_net();
     HOLDS(2, !can_fork());
     HOLDS(3, can_thread());
     HOLDS(4, !can_exec());
@@ -181,6 +252,7 @@ static int network_half(void)
     HOLDS(13, !can_open(beside, O_RDONLY | O_CREAT) && errno == EPERM);
     HOLDS(14, unlink(beside) < 0 && errno == EPERM);
     HOLDS(15, kill(getppid(), 0) < 0 && errno == EPERM);
+    HOLDS(17, touches_nobody() == 0);
     HOLDS(16, !sandbox_can_hide() || !can_open(secret, O_RDONLY));
     return 0;
 }
@@ -192,8 +264,8 @@ static int signing_half(void)
 
     if (sandbox_forbid(&none, 1) < 0)
         return NO_FILTERS;
-    confine_init(store);
-    confine_signer();
+    acmed_sandbox_init(store);
+    acmed_sandbox_signer();
     HOLDS(1, !can_talk(AF_INET, SOCK_STREAM) && errno == EACCES);
     HOLDS(2, !can_talk(AF_INET6, SOCK_DGRAM) && errno == EACCES);
     HOLDS(3, !can_talk(AF_NETLINK, SOCK_RAW));
@@ -203,6 +275,7 @@ static int signing_half(void)
     HOLDS(7, !can_exec());
     HOLDS(8, SANDBOX_LEAK_CHECK || !can_fork());
     HOLDS(9, can_open(secret, O_RDWR));
+    HOLDS(10, SANDBOX_LEAK_CHECK || touches_nobody() == 0);
     return 0;
 }
 
@@ -235,6 +308,8 @@ int main(void)
     in_child(hides, "a folder is hidden");
     in_child(hides_nothing, "one that is not there");
     in_child(network_half, "the network half");
+    in_child(worker_or_healthd, "workers and healthd");
+    in_child(worker_with_syslog, "a worker whose access log goes to syslog");
     in_child(signing_half, "the signing half");
     snprintf(clean, sizeof clean, "rm -rf %s", root);
     ok(system(clean) == 0, "cleaned up");

@@ -1,6 +1,6 @@
 /* When healthd probes. */
 #include "healthd/schedule.h"
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "t/unit/tap.h"
 
 static const struct conf_check check = {
@@ -20,7 +20,7 @@ struct span {
 static struct span draw(const struct conf_check *c, enum health_state state, uint16_t rise,
                         uint16_t fall, bool steady)
 {
-    const struct verdict v = {.state = state, .rise = rise, .fall = fall};
+    const struct health_fsm v = {.state = state, .rise = rise, .fall = fall};
     struct span span = {UINT32_MAX, 0};
     struct schedule s;
 
@@ -73,7 +73,7 @@ static void test_intervals(void)
 
 static void test_seed(void)
 {
-    const struct verdict up = {.state = HEALTH_UP};
+    const struct health_fsm up = {.state = HEALTH_UP};
     struct schedule a, b, c;
     int same = 0, differ = 0;
 

@@ -10,12 +10,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "acmed/csr.h"
-#include "acmed/jose.h"
-#include "acmed/key.h"
-#include "acmed/pem.h"
-#include "acmed/secret.h"
-#include "acmed/selfsigned.h"
+#include "acmed/cert/pem.h"
+#include "acmed/cert/selfsigned.h"
+#include "acmed/key/csr.h"
+#include "acmed/key/jose.h"
+#include "acmed/key/key.h"
+#include "acmed/key/secret.h"
 #include "base/clock.h"
 #include "base/sandbox.h"
 #include "t/unit/tap.h"

@@ -1,13 +1,13 @@
 /* Silence of an instance: what is a hang, and what are long requests. */
-#include "healthd/stall.h"
+#include "healthd/outlier/stall.h"
 #include "t/unit/tap.h"
 
 static struct stall s;
 static uint64_t now, oldest;
 
-static bool see(uint64_t answers, uint64_t unanswered, uint64_t few)
+static bool see(uint64_t responses, uint64_t unanswered, uint64_t few)
 {
-    struct stall_view view = {answers, unanswered, unanswered ? oldest : 0};
+    struct stall_view view = {responses, unanswered, unanswered ? oldest : 0};
 
     return stall_feed(&s, &view, few, now);
 }
@@ -16,7 +16,7 @@ static void begin(void)
 {
     now = 1000000;
     oldest = 0;
-    stall_init(&s, &(struct stall_view){.answers = 100}, now);
+    stall_init(&s, &(struct stall_view){.responses = 100}, now);
 }
 
 static void test_silence(void)

@@ -1,13 +1,14 @@
-/* worker/status_page.h over a table made up here. With STATUS_PAGE_SAMPLE=FILE in the
+/* worker/status/page.h over a table made up here. With STATUS_PAGE_SAMPLE=FILE in the
  * environment the page for people is kept there, to be looked at in a browser. */
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "shm/status.h"
+#include "shm/status/status.h"
+#include "shm/status/summary.h"
 #include "t/unit/tap.h"
-#include "worker/status_page.h"
+#include "worker/status/page.h"
 
 static struct table *table;
 static char out[STATUS_PAGE_MAX + 1];
@@ -16,7 +17,13 @@ static int status;
 
 static const char *get(const char *path)
 {
-    ssize_t n = status_page_render(table, path, out, STATUS_PAGE_MAX, &type, &status);
+    const char *query = strchr(path, '?');
+    char name[64];
+    ssize_t n;
+
+    snprintf(name, sizeof name, "%.*s", (int)(query ? query - path : 63), path);
+    n = status_page_render(table, name, str_from(query ? query + 1 : ""), out, STATUS_PAGE_MAX,
+                           &type, &status);
 
     out[n > 0 ? n : 0] = '\0';
     return out;
@@ -86,7 +93,9 @@ static void set_backend(int i, const char *name, const char *pool, enum health_s
 static void set_cert(int i, const char *name, enum cert_source source, int days,
                      const char *error)
 {
-    struct cert_row c = {.source = (uint8_t)source, .generation = 3};
+    struct cert_row c = {.source = (uint8_t)source,
+                         .wanted = source == CERT_FILE ? CERT_FILE : CERT_ACME,
+                         .generation = 3};
 
     c.not_before_wall_ms = clock_wall_ms() - 86400000;
     c.not_after_wall_ms = clock_wall_ms() + (uint64_t)days * 86400000;
@@ -110,7 +119,7 @@ static void sample(void)
     set_backend(2, "pas3", "pas", HEALTH_SATURATED, "ping took 1.8 s, requests complete");
     set_backend(3, "report1", "reports", HEALTH_UP, "2 checks passed");
     struct admin_row drain = {
-        .wish = ADMIN_DRAIN, .by_operator = 1, .reason = "operator: drain"};
+        .override = ADMIN_DRAIN, .by_operator = 1, .reason = "operator: drain"};
     set_backend(4, "report2", "reports", HEALTH_UP, "2 checks passed");
     admin_publish(&table->admin[4], &drain);
     set_cert(0, "shop.example.com", CERT_ACME, 61, "");
@@ -159,11 +168,15 @@ static void test_percentiles(void)
 static void test_json(void)
 {
     json_error_t e;
-    json_t *j = json_loads(get("/status.json"), 0, &e), *b;
+    json_t *j = json_loads(get("/status.json"), JSON_REJECT_DUPLICATES, &e), *b;
 
     is_str(type, "application/json", "JSON");
     if (!ok(j != NULL, "parses %s", j ? "" : e.text))
         return;
+    b = json_array_get(json_object_get(j, "pools"), 0);
+    is_str(json_string_value(json_object_get(b, "name")), "pas", "a pool");
+    is_int(json_integer_value(json_object_get(b, "available")), 2, "and who serves it");
+    ok(json_is_true(json_object_get(json_object_get(j, "health"), "ready")), "is ready");
     b = json_array_get(json_object_get(j, "backends"), 1);
     is_str(json_string_value(json_object_get(b, "name")), "pas2", "name");
     is_str(json_string_value(json_object_get(b, "state")), "down", "state");
@@ -200,15 +213,126 @@ static void test_pages(void)
        "state");
     ok(strstr(out, "backend=\"pas1\",le=\"+Inf\"} 1840\n") != NULL, "histogram");
     ok(strstr(out, "pasgate_config_last_reload_successful 1\n") != NULL, "reload");
-    bool well = true;
+    bool healthy = true;
     for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))
-        well &= strncmp(line, "# ", 2) == 0 || strncmp(line, "pasgate_", 8) == 0;
-    ok(well, "no other lines");
+        healthy &= strncmp(line, "# ", 2) == 0 || strncmp(line, "pasgate_", 8) == 0;
+    ok(healthy, "no other lines");
     is_str(get("/healthz"), "ok\n", "healthz");
     is_int(status, 200, "is well");
+    is_str(get("/readyz"),
+           "ready: pool \"pas\", 2 of 3 backends\nready: pool \"reports\", 1 of 2 backends\n",
+           "readyz");
+    is_int(status, 200, "is ready");
     get("/etc/passwd");
     is_int(status, 404, "nothing else is here");
-    is_int(status_page_render(table, "/", out, 1000, &type, &status), -1, "a small buffer");
+    get("/readyz?pool=reports");
+    is_int(status, 200, "one pool");
+    get("/readyz?x=1&pool=none");
+    is_int(status, 404, "no such pool");
+    is_int(status_page_render(table, "/", STR(""), out, 1000, &type, &status), -1,
+           "a small buffer");
+}
+
+/* What is not so is not said: a pool that nobody serves, a certificate that stands in. */
+static void test_summary(void)
+{
+    set_backend(1, "pas2", "pas", HEALTH_UP, "");
+    set_backend(2, "pas3", "pas", HEALTH_UP, "");
+    set_cert(0, "shop.example.com", CERT_ACME, 61, "");
+    set_cert(1, "intern.example.com", CERT_SELF_SIGNED, 61, "");
+    for (int w = 0; w < 2; w++)
+        atomic_store(&table->worker[w].cert_loaded[0], 3);
+    ok(strstr(get("/"), ">certificate intern.example.com: a self-signed one stands in for it<"),
+       "a stand-in is not well");
+    set_cert(1, "intern.example.com", CERT_FILE, 61, "");
+    ok(strstr(get("/"), "not all workers use it yet") != NULL, "nor what is not loaded");
+    for (int w = 0; w < 2; w++)
+        atomic_store(&table->worker[w].cert_loaded[1], 3);
+    ok(strstr(get("/"), "<span class=\"pill good\">all well<") != NULL, "all well");
+    set_cert(1, "intern.example.com", CERT_FILE, 61, "key does not match");
+    ok(strstr(get("/"), "intern.example.com: key does not match<") != NULL, "files gone bad");
+    struct cert_row cert;
+    cert_read(&table->cert[0], &cert);
+    cert.revoked_wall_ms = UINT64_C(1800000000123);
+    snprintf(cert.error, sizeof cert.error, "the CA says no");
+    cert_publish(&table->cert[0], &cert);
+    ok(strstr(get("/"), "shop.example.com: it was revoked: browsers may refuse it<") != NULL,
+       "revoked");
+    ok(strstr(get("/"), ">it was revoked at 2027-01-15T08:00:00Z: browsers may refuse it; the "
+                        "CA says no<") != NULL,
+       "since when, and the error");
+    ok(strstr(get("/status.json"), "\"revoked\":\"2027-01-15T08:00:00.123Z\"") != NULL,
+       "in JSON, too");
+    cert.revoked_wall_ms = 0;
+    cert.error[0] = '\0';
+    cert.next_try_wall_ms = UINT64_C(1900000000123);
+    cert_publish(&table->cert[0], &cert);
+    ok(strstr(get("/"), "<td class=n>2030-03-17T17:46:40.123Z<") != NULL, "the next try");
+    cert.busy = 1;
+    cert_publish(&table->cert[0], &cert);
+    ok(strstr(get("/"), "<td class=n>now<") != NULL, "which is now");
+    set_cert(1, "intern.example.com", CERT_FILE, 0, "");
+    ok(strstr(get("/"), "it has expired<") != NULL, "expired");
+    set_backend(3, "report1", "reports", HEALTH_DOWN, "");
+    ok(strstr(get("/"), "<span class=\"pill bad\">no healthy backend in pool reports<") != NULL,
+       "a pool without: red, whatever else there is");
+    get("/readyz");
+    is_int(status, 503, "not ready");
+    get("/readyz?pool=pas");
+    is_int(status, 200, "the other one is");
+    get("/readyz?pool=%72eports");
+    is_int(status, 503, "this one is not");
+    get("/healthz");
+    is_int(status, 200, "and it lives");
+    get("/metrics");
+    ok(strstr(out, "\npasgate_pool_backends_available{pool=\"reports\"} 0\n") != NULL,
+       "metric");
+    ok(strstr(out, "\npasgate_ready 0\n") != NULL, "and in one figure");
+}
+
+static size_t count(const char *text, const char *what)
+{
+    size_t n = 0;
+
+    for (; (text = strstr(text, what)) != NULL; text++)
+        n++;
+    return n;
+}
+
+/* A thousand certificates: people see those with something wrong, and machines all. */
+static void test_many(void)
+{
+    static const char *const paths[] = {"/", "/status.json", "/metrics"};
+    char name[TABLE_NAME];
+
+    for (int i = 0; i < TABLE_CERTS; i++) {
+        snprintf(name, sizeof name, "cert-%04d.many.test", i);
+        set_cert(i, name, CERT_ACME, 61, i == 1000 ? "the CA says no" : "");
+        for (int w = 0; w < 2; w++)
+            atomic_store(&table->worker[w].cert_loaded[i], i == 900 && w == 1 ? 2 : 3);
+    }
+    get("/");
+    is_int(count(out, ".many.test</b>"), SUMMARY_CERTS, "the page shows some");
+    ok(strstr(out, "cert-1000.many.test</b>") && strstr(out, "cert-0900.many.test</b>") &&
+           strstr(out, "the CA says no"),
+       "those with something wrong among them");
+    ok(strstr(out, ">974 more, all as configured: <code>pasgate cert list</code>") != NULL,
+       "and how many more there are");
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "cert-%04d.many.test", i);
+        set_cert(i, name, CERT_SELF_SIGNED, 61, "");
+    }
+    ok(strstr(get("/"), ">974 more, 52 of them not as configured: ") != NULL,
+       "and how many of these are wrong");
+    is_int(count(get("/status.json"), ".many.test\""), TABLE_CERTS, "JSON has all");
+    is_int(count(get("/metrics"), "certs_not_after{name=\"cert-"), TABLE_CERTS, "metrics, too");
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        uint64_t start = clock_mono_us();
+
+        get(paths[i]);
+        diag("%s of many: %zu bytes in %.1f ms", paths[i], strlen(out),
+             (double)(clock_mono_us() - start) / 1000);
+    }
 }
 
 /* Every row used, with the longest texts that escape worst. */
@@ -248,12 +372,15 @@ int main(void)
     if (!(table = aligned_alloc(TABLE_PAGE, sizeof *table)))
         return 1;
     memset(table, 0, sizeof *table);
+    table->cert_rows = TABLE_CERTS;
     is_str(get("/healthz"), "no worker\n", "an empty table");
     is_int(status, 503, "is not well");
     sample();
     test_percentiles();
     test_json();
     test_pages();
+    test_summary();
+    test_many();
     test_full();
     free(table);
     return done();

@@ -5,7 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "acmed/store.h"
+#include "acmed/cert/store.h"
+#include "acmed/cert/store_delete.h"
 #include "t/unit/tap.h"
 
 static char root[] = "/tmp/pasgate-store-XXXXXX";
@@ -84,13 +85,50 @@ static void test_write_and_read(struct store *store)
     ok(store_read(store, "b.test", 1, &pair, &source) < 0, "nor is another certificate");
 }
 
+static uint32_t write_pair(const struct store *store, const char *dir, char which)
+{
+    char chain[] = {which, '\0'}, key[] = "KEY";
+    const struct pem_pair pair = {chain, key, 1, 3};
+
+    return store_write(store, dir, 0, &pair, CERT_SELF_SIGNED);
+}
+
+/* Of copies the newest is kept, and three pairs however many copies there are. */
+static void test_copies(const struct store *store)
+{
+    static char chain[] = "B", key[] = "KEY";
+    const struct pem_pair b = {chain, key, 1, 3};
+    enum cert_source source;
+    struct pem_pair pair;
+    uint32_t list[8];
+
+    for (char which = 'A'; which <= 'C'; which++)
+        write_pair(store, "copy.test", which);
+    is_int(store_write_again(store, "copy.test", 0, &b, CERT_FILE, 2), 4, "a copy of 2");
+    is_int(store_origin(store, "copy.test", 4), 2, "  is known as such");
+    is_int(store_origin(store, "copy.test", 3), 3, "others are their own");
+    is_int(store_read(store, "copy.test", 4, &pair, &source), 0, "  is read");
+    is_int(source, CERT_FILE, "  from where the other one is");
+    pem_pair_release(&pair);
+    store_set_current(store, "copy.test", 4);
+    store_prune(store, "copy.test");
+    ok(store_list(store, "copy.test", list, 8) == 3 && list[0] == 4 && list[1] == 3 &&
+           list[2] == 1,
+       "three pairs are left, each once");
+    store_set_current(store, "copy.test", 1);
+    for (char which = 'D'; which <= 'F'; which++)
+        write_pair(store, "copy.test", which);
+    store_prune(store, "copy.test");
+    ok(store_list(store, "copy.test", list, 8) == 4 && list[3] == 1, "never the live one");
+}
+
 static void test_numbers(struct store *store)
 {
     uint32_t list[8];
     int n;
 
     for (uint32_t g = 2; g <= 11; g++)
-        store_write(store, "a.test", 0, &sample, CERT_SELF_SIGNED);
+        write_pair(store, "a.test", (char)('A' + g));
     n = store_list(store, "a.test", list, 8);
     ok(n == 8 && list[0] == 11 && list[7] == 4, "listed by number, newest first");
     store_prune(store, "a.test");
@@ -164,6 +202,43 @@ static void test_of_another(const struct store *store)
     pem_pair_release(&pair);
 }
 
+static void see(void *to, const char *dir)
+{
+    *(int *)to += strcmp(dir, "del.test") == 0;
+}
+
+/* All of it goes, and nothing else; also what a crash left, and nothing behind a link. */
+static void test_delete(struct store *store)
+{
+    uint32_t n = 0;
+    int seen = 0;
+
+    for (int i = 0; i < 2; i++)
+        store_write(store, "del.test", 0, &sample, CERT_ACME);
+    store_set_current(store, "del.test", 2);
+    store_write(store, "stays.test", 0, &sample, CERT_ACME);
+    ok(mkdir(at("orders"), 0700) == 0 && mkdir(at("orders/del.test"), 0700) == 0 &&
+           mkdir(at("certs/.deleted-1"), 0700) == 0 && mkdir(at("outside"), 0700) == 0,
+       "folders");
+    put("orders/del.test/state", "failures=1\n");
+    put("certs/.deleted-1/key.pem", "KEY");
+    put("outside/file", "mine");
+    ok(symlink("../../outside", at("certs/del.test/link")) == 0, "a link to elsewhere");
+    ok(store_knows(path, "del.test", &n) && n == 2, "it is known, with its generations");
+    store_each(path, see, &seen);
+    is_int(seen, 1, "and listed");
+    is_int(store_delete(path, "del.test"), 0, "deleted");
+    ok(mode_of("certs/del.test") < 0 && mode_of("orders/del.test") < 0, "both folders");
+    ok(mode_of("certs/.deleted-1") < 0, "and the rest of another one");
+    ok(mode_of("certs/stays.test/1/key.pem") == 0640, "what has another name stays");
+    ok(mode_of("outside/file") == 0600, "and what a link led to");
+    ok(store_delete(path, "del.test") < 0 && errno == ENOENT, "there is nothing any more");
+    ok(!store_knows(path, "del.test", &n) && n == 0, "nor is it known");
+    ok(!store_is_dir("..") && !store_is_dir(".new-1") && !store_is_dir("a/b") &&
+           !store_is_dir(""),
+       "these are no certificates");
+}
+
 int main(void)
 {
     struct store store = {.certs_fd = -1}, second = {.certs_fd = -1};
@@ -180,8 +255,10 @@ int main(void)
     test_of_another(&second);
     test_current(&store);
     test_numbers(&store);
+    test_copies(&store);
     test_leftovers(&store);
     test_hostile(&store);
+    test_delete(&store);
     store_release(&store);
     is_int(store_open(&second, path), 0, "but afterwards");
     ok(second.ours && store_open(&second, path) == 0, "and it stays so");

@@ -6,13 +6,16 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "shm/heritage.h"
+#include "shm/object.h"
 #include "t/unit/tap.h"
 
 static char name[TABLE_OBJECT_NAME];
+static struct object object;
 static struct table *table;
 
 static void test_name(void)
@@ -26,32 +29,127 @@ static void test_name(void)
     ok(strcmp(name, other) != 0, "another pidfile, another name");
 }
 
+static const struct table *open_one(const struct object *from)
+{
+    struct object_trust trust = object_trust(NULL);
+    size_t rank;
+    int fd = object_open(from->name, &trust, &rank);
+    const struct table *opened = fd >= 0 ? table_map(fd) : NULL;
+    int error = errno;
+
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return opened;
+}
+
 static void test_open(void)
 {
+    struct object older;
+
+    snprintf(object.name, sizeof object.name, "%s", name);
     errno = 0;
-    ok(!table_open(name) && errno == ENOENT, "nothing to open yet");
-    table = table_create(name);
+    ok(!open_one(&object) && errno == ENOENT, "nothing to open yet");
+    table = table_create(&object, name);
     ok(table != NULL, "made");
     if (!table) {
         diag("%s: %s", name, strerror(errno));
         return;
     }
-    const struct table *reader = table_open(name);
+    is_str(object.name, name, "by the name that was asked for");
+    const struct table *reader = open_one(&object);
     ok(reader != NULL, "opened");
     struct header_row row = {.pid = 42, .config_generation = 3}, copy;
     header_publish(&table->header, &row);
     ok(header_read(&reader->header, &copy) && copy.pid == 42 && copy.config_generation == 3,
        "a reader sees what the writer published");
     table->header.version++;
-    ok(!table_open(name) && errno == EPROTO, "another layout version is refused");
+    ok(!open_one(&object) && errno == EPROTO, "another layout version is refused");
     table->header.version--;
+    is_int(table_certs(reader), 0, "no row for a certificate yet");
+    ok(table_certs_missing(3, 20) == 3 * sizeof(struct cert) + 20 * sizeof(struct challenge),
+       "what three would take");
+    is_int(table_reserve_certs(table, 3, 20), 0, "three");
+    is_int(table_reserve_certs(table, 2, 10), 0, "and fewer after a reload");
+    ok(table_certs(reader) == 3 && table_challenges(reader) == 20, "take none away");
+    table->cert_rows = 7;
+    table_repair_certs(table);
+    is_int(table_certs(reader), 3, "a wrong number does not stay");
 
-    struct table *fresh = table_create(name);
+    older = object;
+    struct table *fresh = table_create(&object, name);
     ok(fresh && header_read(&fresh->header, &copy) && copy.pid == 0, "a dead one is replaced");
     ok(header_read(&reader->header, &copy) && copy.pid == 42, "its readers keep theirs");
     table_close(reader);
     table_close(table);
+    close(older.fd);
     table = fresh;
+}
+
+/* ---- whose object it is */
+
+/* What a child of ours finds out about our object: its holder. */
+static pid_t holder_seen_by_another(void)
+{
+    int fds[2];
+    pid_t seen = -1;
+
+    if (pipe(fds) < 0)
+        return -1;
+    if (fork() == 0) {
+        int fd = shm_open(object.name, O_RDONLY, 0);
+
+        seen = object_holder(fd);
+        _exit(write(fds[1], &seen, sizeof seen) != sizeof seen);
+    }
+    (void)!read(fds[0], &seen, sizeof seen);
+    wait(NULL);
+    close(fds[0]);
+    close(fds[1]);
+    return seen;
+}
+
+static void test_trust(void)
+{
+    const struct object_trust trust = object_trust(NULL);
+    struct object_trust others = {.uid = {geteuid() + 1}, .n = 1};
+    struct stat st;
+    size_t rank;
+    int fd;
+
+    ok(fstat(object.fd, &st) == 0 && (st.st_mode & 07777) == 0600, "for us alone at first");
+    is_int(holder_seen_by_another(), getpid(), "its lock says whose it is");
+    ok(object_share(&object, getegid()) == 0 && fstat(object.fd, &st) == 0 &&
+           (st.st_mode & 07777) == 0640,
+       "a group may read it");
+    fd = object_open(object.name, &trust, &rank);
+    ok(fd >= 0, "ours is believed");
+    ok(object_open(object.name, &others, &rank) < 0 && errno == EPERM,
+       "by nobody who does not trust us");
+    fchmod(object.fd, 0660);
+    ok(object_open(object.name, &trust, &rank) < 0 && errno == EPERM,
+       "nor one that others may write to");
+    fchmod(object.fd, 0600);
+    close(
+        fd); /* POSIX: and with it our lock, which is why the supervisor opens no second one */
+    is_int(holder_seen_by_another(), 0, "without a lock it is nobody's");
+}
+
+/* A folder cannot be removed like a file: as if a stranger had taken the name. */
+static void test_taken(void)
+{
+    char path[OBJECT_NAME + 16];
+    struct object second;
+
+    snprintf(path, sizeof path, "/dev/shm%s-taken", name);
+    ok(mkdir(path, 0700) == 0, "the name is taken");
+    ok(object_create(&second, path + strlen("/dev/shm")) == 0, "one is made all the same");
+    ok(strcmp(second.name, path + strlen("/dev/shm")) != 0 &&
+           strncmp(second.name, path + strlen("/dev/shm"), strlen(name)) == 0,
+       "by a name that begins so");
+    object_remove(&second);
+    is_str(second.name, "", "and is gone");
+    rmdir(path);
 }
 
 /* The signal that ends a child which seals and then writes one byte; 0: none. */
@@ -82,9 +180,9 @@ static void test_seal(void)
     } parts[] = {
         {"supervisor's", offsetof(struct table, header), offsetof(struct table, health) - 1,
          KIND_SUPERVISOR, 0},
-        {"healthd's", offsetof(struct table, health), offsetof(struct table, cert) - 1,
-         KIND_HEALTHD, 0},
-        {"acmed's", offsetof(struct table, cert), worker - 1, KIND_ACMED, 0},
+        {"healthd's", offsetof(struct table, health),
+         offsetof(struct table, acmed_heartbeat_ms) - 1, KIND_HEALTHD, 0},
+        {"acmed's", offsetof(struct table, acmed_heartbeat_ms), worker - 1, KIND_ACMED, 0},
         {"worker 0's", worker, worker + sizeof(struct worker_row) - 1, KIND_WORKER, 0},
         {"worker 63's", worker + 63 * sizeof(struct worker_row),
          worker + 64 * sizeof(struct worker_row) - 1, KIND_WORKER, 63},
@@ -146,15 +244,46 @@ static void test_latency(void)
     is_int(latency_bucket(UINT64_MAX), TABLE_LATENCY - 1, "the last bucket is open");
 }
 
+static void test_repair(void)
+{
+    static struct table fake;
+    struct health_row row = {.state = HEALTH_UP, .reason = "as written"}, got;
+    const char *kind = "";
+
+    rows_forget();
+    health_publish(&fake.health[3], &row);
+    is_int(rows_repair(&kind), 0, "a row as written needs no repair");
+    fake.health[3].row.state = HEALTH_DOWN;
+    ok(health_own(&fake.health[3])->state == HEALTH_UP, "its writer reads its own copy");
+    is_int(rows_repair(&kind), 1, "one is repaired");
+    is_str(kind, "health", "it is named");
+    ok(health_read(&fake.health[3], &got) && got.state == HEALTH_UP, "it is as written");
+    atomic_fetch_or(&fake.health[3].seq.n, 1);
+    ok(!health_read(&fake.health[3], &got), "half-written: nobody can read it");
+    is_int(rows_repair(&kind), 1, "that is repaired too");
+    ok(health_read(&fake.health[3], &got), "it can be read");
+    rows_keep(&fake);
+    fake.backend[9].row.used = 1;
+    is_int(rows_repair(&kind), 1, "one that was never published");
+    ok(!fake.backend[9].row.used && health_own(&fake.health[3])->state == HEALTH_UP,
+       "is empty again, and others stay");
+    rows_forget();
+    fake.health[3].row.state = HEALTH_DOWN;
+    is_int(rows_repair(&kind), 0, "what is forgotten is left alone");
+}
+
 int main(void)
 {
+    test_repair();
     test_name();
     test_open();
     if (table) {
         test_seal();
         test_sums();
+        test_trust();
     }
+    test_taken();
     test_latency();
-    table_unlink(name);
+    object_remove(&object);
     return done();
 }

@@ -1,4 +1,4 @@
-/* worker/tls.h against OpenSSL's own client over socket pairs. */
+/* worker/tls/tls.h against OpenSSL's own client over socket pairs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/conf.h"
+#include "base/conf/conf.h"
 #include "shm/message.h"
 #include "t/unit/tap.h"
-#include "worker/tls.h"
+#include "worker/tls/tls.h"
 
 enum { BIG = 1000 * 1000 };
 
@@ -166,7 +166,7 @@ static int shake(struct pair *pair)
 }
 
 /* The server answers "ok", so that the client gets its ticket. */
-static bool answer(struct pair *pair)
+static bool response(struct pair *pair)
 {
     char buf[10];
 
@@ -210,7 +210,7 @@ static void test_handshake(struct tls_engine *engine)
         is_int(tls_read(p.conn, buf, sizeof buf), 5, "%s: read", v);
         is_mem(buf, 5, "GET /", 5, "%s: what was sent", v);
         ok(!tls_more(p.conn), "%s: no call for EAGAIN", v);
-        ok(answer(&p), "%s: answered", v);
+        ok(response(&p), "%s: answered", v);
         ok(p.ticket != NULL, "%s: with a ticket", v);
         is_str(tls_conn_error(p.conn), "", "%s: no error", v);
         pair_close(&p);
@@ -257,12 +257,12 @@ static void resumes(int version, const char *what, int current, int previous, in
 
     pair_open(&p, one, version, "a.test", NULL);
     shake(&p);
-    answer(&p);
+    response(&p);
     pair_open(&q, two, version, sni, p.ticket);
     is_int(shake(&q), 1, "%x %s: handshake", version, what);
     is_int(tls_conn_resumed(q.conn), want, "%x %s: %sresumed", version, what,
            want ? "" : "not ");
-    ok(answer(&q), "%x %s: answered", version, what);
+    ok(response(&q), "%x %s: answered", version, what);
     if (reissued)
         ok(ticket_differs(&p, &q), "%x %s: a fresh ticket came", version, what);
     pair_close(&p);
@@ -368,7 +368,7 @@ static void test_areas(struct tls_engine *engine)
     ok(memcmp(buf, big, 1400) == 0, "in order");
     tls_write(p.conn, "x", 1);
     pair_close(&p); /* owns the send area */
-    ok(answer(&q), "a freed owner leaves the area");
+    ok(response(&q), "a freed owner leaves the area");
     pair_close(&q);
 }
 
@@ -394,7 +394,7 @@ static void test_ends(struct tls_engine *engine)
 
     pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
     shake(&p);
-    answer(&p);
+    response(&p);
     tls_write_close(p.conn, "end", 3);
     tls_flush(p.conn);
     is_int(SSL_read(p.ssl, buf, sizeof buf), 3, "client: data");
@@ -433,6 +433,8 @@ static void test_refused(struct tls_engine *engine)
     ok(write(p.fd[0], http, sizeof http - 1) > 0, "plain HTTP");
     is_int(tls_handshake(p.conn), -1, "is refused");
     is_str(tls_conn_error(p.conn), "http request", "by its name");
+    is_int(tls_conn_failure(p.conn), HANDSHAKE_PLAIN_HTTP, "and known as such");
+    is_int(recv(p.fd[0], buf, sizeof buf, MSG_DONTWAIT), -1, "without an alert");
     is_int(ERR_peek_error(), 0, "the error queue is empty");
     pair_close(&p);
 
@@ -441,12 +443,15 @@ static void test_refused(struct tls_engine *engine)
     p.fd[0] = dup(1);
     is_int(tls_handshake(p.conn), -1, "closed at once");
     is_str(tls_conn_error(p.conn), "closed during handshake", "said so");
+    is_int(tls_conn_failure(p.conn), HANDSHAKE_CLOSED, "closed");
+    ok(!tls_conn_heard(p.conn), "without a word");
     pair_close(&p);
 
     pair_open(&p, engine, TLS1_2_VERSION, NULL, NULL);
     SSL_set_cipher_list(p.ssl, "AES128-SHA");
     is_int(shake(&p), -1, "RSA and CBC");
     is_str(tls_conn_error(p.conn), "no shared cipher", "refused");
+    is_int(tls_conn_failure(p.conn), HANDSHAKE_CIPHER, "for its ciphers");
     pair_close(&p);
 
     pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
@@ -458,6 +463,7 @@ static void test_refused(struct tls_engine *engine)
     pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
     SSL_set_alpn_protos(p.ssl, (const unsigned char *)"\2h2", 3);
     is_int(shake(&p), -1, "ALPN h2 alone is refused");
+    is_int(tls_conn_failure(p.conn), HANDSHAKE_ALPN, "for its protocol");
     pair_close(&p);
 
     pair_open(&p, engine, TLS1_3_VERSION, NULL, NULL);
@@ -497,6 +503,7 @@ static void test_load(void)
     ok(strstr(err, "b.test.key") != NULL, "is named: %s", err);
     is_int(tls_engine_load(engine, 0, "/nowhere", path("b.test", "key"), err, sizeof err), -1,
            "no file: %s", err);
+    ok(strstr(err, ": No such file or directory") != NULL, "with the words of the system");
     ok(!tls_engine_has(engine, 0), "not loaded");
     is_int(tls_engine_load(engine, 1, path("b.test", "crt"), path("b.test", "key"), err,
                            sizeof err),
@@ -508,7 +515,7 @@ static void test_load(void)
     is_int(tls_engine_load(engine, 0, path("a.test", "crt"), path("a.test", "key"), err,
                            sizeof err),
            0, "the first one is loaded meanwhile");
-    ok(answer(&p), "the old session goes on");
+    ok(response(&p), "the old session goes on");
     pair_open(&q, engine, TLS1_3_VERSION, "a.test", NULL);
     shake(&q);
     is_str(peer_name(&q), "a.test", "the next one has the new");

@@ -1,0 +1,582 @@
+#include "acmed/cert/certificate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "acmed/cert/adopt.h"
+#include "acmed/cert/deploy.h"
+#include "acmed/cert/hook_events.h"
+#include "acmed/cert/request.h"
+#include "acmed/cert/revoked.h"
+#include "acmed/cert/selfsigned.h"
+#include "acmed/order/issue_dns.h"
+#include "acmed/order/policy.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+
+static bool has_live(const struct certificate *k)
+{
+    return k->row.source != CERT_NONE;
+}
+
+/* false: not now; the row tells why. */
+static bool make_selfsigned(struct certificate *k)
+{
+    struct pem_pair pair;
+    struct pem_info info;
+    char error[TABLE_REASON];
+    uint64_t now_wall_ms = clock_wall_ms();
+    bool live = false;
+
+    if (clock_mono_ms() < k->self_ms)
+        return has_live(k);
+    if (selfsigned_make(k->conf->names, k->conf->n_names, now_wall_ms, &pair, error) < 0 ||
+        pem_check(&pair, k->conf->names, k->conf->n_names, now_wall_ms, &info, error) < 0)
+        deploy_complain(k, error);
+    else
+        live = deploy_offer(k, &pair, CERT_SELF_SIGNED, &info, CERTIFICATE_SELF);
+    k->settled = true; /* the service starts without, if need be */
+    pem_pair_release(&pair);
+    return live;
+}
+
+/* ---- taking over what the store holds */
+
+static bool still_good(const struct certificate *k, enum cert_source source,
+                       const struct pem_info *info)
+{
+    bool current = info->covers && clock_wall_ms() < info->not_after_wall_ms;
+    bool ours = source == CERT_SELF_SIGNED && current && info->n_names == k->conf->n_names;
+
+    switch (k->conf->source) {
+    case CONF_CERT_FILES: /* the first round will tell whether the files say the same */
+        return source == CERT_FILE || current;
+    case CONF_CERT_SELF:
+        return ours;
+    default: /* one of the CA is better than ours, also while it lacks a new name */
+        return ours || (source == CERT_ACME && clock_wall_ms() < info->not_after_wall_ms) ||
+               (source == CERT_FILE && current);
+    }
+}
+
+/* "" when it may go live. */
+static void tell_revoked(const struct certificate *k, const struct pem_pair *pair,
+                         char text[TABLE_REASON])
+{
+    uint64_t at = revoked_at(k->store, NULL, 0, pair);
+    char when[CLOCK_ISO_SIZE];
+
+    text[0] = '\0';
+    if (at)
+        snprintf(text, TABLE_REASON,
+                 "this certificate, or another one with its key, was revoked at %.16sZ, and is "
+                 "not taken any more",
+                 clock_iso(when, at));
+}
+
+/* A copy of one that was revoked under another name. What was live when it was revoked goes on
+ * until it is replaced: there is nothing better. */
+static bool revoked_elsewhere(const struct certificate *k, uint32_t generation,
+                              const struct pem_pair *pair)
+{
+    char text[TABLE_REASON];
+
+    if (generation == store_current(k->store, k->row.name) &&
+        store_marked_revoked(k->store, k->row.name, generation))
+        return false;
+    tell_revoked(k, pair, text);
+    if (*text)
+        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
+                 text);
+    return *text != '\0';
+}
+
+static bool certificate_take_over(struct certificate *k, uint32_t generation)
+{
+    enum cert_source source = CERT_NONE;
+    struct pem_pair pair;
+    struct pem_info info;
+    char error[TABLE_REASON];
+    bool good = false;
+
+    if (store_read(k->store, k->row.name, generation, &pair, &source) < 0) {
+        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
+                 strerror(errno));
+        return false;
+    }
+    if (pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0)
+        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
+                 error);
+    else
+        good = still_good(k, source = pem_source(source, &info), &info) &&
+               !revoked_elsewhere(k, generation, &pair);
+    if (good)
+        deploy_take(k, generation, source, &pair, &info);
+    pem_pair_release(&pair);
+    return good;
+}
+
+/* What was live comes first: what is newer than that was not proved. */
+static void look_into_folder(struct certificate *k)
+{
+    uint32_t generations[STORE_KEEP], current = 0;
+    int n = 0;
+
+    if (k->store->certs_fd >= 0) {
+        current = store_current(k->store, k->row.name);
+        n = store_list(k->store, k->row.name, generations, STORE_KEEP);
+    }
+    if (current && certificate_take_over(k, current))
+        return;
+    for (int i = 0; i < n; i++)
+        if (generations[i] != current && certificate_take_over(k, generations[i])) {
+            store_set_current(k->store, k->row.name, generations[i]); /* another time, if not */
+            return;
+        }
+}
+
+/* What stands under another name may be better than one that is self-signed or not for all its
+ * names. With none at all that has time until the keeper's turn: writing takes some, and
+ * workers have what they found by themselves (worker/certs_stored.c). */
+static void look_into_store(struct certificate *k)
+{
+    uint32_t generation;
+
+    look_into_folder(k);
+    k->adopts = k->store->certs_fd >= 0 && !has_live(k);
+    if (has_live(k) && (k->row.source < CERT_FILE || !k->covers) &&
+        (generation = adopt(k)) != 0)
+        certificate_take_over(k, generation);
+}
+
+static void adopt_in_turn(struct certificate *k)
+{
+    uint32_t generation = k->adopts ? adopt(k) : 0;
+
+    k->adopts = false;
+    if (generation && certificate_take_over(k, generation)) {
+        deploy_publish(k);
+        heritage_ring_workers(k->heritage);
+        deploy_tell(k);
+    }
+}
+
+/* What a predecessor left in the workers' memory, and the store has no more: better than a
+ * self-signed one in its place. */
+static bool keep_lost(struct certificate *k, const struct cert_row *before)
+{
+    if (k->settled || !before || before->source < CERT_FILE || !before->generation ||
+        k->conf->source == CONF_CERT_SELF || !k->store->ours ||
+        clock_wall_ms() >= before->not_after_wall_ms ||
+        store_has(k->store, k->row.name, before->generation))
+        return false;
+    k->row = *before;
+    k->lost = k->settled = true;
+    return true;
+}
+
+/* Whether it is ordered; if not, it is said why when somebody may have expected it. */
+static struct ca_set *who_orders(struct certificate *k, struct ca_set *issuer)
+{
+    bool meant;
+    const char *why = policy_refuses(k->heritage->conf, k->conf, &meant);
+
+    if (!why)
+        return issuer;
+    if (k->conf->source == CONF_CERT_ACME)
+        k->not_ordered = why;
+    if (meant)
+        log_warn("certificate %s: %s", k->conf->name, why);
+    else if (k->conf->source == CONF_CERT_ACME)
+        log_info("certificate %s: %s", k->conf->name, why);
+    return NULL;
+}
+
+/* Names of this machine that are ordered nowhere get no other one than ours, and need none. */
+static uint8_t wanted_source(const struct certificate *k)
+{
+    if (k->conf->source == CONF_CERT_FILES)
+        return CERT_FILE;
+    return k->conf->source == CONF_CERT_ACME && (k->issue.issuer || !policy_here(k->conf))
+               ? CERT_ACME
+               : CERT_SELF_SIGNED;
+}
+
+void certificate_init(struct certificate *k, const struct heritage *heritage,
+                      struct store *store, struct ca_set *issuer, const struct conf_cert *conf,
+                      const struct cert_row *before, uint64_t now_ms)
+{
+    bool same;
+
+    *k = (struct certificate){
+        .heritage = heritage, .conf = conf, .store = store, .due_ms = now_ms};
+    import_init(&k->import, conf);
+    cert_dir(k->row.name, conf->name);
+    if (before) {
+        k->row.generation = before->generation; /* numbers never come back */
+        k->row.requests = before->requests;
+    }
+    issue_init(&k->issue, who_orders(k, issuer), conf, k->row.name, now_ms);
+    look_into_store(k);
+    if (!keep_lost(k, before) && !k->settled && before && store->certs_fd < 0)
+        k->row = *before; /* the store is out of reach: they go on with what they have */
+    /* Whoever waits for an order that a predecessor has begun waits on. */
+    k->row.busy = store->ours ? issue_busy(&k->issue) : before && before->busy;
+    k->row.candidate = 0;
+    hook_events_show(k);
+    k->row.wanted = wanted_source(k);
+    deploy_publish(k);
+    same = before && before->generation == k->row.generation;
+    if (k->settled && !same) {
+        heritage_ring_workers(heritage);
+        deploy_tell(k);
+    }
+    /* What stands in the store may still be another than what the files hold. */
+    if (conf->source == CONF_CERT_FILES)
+        k->settled = false;
+}
+
+void certificate_store(struct certificate *k, const char *trouble, uint64_t now_ms)
+{
+    uint32_t before = k->row.generation;
+    struct ca_set *issuer = k->issue.issuer;
+
+    if (!trouble) {
+        issue_release(&k->issue);
+        issue_init(&k->issue, issuer, k->conf, k->row.name, now_ms);
+        look_into_store(k);
+        k->row.busy = issue_busy(&k->issue);
+        k->due_ms = now_ms;
+    } else if (k->store->certs_fd >= 0 && store_current(k->store, k->row.name) != before) {
+        look_into_store(k);
+    }
+    if (k->row.generation != before) {
+        deploy_publish(k);
+        heritage_ring_workers(k->heritage);
+        deploy_tell(k);
+    }
+    deploy_complain(k, trouble ? trouble : "");
+}
+
+/* Without it nothing can be ordered that could be kept. */
+static void look_whether_usable(struct certificate *k, const char *trouble, uint64_t now_ms)
+{
+    char why[TABLE_NOTE];
+
+    if (!*trouble && !store_usable(k->store->path, k->row.name, k->row.generation, why))
+        trouble = why;
+    if (*k->unusable && !*trouble)
+        k->issue.due_ms = now_ms;
+    hook_events_store(k, trouble);
+}
+
+void certificate_look_at_store(struct certificate *k, const char *trouble, uint64_t now_ms)
+{
+    look_whether_usable(k, trouble, now_ms);
+    if (!has_live(k) || k->lost || deploy_waits(k) || !k->store->ours ||
+        store_has(k->store, k->row.name, k->row.generation))
+        return;
+    k->lost = true;
+    k->due_ms = now_ms;
+    k->issue.due_ms = 0;
+    log_warn("certificate %s: generation %u is gone from the store: workers go on with it, and "
+             "another one is %s",
+             k->conf->name, k->row.generation,
+             k->row.source == CERT_SELF_SIGNED || !k->issue.issuer ? "made" : "ordered");
+}
+
+void certificate_release(struct certificate *k)
+{
+    import_release(&k->import);
+    account_op_release(&k->errand);
+    issue_release(&k->issue);
+    hook_release(&k->hook);
+}
+
+/* ---- the files */
+
+/* There is nothing to import, for this reason. A bad pair may be one of which only one half
+ * has been replaced yet: it is complained of when the next round finds it bad too, unless
+ * there is nothing to go on with. false: the store is in trouble. */
+static bool bad_files(struct certificate *k, const char *error)
+{
+    bool stored = has_live(k) || make_selfsigned(k);
+
+    import_forget(&k->import);
+    if (stored && (k->complained || !k->settled || k->row.source == CERT_SELF_SIGNED))
+        deploy_complain(k, error);
+    k->complained = true;
+    return stored;
+}
+
+static bool new_pair(struct certificate *k, const struct pem_pair *pair)
+{
+    struct pem_info info;
+    char error[TABLE_REASON];
+    uint8_t digest[PEM_DIGEST];
+
+    if (pem_check(pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0)
+        return bad_files(k, error);
+    k->complained = false;
+    pem_digest(pair, digest);
+    if (k->row.source == CERT_FILE && !k->lost &&
+        memcmp(digest, k->digest, sizeof digest) == 0) {
+        deploy_complain(k, info.warning);
+        return true;
+    }
+    tell_revoked(k, pair, error);
+    if (*error)
+        return bad_files(k, error);
+    if (!deploy_waits(k) && deploy_offer(k, pair, CERT_FILE, &info, CERTIFICATE_FILES))
+        return true;
+    import_forget(&k->import); /* so that the next round reads them again */
+    return deploy_waits(k);
+}
+
+void certificate_reply(struct certificate *k, const struct message *reply, int *fd,
+                       uint64_t now_ms)
+{
+    struct pem_pair pair;
+    char error[TABLE_REASON];
+    bool stored = true;
+
+    if (k->conf->source != CONF_CERT_FILES ||
+        !import_reply(&k->import, k->heritage->control_fd, reply, fd))
+        return;
+    switch (import_finish(&k->import, &pair, error)) {
+    case IMPORT_PAIR:
+        stored = new_pair(k, &pair);
+        break;
+    case IMPORT_ERROR:
+        stored = bad_files(k, error);
+        break;
+    case IMPORT_SAME:
+        break;
+    }
+    pem_pair_release(&pair);
+    k->settled = true;
+    k->due_ms = now_ms + (stored ? CERTIFICATE_POLL_MS : CERTIFICATE_RETRY_MS);
+}
+
+/* Starts a round, after having given up one that got no answer. */
+static void tick_files(struct certificate *k, uint64_t now_ms)
+{
+    if (k->import.waiting_for >= 0) {
+        k->complained = true; /* the service must start nevertheless */
+        bad_files(k, "the supervisor does not open the files");
+        k->settled = true;
+    }
+    k->due_ms = now_ms + CERTIFICATE_ANSWER_MS;
+    if (import_ask(&k->import, k->heritage->control_fd) < 0)
+        k->due_ms = now_ms + CERTIFICATE_AGAIN_MS;
+}
+
+/* ---- the CA */
+
+struct issue_live certificate_live(const struct certificate *k)
+{
+    struct issue_live live = {
+        .plan = {.generation = k->row.generation,
+                 .from_ca = k->row.source == CERT_ACME,
+                 .covers = k->covers && !k->row.revoked_wall_ms && !k->lost,
+                 .can_ask = k->ari_id[0] != '\0',
+                 .life = {k->row.not_before_wall_ms, k->row.not_after_wall_ms}}};
+
+    memcpy(live.ari_id, k->ari_id, sizeof live.ari_id);
+    return live;
+}
+
+/* What came from the CA: the last check, by what a worker would do, and then it is proved. */
+static void take_certificate(struct certificate *k, const struct issue_live *live,
+                             const struct pem_pair *pair)
+{
+    struct pem_info info;
+    char error[TABLE_REASON];
+    uint8_t digest[PEM_DIGEST];
+
+    pem_digest(pair, digest);
+    tell_revoked(k, pair, error);
+    if (*error) {
+        issue_forget_order(&k->issue);
+        issue_settle(&k->issue, live, error);
+        hook_events_trouble(k);
+    } else if (pem_check(pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info,
+                         error) < 0) {
+        issue_settle(&k->issue, live, error);
+        hook_events_trouble(k);
+    } else if (clock_wall_ms() < info.not_before_wall_ms) {
+        if (issue_wait_valid(&k->issue, info.not_before_wall_ms))
+            return;
+        issue_forget_order(&k->issue);
+        issue_settle(&k->issue, live,
+                     "the CA's certificate is not valid yet, by its own clock");
+        hook_events_trouble(k);
+    } else if (k->row.source == CERT_ACME && !k->lost &&
+               memcmp(digest, k->digest, sizeof digest) == 0) {
+        issue_settle(&k->issue, live, NULL); /* a predecessor got as far as that */
+    } else if (!deploy_offer(k, pair, CERT_ACME, &info, CERTIFICATE_CA)) {
+        issue_settle(&k->issue, live, k->row.error);
+        hook_events_trouble(k);
+    }
+}
+
+/* ---- what became of an offer */
+
+static void settled_files(struct certificate *k, bool lives, const char *text)
+{
+    if (!lives)
+        hook_events_trouble(k);
+    else if (k->renewed)
+        k->event = "renewed";
+    deploy_complain(k, text);
+}
+
+static void settled_ca(struct certificate *k, bool lives, const char *text)
+{
+    const struct issue_live live = certificate_live(k);
+
+    if (!lives)
+        issue_forget_order(&k->issue); /* else the same one would come again, for ever */
+    issue_settle(&k->issue, &live, lives ? NULL : text);
+    if (lives)
+        k->event = k->renewed ? "renewed" : "issued";
+    else
+        hook_events_trouble(k);
+    if (lives && *text)
+        log_warn("certificate %s: %s", k->conf->name, text);
+}
+
+void certificate_settled(struct certificate *k, enum certificate_cause cause, bool lives,
+                         const char *text)
+{
+    switch (cause) {
+    case CERTIFICATE_SELF:
+        if (lives)
+            break;
+        k->self_ms = clock_mono_ms() + CERTIFICATE_RENEWAL_MS;
+        deploy_complain(k, text);
+        break;
+    case CERTIFICATE_FILES:
+        settled_files(k, lives, text);
+        break;
+    case CERTIFICATE_CA:
+        settled_ca(k, lives, text);
+        break;
+    case CERTIFICATE_ROLLBACK:
+        if (lives)
+            issue_hold(&k->issue);
+        else
+            snprintf(k->row.reply, sizeof k->row.reply, "%s", text);
+        break;
+    }
+    k->due_ms = 0;
+}
+
+static void show_issue(struct certificate *k)
+{
+    const struct issue_live live = certificate_live(k);
+    const struct issue *is = &k->issue;
+    uint64_t now = clock_wall_ms(), at = plan_order_at(&is->state, &live.plan, now);
+    bool past = plan_is_past(&is->state, &live.plan, now);
+    const char *error = is->state.problem[0] && !past ? is->state.problem
+                        : k->row.revoked_wall_ms      ? "another one is ordered"
+                        : k->lost ? "the store has lost it: another one is ordered"
+                                  : "";
+    struct cert_row before = k->row;
+
+    k->row.busy = issue_busy(is) || request_busy(k);
+    memcpy(k->row.doing, is->doing, sizeof k->row.doing);
+    if (past && !k->row.busy)
+        k->row.doing[0] = '\0';
+    hook_events_show(k);
+    k->row.failures = past ? 0 : is->state.failures;
+    k->row.next_try_wall_ms = !plan_knows(&is->state, &live.plan) ? 0
+                              : at > now                          ? at
+                                                                  : now / 1000 * 1000;
+    if (has_live(k) && strncmp(k->row.error, error, sizeof k->row.error) != 0)
+        snprintf(k->row.error, sizeof k->row.error, "%s", error);
+    if (memcmp(&before, &k->row, sizeof before) != 0)
+        deploy_publish(k);
+}
+
+/* Of two for the same names only one is ordered at a time: both would be proved by the same
+ * names, and tls-alpn-01 and dns-01 have one place for each. */
+static bool waits_for_dual(const struct certificate *k)
+{
+    return k->dual && k->dual->issue.run && !k->issue.run;
+}
+
+void certificate_tick_issue(struct certificate *k, uint64_t now_ms)
+{
+    const struct issue_live live = certificate_live(k);
+    struct pem_pair pair = {0};
+
+    if (waits_for_dual(k) || (*k->unusable && !k->issue.run)) {
+        show_issue(k);
+        return;
+    }
+
+    switch (issue_tick(&k->issue, &live, now_ms, &pair)) {
+    case ISSUE_CAME:
+        take_certificate(k, &live, &pair);
+        pem_pair_release(&pair);
+        break;
+    case ISSUE_FAILED:
+        hook_events_trouble(k);
+        break;
+    case ISSUE_NOTHING:
+    case ISSUE_CHANGED:
+        break;
+    }
+    show_issue(k);
+}
+
+/* Of a certificate that is not ordered, it is the only note. */
+static void show_hook(struct certificate *k)
+{
+    struct cert_row before = k->row;
+
+    hook_events_show(k);
+    if (memcmp(&before, &k->row, sizeof before) != 0)
+        deploy_publish(k);
+}
+
+/* ---- all of it */
+
+void certificate_tick(struct certificate *k, uint64_t now_ms)
+{
+    bool old = k->row.source == CERT_SELF_SIGNED &&
+               (k->lost || clock_wall_ms() >= selfsigned_renewal(k->row.not_after_wall_ms));
+
+    adopt_in_turn(k);
+    hook_events_common(k);
+    hook_events_look(k, now_ms);
+    issue_dns_look(&k->issue, now_ms);
+    request_tick(k, now_ms);
+    if (deploy_waits(k)) {
+        deploy_look(k, now_ms);
+        return;
+    }
+    if (k->issue.issuer && has_live(k) && k->store->ours &&
+        (*k->unusable || request_settled(k, now_ms)))
+        certificate_tick_issue(k, now_ms);
+    if (now_ms < k->due_ms || deploy_waits(k))
+        return;
+    if (k->conf->source == CONF_CERT_FILES) {
+        show_hook(k);
+        hook_events_expiring(k, now_ms);
+        if (old)
+            make_selfsigned(k);
+        tick_files(k, now_ms);
+        return;
+    }
+    k->due_ms = now_ms + CERTIFICATE_RENEWAL_MS;
+    if (has_live(k) && !old)
+        return;
+    if (make_selfsigned(k))
+        deploy_complain(k, k->issue.state.problem);
+    else
+        k->due_ms = now_ms + CERTIFICATE_RETRY_MS;
+}

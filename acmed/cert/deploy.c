@@ -1,0 +1,244 @@
+#include "acmed/cert/deploy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "acmed/cert/hook_events.h"
+#include "acmed/cert/pem_ari.h"
+#include "acmed/cert/revoked.h"
+#include "acmed/cert/selfsigned.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+void deploy_publish(struct certificate *k)
+{
+    struct table *table = k->heritage->table;
+
+    cert_publish(&table->cert[k->conf->index], &k->row);
+    atomic_fetch_add(&table->cert_epoch, 1); /* only we do */
+}
+
+void deploy_complain(struct certificate *k, const char *error)
+{
+    if (strncmp(k->row.error, error, sizeof k->row.error) == 0)
+        return;
+    snprintf(k->row.error, sizeof k->row.error, "%s", error);
+    if (error[0] != '\0')
+        log_warn("certificate %s: %s", k->conf->name, error);
+    deploy_publish(k);
+}
+
+void deploy_tell(const struct certificate *k)
+{
+    time_t until = (time_t)(k->row.not_after_wall_ms / 1000);
+    char day[sizeof "2026-11-22"] = "?";
+    struct tm tm;
+
+    if (gmtime_r(&until, &tm))
+        strftime(day, sizeof day, "%Y-%m-%d", &tm);
+    log_info("certificate %s: generation %u live, until %s, issuer %s", k->conf->name,
+             k->row.generation, day, k->row.issuer);
+    if (*k->incomplete)
+        log_warn("certificate %s: %s: some clients will refuse it", k->conf->name,
+                 k->incomplete);
+}
+
+/* ---- what is known of a generation */
+
+static void deploy_describe(const struct certificate *k, struct certificate_next *next,
+                            uint32_t generation, enum cert_source source,
+                            const struct pem_pair *pair, const struct pem_info *info)
+{
+    *next = (struct certificate_next){.source = source, .info = *info};
+    next->revoked_wall_ms = revoked_at(k->store, k->row.name, generation, pair);
+    proof_begin(&next->proof, generation);
+    pem_digest(pair, next->digest);
+    if (source == CERT_ACME)
+        pem_ari(next->ari_id, str_make(pair->chain, pair->n_chain));
+}
+
+static void set_live(struct certificate *k, const struct certificate_next *next)
+{
+    struct cert_row *row = &k->row;
+
+    row->source = (uint8_t)next->source;
+    row->generation = next->proof.candidate;
+    row->candidate = 0;
+    row->not_before_wall_ms = next->info.not_before_wall_ms;
+    row->not_after_wall_ms = next->info.not_after_wall_ms;
+    row->revoked_wall_ms = next->revoked_wall_ms;
+    row->next_try_wall_ms = next->source == CERT_SELF_SIGNED && !k->not_ordered
+                                ? selfsigned_renewal(row->not_after_wall_ms)
+                                : 0;
+    snprintf(row->issuer, sizeof row->issuer, "%s", next->info.issuer);
+    memcpy(row->key, next->info.key, sizeof row->key);
+    memcpy(k->digest, next->digest, sizeof k->digest);
+    memcpy(k->ari_id, next->ari_id, sizeof k->ari_id);
+    memcpy(k->incomplete, next->info.incomplete, sizeof k->incomplete);
+    hook_events_show(k);
+    k->covers = next->info.covers && pem_suits(&next->info, k->conf);
+    k->lost = false;
+    k->settled = true;
+}
+
+void deploy_take(struct certificate *k, uint32_t generation, enum cert_source source,
+                 const struct pem_pair *pair, const struct pem_info *info)
+{
+    struct certificate_next next;
+
+    deploy_describe(k, &next, generation, source, pair, info);
+    set_live(k, &next);
+    /* Marked by a predecessor that knew no list, or did not get as far. */
+    if (next.revoked_wall_ms && k->store->ours && !revoked_at(k->store, NULL, 0, pair))
+        revoked_add(k->store, pair, 0, next.revoked_wall_ms);
+}
+
+/* ---- the way there */
+
+/* One that is not ours is told of in the same words at each look (acmed.c). */
+static void store_trouble(struct certificate *k)
+{
+    char error[TABLE_REASON];
+
+    snprintf(error, sizeof error, "%s %.90s: %s",
+             k->store->ours ? "cannot write to the store" : "the store",
+             k->heritage->conf->acme.store, store_says(errno));
+    k->row.next_try_wall_ms = clock_wall_ms() + CERTIFICATE_RETRY_MS;
+    deploy_complain(k, error);
+}
+
+/* All workers get it. It is written down first what is live, so that a successor does not go
+ * back; a store that does not take that gets another try. */
+static void deploy_commit(struct certificate *k, uint64_t now_ms)
+{
+    struct certificate_next next = k->next;
+    const char *odd = *next.info.warning ? next.info.warning : next.warning;
+
+    if (store_set_current(k->store, k->row.name, next.proof.candidate) < 0 &&
+        k->row.source != CERT_NONE) {
+        store_trouble(k);
+        k->next.retry_ms = now_ms + CERTIFICATE_RETRY_MS;
+        return;
+    }
+    k->next = (struct certificate_next){0};
+    k->renewed = k->row.source == next.source;
+    set_live(k, &next);
+    deploy_publish(k);
+    heritage_ring_workers(k->heritage);
+    store_prune(k->store, k->row.name);
+    deploy_tell(k);
+    certificate_settled(k, next.cause, true, odd);
+    deploy_publish(k);
+}
+
+static void drop(struct certificate *k, const char *why)
+{
+    struct certificate_next next = k->next;
+    char text[TABLE_REASON + 64];
+
+    snprintf(text, sizeof text, "generation %u was not taken: %s", next.proof.candidate, why);
+    store_reject(k->store, k->row.name, next.proof.candidate);
+    k->next = (struct certificate_next){0};
+    k->row.candidate = 0;
+    certificate_settled(k, next.cause, false, text);
+    deploy_publish(k);
+}
+
+static bool lenient(const struct certificate *k)
+{
+    return k->next.cause == CERTIFICATE_FILES || k->next.cause == CERTIFICATE_ROLLBACK;
+}
+
+static void deploy_ask(struct certificate *k)
+{
+    const struct proof *proof = &k->next.proof;
+
+    k->row.candidate = proof->candidate;
+    k->row.prover = (uint16_t)proof->row;
+    deploy_publish(k);
+    fd_ring(k->heritage->doorbell[proof->row]);
+}
+
+static void deploy_judge(struct certificate *k, const struct cert_finding *finding,
+                         uint64_t now_ms)
+{
+    proof_text(finding, k->conf, k->next.warning);
+    if (proof_takes(finding, lenient(k)))
+        deploy_commit(k, now_ms);
+    else if (proof_doubt(&k->next.proof, k->heritage, now_ms))
+        deploy_ask(k);
+    else
+        drop(k, k->next.warning);
+}
+
+bool deploy_waits(const struct certificate *k)
+{
+    return k->next.proof.candidate != 0;
+}
+
+void deploy_look(struct certificate *k, uint64_t now_ms)
+{
+    struct certificate_next *next = &k->next;
+    struct cert_finding finding;
+
+    k->due_ms = now_ms + DEPLOY_LOOK_MS;
+    if (next->retry_ms) {
+        if (now_ms >= next->retry_ms)
+            deploy_commit(k, now_ms);
+        return;
+    }
+    switch (proof_look(&next->proof, k->heritage, k->conf->index, now_ms, &finding)) {
+    case PROOF_WAITS:
+        return;
+    case PROOF_ASKS:
+        deploy_ask(k);
+        return;
+    case PROOF_DONE:
+        deploy_judge(k, &finding, now_ms);
+        return;
+    case PROOF_DIES:
+        drop(k, "workers that tried it died");
+        return;
+    case PROOF_NONE: /* workers are still starting: what is live goes on until one runs */
+        return;
+    }
+}
+
+static bool offer(struct certificate *k, const struct pem_pair *pair, enum cert_source source,
+                  const struct pem_info *info, enum certificate_cause cause, uint32_t of)
+{
+    uint64_t now_ms = clock_mono_ms();
+    uint32_t above = k->highest > k->row.generation ? k->highest : k->row.generation;
+    uint32_t generation = 0;
+
+    if (store_open(k->store, k->heritage->conf->acme.store) == 0)
+        generation = store_write_again(k->store, k->row.name, above, pair, source, of);
+    if (generation == 0) {
+        store_trouble(k);
+        return false;
+    }
+    k->highest = generation;
+    deploy_describe(k, &k->next, generation, source, pair, info);
+    k->next.cause = cause;
+    if (k->row.source == CERT_NONE || !proof_needed(k->heritage))
+        deploy_commit(k, now_ms);
+    else
+        deploy_look(k, now_ms);
+    return true;
+}
+
+bool deploy_offer(struct certificate *k, const struct pem_pair *pair, enum cert_source source,
+                  const struct pem_info *info, enum certificate_cause cause)
+{
+    return offer(k, pair, source, info, cause, 0);
+}
+
+bool deploy_offer_again(struct certificate *k, const struct pem_pair *pair,
+                        enum cert_source source, const struct pem_info *info, uint32_t of)
+{
+    return offer(k, pair, source, info, CERTIFICATE_ROLLBACK, of);
+}

@@ -1,0 +1,342 @@
+#include "acmed/cert/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "acmed/cert/deploy.h"
+#include "acmed/cert/hook_events.h"
+#include "acmed/cert/revoked.h"
+#include "acmed/order/policy.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+
+/* The CA that is ordered from, and whose account the operator means. */
+static struct ca *account_ca(const struct certificate *k)
+{
+    return &k->issue.issuer->ca[FALLBACK_FIRST];
+}
+
+/* ---- back to an older one */
+
+enum { LOOKS = 16 }; /* generations; normally there are 3 */
+
+/* One rollback. Generations from `origin` on were live since a pair was new: the live one is a
+ * copy of that, and the others were rolled back from. */
+struct rollback {
+    struct certificate *k;
+    uint32_t origin;
+    uint8_t left[LOOKS][PEM_DIGEST]; /* pairs that were rolled back from */
+    int n_left;
+};
+
+/* Why nobody wants to go back to this pair; NULL: it is good. */
+static const char *unfit(const struct certificate *k, uint32_t generation,
+                         const struct pem_pair *pair, enum cert_source source,
+                         struct pem_info *info)
+{
+    static char error[TABLE_REASON];
+    uint64_t now = clock_wall_ms();
+
+    if (revoked_at(k->store, k->row.name, generation, pair))
+        return "is revoked";
+    if (pem_check(pair, k->conf->names, k->conf->n_names, now, info, error) < 0)
+        return error;
+    if (pem_source(source, info) == CERT_SELF_SIGNED)
+        return "is self-signed";
+    if (now < info->not_before_wall_ms)
+        return "is not valid yet";
+    if (now >= info->not_after_wall_ms)
+        return "has expired";
+    return info->covers ? NULL : "is not for all names";
+}
+
+/* NULL: it was not live since the last new one. */
+static const char *was_live(struct rollback *r, uint32_t generation,
+                            const struct pem_pair *pair)
+{
+    static const char left[] = "was rolled back from";
+    uint8_t digest[PEM_DIGEST];
+
+    pem_digest(pair, digest);
+    if (memcmp(digest, r->k->digest, sizeof digest) == 0)
+        return "is the same as the live one";
+    for (int i = 0; i < r->n_left; i++)
+        if (memcmp(digest, r->left[i], sizeof digest) == 0)
+            return left;
+    if (generation < r->origin)
+        return NULL;
+    memcpy(r->left[r->n_left++], digest, sizeof digest);
+    return left;
+}
+
+/* NULL: it is offered; else why not. */
+static const char *go_back_to(struct rollback *r, uint32_t generation)
+{
+    struct certificate *k = r->k;
+    enum cert_source source = CERT_NONE;
+    struct pem_pair pair = {0};
+    struct pem_info info;
+    const char *why;
+
+    if (store_read(k->store, k->row.name, generation, &pair, &source) < 0)
+        return strerror(errno);
+    why = was_live(r, generation, &pair);
+    if (!why)
+        why = unfit(k, generation, &pair, source, &info);
+    if (!why && !deploy_offer_again(k, &pair, pem_source(source, &info), &info, generation))
+        why = k->row.error;
+    pem_pair_release(&pair);
+    return why;
+}
+
+/* The last one before the live one that a CA signed (or that was configured), that is valid now
+ * and was not rolled back from, as a generation of its own: the newest number is what is live.
+ * NULL, or why not. */
+static const char *roll_back(struct certificate *k)
+{
+    static char text[TABLE_ERROR];
+    struct rollback r = {.k = k,
+                         .origin = store_origin(k->store, k->row.name, k->row.generation)};
+    uint32_t generations[LOOKS];
+    int n = store_list(k->store, k->row.name, generations, LOOKS);
+    size_t at = (size_t)snprintf(text, sizeof text,
+                                 "there is no older generation that is still "
+                                 "good");
+    const char *why, *between = " (";
+
+    for (int i = 0; i < n; i++) {
+        if (generations[i] >= k->row.generation)
+            continue;
+        why = go_back_to(&r, generations[i]);
+        if (!why)
+            return NULL;
+        if (at + TABLE_REASON * 2 > sizeof text)
+            continue; /* more than there ever are: what follows has its place */
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%u %.150s", between,
+                               generations[i], why);
+        between = ", ";
+    }
+    if (k->conf->source == CONF_CERT_FILES)
+        snprintf(text + at, sizeof text - at,
+                 "%s; put other files in place of those that are configured",
+                 *between == ',' ? ")" : "");
+    else
+        snprintf(text + at, sizeof text - at,
+                 "%s; a new one comes by `pasgate cert renew %s --force`",
+                 *between == ',' ? ")" : "", k->conf->name);
+    return text;
+}
+
+/* ---- by the CA */
+
+static const char *revoke(struct certificate *k, unsigned reason)
+{
+    enum cert_source source = CERT_NONE;
+    struct pem_pair pair;
+
+    if (k->row.source != CERT_ACME)
+        return k->row.source == CERT_FILE ? "it is of files: whoever signed it can revoke it"
+                                          : "it is self-signed: nobody can revoke it";
+    if (!k->issue.issuer)
+        return "it is not ordered from a CA now, so there is nobody to ask";
+    if (k->row.revoked_wall_ms)
+        return "it is revoked already: another one is ordered";
+    if (issue_live_ca(&k->issue) < 0)
+        return "it is of a CA that is not configured now, so there is nobody to ask";
+    if (store_read(k->store, k->row.name, k->row.generation, &pair, &source) < 0)
+        return "its files cannot be read";
+    return account_op_revoke(&k->errand, k->issue.issuer,
+                             &k->issue.issuer->ca[issue_live_ca(&k->issue)], &pair,
+                             k->row.generation, reason);
+}
+
+static void cannot_note(const struct certificate *k)
+{
+    log_warn("certificate %s: cannot write down that it is revoked: %s: after a restart it may "
+             "be served again",
+             k->conf->name, strerror(errno));
+}
+
+/* The live one is: another one is ordered, also by a successor. */
+static void replace_revoked(struct certificate *k, uint64_t wall_ms)
+{
+    const struct issue_live live = certificate_live(k);
+
+    if (store_mark_revoked(k->store, k->row.name, k->row.generation) < 0)
+        cannot_note(k);
+    k->row.revoked_wall_ms = wall_ms;
+    deploy_publish(k);
+    if (!k->issue.issuer)
+        return;
+    if (!k->issue.run)
+        issue_forget_order(&k->issue); /* a key of before is not used again */
+    issue_want(&k->issue, &live, true);
+}
+
+/* It is remembered on disk, first that it is to be replaced, then that no copy may go live. */
+static void request_is_revoked(struct certificate *k, uint32_t generation)
+{
+    uint64_t now = clock_wall_ms();
+
+    log_info("certificate %s: generation %u is revoked", k->conf->name, generation);
+    if (generation == k->row.generation)
+        replace_revoked(k, now);
+    if (revoked_add(k->store, &k->errand.pair, k->errand.reason, now) < 0)
+        cannot_note(k);
+}
+
+/* Another one was revoked because others know its key: the live one may have the same. */
+static void look_for_revoked(struct certificate *k)
+{
+    enum cert_source source;
+    struct pem_pair pair;
+    uint64_t at;
+
+    if (k->revoked_epoch == revoked_epoch())
+        return;
+    k->revoked_epoch = revoked_epoch();
+    if (!k->row.generation || k->row.revoked_wall_ms || k->lost || !k->store->ours ||
+        store_read(k->store, k->row.name, k->row.generation, &pair, &source) < 0)
+        return;
+    at = revoked_at(k->store, NULL, 0, &pair);
+    if (at) {
+        log_warn("certificate %s: it has the key of one that was revoked because others may "
+                 "know its key",
+                 k->conf->name);
+        replace_revoked(k, at);
+    }
+    pem_pair_release(&pair);
+}
+
+bool request_settled(struct certificate *k, uint64_t now_ms)
+{
+    struct ca_set *issuer = k->issue.issuer;
+
+    if (account_op_unsettled(&k->errand, issuer, account_ca(k), now_ms))
+        return false;
+    account_op_tell_contact(&k->errand, issuer, account_ca(k), now_ms);
+    account_op_tell_contact(&k->errand, issuer, &issuer->ca[FALLBACK_SECOND], now_ms);
+    return true;
+}
+
+/* ---- all of them */
+
+static const char *about_account(struct certificate *k, enum cert_request request)
+{
+    return request == CERT_ROLLOVER
+               ? account_op_rollover(&k->errand, k->issue.issuer, account_ca(k))
+               : account_op_close(&k->errand, k->issue.issuer, account_ca(k));
+}
+
+/* Begins, or waits for other conversations to end: the key must not change under them. */
+static const char *queue(struct certificate *k, enum cert_request request, uint64_t now_ms)
+{
+    const char *why;
+
+    if (!k->issue.issuer)
+        return "it is not ordered from a CA";
+    why = about_account(k, request);
+    if (why != account_op_busy)
+        return why;
+    k->queued = request;
+    k->queued_until_ms = now_ms + ACCOUNT_OP_WAIT_MS;
+    return NULL;
+}
+
+static void look_at_queue(struct certificate *k, uint64_t now_ms)
+{
+    const char *why = about_account(k, k->queued);
+
+    if (why == account_op_busy && now_ms < k->queued_until_ms)
+        return;
+    k->queued = 0;
+    if (!why)
+        return;
+    snprintf(k->row.reply, sizeof k->row.reply, "%s", why);
+    k->row.busy = 0;
+    deploy_publish(k);
+}
+
+void request_tick(struct certificate *k, uint64_t now_ms)
+{
+    char error[TABLE_ERROR] = "";
+    enum account_op_news news;
+
+    if (k->queued)
+        look_at_queue(k, now_ms);
+    look_for_revoked(k);
+    news = account_op_tick(&k->errand, error);
+    if (news == ACCOUNT_OP_NOTHING)
+        return;
+    if (news == ACCOUNT_OP_FAILED) {
+        log_warn("certificate %s: %s", k->conf->name, error);
+        if (!k->errand.settles && !k->errand.tells)
+            snprintf(k->row.reply, sizeof k->row.reply, "%s", error);
+    } else if (k->errand.kind == JOB_REVOKE) {
+        request_is_revoked(k, k->errand.generation);
+    }
+    account_op_release(&k->errand);
+    k->row.busy = k->issue.state.wanted;
+    deploy_publish(k);
+}
+
+/* NULL, or why not. */
+static const char *renew(struct certificate *k, const struct issue_live *live, bool force)
+{
+    bool meant;
+    const char *why =
+        k->issue.issuer ? NULL : policy_refuses(k->heritage->conf, k->conf, &meant);
+
+    return why ? why : issue_want(&k->issue, live, force);
+}
+
+static const char *carry_out(struct certificate *k, enum cert_request request, unsigned reason,
+                             uint64_t now_ms)
+{
+    const struct issue_live live = certificate_live(k);
+    static char why[TABLE_NOTE];
+
+    if (!k->store->ours)
+        return k->store->certs_fd < 0 ? "the store cannot be opened; see status"
+                                      : "another pasgate uses the store";
+    if (!store_usable(k->store->path, NULL, 0, why) ||
+        !store_usable(k->store->path, k->row.name, k->row.generation, why)) {
+        hook_events_store(k, why);
+        return why;
+    }
+    if (deploy_waits(k))
+        return "a new generation is just being proved: ask again";
+    if (request_busy(k))
+        return account_op_busy;
+    switch (request) {
+    case CERT_RENEW:
+    case CERT_RENEW_FORCE:
+        return renew(k, &live, request == CERT_RENEW_FORCE);
+    case CERT_ROLLBACK:
+        return roll_back(k);
+    case CERT_REVOKE:
+        return revoke(k, reason);
+    case CERT_ROLLOVER:
+    case CERT_DEACTIVATE:
+        return queue(k, request, now_ms);
+    }
+    return "no such request";
+}
+
+void certificate_request(struct certificate *k, enum cert_request request, unsigned reason,
+                         uint64_t now_ms)
+{
+    const char *why = carry_out(k, request, reason, now_ms);
+
+    snprintf(k->row.reply, sizeof k->row.reply, "%s", why ? why : "");
+    /* Under way, or known why not, before that is said. While it is not known which key the
+     * account has, nothing is ordered, and nothing that is under way would be served. */
+    if (!why && (request == CERT_RENEW || request == CERT_RENEW_FORCE) &&
+        request_settled(k, now_ms))
+        certificate_tick_issue(k, now_ms);
+    k->row.busy |= request_busy(k) || issue_busy(&k->issue);
+    k->row.requests++;
+    deploy_publish(k);
+}

@@ -1,0 +1,92 @@
+#include <stdio.h>
+
+#include "acmed/net/dns_zone.h"
+#include "acmed/net/net_internal.h"
+#include "base/clock.h"
+
+enum { DNS_PORT = 53 };
+
+/* Which servers do not answer is remembered for the whole job. */
+static struct dns_zone zone = {.port = DNS_PORT};
+
+/* A fresh one for each round: one that did not answer once may do so now. */
+static bool begin_round(struct net *net)
+{
+    char server[65];
+
+    zone.resolver = dns_new(str_copy(server, sizeof server, net_begin(net)->resolver));
+    return zone.resolver != NULL;
+}
+
+static void end_round(void)
+{
+    dns_free(zone.resolver);
+    zone.resolver = NULL;
+}
+
+void net_dns_target(struct net *net, const char *name, char target[NET_DNS_TARGET])
+{
+    char own[DNS_NAME + 16], found[DNS_NAME];
+
+    _Static_assert((int)NET_DNS_TARGET == (int)DNS_NAME, "a name is a name");
+    snprintf(own, sizeof own, "_acme-challenge.%s", name);
+    snprintf(target, NET_DNS_TARGET, "%.*s", NET_DNS_TARGET - 1, own);
+    if (!ipc_is_host(str_from(own)) || !begin_round(net))
+        return;
+    dns_zone_target(&zone, own, found);
+    end_round();
+    snprintf(target, NET_DNS_TARGET, "%s", found);
+}
+
+/* One look at each that was not seen yet. Returns how many of these were not seen now either;
+ * *asked: anybody answered. */
+static size_t net_dns01_look(struct net *net, struct net_dns_record *records, size_t n,
+                             bool *asked)
+{
+    size_t missing = 0;
+
+    *asked = false;
+    if (!begin_round(net))
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        enum dns_seen seen;
+
+        if (records[i].seen)
+            continue;
+        seen = dns_zone_sees(&zone, records[i].target, records[i].value);
+        records[i].seen = seen == DNS_SEEN;
+        *asked |= seen != DNS_UNSEEN;
+        missing += seen != DNS_SEEN;
+    }
+    end_round();
+    return missing;
+}
+
+void net_dns_await(struct net *net, struct net_dns_record *records, size_t n)
+{
+    static const uint64_t pause_ms[] = {500, 1000, 2000, 4000};
+    uint64_t wait_ms = net_begin(net)->dns_wait_ms, until_ms = clock_mono_ms() + wait_ms;
+    size_t missing = 0, first = 0;
+    bool asked = true;
+
+    if (wait_ms == 0 || n == 0)
+        return;
+    for (size_t round = 0;; round++) {
+        missing = net_dns01_look(net, records, n, &asked);
+        if (missing == 0 || !asked || clock_mono_ms() >= until_ms)
+            break;
+        net_sleep(net, pause_ms[round < 3 ? round : 3]);
+    }
+    if (missing == 0)
+        return;
+    while (records[first].seen)
+        first++;
+    if (asked)
+        snprintf(net->dns_missing, sizeof net->dns_missing,
+                 "the TXT record at %.80s%s not to be seen within %llu s (acme.dns_wait)",
+                 records[first].target, missing > 1 ? ", and others, were" : " was",
+                 (unsigned long long)(wait_ms / 1000));
+    else
+        snprintf(net->dns_missing, sizeof net->dns_missing,
+                 "no DNS server answers here: nobody looked for the TXT records");
+}

@@ -1,0 +1,388 @@
+#include "acmed/order/account_op.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "acmed/key/jose.h"
+#include "acmed/key/secret.h"
+#include "acmed/order/kvfile.h"
+#include "base/conf/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+const char account_op_busy[] = "the CA is being talked to just now: ask again";
+
+static void end_run(struct account_op *e)
+{
+    if (e->run)
+        e->issuer->runs -= e->places;
+    job_end(e->run);
+    e->run = NULL;
+    e->places = 0;
+}
+
+void account_op_release(struct account_op *e)
+{
+    end_run(e);
+    pem_pair_release(&e->pair);
+    secret_free(e->next);
+    *e = (struct account_op){0};
+}
+
+int account_op_fd(const struct account_op *e)
+{
+    return e->run ? job_fd(e->run) : -1;
+}
+
+/* ---- beginning */
+
+static const char *cannot_begin(struct ca_set *issuer, struct ca *ca, uint32_t places)
+{
+    static char error[TABLE_ERROR];
+
+    if (issuer->nursery < 0)
+        return "the network half does not run; see the log";
+    if (issuer->runs + places > CA_SET_RUNS)
+        return account_op_busy;
+    return ca_set_ready(issuer, ca, error) && ca->dir >= 0 ? NULL : error;
+}
+
+/* The texts of the job are lent by the errand. */
+static bool account_op_start(struct account_op *e, uint32_t places)
+{
+    const struct conf_acme *acme = &e->issuer->heritage->conf->acme;
+    const struct account *account = &e->ca->account;
+    bool new_key = e->kind == JOB_ACCOUNT && !e->tells;
+    const struct signer_keys keys = {
+        .account =
+            new_key ? str_make(e->next, e->n_next) : str_make(account->key, account->n_key),
+        .next_account = new_key ? STR_EMPTY : str_make(e->next, e->n_next),
+        .certificate = str_make(e->pair.key, e->pair.n_key),
+    };
+    const struct job job = {
+        .kind = e->kind,
+        .directory = e->ca->directory,
+        .ca_file = e->ca->ca_file,
+        .agree_tos = acme->agree_tos,
+        .account_url = new_key || e->by_key ? "" : account->url,
+        .account_must_exist = e->kind != JOB_REVOKE && !e->tells,
+        .contact = e->tells ? e->ca->email : "",
+        .certificate = str_make(e->pair.chain, e->pair.n_chain),
+        .reason = e->reason,
+        .deadline_ms = ACCOUNT_OP_RUN_MS,
+    };
+
+    e->run = job_start(e->issuer->nursery, &job, &keys, e->issuer->heritage->table);
+    if (!e->run)
+        return false;
+    e->places = places;
+    e->issuer->runs += places;
+    return true;
+}
+
+/* Starts it, or leaves nothing behind. */
+static const char *start_or_not(struct account_op *e, uint32_t places)
+{
+    static char error[TABLE_ERROR];
+
+    if (account_op_start(e, places))
+        return NULL;
+    snprintf(error, sizeof error, "cannot begin: %s", strerror(errno));
+    account_op_release(e);
+    return error;
+}
+
+const char *account_op_revoke(struct account_op *e, struct ca_set *issuer, struct ca *ca,
+                              struct pem_pair *pair, uint32_t generation, unsigned reason)
+{
+    const char *why = cannot_begin(issuer, ca, 1);
+
+    if (why) {
+        pem_pair_release(pair);
+        return why;
+    }
+    *e = (struct account_op){.issuer = issuer,
+                             .ca = ca,
+                             .kind = JOB_REVOKE,
+                             .by_key = ca->account.url[0] == '\0',
+                             .pair = *pair,
+                             .generation = generation,
+                             .reason = reason};
+    *pair = (struct pem_pair){0};
+    return start_or_not(e, 1);
+}
+
+static const char *no_account(const struct ca *ca)
+{
+    return ca->account.url[0] ? NULL : "there is no account yet at this CA";
+}
+
+const char *account_op_rollover(struct account_op *e, struct ca_set *issuer, struct ca *ca)
+{
+    const char *why = cannot_begin(issuer, ca, CA_SET_RUNS);
+    static char error[TABLE_ERROR];
+
+    if (why || (why = no_account(ca)))
+        return why;
+    *e = (struct account_op){.issuer = issuer, .ca = ca, .kind = JOB_ROLLOVER};
+    e->next = jose_key_new(&e->n_next);
+    if (!e->next || account_save_next(ca->dir, e->next, e->n_next) < 0) {
+        ca_set_store_error(issuer, e->next ? errno : ENOMEM, error);
+        account_op_release(e);
+        return error;
+    }
+    return start_or_not(e, CA_SET_RUNS);
+}
+
+const char *account_op_close(struct account_op *e, struct ca_set *issuer, struct ca *ca)
+{
+    const char *why = cannot_begin(issuer, ca, CA_SET_RUNS);
+
+    /* Also one of which only the key is known: the CA is asked. */
+    if (why)
+        return why;
+    *e = (struct account_op){.issuer = issuer, .ca = ca, .kind = JOB_CLOSE};
+    return start_or_not(e, CA_SET_RUNS);
+}
+
+/* ---- whose key is next.pem? */
+
+static char *left_behind(const struct ca_set *issuer, const struct ca *ca, size_t *n)
+{
+    char dir[CERT_DIR_SIZE];
+    int fd = kvfile_open(issuer->heritage->conf->acme.store, "accounts",
+                         account_dir(dir, ca->directory), false);
+    char *next = fd < 0 ? NULL : account_load_next(fd, n);
+
+    fd_close(&fd);
+    return next;
+}
+
+bool account_op_unsettled(struct account_op *e, struct ca_set *issuer, struct ca *ca,
+                          uint64_t now_ms)
+{
+    const char *why;
+    char *next;
+    size_t n = 0;
+
+    if (ca->settled || issuer->nursery < 0)
+        return false;
+    if (errand_runs(e) || now_ms < ca->settle_ms || issuer->runs > 0)
+        return true;
+    ca->settle_ms = now_ms + ACCOUNT_OP_AGAIN_MS;
+    next = left_behind(issuer, ca, &n);
+    if (!next) {
+        ca->settled = true;
+        return false;
+    }
+    log_info("account at %s: finds out which of its two keys holds", ca->directory);
+    *e = (struct account_op){.issuer = issuer,
+                             .ca = ca,
+                             .kind = JOB_ACCOUNT,
+                             .settles = true,
+                             .next = next,
+                             .n_next = n};
+    why = cannot_begin(issuer, ca, CA_SET_RUNS);
+    if (why)
+        account_op_release(e);
+    else
+        why = start_or_not(e, CA_SET_RUNS);
+    if (why)
+        log_warn("account at %s: %s", ca->directory, why);
+    return true;
+}
+
+/* ---- an address for mail */
+
+/* Accounts of which nobody wrote down what the CA knows keep theirs if we have none. */
+static bool contact_changed(const struct ca *ca)
+{
+    const struct account *a = &ca->account;
+
+    return a->url[0] && (a->told ? strcmp(a->contact, ca->email) != 0 : *ca->email != '\0');
+}
+
+/* An account that is on disk is read; none is made. */
+static bool account_op_has_account(struct ca_set *issuer, struct ca *ca)
+{
+    char dir[CERT_DIR_SIZE], error[TABLE_ERROR];
+    int fd = kvfile_open(issuer->heritage->conf->acme.store, "accounts",
+                         account_dir(dir, ca->directory), false);
+    bool there = fd >= 0 && faccessat(fd, "account", F_OK, 0) == 0;
+
+    fd_close(&fd);
+    return there && ca_set_ready(issuer, ca, error); /* an order tells what is wrong */
+}
+
+void account_op_tell_contact(struct account_op *e, struct ca_set *issuer, struct ca *ca,
+                             uint64_t now_ms)
+{
+    const char *why;
+
+    if (!*ca->directory || ca->contact_known || errand_runs(e) || now_ms < ca->contact_ms ||
+        issuer->runs >= CA_SET_RUNS)
+        return;
+    ca->contact_ms = now_ms + ACCOUNT_OP_CONTACT_MS;
+    if (!account_op_has_account(issuer, ca) || !contact_changed(ca)) {
+        ca->contact_known = true;
+        return;
+    }
+    *e = (struct account_op){.issuer = issuer, .ca = ca, .kind = JOB_ACCOUNT, .tells = true};
+    why = start_or_not(e, 1);
+    if (why)
+        log_warn("account at %s: %s", ca->directory, why);
+}
+
+static bool contact_told(struct account_op *e, char error[TABLE_ERROR])
+{
+    struct account *account = &e->ca->account;
+
+    e->ca->contact_known = true;
+    snprintf(account->contact, sizeof account->contact, "%s", e->ca->email);
+    account->told = true;
+    log_info(*e->ca->email ? "account at %s: the CA has acme.email as it is now"
+                           : "account at %s: the CA has no address for mail any more, as "
+                             "acme.email was removed",
+             e->ca->directory);
+    if (account_save_url(e->ca->dir, account->url, account->contact) == 0)
+        return true;
+    ca_set_store_error(e->issuer, errno, error);
+    return false;
+}
+
+/* The CA has taken the next key. What does not fit on the disk stays as next.pem, and is
+ * settled by a successor. */
+static bool take_next(struct account_op *e, char error[TABLE_ERROR])
+{
+    struct account *account = &e->ca->account;
+
+    if (account_take_next(e->ca->dir) < 0) {
+        ca_set_store_error(e->issuer, errno, error);
+        e->ca->settled = false;
+        return false;
+    }
+    secret_free(account->key);
+    account->key = e->next;
+    account->n_key = e->n_next;
+    e->next = NULL;
+    e->n_next = 0;
+    log_info("account at %s: its new key holds", e->ca->directory);
+    return true;
+}
+
+/* ---- going on */
+
+static bool account_op_done(struct account_op *e, char error[TABLE_ERROR])
+{
+    switch (e->kind) {
+    case JOB_ACCOUNT:
+        if (e->tells)
+            return contact_told(e, error);
+        e->ca->settled = true;
+        return take_next(e, error);
+    case JOB_ROLLOVER:
+        return take_next(e, error);
+    case JOB_CLOSE:
+        log_info("account at %s: closed", e->ca->directory);
+        account_forget(e->ca->dir);
+        account_release(&e->ca->account);
+        return true;
+    default:
+        return true;
+    }
+}
+
+static void tell_problem(const struct job_problem *p, char error[TABLE_ERROR])
+{
+    if (strncmp(p->type, "net.", 4) == 0)
+        snprintf(error, TABLE_ERROR, "%s", p->detail);
+    else
+        snprintf(error, TABLE_ERROR, "the CA says %s: %s", p->type, p->detail);
+}
+
+/* true: it goes on in another way. A revocation may be by another account, and the key says as
+ * much. A rollover may have been heard though its answer was lost, and to ask again is then
+ * refused: so the CA is asked whose key it is. */
+static bool account_op_again(struct account_op *e, const struct job_problem *p)
+{
+    uint32_t places = e->places;
+
+    if (e->kind == JOB_REVOKE && !e->by_key && strncmp(p->type, "net.", 4) != 0) {
+        e->by_key = true;
+    } else if (e->kind == JOB_ROLLOVER) {
+        tell_problem(p, e->error);
+        e->ca->settled = false;
+        e->kind = JOB_ACCOUNT;
+    } else {
+        return false;
+    }
+    end_run(e);
+    return account_op_start(e, places);
+}
+
+/* The CA takes nothing of it any more, which is what was asked for. Its key is laid aside:
+ * nobody else can say that it was the right one. error "": done. */
+static void forget_closed(struct account_op *e, char error[TABLE_ERROR])
+{
+    error[0] = '\0';
+    if (account_lay_aside(e->ca->dir) < 0) {
+        ca_set_store_error(e->issuer, errno, error);
+        return;
+    }
+    log_info("account at %s: was closed already; its key is kept as closed.pem",
+             e->ca->directory);
+    account_release(&e->ca->account);
+}
+
+static void account_op_failed(struct account_op *e, const struct job_problem *p,
+                              char error[TABLE_ERROR])
+{
+    bool known = e->ca->account.url[0];
+
+    tell_problem(p, error);
+    if (e->kind == JOB_ACCOUNT && !e->tells && p->account_gone) { /* the old one holds */
+        account_drop_next(e->ca->dir);
+        e->ca->settled = true;
+    }
+    if (e->kind == JOB_CLOSE && (p->account_closed || (p->account_gone && known))) {
+        forget_closed(e, error);
+        return;
+    }
+    if (e->kind == JOB_CLOSE && p->account_gone)
+        snprintf(error, TABLE_ERROR, "there is no account at this CA");
+    if (e->error[0])
+        snprintf(error, TABLE_ERROR, "%s", e->error);
+}
+
+enum account_op_news account_op_tick(struct account_op *e, char error[TABLE_ERROR])
+{
+    enum account_op_news news = ACCOUNT_OP_NOTHING;
+    struct job_event event;
+
+    while (e->run && news == ACCOUNT_OP_NOTHING) {
+        job_serve(e->run, &event);
+        switch (event.type) {
+        case JOB_NOTHING:
+            return ACCOUNT_OP_NOTHING;
+        case JOB_PROGRESS:
+            job_reply(e->run, true);
+            break;
+        case JOB_DONE:
+            news = account_op_done(e, error) ? ACCOUNT_OP_DONE : ACCOUNT_OP_FAILED;
+            break;
+        case JOB_FAILED:
+            if (account_op_again(e, &event.problem))
+                break;
+            account_op_failed(e, &event.problem, error);
+            news = error[0] ? ACCOUNT_OP_FAILED : ACCOUNT_OP_DONE;
+            break;
+        default:
+            break;
+        }
+    }
+    if (news != ACCOUNT_OP_NOTHING)
+        end_run(e);
+    return news;
+}

@@ -1,0 +1,277 @@
+#include "acmed/order/ca_set.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "acmed/cert/store.h"
+#include "acmed/key/jose.h"
+#include "acmed/order/job.h"
+#include "acmed/order/kvfile.h"
+#include "acmed/order/order_store.h"
+#include "acmed/order/policy.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+static bool anything_to_order(const struct conf *conf)
+{
+    bool meant;
+
+    for (size_t i = 0; i < conf->n_certs; i++)
+        if (!policy_refuses(conf, &conf->certs[i], &meant))
+            return true;
+    return false;
+}
+
+static void fill_cas(struct ca_set *issuer, const struct conf_acme *acme)
+{
+    const struct conf_fallback *f = &acme->fallback;
+    struct ca first = {.directory = acme->directory,
+                       .email = acme->email,
+                       .ca_file = acme->ca_file,
+                       .profile = acme->profile,
+                       .profile_required = acme->profile_required,
+                       .eab_kid = acme->eab_kid,
+                       .eab_hmac = acme->eab_hmac_key,
+                       .dir = -1};
+
+    first.ledger.limits = rate_log_limits_of(acme->directory, &acme->limits);
+    issuer->ca[FALLBACK_FIRST] = first;
+    issuer->ca[FALLBACK_STAGING] = first; /* one operator's, with the same rules */
+    issuer->ca[FALLBACK_STAGING].directory = acme->staging;
+    issuer->ca[FALLBACK_STAGING].ledger.limits =
+        rate_log_limits_of(acme->staging, &acme->limits);
+    issuer->ca[FALLBACK_SECOND] = (struct ca){.directory = f->directory,
+                                              .email = *f->email ? f->email : acme->email,
+                                              .ca_file = f->ca_file,
+                                              .profile = f->profile,
+                                              .profile_required = f->profile_required,
+                                              .eab_kid = f->eab_kid,
+                                              .eab_hmac = f->eab_hmac_key,
+                                              .dir = -1};
+    issuer->ca[FALLBACK_SECOND].ledger.limits = rate_log_limits_of(f->directory, &f->limits);
+}
+
+void ca_set_init(struct ca_set *issuer, const struct heritage *heritage)
+{
+    *issuer = (struct ca_set){.heritage = heritage, .nursery = -1};
+    fill_cas(issuer, &heritage->conf->acme);
+    if (!anything_to_order(heritage->conf))
+        return;
+    issuer->nursery = job_open();
+    if (issuer->nursery < 0)
+        log_error("nothing can be ordered: no process for the network: %s", strerror(errno));
+}
+
+void ca_set_release(struct ca_set *issuer)
+{
+    fd_close(&issuer->nursery);
+    for (int i = 0; i < FALLBACK_CAS; i++) {
+        fd_close(&issuer->ca[i].dir);
+        account_release(&issuer->ca[i].account);
+        rate_log_release(&issuer->ca[i].ledger);
+    }
+}
+
+void ca_set_store_gone(struct ca_set *issuer)
+{
+    for (int i = 0; i < FALLBACK_CAS; i++)
+        fd_close(&issuer->ca[i].dir);
+}
+
+uint64_t ca_set_hash(const char *directory)
+{
+    uint64_t hash = order_wanted(directory, "", NULL, 0);
+
+    return hash ? hash : 1;
+}
+
+void ca_set_store_error(const struct ca_set *issuer, int error, char out[TABLE_REASON])
+{
+    snprintf(out, TABLE_REASON, "cannot write to the store %.90s: %s",
+             issuer->heritage->conf->acme.store, store_says(error));
+}
+
+/* A key of our own for this CA, on disk before the CA hears of it. */
+static bool make_key(struct ca *ca)
+{
+    ca->account.key = jose_key_new(&ca->account.n_key);
+    if (!ca->account.key)
+        errno = ENOMEM;
+    else if (account_save_key(ca->dir, ca->account.key, ca->account.n_key) == 0)
+        return true;
+    int error = errno;
+    account_release(&ca->account);
+    errno = error;
+    return false;
+}
+
+/* The folder was deleted, or is another one: our account goes on, unless that has one. */
+static bool write_again(struct ca *ca, const struct account *found)
+{
+    struct account *ours = &ca->account;
+
+    if (!found->key)
+        return account_save_key(ca->dir, ours->key, ours->n_key) == 0 &&
+               account_save_url(ca->dir, ours->url, ours->told ? ours->contact : NULL) == 0 &&
+               rate_log_save(&ca->ledger, ca->dir, clock_wall_ms() / 1000) == 0;
+    account_release(ours);
+    *ours = *found;
+    return true;
+}
+
+/* A key that is there and cannot be used: only the operator knows whether it is still wanted.
+ */
+static bool cannot_use_key(const struct ca_set *issuer, const struct ca *ca, const char *why,
+                           char error[TABLE_ERROR])
+{
+    char dir[CERT_DIR_SIZE];
+
+    snprintf(
+        error, TABLE_ERROR,
+        "the account's key %.200s/accounts/%.200s/key.pem %s; bring it back from a backup, "
+        "or move it away: the next order makes another account then",
+        issuer->heritage->conf->acme.store, account_dir(dir, ca->directory), why);
+    return false;
+}
+
+/* What stands in the folder: an account, or none. false: error tells. */
+static bool ca_set_read_account(const struct ca_set *issuer, const struct ca *ca, int dir,
+                                struct account *found, char error[TABLE_ERROR])
+{
+    char why[128];
+    struct jose_key *key;
+
+    if (account_load(dir, found) < 0 && !found->key) {
+        snprintf(why, sizeof why, "cannot be read: %s", strerror(errno));
+        return cannot_use_key(issuer, ca, why, error);
+    }
+    if (!found->key)
+        return true;
+    key = jose_key_read(str_make(found->key, found->n_key));
+    jose_key_free(key);
+    if (key)
+        return true;
+    account_release(found);
+    return cannot_use_key(issuer, ca, "is damaged", error);
+}
+
+/* Of an account that no order needed yet. Nothing is made. */
+static bool ca_set_look_at_account(const struct ca_set *issuer, const struct ca *ca,
+                                   char error[TABLE_ERROR])
+{
+    char name[CERT_DIR_SIZE];
+    struct account found = {0};
+    bool good = true;
+    int dir;
+
+    if (!*ca->directory || ca->dir >= 0)
+        return true;
+    dir = kvfile_open(issuer->heritage->conf->acme.store, "accounts",
+                      account_dir(name, ca->directory), false);
+    if (dir < 0)
+        return true;
+    good = ca_set_read_account(issuer, ca, dir, &found, error);
+    account_release(&found);
+    fd_close(&dir);
+    return good;
+}
+
+void ca_set_look(struct ca_set *issuer)
+{
+    char error[TABLE_ERROR] = "";
+
+    if (issuer->nursery >= 0 &&
+        ca_set_look_at_account(issuer, &issuer->ca[FALLBACK_FIRST], error))
+        ca_set_look_at_account(issuer, &issuer->ca[FALLBACK_SECOND], error);
+    if (*error && strcmp(error, issuer->unusable) != 0)
+        log_error("%s", error);
+    snprintf(issuer->unusable, sizeof issuer->unusable, "%s", error);
+}
+
+/* Opened once; what is on disk is read again when the first time failed. */
+static bool open_ca(struct ca_set *issuer, struct ca *ca, char error[TABLE_ERROR])
+{
+    struct account found;
+
+    if (ca->dir >= 0 && kvfile_gone(ca->dir))
+        fd_close(&ca->dir);
+    if (ca->dir >= 0)
+        return true;
+    ca->dir = account_open(issuer->heritage->conf->acme.store, ca->directory);
+    if (ca->dir < 0) {
+        ca_set_store_error(issuer, errno, error);
+        return false;
+    }
+    if (!ca_set_read_account(issuer, ca, ca->dir, &found, error)) {
+        fd_close(&ca->dir);
+        return false;
+    }
+    if (ca->account.key) {
+        if (write_again(ca, &found))
+            return true;
+        ca_set_store_error(issuer, errno, error);
+        fd_close(&ca->dir);
+        return false;
+    }
+    ca->account = found;
+    if (found.key && !found.url[0])
+        log_info("account at %s: only its key is known: the CA is asked for it", ca->directory);
+    if (rate_log_load(&ca->ledger, ca->dir, clock_wall_ms() / 1000) < 0)
+        log_warn("the ledger of %s is damaged: it goes on with what can be read",
+                 ca->directory);
+    return true;
+}
+
+bool ca_set_ready(struct ca_set *issuer, struct ca *ca, char error[TABLE_ERROR])
+{
+    if (issuer->nursery < 0) {
+        snprintf(error, TABLE_ERROR, "the network half could not be started");
+        return false;
+    }
+    if (!open_ca(issuer, ca, error))
+        return false;
+    if (ca->account.key || make_key(ca))
+        return true;
+    ca_set_store_error(issuer, errno, error);
+    return false;
+}
+
+bool ca_set_account_is(struct ca *ca, const char *url)
+{
+    struct account *account = &ca->account;
+
+    if (strcmp(account->url, url) == 0)
+        return true;
+    if (account_save_url(ca->dir, url, ca->email) < 0) {
+        log_warn("cannot write down the account: %s", strerror(errno));
+        return false;
+    }
+    snprintf(account->url, sizeof account->url, "%s", url);
+    snprintf(account->contact, sizeof account->contact, "%s", ca->email);
+    account->told = true;
+    if (*url)
+        log_info("account at %s: %s", ca->directory, url);
+    return true;
+}
+
+bool ca_set_save_ledger(struct ca_set *issuer, struct ca *ca, char error[TABLE_REASON])
+{
+    if (rate_log_save(&ca->ledger, ca->dir, clock_wall_ms() / 1000) == 0)
+        return true;
+    ca_set_store_error(issuer, errno, error);
+    return false;
+}
+
+uint64_t ca_set_random(void)
+{
+    uint64_t number = 0;
+
+    /* The pool is ready long before us; if not, 0 spreads nothing, and harms nothing. */
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
+        number = 0;
+    return number;
+}

@@ -1,0 +1,173 @@
+#include "acmed/order/fallback.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "acmed/order/backoff.h"
+
+static uint32_t bit(enum job_challenge kind)
+{
+    return kind ? UINT32_C(1) << kind : 0;
+}
+
+/* ---- kinds of challenges */
+
+static enum job_challenge fallback_kind_of(const char *name)
+{
+    return strcmp(name, "tls-alpn-01") == 0 ? JOB_TLS_ALPN_01
+           : strcmp(name, "dns-01") == 0    ? JOB_DNS_01
+                                            : JOB_HTTP_01;
+}
+
+static bool fallback_proves(enum job_challenge kind, const char *name)
+{
+    unsigned char address[16];
+
+    if (kind != JOB_DNS_01)
+        return name[0] != '*';
+    return inet_pton(AF_INET, name, address) != 1 && inet_pton(AF_INET6, name, address) != 1;
+}
+
+size_t fallback_fitting(const char *const *names, size_t n_names, const char *const *overridden,
+                        size_t n_overridden, enum job_challenge out[JOB_CHALLENGES])
+{
+    static const char *const otherwise[] = {"http-01", "tls-alpn-01"};
+    uint32_t taken = 0;
+    size_t n = 0;
+
+    if (n_overridden == 0) {
+        overridden = otherwise;
+        n_overridden = sizeof otherwise / sizeof *otherwise;
+    }
+    for (size_t i = 0; i < n_overridden; i++) {
+        enum job_challenge kind = fallback_kind_of(overridden[i]);
+        bool any = false;
+
+        for (size_t j = 0; j < n_names; j++)
+            any |= fallback_proves(kind, names[j]);
+        if (any && !(taken & bit(kind)))
+            out[n++] = kind;
+        taken |= bit(kind);
+    }
+    return n;
+}
+
+/* The lower, the sooner: failed ones last, then doubted ones, and what worked first. */
+static int fallback_rank(const struct fallback *l, enum job_challenge kind)
+{
+    return (l->kinds_failed & bit(kind) ? 4 : 0) + (l->doubted == (uint32_t)kind ? 2 : 0) +
+           (l->kind_worked == (uint32_t)kind ? 0 : 1);
+}
+
+void fallback_kinds(const struct fallback *l, const struct order_options *ways,
+                    enum job_challenge out[JOB_CHALLENGES])
+{
+    size_t n = 0;
+
+    memset(out, 0, JOB_CHALLENGES * sizeof *out);
+    for (int r = 0; r < 8; r++)
+        for (size_t i = 0; i < ways->n_kinds; i++)
+            if (fallback_rank(l, ways->kinds[i]) == r)
+                out[n++] = ways->kinds[i];
+}
+
+/* true: this kind had not failed yet, and another one has not. */
+static bool kind_failed(struct fallback *l, const struct order_options *ways,
+                        enum job_challenge kind)
+{
+    uint32_t all = 0;
+
+    for (size_t i = 0; i < ways->n_kinds; i++)
+        all |= bit(ways->kinds[i]);
+    if (l->kinds_failed & bit(kind) || !(all & bit(kind))) {
+        l->kinds_failed = bit(kind) & all; /* another round */
+        return false;
+    }
+    l->kinds_failed |= bit(kind);
+    if ((l->kinds_failed & all) != all)
+        return true;
+    l->kinds_failed = 0;
+    return false;
+}
+
+/* ---- CAs */
+
+enum fallback_ca fallback_ca(const struct fallback *l, const struct order_options *ways)
+{
+    if (ways->second && l->ca_failures >= ways->after && l->asked != FALLBACK_SECOND)
+        return FALLBACK_SECOND;
+    return ways->staging && l->rehearse && !ways->urgent ? FALLBACK_STAGING : FALLBACK_FIRST;
+}
+
+static bool fallback_is_one_of(const char *type, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(type, list[i]) == 0)
+            return true;
+    return false;
+}
+
+enum fallback_fault fallback_fault(const struct job_problem *p)
+{
+    static const char *const proof[] = {"connection",        "dns",         "tls",
+                                        "incorrectResponse", "net.refused", "net.hook"};
+    static const char *const ca[] = {
+        "net.connect",   "net.answer",          "net.deadline",       "net.chain",
+        "net.broken",    "rateLimited",         "serverInternal",     "badNonce",
+        "orderNotReady", "accountDoesNotExist", "userActionRequired", "about:blank"};
+
+    if (p->challenge || fallback_is_one_of(p->type, proof, sizeof proof / sizeof *proof))
+        return FALLBACK_FAULT_PROOF;
+    if (strcmp(p->type, "unauthorized") == 0)
+        return p->name[0] ? FALLBACK_FAULT_PROOF : FALLBACK_FAULT_CA; /* of the account */
+    if (fallback_is_one_of(p->type, ca, sizeof ca / sizeof *ca) || p->status >= 500)
+        return FALLBACK_FAULT_CA;
+    return FALLBACK_FAULT_OURS;
+}
+
+bool fallback_unreached(const struct job_problem *p)
+{
+    static const char *const types[] = {"net.connect", "net.answer", "net.deadline"};
+
+    if (p->challenge || p->retry_after_s)
+        return false;
+    return fallback_is_one_of(p->type, types, sizeof types / sizeof *types) ||
+           (p->status >= 502 && p->status <= 504);
+}
+
+bool fallback_failed(struct fallback *l, const struct order_options *ways, enum fallback_ca ca,
+                     const struct job_problem *problem)
+{
+    enum fallback_fault fault = fallback_fault(problem);
+
+    l->asked = ca;
+    l->rehearsed = 0;
+    l->doubted = 0;
+    if (strcmp(problem->type, "net.hook") == 0) {
+        /* No CA was asked: a rehearsal would tell no more, and lose the order. */
+    } else if (ca == FALLBACK_FIRST) {
+        l->rehearse = fault != FALLBACK_FAULT_CA;
+        l->ca_failures = fault == FALLBACK_FAULT_CA ? backoff_count(l->ca_failures) : 0;
+    } else if (ca == FALLBACK_STAGING && fault == FALLBACK_FAULT_CA) {
+        l->rehearse = 0; /* staging is ill: it may not stand in the way */
+    }
+    return problem->challenge && kind_failed(l, ways, problem->challenge);
+}
+
+bool fallback_succeeded(struct fallback *l, enum fallback_ca ca, enum job_challenge kind)
+{
+    bool rehearsed = ca == FALLBACK_STAGING;
+
+    if (kind)
+        l->kind_worked = kind;
+    l->kinds_failed = 0;
+    l->doubted = 0;
+    l->rehearse = 0;
+    l->rehearsed = rehearsed;
+    l->held = 0;
+    if (!rehearsed) {
+        l->ca_failures = 0;
+        l->asked = FALLBACK_FIRST;
+    }
+    return rehearsed;
+}

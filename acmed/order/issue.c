@@ -1,0 +1,571 @@
+#include "acmed/order/issue.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "acmed/key/secret.h"
+#include "acmed/net/acme_json.h"
+#include "acmed/order/backoff.h"
+#include "acmed/order/issue_dns.h"
+#include "acmed/order/issue_internal.h"
+#include "acmed/order/kvfile.h"
+#include "acmed/order/order_store.h"
+#include "acmed/order/problem_text.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+enum {
+    LOOK_MS = 1000,               /* at the wall clock, which may jump */
+    FIRST_LOOK_MS = 500,          /* after the start: let the workers come up */
+    ISSUE_VALID_MS = 3600 * 1000, /* between two looks at one that is not valid yet: the clock
+                                     may be set right meanwhile */
+};
+
+struct rate_log_names issue_names(const struct issue *is)
+{
+    return (struct rate_log_names){.name = is->conf->names, .n = is->conf->n_names};
+}
+
+static const struct conf_acme *issue_acme_of(const struct issue *is)
+{
+    return &is->issuer->heritage->conf->acme;
+}
+
+bool issue_open_dir(struct issue *is)
+{
+    if (is->dir >= 0 && kvfile_gone(is->dir))
+        fd_close(&is->dir);
+    if (is->dir < 0) {
+        is->dir = kvfile_open(issue_acme_of(is)->store, "orders", is->name, true);
+        is->state.begun = is->dir >= 0 && order_is_there(is->dir);
+    }
+    return is->dir >= 0;
+}
+
+void issue_forget_order(struct issue *is)
+{
+    order_forget(is->dir);
+    is->state.begun = 0;
+}
+
+void issue_init(struct issue *is, struct ca_set *issuer, const struct conf_cert *conf,
+                const char *name, uint64_t now_ms)
+{
+    *is = (struct issue){.issuer = issuer,
+                         .conf = conf,
+                         .name = name,
+                         .dir = -1,
+                         .due_ms = now_ms + FIRST_LOOK_MS};
+    if (!issuer || !issue_open_dir(is))
+        return;
+    cert_state_load(is->dir, &is->state);
+    is->state.begun = order_is_there(is->dir);
+    dns_records_load(is->dir, &is->dns.records);
+}
+
+void issue_end_run(struct issue *is)
+{
+    if (is->run)
+        is->issuer->runs--;
+    job_end(is->run);
+    is->run = NULL;
+    is->due_ms = 0;
+    if (is->makes_account)
+        issue_ca(is)->making = false;
+    is->makes_account = false;
+    is->clock_wait_ms = 0;
+    is->gone = false;
+    issue_dns_end_run(is);
+    order_release(&is->order);
+}
+
+void issue_release(struct issue *is)
+{
+    issue_end_run(is);
+    hook_release(&is->dns.hook);
+    dns_records_release(&is->dns.records);
+    fd_close(&is->dir);
+}
+
+void issue_save_state(struct issue *is)
+{
+    static struct log_gate gate;
+
+    if ((!issue_open_dir(is) || cert_state_save(is->dir, &is->state) < 0) &&
+        log_gate_open(&gate))
+        log_warn("certificate %s: cannot write down its state: %s", is->conf->name,
+                 strerror(errno));
+}
+
+enum failure {
+    FAILED,
+    FAILED_KIND,     /* another kind of challenge is left to try */
+    FAILED_REACHING, /* the CA */
+};
+
+/* What is told last holds: one that is good and was only wanted by hand is not due before its
+ * time, whatever failed. */
+static enum issue_news fail(struct issue *is, const struct issue_live *live,
+                            uint64_t retry_after_ms, const char *problem, enum failure how)
+{
+    uint64_t now = clock_wall_ms(), at;
+    char when[CLOCK_ISO_SIZE];
+
+    issue_end_run(is);
+    plan_failed(&is->state, &live->plan, retry_after_ms, problem, now, ca_set_random());
+    if (how == FAILED_KIND)
+        plan_hurry(&is->state, FALLBACK_QUICK_MS, now);
+    if (how == FAILED_REACHING)
+        plan_unreached(&is->state, &live->plan, now, ca_set_random());
+    at = plan_order_at(&is->state, &live->plan, now);
+    issue_save_state(is);
+    issue_says(is);
+    log_warn("certificate %s: not ordered, failure %u: %s; next try %s%s%s", is->conf->name,
+             is->state.failures, problem, clock_iso(when, at > now ? at : now),
+             is->doing[0] ? ": " : "", is->doing);
+    return ISSUE_FAILED;
+}
+
+enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
+                           uint64_t retry_after_ms, const char *problem)
+{
+    return fail(is, live, retry_after_ms, problem, FAILED);
+}
+
+enum issue_news issue_drop(struct issue *is, const struct issue_live *live, const char *why)
+{
+    uint64_t now = clock_wall_ms();
+    char when[CLOCK_ISO_SIZE];
+
+    issue_end_run(is);
+    issue_forget_order(is);
+    issue_dns_all_go(is);
+    plan_dropped(&is->state, now);
+    issue_save_state(is);
+    issue_says(is);
+    log_warn("certificate %s: the order that was begun is given up: %s; the live one is good, "
+             "and the next try comes %s",
+             is->conf->name, why, clock_iso(when, plan_order_at(&is->state, &live->plan, now)));
+    return ISSUE_CHANGED;
+}
+
+enum issue_news issue_held_by_clock(struct issue *is, const struct issue_live *live,
+                                    uint64_t wait_ms)
+{
+    char text[TABLE_REASON], when[CLOCK_ISO_SIZE], span[CLOCK_SPAN_SIZE];
+
+    snprintf(text, sizeof text,
+             "the clock here is %s ahead of the CA's; set it right. By the CA's clock the "
+             "renewal is not due before %s: nothing is ordered",
+             clock_span(span, (uint64_t)-is->clock_off_ms),
+             clock_iso(when, plan_due_by_dates(&is->state, &live->plan)));
+    if (strcmp(is->state.problem, text) != 0)
+        log_warn("certificate %s: %s", is->conf->name, text);
+    issue_end_run(is);
+    plan_hold_by_clock(&is->state, wait_ms, text, clock_wall_ms());
+    issue_save_state(is);
+    issue_says(is);
+    return ISSUE_CHANGED;
+}
+
+bool issue_wait_valid(struct issue *is, uint64_t not_before_wall_ms)
+{
+    uint64_t now = clock_wall_ms(), wait = not_before_wall_ms - now + 1000;
+    int64_t by_ca = (int64_t)now + is->clock_off_ms + PLAN_CLOCK_MS;
+    char text[TABLE_REASON], when[CLOCK_ISO_SIZE];
+
+    if ((int64_t)not_before_wall_ms > by_ca)
+        return false;
+    snprintf(
+        text, sizeof text,
+        "the new certificate is not valid before %s: the clock here is behind the CA's; it "
+        "is taken when it is valid",
+        clock_iso(when, not_before_wall_ms));
+    log_warn("certificate %s: %s", is->conf->name, text);
+    issue_end_run(is); /* the order stays, and is gone on with */
+    plan_postpone(&is->state, wait < ISSUE_VALID_MS ? wait : ISSUE_VALID_MS, text, now);
+    issue_save_state(is);
+    issue_says(is);
+    return true;
+}
+
+/* ---- events */
+
+/* The CA is about to count one more. */
+static bool note_new_order(struct issue *is)
+{
+    char error[TABLE_REASON];
+    struct ca *ca = issue_ca(is);
+
+    rate_log_order(&ca->ledger, clock_wall_ms() / 1000);
+    return ca_set_save_ledger(is->issuer, ca, error);
+}
+
+/* Another order than the one that we know: a first one, or one in place of one that is gone. */
+static bool note_order(struct issue *is, const char *url)
+{
+    char error[TABLE_REASON];
+    struct ca *ca = issue_ca(is);
+
+    if (strcmp(is->order.url, url) == 0)
+        return true;
+    issue_dns_all_go(is); /* of the one before */
+    if (is->order.url[0]) {
+        is->order.begun_s = clock_wall_ms() / 1000;
+        rate_log_attempt(&ca->ledger, issue_names(is), is->order.begun_s);
+        if (!ca_set_save_ledger(is->issuer, ca, error))
+            return false;
+    }
+    snprintf(is->order.url, sizeof is->order.url, "%s", url);
+    is->state.begun = order_save_url(is->dir, is->wanted_for, &is->order) == 0;
+    return is->state.begun;
+}
+
+/* Whether an order may be made, now that the CA has told its time. */
+static bool clock_agrees(struct issue *is, const struct issue_live *live)
+{
+    if (is->by_hand || is->kind != JOB_ISSUE)
+        return true;
+    is->clock_wait_ms =
+        plan_clock_wait(&is->state, &live->plan, is->clock_off_ms, clock_wall_ms());
+    return is->clock_wait_ms == 0;
+}
+
+static void issue_on_progress(struct issue *is, const struct issue_live *live,
+                              const struct job_event *event)
+{
+    bool noted = true;
+
+    clock_hear(&is->issuer->clock, event->clock_off_ms);
+    is->clock_off_ms = event->clock_off_ms;
+    /* Another order is about to be made: in place of one that was resumed there is none. */
+    is->gone = is->resumes && event->state == JOB_STATE_ACCOUNT;
+    if (is->gone || (event->state == JOB_STATE_ACCOUNT && !clock_agrees(is, live))) {
+        job_reply(is->run, false);
+        return;
+    }
+    if (event->account_url && *event->account_url)
+        noted = ca_set_account_is(issue_ca(is), event->account_url);
+    if (noted && event->state == JOB_STATE_ACCOUNT)
+        noted = note_new_order(is);
+    else if (noted && event->order_url && *event->order_url)
+        noted = note_order(is, event->order_url);
+    if (noted && event->state == JOB_STATE_VALIDATED)
+        issue_dns_all_go(is);
+    if (!noted)
+        log_warn("certificate %s: the store does not take what has to be kept", is->conf->name);
+    job_reply(is->run, noted);
+}
+
+/* Takes back what was written down in advance, and the CA has nothing of to count: without an
+ * order no name can have failed. */
+static void pardon(struct issue *is)
+{
+    struct ca *ca = issue_ca(is);
+    char error[TABLE_REASON];
+
+    if (is->kind != JOB_ISSUE || is->order.url[0])
+        return;
+    rate_log_pardon(&ca->ledger, issue_names(is), is->order.begun_s);
+    if (!ca->account.url[0] && is->makes_account)
+        rate_log_pardon_account(&ca->ledger, is->order.begun_s);
+    ca_set_save_ledger(is->issuer, ca, error);
+}
+
+static enum issue_news on_order_failed(struct issue *is, const struct issue_live *live,
+                                       const struct job_event *event)
+{
+    const struct order_options ways = issue_ways(is);
+    const struct job_problem problem = event->problem;
+    uint32_t unreached = is->state.ladder.ca_failures;
+    struct job_problem named = problem;
+    char text[PROBLEM_TEXT_SIZE];
+    bool soon;
+
+    if (is->clock_wait_ms) {
+        pardon(is);
+        return issue_held_by_clock(is, live, is->clock_wait_ms);
+    }
+    if (is->gone)
+        return issue_drop(is, live, "the CA does not have it any more");
+    if (*issue_dns_says(is)) { /* the CA has not been asked yet */
+        snprintf(named.type, sizeof named.type, "net.hook");
+        snprintf(named.detail, sizeof named.detail, "%s", issue_dns_says(is));
+    }
+    problem_text_find_name(&named, is->conf->names, is->conf->n_names);
+    problem_text_for(&named, event->clock_off_ms, text, sizeof text);
+    if (problem.account_gone)
+        ca_set_account_is(issue_ca(is), "");
+    pardon(is);
+    if (problem.order_gone)
+        issue_forget_order(is);
+    soon = fallback_failed(&is->state.ladder, &ways, is->ca, &named) && !problem.retry_after_s;
+    if (is->state.ladder.ca_failures == 0)
+        plan_reached(&is->state, &live->plan, unreached);
+    fail(is, live, (uint64_t)problem.retry_after_s * 1000, text,
+         soon                         ? FAILED_KIND
+         : fallback_unreached(&named) ? FAILED_REACHING
+                                      : FAILED);
+    if (soon)
+        log_info("certificate %s: another kind of challenge is tried in a few seconds",
+                 is->conf->name);
+    return ISSUE_FAILED;
+}
+
+void issue_note(struct issue *is, const char *text)
+{
+    size_t at = 0;
+
+    while (at + 1 < TABLE_NOTES && is->note[at][0])
+        at++;
+    str_fit(is->note[at], sizeof is->note[at], str_from(text));
+}
+
+/* What the CA refused, and the order did without. */
+static void tell_left_out(struct issue *is, struct str lines)
+{
+    while (lines.n) {
+        size_t end = str_index(lines, '\n');
+        struct str line = str_head(lines, end);
+        char note[TABLE_NOTE];
+
+        lines = str_skip(lines, end < lines.n ? end + 1 : end);
+        log_warn("certificate %s: %.*s", is->conf->name, STR_ARG(line));
+        issue_note(is, str_fit(note, sizeof note, line));
+    }
+}
+
+/* A rehearsal went well: what it brought is thrown away, and the order itself comes now. */
+static enum issue_news on_rehearsed(struct issue *is)
+{
+    struct ca *ca = issue_ca(is);
+    char text[TABLE_REASON];
+
+    rate_log_success(&ca->ledger, issue_names(is), is->order.begun_s, clock_wall_ms() / 1000);
+    if (!ca_set_save_ledger(is->issuer, ca, text))
+        log_warn("%s", text);
+    log_info("certificate %s: rehearsed well at %s", is->conf->name, ca->directory);
+    issue_forget_order(is);
+    issue_end_run(is);
+    plan_hurry(&is->state, 0, clock_wall_ms());
+    is->state.wanted = is->by_hand;
+    issue_save_state(is);
+    issue_says(is);
+    return ISSUE_CHANGED;
+}
+
+static enum issue_news on_certificate(struct issue *is, const struct issue_live *live,
+                                      const struct job_event *event, struct pem_pair *pair)
+{
+    *pair = (struct pem_pair){0};
+    tell_left_out(is, event->info);
+    is->proved_by = event->challenge;
+    if (fallback_succeeded(&is->state.ladder, is->ca, is->proved_by))
+        return on_rehearsed(is);
+    *pair = (struct pem_pair){.chain = secret_copy(event->chain),
+                              .n_chain = event->chain.n,
+                              .key = secret_copy(str_make(is->order.key, is->order.n_key)),
+                              .n_key = is->order.n_key};
+    if (pair->chain && pair->key)
+        return ISSUE_CAME;
+    pem_pair_release(pair);
+    return issue_fail(is, live, 0, "no memory");
+}
+
+static enum issue_news on_renewal_info(struct issue *is, const struct issue_live *live,
+                                       const struct job_event *event)
+{
+    uint64_t retry_after_ms = (uint64_t)event->retry_after_s * 1000;
+    struct renew_window before = is->state.ari, window = {0};
+    struct acme_renewal info;
+    char when[CLOCK_ISO_SIZE];
+
+    if (event->type == JOB_DONE && acme_json_renewal(event->info, &info))
+        window = (struct renew_window){info.start_wall_ms, info.end_wall_ms};
+    else if (event->type == JOB_FAILED)
+        retry_after_ms = (uint64_t)event->problem.retry_after_s * 1000;
+    plan_responded(&is->state, &live->plan, &window, retry_after_ms, clock_wall_ms(),
+                   ca_set_random());
+    if (renew_window_good(&window) &&
+        (window.start != before.start || window.end != before.end))
+        log_info("certificate %s: the CA suggests to renew it; that is at %s%s%s",
+                 is->conf->name, clock_iso(when, is->state.renew_at),
+                 info.explanation[0] ? ", see " : "", info.explanation);
+    issue_end_run(is);
+    issue_save_state(is);
+    return ISSUE_CHANGED;
+}
+
+/* The CA cannot be reached: then there is no use in an order either. */
+static bool stands_in_the_way(const struct job_event *event)
+{
+    const char *type = event->problem.type;
+
+    return event->type == JOB_FAILED && strcmp(type, "net.broken") != 0 &&
+           strcmp(type, "net.deadline") != 0;
+}
+
+/* ---- the run */
+
+static enum issue_news on_end(struct issue *is, const struct issue_live *live,
+                              const struct job_event *event, struct pem_pair *pair)
+{
+    clock_hear(&is->issuer->clock, event->clock_off_ms);
+    is->clock_off_ms = event->clock_off_ms;
+    if (is->kind == JOB_RENEWAL_INFO)
+        return on_renewal_info(is, live, event);
+    if (is->kind == JOB_PREFLIGHT && !stands_in_the_way(event))
+        return issue_after_preflight(is, live, event);
+    return event->type == JOB_DONE ? on_certificate(is, live, event, pair)
+                                   : on_order_failed(is, live, event);
+}
+
+static enum issue_news serve(struct issue *is, const struct issue_live *live, uint64_t now_ms,
+                             struct pem_pair *pair)
+{
+    struct job_event event;
+
+    for (;;) {
+        job_serve(is->run, &event);
+        switch (event.type) {
+        case JOB_NOTHING:
+            is->due_ms = job_due_ms(is->run);
+            if (is->dns.hook.pid && is->due_ms > now_ms + LOOK_MS)
+                is->due_ms = now_ms + LOOK_MS;
+            return ISSUE_NOTHING;
+        case JOB_PROGRESS:
+            issue_on_progress(is, live, &event);
+            break;
+        case JOB_DNS_PUT:
+            issue_dns_put(is, &event);
+            break;
+        case JOB_DNS_DROP: /* the next try may still need it: issue_dns_all_go() */
+            break;
+        case JOB_DONE:
+        case JOB_FAILED:
+            return on_end(is, live, &event, pair);
+        }
+    }
+}
+
+static void note_absence(struct issue *is)
+{
+    uint64_t now = clock_wall_ms();
+
+    is->away |= plan_was_away(is->seen_ms, now);
+    is->seen_ms = now;
+}
+
+static void come_back(struct issue *is, const struct plan_live *live)
+{
+    is->away = false;
+    if (!is->state.begun)
+        plan_start(&is->state, live, clock_wall_ms(), ca_set_random());
+}
+
+enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint64_t now_ms,
+                           struct pem_pair *pair)
+{
+    struct cert_state before = is->state;
+    struct plan_live plan = live->plan;
+    enum plan_step step;
+    uint64_t until;
+
+    if (!is->issuer)
+        return ISSUE_NOTHING;
+    note_absence(is);
+    if (!is->run && is->dns.records.n && !order_is_there(is->dir))
+        issue_dns_all_go(is);
+    if (is->run)
+        return serve(is, live, now_ms, pair);
+    if (now_ms < is->due_ms)
+        return ISSUE_NOTHING;
+    is->due_ms = now_ms + LOOK_MS;
+    if (is->issuer->nursery < 0 || is->issuer->runs >= CA_SET_RUNS)
+        return ISSUE_NOTHING;
+    if (is->away)
+        come_back(is, &plan);
+    plan.can_ask &= issue_live_ca(is) >= 0;
+    step = plan_next(&is->state, &plan, clock_wall_ms(), ca_set_random(), &until);
+    if (step == PLAN_ORDER)
+        return issue_start(is, live);
+    if (memcmp(&before, &is->state, sizeof before) != 0)
+        issue_save_state(is);
+    if (step == PLAN_ASK && !issue_start_job(is, JOB_RENEWAL_INFO, live))
+        plan_no_response(&is->state, 0, clock_wall_ms(), ca_set_random());
+    return memcmp(&before, &is->state, sizeof before) != 0 ? ISSUE_CHANGED : ISSUE_NOTHING;
+}
+
+void issue_settle(struct issue *is, const struct issue_live *live, const char *error)
+{
+    char text[TABLE_REASON];
+
+    if (error) {
+        issue_fail(is, live, 0, error);
+        return;
+    }
+    rate_log_success(&issue_ca(is)->ledger, issue_names(is), is->order.begun_s,
+                     clock_wall_ms() / 1000);
+    if (!ca_set_save_ledger(is->issuer, issue_ca(is), text))
+        log_warn("%s", text);
+    issue_forget_order(is);
+    issue_end_run(is);
+    plan_issued(&is->state, clock_wall_ms());
+    is->state.issued_by = ca_set_hash(issue_ca(is)->directory);
+    issue_save_state(is);
+    issue_says(is);
+}
+
+bool issue_busy(const struct issue *is)
+{
+    return is->state.wanted || (is->run && is->kind != JOB_RENEWAL_INFO);
+}
+
+int issue_fd(const struct issue *is)
+{
+    return is->run ? job_fd(is->run) : -1;
+}
+
+/* ---- the operator */
+
+const char *issue_want(struct issue *is, const struct issue_live *live, bool force)
+{
+    bool good = live->plan.from_ca && live->plan.covers &&
+                clock_wall_ms() < is->state.renew_at && is->state.failures == 0;
+
+    if (!is->issuer)
+        return "it is not ordered from a CA";
+    if (is->run && is->kind != JOB_RENEWAL_INFO)
+        return NULL; /* on its way */
+    if (is->issuer->nursery < 0)
+        return "the network half does not run; see the log";
+    if (good && !force)
+        return CERT_NOT_DUE;
+    if (is->run)
+        issue_end_run(is); /* only asked when to renew */
+    is->state.wanted = 1;  /* on disk: a successor goes on with it */
+    issue_save_state(is);
+    is->due_ms = 0;
+    return NULL;
+}
+
+void issue_hold(struct issue *is)
+{
+    if (!is->issuer)
+        return;
+    if (is->run)
+        issue_end_run(is);
+    issue_forget_order(is); /* of something newer, which is what nobody wants */
+    plan_postpone(&is->state, BACKOFF_DAY_MS, "", clock_wall_ms());
+    issue_save_state(is);
+}
+
+void issue_told(struct issue *is, uint64_t now_wall_ms)
+{
+    is->state.hook_at = now_wall_ms;
+    if (is->issuer)
+        issue_save_state(is);
+}

@@ -1,0 +1,191 @@
+#include "acmed/order/issue_dns.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "acmed/order/issue_internal.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+
+enum { BETWEEN_MS = 5000 }; /* the end of one call and the begin of the next */
+
+uint64_t issue_dns_run_ms(size_t n_names, uint64_t dns_wait_ms)
+{
+    return n_names * (HOOK_DEADLINE_MS + BETWEEN_MS) + dns_wait_ms;
+}
+
+static const char *hook_of(const struct issue *is)
+{
+    return is->issuer->heritage->conf->acme.hook;
+}
+
+/* Without it a successor does not know of a record: then there may be none. */
+static bool issue_dns_save(struct issue *is)
+{
+    if (issue_open_dir(is) && dns_records_save(is->dir, &is->dns.records) == 0)
+        return true;
+    log_warn("certificate %s: cannot write down its DNS records: %s", is->conf->name,
+             strerror(errno));
+    return false;
+}
+
+static struct dns_record *issue_dns_find(struct issue *is, const struct dns_record *r)
+{
+    return dns_records_find(&is->dns.records, r->name, r->target, r->value, false);
+}
+
+static bool call(struct issue *is, const struct dns_record *record, uint64_t now_ms)
+{
+    char name[DNS_RECORD_NAME + 16];
+    const struct hook_call call = {.program = hook_of(is),
+                                   .event = record->state == DNS_RECORD_GOES ? "dns-drop"
+                                                                             : "dns-put",
+                                   .certificate = is->conf->name,
+                                   .names = is->conf->names,
+                                   .n_names = is->conf->n_names,
+                                   .dns_name = name,
+                                   .dns_target = record->target,
+                                   .dns_value = record->value};
+
+    snprintf(name, sizeof name, "_acme-challenge.%s", record->name);
+    is->dns.now = *record;
+    return hook_start(&is->dns.hook, &call, now_ms) == 0;
+}
+
+/* ---- publishing */
+
+static void issue_dns_reply(struct issue *is, bool published)
+{
+    is->dns.waits = false;
+    job_reply(is->run, published);
+}
+
+static void not_published(struct issue *is, const struct dns_record *record)
+{
+    snprintf(is->dns.says, sizeof is->dns.says, "acme.hook failed at dns-put for %.80s: %s",
+             record->name, is->dns.hook.why);
+    log_warn("certificate %s: hook %s, dns-put of %s: %s", is->conf->name, hook_of(is),
+             record->target, is->dns.hook.why);
+    if (is->dns.waits)
+        issue_dns_reply(is, false);
+}
+
+static void published(struct issue *is, const struct dns_record *record)
+{
+    struct dns_record *r = issue_dns_find(is, record);
+
+    if (r && r->state == DNS_RECORD_HALF)
+        r->state = DNS_RECORD_THERE;
+    issue_dns_save(is); /* if it cannot be: it is published once more */
+    if (is->dns.waits)
+        issue_dns_reply(is, true);
+}
+
+void issue_dns_put(struct issue *is, const struct job_event *event)
+{
+    struct dns_record *r =
+        dns_records_find(&is->dns.records, event->name, event->target, event->value, true);
+
+    is->dns.waits = true;
+    if (r && r->state == DNS_RECORD_THERE) {
+        issue_dns_reply(is, true); /* by an earlier try */
+        return;
+    }
+    if (r)
+        r->state = DNS_RECORD_HALF;
+    if (!r || !issue_dns_save(is)) {
+        snprintf(is->dns.says, sizeof is->dns.says,
+                 "the store does not take what has to be known of a DNS record");
+        issue_dns_reply(is, false);
+        return;
+    }
+    is->dns.put = *r;
+    issue_dns_look(is, clock_mono_ms());
+}
+
+/* ---- taking away */
+
+static void issue_dns_forget(struct issue *is, const struct dns_record *record)
+{
+    struct dns_record *r = issue_dns_find(is, record);
+
+    if (r && r->state == DNS_RECORD_GOES) /* else it is wanted again meanwhile */
+        dns_records_remove(&is->dns.records, r);
+    issue_dns_save(is);
+}
+
+static void not_taken_away(struct issue *is, const struct dns_record *record, uint64_t now_ms)
+{
+    struct dns_record *r = issue_dns_find(is, record);
+    char note[HOOK_WHY + 128];
+
+    log_warn("certificate %s: hook %s, dns-drop of %s: %s", is->conf->name, hook_of(is),
+             record->target, is->dns.hook.why);
+    if (!r || r->state != DNS_RECORD_GOES)
+        return;
+    r->due_ms = now_ms + DNS_RECORD_MS;
+    if (++r->tries < DNS_RECORD_TRIES)
+        return;
+    snprintf(note, sizeof note, "acme.hook left a TXT record at %.60s: %s", r->target,
+             is->dns.hook.why);
+    issue_note(is, note);
+    log_warn("certificate %s: the TXT record \"%s\" of %s is left behind: delete it by hand",
+             is->conf->name, r->value, r->target);
+    issue_dns_forget(is, record);
+}
+
+void issue_dns_all_go(struct issue *is)
+{
+    if (dns_records_all_go(&is->dns.records))
+        issue_dns_save(is);
+}
+
+/* ---- one call after the other */
+
+static void issue_dns_ended(struct issue *is, bool good, uint64_t now_ms)
+{
+    const struct dns_record now = is->dns.now;
+
+    if (now.state == DNS_RECORD_GOES && good)
+        issue_dns_forget(is, &now);
+    else if (now.state == DNS_RECORD_GOES)
+        not_taken_away(is, &now, now_ms);
+    else if (good)
+        published(is, &now);
+    else
+        not_published(is, &now);
+}
+
+void issue_dns_look(struct issue *is, uint64_t now_ms)
+{
+    enum hook_result result = hook_poll(&is->dns.hook, now_ms);
+    const struct dns_record *next;
+
+    if (result == HOOK_GOOD || result == HOOK_BAD)
+        issue_dns_ended(is, result == HOOK_GOOD, now_ms);
+    if (result == HOOK_RUNS || !is->issuer)
+        return;
+    next = is->dns.waits ? &is->dns.put : dns_records_next(&is->dns.records, now_ms);
+    if (next && !call(is, next, now_ms))
+        issue_dns_ended(is, false, now_ms);
+}
+
+int issue_dns_fd(const struct issue *is)
+{
+    return is->dns.hook.pid ? is->dns.hook.fd : -1;
+}
+
+void issue_dns_end_run(struct issue *is)
+{
+    is->dns.waits = false;
+    is->dns.says[0] = '\0';
+    if (is->dns.now.state != DNS_RECORD_GOES)
+        hook_release(&is->dns.hook); /* HALF: it is published, or taken away, anew */
+}
+
+const char *issue_dns_says(const struct issue *is)
+{
+    return is->dns.says;
+}

@@ -1,0 +1,343 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "acmed/key/csr.h"
+#include "acmed/order/issue_dns.h"
+#include "acmed/order/issue_internal.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+
+enum {
+    SPACE_NEEDED = 256 * 1024,    /* bytes free in the store before anything is ordered */
+    PREFLIGHT_RUN_MS = 60 * 1000, /* of a preflight; then the order goes without */
+};
+
+static const struct conf_acme *issue_start_acme_of(const struct issue *is)
+{
+    return &is->issuer->heritage->conf->acme;
+}
+
+/* ---- which way */
+
+struct order_options issue_ways(const struct issue *is)
+{
+    const struct conf_acme *acme = issue_start_acme_of(is);
+    const struct conf_cert *cert = is->conf;
+    struct order_options ways = {.staging = *acme->staging,
+                                 .second = *acme->fallback.directory,
+                                 .after = acme->fallback.after,
+                                 .urgent = is->urgent};
+
+    ways.n_kinds = fallback_fitting(
+        cert->names, cert->n_names, cert->n_challenges ? cert->challenges : acme->challenges,
+        cert->n_challenges ? cert->n_challenges : acme->n_challenges, ways.kinds);
+    return ways;
+}
+
+int issue_live_ca(const struct issue *is)
+{
+    const int who[] = {FALLBACK_FIRST, FALLBACK_SECOND};
+
+    if (is->state.issued_by == 0)
+        return FALLBACK_FIRST; /* of a time when there was only one */
+    for (size_t i = 0; i < sizeof who / sizeof *who; i++) {
+        const char *directory = is->issuer->ca[who[i]].directory;
+
+        if (*directory && ca_set_hash(directory) == is->state.issued_by)
+            return who[i];
+    }
+    return -1;
+}
+
+void issue_says(struct issue *is)
+{
+    static const char *const now[FALLBACK_CAS] = {"is ordered", "rehearsing at staging",
+                                                  "is ordered from the second CA"};
+    static const char *const next[FALLBACK_CAS] = {"", "next, a rehearsal at staging",
+                                                   "next, the second CA is asked"};
+    const struct order_options ways = issue_ways(is);
+    const char *text = is->state.failures ? next[fallback_ca(&is->state.ladder, &ways)] : "";
+
+    if (is->run && is->kind == JOB_PREFLIGHT)
+        text = "looking whether its names lead here";
+    else if (is->run && is->kind == JOB_ISSUE)
+        text = now[is->ca];
+    snprintf(is->doing, sizeof is->doing, "%s", text);
+}
+
+/* ---- jobs */
+
+static void fill_order(const struct issue *is, const struct issue_live *live, struct job *job)
+{
+    const struct order_options ways = issue_ways(is);
+
+    job->names = is->conf->names;
+    job->n_names = is->conf->n_names;
+    fallback_kinds(&is->state.ladder, &ways, job->challenges);
+    if (job->kind == JOB_ISSUE && live->plan.from_ca && issue_live_ca(is) == (int)is->ca)
+        job->replaces = live->ari_id;
+}
+
+static uint64_t run_ms(const struct issue *is, const struct job *job)
+{
+    uint64_t ms = CA_SET_RUN_MS;
+
+    if (job->kind == JOB_PREFLIGHT)
+        return PREFLIGHT_RUN_MS;
+    for (int i = 0; job->kind == JOB_ISSUE && i < JOB_CHALLENGES; i++)
+        if (job->challenges[i] == JOB_DNS_01)
+            ms += issue_dns_run_ms(is->conf->n_names, issue_start_acme_of(is)->dns_wait_ms);
+    return ms;
+}
+
+bool issue_start_job(struct issue *is, enum job_kind kind, const struct issue_live *live)
+{
+    const struct conf_acme *acme = issue_start_acme_of(is);
+    const struct ca *ca =
+        kind == JOB_RENEWAL_INFO ? &is->issuer->ca[issue_live_ca(is)] : issue_ca(is);
+    const struct account *account = &ca->account;
+    struct signer_keys keys = {.account = str_make(account->key, account->n_key),
+                               .certificate = str_make(is->order.key, is->order.n_key),
+                               .eab_hmac = str_from(ca->eab_hmac)};
+    struct job job = {
+        .kind = kind,
+        .directory = ca->directory,
+        .ca_file = ca->ca_file,
+        .contact = ca->email,
+        .agree_tos = acme->agree_tos,
+        .account_url = account->url,
+        .eab_kid = ca->eab_kid,
+        .profile = ca->profile,
+        .profile_required = ca->profile_required,
+        .preferred_chain = acme->preferred_chain,
+        .order_url = is->order.url,
+        .http_port = acme->http_port,
+        .resolver = acme->resolver,
+        .dns_wait_ms = acme->dns_wait_ms,
+    };
+
+    if (kind == JOB_RENEWAL_INFO)
+        job.renewal_id = live->ari_id;
+    else
+        fill_order(is, live, &job);
+    job.deadline_ms = run_ms(is, &job);
+    if (kind != JOB_ISSUE)
+        keys = (struct signer_keys){0};
+    is->run = job_start(is->issuer->nursery, &job, &keys, is->issuer->heritage->table);
+    if (!is->run)
+        return false;
+    is->kind = kind;
+    is->issuer->runs++;
+    issue_says(is);
+    return true;
+}
+
+static enum issue_news begin_job(struct issue *is, enum job_kind kind,
+                                 const struct issue_live *live)
+{
+    char error[TABLE_REASON];
+
+    if (issue_start_job(is, kind, live))
+        return ISSUE_CHANGED;
+    snprintf(error, sizeof error, "cannot begin: %s", strerror(errno));
+    return issue_fail(is, live, 0, error);
+}
+
+/* ---- an order */
+
+/* So that no certificate is ordered that could not be kept. */
+static bool has_space(const struct issue *is, char error[TABLE_REASON])
+{
+    struct statvfs fs;
+
+    if (fstatvfs(is->dir, &fs) < 0 || fs.f_blocks == 0 ||
+        (uint64_t)fs.f_bavail * fs.f_frsize >= SPACE_NEEDED)
+        return true;
+    snprintf(error, TABLE_REASON, "the store %.90s is full: nothing is ordered",
+             issue_start_acme_of(is)->store);
+    return false;
+}
+
+/* Orders that begin while the first one makes the account get that one too: the CA knows it by
+ * its key. */
+static bool makes_account(const struct ca *ca)
+{
+    return !ca->account.url[0] && !ca->making;
+}
+
+/* A fresh key, and everything written down that the CA will count: the order itself when it is
+ * about to be made (on_progress). */
+static bool issue_start_prepare(struct issue *is, char error[TABLE_REASON])
+{
+    struct ca *ca = issue_ca(is);
+    uint64_t now_s = clock_wall_ms() / 1000;
+
+    _Static_assert((int)CONF_KEY_P384 == CSR_P384 && (int)CONF_KEY_RSA2048 == CSR_RSA2048 &&
+                       (int)CONF_KEY_RSA4096 == CSR_RSA4096,
+                   "the configuration and csr.h number keys alike");
+
+    order_release(&is->order);
+    is->state.begun = 0;
+    is->order.key = csr_key_new((enum csr_key_type)is->conf->key_type[0], &is->order.n_key);
+    is->order.begun_s = now_s;
+    if (!is->order.key) {
+        snprintf(error, TABLE_REASON, "cannot make a key");
+        return false;
+    }
+    if (order_save_key(is->dir, is->order.key, is->order.n_key) < 0) {
+        ca_set_store_error(is->issuer, errno, error);
+        return false;
+    }
+    rate_log_attempt(&ca->ledger, issue_names(is), now_s);
+    if (makes_account(ca)) {
+        rate_log_account(&ca->ledger, now_s);
+        ca->making = is->makes_account = true;
+    }
+    return ca_set_save_ledger(is->issuer, ca, error);
+}
+
+/* 0: it may begin now. Else how long to wait; why tells. */
+static uint64_t limits_wait_ms(const struct issue *is, const struct issue_live *live,
+                               const char **why)
+{
+    struct ca *ca = issue_ca(is);
+    struct rate_log_names names = issue_names(is);
+    uint64_t now_s = clock_wall_ms() / 1000;
+    /* Only a CA that answers ARI exempts renewals, by what they replace. */
+    bool exempt = live->plan.from_ca && renew_window_good(&is->state.ari) &&
+                  issue_live_ca(is) == (int)is->ca;
+    uint64_t wait;
+
+    names.life_s = live->plan.from_ca ? renew_lifetime(&live->plan.life) / 1000 : 0;
+    wait = is->urgent ? rate_log_wait_urgent(&ca->ledger, names, now_s, why)
+                      : rate_log_wait(&ca->ledger, names, exempt, now_s, why);
+
+    if (wait == 0 && makes_account(ca))
+        wait = rate_log_wait_account(&ca->ledger, now_s, why);
+    return wait * 1000;
+}
+
+/* Takes the CA that the ladder names, as far as possible without asking it. true: go on. */
+static bool choose_ca(struct issue *is, const struct issue_live *live, enum issue_news *news)
+{
+    const struct order_options ways = issue_ways(is);
+    char error[TABLE_ERROR], when[CLOCK_ISO_SIZE];
+    uint64_t wait, now = clock_wall_ms();
+    const char *why;
+
+    is->ca = fallback_ca(&is->state.ladder, &ways);
+    if (!ca_set_ready(is->issuer, issue_ca(is), error)) {
+        *news = issue_fail(is, live, 0, error);
+        return false;
+    }
+    is->wanted_for = order_wanted(issue_ca(is)->directory, issue_ca(is)->profile,
+                                  is->conf->names, is->conf->n_names);
+    order_load(is->dir, is->wanted_for, &is->order);
+    if (is->resumes && !is->order.url[0]) {
+        *news = issue_drop(is, live, "it was for other names, another CA or profile");
+        return false;
+    }
+    wait = is->order.url[0] ? 0 : limits_wait_ms(is, live, &why);
+    if (!is->urgent)
+        wait = plan_limit_wait(&live->plan, wait, clock_wall_ms());
+    if (wait == 0)
+        return true;
+    plan_postpone(&is->state, wait, why, now);
+    issue_save_state(is);
+    log_warn("certificate %s: not ordered now: %s; next try %s", is->conf->name, why,
+             clock_iso(when, plan_order_at(&is->state, &live->plan, now)));
+    *news = ISSUE_CHANGED;
+    return false;
+}
+
+static enum issue_news order(struct issue *is, const struct issue_live *live)
+{
+    static const char *const how[FALLBACK_CAS] = {"is ordered", "is rehearsed",
+                                                  "is ordered from the second CA,"};
+    char error[TABLE_REASON];
+
+    if (!is->order.url[0] && !issue_start_prepare(is, error))
+        return issue_fail(is, live, 0, error);
+    log_info("certificate %s: %s at %s", is->conf->name,
+             is->order.url[0] ? "goes on with its order" : how[is->ca],
+             issue_ca(is)->directory);
+    return begin_job(is, JOB_ISSUE, live);
+}
+
+enum issue_news issue_start(struct issue *is, const struct issue_live *live)
+{
+    enum issue_news news = ISSUE_NOTHING;
+    char error[TABLE_REASON], unusable[TABLE_NOTE];
+
+    is->resumes = plan_resumes(&is->state, &live->plan, clock_wall_ms());
+    is->by_hand = is->state.wanted || is->resumes;
+    is->urgent = plan_urgent(&live->plan, clock_wall_ms());
+    if (!issue_open_dir(is)) {
+        ca_set_store_error(is->issuer, errno, error);
+        return issue_fail(is, live, 0, error);
+    }
+    if (!choose_ca(is, live, &news))
+        return news;
+    if (is->order.url[0])
+        return order(is, live);
+    if (!store_usable(issue_start_acme_of(is)->store, NULL, 0, unusable) ||
+        !store_usable(issue_start_acme_of(is)->store, is->name, 0, unusable))
+        return issue_fail(is, live, 0, unusable);
+    if (!has_space(is, error))
+        return issue_fail(is, live, 0, error);
+    if (!issue_start_acme_of(is)->preflight || is->state.ladder.rehearsed)
+        return order(is, live);
+    return begin_job(is, JOB_PREFLIGHT, live);
+}
+
+/* ---- the preflight */
+
+/* But for the clock: that may be set right before the next one, and is looked at all the time
+ * (cert/hook_events.c). */
+static void tell_notes(struct issue *is, const struct preflight *found)
+{
+    char note[TABLE_NOTES][TABLE_NOTE] = {0};
+    size_t skip = found->clock;
+
+    memcpy(note, found->note + skip, (TABLE_NOTES - skip) * sizeof *note);
+    if (memcmp(is->note, note, sizeof note) == 0)
+        return;
+    memcpy(is->note, note, sizeof note);
+    for (int i = 0; i < TABLE_NOTES && is->note[i][0]; i++)
+        log_warn("certificate %s: before the order: %s", is->conf->name, is->note[i]);
+}
+
+enum issue_news issue_after_preflight(struct issue *is, const struct issue_live *live,
+                                      const struct job_event *event)
+{
+    const struct order_options ways = issue_ways(is);
+    enum issue_news news = ISSUE_NOTHING;
+    struct preflight found = {0};
+    uint64_t clock_wait;
+    char text[TABLE_NOTE + 64];
+
+    if (event->type == JOB_DONE)
+        preflight_read(&found, event->info, event->clock_off_ms);
+    is->clock_off_ms = event->clock_off_ms;
+    clock_wait = is->by_hand ? 0
+                             : plan_clock_wait(&is->state, &live->plan, is->clock_off_ms,
+                                               clock_wall_ms());
+    issue_end_run(is);
+    tell_notes(is, &found);
+    if (clock_wait)
+        return issue_held_by_clock(is, live, clock_wait);
+    switch (preflight_judge(&found, &is->state.ladder, &ways, is->ca,
+                            is->by_hand ? 0 : is->state.failures)) {
+    case PREFLIGHT_HOLD:
+        snprintf(text, sizeof text, "held back, no order spent: %s", found.note[0]);
+        return issue_fail(is, live, 0, text);
+    case PREFLIGHT_REHEARSE:
+    case PREFLIGHT_GO:
+        break;
+    }
+    issue_save_state(is);
+    return choose_ca(is, live, &news) ? order(is, live) : news;
+}

@@ -1,0 +1,168 @@
+#include "acmed/order/problem_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "acmed/net/preflight.h"
+#include "base/clock.h"
+#include "base/str.h"
+
+/* %s is the identifier. RFC 8555 section 6.7, RFC 9773 section 7, and profiles. */
+static const struct {
+    const char *type, *of_name, *otherwise; /* otherwise: no identifier is named; NULL: same */
+} known[] = {
+    {"accountDoesNotExist", NULL, "the CA no longer knows our account; the next try makes one"},
+    {"alreadyReplaced", NULL, "the CA has replaced this certificate already"},
+    {"alreadyRevoked", NULL, "it is revoked already"},
+    {"badCSR", NULL, "the CA does not take the request for a certificate"},
+    {"badNonce", NULL, "the CA does not take its own nonces; it is asked again later"},
+    {"badPublicKey", NULL, "the CA does not take this kind of key"},
+    {"badRevocationReason", NULL, "the CA does not take this reason for a revocation"},
+    {"badSignatureAlgorithm", NULL, "the CA does not take ES256 signatures"},
+    {"caa", "a CAA record of %s forbids this CA; add one that names it",
+     "a CAA record forbids this CA; add one that names it"},
+    {"compound", NULL, "the CA has several complaints"},
+    {"connection", "the CA does not reach %s; open port 80 and 443 to this host",
+     "the CA does not reach this host; open port 80 and 443"},
+    {"dns", "the CA does not find %s in DNS; look at its A, AAAA or TXT records",
+     "the CA does not find a name in DNS"},
+    {"externalAccountRequired", NULL,
+     "this CA wants an account that it knows; set acme.eab as it gave it to you"},
+    {"incorrectResponse", "another server answers the CA for %s; let the name lead here",
+     "another server answers the CA; let the names lead here"},
+    {"invalidContact", NULL, "the CA does not take acme.email; write another one"},
+    {"invalidProfile", NULL, "the CA does not take acme.profile; write another one"},
+    {"malformed", NULL, "the CA does not understand us"},
+    {"orderNotReady", NULL, "the CA does not get ready; it is asked again later"},
+    {"rateLimited", "a limit of the CA is reached for %s; it is asked again later",
+     "a limit of the CA is reached; it is asked again later"},
+    {"rejectedIdentifier", "the CA does not sign for %s; take it out of names",
+     "the CA does not sign for one of the names; take it out"},
+    {"serverInternal", NULL, "the CA has trouble of its own; it is asked again later"},
+    {"tls", "the CA gets no TLS connection to %s; let port 443 lead here",
+     "the CA gets no TLS connection; let port 443 lead here"},
+    {"unauthorized",
+     "%s is not proved; let it lead here, and look for another server before us",
+     "the CA does not accept our account; look at acme.eab"},
+    {"unsupportedContact", NULL, "the CA cannot write to acme.email; write another one"},
+    {"unsupportedIdentifier", "the CA does not sign for names like %s; take it out of names",
+     "the CA does not sign for names of this kind"},
+    {"userActionRequired", NULL,
+     "the CA wants a person to act, as on new terms of service; open the page that it names"},
+};
+
+static bool is_of_name(char c)
+{
+    return ascii_is_alpha((unsigned char)c) || ascii_is_digit((unsigned char)c) || c == '-' ||
+           c == '_' || c == '.' || c == '*' || c == ':';
+}
+
+/* As a whole word, and not as the end of a longer name; a full stop may follow it. */
+static bool mentions(const char *text, const char *name)
+{
+    size_t n = strlen(name), whole = strlen(text);
+
+    for (size_t i = 0; n && i + n <= whole; i++) {
+        const char *end = text + i + n;
+
+        if (mem_eq_case(text + i, name, n) && (i == 0 || !is_of_name(text[i - 1])) &&
+            (!is_of_name(*end) || ((*end == '.' || *end == ':') && !is_of_name(end[1]))))
+            return true;
+    }
+    return false;
+}
+
+void problem_text_find_name(struct job_problem *p, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n && !p->name[0]; i++)
+        if (strncmp(p->type, "net.", 4) != 0 && mentions(p->detail, names[i]))
+            str_copy(p->name, sizeof p->name, str_from(names[i]));
+}
+
+static size_t problem_text_add(char *out, size_t cap, size_t n, const char *text)
+{
+    size_t more = strlen(text);
+
+    if (n >= cap)
+        return n;
+    snprintf(out + n, cap - n, "%s", text);
+    return n + more < cap ? n + more : cap - 1;
+}
+
+/* Of dns-01: no server of ours is asked, but a TXT record. Those of other kinds would send the
+ * operator to a web server. false: it is not about that. */
+static bool of_record(const struct job_problem *p, char *out, size_t cap, size_t *n)
+{
+    static const char *const types[] = {"connection", "dns", "incorrectResponse",
+                                        "unauthorized"};
+    const char *name = strncmp(p->name, "*.", 2) == 0 ? p->name + 2 : p->name;
+    bool is = false;
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        is |= strcmp(p->type, types[i]) == 0;
+    if (!is || p->challenge != JOB_DNS_01 || !*name)
+        return false;
+    *n =
+        (size_t)snprintf(out, cap,
+                         "%.100s is not proved by DNS; look at the zone of "
+                         "_acme-challenge.%.100s, at where a CNAME there leads to, and at what "
+                         "acme.hook publishes",
+                         p->name, name);
+    *n = *n < cap ? *n : cap - 1;
+    return true;
+}
+
+static size_t problem_text_plain(const struct job_problem *p, char *out, size_t cap)
+{
+    size_t n = 0;
+
+    if (of_record(p, out, cap, &n))
+        return n;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const char *text =
+            p->name[0] && known[i].of_name ? known[i].of_name : known[i].otherwise;
+        const char *at = strstr(text, "%s");
+
+        if (strcmp(known[i].type, p->type) != 0)
+            continue;
+        n = at ? (size_t)snprintf(out, cap, "%.*s%.100s%s", (int)(at - text), text, p->name,
+                                  at + 2)
+               : problem_text_add(out, cap, 0, text);
+        return n < cap ? n : cap - 1;
+    }
+    n = problem_text_add(out, cap, 0, p->name[0] ? "the CA refuses " : "the CA refuses");
+    return problem_text_add(out, cap, n, p->name);
+}
+
+static size_t by_ca(const struct job_problem *p, char *out, size_t cap)
+{
+    size_t n = problem_text_plain(p, out, cap);
+
+    n = problem_text_add(out, cap, n, " (");
+    n = problem_text_add(out, cap, n, p->type);
+    if (p->detail[0])
+        n = problem_text_add(out, cap, n, ": ");
+    n = problem_text_add(out, cap, n, p->detail);
+    return problem_text_add(out, cap, n, ")");
+}
+
+char *problem_text_for(const struct job_problem *p, int64_t clock_off_ms, char *out, size_t cap)
+{
+    bool clock = clock_off_ms > PREFLIGHT_CLOCK_MS || clock_off_ms < -PREFLIGHT_CLOCK_MS;
+    char text[64], span[CLOCK_SPAN_SIZE];
+    size_t n = 0;
+
+    out[0] = '\0';
+    if (clock) { /* in front: it is easily the reason for all that follows */
+        snprintf(text, sizeof text, "the clock here is %s %s the CA's; ",
+                 clock_span(span, clock_off_ms < 0 ? -(uint64_t)clock_off_ms
+                                                   : (uint64_t)clock_off_ms),
+                 clock_off_ms < 0 ? "ahead of" : "behind");
+        n = problem_text_add(out, cap, 0, text);
+    }
+    if (strncmp(p->type, "net.", 4) == 0)
+        problem_text_add(out, cap, n, p->detail);
+    else
+        by_ca(p, out + n, cap - n);
+    return out;
+}

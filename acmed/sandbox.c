@@ -1,0 +1,210 @@
+#include "acmed/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sandbox.h"
+#include "base/sandbox_rules.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+#define BITS SANDBOX_BITS
+
+static const char files[] =
+    "creat truncate unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat "
+    "mkdir mkdirat rmdir mknod mknodat chmod fchmod fchmodat fchmodat2 chown lchown fchown "
+    "fchownat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr utime utimes "
+    "futimesat "
+    "utimensat";
+
+static const struct sandbox_rule nursery_rules[] = {
+    {.calls = sandbox_programs},
+    {.calls = sandbox_strangers},
+    {.calls = sandbox_system_wide},
+    {.calls = sandbox_newer, .error = ENOSYS},
+    /* Reads files, because of DNS and roots, but changes none. */
+    {.calls = files},
+    {"open", 0, BITS, 1, O_WRONLY, O_WRONLY},
+    {"open", 0, BITS, 1, O_RDWR, O_RDWR},
+    {"open", 0, BITS, 1, O_CREAT, O_CREAT},
+    {"open", 0, BITS, 1, O_TRUNC, O_TRUNC},
+    {"openat", 0, BITS, 2, O_WRONLY, O_WRONLY},
+    {"openat", 0, BITS, 2, O_RDWR, O_RDWR},
+    {"openat", 0, BITS, 2, O_CREAT, O_CREAT},
+    {"openat", 0, BITS, 2, O_TRUNC, O_TRUNC},
+    /* Speaks, but is not spoken to. bind() stays: getaddrinfo() asks by netlink which addresses
+     * this host has. */
+    {.calls = "listen accept accept4"},
+    /* IPv4, IPv6, netlink. No unix socket: pasgate's control socket and Docker's are such. */
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_UNIX},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_AX25},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_IPX},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_APPLETALK},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_NETROM},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_BRIDGE},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_ATMPVC},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_X25},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_ROSE},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_DECnet},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_NETBEUI},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_SECURITY},
+    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_KEY},
+    {"socket", EACCES, SANDBOX_ABOVE, 0, 0, AF_NETLINK},
+};
+
+/* But for threads: libcurl resolves names in one. clone3() has its flags in memory. */
+#define PROCESSES                                                  \
+    {.calls = "fork vfork"}, {.calls = "clone3", .error = ENOSYS}, \
+    {                                                              \
+        "clone", 0, BITS, 0, CLONE_THREAD, 0                       \
+    }
+
+static const struct sandbox_rule net_rules[] = {PROCESSES};
+
+static const struct sandbox_rule signer_rules[] = {
+    {.calls = sandbox_programs},
+    {.calls = sandbox_system_wide},
+    {.calls = sandbox_newer, .error = ENOSYS},
+    {"socket", EACCES, SANDBOX_OTHER, 0, 0, AF_UNIX},
+#if !SANDBOX_LEAK_CHECK
+    {.calls = sandbox_strangers},
+    PROCESSES,
+#endif
+};
+
+static char hidden[PATH_MAX]; /* "": nothing */
+
+void acmed_sandbox_init(const char *store)
+{
+    snprintf(hidden, sizeof hidden, "%s", store);
+    if (*hidden && !sandbox_can_hide())
+        log_warn("this kernel has no Landlock: the network half could read what acmed may");
+}
+
+/* ---- did it work? */
+
+static void sandbox_must(bool forbidden, const char *who, const char *what)
+{
+    if (forbidden)
+        return;
+    log_error("%s is not confined: it can %s", who, what);
+    _exit(1);
+}
+
+/* A call that could not do anything anyway, were it allowed, fails for another reason then. */
+static void try_program(const char *who)
+{
+    char *const none[] = {NULL};
+
+    sandbox_must(execve("", none, none) < 0 && errno == EPERM, who, "start programs");
+}
+
+static void try_process(const char *who)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+    sandbox_must(pid < 0, who, "start processes");
+}
+
+static void try_socket(const char *who, int family, const char *what)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0)
+        close(fd);
+    sandbox_must(fd < 0, who, what);
+}
+
+static void try_files(const char *who)
+{
+    sandbox_must(open("", O_WRONLY) < 0 && errno == EPERM, who, "write files");
+    sandbox_must(open("", O_RDWR | O_CREAT, 0600) < 0 && errno == EPERM, who, "make files");
+    sandbox_must(unlink("") < 0 && errno == EPERM, who, "remove files");
+    sandbox_must(rename("", "") < 0 && errno == EPERM, who, "rename files");
+}
+
+/* Nobody's pid is of use to it. */
+static void forbid_others(const char *who)
+{
+    const char *can;
+
+    if (sandbox_forbid_others() < 0)
+        log_warn("%s is not confined in what it may do to other processes: %s", who,
+                 strerror(errno));
+    can = sandbox_try_others();
+    if (can)
+        sandbox_must(false, who, can);
+}
+
+static void try_store(const char *who)
+{
+    int fd = open(hidden, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0)
+        close(fd);
+    sandbox_must(fd < 0, who, "read the store");
+}
+
+/* ---- the processes */
+
+void acmed_sandbox_forkserver(void)
+{
+    static const char who[] = "the network half";
+
+    if (sandbox_forbid(nursery_rules, COUNT(nursery_rules)) < 0) {
+        log_warn("this kernel has no filters of system calls: %s is not confined", who);
+        return;
+    }
+    try_program(who);
+    try_files(who);
+    try_socket(who, AF_UNIX, "reach unix sockets");
+    forbid_others(who);
+}
+
+void acmed_sandbox_net(void)
+{
+    static const char who[] = "the network half";
+
+    if (*hidden && sandbox_can_hide()) {
+        if (sandbox_hide(hidden) == 0)
+            try_store(who);
+        else
+            log_warn("the store cannot be hidden from %s: %s", who, strerror(errno));
+    }
+    if (sandbox_forbid(net_rules, COUNT(net_rules)) == 0) {
+        try_process(who);
+        forbid_others(who);
+    }
+}
+
+void acmed_sandbox_signer(void)
+{
+    static const char who[] = "acmed";
+
+    if (sandbox_forbid(signer_rules, COUNT(signer_rules)) < 0) {
+        log_warn("this kernel has no filters of system calls: %s could reach the network", who);
+        return;
+    }
+    try_program(who);
+    try_socket(who, AF_INET, "reach the network");
+    try_socket(who, AF_INET6, "reach the network");
+    try_socket(who, AF_NETLINK, "reach the network");
+    if (!SANDBOX_LEAK_CHECK) {
+        try_process(who);
+        forbid_others(who);
+    }
+}

@@ -1,0 +1,33 @@
+/*
+ * conf/arena.h - the memory of one configuration.
+ *
+ * One reservation of address space, filled from the front, that becomes read-only when the
+ * configuration is complete: a stray write to it then ends the process instead of changing
+ * what everybody believes. Used in base/conf only, in the process that loads.
+ */
+#ifndef BASE_CONF_ARENA_H
+#define BASE_CONF_ARENA_H
+
+#include <stddef.h>
+
+struct conf_arena;
+
+/* NULL when the host has no memory. */
+struct conf_arena *conf_arena_new(void);
+void conf_arena_free(struct conf_arena *arena);
+
+/* Zeroed memory, aligned for anything. Never NULL: the reservation exceeds what the limits of
+ * conf/conf.h allow to be stored. */
+void *conf_arena_alloc(struct conf_arena *arena, size_t n);
+const char *conf_arena_strdup(struct conf_arena *arena, const char *s);
+
+/* Makes it read-only and gives back the rest of the reservation. */
+void conf_arena_seal(struct conf_arena *arena);
+
+/* From now on this process has nothing but zeroes there. */
+void conf_arena_blank(struct conf_arena *arena);
+
+/* Processes forked from now on do not have it. */
+void conf_arena_keep_from_children(struct conf_arena *arena);
+
+#endif

@@ -1,0 +1,271 @@
+/* conf/conf.c - the front of the configuration; see conf/conf.h. The work is in conf/source.c
+ * (files), conf/read.c (syntax, by the table of conf/table.c) and conf/check.c (sense). */
+#include "base/conf/conf.h"
+
+#include <malloc.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/conf/arena.h"
+#include "base/conf/build.h"
+#include "base/conf/table.h"
+
+/* The files of a tree, in its arena. What is included twice stands there once. */
+static void keep_files(struct conf_build *b)
+{
+    struct conf_file *to = conf_arena_alloc(b->arena, b->text.n_files * sizeof *to);
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->text.n_files; i++) {
+        const struct conf_file *from = &b->text.files[i];
+        size_t j = 0;
+
+        while (j < n && strcmp(to[j].path, from->path) != 0)
+            j++;
+        if (j == n)
+            to[n++] = (struct conf_file){conf_arena_strdup(b->arena, from->path), from->seen};
+    }
+    b->conf->files = to;
+    b->conf->n_files = n;
+}
+
+/* Into the arena. */
+static void keep_warnings(struct conf_build *b)
+{
+    struct conf_errors list = {0};
+    const char **to;
+
+    conf_errors_finish(&b->warnings, &b->text, &list);
+    to = conf_arena_alloc(b->arena, (list.n ? list.n : 1) * sizeof *to);
+    for (size_t i = 0; i < list.n; i++)
+        to[i] = conf_arena_strdup(b->arena, list.v[i]);
+    b->conf->warnings = to;
+    b->conf->n_warnings = list.n;
+    conf_errors_release(&list);
+}
+
+const char *conf_where(struct conf_build *b, unsigned line)
+{
+    char text[4096 + 16];
+    unsigned number;
+    const char *file = conf_source_where(&b->text, line, &number);
+
+    if (number)
+        snprintf(text, sizeof text, "%s:%u", file, number);
+    else
+        snprintf(text, sizeof text, "%s", file);
+    return conf_arena_strdup(b->arena, text);
+}
+
+/* Without a tree, the errors have them. */
+static void give_files(struct conf_source *text, struct conf_errors *errs)
+{
+    errs->files = calloc(text->n_files, sizeof *errs->files);
+    if (!errs->files)
+        return;
+    memcpy(errs->files, text->files, text->n_files * sizeof *errs->files);
+    errs->n_files = text->n_files;
+    text->n_files = 0;
+}
+
+/* Secrets may stand in a configuration, and libconfig's scanner has copies, too: while it is
+ * read, what is freed is overwritten, or every child would get it by fork. */
+static void overwrite_freed(bool on)
+{
+#ifdef __GLIBC__
+    mallopt(M_PERTURB, on);
+#else
+    (void)on;
+#endif
+}
+
+/* Of every tree that this process has: a child is forked from a supervisor that may have older
+ * ones, whose workers still drain, and one that is being tried. */
+enum { TREES = 80 }; /* more than rows of workers, each of a generation of its own */
+static struct conf_arena *secrets[TREES];
+
+static bool replace(const struct conf_arena *old, struct conf_arena *new)
+{
+    for (size_t i = 0; i < TREES; i++)
+        if (secrets[i] == old) {
+            secrets[i] = new;
+            return true;
+        }
+    return false;
+}
+
+static bool conf_remember(struct conf_arena *arena)
+{
+    return replace(NULL, arena);
+}
+
+static void conf_forget(const struct conf_arena *arena)
+{
+    if (arena)
+        replace(arena, NULL);
+}
+
+/* From the text, if there is one, to the tree. Releases all but that. */
+static struct conf *build(struct conf_build *b, bool have_text, struct conf_errors *errs)
+{
+    struct conf *conf = NULL;
+
+    b->arena = conf_arena_new();
+    if (!b->arena)
+        conf_errors_add(&b->report, 0, "no memory for it; free some");
+    b->secrets = b->arena ? conf_arena_new() : NULL;
+    if (b->arena && (!b->secrets || !conf_remember(b->secrets)))
+        conf_errors_add(&b->report, 0, "no memory for it; free some");
+    if (have_text && b->arena && b->secrets) {
+        b->conf = conf_arena_alloc(b->arena, sizeof *b->conf);
+        b->conf->arena = b->arena;
+        b->conf->secrets = b->secrets;
+        b->conf->file = conf_arena_strdup(b->arena, b->text.files[0].path);
+        keep_files(b);
+        if (conf_read(b))
+            conf_check(b);
+        keep_warnings(b);
+    }
+    if (!b->report.bad) {
+        conf_arena_seal(b->arena);
+        conf_arena_seal(b->secrets);
+        conf = b->conf;
+    } else {
+        conf_forget(b->secrets);
+        conf_arena_free(b->secrets);
+        conf_arena_free(b->arena);
+    }
+    conf_errors_finish(&b->report, &b->text, errs);
+    if (!conf && !errs->files)
+        give_files(&b->text, errs);
+    conf_source_release(&b->text);
+    free(b->marks);
+    overwrite_freed(false);
+    return conf;
+}
+
+struct conf *conf_load(const char *file, struct conf_errors *errs)
+{
+    struct conf_build b = {0};
+
+    overwrite_freed(true);
+    return build(&b, conf_source_load(&b.text, file, &b.report), errs);
+}
+
+struct conf *conf_load_early(const char *file, struct conf_errors *errs)
+{
+    struct conf_build b = {.early = true};
+
+    overwrite_freed(true);
+    return build(&b, conf_source_load(&b.text, file, &b.report), errs);
+}
+
+struct conf *conf_parse(const char *text, size_t n, const char *name, struct conf_errors *errs)
+{
+    struct conf_build b = {0};
+
+    overwrite_freed(true);
+    return build(&b, conf_source_from(&b.text, name, text, n, &b.report), errs);
+}
+
+void conf_free(struct conf *conf)
+{
+    if (!conf)
+        return;
+    conf_forget(conf->secrets);
+    conf_arena_free(conf->secrets);
+    conf_arena_free(conf->arena);
+}
+
+void conf_keep_from_children(const struct conf *conf)
+{
+    conf_arena_keep_from_children(conf->arena);
+    for (size_t i = 0; i < TREES; i++)
+        if (secrets[i])
+            conf_arena_keep_from_children(secrets[i]);
+}
+
+void conf_forget_secrets(const struct conf *but)
+{
+    for (size_t i = 0; i < TREES; i++)
+        if (secrets[i] && (!but || secrets[i] != but->secrets))
+            conf_arena_blank(secrets[i]);
+}
+
+void conf_errors_release(struct conf_errors *errs)
+{
+    for (size_t i = 0; i < errs->n; i++)
+        free(errs->v[i]);
+    free(errs->v);
+    for (size_t i = 0; i < errs->n_files; i++)
+        free((char *)(uintptr_t)errs->files[i].path);
+    free(errs->files);
+    *errs = (struct conf_errors){0};
+}
+
+const struct conf_backend *conf_backend_find(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->n_backends; i++) {
+        if (strcmp(conf->backends[i].name, name) == 0)
+            return &conf->backends[i];
+    }
+    return NULL;
+}
+
+const struct conf_pool *conf_pool_find(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->n_pools; i++) {
+        if (strcmp(conf->pools[i].name, name) == 0)
+            return &conf->pools[i];
+    }
+    return NULL;
+}
+
+static bool in_network(const struct conf_prefix *net, const uint8_t addr[16])
+{
+    size_t whole = net->bits / 8;
+    unsigned rest = net->bits % 8;
+
+    if (memcmp(net->addr, addr, whole) != 0)
+        return false;
+    return rest == 0 || (net->addr[whole] ^ addr[whole]) >> (8 - rest) == 0;
+}
+
+bool conf_trusts(const struct conf *conf, const struct sockaddr *addr)
+{
+    uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
+
+    if (addr->sa_family == AF_INET)
+        memcpy(bytes + 12, &((const struct sockaddr_in *)addr)->sin_addr, 4);
+    else if (addr->sa_family == AF_INET6)
+        memcpy(bytes, &((const struct sockaddr_in6 *)addr)->sin6_addr, 16);
+    else
+        return false;
+    for (size_t i = 0; i < conf->n_trusted; i++) {
+        if (in_network(&conf->trusted[i], bytes))
+            return true;
+    }
+    return false;
+}
+
+const char *conf_state_name(enum conf_state state)
+{
+    return conf_choice_name(conf_states, state);
+}
+
+const char *conf_balance_name(enum conf_balance balance)
+{
+    return conf_choice_name(conf_balances, balance);
+}
+
+const char *conf_check_name(enum conf_check_type type)
+{
+    return conf_choice_name(conf_check_types, type);
+}
+
+const char *conf_retry_name(enum conf_retry reason)
+{
+    return conf_choice_name(conf_retry_reasons, reason);
+}

@@ -1,0 +1,316 @@
+/* conf/table.c - every setting of pasgate.conf, once; with conf/table_acme.c and
+ * conf/table_pools.c. See conf/table.h.
+ *
+ * The texts are the manual's: one sentence or two, what it does and why the default is safe.
+ * They are mdoc, where a line may not start with a dot and \e is a backslash. */
+#include "base/conf/rows.h"
+
+static const struct conf_choice log_levels[] = {
+    {"error", CONF_LOG_ERROR, 0},
+    {"warn", CONF_LOG_WARN, 0},
+    {"info", CONF_LOG_INFO, 0},
+    {"debug", CONF_LOG_DEBUG, 0},
+    {NULL, 0, 0},
+};
+static const struct conf_choice log_formats[] = {
+    {"json", CONF_LOG_JSON, 0}, {"text", CONF_LOG_TEXT, 0}, {NULL, 0, 0}};
+static const struct conf_choice access_formats[] = {
+    {"json", CONF_ACCESS_JSON, 0}, {"combined", CONF_ACCESS_COMBINED, 0}, {NULL, 0, 0}};
+static const struct conf_choice redirects[] = {
+    {"none", CONF_REDIRECT_NONE, 0}, {"https", CONF_REDIRECT_HTTPS, 0}, {NULL, 0, 0}};
+static const struct conf_choice serves[] = {
+    {"proxy", CONF_SERVE_PROXY, 0}, {"status", CONF_SERVE_STATUS, 0}, {NULL, 0, 0}};
+static const struct conf_choice targets[] = {
+    {"encode", CONF_TARGETS_ENCODE, 0}, {"strict", CONF_TARGETS_STRICT, 0}, {NULL, 0, 0}};
+static const struct conf_choice tls_versions[] = {
+    {"1.2", CONF_TLS_1_2, 0}, {"1.3", CONF_TLS_1_3, 0}, {NULL, 0, 0}};
+
+/* clang-format off: a table reads best with one setting per paragraph */
+
+static const struct conf_setting log_rows[] = {
+    {"level", &conf_choice, AT(conf_log, level), .def = "info", .choices = log_levels,
+     .text = "Messages of this weight and above are written, to the standard error."},
+    {"format", &conf_choice, AT(conf_log, format), .def = "json", .choices = log_formats,
+     .text = "One JSON object per line, or a line for people."},
+    {"access", &conf_access, .offset = 0, .def = "stdout",
+     .text = "Where the line of each exchange goes. A file is opened again at SIGUSR1."},
+    {"access_format", &conf_choice, AT(conf_log, access_format), .def = "json",
+     .choices = access_formats,
+     .text = "What that line looks like; combined is that of Apache and has no room for the "
+             "reasons."},
+    END};
+
+static const struct conf_setting listen_rows[] = {
+    {"address", &conf_listener, .offset = 0, .flags = REQUIRED,
+     .text = "Address and port. *:443 takes IPv6 and IPv4, where the host has both."},
+    {"tls", &conf_bool, AT(conf_listen, tls), .def = "false",
+     .text = "Clients speak TLS here. Needs a certificate."},
+    {"redirect", &conf_choice, AT(conf_listen, redirect), .def = "none", .choices = redirects,
+     .text =
+         "Send every request to https instead, but for ACME challenges, which are answered, "
+         "and APSV, which is refused: its clients take any redirect for a failure."},
+    {"redirect_port", &conf_port, AT(conf_listen, redirect_port), .def = "auto", .zero = "auto",
+     .min = 1, .max = 65535,
+     .text = "The port that clients reach https at, if a container or firewall maps it; auto "
+             "is that of the first listener with tls."},
+    {"serve", &conf_choice, AT(conf_listen, serve), .def = "proxy", .choices = serves,
+     .text = "What is served: the routes, or the status and metrics pages. Those are for an "
+             "internal address."},
+    {"hosts", &conf_host_any, MANY(conf_listen, hosts), .max = CONF_MAX_LIST,
+     .text = "Further names by which the status and metrics pages may be asked for. Addresses, "
+             "localhost, names without a dot and those of certificates always may; another "
+             "name gets 421, since a stranger's page in a browser could use one that leads "
+             "here (DNS rebinding)."},
+    {"targets", &conf_choice, AT(conf_listen, targets), .def = "encode", .choices = targets,
+     .text =
+         "Bytes of a request's target that RFC 3986 wants percent-encoded and browsers send "
+         "raw: { } | ^ ` [ ] \" and UTF-8, in a query the backslash too. encode passes them on "
+         "percent-encoded, never raw; strict refuses them with 400, but for brackets in a "
+         "query."},
+    {"http2", &conf_bool, AT(conf_listen, http2), .def = "false", .flags = SOON,
+     .text = "Offer HTTP/2 to clients."},
+    {"proxy_protocol", &conf_bool, AT(conf_listen, proxy_protocol), .def = "false",
+     .flags = SOON,
+     .text = "Each connection begins with a PROXY protocol header from a balancer before this "
+             "one."},
+    END};
+static const struct conf_section listen_section = {
+    "listen",
+    "Sockets to listen on. Not given: *:443 with tls, and *:80 that redirects to it.",
+    listen_rows,
+    sizeof(struct conf_listen),
+    NULL,
+    NULL,
+};
+static const struct conf_section log_section = {
+    "log",
+    "Messages, on standard error, and the access log. Nothing here ever waits for a reader: "
+    "lines that a pipe, terminal, socket or full disk does not take are held, up to 64 KiB in "
+    "each process, and then lost; how many is told as soon as lines are taken again, and in "
+    "the "
+    "metrics log_lines_lost_total and access_lines_lost_total.",
+    log_rows,
+    sizeof(struct conf_log),
+    NULL,
+    NULL,
+};
+
+static const struct conf_setting tls_rows[] = {
+    {"min_version", &conf_choice, AT(conf_tls, min_version), .def = "1.2",
+     .choices = tls_versions,
+     .text = "The oldest version of TLS that a client may speak. Older ones than 1.2 are "
+             "broken and not offered at all."},
+    {"hsts", &conf_ms64, AT(conf_tls, hsts_ms), .def = "730d", .zero = "off",
+     .max = 3650 * DAYS,
+     .text = "How long browsers shall insist on https (Strict-Transport-Security)."},
+    {"hsts_subdomains", &conf_bool, AT(conf_tls, hsts_subdomains), .def = "false",
+     .text = "They shall for every name below this one, too. Off, since nothing here can know "
+             "whether all of them have https."},
+    {"ciphers", &conf_ciphers, AT(conf_tls, ciphers), .max = 1024,
+     .def = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+            "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+            "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
+     .text = "For TLS 1.2, in OpenSSL's spelling. The default is those with forward secrecy "
+             "and authenticated encryption."},
+    {"ciphersuites", &conf_ciphers, AT(conf_tls, ciphersuites), .max = 1024,
+     .def = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
+     .text = "For TLS 1.3, in OpenSSL's spelling."},
+    {"groups", &conf_ciphers, AT(conf_tls, groups), .def = "auto", .max = 1024,
+     .text = "Key exchange groups, in OpenSSL's spelling; auto is X25519MLKEM768, X25519, "
+             "P-256 and P-384, as far as this OpenSSL has them."},
+    {"tickets", &conf_bool, AT(conf_tls, tickets), .def = "true",
+     .text = "Give session tickets, with which a client that comes back saves half of the "
+             "handshake at any worker. Their keys change every 12 hours and are on no disk."},
+    END};
+static const struct conf_section tls_section = {
+    "tls", "TLS with clients.", tls_rows, sizeof(struct conf_tls), NULL, NULL,
+};
+
+static const struct conf_setting timeout_rows[] = {
+    {"handshake", &conf_ms, AT(conf_timeouts, handshake_ms), .def = "10s", .min = 100 * MS,
+     .max = 10 * MINUTES, .text = "The whole TLS handshake."},
+    {"header", &conf_ms, AT(conf_timeouts, header_ms), .def = "10s", .min = 100 * MS,
+     .max = 10 * MINUTES,
+     .text = "The whole header of a request, from its first byte; then 408."},
+    {"body", &conf_ms, AT(conf_timeouts, body_ms), .def = "30s", .min = 100 * MS, .max = HOURS,
+     .flags = IN_ROUTE,
+     .text = "A client that is sending a body, between two pieces of it. On the whole, "
+             "limits.min_body_rate counts."},
+    {"idle", &conf_ms, AT(conf_timeouts, idle_ms), .def = "60s", .min = 100 * MS, .max = HOURS,
+     .text = "A client's connection between two requests."},
+    {"send", &conf_ms, AT(conf_timeouts, send_ms), .def = "30s", .min = 100 * MS, .max = HOURS,
+     .flags = IN_ROUTE,
+     .text = "A client that does not read the response, which is then cut by a reset. One that "
+             "reads slowly: limits.min_read_rate."},
+    {"connect", &conf_ms, AT(conf_timeouts, connect_ms), .def = "3s", .min = 10 * MS,
+     .max = MINUTES, .flags = IN_ROUTE,
+     .text = "A connection to a backend; then the next backend is tried."},
+    {"first_byte", &conf_ms, AT(conf_timeouts, first_byte_ms), .def = "60s", .zero = "off",
+     .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
+     .text = "A backend's answer, from the end of the request; then 504. For requests whose "
+             "ABL runs long, set it on their route."},
+    {"response_idle", &conf_ms, AT(conf_timeouts, response_idle_ms), .def = "60s",
+     .zero = "off", .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
+     .text = "A backend that is sending an answer, between two pieces of it."},
+    {"tunnel", &conf_ms, AT(conf_timeouts, tunnel_ms), .def = "10m", .zero = "off",
+     .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
+     .text = "A WebSocket on which nothing moves either way. When one side has ended its half, "
+             "response_idle holds too."},
+    {"upstream_idle", &conf_ms, AT(conf_timeouts, upstream_idle_ms), .def = "15s",
+     .min = 100 * MS, .max = HOURS,
+     .text = "An unused connection to a backend. Tomcat closes its end after 20 seconds, and "
+             "this has to come first."},
+    END};
+const struct conf_section conf_timeout_section = {
+    "timeouts",   "How long each part of an exchange may take.",
+    timeout_rows, sizeof(struct conf_timeouts),
+    NULL,         NULL,
+};
+
+static const struct conf_setting limit_rows[] = {
+    {"header_bytes", &conf_bytes, AT(conf_limits, header_bytes), .def = "64k", .min = 4 * KIB,
+     .max = 64 * KIB,
+     .text = "Header of a request or answer, with its first line; more is 431, or 502."},
+    {"header_fields", &conf_count, AT(conf_limits, header_fields), .def = "100", .min = 10,
+     .max = 100, .text = "Fields in it."},
+    {"field_bytes", &conf_bytes, AT(conf_limits, field_bytes), .def = "16k", .min = 1 * KIB,
+     .max = 64 * KIB,
+     .text = "One field of a header, its name included; more is 431, or 502. Kerberos tokens "
+             "with many groups need more, and a backend that takes it (Tomcat: "
+             "maxHttpRequestHeaderSize, 8k). header_bytes bounds all of them together."},
+    {"target_bytes", &conf_bytes, AT(conf_limits, target_bytes), .def = "8k", .min = 1 * KIB,
+     .max = 32 * KIB,
+     .text = "Path and query of a request, as they came and as they are passed on; more is "
+             "414."},
+    {"body", &conf_bytes64, AT(conf_limits, body_bytes), .def = "unlimited",
+     .max = (uint64_t)1 << 50,
+     .text = "Body of a request; more is 413. What is beyond request_buffer is passed on as "
+             "it comes, so no size costs memory here."},
+    {"request_buffer", &conf_bytes, AT(conf_limits, request_buffer), .def = "64k",
+     .zero = "off", .min = KIB, .max = 16 * MIB,
+     .text = "Of a request's body, so much is collected before the request takes a place at a "
+             "backend: one that is whole by then costs that backend nothing while a slow "
+             "client sends it. 64k is more than most forms and calls. With off every piece is "
+             "passed on at once, for who reads and responds at the same time."},
+    {"response_buffer", &conf_bytes, AT(conf_limits, response_buffer), .def = "128k",
+     .zero = "off", .min = KIB, .max = 16 * MIB,
+     .text = "Of a response, so much is taken from the backend and kept while the client is "
+             "slow to read: one that fits has left its backend, whose place and connection "
+             "another request uses. 128k is more than most pages and results. Nothing waits "
+             "in it that the client would take. Not for tunnels."},
+    {"response_memory", &conf_bytes, AT(conf_limits, response_memory), .def = "64m",
+     .min = 64 * KIB, .max = 2047 * MIB,
+     .text = "Of all responses together that a worker keeps so. Beyond it none is kept, and a "
+             "backend is read only as fast as its client reads. 64m is 512 slow readers."},
+    {"memory", &conf_bytes, AT(conf_limits, memory), .def = "256m", .min = MIB,
+     .max = 2047 * MIB,
+     .text = "What all buffers of a worker's connections may hold: headers, bodies, responses. "
+             "Beyond it new requests get 503, and no response is kept. 256m is the header of a "
+             "request (16k, while it runs) for each of 16384 clients. TLS itself needs some "
+             "20k more for each connection, which connections bounds."},
+    {"min_body_rate", &conf_bytes, AT(conf_limits, min_body_rate), .def = "500", .zero = "off",
+     .min = 1, .max = MIB,
+     .text = "Bytes per second that a client has to send a body with, on the average, after "
+             "timeouts.body for a start; one that is slower gets 408. To be faster saves up "
+             "10 s at the most. What it waits for the "
+             "backend does not count. A modem of 9600 bit/s sends twice as much; who sends "
+             "less holds a place rather than using it."},
+    {"min_read_rate", &conf_bytes, AT(conf_limits, min_read_rate), .def = "500", .zero = "off",
+     .min = 1, .max = MIB,
+     .text = "Bytes per second that a client has to read a response with, on the average, "
+             "after timeouts.send for a start; the connection of one that is slower is reset. "
+             "To be faster saves up 10 s at the most. "
+             "Only the time counts in which bytes wait for it."},
+    {"connections", &conf_count, AT(conf_limits, connections), .def = "16384", .min = 16,
+     .max = 1000000,
+     .text =
+         "Clients per worker. For one more, the connection that is idle between two requests "
+         "for longest is closed; where none is, accepting pauses, the client waits in the "
+         "kernel's queue, and the status tells. Where the host gives too few descriptors "
+         "(LimitNOFILE of systemd, --ulimit nofile of Docker), it is fewer: a third of them is "
+         "kept for connections to backends, and a log line and the metric connections_limit "
+         "tell how many clients there may be. Listeners with serve = status have 16 more of "
+         "their own."},
+    {"upstream_keepalive", &conf_count, AT(conf_limits, upstream_keepalive), .def = "32",
+     .max = 4096, .text = "Unused connections that a worker keeps to each backend."},
+    {"upstream_pinned", &conf_count, AT(conf_limits, upstream_pinned), .def = "1024",
+     .max = 65536,
+     .text = "Of those that belong to one client's connection because NTLM or Negotiate "
+             "authenticated them, at most so many; beyond them a connection is closed after "
+             "its response. They are also closed with the client's connection, of which each "
+             "may have 4."},
+    {"max_requests", &conf_count64, AT(conf_limits, max_requests), .def = "unlimited",
+     .zero = "unlimited", .min = 1000, .max = (uint64_t)1 << 50, .flags = SOON,
+     .text = "After so many, a worker hands over to a fresh one."},
+    END};
+static const struct conf_section limit_section = {
+    "limits", "How much of everything.", limit_rows, sizeof(struct conf_limits), NULL, NULL,
+};
+
+static const struct conf_setting tcp_rows[] = {
+    {"keepalive", &conf_ms, AT(conf_tcp, keepalive_ms), .def = "30s", .zero = "off",
+     .min = SECONDS, .max = HOURS,
+     .text = "A connection over which nothing came for so long is asked whether its other end "
+             "is still there, and again every third of that; after three questions without a "
+             "response, or after user_timeout, it is given up."},
+    {"user_timeout", &conf_ms, AT(conf_tcp, user_ms), .def = "60s", .zero = "off",
+     .min = SECONDS, .max = HOURS,
+     .text = "What was sent must be acknowledged within this, else the connection is given up. "
+             "It also bounds how long a peer may take nothing at all. Off: the kernel's limit, "
+             "about a quarter of an hour."},
+    END};
+static const struct conf_section tcp_section = {
+    "tcp",
+    "Connections to clients and backends whose other end vanished without a word, with its "
+    "power "
+    "or its network. Only this ends what has no other limit: a call with first_byte = off, or "
+    "an "
+    "open tunnel.",
+    tcp_rows,
+    sizeof(struct conf_tcp),
+    NULL,
+    NULL,
+};
+
+static const struct conf_setting top_rows[] = {
+    {"workers", &conf_workers, AT(conf, workers), .def = "auto",
+     .text = "Processes that serve; auto is one per CPU."},
+    {"user", &conf_name, AT(conf, user), .def = "", .flags = OPTIONAL,
+     .text = "User that the children run as, if started as root. Not given: pasgate if there "
+             "is one, else nobody."},
+    {"pidfile", &conf_file, AT(conf, pidfile), .def = "/run/pasgate/pasgate.pid",
+     .flags = OPTIONAL, .max = CONF_STRING_LEN,
+     .text = "Where the pid is written, for the other commands; \"\" for nowhere."},
+    {"watch", &conf_bool, AT(conf, watch), .def = "false",
+     .text = "Reload when the file, or one that it includes, changes."},
+    {"stop_timeout", &conf_ms, AT(conf, stop_timeout_ms), .def = "30s", .min = 100 * MS,
+     .max = HOURS, .text = "How long exchanges may take to finish when stopping or reloading."},
+    {"trusted", &conf_network, MANY(conf, trusted), .max = CONF_MAX_TRUSTED,
+     .text =
+         "Networks of balancers before this one. Only what they say in X-Forwarded-For, "
+         "-Proto, -Host, -Port and X-Real-IP, or else in Forwarded, is believed; from others "
+         "it is dropped. The client is the first address from the right that is in none of "
+         "them, and redirects, Location, cookies, the access log and the fields for the "
+         "backend follow what is said of it. Routes go by Host."},
+    {"log", NULL, AT(conf, log), .section = &log_section, .text = "See below."},
+    {"listen", NULL, MANY(conf, listen), .min = 1, .max = CONF_MAX_LISTENERS,
+     .section = &listen_section, .text = "See below."},
+    {"tls", NULL, AT(conf, tls), .section = &tls_section, .text = "See below."},
+    {"acme", NULL, AT(conf, acme), .section = &conf_acme_section, .text = "See below."},
+    {"certificates", NULL, .offset = offsetof(struct conf, certs),
+     .count = offsetof(struct conf, n_certs), .flags = LIST, .max = CONF_MAX_CERTS,
+     .section = &conf_cert_section, .text = "See below.",
+     .more = "one can have 100 names, or a wildcard in place of many"},
+    {"timeouts", NULL, AT(conf, timeouts), .section = &conf_timeout_section,
+     .text = "See below."},
+    {"tcp", NULL, AT(conf, tcp), .section = &tcp_section, .text = "See below."},
+    {"limits", NULL, AT(conf, limits), .section = &limit_section, .text = "See below."},
+    {"pools", NULL, MANY(conf, pools) | REQUIRED, .min = 1, .max = CONF_MAX_POOLS,
+     .section = &conf_pool_section, .text = "See below."},
+    {"routes", NULL, MANY(conf, routes), .min = 1, .max = CONF_MAX_ROUTES,
+     .section = &conf_route_section, .text = "See below."},
+    {"etcd", &conf_url, MANY(conf, etcd) | SOON, .max = CONF_MAX_LIST,
+     .text = "Where several balancers share certificates and who may issue them."},
+    END};
+const struct conf_section conf_top = {NULL, NULL, top_rows, sizeof(struct conf), NULL, NULL};
+/* clang-format on */

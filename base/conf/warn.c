@@ -1,0 +1,181 @@
+/* conf/warn.c - what is allowed and likely not meant: told with its line, and no error. See
+ * conf/build.h. What needs a look at the host is supervisor/examine.c's. */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/conf/build.h"
+#include "base/str.h"
+
+static bool conf_warn_eq(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+static unsigned conf_warn_first(unsigned a, unsigned b)
+{
+    return a ? a : b;
+}
+
+/* ---- listeners */
+
+static bool is_any(const struct conf_listen *l)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&l->addr;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&l->addr;
+
+    if (l->addr.ss_family == AF_INET)
+        return v4->sin_addr.s_addr == htonl(INADDR_ANY);
+    return l->addr.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+}
+
+/* Whether a connection to b's address could be a's, too. */
+static bool conf_warn_covers(const struct conf_listen *a, const struct conf_listen *b)
+{
+    return a->addr_len && b->addr_len && a->port == b->port && is_any(a) &&
+           (a->dual || a->addr.ss_family == b->addr.ss_family);
+}
+
+static void warn_listeners(struct conf_build *b)
+{
+    const struct conf *conf = b->conf;
+
+    for (size_t i = 0; i < conf->n_listen; i++) {
+        const struct conf_listen *l = &conf->listen[i];
+
+        if (l->serve == CONF_SERVE_STATUS && is_any(l))
+            conf_warn(b, conf_line_of_record(b, l),
+                      "listen: %s serves the status to everybody who reaches this host; write "
+                      "an address of an inner network, as 127.0.0.1:%u",
+                      l->address, l->port);
+        for (size_t j = 0; j < conf->n_listen; j++)
+            if (i != j && conf_warn_covers(&conf->listen[j], l) && (!is_any(l) || j < i))
+                conf_warn(b, conf_line_of_record(b, l),
+                          "listen: %s overlaps with %s; which one gets a connection is easily "
+                          "mistaken: write other addresses or ports",
+                          l->address, conf->listen[j].address);
+    }
+}
+
+/* ---- the rest */
+
+/* A rule of OpenSSL's that lets in what neither encrypts nor proves who is there. */
+static const char *weak_rule(const char *ciphers)
+{
+    static const char *const weak[] = {"NULL", "eNULL", "aNULL", "COMPLEMENTOFALL",
+                                       "@SECLEVEL=0"};
+
+    while (*ciphers) {
+        size_t n = strcspn(ciphers, ": ,");
+
+        for (size_t i = 0; i < sizeof weak / sizeof *weak; i++)
+            if (n == strlen(weak[i]) && memcmp(ciphers, weak[i], n) == 0)
+                return weak[i];
+        if (n > 5 && *ciphers != '!' && *ciphers != '-' && memmem(ciphers, n, "-NULL-", 6))
+            return "NULL";
+        ciphers += n + (ciphers[n] != '\0');
+    }
+    return NULL;
+}
+
+static void warn_ciphers(struct conf_build *b)
+{
+    const char *const *field = &b->conf->tls.ciphers;
+    const char *rule = weak_rule(*field);
+
+    if (rule)
+        conf_warn(b, conf_line_of_field(b, field),
+                  "tls.ciphers: \"%s\" allows connections that anybody can read or forge; take "
+                  "it away",
+                  rule);
+}
+
+static void warn_names(struct conf_build *b, const struct conf_cert *c)
+{
+    for (size_t i = 0; i < c->n_names; i++)
+        if (c->source == CONF_CERT_ACME && strchr(c->names[i], '_'))
+            conf_warn(
+                b,
+                conf_warn_first(conf_line_of_field(b, &c->names[i]), conf_line_of_record(b, c)),
+                "certificates.names: no public CA signs for \"%s\", which has an "
+                "underscore; write another name, or chain and key",
+                c->names[i]);
+}
+
+static bool restarts(const struct conf_pool *pool)
+{
+    for (size_t i = 0; i < pool->n_backends; i++)
+        if (*pool->backends[i].restart_docker || pool->backends[i].n_restart_command)
+            return true;
+    return false;
+}
+
+static void warn_pool(struct conf_build *b, const struct conf_pool *pool)
+{
+    unsigned line = conf_line_of_field(b, &pool->min_healthy);
+
+    if ((line || restarts(pool)) && pool->n_backends && pool->min_healthy >= pool->n_backends)
+        conf_warn(b, conf_warn_first(line, conf_line_of_record(b, pool)),
+                  "pools.min_healthy: %u others can never be well in a pool of %zu, so no "
+                  "backend of it that is up will be restarted; write at most %zu",
+                  pool->min_healthy, pool->n_backends, pool->n_backends - 1);
+}
+
+static void warn_trusted(struct conf_build *b)
+{
+    static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
+    const struct conf *conf = b->conf;
+
+    for (size_t i = 0; i < conf->n_trusted; i++) {
+        const struct conf_prefix *p = &conf->trusted[i];
+
+        if (p->bits == 0 || (p->bits == 96 && memcmp(p->addr, v4, sizeof v4) == 0))
+            conf_warn(b,
+                      conf_warn_first(conf_line_of_field(b, p),
+                                      conf_line_of_field(b, &conf->trusted)),
+                      "trusted: with %s/0 everybody is believed, whatever address he claims "
+                      "in X-Forwarded-For; write the networks of the balancers only",
+                      p->bits ? "0.0.0.0" : "::");
+    }
+}
+
+static bool conf_warn_orders_certificates(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->n_certs; i++)
+        if (conf->certs[i].source == CONF_CERT_ACME)
+            return true;
+    return false;
+}
+
+/* Challenges are answered before any route is looked for (worker/local_reply.c). */
+static void warn_route(struct conf_build *b, const struct conf_route *r)
+{
+    static const char challenge[] = "/.well-known/acme-challenge";
+    size_t n = sizeof challenge - 1;
+
+    if (strncmp(r->path, challenge, n) == 0 && (r->path[n] == '/' || r->path[n] == '\0') &&
+        !r->acme_passthrough && conf_warn_orders_certificates(b->conf))
+        conf_warn(b,
+                  conf_warn_first(conf_line_of_field(b, &r->path), conf_line_of_record(b, r)),
+                  "routes.path: \"%s\" gets no request: challenges of ACME are answered here; "
+                  "write acme_passthrough = true if others than ours are to pass",
+                  r->path);
+}
+
+void conf_warn_all(struct conf_build *b)
+{
+    const struct conf *conf = b->conf;
+
+    if (conf_warn_eq(conf->user, "root"))
+        conf_warn(b, conf_line_of_field(b, &conf->user),
+                  "user: workers that talk to the network run as root; write a user of their "
+                  "own");
+    warn_ciphers(b);
+    warn_listeners(b);
+    warn_trusted(b);
+    for (size_t i = 0; i < conf->n_certs; i++)
+        warn_names(b, &conf->certs[i]);
+    for (size_t i = 0; i < conf->n_pools; i++)
+        warn_pool(b, &conf->pools[i]);
+    for (size_t i = 0; i < conf->n_routes; i++)
+        warn_route(b, &conf->routes[i]);
+}

@@ -1,0 +1,111 @@
+#include "base/sandbox_rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/sandbox.h"
+
+#ifndef PR_SCHED_CORE
+#define PR_SCHED_CORE 62
+#endif
+#define ANY_BITS                                                                \
+    UINT32_MAX /* arguments that are ints: the kernel does not look at the rest \
+                */
+
+const char sandbox_programs[] = "execve execveat";
+
+const char sandbox_strangers[] =
+    "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease pidfd_open "
+    "pidfd_getfd pidfd_send_signal kill tkill rt_sigqueueinfo kcmp get_robust_list setpriority "
+    "ioprio_set migrate_pages move_pages setpgid";
+
+const char sandbox_system_wide[] =
+    "io_uring_enter io_uring_register bpf perf_event_open userfaultfd keyctl add_key "
+    "request_key mount umount2 pivot_root chroot move_mount open_tree fsopen fsconfig fsmount "
+    "fspick mount_setattr unshare setns kexec_load kexec_file_load init_module finit_module "
+    "delete_module reboot swapon swapoff acct name_to_handle_at open_by_handle_at";
+
+const char sandbox_newer[] = "io_uring_setup openat2";
+
+int sandbox_forbid_others(void)
+{
+    const uint64_t self = (uint64_t)getpid();
+    const struct sandbox_rule rules[] = {
+        {"tgkill rt_tgsigqueueinfo", 0, SANDBOX_OTHER, 0, 0, self},
+        {"prlimit64", 0, SANDBOX_OTHER, 0, 0, 0},
+        {"sched_setaffinity sched_setattr sched_setparam sched_setscheduler", 0, SANDBOX_OTHER,
+         0, 0, 0},
+        {"fcntl", 0, SANDBOX_BITS, 1, ANY_BITS, F_SETOWN},
+        {"fcntl", 0, SANDBOX_BITS, 1, ANY_BITS, F_SETOWN_EX},
+        {"fcntl", 0, SANDBOX_BITS, 1, ANY_BITS, F_SETSIG},
+        {"ioctl", 0, SANDBOX_BITS, 1, ANY_BITS, FIOSETOWN},
+        {"ioctl", 0, SANDBOX_BITS, 1, ANY_BITS, SIOCSPGRP},
+        {"ioctl", 0, SANDBOX_BITS, 1, ANY_BITS, TIOCSPGRP},
+        {"ioctl", 0, SANDBOX_BITS, 1, ANY_BITS, TIOCSTI}, /* types at the operator's terminal */
+        {"prctl", 0, SANDBOX_BITS, 0, ANY_BITS, PR_SCHED_CORE},
+    };
+
+    return sandbox_forbid(rules, sizeof rules / sizeof *rules);
+}
+
+/* Each by its number, because libraries look at arguments before the kernel does. With
+ * arguments that would change nothing, or fail for another reason, were the call allowed. */
+const char *sandbox_try_others(void)
+{
+    const long pid = getppid();
+    struct rlimit none;
+    int zero = 0;
+    const struct {
+        const char *name;
+        long call;
+        long a[5];
+    } tries[] = {
+        {"kill", SYS_kill, {pid, 0}},
+        {"tkill", SYS_tkill, {pid, 0}},
+        {"tgkill", SYS_tgkill, {pid, pid, 0}},
+        {"rt_sigqueueinfo", SYS_rt_sigqueueinfo, {pid, 0, 0}},
+        {"rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo, {pid, pid, 0, 0}},
+        {"pidfd_open", SYS_pidfd_open, {pid, 0}},
+        {"pidfd_send_signal", SYS_pidfd_send_signal, {-1, 0, 0, 0}},
+        {"pidfd_getfd", SYS_pidfd_getfd, {-1, 0, 0}},
+        {"ptrace", SYS_ptrace, {PTRACE_ATTACH, pid, 0, 0}},
+        {"process_vm_readv", SYS_process_vm_readv, {pid, 0, 0, 0, 0}},
+        {"process_vm_writev", SYS_process_vm_writev, {pid, 0, 0, 0, 0}},
+        {"kcmp", SYS_kcmp, {pid, pid, 0, 0, 0}},
+        {"get_robust_list", SYS_get_robust_list, {pid, 0, 0}},
+        {"prlimit64", SYS_prlimit64, {pid, RLIMIT_NOFILE, 0, (long)&none}},
+        {"sched_setaffinity", SYS_sched_setaffinity, {pid, 0, 0}},
+        {"sched_setparam", SYS_sched_setparam, {pid, 0}},
+        {"sched_setscheduler", SYS_sched_setscheduler, {pid, 0, 0}},
+        {"sched_setattr", SYS_sched_setattr, {pid, 0, 0}},
+        {"setpriority", SYS_setpriority, {PRIO_PROCESS, pid, 0}},
+        {"ioprio_set", SYS_ioprio_set, {1, pid, 0}},
+        {"migrate_pages", SYS_migrate_pages, {pid, 0, 0, 0}},
+        {"move_pages", SYS_move_pages, {pid, 0, 0, 0, 0}},
+        {"setpgid", SYS_setpgid, {pid, 0}},
+        {"fcntl F_SETOWN", SYS_fcntl, {-1, F_SETOWN, pid}},
+        {"fcntl F_SETOWN_EX", SYS_fcntl, {-1, F_SETOWN_EX, (long)&zero}},
+        {"fcntl F_SETSIG", SYS_fcntl, {-1, F_SETSIG, 0}},
+        {"ioctl FIOSETOWN", SYS_ioctl, {-1, FIOSETOWN, (long)&zero}},
+        {"ioctl SIOCSPGRP", SYS_ioctl, {-1, SIOCSPGRP, (long)&zero}},
+    };
+
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        const long *a = tries[i].a;
+
+        /* Where the filter answers, it is EPERM; the kernel itself has other words for these
+         * arguments, or the call works. A call that it does not know harms nobody. */
+        if (syscall(tries[i].call, a[0], a[1], a[2], a[3], a[4]) >= 0 ||
+            (errno != EPERM && errno != ENOSYS))
+            return tries[i].name;
+    }
+    return NULL;
+}

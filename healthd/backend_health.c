@@ -1,0 +1,526 @@
+#include "healthd/backend_health.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+
+/* HealthScanner: below LOW it is saturated, until it is WELL. */
+enum { SCORE_FULL = 1000, SCORE_LOW = 700, SCORE_HEALTHY = 800 };
+
+/* A timeout and requests without answers are a hang only if so much silence was heard: with
+ * short timeouts it takes several probes. */
+enum { HANG_PROBE_MS = 2000 };
+
+/* Probe and workers failed for the same reason if not further apart. */
+enum { AGREE_MS = 5000 };
+
+/* So many answers of 5xx in a row are worth a check: nobody can tell from outside whether the
+ * application means them, the ping can. */
+enum { ERRORS_FEW = 5 };
+
+void backend_health_publish(struct backend_health *w)
+{
+    health_publish(&w->table->health[w->slot], &w->row);
+}
+
+bool backend_health_serves(const struct backend_health *w)
+{
+    return w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_SATURATED ||
+           w->verdict.state == HEALTH_SUSPECT;
+}
+
+bool backend_health_is_healthy(const struct backend_health *w)
+{
+    return (w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_SATURATED) &&
+           w->override == ADMIN_READY &&
+           (w->heal == HEAL_NONE || w->heal == HEAL_SLOWSTART || w->heal == HEAL_HOLD);
+}
+
+bool backend_health_lively(const struct backend_health *w)
+{
+    return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT || target_ejected(w) ||
+           (w->heal != HEAL_NONE && w->heal != HEAL_HOLD);
+}
+
+static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t now_ms)
+{
+    return (struct health_fsm_rules){
+        .rise = w->pool->check.rise,
+        .fall = w->pool->check.fall,
+        .held = w->heal == HEAL_RESTARTING || now_ms < w->row.eject_until_ms,
+        .trial = w->row.trial || target_ejected(w) || w->failing,
+    };
+}
+
+/* What was not answered before counts no more. */
+static void note_heard(struct backend_health *w)
+{
+    w->overtaken = w->seen.overtaken;
+    w->mute = w->seen.mute;
+}
+
+static void begin_trial(struct backend_health *w, enum health_trial trial, uint64_t now_ms)
+{
+    w->row.trial = (uint8_t)trial;
+    w->row.rescue = 0;
+    w->row.patience_ms = (uint32_t)stall_patience_ms(&w->stall, now_ms);
+    w->trial_ms = w->tried_ms = now_ms;
+    w->before = w->seen;
+    note_heard(w);
+}
+
+/* When slow start and trial begin and end. At the first start of all, nobody is spared. */
+static void note_risen(struct backend_health *w, enum health_state from, uint64_t now_ms)
+{
+    enum health_state to = w->verdict.state;
+    bool in = to == HEALTH_UP || to == HEALTH_SATURATED;
+    uint8_t trial = w->row.trial;
+
+    if (to != HEALTH_SUSPECT) {
+        w->row.trial = TRIAL_NONE;
+        w->failing = false;
+    } else if (!trial && target_ejected(w)) {
+        begin_trial(w, TRIAL_EJECTED, now_ms);
+    }
+    if (in && (from == HEALTH_DOWN || trial == TRIAL_EJECTED ||
+               (from == HEALTH_UNKNOWN && w->newcomer)))
+        w->row.risen_ms = now_ms;
+    else if (to == HEALTH_DOWN)
+        w->row.risen_ms = 0;
+}
+
+/* Puts a verdict that just changed into the row, the history and the log. */
+static void tell_change(struct backend_health *w, enum health_state from, uint64_t now_ms)
+{
+    enum health_state to = w->verdict.state;
+    enum log_level level =
+        to == HEALTH_DOWN || to == HEALTH_SUSPECT ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+
+    note_risen(w, from, now_ms);
+    if (to != HEALTH_DOWN)
+        w->row.eject_until_ms = 0;
+    /* Who tried it while it was down failed, as everybody expected: that says nothing of what
+     * it does from here on. */
+    if (from == HEALTH_DOWN)
+        eject_clear(&w->eject);
+    w->was_up |= backend_health_serves(w);
+    w->told = false;
+    w->row.state = (uint8_t)to;
+    w->row.rise = w->verdict.rise;
+    w->row.fall = w->verdict.fall;
+    w->row.since_ms = now_ms;
+    w->row.since_wall_ms = clock_wall_ms();
+    snprintf(w->row.reason, sizeof w->row.reason, "%s", w->verdict.reason);
+    history_add(&w->table->health_history[w->slot], (uint8_t)from, (uint8_t)to, "healthd",
+                w->verdict.reason);
+    log_line(level, "backend %s %s -> %s: %s", w->backend->name, health_state_name(from),
+             health_state_name(to), w->verdict.reason);
+}
+
+/* A writer that was killed half-way left the counter odd; its ring is whole but for the
+ * entry that was never counted. */
+static void mend_history(struct history *history)
+{
+    if (atomic_load(&history->seq.n) & 1)
+        seq_write_end(&history->seq);
+}
+
+static void fresh_row(struct backend_health *w, uint64_t identity)
+{
+    w->row = (struct health_row){
+        .state = HEALTH_UNKNOWN,
+        .score_permille = SCORE_FULL,
+        .identity = identity,
+        .since_ms = clock_mono_ms(),
+        .since_wall_ms = clock_wall_ms(),
+        .reason = "not checked yet",
+    };
+    /* An address that needs no resolving serves from the first moment. */
+    w->row.has_address =
+        probe_parse_address(&w->row.address, w->backend->host, w->backend->port);
+}
+
+static bool ever_up(const struct history *history)
+{
+    struct transition ring[TABLE_HISTORY];
+    int n = history_read(history, ring);
+
+    for (int i = 0; i < n; i++)
+        if (ring[i].to == HEALTH_UP || ring[i].from == HEALTH_UP)
+            return true;
+    return false;
+}
+
+static struct stall_view view_of(const struct observed *now)
+{
+    return (struct stall_view){now->responses, now->unanswered, now->oldest_ms};
+}
+
+void backend_health_init(struct backend_health *w, struct table *table, int slot,
+                         const struct conf_backend *backend, const struct conf_pool *pool,
+                         bool reloaded, uint64_t due_ms)
+{
+    struct observed_live live;
+    struct backend_row supervisors = {0};
+    struct admin_row admin;
+    uint64_t now = clock_mono_ms();
+
+    *w =
+        (struct backend_health){.backend = backend, .pool = pool, .table = table, .slot = slot};
+    w->due_ms = due_ms;
+    mend_history(&table->health_history[slot]);
+    backend_read(&table->backend[slot], &supervisors);
+    if (health_read(&table->health[slot], &w->row) && w->row.identity == supervisors.identity &&
+        w->row.since_ms != 0 && w->row.state < HEALTH_STATES) {
+        w->was_up = backend_health_serves(w) || ever_up(&table->health_history[slot]);
+    } else {
+        fresh_row(w, supervisors.identity);
+        w->newcomer = reloaded;
+    }
+    w->verdict.state = w->row.state;
+    w->verdict.rise = w->row.rise;
+    w->verdict.fall = w->row.fall;
+    w->row.reason[sizeof w->row.reason - 1] = '\0';
+    snprintf(w->verdict.reason, sizeof w->verdict.reason, "%s", w->row.reason);
+    backend_health_publish(w);
+
+    /* A restart that the predecessor held down goes on; one that it did not see, for it died
+     * before, is looked at anew. */
+    if (admin_read(&table->admin[slot], &admin) && admin.heal != HEAL_RESTARTING &&
+        (admin.heal != HEAL_VERIFYING || w->row.state == HEALTH_DOWN)) {
+        w->override = admin.override;
+        w->heal = admin.heal;
+    }
+    observed_look(&live, table);
+    w->seen = w->at_start = w->at_end = w->before = observed_sum(&live, table, slot);
+    w->mellow_ms = w->trial_ms = w->tried_ms = now;
+    note_heard(w);
+    struct stall_view view = view_of(&w->seen);
+    stall_init(&w->stall, &view, now);
+}
+
+void backend_health_started(struct backend_health *w, const struct observed_live *live,
+                            uint64_t now_ms)
+{
+    w->running = true;
+    w->started_ms = now_ms;
+    w->at_start = observed_sum(live, w->table, w->slot);
+}
+
+/* Where workers connect: the address that passed. While the backend is down, or before any
+ * passed, the one that was tried: better than none when a pool has nothing else. */
+static bool take_address(struct backend_health *w, const struct probe_result *result)
+{
+    if (!result->has_address)
+        return false;
+    if (result->outcome != OUTCOME_PASS && w->row.has_address &&
+        w->verdict.state != HEALTH_DOWN)
+        return false;
+    if (w->row.has_address &&
+        memcmp(&w->row.address, &result->address, sizeof result->address) == 0)
+        return false;
+    w->row.has_address = 1;
+    w->row.address = result->address;
+    return true;
+}
+
+static void note_probe(struct backend_health *w, const struct probe_result *result)
+{
+    bool passed = result->outcome == OUTCOME_PASS;
+
+    w->row.probe_wall_ms = clock_wall_ms() - result->took_us / 1000;
+    w->row.probe_us = result->took_us;
+    w->row.probe_ok = passed;
+    w->row.silent = result->outcome == OUTCOME_TIMEOUT;
+    w->row.probes++;
+    w->row.failures += !passed;
+    w->row.score_permille = result->score_permille;
+    snprintf(w->row.probe_text, sizeof w->row.probe_text, "%s", result->text);
+}
+
+/* Do the workers see what the probes find? Then it needs fewer of them. */
+static bool agree(struct backend_health *w, uint64_t now_ms)
+{
+    const struct health_fsm_rules rules = rules_of(w, now_ms);
+    uint32_t enough = 2, timeout = w->pool->check.timeout_ms;
+    char text[TABLE_REASON];
+    uint64_t silent = stall_ms(&w->stall, now_ms);
+
+    if (w->verdict.fall == 0)
+        return false;
+    if (w->outcome == OUTCOME_TIMEOUT) {
+        if (silent < stall_patience_ms(&w->stall, now_ms))
+            return false;
+        enough = timeout < HANG_PROBE_MS ? (HANG_PROBE_MS + timeout - 1) / timeout : 1;
+        snprintf(text, sizeof text, "%.60s, nor are %llu requests answered since %.1f s",
+                 w->row.probe_text, (unsigned long long)stall_waiting(&w->stall),
+                 (double)silent / 1000);
+    } else if ((w->outcome == OUTCOME_FAIL || w->outcome == OUTCOME_NO_NAME) &&
+               (w->errors_in_row >= ERRORS_FEW ||
+                (w->bad_ms >= w->good_ms && w->bad_ms && now_ms - w->bad_ms < AGREE_MS))) {
+        snprintf(text, sizeof text, "%.100s, and requests fail too", w->row.probe_text);
+    } else {
+        return false;
+    }
+    return health_fsm_agree(&w->verdict, &rules, enough, text);
+}
+
+/* Who is known to take his time answers a few requests only while a probe waits: what he
+ * completed as long ago as he needs counts too. */
+static uint64_t responses_late(const struct backend_health *w, uint64_t now_ms)
+{
+    uint64_t sign = stall_sign_ms(&w->stall, now_ms);
+
+    return sign > STALL_SIGN_MS && w->good_ms && now_ms - w->good_ms < sign;
+}
+
+static void backend_health_judge(struct backend_health *w, const struct observed *now,
+                                 const struct probe_result *result, uint64_t now_ms)
+{
+    const struct health_fsm_rules rules = rules_of(w, now_ms);
+    struct observed meanwhile = observed_since(now, &w->at_start);
+    struct observed since = observed_since(now, &w->at_end);
+    struct evidence evidence = {
+        .outcome = result->outcome,
+        .text = result->text,
+        .completed = meanwhile.responses + responses_late(w, now_ms),
+        .completed_since = since.responses,
+        .signs = w->trouble,
+        .low = result->score_permille <
+               (w->verdict.state == HEALTH_SATURATED ? SCORE_HEALTHY : SCORE_LOW),
+    };
+    enum health_state from = w->verdict.state;
+
+    if (result->outcome == OUTCOME_PASS) {
+        stall_forgive(&w->stall, w->started_ms);
+        w->passed_ms = w->started_ms;
+        w->errors_meant = w->errors_in_row >= ERRORS_FEW;
+    }
+    health_fsm_probe(&w->verdict, &rules, &evidence);
+    if (from == HEALTH_DOWN && w->verdict.state == HEALTH_SATURATED)
+        stall_learn(&w->stall, now_ms);
+    agree(w, now_ms);
+    w->row.rise = w->verdict.rise;
+    w->row.fall = w->verdict.fall;
+    if (w->verdict.state != from)
+        tell_change(w, from, now_ms);
+}
+
+bool backend_health_ended(struct backend_health *w, const struct observed_live *live,
+                          const struct probe_result *result, struct schedule *schedule,
+                          uint64_t now_ms)
+{
+    struct observed now = observed_sum(live, w->table, w->slot);
+    enum health_state from = w->verdict.state;
+    bool moved = take_address(w, result);
+
+    w->running = false;
+    w->outcome = result->outcome;
+    note_probe(w, result);
+    /* What was found out about the instance before its restart says nothing. */
+    if (!w->stale && w->heal != HEAL_RESTARTING)
+        backend_health_judge(w, &now, result, now_ms);
+    backend_health_publish(w);
+
+    w->due_ms =
+        w->started_ms + schedule_next_ms(schedule, &w->pool->check, &w->verdict, w->judged);
+    if (w->heal == HEAL_VERIFYING &&
+        w->due_ms > w->started_ms + w->pool->check.fast_interval_ms)
+        w->due_ms = w->started_ms + w->pool->check.fast_interval_ms;
+    if (w->urgent || w->stale || w->due_ms < now_ms + SCHEDULE_GAP_MS)
+        w->due_ms = now_ms + SCHEDULE_GAP_MS;
+    w->at_end = now;
+    w->trouble = w->urgent = w->stale = false;
+    w->judged = true;
+    return w->verdict.state != from || moved;
+}
+
+/* Trouble calls for a probe at once, but a backend whose probes pass is not asked more often
+ * than while it is suspect: each ping costs it an ABL session. */
+static void hurry(struct backend_health *w, bool changed, uint64_t now_ms)
+{
+    uint64_t rest =
+        changed || w->verdict.fall > 0 ? SCHEDULE_SIGN_MS : w->pool->check.fast_interval_ms;
+    uint64_t due = w->started_ms + rest;
+
+    if (w->running)
+        w->urgent |= changed;
+    else if (due < w->due_ms)
+        w->due_ms = due > now_ms ? due : now_ms;
+}
+
+/* Failures: a reason to suspect it, and to ask. */
+static void look_for_failures(struct backend_health *w, const struct observed *added,
+                              uint64_t now_ms)
+{
+    char text[TABLE_REASON];
+    bool changed = false;
+
+    if (!observed_trouble(added))
+        return;
+    if (observed_bad(added)) {
+        w->bad_ms = now_ms;
+        w->trouble = true;
+        observed_tell(added, text);
+        changed = health_fsm_sign(&w->verdict, text);
+        w->failing |= w->verdict.state == HEALTH_SUSPECT && w->pool->eject.failures > 0;
+    }
+    hurry(w, changed, now_ms);
+}
+
+/* Nothing but 5xx: a reason to ask, no more. */
+static void look_for_errors(struct backend_health *w, const struct observed *added,
+                            uint64_t now_ms)
+{
+    uint64_t errors = added->server_errors + added->gateway;
+
+    w->errors_in_row = added->completed > errors ? 0 : w->errors_in_row + errors;
+    w->errors_meant &= w->errors_in_row > 0;
+    if (w->errors_in_row >= ERRORS_FEW && errors > 0 && !w->errors_meant)
+        hurry(w, false, now_ms);
+}
+
+/* Silence: a reason to ask; and one to suspect it, where it is not a single request, which
+ * may well be a long one. */
+static void look_for_silence(struct backend_health *w, uint64_t now_ms)
+{
+    unsigned long long waiting = stall_waiting(&w->stall);
+    uint64_t silent = stall_ms(&w->stall, now_ms);
+    char text[TABLE_REASON];
+
+    if (silent < stall_sign_ms(&w->stall, now_ms)) {
+        /* One that is known to be slow: a check tells all the same whether it hangs. */
+        if (silent >= STALL_HANG_MS && !w->running)
+            hurry(w, false, now_ms);
+        return;
+    }
+    if (waiting > 1) {
+        snprintf(text, sizeof text, "%llu requests wait and none is answered since %.1f s",
+                 waiting, (double)silent / 1000);
+        health_fsm_sign(&w->verdict, text);
+    }
+    if (!w->running)
+        hurry(w, true, now_ms);
+}
+
+/* It was given less time on trial than it needs. true: the row is to be published. */
+static bool grant_patience(struct backend_health *w, uint64_t now_ms)
+{
+    uint64_t ms = stall_trial_ms(&w->stall, now_ms);
+
+    if (!w->row.trial || ms <= w->row.patience_ms)
+        return false;
+    w->row.patience_ms = (uint32_t)ms;
+    return true;
+}
+
+bool backend_health_look(struct backend_health *w, const struct observed_live *live,
+                         uint64_t few, struct observed *added, uint64_t now_ms)
+{
+    struct observed now = observed_sum(live, w->table, w->slot);
+    enum health_state from = w->verdict.state;
+    struct stall_view view = view_of(&now);
+    bool responded, granted;
+
+    *added = observed_since(&now, &w->seen);
+    w->seen = now;
+    if (added->responses) {
+        w->good_ms = now_ms;
+        note_heard(w);
+    }
+    if (added->responses || added->overtaken)
+        w->tried_ms = now_ms;
+    eject_feed(&w->eject, &w->pool->eject,
+               &(struct eject_counts){signs_hard(added), added->completed, added->gateway},
+               now.worker_in_row, now_ms);
+    responded = stall_feed(&w->stall, &view, few, now_ms);
+    if (!backend_health_serves(w))
+        return false;
+    if (responded)
+        stall_learn(&w->stall, now_ms);
+    granted = responded && grant_patience(w, now_ms);
+    look_for_failures(w, added, now_ms);
+    look_for_errors(w, added, now_ms);
+    look_for_silence(w, now_ms);
+    agree(w, now_ms);
+    if (w->verdict.state != from)
+        tell_change(w, from, now_ms);
+    else if (!granted)
+        return false;
+    backend_health_publish(w);
+    return true;
+}
+
+void backend_health_force(struct backend_health *w, enum health_state state, const char *text,
+                          uint64_t now_ms)
+{
+    enum health_state from = w->verdict.state;
+
+    if (health_fsm_force(&w->verdict, state, text)) {
+        tell_change(w, from, now_ms);
+    } else {
+        w->row.rise = w->row.fall = 0;
+        w->row.trial = TRIAL_NONE;
+        snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
+    }
+    eject_clear(&w->eject);
+    w->bad_ms = 0;
+    w->trouble = false;
+    w->mellow_ms = now_ms;
+    backend_health_publish(w);
+}
+
+bool backend_health_may_try(const struct backend_health *w, uint64_t now_ms)
+{
+    const struct health_fsm_rules rules = rules_of(w, now_ms);
+
+    return w->verdict.state == HEALTH_SUSPECT && w->failing && !w->row.trial &&
+           health_fsm_risen(&w->verdict, &rules);
+}
+
+bool backend_health_try(struct backend_health *w, uint64_t now_ms)
+{
+    if (!backend_health_may_try(w, now_ms))
+        return false;
+    begin_trial(w, TRIAL_SUSPECT, now_ms);
+    snprintf(w->row.reason, sizeof w->row.reason,
+             "its checks pass; on trial with single requests");
+    log_info("backend %s: %s", w->backend->name, w->row.reason);
+    backend_health_publish(w);
+    return true;
+}
+
+void backend_health_doubt(struct backend_health *w, const char *text, uint64_t now_ms)
+{
+    begin_trial(w, TRIAL_SILENT, now_ms);
+    snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
+    log_debug("backend %s: %s", w->backend->name, text);
+    backend_health_publish(w);
+}
+
+bool backend_health_release(struct backend_health *w, uint64_t now_ms)
+{
+    const struct health_fsm_rules rules = rules_of(w, now_ms);
+
+    if (!target_ejected(w) || rules.held || w->verdict.state != HEALTH_DOWN)
+        return false;
+    if (!health_fsm_release(&w->verdict, &rules))
+        return false;
+    tell_change(w, HEALTH_DOWN, now_ms);
+    backend_health_publish(w);
+    return true;
+}
+
+void backend_health_forget(struct table *table, int slot)
+{
+    struct health_row row;
+
+    mend_history(&table->health_history[slot]);
+    if (health_read(&table->health[slot], &row) && row.identity == 0 && row.since_ms == 0)
+        return;
+    row = (struct health_row){.state = HEALTH_UNKNOWN};
+    health_publish(&table->health[slot], &row);
+}

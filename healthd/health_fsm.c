@@ -1,0 +1,176 @@
+#include "healthd/health_fsm.h"
+
+#include <stdio.h>
+
+static const char on_trial[] = "on trial with single requests, after an ejection";
+
+static bool health_fsm_turn(struct health_fsm *v, enum health_state state, const char *reason)
+{
+    if (v->state == state)
+        return false;
+    v->state = state;
+    v->hasty = false;
+    snprintf(v->reason, sizeof v->reason, "%s", reason);
+    return true;
+}
+
+static bool turn_after(struct health_fsm *v, enum health_state state, unsigned n,
+                       const char *what, const char *text)
+{
+    char reason[TABLE_REASON];
+
+    if (n == 1)
+        return health_fsm_turn(v, state, text);
+    snprintf(reason, sizeof reason, "%u checks %s: %s", n, what, text);
+    return health_fsm_turn(v, state, reason);
+}
+
+static uint16_t up_to(uint32_t limit, uint16_t n)
+{
+    return n < limit && n < UINT16_MAX ? (uint16_t)(n + 1) : n;
+}
+
+/* It leaves UP: soon after it came there, it is trusted less. */
+static void doubt(struct health_fsm *v)
+{
+    v->doubt = v->wary ? (uint8_t)up_to(VERDICT_DOUBT, v->doubt) : 0;
+    v->wary = VERDICT_WARY;
+}
+
+static uint32_t wanted_passes(const struct health_fsm *v, const struct health_fsm_rules *rules)
+{
+    unsigned doubts = v->doubt;
+
+    if (v->state == HEALTH_DOWN && doubts > VERDICT_FLAPS)
+        doubts = VERDICT_FLAPS;
+    return v->state == HEALTH_SUSPECT || v->state == HEALTH_DOWN ? rules->rise << doubts
+                                                                 : rules->rise;
+}
+
+static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
+                   const struct evidence *e)
+{
+    uint32_t wanted = wanted_passes(v, rules);
+
+    v->fall = 0;
+    /* Probes pass and requests still fail: no pass counts until that ends. */
+    if (v->state == HEALTH_SUSPECT && e->signs) {
+        v->rise = 0;
+        return false;
+    }
+    v->rise = up_to(wanted, v->rise);
+    if (v->state == HEALTH_UNKNOWN)
+        return health_fsm_turn(v, HEALTH_UP, e->text);
+    if (v->state == HEALTH_UP) {
+        v->wary -= v->wary > 0;
+        return e->low && health_fsm_turn(v, HEALTH_SATURATED, e->text);
+    }
+    if (v->state == HEALTH_SATURATED && e->low) {
+        v->rise = 0;
+        return false;
+    }
+    if (rules->held || v->rise < wanted)
+        return false;
+    if (rules->trial)
+        return health_fsm_turn(v, HEALTH_SUSPECT, on_trial);
+    return turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
+}
+
+static bool health_fsm_failed(struct health_fsm *v, const struct health_fsm_rules *rules,
+                              const struct evidence *e)
+{
+    v->rise = 0;
+    v->fall = up_to(rules->fall, v->fall);
+    if (v->state == HEALTH_UNKNOWN)
+        return health_fsm_turn(v, HEALTH_DOWN, e->text);
+    if (v->state == HEALTH_DOWN)
+        return false;
+    if (v->state == HEALTH_UP)
+        doubt(v);
+    if (v->fall >= rules->fall)
+        return turn_after(v, HEALTH_DOWN, v->fall, "failed", e->text);
+    return health_fsm_turn(v, HEALTH_SUSPECT, e->text);
+}
+
+static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
+                 const struct evidence *e)
+{
+    char reason[TABLE_REASON];
+
+    v->rise = v->fall = 0;
+    /* It is alive, and requests failed there: no check will tell more than a trial does. */
+    if (v->state == HEALTH_SUSPECT && rules->trial) {
+        v->rise = (uint16_t)wanted_passes(v, rules);
+        return false;
+    }
+    snprintf(reason, sizeof reason, "%.120s, but requests complete", e->text);
+    return health_fsm_turn(v, HEALTH_SATURATED, reason);
+}
+
+static bool health_fsm_serves(const struct health_fsm *v)
+{
+    return v->state == HEALTH_UP || v->state == HEALTH_SATURATED || v->state == HEALTH_SUSPECT;
+}
+
+/* Was it taken for hung, and only slow? Then what it still had shows that now. */
+static bool only_slow(const struct health_fsm *v, const struct health_fsm_rules *rules)
+{
+    return v->state == HEALTH_DOWN && v->hasty && !rules->held && !rules->trial;
+}
+
+bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules,
+                      const struct evidence *e)
+{
+    if (e->outcome == OUTCOME_PASS)
+        return passed(v, rules, e);
+    if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 &&
+        (health_fsm_serves(v) || only_slow(v, rules)))
+        return slow(v, rules, e);
+    /* A name server that is out must not empty the pools: while requests go
+     * through to the known address, a missing name proves nothing. */
+    if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 && health_fsm_serves(v)) {
+        v->rise = 0;
+        return false;
+    }
+    return health_fsm_failed(v, rules, e);
+}
+
+bool health_fsm_sign(struct health_fsm *v, const char *text)
+{
+    if (v->state != HEALTH_UP && v->state != HEALTH_SATURATED)
+        return false;
+    doubt(v);
+    v->rise = v->fall = 0;
+    return health_fsm_turn(v, HEALTH_SUSPECT, text);
+}
+
+bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules,
+                      uint32_t enough, const char *text)
+{
+    if (!health_fsm_serves(v) || v->fall == 0 ||
+        v->fall < (enough < rules->fall ? enough : rules->fall))
+        return false;
+    health_fsm_turn(v, HEALTH_DOWN, text);
+    v->hasty = true;
+    return true;
+}
+
+bool health_fsm_release(struct health_fsm *v, const struct health_fsm_rules *rules)
+{
+    return v->state == HEALTH_DOWN && v->rise >= rules->rise &&
+           health_fsm_turn(v, HEALTH_SUSPECT, on_trial);
+}
+
+bool health_fsm_risen(const struct health_fsm *v, const struct health_fsm_rules *rules)
+{
+    return v->rise >= wanted_passes(v, rules);
+}
+
+bool health_fsm_force(struct health_fsm *v, enum health_state state, const char *text)
+{
+    v->rise = v->fall = 0;
+    if (health_fsm_turn(v, state, text))
+        return true;
+    snprintf(v->reason, sizeof v->reason, "%s", text);
+    return false;
+}

@@ -1,0 +1,286 @@
+#include "healthd/outlier/outlier.h"
+
+#include <stdio.h>
+
+#include "base/conf/conf.h"
+#include "base/log.h"
+
+/* ---- may it go? */
+
+struct others {
+    unsigned healthy, sound; /* sound: well, and not about to be ejected themselves */
+    unsigned alike;          /* they serve, and fail as this one does */
+    unsigned stalled;        /* put aside for their silence */
+    uint64_t responses;      /* in the window */
+    uint64_t good_ms;        /* when one that is well answered last */
+};
+
+static struct others outlier_look_at_others(const struct pool_health *pool,
+                                            const struct backend_health *w, uint64_t now_ms)
+{
+    struct others others = {0};
+
+    for (uint32_t i = 0; i < pool->n; i++) {
+        const struct backend_health *o = &pool->target[i];
+
+        if (o == w)
+            continue;
+        others.responses += eject_window(&o->eject, &pool->conf->eject, now_ms).good;
+        others.stalled += target_ejected(o) && o->stalled;
+        bool near = eject_near(&o->eject, &pool->conf->eject, now_ms);
+
+        others.alike += backend_health_serves(o) && (near || o->told);
+        others.healthy += backend_health_is_healthy(o);
+        if (backend_health_is_healthy(o) && o->good_ms > others.good_ms)
+            others.good_ms = o->good_ms;
+        others.sound += backend_health_is_healthy(o) && !near;
+    }
+    return others;
+}
+
+static void eject(struct backend_health *w, const char *why, bool stalled, uint64_t now_ms)
+{
+    const struct conf_eject *rules = &w->pool->eject;
+    char text[TABLE_REASON];
+    uint32_t ms;
+
+    w->row.ejections = eject_next(rules, w->row.ejections);
+    ms = eject_time_ms(rules, w->row.ejections);
+    w->stalled = stalled;
+    snprintf(text, sizeof text, "ejected for %g s: %.120s", ms / 1000.0, why);
+    backend_health_force(w, HEALTH_DOWN, text, now_ms);
+    w->row.eject_until_ms = now_ms + ms;
+    backend_health_publish(w);
+}
+
+/* It stays, since nobody is there to take its place: it is suspected, and people are told. */
+static void outlier_keep(struct backend_health *w, const struct others *others, const char *why,
+                         uint64_t now_ms)
+{
+    char text[TABLE_REASON];
+
+    if (w->told)
+        return;
+    if (others->alike > 0)
+        snprintf(text, sizeof text, "not ejected, others of the pool fail alike: %.100s", why);
+    else if (others->healthy == 0)
+        snprintf(text, sizeof text, "not ejected, no other of the pool is well: %.100s", why);
+    else
+        snprintf(text, sizeof text, "not ejected, of the others only %u well, of %u: %.90s",
+                 others->healthy, w->pool->min_healthy, why);
+    log_warn("backend %s %s", w->backend->name, text);
+    w->row.trial = TRIAL_NONE;
+    backend_health_force(w, HEALTH_SUSPECT, text, now_ms);
+    w->told = true;
+}
+
+/* ---- is it to go? */
+
+static bool silent(const struct pool_health *pool, const struct backend_health *w,
+                   const struct others *others, uint64_t now_ms, char text[TABLE_REASON])
+{
+    uint64_t most = (uint64_t)pool->conf->eject.window_ms * OUTLIER_MOST_TENTHS / 10;
+    uint64_t ms = stall_few_ms(&w->stall, now_ms), patience;
+
+    patience = stall_patience_ms(&w->stall, now_ms);
+    /* Where checks fail too, it is theirs to decide. And what waits might be long reports after
+     * all: one instance at a time is put to that. */
+    if (ms < most || ms < patience || w->passed_ms <= now_ms - ms || others->stalled > 0 ||
+        others->responses < STALL_FEW)
+        return false;
+    snprintf(text, TABLE_REASON, "%llu requests wait and none is answered since %.1f s",
+             (unsigned long long)w->stall.view.unanswered, (double)ms / 1000);
+    return true;
+}
+
+/* true: the state changed. */
+static bool eject_or_keep(const struct pool_health *pool, struct backend_health *w,
+                          const struct others *others, const char *why, bool stalled,
+                          uint64_t now_ms)
+{
+    enum health_state from = w->verdict.state;
+
+    if (others->sound >= (pool->conf->min_healthy ? pool->conf->min_healthy : 1))
+        eject(w, why, stalled, now_ms);
+    else
+        outlier_keep(w, others, why, now_ms);
+    return w->verdict.state != from;
+}
+
+static bool outlier_consider(const struct pool_health *pool, struct backend_health *w,
+                             uint64_t now_ms)
+{
+    struct others others;
+    char why[TABLE_REASON];
+    bool failing, stalled = false;
+
+    if (pool->conf->eject.failures == 0 || pool->n < 2 || w->verdict.fall > 0)
+        return false;
+    failing = eject_due(&w->eject, &pool->conf->eject, now_ms, why);
+    if (!failing && stall_few_ms(&w->stall, now_ms) < STALL_SIGN_MS)
+        return false;
+    others = outlier_look_at_others(pool, w, now_ms);
+    if (!failing)
+        stalled = silent(pool, w, &others, now_ms, why);
+    if (!failing && !stalled)
+        return false;
+    return eject_or_keep(pool, w, &others, why, stalled, now_ms);
+}
+
+/* ---- trial */
+
+/* Where it only waits, an answer is the proof; where requests failed, a whole one. */
+static uint64_t went_well(const struct backend_health *w, const struct observed *since)
+{
+    return w->row.trial == TRIAL_SILENT ? since->responses : since->completed;
+}
+
+/* The first one that another instance answered is no proof yet, but clients wait: what else may
+ * be asked for elsewhere is, within the budget of retries. */
+static bool rescue(struct backend_health *w)
+{
+    if (w->row.trial != TRIAL_SILENT || w->row.rescue || w->seen.overtaken <= w->overtaken)
+        return false;
+    w->row.rescue = 1;
+    backend_health_publish(w);
+    return true;
+}
+
+static bool outlier_try_it(const struct pool_health *pool, struct backend_health *w,
+                           uint64_t now_ms)
+{
+    struct observed since = observed_since(&w->seen, &w->before);
+    struct others others = outlier_look_at_others(pool, w, now_ms);
+    uint64_t good = went_well(w, &since);
+    char text[TABLE_REASON];
+
+    if (w->seen.trying > 0)
+        w->tried_ms = now_ms;
+    if (signs_hard(&since) > 0) {
+        /* Where it has to stay, those that come from here on may prove it well. */
+        w->before = w->seen;
+        return eject_or_keep(pool, w, &others, "a request failed when it was tried again",
+                             false, now_ms);
+    }
+    if (w->seen.mute >= w->mute + OUTLIER_MUTE)
+        return eject_or_keep(pool, w, &others,
+                             "on trial it left unanswered what others answered", true, now_ms);
+    if (good >= OUTLIER_TRIAL_GOOD) {
+        snprintf(text, sizeof text, "%llu requests went well on trial",
+                 (unsigned long long)good);
+        backend_health_force(w, HEALTH_UP, text, now_ms);
+    } else if (now_ms - w->tried_ms >= pool->conf->eject.time_ms) {
+        /* Nothing (more) came that may be sent twice. Slow start bounds the harm. */
+        backend_health_force(w, HEALTH_UP, "its checks pass; no request came to try it with",
+                             now_ms);
+    } else {
+        return rescue(w);
+    }
+    return true;
+}
+
+/* Once checks pass. Where no other is well then, there is nothing to compare with: they are
+ * believed. */
+static bool try_suspect(const struct pool_health *pool, struct backend_health *w,
+                        uint64_t now_ms)
+{
+    if (!backend_health_may_try(w, now_ms))
+        return false;
+    if (outlier_look_at_others(pool, w, now_ms).healthy > 0)
+        return backend_health_try(w, now_ms);
+    w->failing = false;
+    return false;
+}
+
+/* Requests wait, and none is answered: reports, or a hang? Where load is light the least
+ * loaded is chosen, and who hangs gets no more that would tell. So it is tried, without a
+ * word while that goes well; and again for each that comes to those that wait. */
+static bool try_silent(const struct pool_health *pool, struct backend_health *w,
+                       uint64_t now_ms)
+{
+    uint64_t silent = stall_all_ms(&w->stall, now_ms);
+    struct others others;
+    char text[TABLE_REASON];
+
+    if (w->seen.unanswered < w->doubted)
+        w->doubted = w->seen.unanswered;
+    if (w->seen.unanswered <= w->doubted || pool->conf->eject.failures == 0 ||
+        silent < STALL_HANG_MS)
+        return false;
+    /* Where checks fail too, it is theirs to decide. */
+    if (w->verdict.state == HEALTH_SATURATED || w->failing || w->verdict.fall > 0 ||
+        w->passed_ms <= now_ms - silent)
+        return false;
+    others = outlier_look_at_others(pool, w, now_ms);
+    if (others.healthy == 0 || others.good_ms <= now_ms - silent)
+        return false;
+    w->doubted = w->seen.unanswered;
+    snprintf(text, sizeof text,
+             "%llu request%s and none is answered since %.1f s: on trial with single requests",
+             (unsigned long long)w->seen.unanswered,
+             w->seen.unanswered == 1 ? " waits" : "s wait", (double)silent / 1000);
+    backend_health_doubt(w, text, now_ms);
+    return true;
+}
+
+/* After a long good life the next ejection is a shorter one. */
+static void mellow(struct backend_health *w, uint64_t now_ms)
+{
+    if (!backend_health_is_healthy(w) || w->row.ejections == 0) {
+        w->mellow_ms = now_ms;
+    } else if (now_ms - w->mellow_ms >= w->pool->eject.max_ms) {
+        w->mellow_ms = now_ms;
+        w->row.ejections--;
+        backend_health_publish(w);
+    }
+}
+
+static void record(struct pool_health *pool, const struct observed *added)
+{
+    pool->all += added->completed;
+    pool->slow += added->slow;
+    if (pool->all >= OUTLIER_RECORD) {
+        pool->all /= 2;
+        pool->slow /= 2;
+    }
+}
+
+static bool outlier_look_at(const struct pool_health *pool, struct backend_health *w,
+                            uint64_t now_ms)
+{
+    switch (w->row.trial) {
+    case TRIAL_NONE:
+        return outlier_consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
+               try_silent(pool, w, now_ms);
+    case TRIAL_SILENT:
+        return outlier_consider(pool, w, now_ms) || outlier_try_it(pool, w, now_ms);
+    default:
+        return outlier_try_it(pool, w, now_ms);
+    }
+}
+
+bool outlier_look(struct pool_health *pool, const struct observed_live *live, uint64_t now_ms)
+{
+    uint64_t few = stall_needed(pool->slow, pool->all);
+    bool news = false;
+
+    for (uint32_t i = 0; i < pool->n; i++) {
+        struct backend_health *w = &pool->target[i];
+        bool served = backend_health_serves(w);
+        struct observed added;
+
+        news |= backend_health_look(w, live, few, &added, now_ms);
+        if (served)
+            record(pool, &added);
+    }
+    for (uint32_t i = 0; i < pool->n; i++) {
+        struct backend_health *w = &pool->target[i];
+
+        mellow(w, now_ms);
+        if (target_ejected(w))
+            news |= backend_health_release(w, now_ms);
+        else if (backend_health_serves(w))
+            news |= outlier_look_at(pool, w, now_ms);
+    }
+    return news;
+}

@@ -1,0 +1,81 @@
+/* What the Docker Engine says, and what that means: the pure part of a restart by Docker.
+ * The API is that of version 1.24 and later, which Podman speaks too. */
+#ifndef HEALTHD_RESTARTER_DOCKER_H
+#define HEALTHD_RESTARTER_DOCKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "healthd/restarter/restart.h"
+
+struct tail;
+
+enum {
+    DOCKER_TIME = 40,        /* bytes of a time as the engine writes it, with NUL */
+    DOCKER_TEXT = 96,        /* bytes of a text of the engine that we show, with NUL */
+    DOCKER_STEADY_MS = 1000, /* a container without a HEALTHCHECK has to run so long */
+    DOCKER_LOOP = 3,         /* so many starts by itself, and it will not come up */
+};
+
+enum docker_health { DOCKER_NO_CHECK, DOCKER_STARTING, DOCKER_HEALTHY, DOCKER_UNHEALTHY };
+
+/* Of GET /containers/NAME/json. */
+struct docker_state {
+    bool running, restarting, paused, oom_killed;
+    enum docker_health health;
+    int exit_code;             /* of its last end */
+    uint32_t restarts;         /* by the engine itself */
+    char started[DOCKER_TIME]; /* tells one run from the next */
+    char error[DOCKER_TEXT];   /* why it could not be started; "" */
+    char checked[DOCKER_TEXT]; /* what the last check of its health printed; "" */
+};
+
+/* false: that is no description of a container. */
+bool docker_parse_inspect(const char *json, size_t n, struct docker_state *state);
+
+/* The message of an error, {"message": "..."}; "" when there is none. */
+void docker_parse_error(const char *json, size_t n, char out[DOCKER_TEXT]);
+
+/* What of a description may be kept: no environment, labels or command line, which hold
+ * passwords. NULL: no such description, or no memory. The caller frees it. */
+char *docker_describe(const char *json, size_t n);
+
+/* Why an asked thing did not come about, in plain words. status 0: there was no answer, with
+ * errno `error` of the connect, and `trouble` else. */
+void docker_tell_failure(struct restart_result *result, const char *container,
+                         const char *socket, long status, int error, const char *trouble,
+                         const char *message);
+
+enum docker_verdict { DOCKER_WAIT, DOCKER_GOOD, DOCKER_BAD };
+
+/* How a container comes back, look by look. {0} but for `before`: its `started` before the
+ * restart, "" if unknown. */
+struct docker_watch {
+    char before[DOCKER_TIME];
+    char started[DOCKER_TIME]; /* of the run that is watched */
+    uint64_t steady_ms;        /* when that was seen first */
+    uint32_t restarts;         /* at the first look */
+    int exit_code;             /* of the last end that was seen */
+    bool looked, ended;        /* looked at; seen between two of its runs */
+};
+
+/* One look. Fills the result for a verdict, and for DOCKER_WAIT with what to say if time
+ * is over now. */
+enum docker_verdict docker_look(struct docker_watch *watch, const struct docker_state *state,
+                                uint64_t now_ms, struct restart_result *result);
+
+/* A container's log as the API gives it: frames of 8 bytes of header (stream, 3 zeros, length
+ * in network order) and text; or, of a container with a terminal, bytes as they are. Which of
+ * them shows at the first byte, as every line begins with a time. Start with {0}. */
+struct docker_log {
+    struct tail *into;
+    unsigned char header[8];
+    size_t n_header;
+    uint32_t left; /* of the frame */
+    bool raw;
+};
+
+void docker_log_add(struct docker_log *log, const char *bytes, size_t n);
+
+#endif

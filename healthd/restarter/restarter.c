@@ -1,0 +1,151 @@
+#include "healthd/restarter/restarter.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "healthd/restarter/diagnostics.h"
+#include "healthd/restarter/restart.h"
+#include "healthd/restarter/tail.h"
+#include "shm/heritage.h"
+#include "shm/message.h"
+
+enum {
+    SAID_BYTES = 256 * 1024, /* of what the action prints */
+    AFTER_MS = 1000,         /* for a few files to be written */
+    LOOK_MS = 5,             /* between two looks at the evidence's end */
+    PARTS_MAX = 2,           /* of it, at one time */
+};
+
+static void act(const struct restart_call *call, struct restart_result *result)
+{
+    const struct conf_backend *b = call->backend;
+
+    if (b->n_restart_command)
+        restart_by_command(call, result);
+    else if (*b->restart_docker)
+        restart_by_docker(call, result);
+    else
+        restart_tell(result, false, "no restart is configured for %s", b->name);
+}
+
+static void restarter_tell(const struct heritage *heritage, const struct restart_result *result)
+{
+    struct message message = {.type = MESSAGE_TOLD, .value = result->done};
+
+    snprintf(message.body.text, sizeof message.body.text, "%s", result->text);
+    message_send(heritage->control_fd, &message, -1); /* if it is gone, the log says it */
+}
+
+/* ---- evidence, in processes of their own: neither a disk that hangs nor what an ill instance
+ * says may keep us from restarting it */
+
+struct part {
+    void (*collect)(struct evidence *ev, const struct restart_result *result);
+    size_t bytes;
+};
+
+static void collect_ours(struct evidence *ev, const struct restart_result *result)
+{
+    (void)result;
+    diagnostics_of_table(ev);
+    diagnostics_of_docker(ev, RESTARTER_EVIDENCE_MS);
+}
+
+static void collect_pas(struct evidence *ev, const struct restart_result *result)
+{
+    (void)result;
+    diagnostics_of_pas(ev, RESTARTER_EVIDENCE_MS);
+}
+
+static const struct part before[] = {{collect_ours, DIAGNOSTICS_OURS},
+                                     {collect_pas, DIAGNOSTICS_OF_PAS}};
+static const struct part after[] = {{diagnostics_of_action, DIAGNOSTICS_OF_ACTION}};
+
+static pid_t restarter_start(const struct part *part, const struct heritage *heritage,
+                             const struct restart_call *call,
+                             const struct restart_result *result)
+{
+    pid_t pid = fork();
+    struct evidence ev;
+
+    if (pid != 0)
+        return pid;
+    diagnostics_open(&ev, heritage, call, part->bytes);
+    part->collect(&ev, result);
+    diagnostics_close(&ev);
+    if (*ev.trouble)
+        log_warn("%s: not all evidence is there, incident %s: %s", call->backend->name,
+                 call->incident, ev.trouble);
+    _exit(0);
+}
+
+static bool wait_for_end(pid_t pid, uint64_t deadline_ms)
+{
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (clock_mono_ms() >= deadline_ms)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000}, NULL);
+    }
+    return true;
+}
+
+static void restarter_save(const struct part *parts, size_t n, uint64_t limit_ms,
+                           const struct heritage *heritage, const struct restart_call *call,
+                           const struct restart_result *result)
+{
+    uint64_t deadline = clock_mono_ms() + limit_ms;
+    pid_t pid[PARTS_MAX];
+
+    if (*heritage->action.evidence == '\0')
+        return;
+    for (size_t i = 0; i < n; i++)
+        if ((pid[i] = restarter_start(&parts[i], heritage, call, result)) < 0)
+            log_warn("%s: no evidence, incident %s: %s", call->backend->name, call->incident,
+                     strerror(errno));
+    for (size_t i = 0; i < n; i++) {
+        if (pid[i] < 0 || wait_for_end(pid[i], deadline))
+            continue;
+        kill(pid[i], SIGKILL); /* and not waited for: it may hang at a disk */
+        log_warn("%s: evidence takes too long and is given up, incident %s",
+                 call->backend->name, call->incident);
+    }
+}
+
+_Noreturn void restarter_main(const struct heritage *heritage)
+{
+    const struct heritage_action *action = &heritage->action;
+    struct tail said = {0};
+    struct restart_result result;
+
+    CHECK(action->backend < heritage->conf->n_backends);
+    const struct conf_backend *b = &heritage->conf->backends[action->backend];
+    struct restart_call call = {.backend = b,
+                                .pool = heritage->conf->pools[b->pool].name,
+                                .incident = action->incident,
+                                .reason = action->reason,
+                                .said = &said};
+
+    log_info("%s: restarting it, incident %s%s%s: %s", b->name, action->incident,
+             *action->evidence ? ", evidence in " : "", action->evidence, action->reason);
+    restarter_save(before, PARTS_MAX, RESTARTER_EVIDENCE_MS + AFTER_MS, heritage, &call, NULL);
+    if (tail_init(&said, SAID_BYTES) < 0)
+        restart_tell(&result, false, "no memory for a restart");
+    else
+        act(&call, &result);
+    log_line(result.done ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "%s: %s, incident %s: %s", b->name,
+             result.done ? "restarted" : "not restarted", action->incident, result.text);
+    restarter_tell(heritage, &result);
+    restarter_save(after, 1, AFTER_MS, heritage, &call, &result);
+    tail_release(&said);
+    exit(result.done ? 0 : 1);
+}

@@ -1,0 +1,94 @@
+#include "shm/apsv_map.h"
+
+enum {
+    WAYS = 8,
+    SETS = TABLE_HANDLES / WAYS,
+    UNIT_SHIFT = 6, /* times count in 64 ms, so that 32 bits last for 8 years */
+};
+
+_Static_assert((SETS & (SETS - 1)) == 0, "the hash's low bits are the set");
+
+static uint32_t stamp(uint64_t ms)
+{
+    return (uint32_t)(ms >> UNIT_SHIFT);
+}
+
+/* How long ago, in units. Another worker's clock may have been read a little later. */
+static uint32_t apsv_map_age_of(uint64_t home, uint64_t now_ms)
+{
+    int32_t age = (int32_t)(stamp(now_ms) - (uint32_t)home);
+
+    return age > 0 ? (uint32_t)age : 0;
+}
+
+/* Of ours alone: the entry of that hash, else the one to be given up for it. */
+static struct worker_handle *place_for(struct worker_handle *set, uint64_t hash,
+                                       uint64_t now_ms)
+{
+    struct worker_handle *oldest = set;
+    uint32_t most = 0;
+
+    for (int i = 0; i < WAYS; i++) {
+        uint64_t key = atomic_load_explicit(&set[i].key, memory_order_relaxed);
+        uint64_t home = atomic_load_explicit(&set[i].home, memory_order_relaxed);
+        uint32_t age = key ? apsv_map_age_of(home, now_ms) : UINT32_MAX;
+
+        if (key == hash)
+            return &set[i];
+        if (age > most) {
+            most = age;
+            oldest = &set[i];
+        }
+    }
+    return oldest;
+}
+
+void apsv_map_learn(struct worker_row *mine, uint64_t hash, uint32_t instance, uint64_t now_ms)
+{
+    struct worker_handle *to = place_for(&mine->handle[hash % SETS * WAYS], hash, now_ms);
+
+    if (atomic_load_explicit(&to->key, memory_order_relaxed) != hash) {
+        /* Nobody may see the new key with the old home, nor the other way round. */
+        atomic_store(&to->key, 0);
+        atomic_store(&to->home, (uint64_t)instance << 32 | stamp(now_ms));
+        atomic_store(&to->key, hash);
+    } else {
+        atomic_store(&to->home, (uint64_t)instance << 32 | stamp(now_ms));
+    }
+}
+
+/* false: another one's, or being written. */
+static bool apsv_map_look(const struct worker_handle *at, uint64_t hash, uint64_t *home)
+{
+    struct worker_handle *h = (struct worker_handle *)(uintptr_t)at;
+
+    if (atomic_load(&h->key) != hash)
+        return false;
+    *home = atomic_load(&h->home);
+    return atomic_load(&h->key) == hash;
+}
+
+bool apsv_map_find(const struct table *table, uint64_t hash, uint64_t now_ms,
+                   uint32_t *instance)
+{
+    uint32_t youngest = UINT32_MAX;
+
+    for (int r = 0; r < TABLE_WORKERS; r++) {
+        const struct worker_handle *set = &table->worker[r].handle[hash % SETS * WAYS];
+
+        if (!table_row_used(table, r))
+            continue;
+        for (int i = 0; i < WAYS; i++) {
+            uint64_t home;
+
+            if (!apsv_map_look(&set[i], hash, &home))
+                continue;
+            uint32_t age = apsv_map_age_of(home, now_ms);
+            if (age <= stamp(APSV_MAP_TTL_MS) && age < youngest) {
+                youngest = age;
+                *instance = (uint32_t)(home >> 32);
+            }
+        }
+    }
+    return youngest != UINT32_MAX;
+}

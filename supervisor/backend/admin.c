@@ -1,0 +1,278 @@
+/* The supervisor's rows about backends: what the configuration says of them,
+ * and what the operator wishes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/counters.h"
+#include "supervisor/backend/affinity_key.h"
+#include "supervisor/backend/drain.h"
+#include "supervisor/backend/recovery.h"
+#include "supervisor/supervise.h"
+
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
+{
+    const uint8_t *p = bytes;
+
+    for (size_t i = 0; i < n; i++) /* FNV-1a */
+        hash = (hash ^ p[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static uint64_t identity_of(const struct conf_backend *b)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    hash = hash_bytes(hash, b->name, strlen(b->name) + 1);
+    hash = hash_bytes(hash, b->host, strlen(b->host) + 1);
+    return hash_bytes(hash, &b->port, sizeof b->port);
+}
+
+static enum admin_state state_of(const struct conf_backend *b)
+{
+    return b->state == CONF_STATE_DRAIN   ? ADMIN_DRAIN
+           : b->state == CONF_STATE_MAINT ? ADMIN_MAINT
+                                          : ADMIN_READY;
+}
+
+/* The rows are read back from the table: we alone write them. */
+static struct backend_row backend_now(const struct supervisor *sup, int slot)
+{
+    return *backend_own(&sup->table->backend[slot]);
+}
+
+static void set_override(struct supervisor *sup, int slot, enum admin_state override,
+                         bool by_operator, const char *who, const char *reason)
+{
+    struct admin_row row = *admin_own(&sup->table->admin[slot]);
+    enum admin_state from = row.override;
+
+    if (from == override && row.by_operator == by_operator)
+        return;
+    row.override = (uint8_t) override;
+    row.by_operator = by_operator;
+    if (from !=
+        override) { /* a drain under way does not begin anew because it has another owner */
+        row.since_ms = clock_mono_ms();
+        row.since_wall_ms = clock_wall_ms();
+        drain_begin(sup, slot, &row);
+    }
+    snprintf(row.who, sizeof row.who, "%s", who);
+    snprintf(row.reason, sizeof row.reason, "%s", reason);
+    admin_publish(&sup->table->admin[slot], &row);
+    if (from == override)
+        return;
+    history_add(&sup->table->admin_history[slot], (uint8_t)from, (uint8_t) override,
+                by_operator || strncmp(who, "uid", 3) == 0 ? "operator" : "config", reason);
+    log_info("backend %d %s: %s -> %s by %s: %s", slot + 1, backend_now(sup, slot).name,
+             admin_state_name(from), admin_state_name(override), who, reason);
+}
+
+/* What an operator wished before the service was restarted, or before another name
+ * had the slot. */
+static void restore_override(struct supervisor *sup, int slot, const char *name)
+{
+    const struct admin_override *override = admin_overrides_find(&sup->wishes, name);
+
+    if (!override)
+        return;
+    set_override(sup, slot, override->override, true, override->who, override->reason);
+    struct admin_row row = *admin_own(&sup->table->admin[slot]);
+    if (override->since_wall_ms < row.since_wall_ms) {
+        uint64_t age_ms = row.since_wall_ms - override->since_wall_ms;
+
+        row.since_wall_ms = override->since_wall_ms;
+        row.since_ms = row.since_ms > age_ms ? row.since_ms - age_ms : 1;
+    }
+    row.drained = override->drained;
+    admin_publish(&sup->table->admin[slot], &row);
+}
+
+/* A slot that another name had: nothing of that one stays. */
+static void clear_slot(struct supervisor *sup, int slot)
+{
+    struct history *history = &sup->table->admin_history[slot];
+    struct admin_row fresh = {.since_ms = clock_mono_ms(), .since_wall_ms = clock_wall_ms()};
+
+    snprintf(fresh.who, sizeof fresh.who, "config");
+    admin_publish(&sup->table->admin[slot], &fresh);
+    recovery_forget(sup, slot);
+    seq_write_begin(&history->seq);
+    history->count = 0;
+    seq_write_end(&history->seq);
+}
+
+/* Another host or port under the name: it counts from 0. What older workers still
+ * finish for the former one is counted in; stop_timeout bounds it. */
+static void clear_counters(struct supervisor *sup, int slot, const struct generation *g)
+{
+    uint32_t old[TABLE_WORKERS] = {0};
+
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        if (sup->process[r].pid && sup->process[r].generation != g)
+            old[r] = sup->process[r].incarnation;
+    counters_clear(sup->table, slot, old, sup->header.nbackends);
+}
+
+static void publish_backend(struct supervisor *sup, const struct generation *g, uint32_t i)
+{
+    const struct conf_backend *b = &g->conf->backends[i];
+    int slot = g->backend_slot[i];
+    struct backend_row old = backend_now(sup, slot), row = {0};
+
+    bool fresh = strcmp(old.name, b->name) != 0;
+    if (fresh)
+        clear_slot(sup, slot);
+    row.used = row.configured = 1;
+    snprintf(row.name, sizeof row.name, "%s", b->name);
+    snprintf(row.pool, sizeof row.pool, "%s", g->conf->pools[b->pool].name);
+    snprintf(row.host, sizeof row.host, "%s", b->host);
+    row.port = b->port;
+    row.weight = (uint16_t)b->weight;
+    row.max_in_flight = b->max_in_flight;
+    row.generation = g->number;
+    row.identity = identity_of(b);
+    row.session_idle_ms = g->conf->pools[b->pool].session_idle_ms;
+    row.slow_start_ms = g->conf->pools[b->pool].slow_start_ms;
+    if (old.used && old.identity != row.identity)
+        clear_counters(sup, slot, g);
+    backend_publish(&sup->table->backend[slot], &row);
+    if ((uint32_t)slot >= sup->header.nbackends)
+        sup->header.nbackends = (uint32_t)slot + 1;
+    if (fresh)
+        restore_override(sup, slot, b->name);
+    if (!admin_own(&sup->table->admin[slot])->by_operator)
+        set_override(sup, slot, state_of(b), false, "config", "as configured");
+}
+
+void admin_prepare(struct supervisor *sup, const struct generation *g)
+{
+    for (uint32_t i = 0; i < g->conf->n_backends; i++) {
+        struct backend_row row = backend_now(sup, g->backend_slot[i]);
+
+        /* A name that has a row keeps it as it is until the commit. */
+        if (!row.configured || strcmp(row.name, g->conf->backends[i].name) != 0)
+            publish_backend(sup, g, i);
+    }
+    supervise_publish_header(sup);
+}
+
+/* Are there marks at clients that must be understood after a restart? */
+static bool makes_tags(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->n_pools; i++)
+        if (conf->pools[i].sticky == CONF_STICKY_AUTO ||
+            conf->pools[i].sticky == CONF_STICKY_COOKIE)
+            return true;
+    return false;
+}
+
+/* Who asked for a change waits for this to be told. */
+static void save_wishes(struct supervisor *sup, const struct generation *g)
+{
+    sup->header.saved = admin_overrides_save(&sup->wishes, g->conf->acme.store, &g->identity);
+    sup->header.saves++;
+    supervise_publish_header(sup);
+}
+
+void admin_commit(struct supervisor *sup, const struct generation *g)
+{
+    bool named[TABLE_BACKENDS] = {false};
+
+    for (uint32_t i = 0; i < g->conf->n_backends; i++) {
+        named[g->backend_slot[i]] = true;
+        publish_backend(sup, g, i);
+    }
+    for (int slot = 0; slot < (int)sup->header.nbackends; slot++) {
+        struct backend_row row = backend_now(sup, slot);
+
+        if (named[slot] || !row.configured)
+            continue;
+        row.configured = 0;
+        backend_publish(&sup->table->backend[slot], &row);
+    }
+    supervise_publish_header(sup);
+    processes_ring_workers(sup);
+    drains_watch(sup);
+    save_wishes(sup, g);
+    if (makes_tags(g->conf))
+        affinity_key_save(sup->affinity, g->conf->acme.store, &g->identity);
+}
+
+void admin_load(struct supervisor *sup)
+{
+    const struct generation *g = sup->current;
+
+    admin_overrides_load(&sup->wishes, g->conf->acme.store, &g->identity);
+    sup->affinity_loaded = affinity_key_load(sup->affinity, g->conf->acme.store, &g->identity);
+}
+
+static const struct conf_backend *configured_backend(const struct supervisor *sup, int slot)
+{
+    const struct generation *g = sup->current;
+
+    for (uint32_t i = 0; i < g->conf->n_backends; i++)
+        if (g->backend_slot[i] == slot)
+            return &g->conf->backends[i];
+    return NULL;
+}
+
+/* The file follows the row. */
+static void keep_override(struct supervisor *sup, int slot)
+{
+    const struct generation *g = sup->current;
+    struct backend_row backend = backend_now(sup, slot);
+    struct admin_row row = *admin_own(&sup->table->admin[slot]);
+    struct admin_override override = {
+        .override = row.override, .drained = row.drained, .since_wall_ms = row.since_wall_ms};
+
+    snprintf(override.backend, sizeof override.backend, "%s", backend.name);
+    snprintf(override.who, sizeof override.who, "%s", row.who);
+    snprintf(override.reason, sizeof override.reason, "%s", row.reason);
+    if (!row.by_operator)
+        admin_overrides_drop(&sup->wishes, override.backend);
+    else if (!admin_overrides_put(&sup->wishes, &override))
+        log_warn("too many wishes: that of %s does not outlive a restart", override.backend);
+    save_wishes(sup, g);
+}
+
+void admin_override(struct supervisor *sup, enum admin_state override, int number, uid_t uid)
+{
+    char who[TABLE_NAME];
+    const struct conf_backend *b = NULL;
+
+    if (number >= 1 && number <= TABLE_BACKENDS)
+        b = configured_backend(sup, number - 1);
+    if (!b) {
+        log_warn("%s of backend number %d by uid %u: refused, there is no such backend",
+                 admin_state_name(override), number, uid);
+        return;
+    }
+    snprintf(who, sizeof who, "uid %u", uid);
+    /* It outlives reloads until it is taken back, that is, until it is what
+     * the configuration says anyway. */
+    set_override(sup, number - 1, override, override != state_of(b), who,
+                 "asked for by an operator");
+    drains_watch(sup);
+    processes_ring_workers(sup);
+    fd_ring(sup->heritage.doorbell_healthd);
+    if (override == ADMIN_READY)
+        recovery_ready(sup, number - 1, uid);
+    keep_override(sup, number - 1); /* last: it waits for the disk */
+}
+
+void admin_save_again(struct supervisor *sup)
+{
+    if (sup->wishes.changed && !sup->stopping)
+        save_wishes(sup, sup->current);
+}
+
+void admin_drain_ended(struct supervisor *sup, int slot)
+{
+    const struct admin_row *row = admin_own(&sup->table->admin[slot]);
+
+    if (row->override == ADMIN_DRAIN && row->by_operator)
+        keep_override(sup, slot);
+}

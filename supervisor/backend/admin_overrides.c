@@ -1,0 +1,299 @@
+#include "supervisor/backend/admin_overrides.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "supervisor/state_dir.h"
+
+#define HEAD      "pasgate wishes 1"
+#define FILE_NAME "wishes"
+#define FILE_NEW  "wishes.new"
+#define FILE_BAD  "wishes.bad"
+
+enum { FIELDS = 5, SINCE_DIGITS = 16 /* until the year 318857 */ };
+
+/* ---- the list */
+
+static struct admin_override *find(struct admin_overrides *wishes, const char *backend)
+{
+    for (uint32_t i = 0; i < wishes->n; i++)
+        if (strcmp(wishes->v[i].backend, backend) == 0)
+            return &wishes->v[i];
+    return NULL;
+}
+
+const struct admin_override *admin_overrides_find(const struct admin_overrides *wishes,
+                                                  const char *backend)
+{
+    return find((struct admin_overrides *)(uintptr_t)wishes, backend);
+}
+
+bool admin_overrides_put(struct admin_overrides *wishes, const struct admin_override *override)
+{
+    struct admin_override *to = find(wishes, override->backend);
+
+    if (!to && wishes->n == ADMIN_OVERRIDES_MAX)
+        return false;
+    if (!to)
+        to = &wishes->v[wishes->n++];
+    *to = *override;
+    wishes->changed = true;
+    return true;
+}
+
+void admin_overrides_drop(struct admin_overrides *wishes, const char *backend)
+{
+    struct admin_override *override = find(wishes, backend);
+
+    if (!override)
+        return;
+    *override = wishes->v[--wishes->n];
+    wishes->changed = true;
+}
+
+/* ---- the text */
+
+static const char *word_of(const struct admin_override *w)
+{
+    if (w->override != ADMIN_DRAIN || w->drained == DRAIN_GOES_ON)
+        return admin_state_name(w->override);
+    return w->drained == DRAIN_EMPTY ? "drained" : "cut";
+}
+
+size_t admin_overrides_format(const struct admin_overrides *wishes, char *out)
+{
+    size_t n = (size_t)snprintf(out, ADMIN_OVERRIDES_BYTES, HEAD "\n");
+
+    for (uint32_t i = 0; i < wishes->n; i++) {
+        const struct admin_override *w = &wishes->v[i];
+
+        n += (size_t)snprintf(out + n, ADMIN_OVERRIDES_BYTES - n, "%s\t%s\t%s\t%llu\t%s\n",
+                              w->backend, word_of(w), w->who,
+                              (unsigned long long)w->since_wall_ms, w->reason);
+    }
+    return n;
+}
+
+static bool is_word(const char *s)
+{
+    for (; *s; s++)
+        if (!ascii_is_alpha((unsigned char)*s) && !ascii_is_digit((unsigned char)*s) &&
+            !strchr("._-", *s))
+            return false;
+    return true;
+}
+
+static bool admin_overrides_is_text(const char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < ' ' || *s == 0x7f)
+            return false;
+    return true;
+}
+
+static bool admin_overrides_take_text(char *to, size_t cap, const char *from)
+{
+    size_t n = strlen(from);
+
+    if (n == 0 || n >= cap || !admin_overrides_is_text(from))
+        return false;
+    memcpy(to, from, n + 1);
+    return true;
+}
+
+static bool take_state(struct admin_override *to, const char *from)
+{
+    static const struct admin_override words[] = {
+        {.override = ADMIN_READY},
+        {.override = ADMIN_DRAIN},
+        {.override = ADMIN_DRAIN, .drained = DRAIN_EMPTY},
+        {.override = ADMIN_DRAIN, .drained = DRAIN_CUT},
+        {.override = ADMIN_MAINT},
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(from, word_of(&words[i])) == 0) {
+            to->override = words[i].override;
+            to->drained = words[i].drained;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_since(uint64_t *to, const char *from)
+{
+    size_t n = strspn(from, "0123456789");
+
+    if (n == 0 || n > SINCE_DIGITS || from[n])
+        return false;
+    *to = strtoull(from, NULL, 10);
+    return true;
+}
+
+static bool admin_overrides_take_line(struct admin_overrides *wishes, char *line)
+{
+    struct admin_override w = {0};
+    char *field[FIELDS], *rest = line;
+    int n = 0;
+
+    while (rest && n < FIELDS)
+        field[n++] = strsep(&rest, "\t");
+    return n == FIELDS && !rest &&
+           admin_overrides_take_text(w.backend, sizeof w.backend, field[0]) &&
+           is_word(w.backend) && take_state(&w, field[1]) &&
+           admin_overrides_take_text(w.who, sizeof w.who, field[2]) &&
+           take_since(&w.since_wall_ms, field[3]) &&
+           admin_overrides_take_text(w.reason, sizeof w.reason, field[4]) &&
+           !find(wishes, w.backend) && admin_overrides_put(wishes, &w);
+}
+
+unsigned admin_overrides_parse(struct admin_overrides *wishes, char *text, size_t n)
+{
+    char *end = text + n;
+    unsigned number = 0;
+
+    while (text < end || number == 0) {
+        char *newline = memchr(text, '\n', (size_t)(end - text));
+
+        number++;
+        if (!newline || memchr(text, '\0', (size_t)(newline - text)))
+            goto wrong;
+        *newline = '\0';
+        if (number == 1 ? strcmp(text, HEAD) != 0 : !admin_overrides_take_line(wishes, text))
+            goto wrong;
+        text = newline + 1;
+    }
+    wishes->changed = false;
+    return 0;
+wrong:
+    wishes->n = 0;
+    wishes->changed = false;
+    return number;
+}
+
+/* ---- the file */
+
+static char *admin_overrides_read_file(int dir, size_t *n)
+{
+    int fd = openat(dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    char *text = NULL;
+
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+        errno = EPERM;
+    else
+        text = fd_read_all(fd, ADMIN_OVERRIDES_BYTES, n);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return text;
+}
+
+static void read_from(int dir, struct admin_overrides *wishes)
+{
+    size_t n;
+    unsigned line = 0;
+    char *text = admin_overrides_read_file(dir, &n);
+
+    if (!text && errno == ENOENT)
+        return;
+    const char *why = text ? "it is not as we write it" : strerror(errno);
+    if (text && (line = admin_overrides_parse(wishes, text, n)) == 0)
+        goto out;
+    renameat(dir, FILE_NAME, dir, FILE_BAD);
+    log_error("%s/" FILE_NAME ":%u: %s: kept as " FILE_BAD
+              ", what operators had wished is lost",
+              wishes->dir, line, why);
+out:
+    free(text);
+}
+
+void admin_overrides_load(struct admin_overrides *wishes, const char *store,
+                          const struct identity *identity)
+{
+    if (!*store || !state_dir_name(wishes->dir, store, identity))
+        return;
+    int dir = state_dir_open(wishes->dir);
+    if (dir >= 0)
+        read_from(dir, wishes);
+    else if (errno != ENOENT)
+        log_warn("%s: not used for what operators wish: %s", wishes->dir,
+                 errno == EPERM ? "it must belong to us, and nobody else may write there"
+                                : strerror(errno));
+    fd_close(&dir);
+}
+
+static int admin_overrides_write_file(int dir, const struct admin_overrides *wishes)
+{
+    static char text[ADMIN_OVERRIDES_BYTES];
+    size_t n = admin_overrides_format(wishes, text);
+    int fd = openat(dir, FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return -1;
+    int rc = fd_write_all(fd, text, n) < 0 || fsync(fd) < 0 ? -1 : 0;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return rc < 0 || renameat(dir, FILE_NEW, dir, FILE_NAME) < 0 ? -1 : fsync(dir);
+}
+
+static int save_to(const char *path, const struct admin_overrides *wishes, const char *store,
+                   const struct identity *identity)
+{
+    int dir = state_dir_make(path, store, identity);
+    if (dir < 0)
+        return -1;
+    int rc = admin_overrides_write_file(dir, wishes);
+    int error = errno;
+    close(dir);
+    errno = error;
+    return rc;
+}
+
+static void remove_from(const char *path)
+{
+    int dir = state_dir_open(path);
+
+    if (dir >= 0)
+        unlinkat(dir, FILE_NAME, 0);
+    fd_close(&dir);
+}
+
+enum saved admin_overrides_save(struct admin_overrides *wishes, const char *store,
+                                const struct identity *identity)
+{
+    char path[PATH_MAX];
+
+    if (!*store || !state_dir_name(path, store, identity))
+        return SAVED_NOWHERE;
+    bool moved = strcmp(path, wishes->dir) != 0;
+    if (!wishes->changed && !moved)
+        return SAVED_OK;
+    if (save_to(path, wishes, store, identity) < 0) {
+        if (!wishes->told)
+            log_error("%s: what operators wish cannot be written, and does not outlive a "
+                      "restart: %s",
+                      path, strerror(errno));
+        wishes->told = true;
+        return SAVED_NOT;
+    }
+    if (moved) /* or they would come back with the old store */
+        remove_from(wishes->dir);
+    memcpy(wishes->dir, path, sizeof path);
+    if (wishes->told)
+        log_info("%s: what operators wish is written again", path);
+    wishes->changed = wishes->told = false;
+    return SAVED_OK;
+}

@@ -1,0 +1,124 @@
+#include "supervisor/backend/affinity_key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/message.h"
+#include "supervisor/state_dir.h"
+
+#define FILE_NAME "affinity.key"
+#define FILE_NEW  "affinity.key.new"
+
+enum { KEY = MESSAGE_AFFINITY_KEY };
+
+int affinity_key_init(uint8_t **key)
+{
+    uint8_t *at = mmap(NULL, KEY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (at == MAP_FAILED)
+        return -1;
+    /* Hints: a kernel that cannot do one is not a reason to stop. */
+    madvise(at, KEY, MADV_WIPEONFORK);
+    madvise(at, KEY, MADV_DONTDUMP);
+    mlock(at, KEY);
+    CHECK(getrandom(at, KEY, 0) == KEY); /* so few bytes neither fail nor fall short */
+    *key = at;
+    return 0;
+}
+
+/* 1: read; 0: there is none; -1 with errno: there is one that is not to be used. */
+static int affinity_key_read_key(int dir, uint8_t key[KEY])
+{
+    int fd = openat(dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    int rc = -1;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -1;
+    if (fstat(fd, &st) < 0)
+        goto out;
+    errno = EPERM;
+    if (S_ISREG(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IRWXG | S_IRWXO)) &&
+        st.st_size == KEY && read(fd, key, KEY) == KEY)
+        rc = 1;
+out:
+    close(fd);
+    return rc;
+}
+
+static int write_key(int dir, const uint8_t key[KEY])
+{
+    int fd = openat(dir, FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return -1;
+    int rc = fd_write_all(fd, key, KEY) < 0 || fsync(fd) < 0 ? -1 : 0;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return rc < 0 || renameat(dir, FILE_NEW, dir, FILE_NAME) < 0 ? -1 : fsync(dir);
+}
+
+bool affinity_key_load(uint8_t *key, const char *store, const struct identity *identity)
+{
+    uint8_t found[KEY];
+    char path[PATH_MAX];
+    int dir = -1, got = 0;
+
+    if (!*store || !state_dir_name(path, store, identity))
+        return false;
+    dir = state_dir_open(path);
+    if (dir < 0 && errno == ENOENT)
+        return false;
+    if (dir >= 0)
+        got = affinity_key_read_key(dir, found);
+    if (dir < 0 || got < 0)
+        log_warn("%s/" FILE_NAME ": not used: %s; sessions from before may find another "
+                 "instance",
+                 path,
+                 errno == EPERM ? "it must be a key of ours that nobody else may read"
+                                : strerror(errno));
+    if (got > 0)
+        memcpy(key, found, KEY);
+    explicit_bzero(found, sizeof found);
+    fd_close(&dir);
+    return got > 0;
+}
+
+void affinity_key_save(const uint8_t *key, const char *store, const struct identity *identity)
+{
+    static struct log_gate gate;
+    uint8_t found[KEY];
+    char path[PATH_MAX];
+    int dir;
+
+    if (!*store || !state_dir_name(path, store, identity))
+        return;
+    dir = state_dir_make(path, store, identity);
+    bool there =
+        dir >= 0 && affinity_key_read_key(dir, found) > 0 && memcmp(found, key, KEY) == 0;
+    if (!there && (dir < 0 || write_key(dir, key) < 0) && log_gate_open(&gate))
+        log_warn("%s/" FILE_NAME ": cannot be written, and sessions may find another instance "
+                 "after a restart: %s",
+                 path, strerror(errno));
+    explicit_bzero(found, sizeof found);
+    fd_close(&dir);
+}
+
+void affinity_key_release(uint8_t *key)
+{
+    if (!key)
+        return;
+    explicit_bzero(key, KEY);
+    munmap(key, KEY);
+}

@@ -1,0 +1,358 @@
+#include "supervisor/backend/recovery.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "healthd/restarter/restarter.h"
+#include "supervisor/backend/drain.h"
+#include "supervisor/backend/incident.h"
+#include "supervisor/backend/recovery_core.h"
+#include "supervisor/backend/recovery_fsm.h"
+#include "supervisor/supervise.h"
+
+enum {
+    LOOK_MS = 100, /* between two looks while a heal is under way */
+    TOLD_MAX = 50, /* lines that one restarter gets into our log */
+};
+
+static struct recovery_limits limits_of(const struct supervisor *sup,
+                                        const struct conf_backend *b)
+{
+    const struct conf_pool *pool = b ? recovery_pool(sup, b) : NULL;
+
+    return (struct recovery_limits){.max_restarts = pool ? pool->max_restarts : UINT32_MAX,
+                                    .hold_down_ms = pool ? pool->heal_hold_down_ms : 0};
+}
+
+/* ---- what is told */
+
+void recovery_publish(struct supervisor *sup, int slot, struct admin_row *row)
+{
+    struct recovery *h = recovery_of(sup, slot);
+    uint64_t now = clock_mono_ms();
+
+    row->heal = h->heal.state;
+    row->attempts = recovery_fsm_tries(&h->heal, now);
+    row->next_try_ms = h->heal.next_ms > now ? h->heal.next_ms : 0;
+    snprintf(row->incident, sizeof row->incident, "%s", h->incident);
+    admin_publish(&sup->table->admin[slot], row);
+}
+
+static void ring_all(struct supervisor *sup)
+{
+    processes_ring_workers(sup);
+    fd_ring(sup->heritage.doorbell_healthd);
+}
+
+void recovery_tell(struct supervisor *sup, int slot, uint8_t from, const char *actor,
+                   const char *reason, bool drains)
+{
+    struct recovery *h = recovery_of(sup, slot);
+    struct admin_row row = *admin_own(&sup->table->admin[slot]);
+    uint8_t to = h->heal.state;
+
+    h->since_ms = row.heal_since_ms = clock_mono_ms();
+    row.heal_since_wall_ms = clock_wall_ms();
+    h->deadline_ms = 0;
+    snprintf(row.heal_reason, sizeof row.heal_reason, "%s", reason);
+    row.heal = to; /* before drain_begin(), which asks whether it drains */
+    if (drains &&
+        row.override != ADMIN_DRAIN) /* else there is one, which may even have ended */
+        drain_begin(sup, slot, &row);
+    recovery_publish(sup, slot, &row);
+    ring_all(sup);
+    history_add_heal(&sup->table->admin_history[slot], from, to, actor, reason);
+    log_line(to == HEAL_HOLD ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+             "backend %d %s: heal %s -> %s by %s: %s", slot + 1,
+             backend_own(&sup->table->backend[slot])->name, heal_state_name(from),
+             heal_state_name(to), actor, reason);
+}
+
+/* ---- what is done */
+
+static void launch(struct supervisor *sup, int slot, const struct conf_backend *b);
+
+/* Takes one event; reason: what it is about, for people. */
+void recovery_event(struct supervisor *sup, int slot, enum recovery_event what,
+                    const char *actor, const char *reason)
+{
+    struct recovery_table *healer = sup->healer;
+    struct recovery *h = recovery_of(sup, slot);
+    const struct conf_backend *b = recovery_backend(sup, slot);
+    struct recovery_limits limits = limits_of(sup, b);
+    uint8_t from = h->heal.state;
+    uint64_t now = clock_mono_ms();
+    unsigned actions = recovery_fsm_step(&h->heal, what, &limits, now);
+
+    if (actions == 0)
+        return;
+    if (actions & HEAL_TELL)
+        recovery_tell(sup, slot, from, actor, reason, actions & HEAL_DRAIN);
+    if (actions & HEAL_DRAIN)
+        drains_watch(sup);
+    if (actions & HEAL_SETTLE)
+        h->deadline_ms = now + HEAL_SETTLE_MS;
+    if (actions & HEAL_VERIFY)
+        h->deadline_ms = now + (b ? recovery_pool(sup, b)->heal_verify_ms : 0);
+    if (actions & HEAL_SLOW)
+        h->deadline_ms = now + (b ? recovery_pool(sup, b)->slow_start_ms : 0);
+    if (actions & HEAL_LAUNCH)
+        launch(sup, slot, b);
+    if (recovery_is_busy(h->heal.state) || h->heal.state == HEAL_SLOWSTART)
+        loop_timer_set(&sup->loop, &healer->timer, LOOK_MS);
+}
+
+static void recovery_failed(struct supervisor *sup, int slot, const char *why)
+{
+    struct recovery *h = recovery_of(sup, slot);
+    const struct conf_backend *b = recovery_backend(sup, slot);
+    struct recovery_limits limits = limits_of(sup, b);
+    char reason[TABLE_REASON];
+
+    /* Whether it will be held is known before it is told. */
+    struct recovery_fsm after = h->heal;
+    recovery_fsm_step(&after, h->heal.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
+                      &limits, clock_mono_ms());
+    snprintf(reason, sizeof reason, "%.120s%s", why,
+             after.state == HEAL_HOLD ? "; needs a human" : "");
+    recovery_event(sup, slot, h->heal.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
+                   "supervisor", reason);
+}
+
+/* ---- the restarter */
+
+static void recovery_prepare(struct supervisor *sup, int slot)
+{
+    struct recovery_table *healer = sup->healer;
+    const struct generation *g = sup->current;
+
+    healer->acting = slot;
+    healer->launched = false;
+    healer->text[0] = '\0';
+    healer->ntexts = 0;
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        healer->seen[r] = table_row_used(sup->table, r)
+                              ? atomic_load(&sup->table->worker[r].verdicts_seen)
+                              : 0;
+    incident_id(recovery_of(sup, slot)->incident, backend_own(&sup->table->backend[slot])->name,
+                ++healer->incidents);
+    incident_dir(healer->dir, recovery_of(sup, slot)->incident, g->conf->acme.store,
+                 &g->identity);
+}
+
+static void launch(struct supervisor *sup, int slot, const struct conf_backend *b)
+{
+    struct recovery *h = recovery_of(sup, slot);
+    struct heritage_action action = {0};
+
+    sup->healer->launched = true;
+    if (!b) {
+        sup->healer->acting = RECOVERY_NOBODY;
+        recovery_failed(sup, slot, "no longer in the configuration");
+        return;
+    }
+    action.backend = b->index;
+    memcpy(action.incident, h->incident, sizeof action.incident);
+    memcpy(action.reason, h->reason, sizeof action.reason);
+    memcpy(action.evidence, sup->healer->dir, sizeof action.evidence);
+    struct admin_row row = *admin_own(&sup->table->admin[slot]);
+    recovery_publish(sup, slot, &row); /* the try counts from now on */
+    /* It keeps to its own time; this is for one that hangs. */
+    process_start_restarter(sup, &action,
+                            RESTARTER_EVIDENCE_MS + b->restart_timeout_ms + b->restart_stop_ms +
+                                RESTARTER_GRACE_MS);
+}
+
+void recovery_told(struct supervisor *sup, const char *text)
+{
+    struct recovery_table *healer = sup->healer;
+
+    recovery_clean(healer->text, text);
+    if (healer->ntexts++ < TOLD_MAX)
+        log_debug("restarter: %s", healer->text);
+}
+
+void recovery_restarter_ended(struct supervisor *sup, int status)
+{
+    struct recovery_table *healer = sup->healer;
+    int slot = healer->acting;
+    char why[TABLE_REASON];
+
+    healer->acting = RECOVERY_NOBODY;
+    if (slot == RECOVERY_NOBODY)
+        return; /* its slot was given away meanwhile */
+    if (status == 0) {
+        recovery_event(sup, slot, HEAL_RESTARTED, "supervisor",
+                       *healer->text ? healer->text : "it was restarted");
+        return;
+    }
+    if (status == -1)
+        snprintf(why, sizeof why, "the restarter could not be started");
+    else if (WIFSIGNALED(status))
+        snprintf(why, sizeof why, "the restarter was ended by signal %d", WTERMSIG(status));
+    else if (*healer->text)
+        snprintf(why, sizeof why, "%s", healer->text);
+    else
+        snprintf(why, sizeof why, "the restarter ended with exit code %d", WEXITSTATUS(status));
+    recovery_failed(sup, slot, why);
+}
+
+/* ---- looks */
+
+/* A drain of one that answers ends as any other (backend/drain.c); nobody waits long for one
+ * that is down. true: it is over. */
+static bool recovery_drain_over(struct supervisor *sup, int slot, const struct conf_backend *b)
+{
+    const struct recovery *h = recovery_of(sup, slot);
+    struct admin_row row = *admin_own(&sup->table->admin[slot]);
+    uint32_t limit = recovery_pool(sup, b)->drain_timeout_ms;
+    uint64_t now = clock_mono_ms();
+    bool empty = backend_in_flight(sup->table, slot) == 0;
+
+    if (row.drained == DRAIN_EMPTY)
+        return true;
+    if (row.drained == DRAIN_CUT) /* workers end what is left there */
+        return empty || now >= row.deadline_ms + HEAL_SETTLE_MS;
+    if (recovery_health(sup, slot).state != HEALTH_DOWN)
+        return false;
+    if (empty && now >= h->since_ms + DRAIN_TICK_MS)
+        return true;
+    if (limit == 0 || limit > HEAL_DOWN_DRAIN_MS)
+        limit = HEAL_DOWN_DRAIN_MS;
+    if (now >= h->since_ms + limit) {
+        row.drained = DRAIN_CUT;
+        row.deadline_ms = now;
+        admin_publish(&sup->table->admin[slot], &row);
+        processes_ring_workers(sup);
+    }
+    return false;
+}
+
+static void look_draining(struct supervisor *sup, int slot, const struct conf_backend *b)
+{
+    struct recovery *h = recovery_of(sup, slot);
+    struct recovery_facts facts = recovery_facts(sup, slot, b, h->heal.by_operator, h->force);
+    char reason[TABLE_REASON];
+
+    if (!h->heal.by_operator && recovery_is_healthy(facts.health)) {
+        recovery_event(sup, slot, HEAL_HEALTHY, "supervisor", "it came back by itself");
+        return;
+    }
+    if (recovery_fsm_unsafe(&facts)) {
+        snprintf(reason, sizeof reason, "not restarted: only %u of the others are up now",
+                 facts.healthy);
+        recovery_event(sup, slot, HEAL_UNSAFE, "supervisor", reason);
+        return;
+    }
+    if (sup->healer->acting != RECOVERY_NOBODY ||
+        sup->process[ROW_RESTARTER].fsm.state != CHILD_EMPTY ||
+        !recovery_drain_over(sup, slot, b))
+        return;
+    recovery_prepare(sup, slot);
+    if (*sup->healer->dir && strlen(sup->healer->dir) < sizeof reason - 20)
+        snprintf(reason, sizeof reason, "evidence in %s", sup->healer->dir);
+    else
+        snprintf(reason, sizeof reason, "incident %s", h->incident);
+    recovery_event(sup, slot, HEAL_DRAINED, "supervisor", reason);
+}
+
+/* Has every worker seen that it is taken out, and let go of it? */
+static bool is_settled(const struct supervisor *sup, int slot)
+{
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        if (worker_row_live(sup->table, r) &&
+            atomic_load(&sup->table->worker[r].verdicts_seen) == sup->healer->seen[r])
+            return false;
+    return backend_in_flight(sup->table, slot) == 0;
+}
+
+static void look_verifying(struct supervisor *sup, int slot)
+{
+    struct recovery *h = recovery_of(sup, slot);
+    struct health_row health = recovery_health(sup, slot);
+    uint64_t now = clock_mono_ms();
+    char reason[TABLE_REASON], last[TABLE_REASON];
+
+    if (recovery_is_healthy(health.state) && health.since_ms >= h->since_ms) {
+        snprintf(reason, sizeof reason, "well again, %llu s after its restart",
+                 (unsigned long long)(now - h->since_ms) / 1000);
+        h->wanted = false;
+        recovery_event(sup, slot, HEAL_UP, "supervisor", reason);
+    } else if (now >= h->deadline_ms) {
+        recovery_clean(last, *health.probe_text ? health.probe_text : health.reason);
+        snprintf(reason, sizeof reason, "not well %llu s after its restart: %.100s",
+                 (unsigned long long)(now - h->since_ms) / 1000, last);
+        recovery_failed(sup, slot, reason);
+    }
+}
+
+static void recovery_look(struct supervisor *sup, int slot)
+{
+    const struct recovery *h = recovery_of(sup, slot);
+    const struct conf_backend *b = recovery_backend(sup, slot);
+    uint64_t now = clock_mono_ms();
+
+    if (!b)
+        recovery_event(sup, slot, HEAL_GONE, "supervisor", "no longer in the configuration");
+    switch (h->heal.state) {
+    case HEAL_DRAINING:
+        look_draining(sup, slot, b);
+        break;
+    case HEAL_RESTARTING:
+        if (!sup->healer->launched && (is_settled(sup, slot) || now >= h->deadline_ms))
+            recovery_event(sup, slot, HEAL_SETTLED, "supervisor", "");
+        break;
+    case HEAL_VERIFYING:
+        look_verifying(sup, slot);
+        break;
+    case HEAL_SLOWSTART:
+        if (now >= h->deadline_ms)
+            recovery_event(sup, slot, HEAL_TIMER, "supervisor", "it has its full share again");
+        break;
+    default:
+        break;
+    }
+}
+
+static void recovery_on_timer(struct loop_timer *timer)
+{
+    struct recovery_table *healer =
+        (struct recovery_table *)((char *)timer - offsetof(struct recovery_table, timer));
+    struct supervisor *sup = healer->sup;
+    bool any = false;
+
+    for (int slot = 0; slot < (int)sup->header.nbackends && !sup->stopping; slot++) {
+        uint8_t *state = &healer->slot[slot].heal.state;
+
+        if (recovery_is_busy(*state) || *state == HEAL_SLOWSTART)
+            recovery_look(sup, slot);
+        any |= recovery_is_busy(*state) || *state == HEAL_SLOWSTART;
+    }
+    if (any)
+        loop_timer_set(&sup->loop, &healer->timer, LOOK_MS);
+}
+
+/* ---- life */
+
+struct recovery_table *recovery_new(struct supervisor *sup)
+{
+    struct recovery_table *healer = calloc(1, sizeof *healer);
+
+    if (!healer)
+        return NULL;
+    healer->sup = sup;
+    healer->acting = RECOVERY_NOBODY;
+    healer->timer.fire = recovery_on_timer;
+    return healer;
+}
+
+void recovery_free(struct recovery_table *healer)
+{
+    free(healer);
+}

@@ -1,0 +1,281 @@
+#include "supervisor/backend/recovery_fsm.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+
+/* HEAL_STATES as the next state means: stay. FAILURE is worked out below. */
+enum { STAY = HEAL_STATES, FAILURE };
+
+/* What is done here and not by the caller, beside the actions. */
+enum {
+    FORGET = 64,     /* all tries are forgiven */
+    HOLD_DOWN = 128, /* begins now */
+};
+
+struct step {
+    uint8_t actions;
+    uint8_t next;
+};
+
+#define IGNORE  \
+    {           \
+        0, STAY \
+    }
+#define ENDS                 \
+    {                        \
+        HEAL_TELL, HEAL_NONE \
+    }
+#define BEGINS                                \
+    {                                         \
+        HEAL_TELL | HEAL_DRAIN, HEAL_DRAINING \
+    }
+
+static const struct step steps[HEAL_STATES][HEAL_EVENTS] =
+    {
+        [HEAL_NONE] =
+            {
+                [HEAL_GO] = BEGINS,
+                [HEAL_DRAINED] = IGNORE,
+                [HEAL_SETTLED] = IGNORE,
+                [HEAL_RESTARTED] = IGNORE,
+                [HEAL_FAILED] = IGNORE,
+                [HEAL_UP] = IGNORE,
+                [HEAL_TIMER] = IGNORE,
+                [HEAL_HEALTHY] = IGNORE,
+                [HEAL_UNSAFE] = IGNORE,
+                [HEAL_EXHAUSTED] = {HEAL_TELL, HEAL_HOLD},
+                [HEAL_READY] = IGNORE,
+                [HEAL_GONE] = IGNORE,
+            },
+        [HEAL_DRAINING] =
+            {
+                [HEAL_GO] = IGNORE,
+                [HEAL_DRAINED] = {HEAL_TELL | HEAL_SETTLE, HEAL_RESTARTING},
+                [HEAL_SETTLED] = IGNORE,
+                [HEAL_RESTARTED] = IGNORE,
+                [HEAL_FAILED] = IGNORE,
+                [HEAL_UP] = IGNORE,
+                [HEAL_TIMER] = IGNORE,
+                [HEAL_HEALTHY] = ENDS,
+                [HEAL_UNSAFE] = ENDS,
+                [HEAL_EXHAUSTED] = IGNORE,
+                [HEAL_READY] = ENDS, /* taken back in time */
+                [HEAL_GONE] = ENDS,
+            },
+        [HEAL_RESTARTING] =
+            {
+                [HEAL_GO] = IGNORE,
+                [HEAL_DRAINED] = IGNORE,
+                [HEAL_SETTLED] = {HEAL_LAUNCH, STAY},
+                [HEAL_RESTARTED] = {HEAL_TELL | HEAL_VERIFY, HEAL_VERIFYING},
+                [HEAL_FAILED] = {0, FAILURE},
+                [HEAL_UP] = IGNORE,
+                [HEAL_TIMER] = IGNORE,
+                [HEAL_HEALTHY] = IGNORE,
+                [HEAL_UNSAFE] = IGNORE,
+                [HEAL_EXHAUSTED] = IGNORE,
+                [HEAL_READY] = IGNORE,
+                [HEAL_GONE] = IGNORE, /* the restarter's end is waited for */
+            },
+        [HEAL_VERIFYING] =
+            {
+                [HEAL_GO] = IGNORE,
+                [HEAL_DRAINED] = IGNORE,
+                [HEAL_SETTLED] = IGNORE,
+                [HEAL_RESTARTED] = IGNORE,
+                [HEAL_FAILED] = IGNORE,
+                [HEAL_UP] = {HEAL_TELL | HEAL_SLOW | HOLD_DOWN, HEAL_SLOWSTART},
+                [HEAL_TIMER] = {0, FAILURE},
+                [HEAL_HEALTHY] = IGNORE,
+                [HEAL_UNSAFE] = IGNORE,
+                [HEAL_EXHAUSTED] = IGNORE,
+                [HEAL_READY] = IGNORE,
+                [HEAL_GONE] = ENDS,
+            },
+        [HEAL_SLOWSTART] =
+            {
+                [HEAL_GO] = BEGINS,
+                [HEAL_DRAINED] = IGNORE,
+                [HEAL_SETTLED] = IGNORE,
+                [HEAL_RESTARTED] = IGNORE,
+                [HEAL_FAILED] = IGNORE,
+                [HEAL_UP] = IGNORE,
+                [HEAL_TIMER] = ENDS,
+                [HEAL_HEALTHY] = IGNORE,
+                [HEAL_UNSAFE] = IGNORE,
+                [HEAL_EXHAUSTED] = {HEAL_TELL, HEAL_HOLD},
+                [HEAL_READY] = IGNORE,
+                [HEAL_GONE] = ENDS,
+            },
+        [HEAL_HOLD] =
+            {
+                [HEAL_GO] = {FORGET | HEAL_TELL | HEAL_DRAIN, HEAL_DRAINING},
+                [HEAL_DRAINED] = IGNORE,
+                [HEAL_SETTLED] = IGNORE,
+                [HEAL_RESTARTED] = IGNORE,
+                [HEAL_FAILED] = IGNORE,
+                [HEAL_UP] = IGNORE,
+                [HEAL_TIMER] = IGNORE,
+                [HEAL_HEALTHY] = IGNORE,
+                [HEAL_UNSAFE] = IGNORE,
+                [HEAL_EXHAUSTED] = IGNORE,
+                [HEAL_READY] = {FORGET | HEAL_TELL, HEAL_NONE},
+                [HEAL_GONE] = IGNORE, /* it comes back as it was */
+            },
+};
+
+/* ---- tries */
+
+uint32_t recovery_fsm_tries(struct recovery_fsm *heal, uint64_t now_ms)
+{
+    struct recovery_tries *t = &heal->tries;
+    uint32_t old = 0;
+
+    while (old < t->n && now_ms - t->at_ms[old] >= HEAL_HOUR_MS)
+        old++;
+    t->n -= old;
+    memmove(t->at_ms, t->at_ms + old, t->n * sizeof *t->at_ms);
+    return t->n;
+}
+
+static void add_try(struct recovery_fsm *heal, uint64_t now_ms)
+{
+    struct recovery_tries *t = &heal->tries;
+
+    if (recovery_fsm_tries(heal, now_ms) == HEAL_TRIES_MAX)
+        memmove(t->at_ms, t->at_ms + 1, --t->n * sizeof *t->at_ms);
+    t->at_ms[t->n++] = now_ms;
+}
+
+static void hold_down(struct recovery_fsm *heal, const struct recovery_limits *limits,
+                      uint64_t now_ms)
+{
+    uint64_t wait = limits->hold_down_ms;
+    uint32_t tries = recovery_fsm_tries(heal, now_ms);
+
+    for (uint32_t i = 1; i < tries && wait < HEAL_HOLD_DOWN_MAX_MS; i++)
+        wait *= 2;
+    if (tries > 0)
+        heal->next_ms = now_ms + (wait < HEAL_HOLD_DOWN_MAX_MS ? wait : HEAL_HOLD_DOWN_MAX_MS);
+}
+
+/* ---- steps */
+
+/* healthd's tries counted at their launch, an operator's only now. */
+static struct step failure(struct recovery_fsm *heal, const struct recovery_limits *limits,
+                           uint64_t now_ms)
+{
+    if (heal->by_operator)
+        add_try(heal, now_ms);
+    return (struct step){HEAL_TELL | HOLD_DOWN,
+                         recovery_fsm_tries(heal, now_ms) >= limits->max_restarts ? HEAL_HOLD
+                                                                                  : HEAL_NONE};
+}
+
+unsigned recovery_fsm_step(struct recovery_fsm *heal, enum recovery_event event,
+                           const struct recovery_limits *limits, uint64_t now_ms)
+{
+    CHECK(heal->state < HEAL_STATES && event < HEAL_EVENTS);
+    struct step step = steps[heal->state][event];
+
+    if (step.next == FAILURE)
+        step = failure(heal, limits, now_ms);
+    if ((step.actions & HEAL_LAUNCH) && !heal->by_operator)
+        add_try(heal, now_ms);
+    if (step.actions & HOLD_DOWN)
+        hold_down(heal, limits, now_ms);
+    if (step.actions & FORGET) {
+        heal->tries.n = 0;
+        heal->next_ms = 0;
+    }
+    if (step.next != STAY)
+        heal->state = step.next;
+    return step.actions & ~(unsigned)(FORGET | HOLD_DOWN);
+}
+
+/* ---- the guards */
+
+bool recovery_fsm_unsafe(const struct recovery_facts *f)
+{
+    /* Who asks for one that is down, or was taken out, takes nothing out of service. */
+    if (f->force ||
+        (f->by_operator && (f->health == HEALTH_DOWN || f->override != ADMIN_READY)))
+        return false;
+    return f->healthy < f->min_healthy;
+}
+
+static bool is_busy(uint8_t state)
+{
+    return state == HEAL_DRAINING || state == HEAL_RESTARTING || state == HEAL_VERIFYING;
+}
+
+__attribute__((format(printf, 3, 4))) static enum recovery_verdict
+because(enum recovery_verdict verdict, char out[TABLE_REASON], const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(out, TABLE_REASON, fmt, ap);
+    va_end(ap);
+    return verdict;
+}
+
+/* What only healthd has to heed. */
+static enum recovery_verdict judge_healthd(const struct recovery_facts *f,
+                                           char out[TABLE_REASON])
+{
+    if (f->state == HEAL_HOLD)
+        return because(HEAL_NEVER, out, "it is held: needs a human");
+    if (f->health != HEALTH_DOWN)
+        return because(HEAL_NEVER, out, "it is %s", health_state_name(f->health));
+    if (f->override != ADMIN_READY)
+        return because(HEAL_LATER, out, "it is taken out (%s)", admin_state_name(f->override));
+    if (f->tries >= f->max_restarts)
+        return because(HEAL_TOO_MANY, out, "needs a human: %u restart%s in the last hour",
+                       f->tries, f->tries == 1 ? "" : "s");
+    if (f->now_ms < f->next_ms)
+        return because(HEAL_LATER, out, "hold-down after %u restart%s in the last hour",
+                       f->tries, f->tries == 1 ? "" : "s");
+    return HEAL_MAY;
+}
+
+enum recovery_verdict recovery_fsm_judge(const struct recovery_facts *f, char out[TABLE_REASON])
+{
+    enum recovery_verdict verdict = HEAL_MAY;
+
+    out[0] = '\0';
+    if (f->stopping)
+        return because(HEAL_NEVER, out, "the service is stopping");
+    if (!f->has_action)
+        return because(HEAL_NEVER, out,
+                       "no restart is configured: it has neither restart.docker nor "
+                       "restart.command");
+    if (is_busy(f->state))
+        return because(HEAL_NEVER, out, "a restart is under way (%s)",
+                       heal_state_name(f->state));
+    if (!f->by_operator)
+        verdict = judge_healthd(f, out);
+    if (verdict != HEAL_MAY)
+        return verdict;
+    if (f->other)
+        return because(HEAL_LATER, out, "%s of the same pool is being restarted", f->other);
+    if (recovery_fsm_unsafe(f))
+        return because(
+            HEAL_LATER, out, "%u other%s of its pool %s up and ready, min_healthy is %u%s",
+            f->healthy, f->healthy == 1 ? "" : "s", f->healthy == 1 ? "is" : "are",
+            f->min_healthy, f->by_operator ? " (--force restarts it nevertheless)" : "");
+    return f->dry_run && !f->by_operator ? HEAL_DRY : HEAL_MAY;
+}
+
+const char *recovery_fsm_event_name(enum recovery_event event)
+{
+    static const char *const names[] = {"go",     "drained",   "settled", "restarted",
+                                        "failed", "up",        "timer",   "well",
+                                        "unsafe", "exhausted", "ready",   "gone"};
+
+    _Static_assert(sizeof names / sizeof *names == HEAL_EVENTS, "a name for each event");
+    return event < HEAL_EVENTS ? names[event] : "?";
+}

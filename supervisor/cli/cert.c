@@ -1,0 +1,334 @@
+/* `pasgate cert list`, and what can be asked of a certificate or of the account that it is
+ * ordered with. A request is a signal with the certificate's number; its result is watched in
+ * the table.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "shm/certs.h"
+#include "shm/message.h"
+#include "shm/status/status.h"
+#include "supervisor/cli/cert.h"
+#include "supervisor/cli/cli.h"
+#include "supervisor/cli/status_text.h"
+#include "supervisor/cli/text_table.h"
+#include "supervisor/signals.h"
+
+/* ---- list */
+
+static void list_row(struct text_table *grid, const struct table *table, int index,
+                     const struct cert_row *c)
+{
+    char until[CLOCK_ISO_SIZE] = "-", next[CLOCK_ISO_SIZE];
+    uint32_t loaded, workers;
+
+    if (c->generation)
+        clock_iso(until, c->not_after_wall_ms);
+    cert_loaded(table, (uint32_t)index, c->generation, &loaded, &workers);
+    text_table_row(grid);
+    text_table_cell(grid, NULL, "%.60s", c->name);
+    text_table_cell(grid, NULL, "%s", status_cert_source(c));
+    text_table_cell(grid, NULL, "%s", *c->key ? c->key : "-");
+    text_table_cell(grid, NULL, "%u", c->generation);
+    text_table_cell(grid, NULL, "%u of %u", loaded, workers);
+    text_table_cell(grid, NULL, "%.16s", until);
+    text_table_cell(grid, NULL, "%s", status_cert_next(c, next));
+    text_table_cell(grid, NULL, "%.60s", c->issuer);
+}
+
+static int no_such(const char *name)
+{
+    escape_print(stderr,
+                 "pasgate: there is no certificate \"%s\"; `pasgate cert list` has them\n",
+                 name);
+    return CLI_USAGE;
+}
+
+/* Is it the one that is meant: by number (1..), name in the configuration or folder? */
+static bool is_named(const char *name, int index, const struct cert_row *row)
+{
+    char dir[CERT_DIR_SIZE], *end;
+    long number = strtol(name, &end, 10);
+
+    return strcmp(row->name, cert_dir(dir, name)) == 0 || strcmp(row->name, name) == 0 ||
+           (*end == '\0' && number == index + 1);
+}
+
+/* name NULL: all of them, with the beginning of what is wrong. */
+static int cli_cert_list(const struct service *service, const char *name)
+{
+    static const struct text_table_column columns[] = {
+        {"CERTIFICATE", TEXT_TABLE_ELASTIC},
+        {"SOURCE", TEXT_TABLE_LEFT},
+        {"KEY", TEXT_TABLE_LEFT},
+        {"GEN", TEXT_TABLE_RIGHT},
+        {"IN WORKERS", TEXT_TABLE_LEFT},
+        {"NOT AFTER", TEXT_TABLE_LEFT},
+        {"NEXT TRY", TEXT_TABLE_LEFT},
+        {"ISSUER", TEXT_TABLE_ELASTIC},
+    };
+    struct text_table grid = text_table_new(columns, sizeof columns / sizeof *columns);
+    struct cert_row cert;
+
+    cert_settle(service, CERT_LIST_MS);
+    for (int i = 0; i < (int)table_certs(service->table); i++)
+        if (status_cert_read(service->table, i, &cert) && (!name || is_named(name, i, &cert))) {
+            list_row(&grid, service->table, i, &cert);
+            cert_notes(&grid, &cert, name != NULL);
+        }
+    int rows = grid.nrows;
+    if (rows > 0)
+        text_table_print(&grid, stdout, isatty(STDOUT_FILENO));
+    else if (!name)
+        printf("there is no certificate\n");
+    text_table_release(&grid);
+    return rows == 0 && name ? no_such(name) : CLI_OK;
+}
+
+/* ---- requests */
+
+static bool acmed_begins(const struct table *table)
+{
+    struct header_row header;
+    struct child_row child;
+    bool begins = false;
+
+    if (!header_read(&table->header, &header))
+        return true;
+    for (int i = 0; i < TABLE_CHILDREN; i++) {
+        if (!status_child_read(table, i, &child) || child.kind != KIND_ACMED)
+            continue;
+        if (child.generation == header.config_generation && child.state == CHILD_RUNNING)
+            return false;
+        begins |= child.generation != header.config_generation || child.state == CHILD_STARTING;
+    }
+    return begins;
+}
+
+void cert_settle(const struct service *service, unsigned ms)
+{
+    uint64_t limit = clock_mono_ms() + ms;
+
+    while (acmed_begins(service->table) && clock_mono_ms() < limit && service_alive(service))
+        usleep(CERT_LOOK_US);
+}
+
+/* -1: there is none. */
+static int cli_cert_find(const struct service *service, const char *name, struct cert_row *row)
+{
+    for (int i = 0; i < (int)table_certs(service->table); i++)
+        if (status_cert_read(service->table, i, row) && is_named(name, i, row))
+            return i;
+    return -1;
+}
+
+/* Of an order: what is live now. */
+static int tell_order(const struct cert_row *before, const struct cert_row *now, int which)
+{
+    char until[CLOCK_ISO_SIZE];
+    const char *done = which == CERT_REVOKE ? "revoked; " : "";
+
+    if (now->generation == before->generation) {
+        escape_print(stderr, "pasgate: certificate %s: %s%s; generation %u goes on\n",
+                     now->name, done,
+                     now->error[0] ? now->error : "nothing came, see the log of the service",
+                     now->generation);
+        return CLI_FAILURE;
+    }
+    escape_print(stdout, "certificate %s: %sgeneration %u is live%s, until %.10s\n", now->name,
+                 done, now->generation, which == CERT_ROLLBACK ? " again" : "",
+                 clock_iso(until, now->not_after_wall_ms));
+    return CLI_OK;
+}
+
+int cert_tell(const struct cert_row *before, const struct cert_row *now, int which)
+{
+    if (now->reply[0]) {
+        escape_print(stderr, "pasgate: certificate %s: %s\n", now->name, now->reply);
+        return CLI_FAILURE;
+    }
+    if (which == CERT_ROLLOVER)
+        escape_print(stdout, "the account has a new key\n");
+    else if (which == CERT_DEACTIVATE)
+        escape_print(stdout, "the account is closed; the next order makes another one\n");
+    else
+        return tell_order(before, now, which);
+    return CLI_OK;
+}
+
+/* false: the service has gone, or does not answer. */
+static bool cli_cert_watch(const struct service *service, int index,
+                           const struct cert_row *before, struct cert_row *now)
+{
+    uint64_t start = clock_mono_ms(), limit = start + CERT_HEARD_MS;
+    bool heard = false;
+
+    while (clock_mono_ms() < limit && service_alive(service)) {
+        if (cert_read(&service->table->cert[index], now)) {
+            if (strcmp(now->name, before->name) != 0) {
+                escape_print(stderr,
+                             "pasgate: certificate %s: another configuration came meanwhile; "
+                             "see `pasgate cert list` for what became of it\n",
+                             before->name);
+                return false;
+            }
+            heard |= now->requests != before->requests;
+        }
+        if (heard && !now->busy && !now->candidate)
+            return true;
+        if (heard) /* acmed, or the one that comes after it, goes on until it has ended */
+            limit = start + CERT_ORDER_MS;
+        if (service_silent(service))
+            return false;
+        usleep(CERT_LOOK_US);
+    }
+    fprintf(stderr, "pasgate: %s\n",
+            !service_alive(service) ? "the service ended meanwhile: see its log"
+            : heard ? "it has not ended yet, and goes on; see `pasgate cert list`"
+                    : "the service gave no answer in time: see its log");
+    return false;
+}
+
+/* A certificate of which the account is meant, when none was named: the first that has one. */
+static int find_ordered(const struct service *service, struct cert_row *row)
+{
+    for (int i = 0; i < (int)table_certs(service->table); i++)
+        if (status_cert_read(service->table, i, row) && row->source == CERT_ACME)
+            return i;
+    for (int i = 0; i < (int)table_certs(service->table); i++)
+        if (status_cert_read(service->table, i, row) && row->wanted == CERT_ACME)
+            return i;
+    return -1;
+}
+
+int cert_ask(const struct service *service, int index, int which, int reason)
+{
+    union sigval value = {.sival_int = (index + 1) | reason << REASON_SHIFT};
+
+    if (sigqueue(service->pid, SIGRTMIN + SIGNAL_CERT + which - CERT_RENEW, value) == 0)
+        return CLI_OK;
+    fprintf(stderr, "pasgate: cannot signal process %d: %s\n", (int)service->pid,
+            strerror(errno));
+    return CLI_FAILURE;
+}
+
+static int request(const struct cli *cli, const struct service *service, int which, int reason)
+{
+    struct cert_row before, now;
+    int index =
+        cli->name ? cli_cert_find(service, cli->name, &before) : find_ordered(service, &before);
+
+    if (index < 0) {
+        cert_settle(service, CERT_SETTLE_MS);
+        index = cli->name ? cli_cert_find(service, cli->name, &before)
+                          : find_ordered(service, &before);
+    }
+    if (index < 0 && cli->name)
+        return no_such(cli->name);
+    if (index < 0) {
+        fprintf(stderr, "pasgate: no certificate was ordered, so there is no account\n");
+        return CLI_FAILURE;
+    }
+    if (cert_ask(service, index, which, reason) != CLI_OK)
+        return CLI_FAILURE;
+    return cli_cert_watch(service, index, &before, &now) ? cert_tell(&before, &now, which)
+                                                         : CLI_FAILURE;
+}
+
+static int cli_cert_usage(const char *what)
+{
+    fprintf(
+        stderr,
+        "pasgate: cert: %s\n"
+        "  cert list [NAME] | renew NAME|--all [--force] | rollback NAME |\n"
+        "  revoke NAME [--reason REASON] | rollover [NAME] | import [FOLDER] [--dry-run] |\n"
+        "  import FILE [NAME] [--key FILE] [--password-file FILE] [--dry-run] [--force] |\n"
+        "  deactivate [NAME] --force | delete NAME --force\n",
+        what);
+    return CLI_USAGE;
+}
+
+/* RFC 5280 section 5.3.1, as far as the holder of a certificate may give them; -1: none. */
+static int reason_number(const char *name)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } reasons[] = {
+        {"unspecified", 0}, {"keyCompromise", 1},        {"affiliationChanged", 3},
+        {"superseded", 4},  {"cessationOfOperation", 5},
+    };
+
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (strcasecmp(reasons[i].name, name) == 0)
+            return reasons[i].number;
+    return -1;
+}
+
+/* enum cert_request of a verb; 0: none. */
+static int verb_request(const char *verb, bool force)
+{
+    static const struct {
+        const char *verb;
+        int which;
+    } verbs[] = {
+        {"renew", CERT_RENEW},       {"rollback", CERT_ROLLBACK},     {"revoke", CERT_REVOKE},
+        {"rollover", CERT_ROLLOVER}, {"deactivate", CERT_DEACTIVATE},
+    };
+
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (strcmp(verb, verbs[i].verb) == 0)
+            return verbs[i].which == CERT_RENEW && force ? CERT_RENEW_FORCE : verbs[i].which;
+    return 0;
+}
+
+/* What was used wrongly, or NULL. */
+static const char *wrong(const struct cli *cli, const char *verb, int which, int reason)
+{
+    if (!which && strcmp(verb, "list") != 0)
+        return "what shall be done?";
+    if (cli->all && which != CERT_RENEW && which != CERT_RENEW_FORCE)
+        return "--all goes with renew only";
+    if (cli->all && cli->name)
+        return "a name and --all together: which is meant?";
+    if (which && which < CERT_ROLLOVER && !cli->name && !cli->all)
+        return "which certificate?";
+    if (reason < 0)
+        return "a reason is unspecified, keyCompromise, affiliationChanged, superseded or "
+               "cessationOfOperation";
+    if (which == CERT_DEACTIVATE && !cli->force)
+        return "an account that is closed stays so: if you are sure, add --force";
+    return NULL;
+}
+
+int cli_cert(const struct cli *cli)
+{
+    const char *verb = cli->verb ? cli->verb : "list";
+    int which = verb_request(verb, cli->force);
+    int reason = cli->reason ? reason_number(cli->reason) : 0;
+    const char *why = wrong(cli, verb, which, reason);
+    struct service service;
+    int code;
+
+    if (strcmp(verb, "import") == 0)
+        return cli_cert_import(cli);
+    if (strcmp(verb, "delete") == 0)
+        return cli_cert_delete(cli);
+    if (why)
+        return cli_cert_usage(why);
+    code = service_find(&service, cli->conf_file);
+    if (code != CLI_OK)
+        return code;
+    code = cli->all ? cert_renew_all(&service, which)
+           : which  ? request(cli, &service, which, reason)
+                    : cli_cert_list(&service, cli->name);
+    service_close(&service);
+    return code;
+}

@@ -1,0 +1,170 @@
+/* `pasgate cert delete NAME --force`: takes a certificate that is not configured any more out
+ * of the store. It works on the store itself, as the user whom it belongs to, whether a service
+ * runs or not: that one writes only what its configuration names. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "acmed/cert/store_delete.h"
+#include "base/conf/conf.h"
+#include "base/escape.h"
+#include "base/fd.h"
+#include "shm/certs.h"
+#include "shm/status/status.h"
+#include "supervisor/cli/cli.h"
+#include "supervisor/privilege.h"
+
+/* ---- a name of nothing */
+
+struct others {
+    const struct conf *conf;
+    bool some;
+};
+
+static void see_other(void *to, const char *dir)
+{
+    struct others *others = to;
+
+    if (cert_configured(others->conf, dir))
+        return;
+    escape_print(stderr, "%s%s", others->some ? ", " : "; what can be deleted: ", dir);
+    others->some = true;
+}
+
+static int not_there(const struct conf *conf, const char *name)
+{
+    struct others others = {.conf = conf};
+
+    escape_print(stderr, "pasgate: the store has no certificate \"%s\"", name);
+    store_each(conf->acme.store, see_other, &others);
+    fprintf(stderr, "\n");
+    return CLI_USAGE;
+}
+
+/* ---- who uses it */
+
+static bool in_rows(const struct table *table, const char *dir)
+{
+    struct cert_row row;
+
+    for (int i = 0; i < (int)table_certs(table); i++)
+        if (status_cert_read(table, i, &row) && strcmp(row.name, dir) == 0)
+            return true;
+    return false;
+}
+
+/* The store's lock, where no service has it; -1: one has. Until it is closed none begins. */
+static int cli_cert_delete_lock(const char *path)
+{
+    char certs[PATH_MAX];
+    int fd;
+
+    snprintf(certs, sizeof certs, "%s/certs", path);
+    fd = open(certs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        fd_close(&fd);
+    return fd;
+}
+
+/* The configuration of a service may be older than the file. true: told. */
+static bool service_uses(const struct cli *cli, const struct conf *conf, const char *dir)
+{
+    struct service service;
+    bool uses;
+
+    if (service_find(&service, cli->conf_file) != CLI_OK) {
+        escape_print(stderr,
+                     "pasgate: but a service uses the store %s, and perhaps this certificate: "
+                     "nothing was deleted\n",
+                     conf->acme.store);
+        return true;
+    }
+    uses = in_rows(service.table, dir);
+    service_close(&service);
+    if (uses)
+        fprintf(stderr,
+                "pasgate: the running service still has this certificate in its configuration: "
+                "`pasgate reload` first\n");
+    return uses;
+}
+
+/* ---- all of it */
+
+static int delete_as_user(const struct conf *conf, const char *dir, uint32_t generations)
+{
+    struct identity identity;
+
+    if (identity_find(&identity, conf->user) < 0) {
+        fprintf(stderr, "pasgate: there is no user %s\n", conf->user);
+        return CLI_FAILURE;
+    }
+    if (privilege_drop(&identity) < 0)
+        return CLI_FAILURE;
+    if (store_delete(conf->acme.store, dir) < 0) {
+        escape_print(stderr, "pasgate: %s: certificate %s could not be deleted: %s\n",
+                     conf->acme.store, dir, strerror(errno));
+        return CLI_FAILURE;
+    }
+    escape_print(stdout,
+                 "certificate %s: %u generation%s and what was known of its orders are "
+                 "deleted\n",
+                 dir, generations, generations == 1 ? "" : "s");
+    return CLI_OK;
+}
+
+static int delete_it(const struct cli *cli, const struct conf *conf)
+{
+    char dir[CERT_DIR_SIZE];
+    const struct conf_cert *cert;
+    const char *store = conf->acme.store;
+    uint32_t generations;
+    int code, fd;
+
+    cert_dir(dir, cli->name);
+    if (!store_knows(store, dir, &generations) && store_is_dir(cli->name))
+        snprintf(dir, sizeof dir, "%s", cli->name);
+    cert = cert_configured(conf, dir);
+    if (cert) {
+        escape_print(
+            stderr,
+            "pasgate: certificate %s is configured (%s): take it out there and reload, "
+            "then delete it\n",
+            cert->name, cert->where);
+        return CLI_FAILURE;
+    }
+    if (!store_knows(store, dir, &generations))
+        return not_there(conf, cli->name);
+    fd = cli_cert_delete_lock(store);
+    if (fd < 0 && service_uses(cli, conf, dir))
+        return CLI_FAILURE;
+    code = delete_as_user(conf, dir, generations);
+    fd_close(&fd);
+    return code;
+}
+
+int cli_cert_delete(const struct cli *cli)
+{
+    struct conf_errors errs = {0};
+    struct conf *conf;
+    int code = CLI_CONFIG;
+
+    if (!cli->name || !cli->force) {
+        fprintf(stderr, "pasgate: cert delete: %s\n",
+                cli->name ? "its keys and certificates are gone then, and are not revoked: if "
+                            "you are sure, add --force"
+                          : "which certificate?");
+        return CLI_USAGE;
+    }
+    conf = conf_load(cli->conf_file, &errs);
+    if (!conf)
+        escape_print(stderr, "pasgate: %s is not good: see pasgate check\n", cli->conf_file);
+    else
+        code = delete_it(cli, conf);
+    conf_errors_release(&errs);
+    conf_free(conf);
+    return code;
+}

@@ -1,0 +1,95 @@
+/* `pasgate cert import [DIR] [--dry-run]` moves over from certbot; `cert import FILE [NAME]`
+ * takes a certificate that somebody else made. Both work on the store itself, as the user whom
+ * it belongs to, while no service uses it; only configured files are written at any time. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "acmed/cert/certbot.h"
+#include "acmed/cert/import_file.h"
+#include "base/conf/conf.h"
+#include "base/escape.h"
+#include "supervisor/cli/cli.h"
+#include "supervisor/privilege.h"
+
+#define CERTBOT_DIR "/etc/letsencrypt"
+
+/* Becomes the user whom the store belongs to, and makes it if need be. false: told. */
+static bool become_owner(const struct conf *conf, bool dry_run)
+{
+    const char *store = conf->acme.store;
+    struct identity identity;
+
+    if (identity_find(&identity, conf->user) < 0)
+        fprintf(stderr, "pasgate: there is no user %s\n", conf->user);
+    else if (!dry_run && privilege_make_store(store, &identity) < 0)
+        fprintf(stderr, "pasgate: %s: %s; it must be a folder that %s can write\n", store,
+                strerror(errno), identity.name);
+    else
+        return privilege_drop(&identity) == 0;
+    return false;
+}
+
+static int import_dir(const struct conf *conf, const char *dir, bool dry_run)
+{
+    struct certbot *certbot = certbot_read(conf, dir);
+    int rc = -1;
+
+    if (!certbot)
+        fprintf(stderr, "pasgate: %s/live: %s\n", dir, strerror(errno));
+    else if (become_owner(conf, dry_run))
+        rc = certbot_import(certbot, dry_run, stdout);
+    certbot_free(certbot);
+    return rc < 0 ? CLI_FAILURE : CLI_OK;
+}
+
+static int import_file(const struct conf *conf, const struct cli *cli)
+{
+    const struct import_wish override = {.file = cli->name,
+                                         .key = cli->key,
+                                         .password_file = cli->password,
+                                         .name = cli->second,
+                                         .dry_run = cli->dry_run,
+                                         .force = cli->force};
+    struct import_file *import = import_file_read(conf, &override);
+    int rc = -1;
+
+    if (import && (!import_file_to_store(import) || become_owner(conf, cli->dry_run)))
+        rc = import_file_write(import, stdout);
+    import_file_free(import);
+    return rc < 0 ? CLI_FAILURE : CLI_OK;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat st;
+
+    return path && stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+}
+
+int cli_cert_import(const struct cli *cli)
+{
+    struct conf_errors errs = {0};
+    bool file = is_file(cli->name);
+    struct conf *conf;
+    int code = CLI_CONFIG;
+
+    if (!file && (cli->key || cli->password || cli->second)) {
+        escape_print(stderr, "pasgate: cert import: %s%s\n",
+                     cli->name ? cli->name : "of a key or a password, which file is it",
+                     cli->name ? " is no file" : "?");
+        return CLI_USAGE;
+    }
+    /* Of the files of certificates, some may be what is imported now. */
+    conf = file ? conf_load_early(cli->conf_file, &errs) : conf_load(cli->conf_file, &errs);
+    if (!conf)
+        fprintf(stderr, "pasgate: %s is not good: see pasgate check\n", cli->conf_file);
+    else if (file)
+        code = import_file(conf, cli);
+    else
+        code = import_dir(conf, cli->name ? cli->name : CERTBOT_DIR, cli->dry_run);
+    conf_errors_release(&errs);
+    conf_free(conf);
+    return code;
+}

@@ -1,0 +1,151 @@
+/* `pasgate cert renew --all`: every certificate that is to be ordered, and a line for each. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "shm/certs.h"
+#include "shm/status/status.h"
+#include "supervisor/cli/cert.h"
+#include "supervisor/cli/cli.h"
+
+enum { UNHEARD_MAX = 16 }; /* requests on their way to acmed, whose socket holds some more */
+
+enum step { STEP_WAITS, STEP_ASKED, STEP_HEARD, STEP_DONE };
+
+/* One certificate on its way. */
+struct renewal {
+    int index;
+    enum step step;
+    uint64_t asked_ms;
+    struct cert_row before;
+};
+
+struct renewals {
+    const struct service *service;
+    int which;
+    struct renewal *of; /* [n] */
+    int n, unheard, left;
+    uint64_t moved_ms; /* when something was last heard of any */
+    int code;
+};
+
+static void cli_cert_renew_all_done(struct renewals *all, struct renewal *one)
+{
+    all->unheard -= one->step == STEP_ASKED;
+    one->step = STEP_DONE;
+    all->left--;
+}
+
+static void cli_cert_renew_all_failed(struct renewals *all, struct renewal *one,
+                                      const char *why)
+{
+    escape_print(stderr, "pasgate: certificate %s: %s\n", one->before.name, why);
+    all->code = CLI_FAILURE;
+    cli_cert_renew_all_done(all, one);
+}
+
+static void cli_cert_renew_all_ended(struct renewals *all, struct renewal *one,
+                                     const struct cert_row *now)
+{
+    if (strcmp(now->reply, CERT_NOT_DUE) == 0)
+        escape_print(stdout, "certificate %s: %s\n", now->name, now->reply);
+    else if (cert_tell(&one->before, now, all->which) != CLI_OK)
+        all->code = CLI_FAILURE;
+    cli_cert_renew_all_done(all, one);
+}
+
+static void cli_cert_renew_all_look(struct renewals *all, struct renewal *one, uint64_t now_ms)
+{
+    struct cert_row now;
+
+    if (!cert_read(&all->service->table->cert[one->index], &now))
+        return; /* just being written */
+    if (strcmp(now.name, one->before.name) != 0) {
+        cli_cert_renew_all_failed(all, one, "another configuration came meanwhile: ask again");
+        return;
+    }
+    if (now.requests == one->before.requests) {
+        if (now_ms - one->asked_ms > CERT_HEARD_MS)
+            cli_cert_renew_all_failed(all, one,
+                                      "the service gave no answer in time: see its log");
+        return;
+    }
+    if (one->step == STEP_ASKED) {
+        one->step = STEP_HEARD;
+        all->unheard--;
+        all->moved_ms = now_ms;
+    }
+    if (!now.busy && !now.candidate) {
+        cli_cert_renew_all_ended(all, one, &now);
+        all->moved_ms = now_ms;
+    }
+}
+
+static void cli_cert_renew_all_go_on(struct renewals *all, uint64_t now_ms)
+{
+    for (int i = 0; i < all->n; i++) {
+        struct renewal *one = &all->of[i];
+
+        if (one->step == STEP_WAITS && all->unheard < UNHEARD_MAX) {
+            one->step = STEP_ASKED;
+            one->asked_ms = now_ms;
+            all->unheard++;
+            if (cert_ask(all->service, one->index, all->which, 0) != CLI_OK) {
+                all->code = CLI_FAILURE;
+                cli_cert_renew_all_done(all, one);
+            }
+        } else if (one->step == STEP_ASKED || one->step == STEP_HEARD) {
+            cli_cert_renew_all_look(all, one, now_ms);
+        }
+    }
+}
+
+static void cli_cert_renew_all_collect(struct renewals *all)
+{
+    for (int i = 0; i < (int)table_certs(all->service->table); i++) {
+        struct renewal *one = &all->of[all->n];
+
+        if (!status_cert_read(all->service->table, i, &one->before) ||
+            one->before.wanted != CERT_ACME)
+            continue;
+        one->index = i;
+        all->n++;
+    }
+    all->left = all->n;
+}
+
+int cert_renew_all(const struct service *service, int which)
+{
+    struct renewals all = {.service = service, .which = which, .moved_ms = clock_mono_ms()};
+    const char *why = NULL;
+
+    all.of = calloc(TABLE_CERTS, sizeof *all.of);
+    if (!all.of) {
+        fprintf(stderr, "pasgate: no memory\n");
+        return CLI_FAILURE;
+    }
+    cert_settle(service, CERT_SETTLE_MS);
+    cli_cert_renew_all_collect(&all);
+    if (all.n == 0)
+        printf("there is no certificate that is to be ordered\n");
+    while (all.left > 0 && !why) {
+        cli_cert_renew_all_go_on(&all, clock_mono_ms());
+        fflush(stdout);
+        if (!service_alive(service))
+            why = "the service ended meanwhile: see its log";
+        else if (service_silent(service))
+            why = "the supervisor stands still";
+        else if (clock_mono_ms() - all.moved_ms > CERT_ORDER_MS)
+            why = "nothing came in time: see the log of the service";
+        else if (all.left > 0)
+            usleep(CERT_LOOK_US);
+    }
+    for (int i = 0; i < all.n; i++)
+        if (all.of[i].step != STEP_DONE)
+            cli_cert_renew_all_failed(&all, &all.of[i], why);
+    free(all.of);
+    return all.code;
+}

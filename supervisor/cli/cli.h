@@ -1,0 +1,76 @@
+/* The subcommands of the program. Each gets the options that main() read and
+ * returns the program's exit code:
+ * 0 done, 1 failed at run time, 2 used wrongly, 78 wrong configuration. */
+#ifndef SUPERVISOR_CLI_CLI_H
+#define SUPERVISOR_CLI_CLI_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum {
+    CLI_OK = 0,
+    CLI_FAILURE = 1,
+    CLI_USAGE = 2,
+    CLI_CUT = 3, /* drain --wait: it ended at drain_timeout */
+    CLI_CONFIG = 78,
+};
+
+struct cli {
+    const char *conf_file;  /* absolute where it exists */
+    const char *backend;    /* number or name */
+    bool dump, manual;      /* check */
+    bool strict;            /* check: warnings are errors */
+    bool json, watch, live; /* status */
+    bool force;             /* cert renew, restart */
+    bool wait;              /* drain, restart */
+    const char *pool;       /* restart --rolling */
+    bool all;               /* cert renew */
+    bool dry_run;           /* cert import */
+    const char *reason;     /* cert revoke; NULL: none given */
+    const char *verb;       /* cert: list, renew, rollback, ... */
+    const char *name;       /* cert: of a certificate; import: a folder or file */
+    const char *second;     /* cert import FILE: name of the certificate */
+    const char *key;        /* cert import FILE: file of its key; NULL: the same */
+    const char *password;   /* cert import FILE: file that holds it */
+};
+
+int cli_check(const struct cli *cli);
+int cli_reload(const struct cli *cli);
+int cli_status(const struct cli *cli);
+int cli_why(const struct cli *cli);
+int cli_drain(const struct cli *cli);
+int cli_ready(const struct cli *cli);
+int cli_maint(const struct cli *cli);
+int cli_restart(const struct cli *cli);
+int cli_cert(const struct cli *cli);
+int cli_cert_import(const struct cli *cli); /* without a running service */
+int cli_cert_delete(const struct cli *cli); /* with or without one */
+
+/* The rest of `drain B --wait`: shows how a drain goes on until it ends (cli/drain.c). */
+struct service;
+int cli_drain_wait(const struct service *service, int slot);
+
+/* ---- the running service, as the command line finds it (cli/service.c) */
+
+struct table;
+
+struct service {
+    pid_t pid;
+    const struct table *table; /* read-only */
+};
+
+/* Finds the service of a configuration file by the name of its table, or, when the file cannot
+ * be read as it is now, by the table that names it. Only tables of root, of ourselves and of
+ * the service's user are believed; the pid is of who holds the lock on it, as the kernel tells.
+ * Returns 0, or an exit code after a message. service_close() takes one that was not found. */
+int service_find(struct service *service, const char *conf_file);
+void service_close(struct service *service);
+bool service_alive(const struct service *service);
+
+/* Stands its supervisor still? Then it is told that what was asked for takes effect later. */
+bool service_silent(const struct service *service);
+
+/* The slot of a backend by number (1..) or name; -1 after a message. */
+int service_backend(const struct service *service, const char *backend);
+
+#endif

@@ -1,0 +1,237 @@
+/* `pasgate restart`: one backend, or all of a pool one after the other. Asks by signal;
+ * the answer is in the admin row, what happens then in the backend's history. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "shm/status/status.h"
+#include "shm/table.h"
+#include "supervisor/cli/cli.h"
+#include "supervisor/signals.h"
+
+enum {
+    LOOK_US = 10000,        /* between two looks at the table */
+    REPLY_LIMIT_MS = 30000, /* the supervisor only has to judge it; one that stands still
+                                is noticed before */
+    PROGRESS_MS = 500,
+    GOES_ON = -1, /* no exit code */
+};
+
+struct restart {
+    const struct service *service;
+    int slot;
+    struct backend_row backend;
+    uint32_t seen;    /* of the history */
+    bool warm;        /* its slow start is waited for, too */
+    uint64_t told_ms; /* how far the drain is */
+    bool progress;    /* there is a line of that */
+};
+
+static int cli_restart_lost(void)
+{
+    fprintf(stderr, "pasgate: the service ended meanwhile\n");
+    return CLI_FAILURE;
+}
+
+/* 0, or -1: it is being written all the time, which is not to be. */
+static int cli_restart_begin(struct restart *restart, const struct service *service, int slot,
+                             struct admin_row *before)
+{
+    struct transition none[TABLE_HISTORY];
+
+    *restart = (struct restart){.service = service, .slot = slot, .seen = UINT32_MAX};
+    history_read_new(&service->table->admin_history[slot], &restart->seen, none);
+    if (restart->seen != UINT32_MAX && admin_read(&service->table->admin[slot], before) &&
+        backend_read(&service->table->backend[slot], &restart->backend))
+        return 0;
+    fprintf(stderr, "pasgate: the table cannot be read\n");
+    return -1;
+}
+
+/* Sends the signal and waits for the answer; of two who ask at the same moment, one may see
+ * that of the other. */
+static int cli_restart_ask(struct restart *restart, bool force, const struct admin_row *before)
+{
+    const struct service *service = restart->service;
+    uint64_t limit = clock_mono_ms() + REPLY_LIMIT_MS;
+    union sigval number = {.sival_int = restart->slot + 1 + (force ? RESTART_FORCE : 0)};
+    struct admin_row now;
+
+    if (sigqueue(service->pid, SIGRTMIN + SIGNAL_RESTART, number) < 0) {
+        fprintf(stderr, "pasgate: cannot signal process %d: %s\n", (int)service->pid,
+                strerror(errno));
+        return CLI_FAILURE;
+    }
+    while (clock_mono_ms() < limit) {
+        if (admin_read(&service->table->admin[restart->slot], &now) &&
+            now.requests != before->requests) {
+            if (!*now.reply)
+                return CLI_OK;
+            escape_print(stderr, "pasgate: %s is not restarted: %s\n", restart->backend.name,
+                         now.reply);
+            return CLI_FAILURE;
+        }
+        if (!service_alive(service))
+            return cli_restart_lost();
+        if (service_silent(service))
+            return CLI_FAILURE;
+        usleep(LOOK_US);
+    }
+    fprintf(stderr, "pasgate: the service gave no answer in time: see its log\n");
+    return CLI_FAILURE;
+}
+
+/* Prints one step. GOES_ON, or how it ended. */
+static int step(const struct restart *restart, const struct transition *t)
+{
+    char when[CLOCK_ISO_SIZE];
+
+    if (restart->progress)
+        fputs("\r\033[K", stdout);
+    escape_print(stdout, "%s  %s: %s: %s\n", clock_iso(when, t->wall_ms), restart->backend.name,
+                 heal_state_name(t->to), t->reason);
+    fflush(stdout);
+    if (restart->warm ? t->from == HEAL_SLOWSTART && t->to == HEAL_NONE
+                      : t->to == HEAL_SLOWSTART)
+        return CLI_OK;
+    if (t->to != HEAL_NONE && t->to != HEAL_HOLD)
+        return GOES_ON;
+    escape_print(stderr, "pasgate: %s was not restarted, or did not come back: %s\n",
+                 restart->backend.name, t->reason);
+    return CLI_FAILURE;
+}
+
+/* On a terminal, how far the drain is: a line that is written anew. */
+static void progress(struct restart *restart)
+{
+    char line[STATUS_PROGRESS];
+    struct status_backend b;
+
+    if (!isatty(STDOUT_FILENO) || clock_mono_ms() < restart->told_ms + PROGRESS_MS ||
+        !status_backend_read(restart->service->table, restart->slot, &b) ||
+        b.admin.heal != HEAL_DRAINING)
+        return;
+    fputs("\r\033[K", stdout);
+    escape_print(stdout, "%s: %s", restart->backend.name, status_backend_progress(&b, line));
+    fflush(stdout);
+    restart->progress = true;
+    restart->told_ms = clock_mono_ms();
+}
+
+/* Prints the steps as they come, until it is well again or given up. */
+static int follow(struct restart *restart)
+{
+    const struct history *history = &restart->service->table->admin_history[restart->slot];
+    struct transition t[TABLE_HISTORY];
+
+    for (;;) {
+        int n = history_read_new(history, &restart->seen, t);
+
+        for (int i = 0; i < n; i++) {
+            int code = t[i].heal ? step(restart, &t[i]) : GOES_ON;
+
+            if (code != GOES_ON)
+                return code;
+        }
+        progress(restart);
+        if (!service_alive(restart->service))
+            return cli_restart_lost();
+        if (service_silent(restart->service))
+            return CLI_FAILURE;
+        usleep(LOOK_US);
+    }
+}
+
+enum until { BEGUN, BACK, WARM };
+
+static int restart_one(const struct service *service, int slot, bool force, enum until until)
+{
+    struct restart restart;
+    struct admin_row before;
+
+    if (cli_restart_begin(&restart, service, slot, &before) < 0)
+        return CLI_FAILURE;
+    restart.warm = until == WARM;
+    int code = cli_restart_ask(&restart, force, &before);
+    if (code == CLI_OK && until != BEGUN)
+        code = follow(&restart);
+    else if (code == CLI_OK)
+        escape_print(stdout, "backend %d %s: its restart has begun\n", slot + 1,
+                     restart.backend.name);
+    return code;
+}
+
+/* ---- a whole pool */
+
+static int members(const struct service *service, const char *pool, int slot[TABLE_BACKENDS])
+{
+    struct backend_row row;
+    int n = 0;
+
+    for (int s = 0; s < TABLE_BACKENDS; s++)
+        if (backend_read(&service->table->backend[s], &row) && row.configured &&
+            strcmp(row.pool, pool) == 0)
+            slot[n++] = s;
+    return n;
+}
+
+static void cli_restart_list(const struct service *service, const char *what, const int *slot,
+                             int n, FILE *out)
+{
+    struct backend_row row;
+
+    if (n == 0)
+        return;
+    fprintf(out, "%s:", what);
+    for (int i = 0; i < n; i++)
+        if (backend_read(&service->table->backend[slot[i]], &row))
+            escape_print(out, " %s", row.name);
+    fprintf(out, "\n");
+}
+
+static int rolling(const struct service *service, const char *pool, bool force)
+{
+    int slot[TABLE_BACKENDS], done = 0, code = CLI_OK;
+    int n = members(service, pool, slot);
+
+    if (n == 0) {
+        escape_print(stderr, "pasgate: there is no pool \"%s\"; `pasgate status` tells them\n",
+                     pool);
+        return CLI_USAGE;
+    }
+    /* Not the next one while this one is still cold: where they are two, it would have all of
+     * the load at once. */
+    while (done < n && code == CLI_OK) {
+        code = restart_one(service, slot[done], force, done + 1 < n ? WARM : BACK);
+        done += code == CLI_OK;
+    }
+    cli_restart_list(service, "restarted", slot, done, stdout);
+    cli_restart_list(service, "not restarted", slot + done, n - done, stderr);
+    return code;
+}
+
+int cli_restart(const struct cli *cli)
+{
+    struct service service;
+
+    if (!cli->pool == !cli->backend) {
+        fprintf(stderr, "pasgate: restart: write restart B [--wait] [--force], or restart "
+                        "--rolling POOL [--force]\n");
+        return CLI_USAGE;
+    }
+    int code = service_find(&service, cli->conf_file);
+    if (code != CLI_OK)
+        return code;
+    int slot = cli->pool ? -1 : service_backend(&service, cli->backend);
+    if (cli->pool)
+        code = rolling(&service, cli->pool, cli->force);
+    else
+        code = slot < 0 ? CLI_USAGE
+                        : restart_one(&service, slot, cli->force, cli->wait ? BACK : BEGUN);
+    service_close(&service);
+    return code;
+}

@@ -1,0 +1,55 @@
+/* A table of text for people: columns as wide as what is in them, and when that
+ * does not fit, the elastic ones are cut ("~" marks a cut). Command line only. */
+#ifndef SUPERVISOR_CLI_TEXT_TABLE_H
+#define SUPERVISOR_CLI_TEXT_TABLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum {
+    TEXT_TABLE_COLUMNS = 16,
+    TEXT_TABLE_CELL = 64,   /* bytes of a cell with its NUL */
+    TEXT_TABLE_WIDTH = 120, /* columns of a terminal that must do */
+    TEXT_TABLE_NOTE = 4096, /* bytes of what stands below a row */
+};
+
+/* Form of a column. Of an elastic one of addresses the port stays. */
+enum text_table_align {
+    TEXT_TABLE_LEFT,
+    TEXT_TABLE_RIGHT,
+    TEXT_TABLE_ELASTIC,
+    TEXT_TABLE_ADDRESS
+};
+
+struct text_table_column {
+    const char *title;
+    enum text_table_align align;
+};
+
+struct text_table_row {
+    char cell[TEXT_TABLE_COLUMNS][TEXT_TABLE_CELL];
+    const char *colour[TEXT_TABLE_COLUMNS]; /* an escape sequence, or NULL */
+    char note[TEXT_TABLE_NOTE];             /* "": none */
+};
+
+struct text_table {
+    const struct text_table_column *columns;
+    int ncolumns, nrows, cap, at;
+    struct text_table_row *rows; /* the last one is being filled */
+};
+
+/* Columns outlive the grid. Without memory it aborts (a command line tool). */
+struct text_table text_table_new(const struct text_table_column *columns, int n);
+void text_table_release(struct text_table *grid);
+
+/* A new row; then its cells from left to right; then perhaps notes, each a paragraph. */
+void text_table_row(struct text_table *grid);
+void text_table_cell(struct text_table *grid, const char *colour, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void text_table_note(struct text_table *grid, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Prints all with a line of titles; colours only when wanted. */
+void text_table_print(struct text_table *grid, FILE *out, bool colours);
+
+#endif

@@ -1,0 +1,88 @@
+/* `pasgate why B`: how a backend came to be what it is. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+#include "shm/table.h"
+#include "supervisor/cli/cli.h"
+
+static const char *cli_why_state_name(const struct transition *t, uint8_t state, bool health)
+{
+    return health    ? health_state_name(state)
+           : t->heal ? heal_state_name(state)
+                     : admin_state_name(state);
+}
+
+static void print_one(const struct transition *t, bool health)
+{
+    char when[CLOCK_ISO_SIZE];
+
+    escape_print(stdout, "%s  %-10s  %-10s -> %-10s  %s\n", clock_iso(when, t->wall_ms),
+                 t->actor, cli_why_state_name(t, t->from, health),
+                 cli_why_state_name(t, t->to, health), t->reason);
+}
+
+/* Both rings are in order of time: a merge. */
+static void print_history(const struct table *table, int slot)
+{
+    struct transition health[TABLE_HISTORY], admin[TABLE_HISTORY];
+    int nh = history_read(&table->health_history[slot], health);
+    int na = history_read(&table->admin_history[slot], admin);
+
+    for (int h = 0, a = 0; h < nh || a < na;) {
+        if (a >= na || (h < nh && health[h].wall_ms <= admin[a].wall_ms))
+            print_one(&health[h++], true);
+        else
+            print_one(&admin[a++], false);
+    }
+    if (nh + na == 0)
+        escape_print(stdout, "nothing has happened to it yet\n");
+}
+
+static void print_heal(const struct admin_row *admin)
+{
+    uint64_t now = clock_mono_ms();
+
+    if (admin->heal != HEAL_NONE || *admin->heal_reason)
+        escape_print(stdout, "heal: %s: %s\n", heal_state_name(admin->heal),
+                     admin->heal_reason);
+    if (admin->attempts)
+        escape_print(stdout, "restarts that count in the last hour: %u", admin->attempts);
+    if (admin->attempts && admin->next_try_ms > now)
+        escape_print(stdout, "; the next one not for %llu s",
+                     (unsigned long long)(admin->next_try_ms - now + 999) / 1000);
+    if (admin->attempts)
+        escape_print(stdout, "\n");
+    if (*admin->incident)
+        escape_print(stdout, "last incident: %s\n", admin->incident);
+}
+
+int cli_why(const struct cli *cli)
+{
+    struct service service;
+    struct backend_row backend;
+    struct admin_row admin;
+    struct health_row health = {0};
+    int code = service_find(&service, cli->conf_file);
+
+    if (code != CLI_OK)
+        return code;
+    int slot = service_backend(&service, cli->backend);
+    if (slot < 0 || !backend_read(&service.table->backend[slot], &backend) ||
+        !admin_read(&service.table->admin[slot], &admin)) {
+        code = slot < 0 ? CLI_USAGE : CLI_FAILURE;
+        goto out;
+    }
+    if (!health_read(&service.table->health[slot], &health) ||
+        health.identity != backend.identity)
+        health.state = HEALTH_UNKNOWN;
+    escape_print(stdout, "backend %d %s (%s:%u in pool %s) is %s, %s\n", slot + 1, backend.name,
+                 backend.host, backend.port, backend.pool, health_state_name(health.state),
+                 admin_state_name(admin.override));
+    print_heal(&admin);
+    print_history(service.table, slot);
+out:
+    service_close(&service);
+    return code;
+}

@@ -1,0 +1,74 @@
+#include "supervisor/confine_child.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sandbox.h"
+#include "base/sandbox_rules.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const struct sandbox_rule rules[] = {
+    {.calls = sandbox_programs},
+    {.calls = sandbox_system_wide},
+    {.calls = sandbox_newer, .error = ENOSYS},
+#if !SANDBOX_LEAK_CHECK
+    {.calls = sandbox_strangers},
+    /* But for threads: libcurl resolves names in one. clone3() has its flags in memory. */
+    {.calls = "fork vfork"},
+    {.calls = "clone3", .error = ENOSYS},
+    {"clone", 0, SANDBOX_BITS, 0, CLONE_THREAD, 0},
+#endif
+};
+
+static const struct sandbox_rule unix_sockets = {"socket", EACCES,     SANDBOX_BITS,
+                                                 0,        UINT32_MAX, AF_UNIX};
+/* Docker's socket is of type stream, as are those of most services; syslog's takes datagrams.
+ * The numbers of stream and seqpacket are odd, that of datagram is not. */
+static const struct sandbox_rule unix_streams[] = {
+    {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_UNIX},
+    {"socket", EACCES, SANDBOX_BITS, 1, 1, 1},
+};
+_Static_assert((SOCK_STREAM & 1) && (SOCK_SEQPACKET & 1) && !(SOCK_DGRAM & 1), "odd ones");
+
+/* What it can do after all, or NULL. */
+static const char *can(void)
+{
+    char *const none[] = {NULL};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0) {
+        close(fd);
+        return "reach unix sockets";
+    }
+    if (execve("", none, none) == 0 || errno != EPERM)
+        return "start programs";
+    return SANDBOX_LEAK_CHECK ? NULL : sandbox_try_others();
+}
+
+int confine_child(bool syslog)
+{
+    const char *what;
+
+    if (sandbox_forbid(rules, COUNT(rules)) < 0) {
+        log_warn("this kernel has no filters of system calls: not confined: %s",
+                 strerror(errno));
+        return 0;
+    }
+    if ((syslog ? sandbox_forbid_both(unix_streams) : sandbox_forbid(&unix_sockets, 1)) < 0 ||
+        (!SANDBOX_LEAK_CHECK && sandbox_forbid_others() < 0)) {
+        log_error("cannot be confined: %s", strerror(errno));
+        return -1;
+    }
+    what = can();
+    if (what) {
+        log_error("not confined: it can %s", what);
+        errno = EPERM;
+        return -1;
+    }
+    return 0;
+}

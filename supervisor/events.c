@@ -1,0 +1,226 @@
+/* What comes in: signals of people and of the kernel, messages of children. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/message.h"
+#include "supervisor/backend/recovery.h"
+#include "supervisor/signals.h"
+#include "supervisor/supervise.h"
+
+enum { SIGNAL_BURST = 64 }; /* signals of one turn of the loop */
+
+/* ---- signals */
+
+static void reopen_logs(struct supervisor *sup)
+{
+    struct message message = {.type = MESSAGE_LOG};
+
+    if (generation_reopen_access(sup->current) < 0) {
+        log_error("cannot open %s again: %s; the old file stays in use",
+                  sup->current->conf->log.access_file, strerror(errno));
+        return;
+    }
+    for (int r = 0; r < TABLE_WORKERS; r++)
+        process_send(&sup->process[r], &message, sup->current->access_fd);
+    log_info("log files were opened again");
+}
+
+/* The wishes carry a backend's number, so only sigqueue() can express them, and
+ * only root and our own user may. */
+static void on_override(struct supervisor *sup, const struct signalfd_siginfo *info)
+{
+    static const enum admin_state wishes[] = {
+        [1] = ADMIN_DRAIN, [2] = ADMIN_READY, [4] = ADMIN_MAINT};
+    int which = (int)info->ssi_signo - SIGRTMIN;
+
+    if (info->ssi_code != SI_QUEUE || (info->ssi_uid != 0 && info->ssi_uid != geteuid()))
+        log_warn("signal RTMIN+%d from uid %u without a backend number: refused "
+                 "(kill -q NUMBER -s RTMIN+%d PID)",
+                 which, info->ssi_uid, which);
+    else if (which == SIGNAL_RESTART)
+        recovery_request(sup, info->ssi_int, info->ssi_uid);
+    else
+        admin_override(sup, wishes[which], info->ssi_int, info->ssi_uid);
+}
+
+/* The same for a certificate, by its place in the configuration (1..); acmed does it. */
+static void on_cert_request(struct supervisor *sup, const struct signalfd_siginfo *info)
+{
+    static const char *const words[] = {[CERT_RENEW] = "renew",
+                                        [CERT_RENEW_FORCE] = "renew",
+                                        [CERT_ROLLBACK] = "roll back",
+                                        [CERT_REVOKE] = "revoke",
+                                        [CERT_ROLLOVER] = "change the account's key of",
+                                        [CERT_DEACTIVATE] = "close the account of"};
+    int which = (int)info->ssi_signo - SIGRTMIN;
+    int number = info->ssi_int & ((1 << REASON_SHIFT) - 1);
+    struct process *acmed = &sup->process[ROW_ACMED];
+    struct message message = {.type = MESSAGE_CERT,
+                              .which = (uint32_t)(which - SIGNAL_CERT + CERT_RENEW),
+                              .number = (uint64_t)number - 1,
+                              .value = (uint32_t)info->ssi_int >> REASON_SHIFT};
+
+    if (info->ssi_code != SI_QUEUE || (info->ssi_uid != 0 && info->ssi_uid != geteuid()) ||
+        number < 1 || (uint64_t)number > sup->current->conf->n_certs ||
+        message.value > REASON_LAST) {
+        log_warn("signal RTMIN+%d from uid %u: refused, there is no certificate %d", which,
+                 info->ssi_uid, info->ssi_code == SI_QUEUE ? info->ssi_int : 0);
+        return;
+    }
+    log_info("uid %u asks to %s certificate %s", info->ssi_uid, words[message.which],
+             sup->current->conf->certs[message.number].name);
+    if (acmed->generation == sup->current)
+        process_send(acmed, &message, -1);
+    else
+        log_warn("it is not heard: a reload is on its way");
+}
+
+static void on_signal(struct supervisor *sup, const struct signalfd_siginfo *info)
+{
+    switch (info->ssi_signo) {
+    case SIGCHLD:
+        processes_reap(sup);
+        return;
+    case SIGTERM:
+    case SIGQUIT:
+        log_info("signal %s: %s", sigabbrev_np((int)info->ssi_signo),
+                 sup->stopping ? "stops now" : "stops gracefully");
+        supervise_stop(sup, sup->stopping);
+        return;
+    case SIGINT:
+        log_info("signal INT: stops now");
+        supervise_stop(sup, true);
+        return;
+    case SIGHUP:
+        reload_request(sup);
+        return;
+    case SIGUSR1:
+        reopen_logs(sup);
+        return;
+    case SIGUSR2:
+        log_warn("signal USR2: re-exec is not supported yet");
+        return;
+    default:
+        if ((int)info->ssi_signo > SIGRTMIN && (int)info->ssi_signo < SIGRTMIN + SIGNAL_CERT)
+            on_override(sup, info);
+        else if ((int)info->ssi_signo >= SIGRTMIN + SIGNAL_CERT &&
+                 (int)info->ssi_signo <= SIGRTMIN + CONTROL_SIGNALS)
+            on_cert_request(sup, info);
+    }
+}
+
+static void on_signals(struct loop_source *source, uint32_t events)
+{
+    struct supervisor *sup =
+        (struct supervisor *)((char *)source - offsetof(struct supervisor, signals));
+    struct signalfd_siginfo info;
+
+    (void)events;
+    /* Those that are left wake the loop again: children have their turn in between. */
+    for (int i = 0;
+         i < SIGNAL_BURST && read(source->fd, &info, sizeof info) == (ssize_t)sizeof info; i++)
+        on_signal(sup, &info);
+}
+
+int events_open(struct supervisor *sup)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
+    static const int terminal[] = {SIGTSTP, SIGTTIN, SIGCONT};
+    sigset_t set;
+
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&set, faults[i]);
+    for (size_t i = 0; i < sizeof terminal / sizeof *terminal; i++)
+        sigdelset(&set, terminal[i]);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    signal(SIGTTOU, SIG_IGN); /* in the background, a line for the terminal would stop us */
+    /* A parent may have left it ignored, and then nobody could be reaped. */
+    signal(SIGCHLD, SIG_DFL);
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    sup->signals.ready = on_signals;
+    return loop_add(&sup->loop, &sup->signals, fd, EPOLLIN);
+}
+
+/* ---- messages of children */
+
+/* acmed may not read what only root may: we open for it the files that the
+ * configuration names, and no others. */
+static void open_pem(struct process *p, const struct message *asked)
+{
+    const struct conf *conf = p->generation->conf;
+    struct message reply = {
+        .type = MESSAGE_PEM, .which = asked->which, .number = asked->number, .value = EINVAL};
+    struct stat st;
+    int fd = -1;
+
+    if (p->kind == KIND_ACMED && asked->number < conf->n_certs &&
+        (asked->which == PEM_CHAIN || asked->which == PEM_KEY)) {
+        const struct conf_cert *cert = &conf->certs[asked->number];
+
+        fd = open(asked->which == PEM_CHAIN ? cert->chain : cert->key,
+                  O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        reply.value = fd < 0 ? (uint64_t)errno : 0;
+        if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+            fd_close(&fd);
+            reply.value = EINVAL;
+        }
+    }
+    process_send(p, &reply, fd);
+    fd_close(&fd);
+}
+
+static void events_on_message(struct process *p, const struct message *message)
+{
+    switch (message->type) {
+    case MESSAGE_READY:
+        process_event(p, CHILD_FSM_READY, &(struct child_fsm_input){.now_ms = clock_mono_ms()});
+        break;
+    case MESSAGE_OPEN_PEM:
+        open_pem(p, message);
+        break;
+    case MESSAGE_HEAL:
+        if (p->kind != KIND_HEALTHD)
+            goto not_for_us;
+        recovery_please(p->sup, message->number, message->body.text);
+        break;
+    case MESSAGE_TOLD:
+        if (p->kind != KIND_RESTARTER)
+            goto not_for_us;
+        recovery_told(p->sup, message->body.text);
+        break;
+    default:
+    not_for_us:
+        log_warn("%s sent message %u, which is not for us", kind_name(p->kind), message->type);
+    }
+}
+
+void events_from_child(struct loop_source *source, uint32_t events)
+{
+    struct process *p = (struct process *)((char *)source - offsetof(struct process, control));
+    struct message message;
+    int fd;
+
+    (void)events;
+    int got = message_recv(source->fd, &message, &fd);
+    fd_close(&fd); /* children send none */
+    if (got == 1) {
+        message.body.text[sizeof message.body.text - 1] = '\0';
+        events_on_message(p, &message);
+    } else if (got == 0) {
+        loop_close(&p->sup->loop, source); /* its end comes by SIGCHLD */
+    } else if (errno == EPROTO) {
+        log_warn("%s sent a malformed message", kind_name(p->kind));
+    }
+}

@@ -1,0 +1,343 @@
+#include "supervisor/examine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "acmed/cert/examine_cert.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "supervisor/errors.h"
+#include "supervisor/privilege.h"
+#include "worker/http/route_spelling.h"
+
+struct examination {
+    const struct conf *conf;
+    enum examine_for what;
+    struct conf_errors *errs, *warnings;
+};
+
+static void tell_cert(void *to, const struct conf_cert *cert, bool is_error, const char *text)
+{
+    struct examination *x = to;
+
+    errors_add(is_error ? x->errs : x->warnings, "%s: certificates: %s: %s", cert->where,
+               cert->name, text);
+}
+
+static void examine_certs(struct examination *x)
+{
+    const struct examine_rules rules = {.readable = x->what != EXAMINE_CHECK,
+                                        .stored = x->what == EXAMINE_START};
+
+    examine_cert_init();
+    for (size_t i = 0; i < x->conf->n_certs; i++)
+        examine_cert(x->conf, &x->conf->certs[i], &rules, tell_cert, x);
+}
+
+/* ---- the user, programs, folders */
+
+static void examine_user(struct examination *x)
+{
+    const struct conf *conf = x->conf;
+
+    /* At start and reload, whoever takes it tells. */
+    if (x->what == EXAMINE_CHECK && *conf->user && !getpwnam(conf->user))
+        errors_add(geteuid() == 0 ? x->errs : x->warnings,
+                   "%s: user: there is no user \"%s\" on this host", conf->file, conf->user);
+}
+
+static bool is_program(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & 0111;
+}
+
+static bool in_path(const char *name)
+{
+    const char *dirs = getenv("PATH");
+    char path[PATH_MAX];
+
+    for (dirs = dirs ? dirs : "/usr/bin:/bin"; *dirs;) {
+        size_t n = strcspn(dirs, ":");
+
+        if (snprintf(path, sizeof path, "%.*s/%s", (int)n, dirs, name) < (int)sizeof path &&
+            is_program(path))
+            return true;
+        dirs += n + (dirs[n] != '\0');
+    }
+    return false;
+}
+
+/* As whom the service's processes run: root may do what they may not. 0, or an errno. */
+static int user_may(const struct identity *user, const char *path, int how)
+{
+    int status = 0;
+    pid_t pid;
+
+    if (!user->change)
+        return access(path, how) < 0 ? errno : 0;
+    pid = fork();
+    if (pid == 0) {
+        if (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
+            setresuid(user->uid, user->uid, user->uid) < 0)
+            _exit(0); /* then it is not known */
+        _exit(access(path, how) < 0 ? errno : 0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+        return 0;
+    return WEXITSTATUS(status);
+}
+
+/* "#!/bin/sh": the kernel calls a script whose interpreter is not there "not found", too.
+ * false: it names one, and that is none. */
+static bool has_interpreter(const char *path, char out[PATH_MAX])
+{
+    FILE *file = fopen(path, "r");
+    char line[PATH_MAX] = "", *begin = line + 2;
+
+    if (file && !fgets(line, sizeof line, file))
+        line[0] = '\0';
+    if (file)
+        fclose(file);
+    if (strncmp(line, "#!", 2) != 0)
+        return true;
+    begin += strspn(begin, " \t");
+    begin[strcspn(begin, " \t\r\n")] = '\0';
+    snprintf(out, PATH_MAX, "%s", begin);
+    return is_program(out);
+}
+
+static void examine_hook(struct examination *x)
+{
+    const struct conf *conf = x->conf;
+    const char *hook = conf->acme.hook;
+    struct identity user;
+    char interpreter[PATH_MAX];
+    int error;
+
+    if (!*hook)
+        return;
+    if (!is_program(hook)) {
+        errors_add(x->errs, "%s: acme.hook: %s is no program that can be run", conf->file,
+                   hook);
+        return;
+    }
+    if (!has_interpreter(hook, interpreter))
+        errors_add(x->warnings,
+                   "%s: acme.hook: the first line of %s names %s, which is no program here",
+                   conf->file, hook, interpreter);
+    else if (identity_find(&user, conf->user) == 0 && (error = user_may(&user, hook, X_OK)))
+        errors_add(x->warnings,
+                   "%s: acme.hook: user %s, as whom it is called, cannot run %s: %s; look at "
+                   "its mode and at those of the folders above it",
+                   conf->file, user.name, hook, strerror(error));
+}
+
+/* What is not there yet is made. Only root can tell for another user. */
+static void examine_store(struct examination *x)
+{
+    static const char *const parts[] = {"", "/certs", "/orders", "/accounts"};
+    const struct conf *conf = x->conf;
+    struct identity user;
+    char path[PATH_MAX];
+
+    if (x->what != EXAMINE_CHECK || conf->n_certs == 0 || geteuid() != 0 ||
+        identity_find(&user, conf->user) < 0)
+        return;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int error, how = R_OK | X_OK | (i > 0 ? W_OK : 0);
+
+        snprintf(path, sizeof path, "%.2048s%s", conf->acme.store, parts[i]);
+        error = user_may(&user, path, how);
+        if (error == ENOENT && i > 0) {
+            snprintf(path, sizeof path, "%.2048s", conf->acme.store);
+            error = user_may(&user, path, W_OK);
+        }
+        if (error == 0 || error == ENOENT)
+            continue;
+        errors_add(x->warnings,
+                   "%s: acme.store: user %s, as whom certificates are kept, cannot read and "
+                   "write %s: %s; give it to that user",
+                   conf->file, user.name, path, strerror(error));
+        return;
+    }
+}
+
+static void examine_programs(struct examination *x)
+{
+    const struct conf *conf = x->conf;
+
+    examine_hook(x);
+    for (size_t i = 0; i < conf->n_backends; i++) {
+        const struct conf_backend *b = &conf->backends[i];
+        const char *command = b->n_restart_command ? b->restart_command[0] : "";
+
+        if (strchr(command, '/') && !is_program(command))
+            errors_add(x->errs,
+                       "%s: pools.backends.restart.command: %s of backend %s is no program "
+                       "that can be run",
+                       conf->file, command, b->name);
+        else if (*command && !strchr(command, '/') && !in_path(command))
+            errors_add(x->warnings,
+                       "%s: pools.backends.restart.command: %s of backend %s is not in PATH "
+                       "here; write its whole path",
+                       conf->file, command, b->name);
+    }
+}
+
+static void examine_readable(struct examination *x, const char *setting, const char *path)
+{
+    if (*path && access(path, R_OK) < 0)
+        errors_add(x->what == EXAMINE_CHECK && errno == EACCES ? x->warnings : x->errs,
+                   "%s: %s: cannot read %s: %s", x->conf->file, setting, path, strerror(errno));
+}
+
+static void examine_log(struct examination *x)
+{
+    const char *file = x->conf->log.access_file;
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    char dir[PATH_MAX];
+    struct stat st;
+
+    if (!slash)
+        return;
+    snprintf(dir, sizeof dir, "%.*s", slash == file ? 1 : (int)(slash - file), file);
+    if (stat(dir, &st) < 0 && errno != EACCES)
+        errors_add(x->errs, "%s: log.access: %s: %s; make that folder", x->conf->file, dir,
+                   strerror(errno));
+    else if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+        errors_add(x->errs, "%s: log.access: %s is a folder; write the path of a file",
+                   x->conf->file, file);
+}
+
+/* ---- routes */
+
+/* Requests come to a route in one spelling: who writes another one waits for ever. */
+static void examine_routes(struct examination *x)
+{
+    char buffer[CONF_PATH_LEN + 2];
+    const char *why = "";
+
+    for (size_t i = 0; i < x->conf->n_routes; i++) {
+        const struct conf_route *r = &x->conf->routes[i];
+        const char *path = route_spelling(r->path, buffer, sizeof buffer, &why);
+
+        if (!path)
+            errors_add(x->warnings,
+                       "%s: routes.path: no request ever matches \"%s\", which is refused: %s",
+                       r->where, r->path, why);
+        else if (strcmp(path, r->path) != 0)
+            errors_add(x->warnings,
+                       "%s: routes.path: no request ever matches \"%s\": it comes as \"%s\"; "
+                       "write that",
+                       r->where, r->path, path);
+    }
+}
+
+void examine(const struct conf *conf, enum examine_for what, struct conf_errors *errs,
+             struct conf_errors *warnings)
+{
+    struct examination x = {.conf = conf, .what = what, .errs = errs, .warnings = warnings};
+
+    for (size_t i = 0; i < conf->n_warnings; i++)
+        errors_add(warnings, "%s", conf->warnings[i]);
+    examine_certs(&x);
+    examine_user(&x);
+    examine_programs(&x);
+    examine_store(&x);
+    examine_readable(&x, "acme.ca_file", conf->acme.ca_file);
+    examine_readable(&x, "acme.fallback.ca_file", conf->acme.fallback.ca_file);
+    if (what == EXAMINE_CHECK)
+        examine_log(&x);
+    examine_routes(&x);
+    errors_limit(errs, conf->file, "errors");
+    errors_limit(warnings, conf->file, "warnings");
+}
+
+/* ---- in a child: one line each, with its kind in front */
+
+static void send_lines(FILE *out, char kind, const struct conf_errors *lines)
+{
+    for (size_t i = 0; i < lines->n; i++)
+        fprintf(out, "%c%s\n", kind, lines->v[i]);
+}
+
+_Noreturn static void child_main(const struct conf *conf, enum examine_for what, int fd)
+{
+    struct conf_errors errs = {0}, warnings = {0};
+    FILE *out = fdopen(fd, "w");
+
+    examine(conf, what, &errs, &warnings);
+    if (out) {
+        send_lines(out, 'E', &errs);
+        send_lines(out, 'W', &warnings);
+        fputs(".\n", out); /* whole */
+        fflush(out);
+    }
+    _exit(0);
+}
+
+/* All that comes within the time; false: that was not the whole. */
+static bool read_lines(int fd, char *text, size_t cap)
+{
+    uint64_t end = clock_mono_ms() + EXAMINE_LIMIT_MS, now;
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    size_t n = 0;
+
+    while (n + 1 < cap && (now = clock_mono_ms()) < end) {
+        ssize_t got;
+
+        if (poll(&poll_fd, 1, (int)(end - now)) < 0 && errno != EINTR)
+            break;
+        if (!(poll_fd.revents & (POLLIN | POLLHUP)))
+            continue;
+        got = read(fd, text + n, cap - 1 - n);
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+    }
+    text[n] = '\0';
+    return n >= 2 && strcmp(text + n - 2, ".\n") == 0;
+}
+
+enum { ANSWER_MAX = 256 * 1024 };
+
+void examine_in_child(const struct conf *conf, enum examine_for what, struct conf_errors *errs,
+                      struct conf_errors *warnings)
+{
+    char *text = malloc(ANSWER_MAX), *rest = text;
+    int pair[2] = {-1, -1};
+    pid_t pid = text && pipe2(pair, O_CLOEXEC) == 0 ? fork() : -1;
+    bool whole = false;
+
+    if (pid == 0)
+        child_main(conf, what, pair[1]);
+    fd_close(&pair[1]);
+    if (pid > 0) {
+        whole = read_lines(pair[0], text, ANSWER_MAX);
+        if (!whole)
+            kill(pid, SIGKILL);
+        /* One that hangs in the kernel ends when it can, and is reaped as a stranger. */
+        while (waitpid(pid, NULL, whole ? 0 : WNOHANG) < 0 && errno == EINTR)
+            ;
+    }
+    fd_close(&pair[0]);
+    for (char *line; whole && (line = strsep(&rest, "\n")) && *line != '.' && *line;)
+        errors_add(*line == 'E' ? errs : warnings, "%s", line + 1);
+    if (!whole)
+        errors_add(warnings, "%s: certificates and programs could not be looked at: %s",
+                   conf->file, pid < 0 ? strerror(errno) : "it took too long");
+    free(text);
+}

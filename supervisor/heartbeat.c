@@ -1,0 +1,148 @@
+/* Once a second: whose heart beats, and are we ourselves to tell systemd so. */
+#include <stddef.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "supervisor/backend/recovery.h"
+#include "supervisor/notify.h"
+#include "supervisor/supervise.h"
+
+enum {
+    PULSE_MS = 1000,
+    SAVE_AGAIN_MS = 5000, /* between two tries to write what could not be written */
+    PULSE_LATE_MS = 3000, /* so late ourselves: the host was stopped, not a child */
+};
+
+static uint64_t heartbeat_of(const struct process *p)
+{
+    const struct table *table = p->sup->table;
+
+    switch (p->kind) {
+    case KIND_WORKER:
+        return count_read(&table->worker[p->row].heartbeat_ms);
+    case KIND_HEALTHD:
+        return count_read(&table->healthd_heartbeat_ms);
+    default:
+        return count_read(&table->acmed_heartbeat_ms);
+    }
+}
+
+/* What the row's earlier process left there does not count: a process has its
+ * time from the moment it was ready. A beat from the future is one of now; a
+ * child that lies here wins nothing but to hang undisturbed. */
+bool heartbeat_beats(const struct process *p, uint64_t now, uint64_t limit_ms)
+{
+    uint64_t last = heartbeat_of(p);
+
+    if (last < p->fsm.ready_ms)
+        last = p->fsm.ready_ms;
+    if (last < p->fsm.since_ms)
+        last = p->fsm.since_ms;
+    if (last < p->sup->grace_until_ms)
+        last = p->sup->grace_until_ms;
+    return last >= now || now - last < limit_ms;
+}
+
+static void check_hearts(struct supervisor *sup, uint64_t now)
+{
+    for (int r = 0; r < ROWS; r++) {
+        struct process *p = &sup->process[r];
+
+        if (p->pid && p->kind != KIND_RESTARTER && !heartbeat_beats(p, now, HEARTBEAT_LIMIT_MS))
+            process_event(p, CHILD_FSM_LATE, &(struct child_fsm_input){.now_ms = now});
+    }
+}
+
+/* Does every role work? */
+static bool all_healthy(const struct supervisor *sup, uint64_t now)
+{
+    bool role[KIND_COUNT] = {false};
+
+    for (int r = 0; r < ROWS; r++) {
+        const struct process *p = &sup->process[r];
+
+        if (p->generation == sup->current && p->fsm.state == CHILD_RUNNING &&
+            heartbeat_beats(p, now, HEARTBEAT_LIMIT_MS))
+            role[p->kind] = true;
+    }
+    return role[KIND_WORKER] && role[KIND_HEALTHD] && role[KIND_ACMED];
+}
+
+static void tell_watchdog(struct supervisor *sup, uint64_t now)
+{
+    if (sup->watchdog_ms == 0 || now < sup->watchdog_due_ms)
+        return;
+    if (!sup->stopping && sup->ready_told && !all_healthy(sup, now))
+        return;
+    notify_send("WATCHDOG=1");
+    sup->watchdog_due_ms = now + sup->watchdog_ms / 2;
+}
+
+/* Something else wrote into our rows: everybody reads them anew. */
+static void heartbeat_repair_rows(struct supervisor *sup)
+{
+    static struct log_gate gate;
+    const char *kind;
+    uint32_t n = rows_repair(&kind);
+
+    table_repair_certs(sup->table);
+    if (n == 0)
+        return;
+    if (log_gate_open(&gate))
+        log_error("%u rows of the table were not as written (the first: %s): repaired", n,
+                  kind);
+    processes_ring_workers(sup);
+    fd_ring(sup->heritage.doorbell_healthd);
+    fd_ring(sup->heritage.doorbell_acmed);
+}
+
+/* Nothing can give an object that has no name its name back: only a restart helps. */
+static void look_for_object(struct supervisor *sup)
+{
+    if (sup->unnamed || object_is_named(&sup->object))
+        return;
+    sup->unnamed = true;
+    log_error(
+        "the table /dev/shm%s was removed: the service goes on, but `pasgate status` and all "
+        "other commands cannot reach it until it is restarted (RemoveIPC of "
+        "logind.conf(5) removes such files of a user who logs out)",
+        sup->object.name);
+}
+
+static void on_pulse(struct loop_timer *timer)
+{
+    struct supervisor *sup =
+        (struct supervisor *)((char *)timer - offsetof(struct supervisor, pulse));
+    uint64_t now = clock_mono_ms();
+
+    /* After `docker pause` or a suspended machine all hearts seem to have
+     * stopped: they get their time again. */
+    if (now > sup->pulse_due_ms + PULSE_LATE_MS) {
+        log_warn("the supervisor was stopped for %llu s",
+                 (unsigned long long)(now - sup->pulse_due_ms) / 1000);
+        sup->grace_until_ms = now;
+    }
+    count_add(&sup->table->supervisor_log_lost, log_lost_since());
+    atomic_store(&sup->table->header.heartbeat_ms, now);
+    check_hearts(sup, now);
+    heartbeat_repair_rows(sup);
+    look_for_object(sup);
+    lend_sockets(sup);
+    recovery_pulse(sup);
+    if (now >= sup->save_again_ms) {
+        sup->save_again_ms = now + SAVE_AGAIN_MS;
+        admin_save_again(sup);
+    }
+    tell_watchdog(sup, now);
+    sup->pulse_due_ms = now + PULSE_MS;
+    loop_timer_set(&sup->loop, &sup->pulse, PULSE_MS);
+}
+
+void heartbeat_start(struct supervisor *sup)
+{
+    sup->pulse.fire = on_pulse;
+    atomic_store(&sup->table->header.heartbeat_ms, clock_mono_ms());
+    sup->pulse_due_ms = clock_mono_ms() + PULSE_MS;
+    loop_timer_set(&sup->loop, &sup->pulse, PULSE_MS);
+}

@@ -1,0 +1,105 @@
+#include "supervisor/room.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "shm/challenges.h"
+#include "shm/exchange_ring.h"
+#include "supervisor/errors.h"
+#include "supervisor/supervise.h"
+
+enum { KIB = 1024 };
+
+#define HOW_TO_MEND                                                                       \
+    "free some there, or make it larger (mount -o remount,size=256m /dev/shm; in Docker " \
+    "--shm-size)"
+
+static uint32_t count_slots(const struct generation *g)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < g->conf->n_backends; i++)
+        n = g->backend_slot[i] >= n ? g->backend_slot[i] + 1U : n;
+    return n;
+}
+
+static uint32_t challenge_rows(const struct conf *conf)
+{
+    uint64_t names = 0;
+
+    for (size_t i = 0; i < conf->n_certs; i++)
+        names += conf->certs[i].source == CONF_CERT_ACME ? conf->certs[i].n_names : 0;
+    return challenges_needed(names);
+}
+
+/* Bytes that its rows still need, with so many records each. */
+static uint64_t missing(const struct supervisor *sup, const struct generation *g,
+                        uint32_t records)
+{
+    uint32_t rows = 0;
+    uint64_t n = table_certs_missing((uint32_t)g->conf->n_certs, challenge_rows(g->conf));
+
+    for (int r = 0; r < TABLE_WORKERS && rows < g->workers; r++) {
+        if (sup->process[r].fsm.state != CHILD_EMPTY)
+            continue;
+        n += table_row_missing(r, records);
+        rows++;
+    }
+    return n;
+}
+
+static int reserve(const struct supervisor *sup, const struct generation *g)
+{
+    uint32_t rows = 0;
+
+    if (table_reserve_certs(sup->table, (uint32_t)g->conf->n_certs, challenge_rows(g->conf)) <
+        0)
+        return -1;
+    for (int r = 0; r < TABLE_WORKERS && rows < g->workers; r++) {
+        if (sup->process[r].fsm.state != CHILD_EMPTY)
+            continue;
+        if (table_reserve_row(r, g->recent_room) < 0)
+            return -1;
+        rows++;
+    }
+    return 0;
+}
+
+int room_reserve(struct supervisor *sup, struct generation *g, struct conf_errors *errs)
+{
+    uint32_t slots = count_slots(g), want = exchange_ring_records(slots, g->workers);
+    uint64_t room = table_room();
+
+    g->recent_room = want;
+    while (g->recent_room > 0 && missing(sup, g, g->recent_room) > room)
+        g->recent_room /= 2;
+    uint64_t need = missing(sup, g, g->recent_room);
+    errno = ENOSPC;
+    if (need > room || reserve(sup, g) < 0) {
+        errors_add(errs,
+                   "too little shared memory for %u workers and %zu certificates: %" PRIu64
+                   " KiB more are needed in "
+                   "/dev/shm and %" PRIu64 " KiB are free (%s): " HOW_TO_MEND,
+                   g->workers, g->conf->n_certs, need / KIB, room / KIB, strerror(errno));
+        return -1;
+    }
+    if (g->recent_room < want)
+        log_warn("little shared memory (%" PRIu64
+                 " KiB free in /dev/shm): each worker remembers "
+                 "the last %u exchanges of a backend instead of %u; " HOW_TO_MEND,
+                 room / KIB, g->recent_room / slots, want / slots);
+    return 0;
+}
+
+void room_tell_no_table(const char *object, int error)
+{
+    if (error == ENOSPC || error == ENOMEM)
+        log_error("too little shared memory for the table: %d KiB are needed in /dev/shm, and "
+                  "more for each worker, and %" PRIu64 " KiB are free (%s): " HOW_TO_MEND,
+                  TABLE_FIXED / KIB, table_room() / KIB, strerror(error));
+    else
+        log_error("cannot make the table %s in /dev/shm: %s", object, strerror(error));
+}

@@ -1,0 +1,21 @@
+/* Room in /dev/shm for the workers of a generation: it is reserved before the first of them
+ * starts, because a page that is not there is a SIGBUS for who touches it. What is optional
+ * (the rings of exchanges for evidence, shm/exchange_ring.h) shrinks where there is too little.
+ * Supervisor only. */
+#ifndef SUPERVISOR_ROOM_H
+#define SUPERVISOR_ROOM_H
+
+struct conf_errors;
+struct generation;
+struct supervisor;
+
+/* Reserves the rows that process_start_worker() will give to its workers, and sets
+ * generation->recent_room. 0, or -1 with one error: how much is needed, and how much is free.
+ */
+int room_reserve(struct supervisor *sup, struct generation *generation,
+                 struct conf_errors *errs);
+
+/* Logs why table_create() failed. */
+void room_tell_no_table(const char *object, int error);
+
+#endif

@@ -1,0 +1,43 @@
+#include "supervisor/state_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+bool state_dir_name(char out[PATH_MAX], const char *store, const struct identity *identity)
+{
+    size_t n = strlen(store);
+
+    while (n > 1 && store[n - 1] == '/')
+        n--;
+    return snprintf(out, PATH_MAX, "%.*s%s", (int)n, store,
+                    identity->change ? "-state" : "/state") < PATH_MAX;
+}
+
+int state_dir_open(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+        fd_close(&fd);
+        errno = EPERM;
+    }
+    return fd;
+}
+
+int state_dir_make(const char *path, const char *store, const struct identity *identity)
+{
+    /* The parents, and the inside for one who is not root. */
+    if (privilege_make_store(store, identity) < 0 ||
+        (fd_make_dir(path, 0700) < 0 && errno != EEXIST))
+        return -1;
+    return state_dir_open(path);
+}

@@ -1,0 +1,158 @@
+# Nobody reads the logs: a full pipe on standard error, a terminal that nobody looks at, a FIFO
+# without a reader. No process waits for one; what is lost is counted, and told when it is read.
+use strict;
+use warnings;
+use lib 't/lib';
+use Fcntl;
+use IO::Select;
+use PasGate;
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(time);
+
+use constant F_SETPIPE_SZ => 1031;
+
+# A pipe that takes little, and stays open.
+sub small_pipe
+{
+    pipe(my $r, my $w) or die "pipe: $!";
+    fcntl $w, F_SETPIPE_SZ, 4096 or die "pipe: $!";
+    return ($r, $w);
+}
+
+# A terminal: its two sides.
+sub terminal
+{
+    my ($unlocked, $number) = (pack('i', 0), pack('I', 0));
+    sysopen my $master, '/dev/ptmx', O_RDWR | O_NOCTTY or die "ptmx: $!";
+    ioctl $master, 0x40045431, $unlocked or die "TIOCSPTLCK: $!";
+    ioctl $master, 0x80045430, $number or die "TIOCGPTN: $!";
+    my $name = '/dev/pts/' . unpack 'I', $number;
+    sysopen my $slave, $name, O_RDWR | O_NOCTTY or die "$name: $!";
+    return ($master, $slave);
+}
+
+# Starts it with these two as its standard output and error, and waits until it serves.
+sub start
+{
+    my ($gate, $out, $err) = @_;
+    no warnings 'exec';
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        setpgrp;
+        open STDIN,  '<',  '/dev/null';
+        POSIX::dup2(fileno $out, 1);
+        POSIX::dup2(fileno $err, 2);
+        exec 'setpriv', '--pdeathsig', 'TERM', '--', PasGate::binary(), 'run', '-c', $gate->{conf};
+        POSIX::_exit(127);
+    }
+    $gate->{pid} = $pid;
+    PasGate::remember($gate);
+    return wait_for { $gate->serving && %{ $gate->status } };
+}
+
+# What stands in it.
+sub drain
+{
+    my ($r, $text) = ($_[0], '');
+    while (IO::Select->new($r)->can_read(0)) {
+        sysread $r, $text, 65536, length $text or last;
+    }
+    return $text;
+}
+
+sub lost { return $_[0]->status->{totals}{log_lines_lost} // 0 }
+
+subtest 'a pipe' => sub {
+    my @pas = map { PasGate::StandIn->new("pas$_") } 1 .. 2;
+    my $gate = PasGate->new(workers => 2, backends => \@pas, start => 0);
+    my ($r, $w) = small_pipe();
+    ok start($gate, $w, $w), 'it starts, where nobody reads' or return;
+    my %worker = map { $_ => 1 } $gate->pids('worker');
+
+    kill POSIX::SIGRTMIN() + 1, $gate->{pid} for 1 .. 1500;    # each a line about its refusal
+    ok wait_for { lost($gate) > 100 }, 'lines are lost, and counted';
+    is $gate->get('/pas/get')->{status}, 200, 'it serves';
+    $pas[0]->kill;
+    ok $gate->wait_health('pas1', 'down'), 'healthd looks after backends';
+    is $gate->get('/pas/get')->{status}, 200, 'the other one serves';
+    my ($victim) = $gate->pids('worker');
+    kill 'KILL', $victim;
+    ok wait_for { my @now = $gate->pids('worker'); @now == 2 && !grep { $_ == $victim } @now },
+      'the supervisor looks after workers';
+    my ($code, $said) = $gate->cli('reload');
+    is $code, 0, 'it is reloaded' or diag $said;
+    my $metrics = $gate->get('/metrics', plain => 1, port => $gate->{status_port})->{body};
+    like $metrics, qr/^pasgate_log_lines_lost_total [1-9]/m, 'a metric tells of lost lines';
+
+    my $text = '';
+    ok wait_for {
+        $text .= drain($r);
+        my $told = 0;
+        $told += $1 while $text =~ /(\d+) log lines were lost/g;
+        $told > 100;
+    }, 'who reads again is told, and how many' or diag substr $text, -2000;
+    my @torn = grep { !/^\d{4}-\d\d-\d\dT\S+ \w+ [\w ]+\[\d+\]: / } split /\n/, $text =~ s/[^\n]*\z//r;
+    is "@torn", '', 'each line is whole';
+
+    kill POSIX::SIGRTMIN() + 1, $gate->{pid} for 1 .. 1500;
+    $gate->stop_ok('TERM ends it while nobody reads');
+};
+
+subtest 'INT' => sub {
+    my $pas  = PasGate::StandIn->new('pas');
+    my $gate = PasGate->new(workers => 1, backends => [$pas], start => 0);
+    my ($r, $w) = small_pipe();
+    ok start($gate, $w, $w), 'it starts';
+    $gate->stop_ok('INT ends it, too', 'INT');
+};
+
+subtest 'a terminal' => sub {
+    my $pas  = PasGate::StandIn->new('pas');
+    my $gate = PasGate->new(workers => 2, backends => [$pas], start => 0);
+    $gate->write_config;
+    my $text = slurp($gate->{conf});
+    $text =~ s/access = "[^"]*"/access = "stdout"/;
+    $gate->write_config(config => $text);
+    open my $log, '>>', $gate->{log} or die $!;
+    my ($master, $slave) = terminal();
+    ok start($gate, $slave, $log), 'it starts';
+    my %before = map { $_ => 1 } $gate->pids('worker');
+    my $c = $gate->connect(plain => 1);
+    my $failed = 0;
+
+    for my $i (1 .. 400) {
+        my $r = eval { $c->request('GET', '/pas/get?' . 'x' x 500) } // {};
+        next if ($r->{status} // 0) == 200;
+        $failed++;
+        $c = $gate->connect(plain => 1);
+    }
+    is $failed, 0, 'all requests are served';
+    ok wait_for { ($gate->status->{totals}{access_lines_lost} // 0) > 0 }, 'lines of the access log are lost';
+    is join(' ', grep { !$before{$_} } $gate->pids('worker')), '', 'by the same workers';
+    unlike $gate->log_text, qr/access log: [^"]*; 0 lines lost/, 'no loss is told of where there is none yet';
+    my $read = '';
+    ok wait_for {
+        $read .= drain($master);
+        $gate->log_text =~ /access log: written again; \d+ lines were lost/;
+    }, 'and that is told when somebody looks again';
+    ok wait_for { $c->request('GET', '/pas/get'); $read .= drain($master); $read =~ /"dropped":\d+/ }, 'there, too';
+    $gate->stop_ok;
+};
+
+subtest 'a FIFO' => sub {
+    my $pas  = PasGate::StandIn->new('pas');
+    my $gate = PasGate->new(workers => 1, backends => [$pas], start => 0);
+    unlink $gate->{access};
+    POSIX::mkfifo($gate->{access}, 0666) or die "mkfifo: $!";
+    $gate->start;
+    is $gate->get('/pas/get')->{status}, 200, 'it does not wait for a reader';
+    sysopen my $r, $gate->{access}, O_RDONLY | O_NONBLOCK or die $!;
+    my $text = '';
+    ok wait_for { $text .= drain($r); $text =~ m{/pas/get} }, 'who gets the lines when he comes';
+    close $r;
+    $gate->{access} = '/dev/null';
+    $gate->stop_ok;
+};
+
+done_testing;

@@ -1,0 +1,62 @@
+# A response that is cut looks cut: who does not read it in time gets a reset, as a FIN would make
+# an HTTP/1.0 client take it for whole. And limits hold from the first byte.
+use strict;
+use warnings;
+use lib 't/lib';
+use PasGate;
+use Test::More;
+
+my $pas = PasGate::StandIn->new('pas1');
+my $raw = PasGate::Scripted->new(reply => sub { ("HTTP/1.0 200 OK\r\n\r\n", ('x' x 1_000_000) x 40, undef) });
+my $routes = '{ path = "/pas"; pool = "pas"; upstream_path = "/web"; body = 10; },'
+  . ' { path = "/quick"; pool = "raw"; timeouts = { send = "1s"; }; }, { path = "/raw"; pool = "raw"; }';
+my $more = qq(name = "raw"; backends = ( { name = "raw"; address = "127.0.0.1:$raw->{port}"; } );)
+  . ' check = { type = "tcp"; interval = "30s"; };';
+
+sub slow_reader
+{
+    my ($gate, $path, @way) = @_;
+    my $c = $gate->connect(rcvbuf => 8192, @way);
+    $c->write("GET $path HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    ok $c->fill, "@way: a response begins";
+    ok wait_for { grep { ($_->{target} // '') eq $path && $_->{end} ne 'done' } $gate->access },
+        "it is given up in time" or diag explain [$gate->access];
+    1 while $c->fill;
+    is $c->{eof}, 'reset', 'and does not look whole';
+}
+
+subtest 'the deadline of the route' => sub {
+    my $gate = PasGate->new(backends => [$pas], more_pools => [$more], routes => $routes,
+        global => 'timeouts = { send = "120s"; };');
+    slow_reader($gate, '/quick/one', plain => 1);
+    slow_reader($gate, '/quick/two');
+    $gate->stop_ok;
+};
+
+subtest 'the global one' => sub {
+    my $gate = PasGate->new(backends => [$pas], more_pools => [$more], routes => $routes,
+        global => 'timeouts = { send = "1s"; };');
+    slow_reader($gate, '/raw/one', plain => 1);
+
+    # The head and a whole body that is too long, in one piece.
+    my $c = $gate->connect(plain => 1);
+    is $c->request('POST', '/pas/upload', chunked => ['x' x 10])->{status}, 200, 'ten bytes may come in chunks';
+    is $c->request('POST', '/pas/upload', chunked => ['x' x 11])->{status}, 413, 'not eleven';
+    $c = $gate->connect(plain => 1);
+    is $c->request('POST', '/pas/upload', chunked => [('x') x 11])->{status}, 413, 'nor eleven chunks';
+    is $gate->request('POST', '/pas/upload', body => 'x' x 11)->{status}, 413, 'nor eleven by length';
+    $gate->stop_ok;
+};
+
+subtest 'the end of pasgate' => sub {
+    my $gate = PasGate->new(backends => [$pas], more_pools => [$more], routes => $routes,
+        global => 'stop_timeout = "1s";');
+    my $c = $gate->connect(plain => 1, rcvbuf => 8192);
+    $c->write("GET /raw HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    ok $c->fill, 'a response has begun';
+    $gate->stop_ok('pasgate ends');
+    1 while $c->fill;
+    is $c->{eof}, 'reset', 'and what it cut does not look whole';
+};
+
+done_testing;

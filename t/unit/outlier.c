@@ -1,0 +1,788 @@
+/* One pool under healthd, in a table of the test's own: ejection, trial, restarts, takeover.
+ * The test plays the workers, the supervisor and the probes, and says what time it is. */
+#include "healthd/outlier/outlier.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "healthd/check/http_check.h"
+#include "healthd/restart_request.h"
+#include "shm/counters.h"
+#include "t/unit/tap.h"
+
+enum { N = 3 };
+
+static const char *const command[] = {"/bin/true"};
+static struct conf_backend backends[N];
+static struct conf_pool conf = {
+    .name = "pas",
+    .check = {.interval_ms = 5000,
+              .fast_interval_ms = 1000,
+              .down_interval_ms = 2000,
+              .timeout_ms = 2000,
+              .rise = 2,
+              .fall = 3},
+    .eject = {.failures = 5, .window_ms = 5000, .time_ms = 10000, .max_ms = 300000},
+    .backends = backends,
+    .n_backends = N,
+    .min_healthy = 1,
+    .heal_after_ms = 10000,
+};
+static struct table *table;
+static struct backend_health target[N];
+static struct pool_health pool = {.conf = &conf, .target = target, .n = N};
+static struct schedule schedule;
+static struct observed_live live;
+static uint64_t now;
+
+static struct worker_backend *cell(int i)
+{
+    return &table->worker[0].be[i];
+}
+
+static void response(int i, uint64_t n)
+{
+    count_add(&cell(i)->latency[8], n);
+    count_add(&cell(i)->completed, n);
+}
+
+static void begin(void)
+{
+    struct child_row worker = {.kind = KIND_WORKER, .state = CHILD_RUNNING, .incarnation = 7};
+
+    if (table)
+        munmap(table, sizeof *table);
+    table =
+        mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (table == MAP_FAILED)
+        abort();
+    now = clock_mono_ms();
+    child_publish(&table->child[0], &worker);
+    atomic_store(&table->worker[0].incarnation, 7);
+    observed_look(&live, table);
+    schedule_init(&schedule, 1);
+    for (int i = 0; i < N; i++) {
+        struct backend_row row = {.used = 1, .configured = 1, .identity = 100 + (uint64_t)i};
+
+        backends[i] = (struct conf_backend){.name = i == 0   ? "pas1"
+                                                    : i == 1 ? "pas2"
+                                                             : "pas3",
+                                            .host = "127.0.0.1",
+                                            .port = 8810,
+                                            .restart_docker = ""};
+        backend_publish(&table->backend[i], &row);
+        backend_health_init(&target[i], table, i, &backends[i], &conf, false, now);
+    }
+    pool.all = 10000;
+    pool.slow = 0;
+}
+
+static void ended(int i, enum outcome outcome)
+{
+    struct probe_result result = {
+        .outcome = outcome, .score_permille = HTTP_CHECK_SCORE_FULL, .took_us = 1000};
+
+    snprintf(result.text, sizeof result.text, "%s",
+             outcome == OUTCOME_PASS ? "HTTP 200" : "connect refused");
+    backend_health_ended(&target[i], &live, &result, &schedule, now);
+}
+
+static void probe(int i, enum outcome outcome)
+{
+    backend_health_started(&target[i], &live, now);
+    ended(i, outcome);
+}
+
+static void look(void)
+{
+    for (int i = 0; i < N; i++)
+        restart_request_follow(&target[i], now);
+    outlier_look(&pool, &live, now);
+}
+
+static void all_up(void)
+{
+    begin();
+    for (int i = 0; i < N; i++)
+        probe(i, OUTCOME_PASS);
+    look();
+}
+
+static struct health_row row(int i)
+{
+    struct health_row r = {0};
+
+    health_read(&table->health[i], &r);
+    return r;
+}
+
+static void is_state(int i, enum health_state want, const char *name)
+{
+    is_str(health_state_name(row(i).state), health_state_name(want), "%s", name);
+}
+
+static void set_heal(int i, enum heal_state state)
+{
+    struct admin_row admin = {.override = ADMIN_READY, .heal = state};
+
+    admin_publish(&table->admin[i], &admin);
+    look();
+}
+
+/* Ejects the first, n times in a row, and lets it go on trial after each. */
+static void eject_it(int times)
+{
+    count_add(&cell(0)->cut, 5);
+    look();
+    for (int i = 1; i < times; i++) {
+        now = row(0).eject_until_ms;
+        probe(0, OUTCOME_PASS);
+        probe(0, OUTCOME_PASS);
+        look();
+        count_add(&cell(0)->cut, 1);
+        look();
+    }
+}
+
+static void test_eject(void)
+{
+    all_up();
+    eject_it(1);
+    is_state(0, HEALTH_DOWN, "five cut in a row: down");
+    is_str(row(0).reason, "ejected for 10 s: 5 requests failed in a row",
+           "  and it is told why");
+    is_int(row(0).eject_until_ms - now, 10000, "  and until when");
+    is_int(row(0).ejections, 1, "  and that it is the first time");
+    for (int i = 0; i < 4; i++)
+        probe(0, OUTCOME_PASS);
+    now += 9999;
+    look();
+    is_state(0, HEALTH_DOWN, "passes change nothing before its time is over");
+    now += 1;
+    look();
+    is_state(0, HEALTH_SUSPECT, "then it comes back");
+    is_int(row(0).trial, 1, "  on trial");
+    is_int(row(0).eject_until_ms, 0, "  no longer ejected");
+    is_int(row(0).risen_ms, 0, "  without a full share");
+    for (int i = 0; i < 4; i++)
+        probe(0, OUTCOME_PASS);
+    is_state(0, HEALTH_SUSPECT, "probes do not end a trial");
+    count_add(&cell(0)->completed, OUTLIER_TRIAL_GOOD - 1);
+    look();
+    is_state(0, HEALTH_SUSPECT, "nor do two requests");
+    count_add(&cell(0)->completed, 1);
+    look();
+    is_state(0, HEALTH_UP, "three do");
+    is_int(row(0).trial, 0, "  it is over");
+    ok(row(0).risen_ms > 0, "  and slow start begins");
+    is_int(row(0).ejections, 1, "the count stays");
+    now += conf.eject.max_ms;
+    look();
+    is_int(row(0).ejections, 0, "until it was well for long");
+}
+
+static void test_trial(void)
+{
+    all_up();
+    eject_it(3);
+    is_state(0, HEALTH_DOWN, "failed on trial: down again");
+    is_int(row(0).eject_until_ms - now, 40000, "  for twice as long each time");
+    now = row(0).eject_until_ms;
+    look();
+    is_state(0, HEALTH_DOWN, "its time is over, but its checks did not pass yet");
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    is_state(0, HEALTH_SUSPECT, "they do: on trial");
+    now += conf.eject.time_ms;
+    look();
+    is_state(0, HEALTH_UP, "no request came to try it with: up in the end");
+
+    all_up();
+    eject_it(1);
+    atomic_store(&cell(0)->unanswered, 1); /* it is looked up once a second only */
+    now += 10000;
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    atomic_store(&cell(0)->trials, 1);
+    for (int i = 0; i < 100; i++) {
+        now += 250;
+        look();
+    }
+    is_state(0, HEALTH_SUSPECT, "while one is there, others are not asked for");
+
+    all_up();
+    eject_it(1);
+    now += 10000;
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_FAIL);
+    is_state(0, HEALTH_DOWN, "checks that fail on trial take it down as ever");
+    is_int(row(0).trial, 0, "  and end the trial");
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    is_state(0, HEALTH_UP, "from there two passes make up");
+}
+
+/* One request is cut; then so many checks pass as end the suspicion. */
+static void suspect_it(void)
+{
+    all_up();
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_SUSPECT, "one is cut: suspect");
+    is_int(row(0).trial, TRIAL_NONE, "  not on trial while nothing is proved");
+    for (int i = 0; i < 2; i++) {
+        now += 1000;
+        probe(0, OUTCOME_PASS); /* the first one is about the time of the failure */
+        look();
+    }
+    probe(0, OUTCOME_PASS);
+    look();
+}
+
+static void test_suspect(void)
+{
+    suspect_it();
+    is_state(0, HEALTH_SUSPECT, "checks that pass do not prove that requests do not fail");
+    is_int(row(0).trial, TRIAL_SUSPECT, "  it is on trial");
+    count_add(&cell(0)->completed, OUTLIER_TRIAL_GOOD);
+    look();
+    is_state(0, HEALTH_UP, "three requests do");
+    is_int(row(0).risen_ms, 0, "  and it was never out, so there is no slow start");
+
+    suspect_it();
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_DOWN, "one that fails then is enough");
+    is_int(row(0).ejections, 1, "  and it is ejected");
+
+    suspect_it();
+    now += conf.eject.time_ms;
+    look();
+    is_state(0, HEALTH_UP, "no request came to try it with: up in the end");
+
+    suspect_it();
+    now += conf.eject.time_ms - 1;
+    response(0, 1);
+    look();
+    now += conf.eject.time_ms - 1;
+    look();
+    is_state(0, HEALTH_SUSPECT, "one that goes well, and no other yet");
+    now += 1;
+    look();
+    is_state(0, HEALTH_UP, "  nor any later: up in the end");
+
+    /* What the others are for a moment does not lift it. */
+    all_up();
+    count_add(&cell(0)->cut, 1);
+    for (int i = 1; i < N; i++)
+        probe(i, OUTCOME_FAIL);
+    look();
+    for (int i = 1; i < N; i++)
+        for (int k = 0; k < 2; k++)
+            probe(i, OUTCOME_PASS);
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_state(0, HEALTH_SUSPECT, "while it was suspected the others were, too, for a moment");
+    is_int(row(0).trial, TRIAL_SUSPECT, "  it is put on trial all the same");
+
+    all_up();
+    count_add(&cell(0)->cut, 1);
+    look();
+    backend_health_started(&target[0], &live, now);
+    response(0, 1); /* the head of what was cut was one, too */
+    now += 2000;
+    ended(0, OUTCOME_TIMEOUT);
+    is_state(0, HEALTH_SUSPECT, "that answers begin while a check waits proves no end");
+    look();
+    is_int(row(0).trial, TRIAL_SUSPECT, "  it is put on trial at once");
+    probe(0, OUTCOME_TIMEOUT);
+    is_state(0, HEALTH_SUSPECT, "  which a slow check does not end");
+
+    all_up();
+    for (int i = 1; i < N; i++)
+        for (int k = 0; k < 3; k++)
+            probe(i, OUTCOME_FAIL);
+    count_add(&cell(0)->cut, 1);
+    look();
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).trial, TRIAL_NONE, "the last one is not put on trial");
+    for (int i = 0; i < 2; i++)
+        probe(0, OUTCOME_PASS);
+    is_state(0, HEALTH_UP, "  its checks are believed");
+}
+
+static void test_guards(void)
+{
+    all_up();
+    for (int i = 1; i < N; i++)
+        for (int k = 0; k < 3; k++)
+            probe(i, OUTCOME_FAIL);
+    eject_it(1);
+    is_state(0, HEALTH_SUSPECT, "the last one is not ejected");
+    ok(strstr(row(0).reason, "not ejected, no other of the pool is well"), "  and why");
+
+    conf.min_healthy = 2;
+    all_up();
+    for (int k = 0; k < 3; k++)
+        probe(2, OUTCOME_FAIL);
+    eject_it(1);
+    is_state(0, HEALTH_SUSPECT, "nor is one where too few others would be left");
+    ok(strstr(row(0).reason, "of the others only 1 well, of 2"), "  and why");
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).trial, TRIAL_SUSPECT, "  checks that pass put it on trial");
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_SUSPECT, "  which no failure ends");
+    is_int(row(0).trial, TRIAL_SUSPECT, "  but it goes on");
+    count_add(&cell(0)->completed, OUTLIER_TRIAL_GOOD);
+    look();
+    is_state(0, HEALTH_UP, "  and three that go well from there on end it");
+    conf.min_healthy = 1;
+
+    all_up();
+    for (int i = 0; i < N; i++)
+        count_add(&cell(i)->resets, 5);
+    look();
+    for (int i = 0; i < N; i++)
+        is_state(i, HEALTH_SUSPECT, "all fail alike: none is ejected");
+    ok(strstr(row(0).reason, "fail alike"), "  and it is told");
+
+    all_up();
+    count_add(&cell(0)->completed, 3);
+    count_add(&cell(0)->gateway_errors, 100);
+    count_add(&cell(0)->server_errors, 100);
+    look();
+    is_state(0, HEALTH_UP, "5xx answers eject nobody");
+}
+
+/* One request at a time tries a pool that is down, and fails at each backend of it. */
+static void test_outage(void)
+{
+    all_up();
+    for (int i = 0; i < N; i++)
+        for (int n = 0; n < 3; n++)
+            probe(i, OUTCOME_FAIL);
+    for (int i = 0; i < N; i++)
+        is_state(i, HEALTH_DOWN, "an outage of everything");
+    for (int i = 0; i < N; i++)
+        count_add(&cell(i)->connect_errors, 40);
+    look();
+    now += 1000;
+    for (int i = 0; i < N; i++) {
+        probe(i, OUTCOME_PASS);
+        probe(i, OUTCOME_PASS);
+    }
+    for (int i = 0; i < N; i++)
+        response(i, 10);
+    look();
+    for (int i = 0; i < N; i++)
+        is_state(i, HEALTH_UP, "who was tried in vain meanwhile is not ejected after it");
+    count_add(&cell(0)->cut, 5);
+    look();
+    is_state(0, HEALTH_DOWN, "who fails after it is");
+}
+
+static void test_errors(void)
+{
+    all_up();
+    now += 3000;
+    target[0].due_ms = now + 5000;
+    count_add(&cell(0)->completed, 4);
+    count_add(&cell(0)->server_errors, 4);
+    look();
+    ok(target[0].due_ms > now, "four answers of 5xx: no hurry");
+    count_add(&cell(0)->completed, 4);
+    count_add(&cell(0)->server_errors, 4);
+    look();
+    ok(target[0].due_ms <= now, "eight: a probe at once");
+    is_state(0, HEALTH_UP, "  and nothing more");
+    probe(0, OUTCOME_PASS);
+    now += 250;
+    count_add(&cell(0)->completed, 4);
+    count_add(&cell(0)->server_errors, 4);
+    look();
+    now += conf.check.fast_interval_ms;
+    target[0].due_ms = now + 5000;
+    count_add(&cell(0)->completed, 4);
+    count_add(&cell(0)->server_errors, 4);
+    look();
+    ok(target[0].due_ms > now, "it passed: the application means what it says");
+    probe(0, OUTCOME_FAIL);
+    probe(0, OUTCOME_FAIL);
+    is_state(0, HEALTH_DOWN, "where the ping fails too, two of it are enough");
+
+    all_up();
+    count_add(&cell(0)->completed, 9);
+    count_add(&cell(0)->server_errors, 8);
+    look();
+    probe(0, OUTCOME_FAIL);
+    probe(0, OUTCOME_FAIL);
+    is_state(0, HEALTH_SUSPECT, "not where other answers came too");
+}
+
+static void wait_at(int i, uint64_t n, uint64_t since_ms)
+{
+    atomic_store(&cell(i)->trials, row(i).trial && n ? 1 : 0);
+    atomic_store(&cell(i)->unanswered, n);
+    atomic_store(&cell(i)->oldest_ms, n ? since_ms : 0);
+}
+
+/* Time goes by, the others answer, its probes pass. */
+static void live_on(uint64_t ms)
+{
+    for (uint64_t end = now + ms; now < end; now += 250) {
+        response(1, 10);
+        response(2, 10);
+        if (now >= target[0].due_ms)
+            probe(0, OUTCOME_PASS);
+        look();
+    }
+}
+
+static void test_silence(void)
+{
+    all_up();
+    wait_at(0, 1, now);
+    live_on(600000);
+    is_state(0, HEALTH_UP, "a report of ten minutes");
+    ok(target[0].row.probes < 600, "  costs %u probes", (unsigned)target[0].row.probes);
+    is_int(row(0).since_ms > 0 && table->health_history[0].count, 1,
+           "  and was no news at all");
+
+    all_up();
+    wait_at(0, 1, now);
+    live_on(8000);
+    is_int(row(0).trial, TRIAL_SILENT, "but it is tried, whether it is a report");
+    is_int(row(0).patience_ms, STALL_HANG_MS, "  each may wait for so long");
+    is_state(0, HEALTH_UP, "  without a word");
+    response(0, OUTLIER_TRIAL_GOOD);
+    live_on(500);
+    is_int(row(0).trial, TRIAL_NONE, "  it is: three others went well");
+    live_on(60000);
+    is_int(row(0).trial, TRIAL_NONE, "  and that is enough");
+    wait_at(0, 2, now - 60000);
+    live_on(STALL_HANG_MS);
+    is_int(row(0).trial, TRIAL_SILENT, "  until another one waits too");
+    wait_at(0, 1, now - 60000);
+    response(0, OUTLIER_TRIAL_GOOD);
+    live_on(500);
+    is_int(row(0).trial, TRIAL_NONE, "  which goes well");
+    wait_at(0, 2, now);
+    live_on(8000);
+    is_int(row(0).trial, TRIAL_SILENT, "  or a third one, when that has gone");
+
+    all_up();
+    wait_at(0, 1, now);
+    live_on(8000);
+    is_int(row(0).trial, TRIAL_SILENT, "one waits: tried");
+    wait_at(0, 2, now - 5000);
+    live_on(4000);
+    is_state(0, HEALTH_UP, "  the next one waits too: that may be one as well");
+    response(0, 1);
+    look();
+    is_int(row(0).patience_ms, 13500, "  an answer after 9 s: it is given half as long again");
+
+    all_up();
+    wait_at(0, 2, now);
+    live_on(600000);
+    is_state(0, HEALTH_UP, "two of them: suspected, but not for long");
+    is_int(table->health_history[0].count, 3, "  and only once");
+
+    all_up();
+    wait_at(0, 6, now);
+    live_on(5000);
+    is_state(0, HEALTH_DOWN, "six silent ones in a pool that is quick");
+    ok(strstr(row(0).reason, "6 requests wait and none is answered since 3."), "  %s",
+       row(0).reason);
+
+    all_up();
+    wait_at(0, 6, now);
+    for (int i = 0; i < 40; i++) {
+        target[0].due_ms = now + 60000;
+        live_on(250);
+    }
+    is_state(0, HEALTH_SUSPECT, "silent, and no check was answered since: not ejected");
+    target[0].due_ms = now;
+    live_on(500);
+    is_state(0, HEALTH_DOWN, "until one is");
+
+    all_up();
+    pool.slow = 5000;
+    wait_at(0, 6, now);
+    live_on(60000);
+    is_state(0, HEALTH_UP, "and in one where long waits are usual");
+}
+
+/* A pool in which one request in four is slow: who hangs is found by what others say. */
+static void doubt_it(uint64_t waiting)
+{
+    all_up();
+    pool.slow = pool.all / 4;
+    wait_at(0, waiting, now);
+    live_on(STALL_HANG_MS + 500);
+}
+
+static void test_overtaken(void)
+{
+    doubt_it(1);
+    is_int(row(0).trial, TRIAL_SILENT, "one waits in a slow pool: it is tried");
+    is_int(row(0).rescue, 0, "  what waits there is left alone");
+    count_add(&cell(0)->overtaken, 1);
+    live_on(250);
+    is_int(row(0).rescue, 1, "  until another instance answers what it did not");
+    wait_at(0, 3, now - 3500);
+    live_on(20000);
+    is_state(0, HEALTH_SUSPECT, "  two more that wait are no proof");
+    count_add(&cell(0)->mute, 1);
+    live_on(1000);
+    is_state(0, HEALTH_SUSPECT, "  nor is one that another answered");
+    count_add(&cell(0)->mute, 1);
+    live_on(250);
+    is_state(0, HEALTH_DOWN, "  two are");
+    ok(strstr(row(0).reason, "ejected for 10 s"), "  %s", row(0).reason);
+
+    doubt_it(1);
+    count_add(&cell(0)->mute, 1);
+    live_on(250);
+    response(0, 1);
+    live_on(250);
+    count_add(&cell(0)->mute, 1);
+    live_on(250);
+    is_state(0, HEALTH_UP, "one answer between two: it lives");
+    atomic_store(&cell(0)->mute, 0);
+    live_on(250);
+    is_state(0, HEALTH_UP, "  also when the worker that counted them is no more");
+
+    all_up();
+    pool.slow = pool.all / 4;
+    target[0].verdict.doubt = VERDICT_DOUBT;
+    target[0].verdict.wary = VERDICT_WARY;
+    wait_at(0, 2, now);
+    live_on(STALL_HANG_MS + 500);
+    is_state(0, HEALTH_SUSPECT, "two wait at one that was suspected before: for long");
+    is_int(row(0).trial, TRIAL_SILENT, "  it is tried meanwhile");
+    live_on(20000);
+    is_state(0, HEALTH_UP, "  no request came to try it with: its checks are believed");
+
+    doubt_it(2);
+    response(0, OUTLIER_TRIAL_GOOD);
+    live_on(250);
+    is_state(0, HEALTH_UP, "  three answers: well");
+
+    all_up();
+    pool.slow = pool.all / 4;
+    wait_at(0, 1, now);
+    for (int i = 0; i < 40; i++) {
+        now += 250;
+        if (now >= target[0].due_ms)
+            probe(0, OUTCOME_PASS);
+        look();
+    }
+    is_int(row(0).trial, TRIAL_NONE, "nobody else answers either: nothing to compare with");
+}
+
+/* A second worker, which had its part of the counts, and its end. */
+static void second_worker(void)
+{
+    struct child_row worker = {.kind = KIND_WORKER, .state = CHILD_RUNNING, .incarnation = 8};
+
+    child_publish(&table->child[1], &worker);
+    atomic_store(&table->worker[1].incarnation, 8);
+    for (int i = 0; i < N; i++) {
+        count_add(&table->worker[1].be[i].completed, 1000);
+        count_add(&table->worker[1].be[i].latency[8], 1000);
+        count_add(&table->worker[1].be[i].cut, 7);
+    }
+    observed_look(&live, table);
+    for (int i = 0; i < N; i++)
+        backend_health_init(&target[i], table, i, &backends[i], &conf, false, now);
+    look();
+}
+
+static void it_ends(void)
+{
+    struct child_row gone = {.kind = KIND_WORKER, .state = CHILD_EMPTY};
+
+    counters_take(table, 1, 8, N);
+    child_publish(&table->child[1], &gone);
+    observed_look(&live, table);
+}
+
+static void test_end_of_worker(void)
+{
+    all_up();
+    second_worker();
+    wait_at(0, 2, now);
+    for (uint64_t end = now + 2400; now < end; now += 200)
+        look();
+    it_ends();
+    look();
+    probe(0, OUTCOME_TIMEOUT);
+    is_state(0, HEALTH_SUSPECT, "a worker ends while an instance hangs: that is no answer");
+    for (uint64_t end = now + 1200; now < end; now += 200)
+        look();
+    is_state(0, HEALTH_DOWN, "  it is down no later");
+
+    all_up();
+    second_worker();
+    eject_it(1);
+    now = row(0).eject_until_ms;
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).trial, TRIAL_EJECTED, "on trial");
+    it_ends();
+    look();
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_DOWN, "  which does not go blind with the end of a worker");
+    is_int(row(0).ejections, 2, "  ejected again");
+}
+
+static void test_restart(void)
+{
+    struct probe_result pass = {.outcome = OUTCOME_PASS, .text = "HTTP 200"};
+
+    pass.score_permille = HTTP_CHECK_SCORE_FULL;
+    all_up();
+    eject_it(2);
+    set_heal(0, HEAL_DRAINING);
+    is_int(row(0).ejections, 2, "draining: nothing changes");
+    backend_health_started(&target[0], &live, now);
+    set_heal(0, HEAL_RESTARTING);
+    is_state(0, HEALTH_DOWN, "restarting: down");
+    is_str(row(0).reason, "being restarted", "  and why");
+    is_int(row(0).ejections + row(0).eject_until_ms, 0, "  ejections are forgotten");
+    backend_health_ended(&target[0], &live, &pass, &schedule, now);
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    is_int(row(0).rise, 0, "passes count for nothing yet");
+    backend_health_started(&target[0], &live, now);
+    set_heal(0, HEAL_VERIFYING);
+    backend_health_ended(&target[0], &live, &pass, &schedule, now);
+    is_int(row(0).rise, 0, "nor does one that began before the end of the restart");
+    probe(0, OUTCOME_PASS);
+    is_state(0, HEALTH_DOWN, "verifying: one pass");
+    ok(target[0].due_ms <= now + conf.check.fast_interval_ms, "  the next is soon");
+    probe(0, OUTCOME_PASS);
+    is_state(0, HEALTH_UP, "two make up");
+    ok(row(0).risen_ms > 0, "  with slow start");
+
+    set_heal(1, HEAL_VERIFYING);
+    is_state(1, HEALTH_DOWN, "a restart that was too quick to be seen: proved all the same");
+    ok(!backend_health_is_healthy(&target[1]), "  and no reason to eject another");
+}
+
+static void test_ask(void)
+{
+    char why[TABLE_REASON];
+
+    all_up();
+    for (int k = 0; k < 3; k++)
+        probe(0, OUTCOME_FAIL);
+    now += 60000;
+    ok(!restart_request_wanted(&target[0], now, why),
+       "down, but nothing could be done: not asked");
+    backends[0].restart_command = command;
+    backends[0].n_restart_command = 1;
+    ok(restart_request_wanted(&target[0], now, why), "down for long: asked");
+    ok(strstr(why, "connect refused"), "  why: %s", why);
+    ok(!restart_request_wanted(&target[0], now + 9000, why), "not again at once");
+    target[0].override = ADMIN_MAINT;
+    ok(!restart_request_wanted(&target[0], now + 10000, why), "nor under maintenance");
+    target[0].override = ADMIN_READY;
+    ok(restart_request_wanted(&target[0], now + 10000, why), "but ten seconds later");
+    now += 30000;
+    set_heal(0, HEAL_RESTARTING);
+    ok(!restart_request_wanted(&target[0], now, why), "not while it is restarted");
+    now += 60000;
+    set_heal(0, HEAL_HOLD);
+    for (int k = 0; k < 3; k++)
+        probe(0, OUTCOME_FAIL);
+    ok(!restart_request_wanted(&target[0], now, why), "nor when a person is wanted");
+
+    begin();
+    backends[0].restart_docker = "pas1";
+    for (int i = 0; i < N; i++)
+        probe(i, i ? OUTCOME_PASS : OUTCOME_FAIL);
+    now += 60000;
+    ok(!restart_request_wanted(&target[0], now, why), "never up yet: it may be booting");
+    now += 60000;
+    ok(restart_request_wanted(&target[0], now, why), "  but not for ever");
+
+    all_up();
+    backends[0].restart_docker = "pas1";
+    eject_it(2);
+    now += 1000;
+    ok(!restart_request_wanted(&target[0], now, why), "ejected twice in a row: not asked");
+    all_up();
+    backends[0].restart_docker = "pas1";
+    eject_it(3);
+    ok(restart_request_wanted(&target[0], now, why), "three times: asked");
+    ok(strstr(why, "ejected 3 times in a row"), "  why: %s", why);
+}
+
+static void test_takeover(void)
+{
+    struct health_row before;
+
+    all_up();
+    is_int(row(0).risen_ms, 0, "first start: nobody is spared");
+    eject_it(2);
+    before = row(0);
+    backend_health_init(&target[0], table, 0, &backends[0], &conf, true, now);
+    is_int(row(0).eject_until_ms, before.eject_until_ms, "a successor goes on with the time");
+    is_int(row(0).ejections, 2, "  and the count");
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    is_state(0, HEALTH_DOWN, "  and holds it down");
+    now = before.eject_until_ms;
+    look();
+    is_int(row(0).trial, 1, "then it is on trial");
+    backend_health_init(&target[0], table, 0, &backends[0], &conf, true, now);
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    probe(0, OUTCOME_PASS);
+    is_int(row(0).trial, 1, "  under another successor too");
+    count_add(&cell(0)->completed, 3);
+    look();
+    is_state(0, HEALTH_UP, "and comes up");
+    before = row(0);
+    backend_health_init(&target[0], table, 0, &backends[0], &conf, true, now);
+    is_int(row(0).risen_ms, before.risen_ms, "slow start goes on under the next");
+
+    struct backend_row fresh = {.used = 1, .configured = 1, .identity = 999};
+
+    backend_publish(&table->backend[2], &fresh);
+    backend_health_init(&target[2], table, 2, &backends[2], &conf, true, now);
+    probe(2, OUTCOME_PASS);
+    ok(row(2).risen_ms > 0, "one that a reload brought starts slowly");
+}
+
+int main(void)
+{
+    log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "passive");
+    test_eject();
+    test_trial();
+    test_suspect();
+    test_guards();
+    test_outage();
+    test_errors();
+    test_silence();
+    test_overtaken();
+    test_end_of_worker();
+    test_restart();
+    test_ask();
+    test_takeover();
+    return done();
+}

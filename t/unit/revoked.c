@@ -1,0 +1,163 @@
+/* What was revoked does not go live again: known by what it is, wherever a copy stands. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acmed/cert/revoked.h"
+#include "acmed/cert/selfsigned.h"
+#include "acmed/key/secret.h"
+#include "base/clock.h"
+#include "t/unit/tap.h"
+
+enum { WHEN = 1700000000, SUPERSEDED = 4 };
+
+static char root[] = "/tmp/pasgate-revoked-XXXXXX";
+static const uint64_t when = UINT64_C(1000) * WHEN;
+
+static struct pem_pair make(uint64_t at)
+{
+    static const char *const names[] = {"shop.test"};
+    struct pem_pair pair;
+    char error[TABLE_REASON];
+
+    is_int(selfsigned_make(names, 1, at, &pair, error), 0, "a pair");
+    return pair;
+}
+
+/* Another certificate for the same key. */
+static struct pem_pair same_key(const struct pem_pair *of)
+{
+    BIO *chain = BIO_new_mem_buf(of->chain, (int)of->n_chain);
+    BIO *key = BIO_new_mem_buf(of->key, (int)of->n_key), *out = BIO_new(BIO_s_mem());
+    X509 *cert = PEM_read_bio_X509(chain, NULL, NULL, NULL);
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(key, NULL, NULL, NULL);
+    struct pem_pair pair = {0};
+    char *text;
+    long n;
+
+    ok(cert && pkey && ASN1_INTEGER_set(X509_get_serialNumber(cert), 4711) == 1 &&
+           X509_sign(cert, pkey, EVP_sha256()) > 0 && PEM_write_bio_X509(out, cert) == 1,
+       "another certificate with the same key");
+    n = BIO_get_mem_data(out, &text);
+    pair.chain = secret_copy(str_make(text, (size_t)n));
+    pair.key = secret_copy(str_make(of->key, of->n_key));
+    pair.n_chain = (size_t)n;
+    pair.n_key = of->n_key;
+    X509_free(cert);
+    EVP_PKEY_free(pkey);
+    BIO_free(chain);
+    BIO_free(key);
+    BIO_free(out);
+    return pair;
+}
+
+/* The same certificate in a file that looks otherwise. */
+static struct pem_pair dressed(const struct pem_pair *of)
+{
+    char *text = secret_new(of->n_chain + 8);
+    struct pem_pair pair = {text, secret_copy(str_make(of->key, of->n_key)), 0, of->n_key};
+
+    pair.n_chain = (size_t)snprintf(text, of->n_chain + 8, "mine:\n%s\n", of->chain);
+    return pair;
+}
+
+static size_t lines(void)
+{
+    char path[128], text[4096];
+    int fd;
+    ssize_t n;
+    size_t found = 0;
+
+    snprintf(path, sizeof path, "%s/certs/.revoked", root);
+    fd = open(path, O_RDONLY);
+    n = read(fd, text, sizeof text);
+    close(fd);
+    for (ssize_t i = 0; i < n; i++)
+        found += text[i] == '\n';
+    return found;
+}
+
+static void test_by_certificate(struct store *store)
+{
+    struct pem_pair x = make(clock_wall_ms()), twin = same_key(&x), other = dressed(&x);
+    uint32_t epoch = revoked_epoch();
+
+    is_int(revoked_at(store, NULL, 0, &x), 0, "nothing is revoked at first");
+    is_int(revoked_add(store, &x, SUPERSEDED, when), 0, "it is");
+    is_int(revoked_at(store, NULL, 0, &x), when, "and when");
+    is_int(revoked_at(store, "b.test", 7, &other), when, "wherever it stands, however written");
+    is_int(revoked_at(store, NULL, 0, &twin), 0, "its key is still good");
+    ok(revoked_epoch() != epoch, "others may look again");
+    is_int(revoked_add(store, &x, REVOKED_KEY_COMPROMISE, when + 5), 0, "then it is not");
+    is_int(revoked_at(store, NULL, 0, &twin), when, "nor any certificate with it");
+    is_int(revoked_add(store, &x, 0, when + 9), 0, "told once more");
+    is_int(revoked_at(store, NULL, 0, &twin), when, "a key does not become good again");
+    is_int(lines(), 1, "one line for it");
+    pem_pair_release(&x);
+    pem_pair_release(&twin);
+    pem_pair_release(&other);
+}
+
+static void test_bounds(struct store *store)
+{
+    struct pem_pair y = make(clock_wall_ms()), old = make(when), z = make(clock_wall_ms());
+    char path[128];
+    int fd;
+
+    is_int(revoked_add(store, &old, SUPERSEDED, when), 0, "one that has ended");
+    is_int(revoked_add(store, &y, SUPERSEDED, when), 0, "and a good one");
+    is_int(lines(), 2, "what has ended needs no line any more");
+    snprintf(path, sizeof path, "%s/certs/.revoked", root);
+    fd = open(path, O_WRONLY | O_APPEND);
+    ok(write(fd, "rubbish\nab=cd 1 2 3\n", 20) == 20, "a line that is damaged");
+    close(fd);
+    is_int(revoked_at(store, NULL, 0, &y), when, "the others count");
+    is_int(revoked_add(store, &z, SUPERSEDED, when), 0, "one more");
+    is_int(lines(), 3, "and it goes");
+    is_int(revoked_at(store, NULL, 0, &y) + revoked_at(store, NULL, 0, &z), 2 * when, "both");
+    pem_pair_release(&y);
+    pem_pair_release(&z);
+    pem_pair_release(&old);
+}
+
+/* A store of before, of which only the mark is there. */
+static void test_mark(struct store *store)
+{
+    struct pem_pair x = make(clock_wall_ms());
+    uint32_t generation = store_write(store, "a.test", 0, &x, CERT_ACME);
+
+    is_int(revoked_at(store, "a.test", generation, &x), 0, "not marked");
+    is_int(store_mark_revoked(store, "a.test", generation), 0, "marked");
+    ok(revoked_at(store, "a.test", generation, &x) > when, "by its own time");
+    is_int(revoked_at(store, NULL, 0, &x), 0, "a copy is not known by that");
+    pem_pair_release(&x);
+}
+
+int main(void)
+{
+    struct store store = {.certs_fd = -1}, looked = {.certs_fd = -1};
+    struct pem_pair x;
+    char clean[64];
+
+    if (!mkdtemp(root) || store_open(&store, root) < 0)
+        return 1;
+    test_by_certificate(&store);
+    test_bounds(&store);
+    test_mark(&store);
+    x = make(clock_wall_ms());
+    store_peek(&looked, root);
+    ok(revoked_add(&looked, &x, 0, when) < 0 && errno == EBUSY, "only the owner writes");
+    is_int(revoked_add(&store, &x, 0, when), 0, "he does");
+    is_int(revoked_at(&looked, NULL, 0, &x), when, "others read");
+    pem_pair_release(&x);
+    store_release(&looked);
+    store_release(&store);
+    snprintf(clean, sizeof clean, "rm -rf %s", root);
+    ok(system(clean) == 0, "cleaned up");
+    return done();
+}

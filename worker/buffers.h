@@ -1,0 +1,45 @@
+/* Boxes: the blocks that hold a head while its exchange runs. An idle
+ * connection has none. Worker only. */
+#ifndef WORKER_BUFFERS_H
+#define WORKER_BUFFERS_H
+
+#include <stddef.h>
+
+#include "worker/http/h1.h"
+#include "worker/http/http.h"
+
+struct worker;
+
+/* Bytes as they came, with the head parsed from them. The slices of the parsed
+ * head point into `bytes`. */
+struct head_buffer {
+    union {
+        struct http_request request;
+        struct http_response response;
+    } head;
+    struct h1_scan scan;
+    size_t n, cap;
+    char bytes[];
+};
+
+/* NULL: no memory. room: bytes wanted; WORKER_HEAD_BUFFER is the pooled size. */
+struct head_buffer *head_buffer_new(struct worker *worker, size_t room);
+/* A larger one with the same content; the old one is freed, also on failure. */
+struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *head_buffer,
+                                     size_t room);
+void head_buffer_free(struct worker *worker, struct head_buffer *head_buffer);
+
+/* The rewritten head for the backend, with the first of the body behind it: kept
+ * until the answer begins, so that it can be sent again. */
+struct request_buffer {
+    size_t n, cap;
+    char bytes[];
+};
+
+struct request_buffer *request_buffer_new(struct worker *worker, size_t room);
+/* A larger one with the same content; the old one is freed, also on failure (NULL). */
+struct request_buffer *request_buffer_grow(struct worker *worker,
+                                           struct request_buffer *request_buffer, size_t room);
+void request_buffer_free(struct worker *worker, struct request_buffer *request_buffer);
+
+#endif

@@ -1,0 +1,126 @@
+#include "worker/cert_canary.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/certs.h"
+#include "worker/core.h"
+#include "worker/tls/selftest.h"
+
+enum { STORE_PATH_MAX = 4096 };
+
+static struct {
+    struct worker *worker;
+    struct tls_selftest *proof; /* NULL: nothing is under way */
+    uint32_t cert, candidate;
+    struct loop_timer turn;
+} prover;
+
+/* What we said last of this certificate. */
+static uint32_t told(const struct worker *w, uint32_t cert)
+{
+    return cert_finding_unpack(atomic_load(&w->row->cert_proof[cert])).candidate;
+}
+
+static void cert_canary_tell(struct worker *w, uint32_t cert, uint32_t candidate,
+                             const struct tls_selftest_result *verdict)
+{
+    const struct cert_finding finding = {.candidate = candidate,
+                                         .proof = verdict->proof,
+                                         .name = verdict->name,
+                                         .partly = verdict->partly};
+
+    if (verdict->proof == CERT_PROOF_GOOD)
+        log_info("certificate %s: generation %u is proved", w->conf->certs[cert].name,
+                 candidate);
+    else
+        log_warn("certificate %s: generation %u: %s", w->conf->certs[cert].name, candidate,
+                 verdict->text);
+    atomic_store(&w->row->cert_proof[cert], cert_finding_pack(&finding));
+    fd_ring(w->heritage->doorbell_acmed);
+}
+
+void cert_canary_end(void)
+{
+    tls_selftest_free(prover.proof);
+    prover.proof = NULL;
+    loop_timer_cancel(&prover.turn);
+}
+
+static void cert_canary_turn(struct loop_timer *timer)
+{
+    uint64_t start = clock_mono_us();
+    struct tls_selftest_result verdict;
+
+    while (tls_selftest_step(prover.proof, &verdict))
+        if (clock_mono_us() - start >= CERT_CANARY_TURN_US) {
+            loop_timer_set(&prover.worker->loop, timer, 0);
+            return;
+        }
+    cert_canary_end();
+    cert_canary_tell(prover.worker, prover.cert, prover.candidate, &verdict);
+    cert_canary_look(prover.worker); /* another one may have come meanwhile */
+}
+
+static void cert_canary_begin(struct worker *w, uint32_t cert, const struct cert_row *row)
+{
+    struct tls_selftest_result verdict = {.proof = CERT_PROOF_LOAD};
+    char chain[STORE_PATH_MAX], key[STORE_PATH_MAX];
+    const char *store = w->conf->acme.store;
+
+    snprintf(chain, sizeof chain, "%s/certs/%s/%u/fullchain.pem", store, row->name,
+             row->candidate);
+    snprintf(key, sizeof key, "%s/certs/%s/%u/key.pem", store, row->name, row->candidate);
+    prover.worker = w;
+    prover.cert = cert;
+    prover.candidate = row->candidate;
+    prover.turn.fire = cert_canary_turn;
+    prover.proof =
+        tls_selftest_new(w->tls, cert, chain, key, verdict.text, sizeof verdict.text);
+    if (prover.proof)
+        loop_timer_set(&w->loop, &prover.turn, 0);
+    else
+        cert_canary_tell(w, cert, row->candidate, &verdict);
+}
+
+static bool cert_canary_is_ours(const struct worker *w, const struct cert_row *row)
+{
+    return row->candidate && row->prover == (uint32_t)w->heritage->row;
+}
+
+/* A first look without a copy: asked are only workers of acmed's own configuration, in which a
+ * certificate's row has its index. */
+static bool may_be_ours(const struct worker *w, uint32_t i)
+{
+    return i < table_certs(w->table) &&
+           __atomic_load_n(&w->table->cert[i].row.candidate, __ATOMIC_RELAXED) != 0;
+}
+
+void cert_canary_look(struct worker *w)
+{
+    static bool looked; /* at all rows of looked_epoch: there was nothing to do */
+    static uint32_t looked_epoch;
+    uint32_t epoch = atomic_load(&w->table->cert_epoch);
+    struct cert_row row;
+    char dir[CERT_DIR_SIZE];
+
+    if (!w->tls)
+        return;
+    if (prover.proof &&
+        cert_find(w->table, cert_dir(dir, w->conf->certs[prover.cert].name), prover.cert,
+                  &row) &&
+        (!cert_canary_is_ours(w, &row) || row.candidate != prover.candidate))
+        cert_canary_end(); /* it is another one's by now, or dropped */
+    if (prover.proof || (looked && epoch == looked_epoch))
+        return;
+    for (uint32_t i = 0; !prover.proof && i < w->conf->n_certs; i++)
+        if (may_be_ours(w, i) &&
+            cert_find(w->table, cert_dir(dir, w->conf->certs[i].name), i, &row) &&
+            cert_canary_is_ours(w, &row) && told(w, i) != row.candidate)
+            cert_canary_begin(w, i, &row);
+    looked = !prover.proof;
+    looked_epoch = epoch;
+}

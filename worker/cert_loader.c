@@ -1,0 +1,180 @@
+#include "worker/cert_loader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "shm/certs.h"
+#include "shm/heritage.h"
+#include "worker/certs_stored.h"
+#include "worker/core.h"
+#include "worker/tls/tls.h"
+
+enum {
+    STORE_PATH_MAX = 4096,
+    CERTS_TURN_US = 20000, /* of loading, while clients wait: some thirty certificates */
+    CERTS_LATE_MS = 900,   /* between two looks at what is not there: less than a tick */
+};
+
+/* For a certificate of which nothing is loaded: clients must not hang. */
+static void stand_in(struct worker *worker, uint32_t i)
+{
+    const char *name = worker->conf->certs[i].name;
+    char error[TLS_ERROR_SIZE];
+    static struct log_gate gate;
+
+    if (tls_engine_has(worker->tls, i))
+        return;
+    if (tls_engine_stand_in(worker->tls, i, error, sizeof error) == 0)
+        log_warn("certificate %s: none can be read: a self-signed one is served from memory",
+                 name);
+    else if (log_gate_open(&gate))
+        log_error("certificate %s: none can be made: %s", name, error);
+}
+
+static struct {
+    uint32_t epoch;   /* of the last look at all rows */
+    bool patient;     /* at that look */
+    bool looked;      /* it came to its end */
+    uint64_t late_ms; /* when to look again because of what was behind */
+    bool all;         /* each certificate has one */
+    uint32_t next;    /* where the next look goes on */
+    uint32_t *seen;   /* [n_certs]: count of the row whose generation is loaded, | 1; 0: none */
+    uint8_t *lacks;   /* [n_certs]: enum lack, as found by a look that goes on */
+    bool searched;    /* the store, for pairs under other names */
+} view;
+
+enum lack {
+    LACK_NONE,
+    LACK_ROW, /* acmed does not know it, and may under another name */
+    LACK_ALL, /* nobody waits any longer */
+};
+
+static void cert_loader_load(struct worker *worker, uint32_t i, const struct cert_row *row)
+{
+    char chain[STORE_PATH_MAX], key[STORE_PATH_MAX], error[TLS_ERROR_SIZE];
+    const char *store = worker->conf->acme.store;
+
+    snprintf(chain, sizeof chain, "%s/certs/%s/%u/fullchain.pem", store, row->name,
+             row->generation);
+    snprintf(key, sizeof key, "%s/certs/%s/%u/key.pem", store, row->name, row->generation);
+    if (row->source == CERT_SELF_SIGNED && row->wanted != CERT_SELF_SIGNED)
+        tls_engine_temporary(worker->tls);
+    if (tls_engine_load(worker->tls, i, chain, key, error, sizeof error) < 0) {
+        static struct log_gate gate;
+
+        if (log_gate_open(&gate))
+            log_error("certificate %s: generation %u does not load: %s", row->name,
+                      row->generation, error);
+        view.lacks[i] = LACK_ALL;
+        return;
+    }
+    atomic_store(&worker->row->cert_loaded[i], row->generation);
+    log_debug("certificate %s: generation %u loaded", row->name, row->generation);
+}
+
+/* false: it is not what it should be. */
+static bool refresh_one(struct worker *worker, uint32_t i, bool patient)
+{
+    const struct table *table = worker->table;
+    char dir[CERT_DIR_SIZE];
+    struct cert_row row;
+    uint32_t count = 0;
+
+    if (i < table_certs(table))
+        count = atomic_load((_Atomic uint32_t *)(uintptr_t)&table->cert[i].seq.n);
+    if (view.seen[i] && view.seen[i] == (count | 1))
+        return true;
+    view.seen[i] = 0;
+    view.lacks[i] = LACK_NONE;
+    cert_dir(dir, worker->conf->certs[i].name);
+    if (!cert_find(table, dir, i, &row)) {
+        row = (struct cert_row){0};
+        view.lacks[i] = LACK_ROW;
+    }
+    if (row.generation && row.generation != atomic_load(&worker->row->cert_loaded[i]))
+        cert_loader_load(worker, i, &row);
+    else if (!row.generation && (row.error[0] || !patient))
+        view.lacks[i] = LACK_ALL;
+    if (!row.generation || row.generation != atomic_load(&worker->row->cert_loaded[i]))
+        return false;
+    if (count % 2 == 0 && i < table_certs(table) &&
+        strncmp(table->cert[i].row.name, dir, sizeof dir) == 0)
+        view.seen[i] = count | 1;
+    return true;
+}
+
+/* What acmed has not, or cannot be loaded. After a reload acmed is renewed last: until
+ * then a certificate that has another name now has no row, but what it had stands in the store.
+ * The first workers of all wait for acmed, which has only begun. */
+static void fill_gaps(struct worker *worker, bool brief)
+{
+    bool first = worker->heritage->generation == 1 && worker->heritage->incarnation == 1;
+    bool search = false;
+
+    for (uint32_t i = 0; i < worker->conf->n_certs; i++)
+        search |= !tls_engine_has(worker->tls, i) &&
+                  (view.lacks[i] == LACK_ALL || (view.lacks[i] == LACK_ROW && !first));
+    if (!search)
+        return;
+    if (!brief && !view.searched) { /* who serves has no time for it */
+        view.searched = true;
+        certs_stored_load(worker);
+    }
+    for (uint32_t i = 0; i < worker->conf->n_certs; i++)
+        if (view.lacks[i] == LACK_ALL)
+            stand_in(worker, i);
+}
+
+static bool have_all(const struct worker *worker)
+{
+    for (uint32_t i = 0; i < worker->conf->n_certs; i++)
+        if (!tls_engine_has(worker->tls, i))
+            return false;
+    return true;
+}
+
+/* Nothing has changed since the last look. */
+static bool cert_loader_is_known(const struct worker *worker, uint32_t epoch, bool patient)
+{
+    return view.looked && view.epoch == epoch && view.patient == patient &&
+           (!worker->certs_behind || worker->loop.now_ms < view.late_ms);
+}
+
+bool cert_loader_refresh(struct worker *worker, bool patient, bool brief)
+{
+    uint32_t n = (uint32_t)worker->conf->n_certs;
+    uint32_t epoch = atomic_load(&worker->table->cert_epoch);
+    uint64_t start_us = clock_mono_us();
+    bool behind = false;
+
+    worker->certs_more = false;
+    if (!worker->tls || n == 0)
+        return true;
+    if (cert_loader_is_known(worker, epoch, patient))
+        return view.all;
+    if ((!view.seen && !(view.seen = calloc(n, sizeof *view.seen))) ||
+        (!view.lacks && !(view.lacks = calloc(n, sizeof *view.lacks))))
+        return false;
+    for (uint32_t done = 0; done < n && !worker->certs_more; done++) {
+        uint32_t i = (view.next + done) % n;
+
+        behind |= !refresh_one(worker, i, patient);
+        if (brief && done + 1 < n && clock_mono_us() - start_us >= CERTS_TURN_US) {
+            view.next = (i + 1) % n;
+            worker->certs_more = true;
+        }
+    }
+    if (!worker->certs_more)
+        fill_gaps(worker, brief);
+    worker->certs_behind = behind || worker->certs_more;
+    view.epoch = epoch;
+    view.patient = patient;
+    view.looked = !worker->certs_more;
+    view.late_ms = worker->loop.now_ms + CERTS_LATE_MS;
+    view.all = have_all(worker);
+    return view.all;
+}

@@ -1,0 +1,210 @@
+#include "worker/certs_stored.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/stored.h"
+#include "worker/core.h"
+#include "worker/tls/tls.h"
+
+enum {
+    PATH_MAX_BYTES = 4096,
+    SHA256_SIZE = 32,
+    LOOK_MS = 5000, /* at all folders; a disk may be slow, and the service is to start */
+};
+
+struct leaf {
+    X509 *cert;
+    char *names; /* as stored_covers() takes them */
+};
+
+/* NULL: it cannot be read, or there is none. */
+static char *revoked_read(int certs_fd)
+{
+    int fd = openat(certs_fd, STORED_REVOKED, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    size_t n;
+    char *text = fd < 0 ? NULL : fd_read_all(fd, STORED_REVOKED_MAX, &n);
+
+    fd_close(&fd);
+    return text;
+}
+
+static void certs_stored_to_hex(char out[2 * SHA256_SIZE + 1],
+                                const unsigned char digest[SHA256_SIZE])
+{
+    for (size_t i = 0; i < SHA256_SIZE; i++)
+        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+static bool certs_stored_is_revoked(const char *list, X509 *cert)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE], *spki = NULL;
+    char leaf[2 * SHA256_SIZE + 1] = "", key[2 * SHA256_SIZE + 1] = "";
+    int n = i2d_PUBKEY(X509_get0_pubkey(cert), &spki);
+
+    if (X509_digest(cert, EVP_sha256(), digest, NULL) == 1)
+        certs_stored_to_hex(leaf, digest);
+    if (n > 0 && EVP_Digest(spki, (size_t)n, digest, NULL, EVP_sha256(), NULL) == 1)
+        certs_stored_to_hex(key, digest);
+    OPENSSL_free(spki);
+    return stored_revoked(list, leaf, key);
+}
+
+/* The text of one name behind the others; what is none, or longer than names are, is left out.
+ */
+static size_t certs_stored_put_name(char *out, const GENERAL_NAME *name)
+{
+    char text[CONF_HOST_LEN + 1] = "";
+    const ASN1_STRING *s = name->type == GEN_DNS     ? name->d.dNSName
+                           : name->type == GEN_IPADD ? name->d.iPAddress
+                                                     : NULL;
+    size_t n = s ? (size_t)ASN1_STRING_length(s) : 0;
+
+    if (name->type == GEN_DNS && n <= CONF_HOST_LEN)
+        snprintf(text, sizeof text, "%.*s", (int)n, (const char *)ASN1_STRING_get0_data(s));
+    else if (name->type == GEN_IPADD && (n == 4 || n == 16))
+        inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text, sizeof text);
+    if (!text[0] || (name->type == GEN_DNS && strlen(text) != n))
+        return 0;
+    memcpy(out, text, strlen(text) + 1);
+    return strlen(text) + 1;
+}
+
+static char *certs_stored_names_of(X509 *cert)
+{
+    GENERAL_NAMES *alt = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    int n = alt ? sk_GENERAL_NAME_num(alt) : 0;
+    char *names = malloc((size_t)n * (CONF_HOST_LEN + 1) + 1);
+    size_t at = 0;
+
+    for (int i = 0; names && i < n; i++)
+        at += certs_stored_put_name(names + at, sk_GENERAL_NAME_value(alt, i));
+    if (names)
+        names[at] = '\0';
+    GENERAL_NAMES_free(alt);
+    return names;
+}
+
+static void leaf_release(struct leaf *leaf)
+{
+    X509_free(leaf->cert);
+    free(leaf->names);
+    ERR_clear_error();
+}
+
+/* false: there is none that clients would take. */
+static bool leaf_read(int certs_fd, const char *revoked, const struct stored_folder *f,
+                      struct leaf *leaf)
+{
+    char path[CERT_DIR_SIZE + 32];
+    FILE *file;
+    int fd;
+
+    *leaf = (struct leaf){0};
+    snprintf(path, sizeof path, "%s/%u/revoked", f->name, f->generation);
+    if (!f->generation || faccessat(certs_fd, path, F_OK, 0) == 0)
+        return false;
+    snprintf(path, sizeof path, "%s/%u/fullchain.pem", f->name, f->generation);
+    fd = openat(certs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!file) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    leaf->cert = PEM_read_X509(file, NULL, NULL, NULL);
+    fclose(file);
+    leaf->names = leaf->cert ? certs_stored_names_of(leaf->cert) : NULL;
+    if (leaf->names && X509_cmp_current_time(X509_get0_notBefore(leaf->cert)) < 0 &&
+        X509_cmp_current_time(X509_get0_notAfter(leaf->cert)) > 0 &&
+        X509_self_signed(leaf->cert, 1) != 1 &&
+        !(revoked && certs_stored_is_revoked(revoked, leaf->cert)))
+        return true;
+    leaf_release(leaf);
+    return false;
+}
+
+/* Of two for the same names, each has its kind of key. */
+static bool suits(const struct leaf *leaf, const struct conf_cert *cert)
+{
+    return cert->source != CONF_CERT_SELF &&
+           stored_covers(leaf->names, cert->names, cert->n_names) &&
+           (!cert->dual || cert->source != CONF_CERT_ACME ||
+            EVP_PKEY_is_a(X509_get0_pubkey(leaf->cert), "RSA") ==
+                conf_key_is_rsa(cert->key_type[0]));
+}
+
+static bool load(struct worker *worker, uint32_t i, const struct stored_folder *f)
+{
+    char chain[PATH_MAX_BYTES], key[PATH_MAX_BYTES], error[TLS_ERROR_SIZE];
+    const char *store = worker->conf->acme.store, *name = worker->conf->certs[i].name;
+
+    snprintf(chain, sizeof chain, "%s/certs/%s/%u/fullchain.pem", store, f->name,
+             f->generation);
+    snprintf(key, sizeof key, "%s/certs/%s/%u/key.pem", store, f->name, f->generation);
+    if (tls_engine_load(worker->tls, i, chain, key, error, sizeof error) < 0) {
+        log_debug("certificate %s: generation %u of %s does not load: %s", name, f->generation,
+                  f->name, error);
+        return false;
+    }
+    log_debug("certificate %s: generation %u of %s in the store is for all its names", name,
+              f->generation, f->name);
+    return true;
+}
+
+/* How many certificates have one now. */
+static uint32_t certs_stored_look_into(struct worker *worker, int certs_fd, const char *revoked,
+                                       const struct stored_folder *f)
+{
+    struct leaf leaf;
+    uint32_t n = 0;
+
+    if (!leaf_read(certs_fd, revoked, f, &leaf))
+        return 0;
+    for (uint32_t i = 0; i < worker->conf->n_certs; i++)
+        if (!tls_engine_has(worker->tls, i) && suits(&leaf, &worker->conf->certs[i]))
+            n += load(worker, i, f);
+    leaf_release(&leaf);
+    return n;
+}
+
+void certs_stored_load(struct worker *worker)
+{
+    char path[PATH_MAX_BYTES];
+    uint64_t until_ms = clock_mono_ms() + LOOK_MS;
+    struct stored_live live;
+    struct stored stored = {0};
+    char *revoked;
+    uint32_t n = 0;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/certs", worker->conf->acme.store);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    revoked = revoked_read(fd);
+    stored_live_read(worker->table, &live);
+    stored_read(fd, &live, &stored);
+    for (size_t i = 0; i < stored.n && clock_mono_ms() < until_ms; i++)
+        n += certs_stored_look_into(worker, fd, revoked, &stored.v[i]);
+    if (n)
+        log_info("%u certificates have another name in the store: these are served until acmed "
+                 "has looked",
+                 n);
+    stored_release(&stored);
+    stored_live_release(&live);
+    free(revoked);
+    close(fd);
+}

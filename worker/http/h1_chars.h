@@ -1,0 +1,75 @@
+/*
+ * Classes of bytes and fast scans, private to the HTTP/1.x parsers, the path and the rewriter.
+ *
+ * Pure, inline. Scans never read outside of [p, end).
+ */
+#ifndef WORKER_HTTP_H1_CHARS_H
+#define WORKER_HTTP_H1_CHARS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum {
+    H1_C_TOKEN = 1,       /* RFC 9110 5.6.2 tchar */
+    H1_C_UNDERSCORE = 2,  /* '_': such request field names are dropped (case 38) */
+    H1_C_TARGET = 4,      /* a byte of a request target (cases 13, 14) */
+    H1_C_PATH = 8,        /* RFC 3986 3.3 pchar and '/', without '%' and '[' ']' */
+    H1_C_UNRESERVED = 16, /* RFC 3986 2.3 */
+    H1_C_HOST = 32,       /* a byte of a host label */
+    H1_C_QUOTED = 64,     /* qdtext of a quoted-string (RFC 9110 5.6.4) */
+    H1_C_RAW = 128,       /* may come raw in a target, but leaves it percent-encoded */
+};
+
+extern const uint8_t h1_class[256];
+
+/* First control byte but HTAB (0x00-0x08, 0x0a-0x1f, 0x7f) of [p, end), or end. */
+static inline const char *http1_scan_value(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    const __m128i last_ctl = _mm_set1_epi8(0x1f);
+    const __m128i tab = _mm_set1_epi8('\t');
+    const __m128i del = _mm_set1_epi8(0x7f);
+    while (end - p >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i ctl = _mm_cmpeq_epi8(_mm_min_epu8(v, last_ctl), v);
+        ctl = _mm_andnot_si128(_mm_cmpeq_epi8(v, tab), ctl);
+        unsigned hit = (unsigned)_mm_movemask_epi8(_mm_or_si128(ctl, _mm_cmpeq_epi8(v, del)));
+        if (hit)
+            return p + __builtin_ctz(hit);
+        p += 16;
+    }
+#else
+    while (end - p >= 8) {
+        const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+        uint64_t v, del;
+        memcpy(&v, p, sizeof(v));
+        del = v ^ (ones * 0x7f);
+        /* classic "has a byte below n" and "has a zero byte"; a tab stops it too, then bytewise
+         */
+        if ((((v - ones * 0x20) & ~v) | ((del - ones) & ~del)) & tops)
+            break;
+        p += 8;
+    }
+#endif
+    for (; p < end; p++) {
+        unsigned char c = (unsigned char)*p;
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            break;
+    }
+    return p;
+}
+
+/* First byte of [p, end) that lacks the class, or end. */
+static inline const char *http1_scan_class(const char *p, const char *end, unsigned class)
+{
+    while (p < end && (h1_class[(unsigned char)*p] & class))
+        p++;
+    return p;
+}
+
+#endif

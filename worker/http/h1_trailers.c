@@ -1,0 +1,63 @@
+#include "worker/http/h1.h"
+#include "worker/http/h1_line.h"
+
+/* Names that a trailer may not have, beside all that http_field_lookup() knows: those say how
+ * to frame, route, or take a message, or who sends it. */
+static const struct str refused[] = {
+    STR_INIT("Age"),           STR_INIT("Authentication-Info"),
+    STR_INIT("Cache-Control"), STR_INIT("Clear-Site-Data"),
+    STR_INIT("Expires"),       STR_INIT("Max-Forwards"),
+    STR_INIT("Pragma"),        STR_INIT("Refresh"),
+    STR_INIT("Vary"),          STR_INIT("Via"),
+    STR_INIT("Warning"),       STR_INIT("WWW-Authenticate"),
+};
+static const struct str refused_families[] = {
+    STR_INIT("Access-Control-"), STR_INIT("Alt-"), STR_INIT("If-"),
+    STR_INIT("Proxy-"),          STR_INIT("Sec-"), STR_INIT("X-Forwarded-"),
+};
+/* Of Content-* these may be known only behind the content. */
+static const struct str allowed_content[] = {STR_INIT("Content-Digest"),
+                                             STR_INIT("Content-MD5")};
+
+static bool h1_trailers_is_among(struct str name, const struct str *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq_case(name, names[i]))
+            return true;
+    return false;
+}
+
+#define IS_AMONG(name, names) \
+    h1_trailers_is_among((name), (names), sizeof(names) / sizeof((names)[0]))
+
+static bool may_pass(struct str name)
+{
+    if (http_field_lookup(name) != HTTP_F_OTHER || IS_AMONG(name, refused))
+        return false;
+    for (size_t i = 0; i < sizeof refused_families / sizeof refused_families[0]; i++)
+        if (str_starts_case(name, refused_families[i]))
+            return false;
+    return !str_starts_case(name, STR("Content-")) || IS_AMONG(name, allowed_content);
+}
+
+size_t h1_trailers(char *out, const char *in, size_t n)
+{
+    const char *p = in, *end = in + n;
+    size_t used = 0;
+
+    while (p < end) {
+        enum h1_error error;
+        struct http_field field;
+        unsigned classes;
+        const char *next = h1_field_line(p, end, &field, &classes, &error);
+
+        if (!next || !field.name.p)
+            return 0;
+        if (may_pass(field.name)) {
+            memcpy(out + used, p, (size_t)(next - p));
+            used += (size_t)(next - p);
+        }
+        p = next;
+    }
+    return used;
+}

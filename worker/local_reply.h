@@ -1,0 +1,21 @@
+/* Answers that are ours to give, without a backend: ACME challenges, the
+ * redirect to https, the status pages, OPTIONS *. Worker only. */
+#ifndef WORKER_LOCAL_REPLY_H
+#define WORKER_LOCAL_REPLY_H
+
+#include <stdbool.h>
+
+#include "base/str.h"
+
+struct exchange;
+
+enum { LOCAL_REPLY_RETRY_AFTER_S = 2 }; /* with every 503: two probes of a downed instance */
+
+/* Answers if the path (normalised), or the listener, is ours. true: it did, and
+ * the exchange is over. */
+bool local_reply(struct exchange *x, struct str path);
+
+/* OPTIONS that asks us. allow: empty for all methods that we know. */
+void local_reply_options(struct exchange *x, struct str allow);
+
+#endif

@@ -1,0 +1,361 @@
+#include "worker/status/metrics.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "shm/admission.h"
+#include "shm/status/status.h"
+#include "shm/status/summary.h"
+#include "shm/status/text.h"
+
+/* ---- about the service */
+
+static const struct {
+    const char *name, *type, *help;
+    size_t at; /* of a uint64_t in struct status_service */
+} totals[] = {
+#define T(name, type, field, help)                               \
+    {                                                            \
+        name, type, help, offsetof(struct status_service, field) \
+    }
+    T("connections", "gauge", connections, "Client connections now."),
+    T("connections_limit", "gauge", connections_limit,
+      "As many there may be, by setting or host."),
+    T("connections_total", "counter", connections_total, "Client connections ever."),
+    T("connections_refused_total", "counter", connections_refused,
+      "Times that accepting paused for want of connections: clients wait."),
+    T("connections_reused_total", "counter", connections_reused,
+      "Idle connections closed to make room for new ones."),
+    T("exchanges", "gauge", exchanges, "Requests being served now."),
+    T("exchanges_total", "counter", exchanges_total, "Requests ever."),
+    T("client_bytes_in_total", "counter", bytes_in,
+      "Bytes from clients, before TLS, heads included."),
+    T("client_bytes_out_total", "counter", bytes_out, "Bytes to clients, likewise."),
+    T("tls_handshakes_total", "counter", handshakes, "TLS handshakes completed."),
+    T("tls_handshakes_resumed_total", "counter", handshakes_resumed, "Of these, resumed."),
+    T("tls_handshake_errors_total", "counter", handshake_errors, "TLS handshakes failed."),
+    T("bad_requests_total", "counter", bad_requests, "Requests refused as malformed."),
+    T("own_errors_total", "counter", own_errors, "5xx that pasgate itself answered."),
+    T("log_lines_lost_total", "counter", log_lost, "Log lines that nobody read in time."),
+    T("access_lines_lost_total", "counter", access_lost, "The same of the access log."),
+    T("status_requests_total", "counter", status_requests,
+      "Requests at status listeners, which count nowhere else."),
+    T("slow_bodies_total", "counter", slow_bodies,
+      "Requests whose body stopped coming or came below limits.min_body_rate."),
+    T("slow_readers_total", "counter", slow_readers,
+      "Connections reset that stopped reading or read below limits.min_read_rate."),
+    T("memory_refused_total", "counter", memory_refused,
+      "Buffers that limits.memory or limits.response_memory had no room for."),
+    T("buffer_bytes", "gauge", buffer_bytes, "In buffers of connections now."),
+    T("response_buffer_bytes", "gauge", response_bytes,
+      "Of these, responses that clients are slow to read."),
+#undef T
+};
+
+static void head(struct text *out, const char *name, const char *type, const char *help)
+{
+    text_add(out, "# HELP pasgate_%s %s\n# TYPE pasgate_%s %s\n", name, help, name, type);
+}
+
+static void one(struct text *out, const char *name, const char *type, const char *help,
+                double value)
+{
+    head(out, name, type, help);
+    text_add(out, "pasgate_%s %.15g\n", name, value);
+}
+
+/* One that never beat has no line. */
+static void heartbeats(struct text *out, const struct status_service *s)
+{
+    const struct {
+        const char *process;
+        uint64_t age_ms;
+    } all[] = {
+        {"supervisor", s->supervisor_age_ms},
+        {"healthd", s->healthd_age_ms},
+        {"acmed", s->acmed_age_ms},
+    };
+
+    head(out, "heartbeat_age_seconds", "gauge", "Since the process last said that it runs.");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].age_ms != UINT64_MAX)
+            text_add(out, "pasgate_heartbeat_age_seconds{process=\"%s\"} %.15g\n",
+                     all[i].process, (double)all[i].age_ms / 1000);
+}
+
+static void service(struct text *out, const struct status_service *s)
+{
+    const struct header_row *h = &s->header;
+
+    head(out, "info", "gauge", "Always 1.");
+    text_add(out, "pasgate_info{version=");
+    text_label(out, h->version);
+    text_add(out, "} 1\n");
+    one(out, "uptime_seconds", "gauge", "Since the service started.",
+        (double)s->uptime_ms / 1000);
+    heartbeats(out, s);
+    one(out, "wishes_saved", "gauge",
+        "1: what operators wish outlives a restart of the service.", h->saved == SAVED_OK);
+    one(out, "workers", "gauge", "Workers that take new work.", s->workers_running);
+    one(out, "table_generation", "gauge", "Of the configuration.", h->config_generation);
+    one(out, "config_last_reload_successful", "gauge", "1: yes, or none was tried.",
+        h->reload_wall_ms == 0 || h->reload_ok);
+    one(out, "config_last_reload_timestamp_seconds", "gauge", "When it was tried.",
+        (double)h->reload_wall_ms / 1000);
+    one(out, "config_reloads_total", "counter", "Reloads tried.", h->reloads);
+    one(out, "config_reload_failures_total", "counter", "Of these, failed.",
+        h->reload_failures);
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        uint64_t value = *(const uint64_t *)(const void *)((const char *)s + totals[i].at);
+
+        head(out, totals[i].name, totals[i].type, totals[i].help);
+        text_add(out, "pasgate_%s %" PRIu64 "\n", totals[i].name, value);
+    }
+    head(out, "responses_total", "counter", "Answers to clients.");
+    for (int i = 1; i < 6; i++)
+        text_add(out, "pasgate_responses_total{code=\"%dxx\"} %" PRIu64 "\n", i, s->status[i]);
+    head(out, "tls_handshake_failures_total", "counter", "Failed TLS handshakes by reason.");
+    for (int i = 0; i < HANDSHAKE_FAILURES; i++)
+        text_add(out, "pasgate_tls_handshake_failures_total{reason=\"%s\"} %" PRIu64 "\n",
+                 handshake_failure_name((enum handshake_failure)i), s->handshake_failures[i]);
+}
+
+/* ---- about backends: all lines of one name must stand together, so each backend is read once,
+ * before, into this; a process that never renders the page never touches it */
+
+static struct status_backend backends[TABLE_BACKENDS];
+static int nbackends;
+
+struct metric {
+    const char *name, *type, *help;
+    double (*value)(const struct status_backend *, const struct status_service *);
+};
+
+#define VALUE(id, expression)                                                        \
+    static double id(const struct status_backend *b, const struct status_service *s) \
+    {                                                                                \
+        (void)s;                                                                     \
+        return (double)(expression);                                                 \
+    }
+
+VALUE(up, admission_state(&b->admin) == ADMIN_READY &&
+              (b->health.state == HEALTH_UP || b->health.state == HEALTH_SATURATED ||
+               b->health.state == HEALTH_SUSPECT))
+VALUE(weight, b->backend.weight)
+VALUE(cap, b->backend.max_in_flight)
+VALUE(in_flight, b->sum.in_flight)
+VALUE(queued, b->sum.queued)
+VALUE(oldest, (double)b->sum.oldest_ms / 1000)
+VALUE(idle, b->sum.idle)
+VALUE(blamed, b->sum.blamed)
+VALUE(sessions, b->sessions)
+VALUE(slow_start, (double)b->slow_permille / 1000)
+VALUE(completed, b->sum.completed)
+VALUE(connects, b->sum.connects)
+VALUE(connect_errors, b->sum.connect_errors)
+VALUE(resets, b->sum.resets)
+VALUE(timeouts, b->sum.timeouts)
+VALUE(cut, b->sum.cut)
+VALUE(gateway_errors, b->sum.gateway_errors)
+VALUE(server_errors, b->sum.server_errors)
+VALUE(retries, b->sum.retries)
+VALUE(overtaken, b->sum.overtaken)
+VALUE(mute, b->sum.mute)
+VALUE(bytes_in, b->sum.bytes_in)
+VALUE(bytes_out, b->sum.bytes_out)
+VALUE(checks, b->health.probes)
+VALUE(check_failures, b->health.failures)
+VALUE(check_duration, (double)b->health.probe_us / 1e6)
+VALUE(score, (double)b->health.score_permille / 1000)
+VALUE(ejected, (double)status_eject_left_ms(&b->health) / 1000)
+VALUE(ejections, b->health.ejections)
+VALUE(healing, b->admin.heal != HEAL_NONE && b->admin.heal != HEAL_HOLD)
+VALUE(held, b->admin.heal == HEAL_HOLD)
+VALUE(restarts, b->admin.attempts)
+VALUE(change, b->health.since_ms && s->now_ms > b->health.since_ms
+                  ? (double)(s->now_ms - b->health.since_ms) / 1000
+                  : 0)
+
+static const struct metric metrics[] = {
+    {"backend_up", "gauge", "1: gets new requests.", up},
+    {"backend_weight", "gauge", "Configured weight.", weight},
+    {"backend_max_in_flight", "gauge", "Cap over all workers; 0: none.", cap},
+    {"backend_in_flight", "gauge", "Requests there now.", in_flight},
+    {"backend_current_queue", "gauge", "Requests that wait for a slot of it.", queued},
+    {"backend_oldest_seconds", "gauge", "Longest wait for a first byte now.", oldest},
+    {"backend_sessions", "gauge", "Sessions seen within session_idle.", sessions},
+    {"backend_slow_start_ratio", "gauge", "Of its weight that it gets; 1: all.", slow_start},
+    {"backend_idle_connections", "gauge", "Kept connections.", idle},
+    {"backend_blamed", "gauge", "Workers that found it to err where others do not.", blamed},
+    {"backend_requests_total", "counter", "Requests answered.", completed},
+    {"backend_connects_total", "counter", "Connections opened.", connects},
+    {"backend_connect_errors_total", "counter", "Connections that failed.", connect_errors},
+    {"backend_resets_total", "counter", "Connections reset before an answer.", resets},
+    {"backend_timeouts_total", "counter", "Answers that did not come in time.", timeouts},
+    {"backend_cut_total", "counter", "Answers that ended in mid-body.", cut},
+    {"backend_gateway_errors_total", "counter", "Its own 502, 503 and 504.", gateway_errors},
+    {"backend_server_errors_total", "counter", "Its other 5xx.", server_errors},
+    {"backend_retry_warnings_total", "counter", "Requests that left for another.", retries},
+    {"backend_overtaken_total", "counter", "On trial, another answered first.", overtaken},
+    {"backend_mute_total", "counter", "And these were never answered.", mute},
+    {"backend_bytes_in_total", "counter", "Bytes from it.", bytes_in},
+    {"backend_bytes_out_total", "counter", "Bytes to it.", bytes_out},
+    {"backend_checks_total", "counter", "Health checks.", checks},
+    {"backend_check_failures_total", "counter", "Of these, failed.", check_failures},
+    {"backend_check_duration_seconds", "gauge", "Of the last check.", check_duration},
+    {"backend_check_last_change_seconds", "gauge", "Since the health changed.", change},
+    {"backend_ejected_seconds", "gauge", "How long it stays ejected; 0: it is not.", ejected},
+    {"backend_ejections", "gauge", "Ejections in a row.", ejections},
+    {"backend_healing", "gauge", "1: being restarted, or in its slow start after.", healing},
+    {"backend_held", "gauge", "1: restarts did not help; needs a human.", held},
+    {"backend_restarts", "gauge", "Of the last hour, those that count.", restarts},
+    {"backend_health_score", "gauge", "Of the HealthScanner, 0 to 1.", score},
+};
+
+static void labels(struct text *out, const struct status_backend *b)
+{
+    text_add(out, "{pool=");
+    text_label(out, b->backend.pool);
+    text_add(out, ",backend=");
+    text_label(out, b->backend.name);
+}
+
+static void status_lines(struct text *out)
+{
+    static const char *const names[] = {"unknown", "up",    "saturated", "suspect",
+                                        "down",    "drain", "maint"};
+
+    head(out, "backend_status", "gauge", "1 for the state that it is in.");
+    for (int i = 0; i < nbackends; i++) {
+        const struct status_backend *b = &backends[i];
+        int now = b->admin.override == ADMIN_DRAIN   ? 5
+                  : b->admin.override == ADMIN_MAINT ? 6
+                                                     : b->health.state;
+
+        for (int n = 0; n < (int)(sizeof names / sizeof *names); n++) {
+            text_add(out, "pasgate_backend_status");
+            labels(out, b);
+            text_add(out, ",state=\"%s\"} %d\n", names[n], n == now);
+        }
+    }
+}
+
+static void latency_lines(struct text *out)
+{
+    head(out, "backend_first_byte_seconds", "histogram", "Request sent to first byte.");
+    for (int i = 0; i < nbackends; i++) {
+        const struct status_backend *b = &backends[i];
+        uint64_t below = 0;
+
+        for (int l = 0; l < TABLE_LATENCY; l++) {
+            below += b->sum.latency[l];
+            if (l < 8 || l == TABLE_LATENCY - 1) /* below 0.5 ms: one bucket is enough */
+                continue;
+            text_add(out, "pasgate_backend_first_byte_seconds_bucket");
+            labels(out, b);
+            text_add(out, ",le=\"%.6f\"} %" PRIu64 "\n", (double)(UINT64_C(2) << l) / 1e6,
+                     below);
+        }
+        text_add(out, "pasgate_backend_first_byte_seconds_bucket");
+        labels(out, b);
+        text_add(out, ",le=\"+Inf\"} %" PRIu64 "\npasgate_backend_first_byte_seconds_count",
+                 b->sum.latency_count);
+        labels(out, b);
+        text_add(out, "} %" PRIu64 "\n", b->sum.latency_count);
+    }
+}
+
+static void pools(struct text *out, const struct summary *summary)
+{
+    static const struct {
+        const char *name, *type, *help;
+        size_t at; /* of a number in struct summary_pool */
+        bool wide; /* uint64_t, else uint32_t */
+    } rows[] = {
+#define P(name, type, field, wide, help) \
+    {name, type, help, offsetof(struct summary_pool, field), wide}
+        P("pool_backends", "gauge", backends, false, "Configured backends."),
+        P("pool_backends_available", "gauge", available, false,
+          "Of these, given new requests."),
+        P("pool_queued", "gauge", queued, true,
+          "Requests that wait for a slot, of one or of any."),
+        P("pool_queue_full_total", "counter", queue_full, true, "503: the queue was full."),
+        P("pool_queue_timeouts_total", "counter", queue_timeouts, true,
+          "503: no slot in time."),
+#undef P
+    };
+
+    for (size_t m = 0; m < sizeof rows / sizeof *rows; m++) {
+        head(out, rows[m].name, rows[m].type, rows[m].help);
+        for (uint32_t i = 0; i < summary->npools; i++) {
+            const char *at = (const char *)&summary->pool[i] + rows[m].at;
+
+            text_add(out, "pasgate_%s{pool=", rows[m].name);
+            text_json(out, summary->pool[i].name);
+            text_add(out, "} %" PRIu64 "\n",
+                     rows[m].wide ? *(const uint64_t *)(const void *)at
+                                  : *(const uint32_t *)(const void *)at);
+        }
+    }
+}
+
+static void status_metrics_certificates(struct text *out, const struct table *table,
+                                        uint64_t now_wall_ms)
+{
+    struct cert_row cert;
+
+    head(out, "tls_certs_not_after", "gauge", "End of validity, seconds since 1970.");
+    for (int i = 0; i < (int)table_certs(table); i++)
+        if (status_cert_read(table, i, &cert)) {
+            text_add(out, "pasgate_tls_certs_not_after{name=");
+            text_label(out, cert.name);
+            text_add(out, ",source=\"%s\"} %" PRIu64 "\n", status_cert_source(&cert),
+                     cert.not_after_wall_ms / 1000);
+        }
+    head(out, "tls_certs_as_configured", "gauge", "1: all workers serve what is asked for.");
+    for (uint32_t i = 0; i < table_certs(table); i++)
+        if (status_cert_read(table, (int)i, &cert)) {
+            text_add(out, "pasgate_tls_certs_as_configured{name=");
+            text_json(out, cert.name);
+            text_add(out, "} %d\n", !summary_cert(table, i, &cert, now_wall_ms));
+        }
+    head(out, "acme_next_try_seconds", "gauge", "Next order, seconds since 1970; 0: none.");
+    for (int i = 0; i < (int)table_certs(table); i++)
+        if (status_cert_read(table, i, &cert)) {
+            text_add(out, "pasgate_acme_next_try_seconds{name=");
+            text_label(out, cert.name);
+            text_add(out, "} %" PRIu64 "\n", cert.next_try_wall_ms / 1000);
+        }
+}
+
+ssize_t status_metrics(const struct table *table, char *bytes, size_t cap)
+{
+    struct text text = text_into(bytes, cap), *out = &text;
+    struct status_service s;
+    struct summary summary;
+
+    nbackends = 0;
+    if (!status_service_read(table, &s))
+        return 0;
+    for (int i = 0; i < TABLE_BACKENDS; i++)
+        if (status_backend_read(table, i, &backends[nbackends]) &&
+            backends[nbackends].backend.configured)
+            nbackends++;
+    service(out, &s);
+    summary_read(table, &s, &summary);
+    one(out, "ready", "gauge", "1: each pool has a backend that is given new requests.",
+        summary.ready);
+    pools(out, &summary);
+    status_lines(out);
+    for (size_t m = 0; m < sizeof metrics / sizeof *metrics; m++) {
+        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
+        for (int i = 0; i < nbackends; i++) {
+            text_add(out, "pasgate_%s", metrics[m].name);
+            labels(out, &backends[i]);
+            text_add(out, "} %.15g\n", metrics[m].value(&backends[i], &s));
+        }
+    }
+    latency_lines(out);
+    status_metrics_certificates(out, table, s.now_wall_ms);
+    return text_done(out);
+}
