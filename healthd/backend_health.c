@@ -51,6 +51,7 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
         .rise = w->pool->check.rise,
         .fall = w->pool->check.fall,
         .held = w->heal == HEAL_RESTARTING || now_ms < w->row.eject_until_ms,
+        .alone = w->alone,
         .trial = w->row.trial || target_ejected(w) || w->failing,
     };
 }
@@ -326,7 +327,8 @@ bool backend_health_ended(struct backend_health *w, const struct observed_live *
     backend_health_publish(w);
 
     w->due_ms =
-        w->started_ms + schedule_next_ms(schedule, &w->pool->check, &w->verdict, w->judged);
+        w->started_ms +
+        schedule_next_ms(schedule, &w->pool->check, &w->verdict, w->judged, w->alone);
     if (w->heal == HEAL_VERIFYING &&
         w->due_ms > w->started_ms + w->pool->check.fast_interval_ms)
         w->due_ms = w->started_ms + w->pool->check.fast_interval_ms;

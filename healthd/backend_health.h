@@ -26,6 +26,7 @@ struct backend_health {
     struct health_fsm verdict;
     struct health_row row; /* what was published last */
     bool newcomer;         /* a backend that a reload brought */
+    bool alone;            /* nobody else of its pool serves (outlier_alone()) */
 
     /* the next probe */
     bool running;         /* a probe is under way */
@@ -75,8 +76,8 @@ void backend_health_init(struct backend_health *target, struct table *table, int
 void backend_health_started(struct backend_health *target, const struct observed_live *live,
                             uint64_t now_ms);
 
-/* It has ended: judges, publishes and sets the time of the next one. true: the
- * workers must hear of it (another state, or another address). */
+/* It has ended: judges, publishes and sets the time of the next one. target->alone is to be
+ * that of now. true: the workers must hear of it (another state, or another address). */
 bool backend_health_ended(struct backend_health *target, const struct observed_live *live,
                           const struct probe_result *result, struct schedule *schedule,
                           uint64_t now_ms);

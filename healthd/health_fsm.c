@@ -41,6 +41,8 @@ static uint32_t wanted_passes(const struct health_fsm *v, const struct health_fs
 {
     unsigned doubts = v->doubt;
 
+    if (v->state == HEALTH_DOWN && rules->alone)
+        return rules->rise;
     if (v->state == HEALTH_DOWN && doubts > VERDICT_FLAPS)
         doubts = VERDICT_FLAPS;
     return v->state == HEALTH_SUSPECT || v->state == HEALTH_DOWN ? rules->rise << doubts

@@ -7,7 +7,8 @@
  *   SUSPECT -> DOWN        `fall` failures in a row
  *   SUSPECT, SATURATED, DOWN -> UP   `rise` passes in a row; doubled each time
  *                              that trouble comes back soon after: it flaps, or
- *                              probes see less than the workers
+ *                              probes see less than the workers; not where no other
+ *                              of the pool serves, which leaves clients with nobody
  *   UP, SUSPECT -> SATURATED   the probe timed out while requests completed, or
  *                              it passed, and tells of a low score; not where requests
  *                              failed: that is for a trial to tell
@@ -52,6 +53,7 @@ struct health_fsm {
 struct health_fsm_rules {
     uint32_t rise, fall; /* > 0 */
     bool held;           /* DOWN stays, whatever passes */
+    bool alone;          /* nobody else serves: DOWN ends after `rise` passes, doubts or not */
     bool trial;          /* passes do not make UP: from DOWN on trial, and while SUSPECT
                           * until health_fsm_force() */
 };

@@ -177,12 +177,15 @@ static void take_results(struct healthd *h, uint64_t now_ms)
     bool looked = false, news = false;
 
     while (prober_next(h->prober, &result)) {
+        struct backend_health *w;
+
         CHECK(result.id < h->n);
         if (!looked)
             observed_look(&live, h->heritage->table);
         looked = true;
-        news |=
-            backend_health_ended(&h->target[result.id], &live, &result, &h->schedule, now_ms);
+        w = &h->target[result.id];
+        w->alone = outlier_alone(&h->pool[w->pool - h->heritage->conf->pools], w);
+        news |= backend_health_ended(w, &live, &result, &h->schedule, now_ms);
     }
     if (news)
         heritage_ring_workers(h->heritage);

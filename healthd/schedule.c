@@ -26,9 +26,10 @@ uint32_t schedule_first_ms(uint32_t i, uint32_t n)
     return (uint32_t)((uint64_t)i * SCHEDULE_SPREAD_MS / n);
 }
 
-static uint32_t interval_ms(const struct conf_check *check, const struct health_fsm *v)
+static uint32_t interval_ms(const struct conf_check *check, const struct health_fsm *v,
+                            bool alone)
 {
-    uint32_t usual = check->interval_ms;
+    uint32_t usual = check->interval_ms, down = check->down_interval_ms;
     uint32_t fast = check->fast_interval_ms < usual ? check->fast_interval_ms : usual;
 
     switch (v->state) {
@@ -36,7 +37,7 @@ static uint32_t interval_ms(const struct conf_check *check, const struct health_
         /* The first failure may be chance; ask again before users notice. */
         return v->fall == 1 && fast > SCHEDULE_REPEAT_MS ? SCHEDULE_REPEAT_MS : fast;
     case HEALTH_DOWN:
-        return v->rise > 0 ? fast : check->down_interval_ms;
+        return v->rise > 0 || (alone && fast < down) ? fast : down;
     case HEALTH_SATURATED:
         /* A ping takes an ABL session, which is what it lacks: hurry only to end it. */
         return v->rise > 0 ? fast : usual;
@@ -48,9 +49,9 @@ static uint32_t interval_ms(const struct conf_check *check, const struct health_
 }
 
 uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
-                          const struct health_fsm *verdict, bool steady)
+                          const struct health_fsm *verdict, bool steady, bool alone)
 {
-    uint32_t interval = interval_ms(check, verdict);
+    uint32_t interval = interval_ms(check, verdict, alone);
     uint32_t jitter = (uint32_t)((uint64_t)interval * check->jitter_percent / 100);
 
     if (!steady && verdict->state == HEALTH_UP)

@@ -30,8 +30,9 @@ uint32_t schedule_first_ms(uint32_t i, uint32_t n);
 /* From the start of a probe to the start of the next, jitter included. The
  * verdict is the one after the probe. `steady`: not the first probe; the wait
  * after the first one is anything up to an interval, which spreads the
- * backends over it. */
+ * backends over it. `alone`: nobody else of its pool serves, and clients wait for
+ * this one. */
 uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
-                          const struct health_fsm *verdict, bool steady);
+                          const struct health_fsm *verdict, bool steady, bool alone);
 
 #endif

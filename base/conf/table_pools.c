@@ -68,7 +68,9 @@ static const struct conf_setting check_rows[] = {
      .max = HOURS,
      .text = "The same while the verdict is about to change, or the workers see failures."},
     {"down_interval", &conf_ms, AT(conf_check, down_interval_ms), .def = "2s", .min = 100 * MS,
-     .max = HOURS, .text = "The same while the backend is down."},
+     .max = HOURS,
+     .text = "The same while the backend is down; fast_interval, if that is shorter, while no "
+             "other of its pool serves."},
     {"timeout", &conf_ms, AT(conf_check, timeout_ms), .def = "2s", .min = 10 * MS,
      .max = 10 * MINUTES, .text = "For a whole check."},
     {"rise", &conf_count, AT(conf_check, rise), .def = "2", .min = 1, .max = 100,

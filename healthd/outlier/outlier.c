@@ -38,6 +38,17 @@ static struct others outlier_look_at_others(const struct pool_health *pool,
     return others;
 }
 
+bool outlier_alone(const struct pool_health *pool, const struct backend_health *w)
+{
+    for (uint32_t i = 0; i < pool->n; i++) {
+        const struct backend_health *o = &pool->target[i];
+
+        if (o != w && backend_health_serves(o) && o->override == ADMIN_READY)
+            return false;
+    }
+    return true;
+}
+
 static void eject(struct backend_health *w, const char *why, bool stalled, uint64_t now_ms)
 {
     const struct conf_eject *rules = &w->pool->eject;

@@ -24,6 +24,9 @@ struct pool_health {
     uint64_t all, slow; /* requests of this pool, and those that took over two seconds */
 };
 
+/* Does no other backend of the pool serve, which is also wanted? */
+bool outlier_alone(const struct pool_health *pool, const struct backend_health *target);
+
 /* Looks at all backends of a pool. true: the workers must hear of it. */
 bool outlier_look(struct pool_health *pool, const struct observed_live *live, uint64_t now_ms);
 

@@ -225,6 +225,25 @@ static void test_agree(void)
     ok(!health_fsm_agree(&v, &rules, 1, "x"), "unknown: the first probe decides");
 }
 
+/* One that flaps is kept out for longer; not where clients have nobody else. */
+static void test_alone(void)
+{
+    const struct health_fsm_rules alone = {.rise = 2, .fall = 3, .alone = true};
+
+    for (int lone = 0; lone < 2; lone++) {
+        int passes = 0;
+
+        begin(HEALTH_DOWN);
+        v.doubt = 2;
+        while (v.state == HEALTH_DOWN && passes < 100) {
+            health_fsm_probe(&v, lone ? &alone : &rules, &pass_);
+            passes++;
+        }
+        is_int(passes, lone ? 2 : 8, lone ? "alone: as many as if it had never flapped"
+                                          : "flapped twice: four times as many passes");
+    }
+}
+
 static void test_held(void)
 {
     const struct health_fsm_rules held = {.rise = 2, .fall = 3, .held = true, .trial = true};
@@ -283,6 +302,7 @@ int main(void)
     test_doubt();
     test_flaps();
     test_agree();
+    test_alone();
     test_held();
     test_score();
     return done();

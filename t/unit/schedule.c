@@ -17,8 +17,8 @@ struct span {
 };
 
 /* The extremes of many draws. */
-static struct span draw(const struct conf_check *c, enum health_state state, uint16_t rise,
-                        uint16_t fall, bool steady)
+static struct span draw_where(bool alone, const struct conf_check *c, enum health_state state,
+                              uint16_t rise, uint16_t fall, bool steady)
 {
     const struct health_fsm v = {.state = state, .rise = rise, .fall = fall};
     struct span span = {UINT32_MAX, 0};
@@ -26,12 +26,18 @@ static struct span draw(const struct conf_check *c, enum health_state state, uin
 
     schedule_init(&s, 42);
     for (int i = 0; i < 10000; i++) {
-        uint32_t ms = schedule_next_ms(&s, c, &v, steady);
+        uint32_t ms = schedule_next_ms(&s, c, &v, steady, alone);
 
         span.least = ms < span.least ? ms : span.least;
         span.most = ms > span.most ? ms : span.most;
     }
     return span;
+}
+
+static struct span draw(const struct conf_check *c, enum health_state state, uint16_t rise,
+                        uint16_t fall, bool steady)
+{
+    return draw_where(false, c, state, rise, fall, steady);
 }
 
 static void within(struct span got, uint32_t least, uint32_t most, const char *name)
@@ -60,6 +66,10 @@ static void test_intervals(void)
     within(draw(&check, HEALTH_SUSPECT, 0, 0, true), 900, 1100, "suspect by a sign");
     within(draw(&check, HEALTH_DOWN, 0, 3, true), 1800, 2200, "down");
     within(draw(&check, HEALTH_DOWN, 1, 0, true), 900, 1100, "down, half-way up");
+    within(draw_where(true, &check, HEALTH_DOWN, 0, 3, true), 900, 1100,
+           "down, and nobody else serves");
+    within(draw_where(true, &check, HEALTH_UP, 2, 0, true), 4500, 5500,
+           "up, and nobody else serves: as ever");
     within(draw(&check, HEALTH_UNKNOWN, 0, 0, true), 900, 1100, "unknown");
     within(draw(&check, HEALTH_UP, 1, 0, false), 1, 5000, "after the first pass: anywhere");
 
@@ -67,6 +77,12 @@ static void test_intervals(void)
     within(draw(&odd, HEALTH_UP, 2, 0, true), 5000, 5000, "no jitter");
     odd.interval_ms = 300;
     within(draw(&odd, HEALTH_SUSPECT, 0, 2, true), 300, 300, "never slower than usual");
+    odd.down_interval_ms = 500;
+    within(draw_where(true, &odd, HEALTH_DOWN, 0, 3, true), 300, 300,
+           "down and alone: the shorter of both");
+    odd.down_interval_ms = 100;
+    within(draw_where(true, &odd, HEALTH_DOWN, 0, 3, true), 100, 100,
+           "which may be that of one that is down");
     odd.fast_interval_ms = 20;
     within(draw(&odd, HEALTH_SUSPECT, 0, 1, true), 20, 20, "a fast interval below the repeat");
 }
@@ -79,10 +95,10 @@ static void test_seed(void)
 
     schedule_init(&a, 7), schedule_init(&b, 7), schedule_init(&c, 0);
     for (int i = 0; i < 100; i++) {
-        uint32_t x = schedule_next_ms(&a, &check, &up, true);
+        uint32_t x = schedule_next_ms(&a, &check, &up, true, false);
 
-        same += x == schedule_next_ms(&b, &check, &up, true);
-        differ += x != schedule_next_ms(&c, &check, &up, true);
+        same += x == schedule_next_ms(&b, &check, &up, true, false);
+        differ += x != schedule_next_ms(&c, &check, &up, true, false);
     }
     is_int(same, 100, "the same seed gives the same times");
     ok(differ > 50, "another seed, 0 even, gives others");
