@@ -79,7 +79,7 @@ END
     unlink $broken;
     spew(tmp('stuck'), '');
     restart($gate);
-    ok $gate->wait_log(qr/goes on with its order/), 'the next try begins';
+    ok $gate->wait_log(qr/continues its order/), 'the next try begins';
     kill 'KILL', $gate->pids('acmed');
     unlink tmp('stuck');
     ok wait_issued($gate), 'acmed is killed, and yet it comes' or $gate->tell;
@@ -136,7 +136,14 @@ END
     my @put = $told->('dns-put');
     is scalar(@put), 1, 'it stays';
     $gate->stop_ok;
-    $gate = acme_gate($ca, certs => '{ names = [ "other.test" ]; self_signed = true; }', %more);
+    my %alone = (certs => '{ names = [ "other.test" ]; self_signed = true; }', store => $more{store});
+    $gate = acme_gate($ca, %alone);
+    ok $gate->wait_log(qr/one\.leaves\.test is no longer in the configuration; 1 TXT record of it stays in DNS because acme\.hook is not set/),
+      'without the hook it stays, and the log says so' or $gate->tell;
+    $gate->stop_ok;
+    spew($_, "failures=many\n") for glob "$gate->{store}/orders/*/state";
+    $gate = acme_gate($ca, %alone, acme => $more{acme});
+    ok $gate->wait_log(qr{orders/\S+/state in the store is damaged; past failures}), 'a damaged state is reported' or $gate->tell;
     ok wait_for { $told->('dns-drop') >= 1 }, 'when nobody goes on with the order, it is taken away' or $gate->tell;
     ok wait_for { my @left = glob "$gate->{store}/orders/*/records"; !@left }, 'which is written down';
     ok scalar(grep { records($_)->[0] eq records($put[0])->[0] } $told->('dns-drop')), 'that one';
@@ -170,8 +177,8 @@ subtest 'a record that is not to be seen' => sub {
     my ($hook) = hook('none', '[ $PASGATE_EVENT != dns-put ] || exit 0');
     my $gate = acme_gate($ca, names => ['none.test'], acme => qq(hook = "$hook"; challenges = [ "dns-01" ]; dns_wait = "1s";));
     ok wait_row($gate, sub { ($_->{failures} // 0) == 1 }), 'the CA does not see it either' or $gate->tell;
-    ok $gate->wait_log(qr/the TXT record at _acme-challenge\.none\.test was not to be seen within 1 s \(acme\.dns_wait\); the CA: /), 'which is said, with the setting';
-    ok $gate->wait_log(qr/look at the zone of _acme-challenge\.none\.test, at where a CNAME there leads to, and at what acme\.hook publishes/), 'and where to look';
+    ok $gate->wait_log(qr/the TXT record at _acme-challenge\.none\.test was not visible within 1 s \(acme\.dns_wait\); the CA: /), 'which is said, with the setting';
+    ok $gate->wait_log(qr/check the zone of _acme-challenge\.none\.test, where a CNAME there leads to, and what acme\.hook publishes/), 'and where to look';
     $gate->stop_ok;
 };
 

@@ -39,14 +39,14 @@ static bool cert_state_read_line(struct cert_state *s, struct str key, struct st
         {STR_INIT("held_by_clock"), NULL, &s->held_by_clock},
         {STR_INIT("wanted"), NULL, &s->wanted},
         {STR_INIT("failed_at"), &s->failed_at, NULL},
-        {STR_INIT("rehearse"), NULL, &s->ladder.rehearse},
-        {STR_INIT("rehearsed"), NULL, &s->ladder.rehearsed},
-        {STR_INIT("ca_failures"), NULL, &s->ladder.ca_failures},
-        {STR_INIT("asked"), NULL, &s->ladder.asked},
-        {STR_INIT("kind_worked"), NULL, &s->ladder.kind_worked},
-        {STR_INIT("kinds_failed"), NULL, &s->ladder.kinds_failed},
-        {STR_INIT("doubted"), NULL, &s->ladder.doubted},
-        {STR_INIT("held"), NULL, &s->ladder.held},
+        {STR_INIT("rehearse"), NULL, &s->fallback.dry_run_first},
+        {STR_INIT("rehearsed"), NULL, &s->fallback.dry_run_passed},
+        {STR_INIT("ca_failures"), NULL, &s->fallback.ca_failures},
+        {STR_INIT("asked"), NULL, &s->fallback.asked},
+        {STR_INIT("kind_worked"), NULL, &s->fallback.kind_worked},
+        {STR_INIT("kinds_failed"), NULL, &s->fallback.kinds_failed},
+        {STR_INIT("doubted"), NULL, &s->fallback.doubted},
+        {STR_INIT("held"), NULL, &s->fallback.held},
     };
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
@@ -56,12 +56,12 @@ static bool cert_state_read_line(struct cert_state *s, struct str key, struct st
     return str_eq(key, STR("problem")) && kvfile_text(value, s->problem, sizeof s->problem);
 }
 
-bool cert_state_load(int dir, struct cert_state *state)
+int cert_state_load(int dir, struct cert_state *state)
 {
     size_t n = 0;
     char *text = kvfile_read(dir, file_name, KVFILE_TEXT_MAX, &n);
     struct str rest = str_make(text, n), key, value;
-    int got = text ? 0 : -1;
+    int got = 0;
 
     *state = (struct cert_state){0};
     while (text && (got = kvfile_line(&rest, &key, &value)) > 0)
@@ -69,15 +69,16 @@ bool cert_state_load(int dir, struct cert_state *state)
             got = -1;
             break;
         }
-    free(text);
     if (got < 0)
         *state = (struct cert_state){0};
-    return got == 0;
+    got = got < 0 ? -1 : text != NULL;
+    free(text);
+    return got;
 }
 
 int cert_state_save(int dir, const struct cert_state *s)
 {
-    const struct fallback *l = &s->ladder;
+    const struct fallback *l = &s->fallback;
     char text[2048 + TABLE_ERROR], problem[sizeof s->problem];
     int n;
 
@@ -96,8 +97,8 @@ int cert_state_save(int dir, const struct cert_state *s)
                  (unsigned long long)s->renew_at, (unsigned long long)s->ask_at,
                  s->ask_failures, (unsigned long long)s->hook_at,
                  (unsigned long long)s->issued_by, (unsigned long long)s->issued_at,
-                 s->held_by_clock, s->wanted, (unsigned long long)s->failed_at, l->rehearse,
-                 l->rehearsed, l->ca_failures, l->asked, l->kind_worked, l->kinds_failed,
-                 l->doubted, l->held, problem);
+                 s->held_by_clock, s->wanted, (unsigned long long)s->failed_at,
+                 l->dry_run_first, l->dry_run_passed, l->ca_failures, l->asked, l->kind_worked,
+                 l->kinds_failed, l->doubted, l->held, problem);
     return kvfile_write(dir, file_name, text, (size_t)n);
 }

@@ -1,5 +1,5 @@
-/* TXT records of dns-01 of certificates that are not in the configuration any more: their
- * orders are given up, so the hook takes the records away. acmed only. */
+/* Removes dns-01 TXT records of certificates that are no longer configured: their orders are
+ * given up, and the hook is called to remove the records. acmed only. */
 #ifndef ACMED_CERT_LEFTOVER_H
 #define ACMED_CERT_LEFTOVER_H
 
@@ -9,12 +9,12 @@
 
 struct leftover;
 
-/* Finds them in the store, which is ours. The list's owner is the caller; NULL: none, as
- * usual. The issuer is borrowed. */
-struct leftover *leftover_find(struct ca_set *issuer, uint64_t now_ms);
+/* Finds them in the store, which must be ours. The caller owns the list; NULL: none, as usual.
+ * ca_set is borrowed. */
+struct leftover *leftover_find(struct ca_set *ca_set, uint64_t now_ms);
 void leftover_release(struct leftover **list);
 
-/* Looks after the hook; what is done leaves the list. At each turn. */
+/* Continues the hook calls, at each turn; finished entries leave the list. */
 void leftover_tick(struct leftover **list, uint64_t now_ms);
 
 #endif

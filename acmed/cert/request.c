@@ -12,18 +12,18 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 
-/* The CA that is ordered from, and whose account the operator means. */
+/* The CA to order from, whose account the operator's request is about. */
 static struct ca *account_ca(const struct certificate *k)
 {
-    return &k->issue.issuer->ca[FALLBACK_FIRST];
+    return &k->issue.ca_set->ca[FALLBACK_FIRST];
 }
 
-/* ---- back to an older one */
+/* ---- rollback */
 
 enum { LOOKS = 16 }; /* generations; normally there are 3 */
 
-/* One rollback. Generations from `origin` on were live since a pair was new: the live one is a
- * copy of that, and the others were rolled back from. */
+/* One rollback. The live generation is a copy of `origin` (or is `origin`); the generations
+ * between the two were rolled back from. */
 struct rollback {
     struct certificate *k;
     uint32_t origin;
@@ -31,7 +31,7 @@ struct rollback {
     int n_left;
 };
 
-/* Why nobody wants to go back to this pair; NULL: it is good. */
+/* Why this pair must not be rolled back to; NULL: it is good. */
 static const char *unfit(const struct certificate *k, uint32_t generation,
                          const struct pem_pair *pair, enum cert_source source,
                          struct pem_info *info)
@@ -49,10 +49,10 @@ static const char *unfit(const struct certificate *k, uint32_t generation,
         return "is not valid yet";
     if (now >= info->not_after_wall_ms)
         return "has expired";
-    return info->covers ? NULL : "is not for all names";
+    return info->covers ? NULL : "does not cover all names";
 }
 
-/* NULL: it was not live since the last new one. */
+/* NULL: it is neither the live pair nor one that was rolled back from. */
 static const char *was_live(struct rollback *r, uint32_t generation,
                             const struct pem_pair *pair)
 {
@@ -71,7 +71,7 @@ static const char *was_live(struct rollback *r, uint32_t generation,
     return left;
 }
 
-/* NULL: it is offered; else why not. */
+/* NULL: it was offered for deployment; else why not. */
 static const char *go_back_to(struct rollback *r, uint32_t generation)
 {
     struct certificate *k = r->k;
@@ -91,9 +91,9 @@ static const char *go_back_to(struct rollback *r, uint32_t generation)
     return why;
 }
 
-/* The last one before the live one that a CA signed (or that was configured), that is valid now
- * and was not rolled back from, as a generation of its own: the newest number is what is live.
- * NULL, or why not. */
+/* Offers the newest older pair that a CA signed (or that was configured), that is valid now and
+ * was not rolled back from, as a new generation: the highest number must be the live one. NULL,
+ * or why not. */
 static const char *roll_back(struct certificate *k)
 {
     static char text[TABLE_ERROR];
@@ -113,23 +113,21 @@ static const char *roll_back(struct certificate *k)
         if (!why)
             return NULL;
         if (at + TABLE_REASON * 2 > sizeof text)
-            continue; /* more than there ever are: what follows has its place */
+            continue; /* never in practice; the rest of the text needs the space */
         at += (size_t)snprintf(text + at, sizeof text - at, "%s%u %.150s", between,
                                generations[i], why);
         between = ", ";
     }
+    at += (size_t)snprintf(text + at, sizeof text - at, "%s", *between == ',' ? ")" : "");
     if (k->conf->source == CONF_CERT_FILES)
+        snprintf(text + at, sizeof text - at, "; replace the configured files");
+    else if (k->conf->source == CONF_CERT_ACME && k->issue.ca_set)
         snprintf(text + at, sizeof text - at,
-                 "%s; put other files in place of those that are configured",
-                 *between == ',' ? ")" : "");
-    else
-        snprintf(text + at, sizeof text - at,
-                 "%s; a new one comes by `pasgate cert renew %s --force`",
-                 *between == ',' ? ")" : "", k->conf->name);
+                 "; get a new one with `pasgate cert renew %s --force`", k->conf->name);
     return text;
 }
 
-/* ---- by the CA */
+/* ---- revocation */
 
 static const char *revoke(struct certificate *k, unsigned reason)
 {
@@ -137,29 +135,30 @@ static const char *revoke(struct certificate *k, unsigned reason)
     struct pem_pair pair;
 
     if (k->row.source != CERT_ACME)
-        return k->row.source == CERT_FILE ? "it is of files: whoever signed it can revoke it"
-                                          : "it is self-signed: nobody can revoke it";
-    if (!k->issue.issuer)
-        return "it is not ordered from a CA now, so there is nobody to ask";
+        return k->row.source == CERT_FILE
+                   ? "it comes from files: only the CA that signed it can revoke it"
+                   : "it is self-signed and cannot be revoked";
+    if (!k->issue.ca_set)
+        return "it is not ordered from a CA now, so there is no CA to ask";
     if (k->row.revoked_wall_ms)
-        return "it is revoked already: another one is ordered";
+        return "it is already revoked: a new one is ordered";
     if (issue_live_ca(&k->issue) < 0)
-        return "it is of a CA that is not configured now, so there is nobody to ask";
+        return "it is from a CA that is not configured now";
     if (store_read(k->store, k->row.name, k->row.generation, &pair, &source) < 0)
         return "its files cannot be read";
-    return account_op_revoke(&k->errand, k->issue.issuer,
-                             &k->issue.issuer->ca[issue_live_ca(&k->issue)], &pair,
+    return account_op_revoke(&k->op, k->issue.ca_set,
+                             &k->issue.ca_set->ca[issue_live_ca(&k->issue)], &pair,
                              k->row.generation, reason);
 }
 
 static void cannot_note(const struct certificate *k)
 {
-    log_warn("certificate %s: cannot write down that it is revoked: %s: after a restart it may "
-             "be served again",
+    log_warn("certificate %s: cannot record that it is revoked: %s; it may be served again "
+             "after a restart",
              k->conf->name, strerror(errno));
 }
 
-/* The live one is: another one is ordered, also by a successor. */
+/* The live one was revoked: another one is ordered, also by a successor. */
 static void replace_revoked(struct certificate *k, uint64_t wall_ms)
 {
     const struct issue_live live = certificate_live(k);
@@ -168,14 +167,14 @@ static void replace_revoked(struct certificate *k, uint64_t wall_ms)
         cannot_note(k);
     k->row.revoked_wall_ms = wall_ms;
     deploy_publish(k);
-    if (!k->issue.issuer)
+    if (!k->issue.ca_set)
         return;
     if (!k->issue.run)
-        issue_forget_order(&k->issue); /* a key of before is not used again */
+        issue_forget_order(&k->issue); /* the previous key is not used again */
     issue_want(&k->issue, &live, true);
 }
 
-/* It is remembered on disk, first that it is to be replaced, then that no copy may go live. */
+/* On disk it is noted first that it must be replaced, then that no copy may go live. */
 static void request_is_revoked(struct certificate *k, uint32_t generation)
 {
     uint64_t now = clock_wall_ms();
@@ -183,11 +182,12 @@ static void request_is_revoked(struct certificate *k, uint32_t generation)
     log_info("certificate %s: generation %u is revoked", k->conf->name, generation);
     if (generation == k->row.generation)
         replace_revoked(k, now);
-    if (revoked_add(k->store, &k->errand.pair, k->errand.reason, now) < 0)
+    if (revoked_add(k->store, &k->op.pair, k->op.reason, now) < 0)
         cannot_note(k);
 }
 
-/* Another one was revoked because others know its key: the live one may have the same. */
+/* Another certificate was revoked because its key is known to others: the live one may have the
+ * same key. */
 static void look_for_revoked(struct certificate *k)
 {
     enum cert_source source;
@@ -202,8 +202,8 @@ static void look_for_revoked(struct certificate *k)
         return;
     at = revoked_at(k->store, NULL, 0, &pair);
     if (at) {
-        log_warn("certificate %s: it has the key of one that was revoked because others may "
-                 "know its key",
+        log_warn("certificate %s: it has the same key as one that was revoked because its key "
+                 "may be known to others",
                  k->conf->name);
         replace_revoked(k, at);
     }
@@ -212,30 +212,30 @@ static void look_for_revoked(struct certificate *k)
 
 bool request_settled(struct certificate *k, uint64_t now_ms)
 {
-    struct ca_set *issuer = k->issue.issuer;
+    struct ca_set *ca_set = k->issue.ca_set;
 
-    if (account_op_unsettled(&k->errand, issuer, account_ca(k), now_ms))
+    if (account_op_unsettled(&k->op, ca_set, account_ca(k), now_ms))
         return false;
-    account_op_tell_contact(&k->errand, issuer, account_ca(k), now_ms);
-    account_op_tell_contact(&k->errand, issuer, &issuer->ca[FALLBACK_SECOND], now_ms);
+    account_op_tell_contact(&k->op, ca_set, account_ca(k), now_ms);
+    account_op_tell_contact(&k->op, ca_set, &ca_set->ca[FALLBACK_SECOND], now_ms);
     return true;
 }
 
-/* ---- all of them */
+/* ---- all requests */
 
 static const char *about_account(struct certificate *k, enum cert_request request)
 {
     return request == CERT_ROLLOVER
-               ? account_op_rollover(&k->errand, k->issue.issuer, account_ca(k))
-               : account_op_close(&k->errand, k->issue.issuer, account_ca(k));
+               ? account_op_rollover(&k->op, k->issue.ca_set, account_ca(k))
+               : account_op_close(&k->op, k->issue.ca_set, account_ca(k));
 }
 
-/* Begins, or waits for other conversations to end: the key must not change under them. */
+/* Starts, or waits for other conversations to end: the key must not change while they run. */
 static const char *queue(struct certificate *k, enum cert_request request, uint64_t now_ms)
 {
     const char *why;
 
-    if (!k->issue.issuer)
+    if (!k->issue.ca_set)
         return "it is not ordered from a CA";
     why = about_account(k, request);
     if (why != account_op_busy)
@@ -267,17 +267,17 @@ void request_tick(struct certificate *k, uint64_t now_ms)
     if (k->queued)
         look_at_queue(k, now_ms);
     look_for_revoked(k);
-    news = account_op_tick(&k->errand, error);
+    news = account_op_tick(&k->op, error);
     if (news == ACCOUNT_OP_NOTHING)
         return;
     if (news == ACCOUNT_OP_FAILED) {
         log_warn("certificate %s: %s", k->conf->name, error);
-        if (!k->errand.settles && !k->errand.tells)
+        if (!k->op.settles && !k->op.tells)
             snprintf(k->row.reply, sizeof k->row.reply, "%s", error);
-    } else if (k->errand.kind == JOB_REVOKE) {
-        request_is_revoked(k, k->errand.generation);
+    } else if (k->op.kind == JOB_REVOKE) {
+        request_is_revoked(k, k->op.generation);
     }
-    account_op_release(&k->errand);
+    account_op_release(&k->op);
     k->row.busy = k->issue.state.wanted;
     deploy_publish(k);
 }
@@ -287,7 +287,7 @@ static const char *renew(struct certificate *k, const struct issue_live *live, b
 {
     bool meant;
     const char *why =
-        k->issue.issuer ? NULL : policy_refuses(k->heritage->conf, k->conf, &meant);
+        k->issue.ca_set ? NULL : policy_refuses(k->heritage->conf, k->conf, &meant);
 
     return why ? why : issue_want(&k->issue, live, force);
 }
@@ -307,7 +307,7 @@ static const char *carry_out(struct certificate *k, enum cert_request request, u
         return why;
     }
     if (deploy_waits(k))
-        return "a new generation is just being proved: ask again";
+        return "a new generation is being tested: try again";
     if (request_busy(k))
         return account_op_busy;
     switch (request) {
@@ -331,8 +331,9 @@ void certificate_request(struct certificate *k, enum cert_request request, unsig
     const char *why = carry_out(k, request, reason, now_ms);
 
     snprintf(k->row.reply, sizeof k->row.reply, "%s", why ? why : "");
-    /* Under way, or known why not, before that is said. While it is not known which key the
-     * account has, nothing is ordered, and nothing that is under way would be served. */
+    /* The order must have started, or failed with a reason, before the operator gets the reply.
+     * While it is unknown which key the account has, nothing may be ordered, and a running
+     * conversation would not be served. */
     if (!why && (request == CERT_RENEW || request == CERT_RENEW_FORCE) &&
         request_settled(k, now_ms))
         certificate_tick_issue(k, now_ms);

@@ -1,20 +1,20 @@
-/* What the operator asks of one certificate: renew, roll back, revoke, and of the account it is
- * ordered with: another key, an end. Part of cert/certificate.c. acmed only. */
+/* Operator requests for one certificate: renew, roll back, revoke; and for the account it is
+ * ordered with: key rollover, deactivation. Part of cert/certificate.c. acmed only. */
 #ifndef ACMED_CERT_REQUEST_H
 #define ACMED_CERT_REQUEST_H
 
 #include "acmed/cert/certificate.h"
 
-/* Goes on with what takes its time. */
-void request_tick(struct certificate *keeper, uint64_t now_ms);
+/* Continues requests that take time. */
+void request_tick(struct certificate *certificate, uint64_t now_ms);
 
-/* Does something of the operator's run, or wait? */
-static inline bool request_busy(const struct certificate *keeper)
+/* Is an account operation of the operator running or waiting? */
+static inline bool request_busy(const struct certificate *certificate)
 {
-    return keeper->queued || errand_runs(&keeper->errand);
+    return certificate->queued || account_op_runs(&certificate->op);
 }
 
-/* Whether the account has one key, so that something may be ordered. */
-bool request_settled(struct certificate *keeper, uint64_t now_ms);
+/* true: the account is known to have one key, so that something may be ordered. */
+bool request_settled(struct certificate *certificate, uint64_t now_ms);
 
 #endif

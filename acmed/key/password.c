@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@ char *password_of_file(const char *path)
     return text;
 }
 
-/* Up to the end of the line. 0, or -1 with errno. */
+/* Reads up to the end of the line. 0, or -1 with errno. */
 static int password_read_line(int tty, char *out)
 {
     size_t n = 0;
@@ -46,10 +47,28 @@ static int password_read_line(int tty, char *out)
     }
 }
 
-/* Its keys are read one by one and make no signals: so it never stays without echo. */
+/* A signal that ends the process. It is delayed until the terminal echoes again. */
+static volatile sig_atomic_t ending;
+
+static void on_ending(int signal)
+{
+    ending = signal;
+}
+
+static const int endings[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+
+static void endings_set(const struct sigaction now[4], struct sigaction before[4])
+{
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        sigaction(endings[i], &now[i], before ? &before[i] : NULL);
+}
+
+/* Reads single bytes with ISIG off and delays signals from elsewhere, so that nothing can leave
+ * the terminal without echo. */
 static int ask_at(int tty, const char *of_what, char *out)
 {
     char prompt[512];
+    struct sigaction catch[4], as_before[4];
     struct termios before, quiet;
     size_t n;
     int rc, error;
@@ -60,16 +79,24 @@ static int ask_at(int tty, const char *of_what, char *out)
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG);
     quiet.c_cc[VMIN] = 1;
     quiet.c_cc[VTIME] = 0;
-    if (tcsetattr(tty, TCSAFLUSH, &quiet) < 0)
+    for (size_t i = 0; i < 4; i++)
+        catch[i] = (struct sigaction){.sa_handler = on_ending};
+    endings_set(catch, as_before);
+    if (tcsetattr(tty, TCSAFLUSH, &quiet) < 0) {
+        endings_set(as_before, NULL);
         return -1;
+    }
     n = escape_text(prompt, sizeof prompt - 2, str_from(of_what), ESCAPE_LINE);
     memcpy(prompt + n, ": ", 2);
     rc = fd_write_all(tty, prompt, n + 2);
-    if (rc == 0)
+    if (rc == 0 && !ending)
         rc = password_read_line(tty, out);
     error = errno;
     tcsetattr(tty, TCSAFLUSH, &before);
     fd_write_all(tty, "\n", 1);
+    endings_set(as_before, NULL);
+    if (ending)
+        raise((int)ending);
     errno = error;
     return rc;
 }

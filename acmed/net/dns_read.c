@@ -14,14 +14,14 @@ static bool dns_read_parse(const uint8_t *reply, size_t n, ns_msg *message)
     return n <= DNS_REPLY && ns_initparse(reply, (int)n, message) == 0;
 }
 
-/* A record of this type, or false. */
+/* false: not a record of this type. */
 static bool record_of(ns_msg *message, ns_sect section, int i, ns_type type, ns_rr *record)
 {
     return ns_parserr(message, section, i, record) == 0 && ns_rr_type(*record) == type &&
            ns_rr_class(*record) == ns_c_in;
 }
 
-/* The name that is all of a record's data. */
+/* Reads a record whose data is a name. */
 static bool name_in(ns_msg *message, const ns_rr *record, char out[DNS_NAME])
 {
     return ns_name_uncompress(ns_msg_base(*message), ns_msg_end(*message), ns_rr_rdata(*record),
@@ -61,21 +61,21 @@ enum dns_says dns_read_says(const uint8_t *reply, size_t n)
                : DNS_SAYS_NO;
 }
 
-bool dns_read_cname(const uint8_t *reply, size_t n, const char *name, char out[DNS_NAME])
+int dns_read_cname(const uint8_t *reply, size_t n, const char *name, char out[DNS_NAME])
 {
     ns_msg message;
     ns_rr record;
 
     if (!dns_read_parse(reply, n, &message))
-        return false;
+        return 0;
     for (int i = 0; i < ns_msg_count(message, ns_s_an); i++)
         if (record_of(&message, ns_s_an, i, ns_t_cname, &record) &&
             strcasecmp(ns_rr_name(record), name) == 0)
-            return name_in(&message, &record, out);
-    return false;
+            return name_in(&message, &record, out) ? 1 : -1;
+    return 0;
 }
 
-/* A text is cut into strings of 255 bytes at most. */
+/* The data of a TXT record is split into strings of at most 255 bytes. */
 static bool dns_read_is_text(const ns_rr *record, const char *text)
 {
     const uint8_t *at = ns_rr_rdata(*record), *end = at + ns_rr_rdlen(*record);

@@ -1,4 +1,4 @@
-/* What stands in a reply of a DNS server, which is a stranger's. Pure; acmed's network half. */
+/* Parses responses of DNS servers, which are untrusted. Pure; acmed's network helper only. */
 #ifndef ACMED_NET_DNS_READ_H
 #define ACMED_NET_DNS_READ_H
 
@@ -8,25 +8,26 @@
 
 enum {
     DNS_NAME = 256,  /* bytes of a name with its NUL */
-    DNS_SERVERS = 6, /* of a zone that are asked */
+    DNS_SERVERS = 6, /* servers of a zone that are asked */
 };
 
-/* What a server of a zone says to a question for one type of records. */
+/* What a zone's server says to a query for one type of record. */
 enum dns_says {
-    DNS_SAYS_NOTHING,   /* it is not responsible, has trouble, or talks nonsense */
+    DNS_SAYS_NOTHING,   /* not responsible, failure, or an invalid response */
     DNS_SAYS_YES,       /* there are answers, maybe of another type */
-    DNS_SAYS_NO,        /* neither name nor record */
-    DNS_SAYS_ELSEWHERE, /* the servers of a zone below it know */
+    DNS_SAYS_NO,        /* neither the name nor the record exists */
+    DNS_SAYS_ELSEWHERE, /* a referral to the servers of a zone below */
 };
 enum dns_says dns_read_says(const uint8_t *reply, size_t n);
 
-/* The name that the CNAME record of this name holds. false: none that could be a host's. */
-bool dns_read_cname(const uint8_t *reply, size_t n, const char *name, char out[DNS_NAME]);
+/* The name that the CNAME record of this name holds. 1: found; 0: there is no such record;
+ * -1: there is one, but what it holds cannot be a host name. */
+int dns_read_cname(const uint8_t *reply, size_t n, const char *name, char out[DNS_NAME]);
 
-/* Is there a TXT record with this text? */
+/* Whether there is a TXT record with this text. */
 bool dns_read_txt(const uint8_t *reply, size_t n, const char *text);
 
-/* The names of servers: in the answers, or, where that has none, in the authority section.
+/* The names of servers, from the answer section or, if it has none, from the authority section.
  * Returns how many. */
 size_t dns_read_servers(const uint8_t *reply, size_t n, char out[DNS_SERVERS][DNS_NAME]);
 

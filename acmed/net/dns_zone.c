@@ -8,8 +8,8 @@
 #include "acmed/net/caa.h"
 
 enum {
-    HOPS = 8,  /* of CNAME records */
-    DEPTH = 4, /* zones below each other */
+    HOPS = 8,  /* CNAME records followed */
+    DEPTH = 4, /* referrals followed */
 };
 
 struct servers {
@@ -19,7 +19,7 @@ struct servers {
 
 /* ---- which servers */
 
-/* By IPv4, which each of them has. */
+/* IPv4 only, which every server has. */
 static void resolve(struct dns_zone *zone, char names[DNS_SERVERS][DNS_NAME], size_t n_names,
                     struct servers *out)
 {
@@ -37,7 +37,7 @@ static void resolve(struct dns_zone *zone, char names[DNS_SERVERS][DNS_NAME], si
     }
 }
 
-/* Those of the zone that this name is in or heads. */
+/* Finds the servers of the zone that contains this name. */
 static void find_servers(struct dns_zone *zone, const char *name, struct servers *out)
 {
     char names[DNS_SERVERS][DNS_NAME];
@@ -53,7 +53,7 @@ static void find_servers(struct dns_zone *zone, const char *name, struct servers
         }
 }
 
-/* ---- what they say */
+/* ---- asking them */
 
 static bool is_shut(const struct dns_zone *zone, const char *address)
 {
@@ -63,7 +63,7 @@ static bool is_shut(const struct dns_zone *zone, const char *address)
     return false;
 }
 
-/* What one of them says; the reply stays in *dns, which is the caller's to free. */
+/* Asks one server. The response stays in *dns, which the caller frees. */
 static enum dns_says ask_server(struct dns_zone *zone, const char *address, const char *name,
                                 int type, struct dns **dns, const uint8_t **reply, size_t *n)
 {
@@ -78,29 +78,32 @@ static enum dns_says ask_server(struct dns_zone *zone, const char *address, cons
     return DNS_SAYS_NOTHING;
 }
 
-/* What is looked for, and what was found so far. */
+/* A search and its result so far. */
 struct search {
     struct dns_zone *zone;
     const char *name;
     int type;
-    const char *text; /* of a TXT record; NULL: the first server decides */
-    char *cname;      /* [DNS_NAME], of a CNAME record */
+    const char *text; /* for a TXT record; NULL: the first server decides */
+    char *cname;      /* for a CNAME record: [DNS_NAME] */
     bool responded, found, missing;
+    bool odd; /* a CNAME record that holds no host name */
 };
 
 static void dns_zone_take(struct search *s, enum dns_says says, const uint8_t *reply, size_t n)
 {
+    int cname =
+        says == DNS_SAYS_YES && !s->text ? dns_read_cname(reply, n, s->name, s->cname) : 0;
     bool found =
-        says == DNS_SAYS_YES && (s->text ? dns_read_txt(reply, n, s->text)
-                                         : dns_read_cname(reply, n, s->name, s->cname));
+        says == DNS_SAYS_YES && (s->text ? dns_read_txt(reply, n, s->text) : cname > 0);
 
     s->responded = true;
+    s->odd |= cname < 0;
     s->found |= found;
     s->missing |= !found;
 }
 
-/* One round over the servers. true: they are those of the zone above, and *servers are now
- * those below. */
+/* Asks each server once. true: they referred to a zone below, and *servers are now that
+ * zone's. */
 static bool ask_all(struct search *s, struct servers *servers)
 {
     char names[DNS_SERVERS][DNS_NAME];
@@ -143,7 +146,7 @@ static void dns_zone_look(struct search *s)
         dns_zone_take(s, result == DNS_GOOD ? DNS_SAYS_YES : DNS_SAYS_NO, reply, n);
 }
 
-void dns_zone_target(struct dns_zone *zone, const char *name, char target[DNS_NAME])
+bool dns_zone_target(struct dns_zone *zone, const char *name, char target[DNS_NAME])
 {
     char next[DNS_NAME] = "";
 
@@ -153,9 +156,10 @@ void dns_zone_target(struct dns_zone *zone, const char *name, char target[DNS_NA
 
         dns_zone_look(&s);
         if (!s.found)
-            return;
+            return !s.odd;
         memcpy(target, next, DNS_NAME);
     }
+    return false;
 }
 
 enum dns_seen dns_zone_sees(struct dns_zone *zone, const char *target, const char *text)

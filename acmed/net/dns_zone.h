@@ -1,12 +1,12 @@
-/* Questions about a record that is about to appear: they go to the servers of its zone.
+/* Looks for a record that is about to appear, by asking the servers of its zone.
  *
- * A resolver that is asked too early remembers that the name is not there, for as long as the
- * zone says, which may be an hour, and tells so everybody who asks it, us too. So the resolver
- * is asked only which servers these are, for the names above; it is asked for the record itself
- * only where none of them answers, as behind a firewall.
+ * A resolver that is asked too early remembers that the name does not exist, for as long as the
+ * zone says (maybe an hour), and returns that to everybody who asks it, including us. So the
+ * resolver is only asked which servers these are, by the names above the record. It is asked
+ * for the record itself only when none of the servers responds, for example behind a firewall.
  *
- * Blocks, for a few seconds for each server that does not answer; such a one is not asked
- * again. acmed's network half only. */
+ * Blocks for a few seconds for each server that does not respond; such a server is not asked
+ * again. acmed's network helper only. */
 #ifndef ACMED_NET_DNS_ZONE_H
 #define ACMED_NET_DNS_ZONE_H
 
@@ -26,13 +26,14 @@ struct dns_zone {
     size_t n_shut;
 };
 
-/* Where the records of a name stand: the name itself, or what CNAME records lead to. */
-void dns_zone_target(struct dns_zone *zone, const char *name, char target[DNS_NAME]);
+/* Where the records of a name are: at the name itself, or where CNAME records point. false: a
+ * CNAME record cannot be followed (a loop, or no host name in it). */
+bool dns_zone_target(struct dns_zone *zone, const char *name, char target[DNS_NAME]);
 
 enum dns_seen {
-    DNS_SEEN,     /* by all servers that answer */
-    DNS_NOT_SEEN, /* at least one does not have it */
-    DNS_UNSEEN,   /* nobody could be asked */
+    DNS_SEEN,     /* by all servers that respond */
+    DNS_NOT_SEEN, /* at least one server does not have it */
+    DNS_UNSEEN,   /* nothing could be asked */
 };
 enum dns_seen dns_zone_sees(struct dns_zone *zone, const char *target, const char *text);
 

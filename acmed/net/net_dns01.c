@@ -6,10 +6,10 @@
 
 enum { DNS_PORT = 53 };
 
-/* Which servers do not answer is remembered for the whole job. */
+/* Static, so that servers that do not respond are remembered for the whole job. */
 static struct dns_zone zone = {.port = DNS_PORT};
 
-/* A fresh one for each round: one that did not answer once may do so now. */
+/* Each round uses a new resolver: one that did not respond may do so now. */
 static bool begin_round(struct net *net)
 {
     char server[65];
@@ -33,13 +33,18 @@ void net_dns_target(struct net *net, const char *name, char target[NET_DNS_TARGE
     snprintf(target, NET_DNS_TARGET, "%.*s", NET_DNS_TARGET - 1, own);
     if (!ipc_is_host(str_from(own)) || !begin_round(net))
         return;
-    dns_zone_target(&zone, own, found);
+    if (!dns_zone_target(&zone, own, found))
+        snprintf(
+            net->dns_missing, sizeof net->dns_missing,
+            "the CNAME record at %.100s cannot be used: it leads to too many others, or to "
+            "no host name",
+            own);
     end_round();
     snprintf(target, NET_DNS_TARGET, "%s", found);
 }
 
-/* One look at each that was not seen yet. Returns how many of these were not seen now either;
- * *asked: anybody answered. */
+/* Looks once for each record that was not seen yet. Returns how many are still missing; *asked:
+ * some server responded. */
 static size_t net_dns01_look(struct net *net, struct net_dns_record *records, size_t n,
                              bool *asked)
 {
@@ -83,10 +88,10 @@ void net_dns_await(struct net *net, struct net_dns_record *records, size_t n)
         first++;
     if (asked)
         snprintf(net->dns_missing, sizeof net->dns_missing,
-                 "the TXT record at %.80s%s not to be seen within %llu s (acme.dns_wait)",
+                 "the TXT record at %.80s%s not visible within %llu s (acme.dns_wait)",
                  records[first].target, missing > 1 ? ", and others, were" : " was",
                  (unsigned long long)(wait_ms / 1000));
     else
         snprintf(net->dns_missing, sizeof net->dns_missing,
-                 "no DNS server answers here: nobody looked for the TXT records");
+                 "no DNS server responds: the TXT records were not looked up");
 }

@@ -18,10 +18,10 @@
 #include "base/log.h"
 
 enum {
-    LOOK_MS = 1000,               /* at the wall clock, which may jump */
-    FIRST_LOOK_MS = 500,          /* after the start: let the workers come up */
-    ISSUE_VALID_MS = 3600 * 1000, /* between two looks at one that is not valid yet: the clock
-                                     may be set right meanwhile */
+    LOOK_MS = 1000,               /* the wall clock may jump, so check it often */
+    FIRST_LOOK_MS = 500,          /* after start, so that the workers can come up */
+    ISSUE_VALID_MS = 3600 * 1000, /* between two looks at a pair that is not valid yet; the
+                                     clock may be corrected meanwhile */
 };
 
 struct rate_log_names issue_names(const struct issue *is)
@@ -31,7 +31,7 @@ struct rate_log_names issue_names(const struct issue *is)
 
 static const struct conf_acme *issue_acme_of(const struct issue *is)
 {
-    return &is->issuer->heritage->conf->acme;
+    return &is->ca_set->heritage->conf->acme;
 }
 
 bool issue_open_dir(struct issue *is)
@@ -51,17 +51,20 @@ void issue_forget_order(struct issue *is)
     is->state.begun = 0;
 }
 
-void issue_init(struct issue *is, struct ca_set *issuer, const struct conf_cert *conf,
+void issue_init(struct issue *is, struct ca_set *ca_set, const struct conf_cert *conf,
                 const char *name, uint64_t now_ms)
 {
-    *is = (struct issue){.issuer = issuer,
+    *is = (struct issue){.ca_set = ca_set,
                          .conf = conf,
                          .name = name,
                          .dir = -1,
                          .due_ms = now_ms + FIRST_LOOK_MS};
-    if (!issuer || !issue_open_dir(is))
+    if (!ca_set || !issue_open_dir(is))
         return;
-    cert_state_load(is->dir, &is->state);
+    if (cert_state_load(is->dir, &is->state) < 0)
+        log_warn("certificate %s: orders/%s/state in the store is damaged; past failures and "
+                 "the planned renewal are forgotten",
+                 conf->name, name);
     is->state.begun = order_is_there(is->dir);
     dns_records_load(is->dir, &is->dns.records);
 }
@@ -69,7 +72,7 @@ void issue_init(struct issue *is, struct ca_set *issuer, const struct conf_cert 
 void issue_end_run(struct issue *is)
 {
     if (is->run)
-        is->issuer->runs--;
+        is->ca_set->runs--;
     job_end(is->run);
     is->run = NULL;
     is->due_ms = 0;
@@ -96,18 +99,17 @@ void issue_save_state(struct issue *is)
 
     if ((!issue_open_dir(is) || cert_state_save(is->dir, &is->state) < 0) &&
         log_gate_open(&gate))
-        log_warn("certificate %s: cannot write down its state: %s", is->conf->name,
-                 strerror(errno));
+        log_warn("certificate %s: cannot store its state: %s", is->conf->name, strerror(errno));
 }
 
 enum failure {
     FAILED,
-    FAILED_KIND,     /* another kind of challenge is left to try */
-    FAILED_REACHING, /* the CA */
+    FAILED_KIND,     /* another challenge kind is left to try */
+    FAILED_REACHING, /* the CA was unreachable */
 };
 
-/* What is told last holds: one that is good and was only wanted by hand is not due before its
- * time, whatever failed. */
+/* The time logged is that of the next order: a certificate that is good, and was only requested
+ * by hand, is not due early because the request failed. */
 static enum issue_news fail(struct issue *is, const struct issue_live *live,
                             uint64_t retry_after_ms, const char *problem, enum failure how)
 {
@@ -146,8 +148,8 @@ enum issue_news issue_drop(struct issue *is, const struct issue_live *live, cons
     plan_dropped(&is->state, now);
     issue_save_state(is);
     issue_says(is);
-    log_warn("certificate %s: the order that was begun is given up: %s; the live one is good, "
-             "and the next try comes %s",
+    log_warn("certificate %s: the unfinished order is abandoned: %s; the live certificate is "
+             "good, next try %s",
              is->conf->name, why, clock_iso(when, plan_order_at(&is->state, &live->plan, now)));
     return ISSUE_CHANGED;
 }
@@ -179,13 +181,12 @@ bool issue_wait_valid(struct issue *is, uint64_t not_before_wall_ms)
 
     if ((int64_t)not_before_wall_ms > by_ca)
         return false;
-    snprintf(
-        text, sizeof text,
-        "the new certificate is not valid before %s: the clock here is behind the CA's; it "
-        "is taken when it is valid",
-        clock_iso(when, not_before_wall_ms));
+    snprintf(text, sizeof text,
+             "the new certificate is not valid before %s because the clock here is behind the "
+             "CA's; it goes live when it is valid",
+             clock_iso(when, not_before_wall_ms));
     log_warn("certificate %s: %s", is->conf->name, text);
-    issue_end_run(is); /* the order stays, and is gone on with */
+    issue_end_run(is); /* the order stays, and is resumed */
     plan_postpone(&is->state, wait < ISSUE_VALID_MS ? wait : ISSUE_VALID_MS, text, now);
     issue_save_state(is);
     issue_says(is);
@@ -194,17 +195,17 @@ bool issue_wait_valid(struct issue *is, uint64_t not_before_wall_ms)
 
 /* ---- events */
 
-/* The CA is about to count one more. */
+/* The CA is about to count one more order. */
 static bool note_new_order(struct issue *is)
 {
     char error[TABLE_REASON];
     struct ca *ca = issue_ca(is);
 
-    rate_log_order(&ca->ledger, clock_wall_ms() / 1000);
-    return ca_set_save_ledger(is->issuer, ca, error);
+    rate_log_order(&ca->rate_log, clock_wall_ms() / 1000);
+    return ca_set_save_rate_log(is->ca_set, ca, error);
 }
 
-/* Another order than the one that we know: a first one, or one in place of one that is gone. */
+/* The order is new to us: a first one, or one that replaces a lost one. */
 static bool note_order(struct issue *is, const char *url)
 {
     char error[TABLE_REASON];
@@ -212,11 +213,11 @@ static bool note_order(struct issue *is, const char *url)
 
     if (strcmp(is->order.url, url) == 0)
         return true;
-    issue_dns_all_go(is); /* of the one before */
+    issue_dns_all_go(is); /* those of the previous order */
     if (is->order.url[0]) {
         is->order.begun_s = clock_wall_ms() / 1000;
-        rate_log_attempt(&ca->ledger, issue_names(is), is->order.begun_s);
-        if (!ca_set_save_ledger(is->issuer, ca, error))
+        rate_log_attempt(&ca->rate_log, issue_names(is), is->order.begun_s);
+        if (!ca_set_save_rate_log(is->ca_set, ca, error))
             return false;
     }
     snprintf(is->order.url, sizeof is->order.url, "%s", url);
@@ -224,7 +225,7 @@ static bool note_order(struct issue *is, const char *url)
     return is->state.begun;
 }
 
-/* Whether an order may be made, now that the CA has told its time. */
+/* Whether an order may be created, now that the CA's clock is known. */
 static bool clock_agrees(struct issue *is, const struct issue_live *live)
 {
     if (is->by_hand || is->kind != JOB_ISSUE)
@@ -239,9 +240,9 @@ static void issue_on_progress(struct issue *is, const struct issue_live *live,
 {
     bool noted = true;
 
-    clock_hear(&is->issuer->clock, event->clock_off_ms);
+    clock_hear(&is->ca_set->clock, event->clock_off_ms);
     is->clock_off_ms = event->clock_off_ms;
-    /* Another order is about to be made: in place of one that was resumed there is none. */
+    /* A new order is about to be created, but a resumed one must not be replaced. */
     is->gone = is->resumes && event->state == JOB_STATE_ACCOUNT;
     if (is->gone || (event->state == JOB_STATE_ACCOUNT && !clock_agrees(is, live))) {
         job_reply(is->run, false);
@@ -256,23 +257,23 @@ static void issue_on_progress(struct issue *is, const struct issue_live *live,
     if (noted && event->state == JOB_STATE_VALIDATED)
         issue_dns_all_go(is);
     if (!noted)
-        log_warn("certificate %s: the store does not take what has to be kept", is->conf->name);
+        log_warn("certificate %s: the store cannot be written to", is->conf->name);
     job_reply(is->run, noted);
 }
 
-/* Takes back what was written down in advance, and the CA has nothing of to count: without an
- * order no name can have failed. */
-static void pardon(struct issue *is)
+/* Removes what was recorded in advance but the CA does not count: without an order no name can
+ * have failed. */
+static void refund(struct issue *is)
 {
     struct ca *ca = issue_ca(is);
     char error[TABLE_REASON];
 
     if (is->kind != JOB_ISSUE || is->order.url[0])
         return;
-    rate_log_pardon(&ca->ledger, issue_names(is), is->order.begun_s);
+    rate_log_refund(&ca->rate_log, issue_names(is), is->order.begun_s);
     if (!ca->account.url[0] && is->makes_account)
-        rate_log_pardon_account(&ca->ledger, is->order.begun_s);
-    ca_set_save_ledger(is->issuer, ca, error);
+        rate_log_refund_account(&ca->rate_log, is->order.begun_s);
+    ca_set_save_rate_log(is->ca_set, ca, error);
 }
 
 static enum issue_news on_order_failed(struct issue *is, const struct issue_live *live,
@@ -280,17 +281,17 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
 {
     const struct order_options ways = issue_ways(is);
     const struct job_problem problem = event->problem;
-    uint32_t unreached = is->state.ladder.ca_failures;
+    uint32_t unreached = is->state.fallback.ca_failures;
     struct job_problem named = problem;
     char text[PROBLEM_TEXT_SIZE];
     bool soon;
 
     if (is->clock_wait_ms) {
-        pardon(is);
+        refund(is);
         return issue_held_by_clock(is, live, is->clock_wait_ms);
     }
     if (is->gone)
-        return issue_drop(is, live, "the CA does not have it any more");
+        return issue_drop(is, live, "the CA no longer has it");
     if (*issue_dns_says(is)) { /* the CA has not been asked yet */
         snprintf(named.type, sizeof named.type, "net.hook");
         snprintf(named.detail, sizeof named.detail, "%s", issue_dns_says(is));
@@ -299,19 +300,19 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
     problem_text_for(&named, event->clock_off_ms, text, sizeof text);
     if (problem.account_gone)
         ca_set_account_is(issue_ca(is), "");
-    pardon(is);
+    refund(is);
     if (problem.order_gone)
         issue_forget_order(is);
-    soon = fallback_failed(&is->state.ladder, &ways, is->ca, &named) && !problem.retry_after_s;
-    if (is->state.ladder.ca_failures == 0)
+    soon =
+        fallback_failed(&is->state.fallback, &ways, is->ca, &named) && !problem.retry_after_s;
+    if (is->state.fallback.ca_failures == 0)
         plan_reached(&is->state, &live->plan, unreached);
     fail(is, live, (uint64_t)problem.retry_after_s * 1000, text,
          soon                         ? FAILED_KIND
          : fallback_unreached(&named) ? FAILED_REACHING
                                       : FAILED);
     if (soon)
-        log_info("certificate %s: another kind of challenge is tried in a few seconds",
-                 is->conf->name);
+        log_info("certificate %s: the next try uses another kind of challenge", is->conf->name);
     return ISSUE_FAILED;
 }
 
@@ -324,7 +325,7 @@ void issue_note(struct issue *is, const char *text)
     str_fit(is->note[at], sizeof is->note[at], str_from(text));
 }
 
-/* What the CA refused, and the order did without. */
+/* Reports the parts that the CA refused and the order left out. */
 static void tell_left_out(struct issue *is, struct str lines)
 {
     while (lines.n) {
@@ -338,16 +339,16 @@ static void tell_left_out(struct issue *is, struct str lines)
     }
 }
 
-/* A rehearsal went well: what it brought is thrown away, and the order itself comes now. */
-static enum issue_news on_rehearsed(struct issue *is)
+/* A staging dry run succeeded: its certificate is discarded, and the real order comes next. */
+static enum issue_news dry_run_succeeded(struct issue *is)
 {
     struct ca *ca = issue_ca(is);
     char text[TABLE_REASON];
 
-    rate_log_success(&ca->ledger, issue_names(is), is->order.begun_s, clock_wall_ms() / 1000);
-    if (!ca_set_save_ledger(is->issuer, ca, text))
+    rate_log_success(&ca->rate_log, issue_names(is), is->order.begun_s, clock_wall_ms() / 1000);
+    if (!ca_set_save_rate_log(is->ca_set, ca, text))
         log_warn("%s", text);
-    log_info("certificate %s: rehearsed well at %s", is->conf->name, ca->directory);
+    log_info("certificate %s: staging dry run succeeded at %s", is->conf->name, ca->directory);
     issue_forget_order(is);
     issue_end_run(is);
     plan_hurry(&is->state, 0, clock_wall_ms());
@@ -363,8 +364,8 @@ static enum issue_news on_certificate(struct issue *is, const struct issue_live 
     *pair = (struct pem_pair){0};
     tell_left_out(is, event->info);
     is->proved_by = event->challenge;
-    if (fallback_succeeded(&is->state.ladder, is->ca, is->proved_by))
-        return on_rehearsed(is);
+    if (fallback_succeeded(&is->state.fallback, is->ca, is->proved_by))
+        return dry_run_succeeded(is);
     *pair = (struct pem_pair){.chain = secret_copy(event->chain),
                               .n_chain = event->chain.n,
                               .key = secret_copy(str_make(is->order.key, is->order.n_key)),
@@ -391,7 +392,7 @@ static enum issue_news on_renewal_info(struct issue *is, const struct issue_live
                    ca_set_random());
     if (renew_window_good(&window) &&
         (window.start != before.start || window.end != before.end))
-        log_info("certificate %s: the CA suggests to renew it; that is at %s%s%s",
+        log_info("certificate %s: the CA suggests renewal (ARI); planned for %s%s%s",
                  is->conf->name, clock_iso(when, is->state.renew_at),
                  info.explanation[0] ? ", see " : "", info.explanation);
     issue_end_run(is);
@@ -399,7 +400,7 @@ static enum issue_news on_renewal_info(struct issue *is, const struct issue_live
     return ISSUE_CHANGED;
 }
 
-/* The CA cannot be reached: then there is no use in an order either. */
+/* The CA cannot be reached, so an order would fail too. */
 static bool stands_in_the_way(const struct job_event *event)
 {
     const char *type = event->problem.type;
@@ -413,7 +414,7 @@ static bool stands_in_the_way(const struct job_event *event)
 static enum issue_news on_end(struct issue *is, const struct issue_live *live,
                               const struct job_event *event, struct pem_pair *pair)
 {
-    clock_hear(&is->issuer->clock, event->clock_off_ms);
+    clock_hear(&is->ca_set->clock, event->clock_off_ms);
     is->clock_off_ms = event->clock_off_ms;
     if (is->kind == JOB_RENEWAL_INFO)
         return on_renewal_info(is, live, event);
@@ -442,7 +443,7 @@ static enum issue_news serve(struct issue *is, const struct issue_live *live, ui
         case JOB_DNS_PUT:
             issue_dns_put(is, &event);
             break;
-        case JOB_DNS_DROP: /* the next try may still need it: issue_dns_all_go() */
+        case JOB_DNS_DROP: /* the next try may still need it; issue_dns_all_go() removes it */
             break;
         case JOB_DONE:
         case JOB_FAILED:
@@ -474,7 +475,7 @@ enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint
     enum plan_step step;
     uint64_t until;
 
-    if (!is->issuer)
+    if (!is->ca_set)
         return ISSUE_NOTHING;
     note_absence(is);
     if (!is->run && is->dns.records.n && !order_is_there(is->dir))
@@ -484,7 +485,7 @@ enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint
     if (now_ms < is->due_ms)
         return ISSUE_NOTHING;
     is->due_ms = now_ms + LOOK_MS;
-    if (is->issuer->nursery < 0 || is->issuer->runs >= CA_SET_RUNS)
+    if (is->ca_set->forkserver < 0 || is->ca_set->runs >= CA_SET_RUNS)
         return ISSUE_NOTHING;
     if (is->away)
         come_back(is, &plan);
@@ -507,9 +508,9 @@ void issue_settle(struct issue *is, const struct issue_live *live, const char *e
         issue_fail(is, live, 0, error);
         return;
     }
-    rate_log_success(&issue_ca(is)->ledger, issue_names(is), is->order.begun_s,
+    rate_log_success(&issue_ca(is)->rate_log, issue_names(is), is->order.begun_s,
                      clock_wall_ms() / 1000);
-    if (!ca_set_save_ledger(is->issuer, issue_ca(is), text))
+    if (!ca_set_save_rate_log(is->ca_set, issue_ca(is), text))
         log_warn("%s", text);
     issue_forget_order(is);
     issue_end_run(is);
@@ -536,17 +537,17 @@ const char *issue_want(struct issue *is, const struct issue_live *live, bool for
     bool good = live->plan.from_ca && live->plan.covers &&
                 clock_wall_ms() < is->state.renew_at && is->state.failures == 0;
 
-    if (!is->issuer)
+    if (!is->ca_set)
         return "it is not ordered from a CA";
     if (is->run && is->kind != JOB_RENEWAL_INFO)
-        return NULL; /* on its way */
-    if (is->issuer->nursery < 0)
-        return "the network half does not run; see the log";
+        return NULL; /* in progress */
+    if (is->ca_set->forkserver < 0)
+        return "the network helper is not running; see the log";
     if (good && !force)
         return CERT_NOT_DUE;
     if (is->run)
-        issue_end_run(is); /* only asked when to renew */
-    is->state.wanted = 1;  /* on disk: a successor goes on with it */
+        issue_end_run(is); /* it only asks when to renew */
+    is->state.wanted = 1;  /* on disk, so that a successor continues */
     issue_save_state(is);
     is->due_ms = 0;
     return NULL;
@@ -554,11 +555,11 @@ const char *issue_want(struct issue *is, const struct issue_live *live, bool for
 
 void issue_hold(struct issue *is)
 {
-    if (!is->issuer)
+    if (!is->ca_set)
         return;
     if (is->run)
         issue_end_run(is);
-    issue_forget_order(is); /* of something newer, which is what nobody wants */
+    issue_forget_order(is); /* for a newer certificate, which is not wanted now */
     plan_postpone(&is->state, BACKOFF_DAY_MS, "", clock_wall_ms());
     issue_save_state(is);
 }
@@ -566,6 +567,6 @@ void issue_hold(struct issue *is)
 void issue_told(struct issue *is, uint64_t now_wall_ms)
 {
     is->state.hook_at = now_wall_ms;
-    if (is->issuer)
+    if (is->ca_set)
         issue_save_state(is);
 }

@@ -173,9 +173,9 @@ static void test_state(void)
                       back;
     int dir = kvfile_open(root, "orders", "a.test", true);
 
-    ok(!cert_state_load(dir, &back) && back.failures == 0, "none yet");
+    ok(cert_state_load(dir, &back) == 0 && back.failures == 0, "none yet");
     is_int(cert_state_save(dir, &s), 0, "saved");
-    ok(cert_state_load(dir, &back), "loaded");
+    ok(cert_state_load(dir, &back) == 1, "loaded");
     is_str(back.problem, "rejected: a=b failures=0", "one line");
     memcpy(back.problem, s.problem, sizeof s.problem);
     ok(back.failures == s.failures && back.next_try == 1 && back.generation == 7 &&
@@ -184,7 +184,7 @@ static void test_state(void)
        "as it was");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put(dir, "state", bad[i]);
-        ok(!cert_state_load(dir, &back) && back.failures == 0, "damaged %zu", i);
+        ok(cert_state_load(dir, &back) == -1 && back.failures == 0, "damaged %zu", i);
     }
     close(dir);
 }
