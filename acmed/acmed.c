@@ -1,10 +1,9 @@
 /* acmed's loop.
  *
- * Start: publishes what the store holds, makes or imports what is missing, says
- * READY when every certificate has a live generation or has failed to get one.
- * End: exits 0 when told to drain and when the supervisor has gone.
- * A crash: workers go on with what they have loaded; the store holds complete
- * generations only, so the successor goes on where this one was. */
+ * Start: publishes what the store holds, makes or imports what is missing, and says READY when
+ * every certificate has a live generation or has failed to get one. End: exits 0 when told to
+ * drain, and when the supervisor has ended. Crash: workers keep what they have loaded; the
+ * store holds complete generations only, so the successor continues where this process was. */
 #include "acmed/acmed.h"
 
 #include <errno.h>
@@ -38,30 +37,31 @@ enum {
     HEARTBEAT_MS = 1000, /* longest sleep */
     UMASK = 027,         /* see acmed/cert/store.h */
     NURSERY_PAUSE_MS = 60000,
-    TURN_MS = 200,                 /* of work; then whoever wants something is heard */
+    TURN_MS = 200,                 /* of work; then messages are handled */
     READY_MS = 10000,              /* after the start at the latest */
-    STORE_LOOK_MS = 5000,          /* between two looks at a store that is not ours */
-    WATCHED = 4 + 4 * CA_SET_RUNS, /* descriptors */
+    STORE_LOOK_MS = 5000,          /* between two checks of the store */
+    WATCHED = 4 + 4 * CA_SET_RUNS, /* descriptors to poll */
 };
 
 struct acmed {
     const struct heritage *heritage;
     struct store store;
-    struct ca_set issuer;
-    struct certificate *keeper; /* [n], by index in the configuration */
+    struct ca_set ca_set;
+    struct certificate *certificate; /* [n], by index in the configuration */
     uint32_t n;
-    uint32_t first; /* certificate of the next turn */
+    uint32_t first; /* where the next turn starts */
     uint64_t started_ms;
-    bool ready;        /* said */
-    uint64_t leave_ms; /* to end, so that a successor goes on; 0: stay */
-    bool has_store;    /* the keepers know that it is ours */
-    bool looked;       /* for what others left there */
+    bool ready;        /* READY was sent */
+    uint64_t leave_ms; /* when to exit, so that a successor takes over; 0: never */
+    bool has_store;    /* the certificates know that it is ours */
+    bool looked;       /* the store was searched for leftovers */
     struct leftover *leftovers;
-    uint64_t store_ms;  /* when to try again to get it */
+    uint64_t store_ms;  /* next check of the store */
     uint64_t repair_ms; /* next comparison of our rows with what was published */
 };
 
-/* Rows that this configuration does not name: a stray write there is repaired, too. */
+/* Also clears rows that this configuration does not use, so that a stray write there is
+ * repaired. */
 static void clear_rows(const struct acmed *a)
 {
     static const struct cert_row none;
@@ -85,7 +85,7 @@ static void beat(void *table)
     atomic_store(&((struct table *)table)->acmed_heartbeat_ms, clock_mono_ms());
 }
 
-/* All rows are looked up before the first is written: a reload may have moved them. */
+/* All old rows are read before the first new one is written: a reload may have moved them. */
 static void acmed_take_over(struct acmed *a, uint64_t now_ms)
 {
     const struct conf *conf = a->heritage->conf;
@@ -98,19 +98,20 @@ static void acmed_take_over(struct acmed *a, uint64_t now_ms)
             cert_find(a->heritage->table, cert_dir(dir, conf->certs[i].name), i, &before[i]);
     adopt_begin(a->heritage);
     for (uint32_t i = 0; i < a->n; i++) {
-        beat(a->heritage->table); /* each may have to be written anew, under another name */
-        certificate_init(&a->keeper[i], a->heritage, &a->store, &a->issuer, &conf->certs[i],
-                         found[i] ? &before[i] : NULL, now_ms);
+        beat(a->heritage->table); /* each may have to be rewritten under another name */
+        certificate_init(&a->certificate[i], a->heritage, &a->store, &a->ca_set,
+                         &conf->certs[i], found[i] ? &before[i] : NULL, now_ms);
     }
     for (uint32_t i = 0; i < a->n; i++)
         if (conf->certs[i].dual)
-            a->keeper[i].dual = &a->keeper[conf->certs[i].dual->index];
+            a->certificate[i].dual = &a->certificate[conf->certs[i].dual->index];
     free(before);
     free(found);
 }
 
-/* First of all: they may know no key, neither of the store nor of the configuration, nor write
- * to the table. What acmed itself may not do is theirs to do. */
+/* The helpers are forked before anything else: they must not have any key in memory, neither of
+ * the store nor of the configuration, and must not be able to write to the table. They do what
+ * acmed itself is not allowed to do. */
 static void fork_helpers(struct acmed *a)
 {
     const struct heritage *heritage = a->heritage;
@@ -121,9 +122,9 @@ static void fork_helpers(struct acmed *a)
     acmed_sandbox_init(heritage->conf->acme.store);
     if (a->n > 0 && *hook && hook_open(hook) < 0)
         log_warn("hook %s cannot be called: %s", hook, strerror(errno));
-    ca_set_init(&a->issuer, heritage);
+    ca_set_init(&a->ca_set, heritage);
     secret_init(SECRET_HEAP);
-    key_set_pulse(beat, heritage->table);
+    key_set_heartbeat(beat, heritage->table);
     acmed_sandbox_signer();
 }
 
@@ -134,7 +135,7 @@ static void acmed_start_up(struct acmed *a, const struct heritage *heritage)
     *a = (struct acmed){
         .heritage = heritage, .n = (uint32_t)conf->n_certs, .started_ms = clock_mono_ms()};
     CHECK(a->n <= table_certs(heritage->table));
-    a->keeper = acmed_must(calloc(a->n + 1, sizeof *a->keeper));
+    a->certificate = acmed_must(calloc(a->n + 1, sizeof *a->certificate));
     a->store.certs_fd = -1;
     fork_helpers(a);
     a->has_store = a->n > 0 && store_open(&a->store, conf->acme.store) == 0;
@@ -147,7 +148,8 @@ static void acmed_start_up(struct acmed *a, const struct heritage *heritage)
     clear_rows(a);
 }
 
-/* For a turn at most: what comes may have to be stored. false: time to go. */
+/* Handles messages for one turn at most, because a message may bring something to store. false:
+ * time to exit. */
 static bool acmed_hear_supervisor(struct acmed *a)
 {
     uint64_t start_ms = clock_mono_ms();
@@ -157,24 +159,26 @@ static bool acmed_hear_supervisor(struct acmed *a)
     while (clock_mono_ms() - start_ms < TURN_MS &&
            (got = message_recv(a->heritage->control_fd, &message, &fd)) == 1) {
         if (message.type == MESSAGE_PEM && message.number < a->n)
-            certificate_reply(&a->keeper[message.number], &message, &fd, clock_mono_ms());
+            certificate_reply(&a->certificate[message.number], &message, &fd, clock_mono_ms());
         fd_close(&fd);
         if (message.type == MESSAGE_CERT && message.number < a->n)
-            certificate_request(&a->keeper[message.number], (enum cert_request)message.which,
-                                (unsigned)message.value, clock_mono_ms());
+            certificate_request(&a->certificate[message.number],
+                                (enum cert_request)message.which, (unsigned)message.value,
+                                clock_mono_ms());
         if (message.type == MESSAGE_DRAIN)
             return false;
     }
     return got != 0;
 }
 
-/* Deleted, or replaced by another one, under us. */
+/* The store was deleted or replaced while we use it. */
 static void leave_store(struct acmed *a)
 {
-    log_error("the store %s was deleted or replaced: it is opened, and made, anew",
-              a->heritage->conf->acme.store);
+    log_error(
+        "the store %s was deleted or replaced; it is opened again, and created if necessary",
+        a->heritage->conf->acme.store);
     store_release(&a->store);
-    ca_set_store_gone(&a->issuer);
+    ca_set_store_gone(&a->ca_set);
     a->has_store = false;
 }
 
@@ -183,12 +187,13 @@ static void look_at_generations(struct acmed *a, uint64_t now_ms)
     char trouble[TABLE_NOTE] = "";
 
     if (a->has_store && store_usable(a->store.path, NULL, 0, trouble))
-        ca_set_look(&a->issuer);
+        ca_set_look(&a->ca_set);
     for (uint32_t i = 0; a->has_store && i < a->n; i++)
-        certificate_look_at_store(&a->keeper[i], trouble, now_ms);
+        certificate_look_at_store(&a->certificate[i], trouble, now_ms);
 }
 
-/* It may be unreadable, or another pasgate's: then nothing is ordered, until it is ours. */
+/* The store may be unreadable, or used by another pasgate. Then nothing is ordered until it is
+ * ours. */
 static void look_at_store(struct acmed *a, uint64_t now_ms)
 {
     const char *path = a->heritage->conf->acme.store;
@@ -204,16 +209,16 @@ static void look_at_store(struct acmed *a, uint64_t now_ms)
         return;
     a->has_store = store_open(&a->store, path) == 0;
     if (a->has_store)
-        log_info("the store %s is ours now", path);
+        log_info("the store %s can be used now", path);
     else
         snprintf(trouble, sizeof trouble, "the store %.90s: %s", path, store_says(errno));
     adopt_begin(a->heritage);
     for (uint32_t i = 0; i < a->n; i++)
-        certificate_store(&a->keeper[i], trouble[0] ? trouble : NULL, now_ms);
+        certificate_store(&a->certificate[i], trouble[0] ? trouble : NULL, now_ms);
     look_at_generations(a, now_ms);
 }
 
-/* One keeper's turn; when it is due again. */
+/* One certificate's turn; returns when it is due again. */
 static uint64_t tend(struct certificate *k, uint64_t now_ms)
 {
     certificate_tick(k, now_ms);
@@ -231,7 +236,8 @@ static void acmed_say_ready(struct acmed *a)
 }
 
 /* Does what is due; returns when to wake up at the latest. A thousand certificates may be due
- * at once, for which a disk needs a minute: after a turn the others wait for the next one. */
+ * at once, for which a disk needs a minute: when the turn is over, the rest wait for the next
+ * one. */
 static uint64_t work(struct acmed *a, uint64_t now_ms)
 {
     uint64_t next = now_ms + HEARTBEAT_MS;
@@ -240,7 +246,7 @@ static uint64_t work(struct acmed *a, uint64_t now_ms)
     look_at_store(a, now_ms);
     challenges_look(a->heritage->table, now_ms);
     if (a->has_store && !a->looked)
-        a->leftovers = leftover_find(&a->issuer, now_ms);
+        a->leftovers = leftover_find(&a->ca_set, now_ms);
     a->looked |= a->has_store;
     leftover_tick(&a->leftovers, now_ms);
     for (uint32_t n = 0; n < a->n; n++) {
@@ -252,11 +258,11 @@ static uint64_t work(struct acmed *a, uint64_t now_ms)
             next = now_ms;
             break;
         }
-        uint64_t due_ms = tend(&a->keeper[i], now_ms);
-        settled &= a->keeper[i].settled;
+        uint64_t due_ms = tend(&a->certificate[i], now_ms);
+        settled &= a->certificate[i].settled;
         next = due_ms < next ? due_ms : next;
     }
-    if (next > now_ms && a->n > 0) /* no place in a line is the last one for ever */
+    if (next > now_ms && a->n > 0) /* so that no certificate is always last in line */
         a->first = (uint32_t)(ca_set_random() % a->n);
     if (settled)
         adopt_end(); /* each had its turn */
@@ -265,54 +271,55 @@ static uint64_t work(struct acmed *a, uint64_t now_ms)
     return next > now_ms ? next : now_ms;
 }
 
-/* Somebody wants a look at everything now. */
+/* Another process wants everything to be checked now. */
 static void acmed_hear_bell(struct acmed *a)
 {
     fd_unring(a->heritage->doorbell_acmed);
     for (uint32_t i = 0; i < a->n; i++)
-        if (a->keeper[i].import.waiting_for < 0)
-            a->keeper[i].due_ms = 0;
+        if (a->certificate[i].import.waiting_for < 0)
+            a->certificate[i].due_ms = 0;
 }
 
-/* What may wake us: the supervisor, the bell, the network half. Which of its conversations it
- * is does not matter: the next work() looks at each. */
+/* Waits for the supervisor, the doorbell, and the network and hook helpers. It does not matter
+ * which conversation is ready: the next work() checks each. */
 static void acmed_wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms)
 {
     struct pollfd fds[WATCHED] = {
         {.fd = a->heritage->control_fd, .events = POLLIN},
         {.fd = a->heritage->doorbell_acmed, .events = POLLIN},
-        {.fd = a->issuer.nursery, .events = 0},
+        {.fd = a->ca_set.forkserver, .events = 0},
         {.fd = hook_fd(), .events = 0},
     };
     nfds_t n = 4;
 
     for (uint32_t i = 0; i < a->n && n + 2 < WATCHED; i++) {
-        if (issue_dns_fd(&a->keeper[i].issue) >= 0)
+        if (issue_dns_fd(&a->certificate[i].issue) >= 0)
             fds[n++] =
-                (struct pollfd){.fd = issue_dns_fd(&a->keeper[i].issue), .events = POLLIN};
-        if (errand_runs(&a->keeper[i].errand))
+                (struct pollfd){.fd = issue_dns_fd(&a->certificate[i].issue), .events = POLLIN};
+        if (account_op_runs(&a->certificate[i].op))
             fds[n++] =
-                (struct pollfd){.fd = account_op_fd(&a->keeper[i].errand), .events = POLLIN};
-        if (!deploy_waits(&a->keeper[i]) && issue_fd(&a->keeper[i].issue) >= 0)
-            fds[n++] = (struct pollfd){.fd = issue_fd(&a->keeper[i].issue), .events = POLLIN};
+                (struct pollfd){.fd = account_op_fd(&a->certificate[i].op), .events = POLLIN};
+        if (!deploy_waits(&a->certificate[i]) && issue_fd(&a->certificate[i].issue) >= 0)
+            fds[n++] =
+                (struct pollfd){.fd = issue_fd(&a->certificate[i].issue), .events = POLLIN};
     }
     if (poll(fds, n, (int)(until_ms - now_ms)) <= 0)
         return;
     if (fds[1].revents)
         acmed_hear_bell(a);
     if (fds[2].revents & (POLLHUP | POLLERR)) {
-        log_error("the network half's nursery ended: nothing is ordered for a while");
-        fd_close(&a->issuer.nursery);
+        log_error("the network helper exited; ordering suspended until it is started again");
+        fd_close(&a->ca_set.forkserver);
         a->leave_ms = now_ms + NURSERY_PAUSE_MS;
     }
     if (fds[3].revents & (POLLHUP | POLLERR)) {
-        log_error("the process that calls the hook ended: it is not called for a while");
+        log_error("the hook helper exited; the hook is not called until it is started again");
         hook_close();
         a->leave_ms = now_ms + NURSERY_PAUSE_MS;
     }
 }
 
-/* Something else wrote into our rows: workers read them anew. */
+/* Another process wrote into our rows: repairs them, and workers read them again. */
 static void acmed_repair_rows(struct acmed *a, uint64_t now_ms)
 {
     static struct log_gate gate;
@@ -325,8 +332,9 @@ static void acmed_repair_rows(struct acmed *a, uint64_t now_ms)
     if (n == 0)
         return;
     if (log_gate_open(&gate))
-        log_error("%u rows of the table were not as written (the first: %s): repaired", n,
-                  kind);
+        log_error(
+            "%u rows of the table were overwritten by something else (the first: %s); repaired",
+            n, kind);
     atomic_fetch_add(&a->heritage->table->cert_epoch, 1);
     heritage_ring_workers(a->heritage);
 }
@@ -344,17 +352,17 @@ _Noreturn void acmed_main(const struct heritage *heritage)
         log_flush_due(now);
         count_add(&heritage->table->acmed_log_lost, log_lost_since());
         acmed_repair_rows(&a, now);
-        /* Another nursery would get our keys by fork; that of a successor will not. */
+        /* A new fork server would inherit our keys; the one of a successor will not. */
         if (a.leave_ms && now >= a.leave_ms)
             exit(1);
         acmed_wait_until(&a, now, work(&a, now));
     }
     for (uint32_t i = 0; i < a.n; i++)
-        certificate_release(&a.keeper[i]);
+        certificate_release(&a.certificate[i]);
     leftover_release(&a.leftovers);
     hook_close();
-    ca_set_release(&a.issuer);
+    ca_set_release(&a.ca_set);
     store_release(&a.store);
-    free(a.keeper);
+    free(a.certificate);
     exit(0);
 }

@@ -27,12 +27,12 @@ static const char files[] =
     "futimesat "
     "utimensat";
 
-static const struct sandbox_rule nursery_rules[] = {
+static const struct sandbox_rule forkserver_rules[] = {
     {.calls = sandbox_programs},
     {.calls = sandbox_strangers},
     {.calls = sandbox_system_wide},
     {.calls = sandbox_newer, .error = ENOSYS},
-    /* Reads files, because of DNS and roots, but changes none. */
+    /* It reads files, for DNS and root certificates, but writes none. */
     {.calls = files},
     {"open", 0, BITS, 1, O_WRONLY, O_WRONLY},
     {"open", 0, BITS, 1, O_RDWR, O_RDWR},
@@ -42,10 +42,10 @@ static const struct sandbox_rule nursery_rules[] = {
     {"openat", 0, BITS, 2, O_RDWR, O_RDWR},
     {"openat", 0, BITS, 2, O_CREAT, O_CREAT},
     {"openat", 0, BITS, 2, O_TRUNC, O_TRUNC},
-    /* Speaks, but is not spoken to. bind() stays: getaddrinfo() asks by netlink which addresses
-     * this host has. */
+    /* It connects, but does not listen. bind() stays allowed: getaddrinfo() asks over netlink
+     * which addresses this host has. */
     {.calls = "listen accept accept4"},
-    /* IPv4, IPv6, netlink. No unix socket: pasgate's control socket and Docker's are such. */
+    /* IPv4, IPv6, netlink. No unix sockets: pasgate's control and Docker listen on such. */
     {"socket", EACCES, BITS, 0, UINT32_MAX, AF_UNIX},
     {"socket", EACCES, BITS, 0, UINT32_MAX, AF_AX25},
     {"socket", EACCES, BITS, 0, UINT32_MAX, AF_IPX},
@@ -62,7 +62,8 @@ static const struct sandbox_rule nursery_rules[] = {
     {"socket", EACCES, SANDBOX_ABOVE, 0, 0, AF_NETLINK},
 };
 
-/* But for threads: libcurl resolves names in one. clone3() has its flags in memory. */
+/* Threads stay allowed: libcurl resolves names in one. clone3() has its flags in memory, where
+ * a filter cannot see them. */
 #define PROCESSES                                                  \
     {.calls = "fork vfork"}, {.calls = "clone3", .error = ENOSYS}, \
     {                                                              \
@@ -88,20 +89,21 @@ void acmed_sandbox_init(const char *store)
 {
     snprintf(hidden, sizeof hidden, "%s", store);
     if (*hidden && !sandbox_can_hide())
-        log_warn("this kernel has no Landlock: the network half could read what acmed may");
+        log_warn("this kernel has no Landlock: the network helper can read what acmed can");
 }
 
-/* ---- did it work? */
+/* ---- self-tests */
 
 static void sandbox_must(bool forbidden, const char *who, const char *what)
 {
     if (forbidden)
         return;
-    log_error("%s is not confined: it can %s", who, what);
+    log_error("%s is not sandboxed: it can %s", who, what);
     _exit(1);
 }
 
-/* A call that could not do anything anyway, were it allowed, fails for another reason then. */
+/* The calls could do nothing even if they were allowed: then they would fail for another
+ * reason. */
 static void try_program(const char *who)
 {
     char *const none[] = {NULL};
@@ -137,14 +139,13 @@ static void try_files(const char *who)
     sandbox_must(rename("", "") < 0 && errno == EPERM, who, "rename files");
 }
 
-/* Nobody's pid is of use to it. */
+/* It has no use for other processes' pids. */
 static void forbid_others(const char *who)
 {
     const char *can;
 
     if (sandbox_forbid_others() < 0)
-        log_warn("%s is not confined in what it may do to other processes: %s", who,
-                 strerror(errno));
+        log_warn("%s is not sandboxed against other processes: %s", who, strerror(errno));
     can = sandbox_try_others();
     if (can)
         sandbox_must(false, who, can);
@@ -163,10 +164,10 @@ static void try_store(const char *who)
 
 void acmed_sandbox_forkserver(void)
 {
-    static const char who[] = "the network half";
+    static const char who[] = "the network helper";
 
-    if (sandbox_forbid(nursery_rules, COUNT(nursery_rules)) < 0) {
-        log_warn("this kernel has no filters of system calls: %s is not confined", who);
+    if (sandbox_forbid(forkserver_rules, COUNT(forkserver_rules)) < 0) {
+        log_warn("this kernel has no system call filters: %s is not sandboxed", who);
         return;
     }
     try_program(who);
@@ -177,7 +178,7 @@ void acmed_sandbox_forkserver(void)
 
 void acmed_sandbox_net(void)
 {
-    static const char who[] = "the network half";
+    static const char who[] = "the network helper";
 
     if (*hidden && sandbox_can_hide()) {
         if (sandbox_hide(hidden) == 0)
@@ -196,7 +197,7 @@ void acmed_sandbox_signer(void)
     static const char who[] = "acmed";
 
     if (sandbox_forbid(signer_rules, COUNT(signer_rules)) < 0) {
-        log_warn("this kernel has no filters of system calls: %s could reach the network", who);
+        log_warn("this kernel has no system call filters: %s could reach the network", who);
         return;
     }
     try_program(who);

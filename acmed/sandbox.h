@@ -1,19 +1,20 @@
-/* What acmed's processes may not do, by kernel filters (base/sandbox.h), and that they tried
- * it.
+/* Kernel filters for acmed's processes (base/sandbox.h), and self-tests that they work.
  *
- *   nursery, net   the network, but no new program or file, nobody else's memory or process, no
- *                  unix socket; net also no process, and not the store
- *   signer         keys and files, but no network, no program and no process
+ *   fork server, net   may use the network; no program, no writing of files, no other
+ *                      process's memory or signals, no unix socket; net also no new
+ *                      process, and not the store
+ *   signer             acmed itself: may use keys and files; no network, no program, no
+ *                      new process
  *
- * Each tries, once confined, what is forbidden; if it can be done after all, the process logs
- * it and ends. A kernel that has no filters is told of once, and gone on with. */
+ * Once confined, each process tries what is forbidden; if that works, it logs this and ends. A
+ * kernel without filters is logged once and accepted. */
 #ifndef ACMED_SANDBOX_H
 #define ACMED_SANDBOX_H
 
-/* First, in acmed: the folder that net shall not see; "": none. Copied. */
+/* Call first, in acmed. store: the directory that net must not see; "": none. Copied. */
 void acmed_sandbox_init(const char *store);
 
-/* For good, each in its own process. */
+/* Permanent; each is called in its own process. */
 void acmed_sandbox_forkserver(void);
 void acmed_sandbox_net(void);    /* after acmed_sandbox_forkserver(), in a child */
 void acmed_sandbox_signer(void); /* after everything was forked */

@@ -147,7 +147,7 @@ static void tell_lost(void)
 
     if (journal.n > 0 || lost == journal.told)
         return;
-    log_warn("%llu log lines were lost: they were not read in time, or could not be written",
+    log_warn("%llu log lines were lost: the reader was too slow, or they could not be written",
              (unsigned long long)(lost - journal.told));
     if (journal.lost == lost)
         journal.told = lost;
@@ -233,7 +233,7 @@ bool log_gate_open(struct log_gate *gate)
         return false;
     }
     if (gate->held)
-        log_warn("the next message was held back %llu times", (unsigned long long)gate->held);
+        log_warn("the next message was suppressed %llu times", (unsigned long long)gate->held);
     gate->held = 0;
     gate->next_ms = now + LOG_GATE_MS;
     return true;

@@ -7,18 +7,18 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 
-/* HealthScanner: below LOW it is saturated, until it is WELL. */
+/* HealthScanner scores: below LOW it becomes DEGRADED, until it reaches HEALTHY. */
 enum { SCORE_FULL = 1000, SCORE_LOW = 700, SCORE_HEALTHY = 800 };
 
-/* A timeout and requests without answers are a hang only if so much silence was heard: with
- * short timeouts it takes several probes. */
+/* A probe's timeout together with unanswered requests is a hang only after this much silence:
+ * with short timeouts that takes several probes. */
 enum { HANG_PROBE_MS = 2000 };
 
-/* Probe and workers failed for the same reason if not further apart. */
+/* Probe and workers saw the same fault if their failures are no further apart than this. */
 enum { AGREE_MS = 5000 };
 
-/* So many answers of 5xx in a row are worth a check: nobody can tell from outside whether the
- * application means them, the ping can. */
+/* This many 5xx responses in a row are worth a check: from outside nobody can tell whether the
+ * application means them, but the ping can. */
 enum { ERRORS_FEW = 5 };
 
 void backend_health_publish(struct backend_health *w)
@@ -28,13 +28,13 @@ void backend_health_publish(struct backend_health *w)
 
 bool backend_health_serves(const struct backend_health *w)
 {
-    return w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_SATURATED ||
+    return w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_DEGRADED ||
            w->verdict.state == HEALTH_SUSPECT;
 }
 
 bool backend_health_is_healthy(const struct backend_health *w)
 {
-    return (w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_SATURATED) &&
+    return (w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_DEGRADED) &&
            w->override == ADMIN_READY &&
            (w->heal == HEAL_NONE || w->heal == HEAL_SLOWSTART || w->heal == HEAL_HOLD);
 }
@@ -56,7 +56,7 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
     };
 }
 
-/* What was not answered before counts no more. */
+/* Requests that were unanswered before this moment no longer count. */
 static void note_heard(struct backend_health *w)
 {
     w->overtaken = w->seen.overtaken;
@@ -73,11 +73,12 @@ static void begin_trial(struct backend_health *w, enum health_trial trial, uint6
     note_heard(w);
 }
 
-/* When slow start and trial begin and end. At the first start of all, nobody is spared. */
+/* Starts and ends slow start and probation. At the first start of the
+ * service no backend is spared. */
 static void note_risen(struct backend_health *w, enum health_state from, uint64_t now_ms)
 {
     enum health_state to = w->verdict.state;
-    bool in = to == HEALTH_UP || to == HEALTH_SATURATED;
+    bool in = to == HEALTH_UP || to == HEALTH_DEGRADED;
     uint8_t trial = w->row.trial;
 
     if (to != HEALTH_SUSPECT) {
@@ -93,7 +94,7 @@ static void note_risen(struct backend_health *w, enum health_state from, uint64_
         w->row.risen_ms = 0;
 }
 
-/* Puts a verdict that just changed into the row, the history and the log. */
+/* Writes a verdict that just changed to the row, the history and the log. */
 static void tell_change(struct backend_health *w, enum health_state from, uint64_t now_ms)
 {
     enum health_state to = w->verdict.state;
@@ -103,8 +104,8 @@ static void tell_change(struct backend_health *w, enum health_state from, uint64
     note_risen(w, from, now_ms);
     if (to != HEALTH_DOWN)
         w->row.eject_until_ms = 0;
-    /* Who tried it while it was down failed, as everybody expected: that says nothing of what
-     * it does from here on. */
+    /* Requests that tried it while it was DOWN failed, as expected: that says nothing about
+     * its state from here on. */
     if (from == HEALTH_DOWN)
         eject_clear(&w->eject);
     w->was_up |= backend_health_serves(w);
@@ -121,7 +122,7 @@ static void tell_change(struct backend_health *w, enum health_state from, uint64
              health_state_name(to), w->verdict.reason);
 }
 
-/* A writer that was killed half-way left the counter odd; its ring is whole but for the
+/* A writer that was killed half-way left the counter odd. Its ring is complete except for the
  * entry that was never counted. */
 static void mend_history(struct history *history)
 {
@@ -139,7 +140,7 @@ static void fresh_row(struct backend_health *w, uint64_t identity)
         .since_wall_ms = clock_wall_ms(),
         .reason = "not checked yet",
     };
-    /* An address that needs no resolving serves from the first moment. */
+    /* An address that needs no resolving is usable from the first moment. */
     w->row.has_address =
         probe_parse_address(&w->row.address, w->backend->host, w->backend->port);
 }
@@ -188,8 +189,8 @@ void backend_health_init(struct backend_health *w, struct table *table, int slot
     snprintf(w->verdict.reason, sizeof w->verdict.reason, "%s", w->row.reason);
     backend_health_publish(w);
 
-    /* A restart that the predecessor held down goes on; one that it did not see, for it died
-     * before, is looked at anew. */
+    /* A restart during which the predecessor kept the backend DOWN continues; one that the
+     * predecessor did not see, because it died before, is handled anew. */
     if (admin_read(&table->admin[slot], &admin) && admin.heal != HEAL_RESTARTING &&
         (admin.heal != HEAL_VERIFYING || w->row.state == HEALTH_DOWN)) {
         w->override = admin.override;
@@ -211,8 +212,8 @@ void backend_health_started(struct backend_health *w, const struct observed_live
     w->at_start = observed_sum(live, w->table, w->slot);
 }
 
-/* Where workers connect: the address that passed. While the backend is down, or before any
- * passed, the one that was tried: better than none when a pool has nothing else. */
+/* Where workers connect: the address that passed. While the backend is DOWN, or before any
+ * address passed, the one that was tried: better than none if a pool has nothing else. */
 static bool take_address(struct backend_health *w, const struct probe_result *result)
 {
     if (!result->has_address)
@@ -242,7 +243,7 @@ static void note_probe(struct backend_health *w, const struct probe_result *resu
     snprintf(w->row.probe_text, sizeof w->row.probe_text, "%s", result->text);
 }
 
-/* Do the workers see what the probes find? Then it needs fewer of them. */
+/* Do the workers see what the probes find? Then fewer failed probes are enough. */
 static bool agree(struct backend_health *w, uint64_t now_ms)
 {
     const struct health_fsm_rules rules = rules_of(w, now_ms);
@@ -256,7 +257,8 @@ static bool agree(struct backend_health *w, uint64_t now_ms)
         if (silent < stall_patience_ms(&w->stall, now_ms))
             return false;
         enough = timeout < HANG_PROBE_MS ? (HANG_PROBE_MS + timeout - 1) / timeout : 1;
-        snprintf(text, sizeof text, "%.60s, nor are %llu requests answered since %.1f s",
+        snprintf(text, sizeof text,
+                 "%.60s, and %llu waiting requests got no response for %.1f s",
                  w->row.probe_text, (unsigned long long)stall_waiting(&w->stall),
                  (double)silent / 1000);
     } else if ((w->outcome == OUTCOME_FAIL || w->outcome == OUTCOME_NO_NAME) &&
@@ -269,8 +271,8 @@ static bool agree(struct backend_health *w, uint64_t now_ms)
     return health_fsm_agree(&w->verdict, &rules, enough, text);
 }
 
-/* Who is known to take his time answers a few requests only while a probe waits: what he
- * completed as long ago as he needs counts too. */
+/* A backend known to be slow completes few requests while a probe waits: a response within the
+ * time that it needs, counted back from now, is proof too. */
 static uint64_t responses_late(const struct backend_health *w, uint64_t now_ms)
 {
     uint64_t sign = stall_sign_ms(&w->stall, now_ms);
@@ -291,7 +293,7 @@ static void backend_health_judge(struct backend_health *w, const struct observed
         .completed_since = since.responses,
         .signs = w->trouble,
         .low = result->score_permille <
-               (w->verdict.state == HEALTH_SATURATED ? SCORE_HEALTHY : SCORE_LOW),
+               (w->verdict.state == HEALTH_DEGRADED ? SCORE_HEALTHY : SCORE_LOW),
     };
     enum health_state from = w->verdict.state;
 
@@ -301,7 +303,7 @@ static void backend_health_judge(struct backend_health *w, const struct observed
         w->errors_meant = w->errors_in_row >= ERRORS_FEW;
     }
     health_fsm_probe(&w->verdict, &rules, &evidence);
-    if (from == HEALTH_DOWN && w->verdict.state == HEALTH_SATURATED)
+    if (from == HEALTH_DOWN && w->verdict.state == HEALTH_DEGRADED)
         stall_learn(&w->stall, now_ms);
     agree(w, now_ms);
     w->row.rise = w->verdict.rise;
@@ -321,14 +323,13 @@ bool backend_health_ended(struct backend_health *w, const struct observed_live *
     w->running = false;
     w->outcome = result->outcome;
     note_probe(w, result);
-    /* What was found out about the instance before its restart says nothing. */
+    /* A result from before its restart says nothing about the backend now. */
     if (!w->stale && w->heal != HEAL_RESTARTING)
         backend_health_judge(w, &now, result, now_ms);
     backend_health_publish(w);
 
-    w->due_ms =
-        w->started_ms +
-        schedule_next_ms(schedule, &w->pool->check, &w->verdict, w->judged, w->alone);
+    w->due_ms = w->started_ms +
+                schedule_next_ms(schedule, &w->pool->check, &w->verdict, w->judged, w->alone);
     if (w->heal == HEAL_VERIFYING &&
         w->due_ms > w->started_ms + w->pool->check.fast_interval_ms)
         w->due_ms = w->started_ms + w->pool->check.fast_interval_ms;
@@ -340,8 +341,8 @@ bool backend_health_ended(struct backend_health *w, const struct observed_live *
     return w->verdict.state != from || moved;
 }
 
-/* Trouble calls for a probe at once, but a backend whose probes pass is not asked more often
- * than while it is suspect: each ping costs it an ABL session. */
+/* Trouble calls for a probe at once, but a backend whose probes pass is not probed more often
+ * than a SUSPECT one: each ping costs it an ABL session. */
 static void hurry(struct backend_health *w, bool changed, uint64_t now_ms)
 {
     uint64_t rest =
@@ -354,7 +355,7 @@ static void hurry(struct backend_health *w, bool changed, uint64_t now_ms)
         w->due_ms = due > now_ms ? due : now_ms;
 }
 
-/* Failures: a reason to suspect it, and to ask. */
+/* Failures: a reason for suspicion, and for a probe. */
 static void look_for_failures(struct backend_health *w, const struct observed *added,
                               uint64_t now_ms)
 {
@@ -373,7 +374,7 @@ static void look_for_failures(struct backend_health *w, const struct observed *a
     hurry(w, changed, now_ms);
 }
 
-/* Nothing but 5xx: a reason to ask, no more. */
+/* Nothing but 5xx: a reason for a probe, no more. */
 static void look_for_errors(struct backend_health *w, const struct observed *added,
                             uint64_t now_ms)
 {
@@ -385,7 +386,7 @@ static void look_for_errors(struct backend_health *w, const struct observed *add
         hurry(w, false, now_ms);
 }
 
-/* Silence: a reason to ask; and one to suspect it, where it is not a single request, which
+/* Silence: a reason for a probe; and for suspicion unless a single request waits, which
  * may well be a long one. */
 static void look_for_silence(struct backend_health *w, uint64_t now_ms)
 {
@@ -394,21 +395,21 @@ static void look_for_silence(struct backend_health *w, uint64_t now_ms)
     char text[TABLE_REASON];
 
     if (silent < stall_sign_ms(&w->stall, now_ms)) {
-        /* One that is known to be slow: a check tells all the same whether it hangs. */
+        /* The backend is known to be slow: a check still shows whether it hangs. */
         if (silent >= STALL_HANG_MS && !w->running)
             hurry(w, false, now_ms);
         return;
     }
     if (waiting > 1) {
-        snprintf(text, sizeof text, "%llu requests wait and none is answered since %.1f s",
-                 waiting, (double)silent / 1000);
+        snprintf(text, sizeof text, "%llu requests wait without a response for %.1f s", waiting,
+                 (double)silent / 1000);
         health_fsm_sign(&w->verdict, text);
     }
     if (!w->running)
         hurry(w, true, now_ms);
 }
 
-/* It was given less time on trial than it needs. true: the row is to be published. */
+/* On probation it was given less time than it needs. true: the row must be published. */
 static bool grant_patience(struct backend_health *w, uint64_t now_ms)
 {
     uint64_t ms = stall_trial_ms(&w->stall, now_ms);
@@ -489,7 +490,7 @@ bool backend_health_try(struct backend_health *w, uint64_t now_ms)
         return false;
     begin_trial(w, TRIAL_SUSPECT, now_ms);
     snprintf(w->row.reason, sizeof w->row.reason,
-             "its checks pass; on trial with single requests");
+             "checks pass again; on probation with single requests");
     log_info("backend %s: %s", w->backend->name, w->row.reason);
     backend_health_publish(w);
     return true;

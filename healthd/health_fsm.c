@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-static const char on_trial[] = "on trial with single requests, after an ejection";
+static const char on_trial[] = "on probation with single requests after an ejection";
 
 static bool health_fsm_turn(struct health_fsm *v, enum health_state state, const char *reason)
 {
@@ -30,7 +30,8 @@ static uint16_t up_to(uint32_t limit, uint16_t n)
     return n < limit && n < UINT16_MAX ? (uint16_t)(n + 1) : n;
 }
 
-/* It leaves UP: soon after it came there, it is trusted less. */
+/* The backend leaves UP. If it only just came back, more passes are
+ * required for the next return. */
 static void doubt(struct health_fsm *v)
 {
     v->doubt = v->wary ? (uint8_t)up_to(VERDICT_DOUBT, v->doubt) : 0;
@@ -65,9 +66,9 @@ static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
         return health_fsm_turn(v, HEALTH_UP, e->text);
     if (v->state == HEALTH_UP) {
         v->wary -= v->wary > 0;
-        return e->low && health_fsm_turn(v, HEALTH_SATURATED, e->text);
+        return e->low && health_fsm_turn(v, HEALTH_DEGRADED, e->text);
     }
-    if (v->state == HEALTH_SATURATED && e->low) {
+    if (v->state == HEALTH_DEGRADED && e->low) {
         v->rise = 0;
         return false;
     }
@@ -100,21 +101,21 @@ static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
     char reason[TABLE_REASON];
 
     v->rise = v->fall = 0;
-    /* It is alive, and requests failed there: no check will tell more than a trial does. */
+    /* It is alive, and requests failed there: checks cannot tell more, only probation can. */
     if (v->state == HEALTH_SUSPECT && rules->trial) {
         v->rise = (uint16_t)wanted_passes(v, rules);
         return false;
     }
     snprintf(reason, sizeof reason, "%.120s, but requests complete", e->text);
-    return health_fsm_turn(v, HEALTH_SATURATED, reason);
+    return health_fsm_turn(v, HEALTH_DEGRADED, reason);
 }
 
 static bool health_fsm_serves(const struct health_fsm *v)
 {
-    return v->state == HEALTH_UP || v->state == HEALTH_SATURATED || v->state == HEALTH_SUSPECT;
+    return v->state == HEALTH_UP || v->state == HEALTH_DEGRADED || v->state == HEALTH_SUSPECT;
 }
 
-/* Was it taken for hung, and only slow? Then what it still had shows that now. */
+/* Was it taken for hung although it was only slow? Responses that arrive now show that. */
 static bool only_slow(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
     return v->state == HEALTH_DOWN && v->hasty && !rules->held && !rules->trial;
@@ -128,8 +129,8 @@ bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules
     if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 &&
         (health_fsm_serves(v) || only_slow(v, rules)))
         return slow(v, rules, e);
-    /* A name server that is out must not empty the pools: while requests go
-     * through to the known address, a missing name proves nothing. */
+    /* An outage of the name server must not empty the pools: while requests go through to the
+     * known address, a missing name proves nothing. */
     if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 && health_fsm_serves(v)) {
         v->rise = 0;
         return false;
@@ -139,7 +140,7 @@ bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules
 
 bool health_fsm_sign(struct health_fsm *v, const char *text)
 {
-    if (v->state != HEALTH_UP && v->state != HEALTH_SATURATED)
+    if (v->state != HEALTH_UP && v->state != HEALTH_DEGRADED)
         return false;
     doubt(v);
     v->rise = v->fall = 0;

@@ -1,11 +1,10 @@
-/* healthd's loop.
+/* healthd's event loop.
  *
- * Start: takes over the health rows of its predecessor, starts a probe of every
- * backend within half a second, says READY when each was judged once (or could
- * have been).
- * End: exits 0 when told to drain and when the supervisor has gone.
- * A crash: the rows stay as they are and workers go on by them and by what they
- * see themselves; the successor probes everything at once. */
+ * Start: takes over the health rows of its predecessor, starts a probe of every backend within
+ * half a second, and sends READY when each was judged once (or could have been).
+ * End: exits 0 when it is told to drain, or when the supervisor has gone.
+ * Crash: the rows stay as they are, and workers go by them and by what they see themselves; the
+ * successor probes everything at once. */
 #include "healthd/healthd.h"
 
 #include <poll.h>
@@ -24,13 +23,13 @@
 #include "shm/message.h"
 
 enum {
-    LOOK_MS = 1000,       /* silence rings no bell: the cells are looked at this often */
-    LIVELY_MS = 250,      /* and this often, while requests wait or a verdict is open */
-    BELL_MS = 20,         /* at most this often, however often the bell rings */
+    LOOK_MS = 1000,       /* no doorbell rings for silence: the cells are read this often */
+    LIVELY_MS = 250,      /* and this often while requests wait or a verdict is open */
+    BELL_MS = 20,         /* at most this often, however often the doorbell rings */
     HEARTBEAT_MS = 1000,  /* longest sleep */
-    REPAIR_MS = 1000,     /* so long a wrong value in our rows may stay */
-    READY_EXTRA_MS = 500, /* READY comes this long after the longest timeout at the latest */
-    RETRY_MS = 1000,      /* when the host had no memory for a probe */
+    REPAIR_MS = 1000,     /* how long a wrong value in our rows may stay */
+    READY_EXTRA_MS = 500, /* READY at the latest this long after the longest timeout */
+    RETRY_MS = 1000,      /* after a probe for which the host had no memory */
 };
 
 struct healthd {
@@ -42,9 +41,9 @@ struct healthd {
     struct pool_health *pool; /* [npools], by index in the configuration */
     uint32_t npools;
     uint64_t repair_ms; /* next comparison of our rows with what was published */
-    uint64_t look_ms;   /* next look at the workers' cells */
-    uint64_t looked_ms; /* the last one */
-    uint64_t ready_ms;  /* READY at the latest; 0: said */
+    uint64_t look_ms;   /* next reading of the workers' cells */
+    uint64_t looked_ms; /* last reading of them */
+    uint64_t ready_ms;  /* latest time for READY; 0: sent */
 };
 
 static void forget_others(const struct healthd *h)
@@ -72,7 +71,7 @@ static void healthd_start_up(struct healthd *h, const struct heritage *heritage)
     h->pool = calloc(h->npools ? h->npools : 1, sizeof *h->pool);
     if (!h->prober || !h->target || !h->pool) {
         log_error("no memory");
-        exit(1); /* the supervisor tries again later */
+        exit(1); /* the supervisor starts another one later */
     }
     schedule_init(&h->schedule, clock_mono_us() ^ clock_wall_ms() << 20);
     forget_others(h);
@@ -113,7 +112,7 @@ static void healthd_say_ready(struct healthd *h, uint64_t now_ms)
         h->ready_ms = 0;
 }
 
-/* false: time to go. */
+/* false: exit. */
 static bool healthd_hear_supervisor(const struct healthd *h)
 {
     struct message message;
@@ -127,7 +126,7 @@ static bool healthd_hear_supervisor(const struct healthd *h)
     return got != 0;
 }
 
-/* Tells the supervisor who stays ill. Whether anything is done is its business. */
+/* Tells the supervisor which backends stay unhealthy. It decides whether to restart them. */
 static void ask_to_heal(const struct healthd *h, uint64_t now_ms)
 {
     struct message ask = {.type = MESSAGE_HEAL};
@@ -140,11 +139,11 @@ static void ask_to_heal(const struct healthd *h, uint64_t now_ms)
             continue;
         ask.number = (uint64_t)w->slot;
         snprintf(ask.body.text, sizeof ask.body.text, "%s", why);
-        message_send(h->heritage->control_fd, &ask, -1); /* else in ten seconds again */
+        message_send(h->heritage->control_fd, &ask, -1); /* if lost, repeated in ten seconds */
     }
 }
 
-/* Looks at what the supervisor wants and at what the workers met. */
+/* Evaluates what the supervisor wants and what the workers saw. */
 static void look_around(struct healthd *h, uint64_t now_ms)
 {
     struct observed_live live;
@@ -191,7 +190,7 @@ static void take_results(struct healthd *h, uint64_t now_ms)
         heritage_ring_workers(h->heritage);
 }
 
-/* Starts what is due. Returns when to wake up at the latest. */
+/* Starts the probes that are due. Returns the latest time to wake up. */
 static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
 {
     static struct log_gate no_memory;
@@ -208,7 +207,7 @@ static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
             if (prober_start(h->prober, i, w->backend, &w->pool->check,
                              w->row.has_address ? &w->row.address : NULL) < 0) {
                 if (log_gate_open(&no_memory))
-                    log_warn("no memory for a probe of backend %s", w->backend->name);
+                    log_warn("out of memory for a check of backend %s", w->backend->name);
                 w->due_ms = now_ms + RETRY_MS;
                 continue;
             }
@@ -224,7 +223,7 @@ static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
     return next < h->look_ms ? next : h->look_ms;
 }
 
-/* Something else wrote into our rows: workers read them anew. */
+/* Rewrites our rows after a stray write, and rings the workers to read them again. */
 static void healthd_repair_rows(struct healthd *h, uint64_t now_ms)
 {
     static struct log_gate gate;
@@ -236,8 +235,9 @@ static void healthd_repair_rows(struct healthd *h, uint64_t now_ms)
     if (n == 0)
         return;
     if (log_gate_open(&gate))
-        log_error("%u rows of the table were not as written (the first: %s): repaired", n,
-                  kind);
+        log_error(
+            "%u rows of the table were overwritten by something else (the first: %s); repaired",
+            n, kind);
     heritage_ring_workers(h->heritage);
 }
 
@@ -253,8 +253,8 @@ _Noreturn void healthd_main(const struct heritage *heritage)
     struct healthd h;
 
     signal(SIGPIPE, SIG_IGN);
-    /* Bounds the life of a resolver thread whose name server does not answer; the
-     * administrator's own RES_OPTIONS stand. */
+    /* Bounds the life of a resolver thread whose name server does not respond; the
+     * administrator's own RES_OPTIONS take precedence. */
     setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
     healthd_start_up(&h, heritage);
 

@@ -4,7 +4,7 @@
 
 #include "base/conf/conf.h"
 
-/* Another process will stand there: nothing of before counts. */
+/* Another process will serve there: what was seen before no longer counts. */
 static bool restart_request_begin_anew(struct backend_health *w, uint64_t now_ms)
 {
     enum health_state from = w->verdict.state;
@@ -44,7 +44,7 @@ static bool may_be_restarted(const struct backend_health *w)
     return w->backend->restart_docker[0] != '\0' || w->backend->n_restart_command > 0;
 }
 
-/* Ill for so long, and found so by its checks; ejected over and over. */
+/* DOWN for long enough because of failed checks, or ejected again and again. */
 static bool stays_unhealthy(const struct backend_health *w, uint64_t now_ms,
                             char why[TABLE_REASON])
 {

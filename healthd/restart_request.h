@@ -1,5 +1,5 @@
-/* Restarts, as healthd sees them: it holds a backend down while the supervisor has it
- * restarted, and asks for a restart when one stays ill. The supervisor decides.
+/* Restarts as healthd sees them: it keeps a backend DOWN while the supervisor restarts it, and
+ * asks for a restart if a backend stays unhealthy. The supervisor decides.
  *
  * healthd only. Times are monotonic milliseconds. */
 #ifndef HEALTHD_RESTART_REQUEST_H
@@ -11,15 +11,15 @@
 #include "healthd/backend_health.h"
 
 enum {
-    HEAL_ASK_MS = 10000, /* from one request to the next of the same backend */
-    HEAL_BOOT = 10,      /* times as long as else, for one that was never up */
+    HEAL_ASK_MS = 10000, /* between two requests for the same backend */
+    HEAL_BOOT = 10,      /* times as long for a backend that was never UP */
 };
 
-/* Takes in what the supervisor wants of the backend. true: the workers must hear of it. */
+/* Takes over what the supervisor wants of the backend. true: workers must be rung. */
 bool restart_request_follow(struct backend_health *target, uint64_t now_ms);
 
-/* Is a restart to be asked for now, and why? It is then taken as asked. Never for one that an
- * operator drains or maintains. */
+/* Should a restart be requested now, and why? Then it counts as requested. Never for a backend
+ * that an operator drains or maintains. */
 bool restart_request_wanted(struct backend_health *target, uint64_t now_ms,
                             char why[TABLE_REASON]);
 

@@ -34,12 +34,13 @@ static uint32_t interval_ms(const struct conf_check *check, const struct health_
 
     switch (v->state) {
     case HEALTH_SUSPECT:
-        /* The first failure may be chance; ask again before users notice. */
+        /* The first failure may be chance; repeat it before users notice. */
         return v->fall == 1 && fast > SCHEDULE_REPEAT_MS ? SCHEDULE_REPEAT_MS : fast;
     case HEALTH_DOWN:
         return v->rise > 0 || (alone && fast < down) ? fast : down;
-    case HEALTH_SATURATED:
-        /* A ping takes an ABL session, which is what it lacks: hurry only to end it. */
+    case HEALTH_DEGRADED:
+        /* A ping takes an ABL session, which is what the backend lacks: hurry
+         * only to end the state. */
         return v->rise > 0 ? fast : usual;
     case HEALTH_UNKNOWN:
         return fast;

@@ -9,29 +9,28 @@
 struct conf_check;
 
 enum {
-    SCHEDULE_REPEAT_MS = 50,  /* a first failure is looked at again this soon */
-    SCHEDULE_GAP_MS = 50,     /* least rest of a backend between two probes */
-    SCHEDULE_SIGN_MS = 200,   /* least time between probes that workers ask for */
+    SCHEDULE_REPEAT_MS = 50,  /* a first failure is repeated after this time */
+    SCHEDULE_GAP_MS = 50,     /* minimum rest of a backend between two probes */
+    SCHEDULE_SIGN_MS = 200,   /* minimum time between probes that workers ask for */
     SCHEDULE_SPREAD_MS = 500, /* all first probes start within this */
-    SCHEDULE_STEP_MS = 5,     /* and at most so far apart */
+    SCHEDULE_STEP_MS = 5,     /* and are at most this far apart */
 };
 
-/* A small generator of random numbers (xorshift64*), one per process; the same
+/* A small random number generator (xorshift64*), one per process; the same
  * seed gives the same times. */
 struct schedule {
     uint64_t state;
 };
 void schedule_init(struct schedule *schedule, uint64_t seed);
 
-/* How long after its start healthd probes backend i of n for the first time:
- * at once, but not all in the same millisecond. */
+/* How long after its start healthd probes backend i of n for the first time: soon, but not all
+ * in the same millisecond. */
 uint32_t schedule_first_ms(uint32_t i, uint32_t n);
 
-/* From the start of a probe to the start of the next, jitter included. The
- * verdict is the one after the probe. `steady`: not the first probe; the wait
- * after the first one is anything up to an interval, which spreads the
- * backends over it. `alone`: nobody else of its pool serves, and clients wait for
- * this one. */
+/* From the start of a probe to the start of the next, jitter included. The verdict is the one
+ * after the probe. `steady`: it was not the first probe. The wait after the first one is
+ * anything up to an interval, which spreads the backends over it. `alone`: no other backend of
+ * the pool serves, and clients wait for this one. */
 uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
                           const struct health_fsm *verdict, bool steady, bool alone);
 

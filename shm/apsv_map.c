@@ -3,7 +3,7 @@
 enum {
     WAYS = 8,
     SETS = TABLE_HANDLES / WAYS,
-    UNIT_SHIFT = 6, /* times count in 64 ms, so that 32 bits last for 8 years */
+    UNIT_SHIFT = 6, /* times count in units of 64 ms, so that 32 bits last for 8 years */
 };
 
 _Static_assert((SETS & (SETS - 1)) == 0, "the hash's low bits are the set");
@@ -13,7 +13,8 @@ static uint32_t stamp(uint64_t ms)
     return (uint32_t)(ms >> UNIT_SHIFT);
 }
 
-/* How long ago, in units. Another worker's clock may have been read a little later. */
+/* How long ago, in units; 0 if in the future: another worker may have read
+ * the clock a little later. */
 static uint32_t apsv_map_age_of(uint64_t home, uint64_t now_ms)
 {
     int32_t age = (int32_t)(stamp(now_ms) - (uint32_t)home);
@@ -21,7 +22,7 @@ static uint32_t apsv_map_age_of(uint64_t home, uint64_t now_ms)
     return age > 0 ? (uint32_t)age : 0;
 }
 
-/* Of ours alone: the entry of that hash, else the one to be given up for it. */
+/* In our own row: the entry with this hash, otherwise the one to replace. */
 static struct worker_handle *place_for(struct worker_handle *set, uint64_t hash,
                                        uint64_t now_ms)
 {
@@ -48,7 +49,7 @@ void apsv_map_learn(struct worker_row *mine, uint64_t hash, uint32_t instance, u
     struct worker_handle *to = place_for(&mine->handle[hash % SETS * WAYS], hash, now_ms);
 
     if (atomic_load_explicit(&to->key, memory_order_relaxed) != hash) {
-        /* Nobody may see the new key with the old home, nor the other way round. */
+        /* No reader may see the new key with the old backend, nor the other way round. */
         atomic_store(&to->key, 0);
         atomic_store(&to->home, (uint64_t)instance << 32 | stamp(now_ms));
         atomic_store(&to->key, hash);
@@ -57,7 +58,7 @@ void apsv_map_learn(struct worker_row *mine, uint64_t hash, uint32_t instance, u
     }
 }
 
-/* false: another one's, or being written. */
+/* false: the entry belongs to another connection, or is being written. */
 static bool apsv_map_look(const struct worker_handle *at, uint64_t hash, uint64_t *home)
 {
     struct worker_handle *h = (struct worker_handle *)(uintptr_t)at;

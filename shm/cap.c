@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 
-/* What is counted: a cell of 32 bits, at the same place in each worker's row. */
+/* What is counted: a cell of 32 bits, at the same offset in each worker's row. */
 typedef size_t cell_at;
 
 static cell_at cell_of_backend(int slot, size_t field)
@@ -17,7 +17,7 @@ static cell_at cell_of_backend(int slot, size_t field)
 #define AT_POOL(pool, field) \
     (offsetof(struct worker_row, field) + (size_t)(pool) * sizeof(_Atomic uint32_t))
 
-/* What this process really has in its row: the cells are written from it and never read back,
+/* What this process really holds in its row. The cells are written from it and never read back,
  * so that a wrong value there lasts until the next change, or cap_repair(). */
 static struct own {
     uint32_t in_flight[TABLE_BACKENDS], trials[TABLE_BACKENDS];
@@ -39,7 +39,7 @@ static uint32_t cap_sum(const struct table *table, const struct cap_rows *live, 
     return total;
 }
 
-/* Without a cap nobody acts on the exact sum: the plain store is enough. */
+/* Without a cap no process acts on the exact sum: a relaxed store is enough. */
 static void cap_put(_Atomic uint32_t *mine, uint32_t n, bool exact)
 {
     atomic_store_explicit(mine, n, exact ? memory_order_seq_cst : memory_order_relaxed);

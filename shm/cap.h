@@ -1,9 +1,9 @@
 /* A cap that is exact over all workers, without a lock.
  *
- * Each worker counts what it has at a backend in its own cell. To take a place
- * it raises its cell, sums all cells, and steps back when that is too much. Of
- * two that meet at the last place both may step back, but never do both stay:
- * the raise is visible to everyone before the sum is made. */
+ * Each worker counts in its own cell what it has at a backend. To acquire a slot it raises its
+ * cell, sums all cells, and steps back if the sum is above the cap. If two workers meet at the
+ * last slot both may step back, but they never both stay: the raise is visible to every worker
+ * before the sum is made. */
 #ifndef SHM_CAP_H
 #define SHM_CAP_H
 
@@ -13,67 +13,68 @@
 
 #include "shm/table.h"
 
-/* The workers whose cells count: rows[0..n), our own among them. */
+/* The workers whose cells count: rows[0..n), ours included. */
 struct cap_rows {
     int rows[TABLE_WORKERS];
     int n;
 };
 
-/* Takes a place at backend `slot` for worker row `mine`; cap 0: none to keep.
- * false: it is full. */
+/* Acquires a slot at backend `slot` for worker row `mine`; cap 0: no cap. false: it is full. */
 bool cap_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
                  uint32_t cap);
 void cap_release(struct table *table, int mine, int slot, uint32_t cap);
 
-/* One of the `most` (> 0) places for trials of a backend. */
+/* The same for one of the `most` (> 0) probation requests of a backend. */
 bool cap_trial_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
                        uint32_t most);
 void cap_trial_release(struct table *table, int mine, int slot);
 
-/* The budget of retries: of all exchanges of a pool, this share may be at their second
- * instance or later. Few ones always may, or a pool with little to do had none. */
+/* The retry budget: the share of all exchanges of a pool that may be at their second backend or
+ * later. A few always may, because a pool with little load would otherwise have none. */
 enum {
-    CAP_RETRY_SHARE = 5, /* a fifth */
+    CAP_RETRY_SHARE = 5, /* one in five */
     CAP_RETRY_LEAST = 3,
 };
 
-/* How many may be, of `in_flight`. Pure. */
+/* How many retries are allowed at this number of exchanges in flight. Pure. */
 uint32_t cap_retries(uint32_t in_flight);
 
-/* Takes one for worker row `mine` where fewer than `most` (> 0) are had. */
+/* Acquires one for worker row `mine` if fewer than `most` (> 0) are in use. */
 bool cap_retry_acquire(struct table *table, const struct cap_rows *live, int mine, int pool,
                        uint32_t most);
 void cap_retry_release(struct table *table, int mine, int pool);
 
-/* Requests that were forwarded with "Expect: 100-continue" before their body: an eighth of the
- * places, as their clients decide how long that lasts. */
+/* Requests forwarded with "Expect: 100-continue" before their body: at most one slot in eight,
+ * because their clients decide how long that lasts. */
 enum {
     CAP_EXPECT_SHARE = 8,
-    CAP_EXPECT_NO_CAP = 32, /* where places have no cap */
+    CAP_EXPECT_NO_CAP = 32, /* if slots have no cap */
 };
 
-/* How many may be, where a backend has `cap` places (0: no cap). Of two at least one, of one
- * none. Pure. */
+/* How many are allowed where a backend has `cap` slots (0: no cap). At least one of
+ * two, none of one. Pure. */
 uint32_t cap_expects(uint32_t cap);
 
-/* Takes one for worker row `mine` where fewer than `most` (0: none may) are had. */
+/* Acquires one for worker row `mine` if fewer than `most` (0: none is allowed) are in use. */
 bool cap_expect_acquire(struct table *table, const struct cap_rows *live, int mine, int pool,
                         uint32_t most);
 void cap_expect_release(struct table *table, int mine, int pool);
 
-/* The one place for a request that tries a pool all of whose backends are down. */
+/* The only slot for a request that tries a pool all of whose backends are down. */
 bool cap_opening_acquire(struct table *table, const struct cap_rows *live, int mine, int pool);
 void cap_opening_release(struct table *table, int mine, int pool);
 
-/* Writes those cells of our row again that are not what we have: how many. Once a second. */
+/* Rewrites the cells of our row that differ from what we hold; returns
+ * how many. Once a second. */
 uint32_t cap_repair(struct table *table, int mine);
-/* Our row is a new one: we have nothing. */
+/* Our row is a new one: we hold nothing. */
 void cap_forget(int mine);
 
 /* Sums over the live workers. */
 uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, int slot);
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot);
-/* And for any of its pool, as far as that is counted at this one (struct worker_backend). */
+/* The same for exchanges that wait for any backend of the pool, as far as this backend counts
+ * them (struct worker_backend). */
 uint32_t cap_queued_any(const struct table *table, const struct cap_rows *live, int slot);
 
 #endif

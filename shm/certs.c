@@ -65,7 +65,7 @@ bool cert_find(const struct table *table, const char *dir, uint32_t guess, struc
     return false;
 }
 
-/* Bits of the word: 8 of the proof, 32 of the candidate, 8 of the name, 1 of partly. */
+/* First bits in the word: 8 bits of proof, 32 of candidate, 8 of name, 1 of partly. */
 enum { CANDIDATE_AT = 8, NAME_AT = 40, PARTLY_AT = 48 };
 
 uint64_t cert_finding_pack(const struct cert_finding *f)

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 enum {
-    /* A name is proved for a key of each kind, and what a killed acmed had shown still stands
-     * beside it; and some markers (acmed/key/signer.h). */
+    /* A name is validated for each kind of key; challenges that a killed acmed left may still
+     * be there; and there are some markers (acmed/key/signer.h). */
     ROWS_PER_NAME = 4,
     ROWS_LEAST = 16,
 };

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 
-enum { TRIES = 8 }; /* each but the last was spoilt by the end of a worker */
+enum { TRIES = 8 }; /* each attempt but the last was spoilt by the end of a worker */
 
 #define ONE(field) +1
 _Static_assert(sizeof(struct cell_counters) ==
@@ -41,7 +41,7 @@ static void sub_cell(struct cell_counters *to, const struct worker_backend *from
         SUB(latency[i])
 }
 
-/* Of a row that is being cleared for a new process: 0. */
+/* 0 for a row that is being cleared for a new process. */
 static uint32_t claimed(const struct table *table, int r)
 {
     if (!table_row_used(table, r))
@@ -103,7 +103,7 @@ void counters_read_backend(const struct table *table, int slot, struct cell_coun
 
 /* ---- the writer */
 
-/* The sums that are not in force, made equal to those that are. */
+/* The sums that are not in force, made equal to those in force. */
 static struct retired_sums *next_sums(struct retired *retired, uint32_t nbackends)
 {
     uint32_t epoch = atomic_load_explicit(&retired->epoch, memory_order_relaxed);
@@ -112,7 +112,7 @@ static struct retired_sums *next_sums(struct retired *retired, uint32_t nbackend
 
     CHECK(nbackends <= TABLE_BACKENDS);
     atomic_thread_fence(memory_order_release); /* the epoch first: see still() */
-    /* Slots never used are 0 in both: their pages stay unmapped. */
+    /* Slots that were never used are 0 in both: their pages stay unmapped. */
     memcpy(next, now, offsetof(struct retired_sums, be) + nbackends * sizeof *now->be);
     return next;
 }

@@ -1,15 +1,14 @@
-/* Counters that outlive workers: what is told of a backend or of the service is
- * the sum over all workers there ever were, so that it never falls.
+/* Counters that outlive workers: what is reported of a backend or of the service is the sum
+ * over all workers there ever were, so that it never falls.
  *
- * One rule makes it whole: the counters of a worker row count as long as the
- * incarnation that claimed it is not named in the sums in force; whether its
- * process lives does not matter. The supervisor takes a dead worker's row over
- * after it was reaped and before the row is used again, by preparing the next
- * sums and making them the ones in force with a single store. So each moment has
- * each row once, in its cells or in the sums.
+ * One rule makes it consistent: the counters of a worker row count as long as the incarnation
+ * that claimed it is not named in the sums in force; whether its process lives does not matter.
+ * The supervisor takes a dead worker's row over after it was reaped and before the row is used
+ * again: it prepares the next sums and puts them in force with a single store. So at each
+ * moment each row counts exactly once, in its cells or in the sums.
  *
- * Gauges (in flight, queued, idle, connections) are not for this: they end with
- * their worker (worker_row_live). */
+ * Gauges (in flight, queued, idle, connections) do not belong here: they end with their
+ * worker (worker_row_live). */
 #ifndef SHM_COUNTERS_H
 #define SHM_COUNTERS_H
 
@@ -17,7 +16,7 @@
 
 #include "shm/table.h"
 
-/* The fields of struct cell_counters and row_counters but their arrays. */
+/* The fields of struct cell_counters and row_counters, except their arrays. */
 #define CELL_COUNTERS(X) \
     X(completed)         \
     X(connects)          \
@@ -53,19 +52,19 @@
     X(slow_readers)        \
     X(memory_refused)
 
-/* Any process: the whole, of workers that live and that lived. When workers die
- * faster than it can look, the last look is told. slot < TABLE_BACKENDS. */
+/* Any process: the sum over living and ended workers. If workers die faster than the table can
+ * be read, the result of the last attempt is returned. slot < TABLE_BACKENDS. */
 void counters_read(const struct table *, struct row_counters *to);
 void counters_read_backend(const struct table *, int slot, struct cell_counters *to);
 
-/* Supervisor: the worker of row r under this incarnation was reaped; what it counted
- * for slots below nbackends is kept. Nothing happens when it never claimed its row, or
- * was taken over already. */
+/* Supervisor: the worker of row r under this incarnation was reaped; keeps what it counted for
+ * slots below nbackends. Does nothing if it never claimed its row, or was taken over
+ * already. */
 void counters_take(struct table *, int r, uint32_t incarnation, uint32_t nbackends);
 
-/* Supervisor: the slot belongs to another backend from now on and counts from 0.
- * old[r]: the incarnation of a live worker that has still to do with the former one, 0
- * for other rows: what it has counted so far is taken off. */
+/* Supervisor: the slot belongs to another backend from now on and counts from 0. old[r]: the
+ * incarnation of a live worker that may still use the former backend, 0 for other rows; what it
+ * has counted so far is subtracted. */
 void counters_clear(struct table *, int slot, const uint32_t old[TABLE_WORKERS],
                     uint32_t nbackends);
 

@@ -34,7 +34,7 @@ void exchange_ring_begin(struct worker_row *mine, uint32_t nslots, uint32_t work
         share = fits;
     if (atomic_load(&mine->exchange_ring_share) == share)
         return;
-    /* Every ring lies elsewhere now. */
+    /* With another share every ring begins at another place. */
     atomic_store(&mine->exchange_ring_share, 0);
     for (int i = 0; i < TABLE_BACKENDS; i++)
         atomic_store(&mine->recent_ring[i].count, 0);
@@ -78,7 +78,7 @@ void exchange_ring_add(struct worker_row *mine, int slot, const struct recent_ro
     atomic_store_explicit(&ring->count, count + 1, memory_order_release);
 }
 
-/* Puts one into its place by time; the oldest goes when there is no room. */
+/* Inserts one record by time; the oldest is dropped if there is no room. */
 static int insert(struct recent_row out[EXCHANGE_RING_TOLD], int n,
                   const struct recent_row *row)
 {

@@ -1,6 +1,6 @@
-/* What a child inherits from the supervisor by fork: the whole of its world.
- * Everything else that it had in memory is not used; descriptors that are not
- * named here were closed. Immutable; lives as long as the child. */
+/* Everything that a child inherits from the supervisor by fork. The child uses nothing
+ * else that was in memory; descriptors that are not named here were closed. Immutable;
+ * lives as long as the child. */
 #ifndef SHM_HERITAGE_H
 #define SHM_HERITAGE_H
 
@@ -17,12 +17,12 @@ struct heritage_listener {
 
 enum { HERITAGE_LISTENERS = 64, HERITAGE_DIR = 256 };
 
-/* What one restarter is for. */
+/* The task of a restarter. */
 struct heritage_action {
     uint32_t backend;              /* in conf->backends */
-    char incident[TABLE_INCIDENT]; /* id: names the evidence, in log and table */
-    char reason[TABLE_REASON];     /* why it is done */
-    char evidence[HERITAGE_DIR];   /* folder to write it to, which exists; "": none */
+    char incident[TABLE_INCIDENT]; /* id: names the diagnostics, in log and table */
+    char reason[TABLE_REASON];     /* why it is restarted */
+    char evidence[HERITAGE_DIR];   /* existing directory for the diagnostics; "": none */
 };
 
 struct heritage {

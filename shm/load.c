@@ -4,7 +4,8 @@
 #include "base/check.h"
 #include "shm/table.h"
 
-/* All but its sessions: what the row's earlier process had noted counts on (shm/sessions.h). */
+/* Everything except sessions: those noted by the row's previous process still
+ * count (shm/sessions.h). */
 static void clear_cell(struct worker_backend *cell)
 {
     enum {

@@ -1,6 +1,6 @@
-/* What the supervisor and a child say to each other: fixed-size messages over
- * one SOCK_SEQPACKET pair per child, at most one descriptor with each. State
- * goes through the table instead; end-of-file means that the other one died. */
+/* What the supervisor and a child tell each other: fixed-size messages over one SOCK_SEQPACKET
+ * pair per child, with at most one descriptor each. State goes through the table instead;
+ * end-of-file means that the other side died. */
 #ifndef SHM_MESSAGE_H
 #define SHM_MESSAGE_H
 
@@ -9,30 +9,30 @@
 
 enum message_type {
     /* child -> supervisor */
-    MESSAGE_READY = 1, /* serves now */
+    MESSAGE_READY = 1, /* it serves now */
     MESSAGE_OPEN_PEM,  /* acmed: open file `which` of configured certificate `number` */
-    MESSAGE_HEAL,      /* healthd: please heal backend slot `number`, because of body.text */
-    MESSAGE_TOLD,      /* restarter: what it did, or what went wrong, in body.text */
+    MESSAGE_HEAL,      /* healthd: restart backend slot `number`, because of body.text */
+    MESSAGE_TOLD,      /* restarter: result, in body.text */
     /* supervisor -> child */
-    MESSAGE_DRAIN,    /* take no new work, finish, exit 0; value = at most so many ms; number:
-                         a bit for each listener of the configuration that nobody else serves
-                         from now on: what waits in its sockets is still to be taken */
+    MESSAGE_DRAIN, /* take no new work, finish, exit 0; value: at most so many ms; number: a bit
+                      for each listener of the configuration that no other process serves from
+                      now on: connections that wait in its sockets must still be accepted */
     MESSAGE_TICKETS,  /* workers: the ring of ticket keys */
     MESSAGE_AFFINITY, /* workers: the key of sessions' tags; sent before the fork */
-    MESSAGE_LOG,      /* workers: a fresh access-log descriptor comes with it */
-    MESSAGE_PEM,      /* acmed: the answer to OPEN_PEM; no descriptor: value = errno */
-    MESSAGE_CERT,     /* acmed: the operator asks `which` of configured certificate `number` */
-    MESSAGE_SERVE,    /* workers: serve a socket of slot `which` too, which comes with it;
-                         number = index in conf->listen; value 1: only what waits in it now */
-    MESSAGE_UNSERVE,  /* workers: slot `which` serves its sockets itself again */
+    MESSAGE_LOG,      /* workers: carries a fresh access-log descriptor */
+    MESSAGE_PEM,      /* acmed: the reply to OPEN_PEM; without a descriptor value = errno */
+    MESSAGE_CERT,  /* acmed: operator's request `which` for configured certificate `number` */
+    MESSAGE_SERVE, /* workers: also serve a socket of slot `which`, which is attached; number =
+                      index in conf->listen; value 1: only connections that wait in it now */
+    MESSAGE_UNSERVE, /* workers: slot `which` serves its sockets itself again */
 };
 
-/* The last two are about the account that the certificate is ordered with. */
+/* The last two concern the account with which the certificate is ordered. */
 enum cert_request {
     CERT_RENEW = 1,
     CERT_RENEW_FORCE,
     CERT_ROLLBACK,
-    CERT_REVOKE, /* value: the reason, as RFC 5280 numbers them */
+    CERT_REVOKE, /* value: the reason code of RFC 5280 */
     CERT_ROLLOVER,
     CERT_DEACTIVATE,
 };
@@ -41,7 +41,7 @@ enum pem_file { PEM_CHAIN, PEM_KEY };
 
 enum {
     TICKET_KEYS = 3,    /* next, current, previous */
-    TICKET_NAME = 16,   /* bytes: names the key in a ticket */
+    TICKET_NAME = 16,   /* bytes: identifies the key in a ticket */
     TICKET_SECRET = 32, /* bytes each of AES-256 and HMAC-SHA256 keys */
     TICKET_ROTATE_MS = 12 * 3600 * 1000,
 };
@@ -52,9 +52,9 @@ struct ticket_key {
     uint8_t hmac[TICKET_SECRET];
 };
 
-/* [0] current: encrypts; [1] previous: still opens, and the client gets a new
- * ticket; [2] next: will be current, known early so that a ticket of a worker
- * that rotated first is understood. Never in the table, never on disk. */
+/* [0] current: encrypts; [1] previous: still opens, and the client gets a new ticket; [2] next:
+ * becomes current, known early so that this worker can open a ticket of a worker that rotated
+ * first. Never in the table, never on disk. */
 struct ticket_ring {
     struct ticket_key key[TICKET_KEYS];
 };
@@ -70,16 +70,16 @@ struct message {
     uint64_t value;
     union {
         struct ticket_ring tickets;
-        uint8_t affinity[MESSAGE_AFFINITY_KEY]; /* as the tickets: never in the table */
+        uint8_t affinity[MESSAGE_AFFINITY_KEY]; /* never in the table, as the ticket keys */
         char text[240];
     } body;
 };
 
-/* 0, or -1 with errno (EAGAIN: the other one does not read). fd < 0: none. */
+/* 0, or -1 with errno (EAGAIN: the other side does not read). fd < 0: none. */
 int message_send(int sock, const struct message *message, int fd);
 
-/* 1: got one; 0: the other end has gone; -1: none now (errno EAGAIN) or a
- * malformed one (EPROTO). *fd is -1 or the caller's to close. */
+/* 1: got one; 0: the other side has gone; -1: none now (errno EAGAIN) or a malformed one
+ * (EPROTO). *fd is -1, or the caller must close it. */
 int message_recv(int sock, struct message *message, int *fd);
 
 #endif

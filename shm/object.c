@@ -33,16 +33,16 @@ int object_each(const char *name, int (*see)(const char *name, void *context), v
     return rc;
 }
 
-/* ---- making one */
+/* ---- creation */
 
 static int object_remove_one(const char *name, void *context)
 {
     (void)context;
-    shm_unlink(name); /* what is not ours stays, and then we take another name */
+    shm_unlink(name); /* other users' objects stay, and then we take another name */
     return 0;
 }
 
-/* Always a fresh one: readers of a dead service's one keep their own. */
+/* Always a new object: readers of a dead service's object keep theirs. */
 static int open_new(struct object *object, const char *name)
 {
     unsigned random;
@@ -100,7 +100,7 @@ void object_remove(struct object *object)
     *object = (struct object){.fd = -1};
 }
 
-/* ---- believing one */
+/* ---- trust */
 
 static void believe(struct object_trust *trust, uid_t uid)
 {

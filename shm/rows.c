@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "shm/table.h"
 
-/* A text that was copied out of shared memory ends where its array ends, whatever its writer
- * did: readers take it for a string. */
+/* A text copied out of shared memory ends where its array ends, whatever its writer did:
+ * readers treat it as a string. */
 #define CLOSE(array) ((array)[sizeof(array) - 1] = '\0')
 
 static void close_header(struct header_row *row)
@@ -63,7 +63,7 @@ static void close_challenge(struct challenge_row *row)
     CLOSE(row->name);
 }
 
-/* What this process has published: its own copy of each such row. */
+/* What this process has published: a copy of each such row. */
 struct mirror {
     struct mirror *next;
     struct seq *seq;
@@ -104,7 +104,7 @@ static void keep(struct seq *seq, void *row, const void *from, size_t size, cons
 
     if (!m) {
         m = malloc(sizeof *m + size);
-        if (m) { /* else this row is not looked after */
+        if (m) { /* otherwise this row is not repaired */
             *m = (struct mirror){
                 .next = *bucket, .seq = seq, .row = row, .size = size, .kind = kind};
             *bucket = m;
@@ -140,7 +140,7 @@ uint32_t rows_repair(const char **kind)
 
     for (int i = 0; i < MIRROR_BUCKETS; i++)
         for (struct mirror *m = mirrors[i]; m; m = m->next) {
-            /* An odd counter is as wrong: nobody could read the row. */
+            /* An odd counter is wrong too: the row would be unreadable. */
             if (!(atomic_load(&m->seq->n) & 1) && memcmp(m->row, m->copy, m->size) == 0)
                 continue;
             write_row(m->seq, m->row, m->copy, m->size);
@@ -275,7 +275,7 @@ const char *kind_name(enum kind at)
 
 const char *health_state_name(enum health_state at)
 {
-    NAMES("unknown", "up", "saturated", "suspect", "down");
+    NAMES("unknown", "up", "degraded", "suspect", "down");
 }
 
 const char *admin_state_name(enum admin_state at)

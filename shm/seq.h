@@ -1,11 +1,10 @@
 /* Sequence counters: how a reader gets a whole row without a lock.
  *
- * The only writer makes the counter odd, changes the row and makes it even. A
- * reader copies the row between two reads of the counter and keeps the copy
- * only when both were the same even number. A writer that was killed half-way
- * leaves it odd: readers then fail and keep their last good copy, until the
- * writer's successor resets the row (seq_reset). Cost: a reader may try a few
- * times; a writer never waits. */
+ * The only writer makes the counter odd, changes the row and makes it even. A reader copies the
+ * row between two reads of the counter and keeps the copy only if both were the same even
+ * number. A writer that was killed half-way leaves it odd: readers then fail and keep their
+ * last good copy, until the writer's successor publishes the row again. Cost: a reader may try
+ * a few times; a writer never waits. */
 #ifndef SHM_SEQ_H
 #define SHM_SEQ_H
 
@@ -15,7 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { SEQ_TRIES = 100 }; /* a write lasts well under a microsecond */
+enum { SEQ_TRIES = 100 }; /* a write takes well under a microsecond */
 
 struct seq {
     _Atomic uint32_t n;
@@ -36,8 +35,8 @@ static inline void seq_write_end(struct seq *seq)
     atomic_store_explicit(&seq->n, (n | 1) + 1, memory_order_release);
 }
 
-/* Copies size bytes of the row to `to`. false: the row is half-written; `to`
- * then holds nothing of use. */
+/* Copies size bytes of the row to `to`. false: the row is half-written, and `to`
+ * then holds nothing useful. */
 static inline bool seq_read(const struct seq *seq, void *to, const void *row, size_t size)
 {
     for (int i = 0; i < SEQ_TRIES; i++) {

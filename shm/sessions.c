@@ -3,9 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* session_epoch is when the epoch began, in UNITs, and in its lowest bit which of the two
- * sets is its own. It may wrap, after 6
- * years: only differences count. */
+/* session_epoch: when the epoch began, in units of UNIT_MS; its lowest bit says which of the
+ * two sets belongs to it. It may wrap, after 6 years: only differences count. */
 enum { UNIT_MS = 100 };
 
 _Static_assert(SESSIONS_BITS == 1 << (64 - 54), "a hash's upper bits are the bit");
@@ -15,7 +14,8 @@ static uint32_t units(uint64_t ms)
     return (uint32_t)(ms / UNIT_MS) << 1;
 }
 
-/* Since the epoch began. Another process's clock may have been read a little later. */
+/* Time since the epoch began; 0 if that is in the future: another process may have read
+ * the clock a little later. */
 static uint32_t sessions_age_of(uint32_t epoch, uint32_t now)
 {
     int32_t age = (int32_t)(now - (epoch & ~1u));
@@ -34,8 +34,8 @@ static void sessions_clear(_Atomic uint64_t set[TABLE_SESSION_WORDS])
         atomic_store_explicit(&set[i], 0, memory_order_relaxed);
 }
 
-/* A reader that finds the new epoch finds its set empty or newly filled; with the old one
- * it leaves out what is being cleared, which is too old by then. */
+/* A reader that sees the new epoch finds its set empty or newly filled. A reader that still
+ * sees the old one leaves out the set that is being cleared, which is too old by then. */
 static uint32_t next_epoch(struct worker_backend *cell, uint32_t epoch, uint32_t now,
                            uint32_t length)
 {
@@ -57,7 +57,7 @@ void sessions_note(struct worker_backend *cell, uint64_t hash, uint64_t now_ms,
     uint32_t epoch = atomic_load_explicit(&cell->session_epoch, memory_order_relaxed);
     uint32_t now = units(now_ms), length = units(idle_ms);
     uint64_t spread = hash * UINT64_C(0x9e3779b97f4a7c15);
-    unsigned bit = (unsigned)(spread >> 54); /* of a product, the upper bits know all lower */
+    unsigned bit = (unsigned)(spread >> 54); /* upper bits depend on all lower ones */
     _Atomic uint64_t *word;
 
     if (epoch == 0 || sessions_age_of(epoch, now) >= length)
@@ -101,7 +101,8 @@ uint32_t sessions_estimate(unsigned bits)
 {
     double n = 0;
 
-    /* With i bits set, the next new session sets another one with the chance (m - i) / m. */
+    /* With i of m bits set, the next new session sets another one with
+     * probability (m - i) / m. */
     for (unsigned i = 0; i < bits && i < SESSIONS_BITS; i++)
         n += (double)SESSIONS_BITS / (SESSIONS_BITS - i);
     return (uint32_t)(n + 0.5);

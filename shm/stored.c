@@ -46,7 +46,7 @@ void stored_live_release(struct stored_live *live)
 
 enum { STORED_KEY_COMPROMISE = 1 /* RFC 5280, 5.3.1 */ };
 
-/* ---- folders */
+/* ---- directories */
 
 uint32_t stored_number(const char *name)
 {
@@ -104,7 +104,7 @@ static void stored_look_at(int certs_fd, const struct stored_live *live,
     f->since_ns = linked_ns(certs_fd, f->name);
 }
 
-/* A name last, so that two looks never differ. */
+/* By name last, so that two searches never differ. */
 static int stored_in_order(const void *a, const void *b)
 {
     const struct stored_folder *x = a, *y = b;
@@ -147,7 +147,7 @@ int stored_read(int certs_fd, const struct stored_live *live, struct stored *sto
         if (entry->d_name[0] == '.' || strlen(entry->d_name) >= CERT_DIR_SIZE)
             continue;
         if (stored_add(stored, &room, entry->d_name) < 0)
-            break; /* no memory: what was read is looked at */
+            break; /* no memory: use what was read so far */
         stored_look_at(certs_fd, live, &stored->v[stored->n - 1]);
     }
     closedir(dir);
@@ -191,7 +191,7 @@ bool stored_covers(const char *names, const char *const *wanted, size_t n)
     return n > 0;
 }
 
-/* ---- what was revoked */
+/* ---- revoked certificates */
 
 bool stored_revoked(const char *list, const char *leaf, const char *key)
 {

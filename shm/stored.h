@@ -1,7 +1,7 @@
-/* The store, as everybody may read it who looks for a pair by what it is, and not by what its
- * folder is called: which folders there are, that which serves or went live last first, and
- * whether a certificate is for some names. acmed (adopt.c) and workers (certs_stored.c), so
- * that both choose alike. No OpenSSL, nothing is written. */
+/* The certificate store for readers that look for a key pair by what it contains instead of by
+ * its directory's name: which directories there are, the one that is live, or went live last,
+ * first, and whether a certificate covers some names. Used by acmed (adopt.c) and workers
+ * (certs_stored.c), so that both choose alike. No OpenSSL; writes nothing. */
 #ifndef SHM_STORED_H
 #define SHM_STORED_H
 
@@ -11,11 +11,11 @@
 
 #include "shm/table.h"
 
-/* More folders than any service has; beyond it those are left out whose link is the oldest. */
+/* More directories than any service has; beyond it those with the oldest link are left out. */
 enum { STORED_LOOKS = 8192 };
 
-/* What the table calls live: of a CA, or of files. Copied, because rows are written anew while
- * somebody looks for what was there. */
+/* The certificates that the table calls live: of a CA, or of files. Copied, because rows may be
+ * rewritten while a caller searches the store. */
 struct stored_live {
     size_t n;
     struct stored_row {
@@ -24,44 +24,45 @@ struct stored_live {
     } * v;
 };
 
-/* Of a table without any, or without memory: n is 0. Release takes {0}. */
+/* Without any in the table, or without memory, n is 0. Release accepts {0}. */
 void stored_live_read(const struct table *table, struct stored_live *live);
 void stored_live_release(struct stored_live *live);
 
 struct stored_folder {
     char *name;
-    uint32_t generation; /* live, by the table or by the link; 0: nobody wrote it down */
+    uint32_t generation; /* live, by the table or by the link; 0: not recorded */
     bool live;           /* by the table */
-    uint64_t since_ns;   /* when the link was set; 0: there is none */
+    uint64_t since_ns;   /* when the link was set; 0: no link */
 };
 
 struct stored {
-    struct stored_folder *v; /* in the order in which to look */
+    struct stored_folder *v; /* in the order in which to search */
     size_t n;
     size_t left_out; /* beyond STORED_LOOKS */
 };
 
-/* Of the folder "certs" of the store. 0, or -1 with errno. Release takes {0}. */
+/* Reads the directory "certs" of the store. 0, or -1 with errno. Release accepts {0}. */
 int stored_read(int certs_fd, const struct stored_live *live, struct stored *stored);
 void stored_release(struct stored *stored);
 
-/* The generation that a name is, or 0: "7", but not "07" and not "7x". */
+/* The generation that a directory's name stands for, or 0: "7", but not "07" and not "7x". */
 uint32_t stored_number(const char *name);
 
-/* Which generation of this folder is live by its link; 0: nobody wrote it down. */
+/* The generation of this directory that is live by its link; 0: not recorded. */
 uint32_t stored_current(int certs_fd, const char *dir);
 
-/* Whether a certificate with these names (each ended by a NUL, an empty one at the end) is for
- * all that are wanted. A wildcard is for one label, and itself only wanted as it is written. */
+/* Does a certificate with these names (each ended by a NUL, an empty one at the
+ * end) cover all that are wanted? A wildcard covers one label, and is itself
+ * covered only by the same wildcard. */
 bool stored_covers(const char *names, const char *const *wanted, size_t n);
 
-/* The list of what was revoked, which acmed writes into the folder of all certificates: one
- * line for each (acmed/cert/revoked.h). */
+/* The list of revoked certificates that acmed writes into the directory of all certificates,
+ * one line for each (acmed/cert/revoked.h). */
 #define STORED_REVOKED ".revoked"
-enum { STORED_REVOKED_MAX = 1024 * 1024 }; /* bytes of it */
+enum { STORED_REVOKED_MAX = 1024 * 1024 }; /* bytes of the list */
 
-/* Does this list say that the certificate was revoked, or that its key is known to others? Of
- * both the SHA-256, in lower-case hex. Pure. */
+/* Does this list say that the certificate was revoked, or that its key was compromised? leaf,
+ * key: their SHA-256 in lower-case hex. Pure. */
 bool stored_revoked(const char *list, const char *leaf, const char *key);
 
 #endif

@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "shm/object.h"
 
-/* Each group begins on a page of its own, so that it can be sealed alone. */
+/* Each writer's group begins on a page of its own, so that it can be sealed alone. */
 _Static_assert(offsetof(struct table, health) % TABLE_PAGE == 0, "health: page");
 _Static_assert(offsetof(struct table, acmed_heartbeat_ms) % TABLE_PAGE == 0, "acmed: page");
 _Static_assert(offsetof(struct table, worker) % TABLE_PAGE == 0, "worker: page");
@@ -28,9 +28,9 @@ char *table_object_name(char out[TABLE_OBJECT_NAME], const char *pidfile)
     return out;
 }
 
-/* ---- pages that are there */
+/* ---- reserved pages */
 
-static int object_fd = -1; /* of the supervisor (struct object has it), to reserve more */
+static int object_fd = -1; /* the supervisor's (struct object owns it), to reserve more pages */
 static size_t reserved[TABLE_WORKERS];
 static uint32_t reserved_certs, reserved_challenges; /* rows */
 
@@ -114,7 +114,7 @@ uint64_t table_room(void)
 {
     struct statvfs fs;
 
-    /* A file system without a limit has no blocks. */
+    /* A file system without a limit reports no blocks. */
     if (object_fd < 0 || fstatvfs(object_fd, &fs) < 0 || fs.f_blocks == 0)
         return UINT64_MAX;
     return (uint64_t)fs.f_bavail * fs.f_frsize;
@@ -145,7 +145,7 @@ out:
     if (!table) {
         int error = errno;
 
-        /* Its descriptor stays, to tell how much room there is. */
+        /* The descriptor stays open, for table_room(). */
         shm_unlink(object->name);
         object->name[0] = '\0';
         errno = error;

@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 
-/* CHILD_STATES as the next state means: stay. RETRY is worked out below. */
+/* As the next state, CHILD_STATES means: stay. RETRY is resolved by child_fsm_retry(). */
 enum { STAY = CHILD_STATES, RETRY };
 
 struct step {
@@ -40,7 +40,7 @@ static const struct step steps[CHILD_STATES][CHILD_FSM_EVENTS] =
                 [CHILD_FSM_TIMER] = {CHILD_FSM_KILL, STAY},
                 [CHILD_FSM_DRAIN] = {CHILD_FSM_SEND_DRAIN | CHILD_FSM_ARM, CHILD_DRAINING},
                 [CHILD_FSM_STOP] = {CHILD_FSM_KILL | CHILD_FSM_DISARM, CHILD_DRAINING},
-                [CHILD_FSM_LATE] = IGNORE, /* its timer looks after it */
+                [CHILD_FSM_LATE] = IGNORE, /* covered by the start timer */
             },
         [CHILD_RUNNING] =
             {
@@ -100,7 +100,7 @@ static uint64_t delay_after(uint32_t deaths)
     return delay < CHILD_FSM_DELAY_MAX_MS ? delay : CHILD_FSM_DELAY_MAX_MS;
 }
 
-/* A child that was wanted is gone: when does the next one come? */
+/* A child that was wanted has ended: when is the next one started? */
 static struct step child_fsm_retry(struct child_fsm *fsm, enum child_fsm_event event,
                                    const struct child_fsm_input *input, uint64_t *delay_ms)
 {
@@ -115,13 +115,13 @@ static struct step child_fsm_retry(struct child_fsm *fsm, enum child_fsm_event e
     if (input->last && *delay_ms > CHILD_FSM_DELAY_LAST_MS)
         *delay_ms = CHILD_FSM_DELAY_LAST_MS;
     if (event == CHILD_FSM_NOT_FORKED && *delay_ms == 0)
-        *delay_ms = CHILD_FSM_DELAY_FIRST_MS; /* the host needs a moment */
+        *delay_ms = CHILD_FSM_DELAY_FIRST_MS; /* give the host a moment */
     if (*delay_ms == 0)
         return (struct step){CHILD_FSM_FORK | CHILD_FSM_ARM, CHILD_STARTING};
     return (struct step){CHILD_FSM_ARM, CHILD_BACKOFF};
 }
 
-/* What differs for a child that lives for one action. */
+/* Exceptions for a child that performs one action. */
 static struct step step_once(const struct child_fsm *fsm, enum child_fsm_event event,
                              struct step step)
 {

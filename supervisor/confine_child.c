@@ -18,7 +18,8 @@ static const struct sandbox_rule rules[] = {
     {.calls = sandbox_newer, .error = ENOSYS},
 #if !SANDBOX_LEAK_CHECK
     {.calls = sandbox_strangers},
-    /* But for threads: libcurl resolves names in one. clone3() has its flags in memory. */
+    /* Threads stay allowed: libcurl resolves names in one. The flags of clone3() are in memory,
+     * where a filter cannot see them, so it is refused as unknown; libc then uses clone(). */
     {.calls = "fork vfork"},
     {.calls = "clone3", .error = ENOSYS},
     {"clone", 0, SANDBOX_BITS, 0, CLONE_THREAD, 0},
@@ -27,15 +28,15 @@ static const struct sandbox_rule rules[] = {
 
 static const struct sandbox_rule unix_sockets = {"socket", EACCES,     SANDBOX_BITS,
                                                  0,        UINT32_MAX, AF_UNIX};
-/* Docker's socket is of type stream, as are those of most services; syslog's takes datagrams.
- * The numbers of stream and seqpacket are odd, that of datagram is not. */
+/* The sockets of Docker and of most services are of type stream; syslog's is of type datagram.
+ * The numbers of stream and seqpacket are odd, that of datagram is even. */
 static const struct sandbox_rule unix_streams[] = {
     {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_UNIX},
     {"socket", EACCES, SANDBOX_BITS, 1, 1, 1},
 };
 _Static_assert((SOCK_STREAM & 1) && (SOCK_SEQPACKET & 1) && !(SOCK_DGRAM & 1), "odd ones");
 
-/* What it can do after all, or NULL. */
+/* Returns what it can do although it was forbidden, or NULL. */
 static const char *can(void)
 {
     char *const none[] = {NULL};
@@ -55,18 +56,17 @@ int confine_child(bool syslog)
     const char *what;
 
     if (sandbox_forbid(rules, COUNT(rules)) < 0) {
-        log_warn("this kernel has no filters of system calls: not confined: %s",
-                 strerror(errno));
+        log_warn("this kernel has no system call filters: not sandboxed: %s", strerror(errno));
         return 0;
     }
     if ((syslog ? sandbox_forbid_both(unix_streams) : sandbox_forbid(&unix_sockets, 1)) < 0 ||
         (!SANDBOX_LEAK_CHECK && sandbox_forbid_others() < 0)) {
-        log_error("cannot be confined: %s", strerror(errno));
+        log_error("cannot be sandboxed: %s", strerror(errno));
         return -1;
     }
     what = can();
     if (what) {
-        log_error("not confined: it can %s", what);
+        log_error("not sandboxed: it can %s", what);
         errno = EPERM;
         return -1;
     }

@@ -1,14 +1,15 @@
-/* What the kernel forbids workers and healthd: programs, other processes, and unix sockets.
- * They meet strangers' bytes, and keep the groups of who started the service when that was not
- * root: Docker's group, say, for the restarter. */
+/* System call filters for workers and healthd: they may not start programs, act on other
+ * processes or use unix sockets. They handle untrusted bytes, and when the service was not
+ * started as root they keep its supplementary groups: the Docker group, for example, which the
+ * restarter needs. */
 #ifndef SUPERVISOR_CONFINE_CHILD_H
 #define SUPERVISOR_CONFINE_CHILD_H
 
 #include <stdbool.h>
 
-/* Child, once it is who it shall be. syslog: it may open sockets for datagrams, because that is
- * where its access log goes, and syslogd may start anew. 0, also on a kernel without filters,
- * after a log line; -1 with errno after one: the child must then end. */
+/* Child, after privilege_drop(). syslog: it may still open datagram sockets, because its access
+ * log goes there and syslogd may be restarted. 0; also, after a log line, on a kernel without
+ * filters. -1 with errno after a log line: the child must exit. */
 int confine_child(bool syslog);
 
 #endif

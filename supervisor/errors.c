@@ -30,7 +30,7 @@ void errors_limit(struct conf_errors *errs, const char *file, const char *what)
     for (size_t i = ERRORS_TOLD; i < errs->n; i++)
         free(errs->v[i]);
     errs->n = ERRORS_TOLD;
-    errors_add(errs, "%s: %zu more %s; mend these first", file, more, what);
+    errors_add(errs, "%s: %zu more %s; fix these first", file, more, what);
 }
 
 void errors_log_warnings(struct conf_errors *warnings)

@@ -1,19 +1,19 @@
-/* Adds a line to a list of configuration errors; supervisor only. */
+/* Lists of configuration errors. Supervisor only. */
 #ifndef SUPERVISOR_ERRORS_H
 #define SUPERVISOR_ERRORS_H
 
 #include "base/conf/conf.h"
 
-/* The line is copied. conf_errors_release() frees it. */
+/* Adds a line, which is copied. conf_errors_release() frees it. */
 void errors_add(struct conf_errors *errs, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* A thousand certificates can be wrong in the same way: so many lines are told, and how many
- * more there are. */
+/* Keeps the first ERRORS_TOLD lines and adds one that says how many more there are: a thousand
+ * certificates can be wrong in the same way. */
 enum { ERRORS_TOLD = 100 };
 void errors_limit(struct conf_errors *errs, const char *file, const char *what);
 
-/* Each of them, in the log; then they are released. */
+/* Logs each of them, then releases them. */
 void errors_log_warnings(struct conf_errors *warnings);
 
 #endif

@@ -1,4 +1,4 @@
-/* What comes in: signals of people and of the kernel, messages of children. */
+/* Events from outside: signals from people and from the kernel, messages from children. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 #include "supervisor/signals.h"
 #include "supervisor/supervise.h"
 
-enum { SIGNAL_BURST = 64 }; /* signals of one turn of the loop */
+enum { SIGNAL_BURST = 64 }; /* signals handled in one turn of the loop */
 
 /* ---- signals */
 
@@ -25,20 +25,20 @@ static void reopen_logs(struct supervisor *sup)
     struct message message = {.type = MESSAGE_LOG};
 
     if (generation_reopen_access(sup->current) < 0) {
-        log_error("cannot open %s again: %s; the old file stays in use",
+        log_error("cannot reopen %s: %s; the old file stays in use",
                   sup->current->conf->log.access_file, strerror(errno));
         return;
     }
     for (int r = 0; r < TABLE_WORKERS; r++)
         process_send(&sup->process[r], &message, sup->current->access_fd);
-    log_info("log files were opened again");
+    log_info("log files reopened");
 }
 
-/* The wishes carry a backend's number, so only sigqueue() can express them, and
- * only root and our own user may. */
+/* An override needs a backend's number, so it has to be sent by sigqueue(), and only by root or
+ * our own user. */
 static void on_override(struct supervisor *sup, const struct signalfd_siginfo *info)
 {
-    static const enum admin_state wishes[] = {
+    static const enum admin_state states[] = {
         [1] = ADMIN_DRAIN, [2] = ADMIN_READY, [4] = ADMIN_MAINT};
     int which = (int)info->ssi_signo - SIGRTMIN;
 
@@ -49,10 +49,11 @@ static void on_override(struct supervisor *sup, const struct signalfd_siginfo *i
     else if (which == SIGNAL_RESTART)
         recovery_request(sup, info->ssi_int, info->ssi_uid);
     else
-        admin_override(sup, wishes[which], info->ssi_int, info->ssi_uid);
+        admin_override(sup, states[which], info->ssi_int, info->ssi_uid);
 }
 
-/* The same for a certificate, by its place in the configuration (1..); acmed does it. */
+/* The same for a certificate, by its number in the configuration (1..); acmed carries it
+ * out. */
 static void on_cert_request(struct supervisor *sup, const struct signalfd_siginfo *info)
 {
     static const char *const words[] = {[CERT_RENEW] = "renew",
@@ -81,7 +82,7 @@ static void on_cert_request(struct supervisor *sup, const struct signalfd_siginf
     if (acmed->generation == sup->current)
         process_send(acmed, &message, -1);
     else
-        log_warn("it is not heard: a reload is on its way");
+        log_warn("ignored: a reload is in progress");
 }
 
 static void on_signal(struct supervisor *sup, const struct signalfd_siginfo *info)
@@ -125,7 +126,7 @@ static void on_signals(struct loop_source *source, uint32_t events)
     struct signalfd_siginfo info;
 
     (void)events;
-    /* Those that are left wake the loop again: children have their turn in between. */
+    /* Signals that are left wake the loop again, so that children get their turn in between. */
     for (int i = 0;
          i < SIGNAL_BURST && read(source->fd, &info, sizeof info) == (ssize_t)sizeof info; i++)
         on_signal(sup, &info);
@@ -143,8 +144,9 @@ int events_open(struct supervisor *sup)
     for (size_t i = 0; i < sizeof terminal / sizeof *terminal; i++)
         sigdelset(&set, terminal[i]);
     sigprocmask(SIG_SETMASK, &set, NULL);
-    signal(SIGTTOU, SIG_IGN); /* in the background, a line for the terminal would stop us */
-    /* A parent may have left it ignored, and then nobody could be reaped. */
+    signal(SIGTTOU,
+           SIG_IGN); /* otherwise a log line to the terminal would stop us in the background */
+    /* If the parent process left SIGCHLD ignored, no child could be reaped. */
     signal(SIGCHLD, SIG_DFL);
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
@@ -155,8 +157,8 @@ int events_open(struct supervisor *sup)
 
 /* ---- messages of children */
 
-/* acmed may not read what only root may: we open for it the files that the
- * configuration names, and no others. */
+/* acmed cannot read files that only root may read: we open for it those that the configuration
+ * names, and no others. */
 static void open_pem(struct process *p, const struct message *asked)
 {
     const struct conf *conf = p->generation->conf;
@@ -202,7 +204,8 @@ static void events_on_message(struct process *p, const struct message *message)
         break;
     default:
     not_for_us:
-        log_warn("%s sent message %u, which is not for us", kind_name(p->kind), message->type);
+        log_warn("%s sent message %u, which the supervisor does not handle", kind_name(p->kind),
+                 message->type);
     }
 }
 
@@ -214,12 +217,12 @@ void events_from_child(struct loop_source *source, uint32_t events)
 
     (void)events;
     int got = message_recv(source->fd, &message, &fd);
-    fd_close(&fd); /* children send none */
+    fd_close(&fd); /* children never send one */
     if (got == 1) {
         message.body.text[sizeof message.body.text - 1] = '\0';
         events_on_message(p, &message);
     } else if (got == 0) {
-        loop_close(&p->sup->loop, source); /* its end comes by SIGCHLD */
+        loop_close(&p->sup->loop, source); /* its exit is reported by SIGCHLD */
     } else if (errno == EPROTO) {
         log_warn("%s sent a malformed message", kind_name(p->kind));
     }

@@ -45,13 +45,13 @@ static void examine_certs(struct examination *x)
         examine_cert(x->conf, &x->conf->certs[i], &rules, tell_cert, x);
 }
 
-/* ---- the user, programs, folders */
+/* ---- the user, programs, directories */
 
 static void examine_user(struct examination *x)
 {
     const struct conf *conf = x->conf;
 
-    /* At start and reload, whoever takes it tells. */
+    /* At start and reload, generation_new() reports it. */
     if (x->what == EXAMINE_CHECK && *conf->user && !getpwnam(conf->user))
         errors_add(geteuid() == 0 ? x->errs : x->warnings,
                    "%s: user: there is no user \"%s\" on this host", conf->file, conf->user);
@@ -80,7 +80,8 @@ static bool in_path(const char *name)
     return false;
 }
 
-/* As whom the service's processes run: root may do what they may not. 0, or an errno. */
+/* Checks access as the user that the service's processes run as: root may do more. 0, or an
+ * errno. */
 static int user_may(const struct identity *user, const char *path, int how)
 {
     int status = 0;
@@ -92,7 +93,7 @@ static int user_may(const struct identity *user, const char *path, int how)
     if (pid == 0) {
         if (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
             setresuid(user->uid, user->uid, user->uid) < 0)
-            _exit(0); /* then it is not known */
+            _exit(0); /* cannot tell */
         _exit(access(path, how) < 0 ? errno : 0);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
@@ -100,8 +101,9 @@ static int user_may(const struct identity *user, const char *path, int how)
     return WEXITSTATUS(status);
 }
 
-/* "#!/bin/sh": the kernel calls a script whose interpreter is not there "not found", too.
- * false: it names one, and that is none. */
+/* Like "#!/bin/sh". For a script whose interpreter does not exist, the kernel reports "not
+ * found", too. false: the script names an interpreter that is not a program; out is its
+ * path. */
 static bool has_interpreter(const char *path, char out[PATH_MAX])
 {
     FILE *file = fopen(path, "r");
@@ -130,22 +132,21 @@ static void examine_hook(struct examination *x)
     if (!*hook)
         return;
     if (!is_program(hook)) {
-        errors_add(x->errs, "%s: acme.hook: %s is no program that can be run", conf->file,
-                   hook);
+        errors_add(x->errs, "%s: acme.hook: %s is not an executable program", conf->file, hook);
         return;
     }
     if (!has_interpreter(hook, interpreter))
         errors_add(x->warnings,
-                   "%s: acme.hook: the first line of %s names %s, which is no program here",
+                   "%s: acme.hook: the first line of %s names %s, which is not a program here",
                    conf->file, hook, interpreter);
     else if (identity_find(&user, conf->user) == 0 && (error = user_may(&user, hook, X_OK)))
         errors_add(x->warnings,
-                   "%s: acme.hook: user %s, as whom it is called, cannot run %s: %s; look at "
-                   "its mode and at those of the folders above it",
+                   "%s: acme.hook: user %s, which calls it, cannot run %s: %s; check its mode "
+                   "and those of the directories above it",
                    conf->file, user.name, hook, strerror(error));
 }
 
-/* What is not there yet is made. Only root can tell for another user. */
+/* A store that does not exist yet will be created. Only root can check for another user. */
 static void examine_store(struct examination *x)
 {
     static const char *const parts[] = {"", "/certs", "/orders", "/accounts"};
@@ -168,8 +169,8 @@ static void examine_store(struct examination *x)
         if (error == 0 || error == ENOENT)
             continue;
         errors_add(x->warnings,
-                   "%s: acme.store: user %s, as whom certificates are kept, cannot read and "
-                   "write %s: %s; give it to that user",
+                   "%s: acme.store: user %s, which keeps the certificates, cannot read and "
+                   "write %s: %s; make that user its owner",
                    conf->file, user.name, path, strerror(error));
         return;
     }
@@ -186,13 +187,13 @@ static void examine_programs(struct examination *x)
 
         if (strchr(command, '/') && !is_program(command))
             errors_add(x->errs,
-                       "%s: pools.backends.restart.command: %s of backend %s is no program "
-                       "that can be run",
+                       "%s: pools.backends.restart.command: %s of backend %s is not an "
+                       "executable program",
                        conf->file, command, b->name);
         else if (*command && !strchr(command, '/') && !in_path(command))
             errors_add(x->warnings,
                        "%s: pools.backends.restart.command: %s of backend %s is not in PATH "
-                       "here; write its whole path",
+                       "here; write its full path",
                        conf->file, command, b->name);
     }
 }
@@ -215,16 +216,17 @@ static void examine_log(struct examination *x)
         return;
     snprintf(dir, sizeof dir, "%.*s", slash == file ? 1 : (int)(slash - file), file);
     if (stat(dir, &st) < 0 && errno != EACCES)
-        errors_add(x->errs, "%s: log.access: %s: %s; make that folder", x->conf->file, dir,
+        errors_add(x->errs, "%s: log.access: %s: %s; create that directory", x->conf->file, dir,
                    strerror(errno));
     else if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
-        errors_add(x->errs, "%s: log.access: %s is a folder; write the path of a file",
+        errors_add(x->errs, "%s: log.access: %s is a directory; write the path of a file",
                    x->conf->file, file);
 }
 
 /* ---- routes */
 
-/* Requests come to a route in one spelling: who writes another one waits for ever. */
+/* Requests are routed in one normalised spelling: a path written in another one never
+ * matches. */
 static void examine_routes(struct examination *x)
 {
     char buffer[CONF_PATH_LEN + 2];
@@ -236,12 +238,12 @@ static void examine_routes(struct examination *x)
 
         if (!path)
             errors_add(x->warnings,
-                       "%s: routes.path: no request ever matches \"%s\", which is refused: %s",
+                       "%s: routes.path: no request can match \"%s\", which is refused: %s",
                        r->where, r->path, why);
         else if (strcmp(path, r->path) != 0)
             errors_add(x->warnings,
-                       "%s: routes.path: no request ever matches \"%s\": it comes as \"%s\"; "
-                       "write that",
+                       "%s: routes.path: no request can match \"%s\", because it arrives as "
+                       "\"%s\"; write that",
                        r->where, r->path, path);
     }
 }
@@ -266,7 +268,7 @@ void examine(const struct conf *conf, enum examine_for what, struct conf_errors 
     errors_limit(warnings, conf->file, "warnings");
 }
 
-/* ---- in a child: one line each, with its kind in front */
+/* ---- in a child: one line each, with its kind (E, W) in front */
 
 static void send_lines(FILE *out, char kind, const struct conf_errors *lines)
 {
@@ -283,13 +285,13 @@ _Noreturn static void child_main(const struct conf *conf, enum examine_for what,
     if (out) {
         send_lines(out, 'E', &errs);
         send_lines(out, 'W', &warnings);
-        fputs(".\n", out); /* whole */
+        fputs(".\n", out); /* the end: it is complete */
         fflush(out);
     }
     _exit(0);
 }
 
-/* All that comes within the time; false: that was not the whole. */
+/* Reads what arrives within the time limit; false: that was not everything. */
 static bool read_lines(int fd, char *text, size_t cap)
 {
     uint64_t end = clock_mono_ms() + EXAMINE_LIMIT_MS, now;
@@ -329,7 +331,7 @@ void examine_in_child(const struct conf *conf, enum examine_for what, struct con
         whole = read_lines(pair[0], text, ANSWER_MAX);
         if (!whole)
             kill(pid, SIGKILL);
-        /* One that hangs in the kernel ends when it can, and is reaped as a stranger. */
+        /* A child that hangs in the kernel ends when it can, and processes_reap() reaps it. */
         while (waitpid(pid, NULL, whole ? 0 : WNOHANG) < 0 && errno == EINTR)
             ;
     }
@@ -337,7 +339,7 @@ void examine_in_child(const struct conf *conf, enum examine_for what, struct con
     for (char *line; whole && (line = strsep(&rest, "\n")) && *line != '.' && *line;)
         errors_add(*line == 'E' ? errs : warnings, "%s", line + 1);
     if (!whole)
-        errors_add(warnings, "%s: certificates and programs could not be looked at: %s",
+        errors_add(warnings, "%s: certificates and programs could not be checked: %s",
                    conf->file, pid < 0 ? strerror(errno) : "it took too long");
     free(text);
 }

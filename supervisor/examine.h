@@ -1,26 +1,27 @@
-/* What a configuration names on this host, looked at before it is used: certificates and keys
- * that fit together, the user, programs, folders of logs; and what is likely not meant.
+/* Checks what a configuration names on this host before it is used: certificates and keys that
+ * fit together, the user, programs, directories of logs. Also finds what is allowed but
+ * probably a mistake.
  *
- * Reads private keys: `pasgate check` does it itself and ends; the supervisor has a child do
- * it, so that no key ever is in its own memory. */
+ * It reads private keys: `pasgate check` does that itself and exits; the supervisor has a child
+ * do it, so that no key is ever in its own memory. */
 #ifndef SUPERVISOR_EXAMINE_H
 #define SUPERVISOR_EXAMINE_H
 
 #include "base/conf/conf.h"
 
 enum examine_for {
-    EXAMINE_CHECK,  /* as whoever asks: what only root may read is a warning to others */
-    EXAMINE_START,  /* a bad pair is no error where the store has the one before */
-    EXAMINE_RELOAD, /* the old generation goes on: whatever is wrong is an error */
+    EXAMINE_CHECK,  /* as the caller: what only root may read is a warning for others */
+    EXAMINE_START,  /* a bad pair is no error where the store still has the previous one */
+    EXAMINE_RELOAD, /* the old generation stays: everything wrong is an error */
 };
 
-/* Adds what is wrong to errs, as "file:line: what" or "file: what", and what is likely wrong,
- * that of the configuration's own warnings too, to warnings. Once in a process. */
+/* Adds errors to errs, as "file:line: what" or "file: what", and probable mistakes to warnings,
+ * including the configuration's own warnings. Once per process. */
 void examine(const struct conf *conf, enum examine_for what, struct conf_errors *errs,
              struct conf_errors *warnings);
 
-/* The same in a child, of which at most EXAMINE_LIMIT_MS are waited for: a folder on a network
- * that does not answer must not stop the supervisor. What took longer is a warning. */
+/* The same in a child. Waits at most EXAMINE_LIMIT_MS, because a directory on a network that
+ * does not respond must not stop the supervisor. If it takes longer, that is a warning. */
 enum { EXAMINE_LIMIT_MS = 5000 };
 void examine_in_child(const struct conf *conf, enum examine_for what, struct conf_errors *errs,
                       struct conf_errors *warnings);

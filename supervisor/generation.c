@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "supervisor/errors.h"
 
-/* A reload needs rows for the new workers beside the old ones. */
+/* The other half of the rows is for the new workers of a reload. */
 enum { WORKERS_MOST = TABLE_WORKERS / 2 };
 
 /* O_NONBLOCK: opening a FIFO would wait for its reader. */
@@ -22,7 +22,7 @@ static int open_access(const struct conf_log *log, int *fd)
     *fd = -1;
     switch (log->access) {
     case CONF_ACCESS_OFF:
-    case CONF_ACCESS_SYSLOG: /* the worker's own business */
+    case CONF_ACCESS_SYSLOG: /* the worker opens that itself */
         return 0;
     case CONF_ACCESS_STDOUT:
         *fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -32,7 +32,8 @@ static int open_access(const struct conf_log *log, int *fd)
         break;
     case CONF_ACCESS_FILE:
         *fd = open(log->access_file, ACCESS_FLAGS | O_WRONLY, 0640);
-        if (*fd < 0 && errno == ENXIO) /* a FIFO that nobody reads yet: it need not be open */
+        if (*fd < 0 && errno == ENXIO) /* a FIFO without a reader: opened for reading too, it
+                                          need not have one */
             *fd = open(log->access_file, ACCESS_FLAGS | O_RDWR, 0640);
         break;
     }
@@ -43,7 +44,8 @@ static uint32_t count_workers(const struct conf *conf)
 {
     if (conf->workers <= WORKERS_MOST)
         return conf->workers;
-    log_warn("workers: %u are too many, %u are started: a reload needs room for as many again",
+    log_warn("workers: %u are too many; at most %u can be started, because a reload needs room "
+             "for as many again",
              conf->workers, WORKERS_MOST);
     return WORKERS_MOST;
 }
@@ -59,13 +61,13 @@ static bool take_slots(struct generation *g, struct conf_errors *errs)
         slots_acquire(g->slots, names, (uint32_t)g->conf->n_backends, g->backend_slot);
     if (!g->slots_taken)
         errors_add(errs,
-                   "no free slots for %zu backends: %d at most, those of workers that "
-                   "still drain included; try again later",
+                   "no free slots for %zu backends: at most %d, including those of workers "
+                   "that still drain; try again later",
                    g->conf->n_backends, TABLE_BACKENDS);
     return g->slots_taken;
 }
 
-/* Certificates, temporary ones too, stand in the store. */
+/* All certificates, including temporary ones, are in the store. */
 static void make_store(struct generation *g, struct conf_errors *errs)
 {
     const char *store = g->conf->acme.store;
@@ -73,8 +75,8 @@ static void make_store(struct generation *g, struct conf_errors *errs)
     if (g->conf->n_certs == 0 || *store == '\0')
         return;
     if (privilege_make_store(store, &g->identity) < 0)
-        errors_add(errs, "acme.store: %s: %s; it must be a folder that %s can write", store,
-                   strerror(errno), g->identity.name);
+        errors_add(errs, "acme.store: %s: %s; it must be a directory that %s can write to",
+                   store, strerror(errno), g->identity.name);
 }
 
 struct generation *generation_new(struct conf *conf, uint32_t number, struct slots *slots,
@@ -95,7 +97,7 @@ struct generation *generation_new(struct conf *conf, uint32_t number, struct slo
     if (open_access(&conf->log, &g->access_fd) < 0)
         errors_add(errs, "log.access: %s: %s", conf->log.access_file, strerror(errno));
     take_slots(g, errs);
-    if (errs->n == errors_before) /* last: it is what others can see */
+    if (errs->n == errors_before) /* last, because others can see it */
         listeners_take(all, conf, g->workers, &g->listeners, errs);
     if (errs->n == errors_before)
         return g;

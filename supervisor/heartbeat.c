@@ -1,4 +1,4 @@
-/* Once a second: whose heart beats, and are we ourselves to tell systemd so. */
+/* Once a second: checks the heartbeats of children, tells systemd's watchdog, repairs rows. */
 #include <stddef.h>
 
 #include "base/clock.h"
@@ -9,7 +9,7 @@
 #include "supervisor/supervise.h"
 
 enum {
-    PULSE_MS = 1000,
+    HEARTBEAT_MS = 1000,
     SAVE_AGAIN_MS = 5000, /* between two tries to write what could not be written */
     PULSE_LATE_MS = 3000, /* so late ourselves: the host was stopped, not a child */
 };
@@ -28,9 +28,9 @@ static uint64_t heartbeat_of(const struct process *p)
     }
 }
 
-/* What the row's earlier process left there does not count: a process has its
- * time from the moment it was ready. A beat from the future is one of now; a
- * child that lies here wins nothing but to hang undisturbed. */
+/* A heartbeat from the row's earlier process does not count: each process gets its full time
+ * from its fork and from the moment it was ready. A heartbeat in the future counts as one of
+ * now; a child that lies about it gains nothing except that its own hang goes unnoticed. */
 bool heartbeat_beats(const struct process *p, uint64_t now, uint64_t limit_ms)
 {
     uint64_t last = heartbeat_of(p);
@@ -54,7 +54,7 @@ static void check_hearts(struct supervisor *sup, uint64_t now)
     }
 }
 
-/* Does every role work? */
+/* Is at least one process of each role running and alive? */
 static bool all_healthy(const struct supervisor *sup, uint64_t now)
 {
     bool role[KIND_COUNT] = {false};
@@ -79,7 +79,8 @@ static void tell_watchdog(struct supervisor *sup, uint64_t now)
     sup->watchdog_due_ms = now + sup->watchdog_ms / 2;
 }
 
-/* Something else wrote into our rows: everybody reads them anew. */
+/* Something else wrote into our rows: after the repair, all readers are told to read them
+ * again. */
 static void heartbeat_repair_rows(struct supervisor *sup)
 {
     static struct log_gate gate;
@@ -90,37 +91,37 @@ static void heartbeat_repair_rows(struct supervisor *sup)
     if (n == 0)
         return;
     if (log_gate_open(&gate))
-        log_error("%u rows of the table were not as written (the first: %s): repaired", n,
-                  kind);
+        log_error(
+            "%u rows of the table were overwritten by something else (the first: %s); repaired",
+            n, kind);
     processes_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
     fd_ring(sup->heritage.doorbell_acmed);
 }
 
-/* Nothing can give an object that has no name its name back: only a restart helps. */
+/* An object without a name cannot get its name back: only a restart of the service helps. */
 static void look_for_object(struct supervisor *sup)
 {
     if (sup->unnamed || object_is_named(&sup->object))
         return;
     sup->unnamed = true;
-    log_error(
-        "the table /dev/shm%s was removed: the service goes on, but `pasgate status` and all "
-        "other commands cannot reach it until it is restarted (RemoveIPC of "
-        "logind.conf(5) removes such files of a user who logs out)",
-        sup->object.name);
+    log_error("the table /dev/shm%s was removed: the service keeps running, but `pasgate "
+              "status` and all other commands cannot reach it until it is restarted (RemoveIPC "
+              "of logind.conf(5) removes such files of a user who logs out)",
+              sup->object.name);
 }
 
-static void on_pulse(struct loop_timer *timer)
+static void on_heartbeat(struct loop_timer *timer)
 {
     struct supervisor *sup =
-        (struct supervisor *)((char *)timer - offsetof(struct supervisor, pulse));
+        (struct supervisor *)((char *)timer - offsetof(struct supervisor, heartbeat));
     uint64_t now = clock_mono_ms();
 
-    /* After `docker pause` or a suspended machine all hearts seem to have
-     * stopped: they get their time again. */
-    if (now > sup->pulse_due_ms + PULSE_LATE_MS) {
+    /* After `docker pause` or a suspend, all heartbeats look overdue: every child gets its full
+     * time again. */
+    if (now > sup->heartbeat_due_ms + PULSE_LATE_MS) {
         log_warn("the supervisor was stopped for %llu s",
-                 (unsigned long long)(now - sup->pulse_due_ms) / 1000);
+                 (unsigned long long)(now - sup->heartbeat_due_ms) / 1000);
         sup->grace_until_ms = now;
     }
     count_add(&sup->table->supervisor_log_lost, log_lost_since());
@@ -129,20 +130,20 @@ static void on_pulse(struct loop_timer *timer)
     heartbeat_repair_rows(sup);
     look_for_object(sup);
     lend_sockets(sup);
-    recovery_pulse(sup);
+    recovery_heartbeat(sup);
     if (now >= sup->save_again_ms) {
         sup->save_again_ms = now + SAVE_AGAIN_MS;
         admin_save_again(sup);
     }
     tell_watchdog(sup, now);
-    sup->pulse_due_ms = now + PULSE_MS;
-    loop_timer_set(&sup->loop, &sup->pulse, PULSE_MS);
+    sup->heartbeat_due_ms = now + HEARTBEAT_MS;
+    loop_timer_set(&sup->loop, &sup->heartbeat, HEARTBEAT_MS);
 }
 
 void heartbeat_start(struct supervisor *sup)
 {
-    sup->pulse.fire = on_pulse;
+    sup->heartbeat.fire = on_heartbeat;
     atomic_store(&sup->table->header.heartbeat_ms, clock_mono_ms());
-    sup->pulse_due_ms = clock_mono_ms() + PULSE_MS;
-    loop_timer_set(&sup->loop, &sup->pulse, PULSE_MS);
+    sup->heartbeat_due_ms = clock_mono_ms() + HEARTBEAT_MS;
+    loop_timer_set(&sup->loop, &sup->heartbeat, HEARTBEAT_MS);
 }

@@ -25,7 +25,7 @@
 
 enum {
     LAUNCH_FDS = HERITAGE_LISTENERS + TABLE_WORKERS + 8, /* all that a heritage can name */
-    EXIT_SETUP = 71, /* EX_OSERR: the child could not even begin */
+    EXIT_SETUP = 71, /* EX_OSERR: the child's set-up failed */
 };
 
 static const struct {
@@ -44,7 +44,7 @@ void launch_init(int argc, char **argv)
 {
     char *end = argv[0];
 
-    /* The strings of argv lie one behind the other; only that stretch is used. */
+    /* The strings of argv are contiguous; only that stretch is overwritten. */
     for (int i = 0; i < argc && argv[i] == end; i++)
         end += strlen(end) + 1;
     title_area = argv[0];
@@ -63,9 +63,9 @@ static void show_title(const struct heritage *h, const char *name)
 
 static void reset_signals(void)
 {
-    /* Only the supervisor decides about a child's life, so what a terminal, a
-     * process manager or a careless `pkill -HUP pasgate` sends to all of us
-     * must not end it. TTOU and its like would stop who writes its log to a terminal. */
+    /* Only the supervisor decides about a child's life, so a signal that a terminal, a process
+     * manager or a careless `pkill -HUP pasgate` sends to all of us must not end it. TTOU and
+     * the like would stop a child that logs to a terminal. */
     static const int ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
                                   SIGUSR2, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
     sigset_t none;
@@ -87,15 +87,15 @@ static void close_span(int from, int to)
 {
     if (from > to || close_range((unsigned)from, (unsigned)to, 0) == 0)
         return;
-    /* A kernel before 5.9, or a container that does not know the call. */
+    /* A kernel before 5.9, or a container that does not allow close_range(). */
     struct rlimit limit = {.rlim_cur = 1024};
     getrlimit(RLIMIT_NOFILE, &limit);
     for (int fd = from; fd <= to && (rlim_t)fd < limit.rlim_cur; fd++)
         close(fd);
 }
 
-/* Everything else goes: the supervisor's loop, the other children's control
- * sockets (whose end-of-file must tell of its death), its pidfile. */
+/* Closes everything else: the supervisor's epoll, the pidfile, and the control sockets of other
+ * children (whose end-of-file must report the supervisor's death). */
 static void close_others(const struct heritage *h)
 {
     int keep[LAUNCH_FDS], n = 0, from = 0;
@@ -129,7 +129,7 @@ static _Noreturn void launch_become(const struct heritage *h, const struct ident
         snprintf(name, sizeof name, "worker %d", h->slot);
     else
         snprintf(name, sizeof name, "%s", kind_name(h->kind));
-    setpgid(0, 0); /* Ctrl-C is for the supervisor */
+    setpgid(0, 0); /* Ctrl-C is for the supervisor only */
     reset_signals();
     rows_forget();
     close_others(h);
@@ -158,7 +158,7 @@ static _Noreturn void launch_become(const struct heritage *h, const struct ident
 pid_t launch(const struct heritage *heritage, const struct identity *identity)
 {
     CHECK(heritage->kind < KIND_COUNT && kinds[heritage->kind].body);
-    fflush(NULL); /* or the child would write it again */
+    fflush(NULL); /* otherwise the child would write buffered output again */
     pid_t pid = fork();
 
     if (pid == 0)

@@ -1,10 +1,10 @@
-/* Who serves the sockets of a worker slot whose worker does not: another worker of the same
+/* Lending: the sockets of a worker that does not serve are served by another worker of the same
  * generation, which is sent copies of them.
  *
- * The sockets of a slot take their share of new connections whether or not its worker lives.
- * While it is started again, waits for its next start, is held, or hangs, these would wait for
- * it; so they are lent, until it serves again. When no worker is left at all, the one that
- * comes next comes soon. */
+ * The sockets of a slot get their share of new connections whether or not its worker lives.
+ * While that worker starts again, waits for its next start, is held, or hangs, these
+ * connections would wait for it; so its sockets are lent until it serves again. When no worker
+ * is left at all, the next start is brought forward. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "shm/message.h"
@@ -15,8 +15,7 @@ static bool lend_serves(const struct process *p, uint64_t now)
     return p->pid && p->fsm.state == CHILD_RUNNING && heartbeat_beats(p, now, LEND_LATE_MS);
 }
 
-/* Of the current generation, and to serve: not one that drains, nor one that was never ready
- * and has had no accident. */
+/* A worker of the current generation that should serve: not one that drains. */
 static bool lend_is_wanted(const struct process *p)
 {
     return process_is_worker(p) && p->generation && p->generation == p->sup->current &&
@@ -31,7 +30,7 @@ static bool is_lent(const struct process *p)
            to->fsm.state != CHILD_DRAINING;
 }
 
-/* The next slot's worker that serves. */
+/* The serving worker with the nearest following slot. */
 static struct process *find_lender(struct process *p, uint64_t now)
 {
     struct process *best = NULL;
@@ -76,14 +75,15 @@ static void lend(struct process *p, uint64_t now)
     for (uint32_t i = 0; i < n; i++) {
         message.number = socket[i].index;
         if (process_send(to, &message, socket[i].fd) < 0) {
-            take_back(p); /* all of them again, at the next pulse */
+            take_back(p); /* the next heartbeat tries all of them again */
             return;
         }
     }
-    log_debug("worker %d serves the sockets of worker %d too", to->slot, p->slot);
+    log_debug("worker %d also serves the sockets of worker %d", to->slot, p->slot);
 }
 
-/* Nobody serves, and nobody is on its way: the one whose turn comes first need not wait. */
+/* If no worker runs or starts, the one in BACKOFF whose turn comes first need not wait as
+ * long. */
 static void hasten(struct supervisor *sup, uint64_t now)
 {
     struct process *first = NULL;
@@ -114,6 +114,7 @@ void lend_sockets(struct supervisor *sup)
         return;
     for (int r = 0; r < TABLE_WORKERS; r++) {
         struct process *p = &sup->process[r];
+        /* Never ready yet, and no crash so far: it will serve in a moment. */
         bool fresh = p->fsm.state == CHILD_STARTING && p->fsm.deaths == 0;
 
         if (!lend_is_wanted(p) || fresh)
@@ -126,8 +127,8 @@ void lend_sockets(struct supervisor *sup)
     hasten(sup, now);
 }
 
-/* Sockets that only workers of a failed trial would have served: what waits there is taken
- * before they are closed. */
+/* Sockets that only workers of a failed trial would have served: a worker accepts the
+ * connections that wait there, then they are closed. */
 void lend_surplus(struct supervisor *sup)
 {
     const struct listener_set *set = &sup->current->listeners;

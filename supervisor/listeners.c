@@ -11,7 +11,7 @@
 #include "supervisor/errors.h"
 
 enum {
-    LISTEN_BACKLOG = 4096, /* the kernel cuts it to net.core.somaxconn */
+    LISTEN_BACKLOG = 4096, /* the kernel limits it to net.core.somaxconn */
     PATIENCE_STEP_MS = 20,
 };
 
@@ -35,7 +35,7 @@ static uint16_t listeners_port_of(const struct sockaddr_storage *addr)
                                              : ((const struct sockaddr_in *)addr)->sin_port);
 }
 
-/* Do we ourselves listen on this port already, or did just now? */
+/* Do we listen on this port ourselves, or did a moment ago? */
 static bool own_port(const struct listeners *all, const struct conf_listen *c)
 {
     for (const struct listener *l = all->first; l; l = l->next)
@@ -64,7 +64,7 @@ static int open_one(const struct sockaddr_storage *addr, socklen_t len, bool dua
     return fd;
 }
 
-/* "*:443" on a host without IPv6. */
+/* For "*:443" on a host without IPv6. */
 static void fall_back_to_v4(struct listener *l)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET,
@@ -75,8 +75,8 @@ static void fall_back_to_v4(struct listener *l)
     l->addr_len = sizeof v4;
 }
 
-/* SO_REUSEPORT would let a second pasgate of the same user share the port
- * without a word: a socket that does not share shows whether it is free. */
+/* With SO_REUSEPORT, a second pasgate of the same user would silently share the port; a socket
+ * without it shows whether the port is free. */
 static int probe(struct listeners *all, struct listener *l)
 {
     int fd = open_one(&l->addr, l->addr_len, l->dual, false);
@@ -243,8 +243,8 @@ uint32_t listeners_of_slot(const struct listener_set *set, uint32_t slot, uint32
 {
     uint32_t n = 0;
 
-    /* First the one that is surely ours of each listener, then what is left
-     * over from slots that are gone. */
+    /* First this slot's own socket of each listener, then sockets of slots that no longer
+     * exist. */
     for (uint32_t round = 0; round * workers + slot < CONF_MAX_WORKERS; round++) {
         uint32_t at = round * workers + slot;
 

@@ -1,10 +1,10 @@
-/* The log as the configuration wants it. */
+/* Log settings from the configuration. */
 #ifndef SUPERVISOR_LOGGING_H
 #define SUPERVISOR_LOGGING_H
 
 struct conf;
 
-/* log_init() with the level and form that conf says. */
+/* Calls log_init() with the configured level and format. */
 void logging_init(const struct conf *conf, const char *process);
 
 #endif

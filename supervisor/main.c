@@ -1,10 +1,10 @@
 /* pasgate: the TLS front door for PAS for OpenEdge.
  *
- * Starts here: reads the command line and runs one subcommand. `run` becomes
- * the supervisor (supervise.c) and ends when the service was told to stop; a
- * crash of it ends the service, because its children notice, finish what they
- * have and leave. All other subcommands read the table, or send the supervisor
- * a signal and watch the table for the result. */
+ * The program starts here: it reads the command line and runs one subcommand. `run` becomes the
+ * supervisor (supervise.c) and ends when the service is told to stop. If it crashes, the
+ * service ends, because its children notice, finish what they have and exit. All other
+ * subcommands read the table, or send the supervisor a signal and watch the table for the
+ * result. */
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ enum {
     TAKES_CERT = 16,
     OPTION_WAIT = 32,
     OPTION_FORCE = 64,
-    OPTION_ROLLING = 128, /* with a pool, in place of a backend */
+    OPTION_ROLLING = 128, /* with a pool, instead of a backend */
 };
 
 static const struct command {
@@ -48,27 +48,27 @@ static const struct command {
 } commands[] = {
     {"run", main_run, 0, "run", "serve, in the foreground, until a signal ends it"},
     {"check", cli_check, OPTION_DUMP, "check [--strict]",
-     "tell every error of the configuration, and what is likely wrong;\n"
-     "                             --strict: exit code 78 for that, too"},
+     "report every error in the configuration, and what is likely wrong;\n"
+     "                             --strict: exit code 78 for warnings too"},
     {"check", NULL, 0, "check --dump|--manual",
      "--dump: all settings\n"
      "                             as they are in force; --manual: pasgate.conf(5)"},
-    {"reload", cli_reload, 0, "reload", "take the changed configuration, tell the result"},
+    {"reload", cli_reload, 0, "reload", "load the changed configuration and report the result"},
     {"status", cli_status, OPTION_JSON, "status [--json|--watch]",
-     "what runs and how it is; exit code 1 when a pool has no healthy backend, or\n"
-     "                             the store of certificates cannot be used;\n"
-     "                             --live: only when no worker serves"},
+     "what runs and how it is; exit code 1 if a pool has no healthy backend or the\n"
+     "                             certificate store cannot be used;\n"
+     "                             --live: only if no worker serves"},
     {"drain", cli_drain, TAKES_BACKEND | OPTION_WAIT, "drain B [--wait]",
      "no new sessions for backend B (a name or its number); --wait:\n"
      "                             until nothing is left there (0), or it was cut (3)"},
-    {"ready", cli_ready, TAKES_BACKEND, "ready B", "takes drain or maint back"},
+    {"ready", cli_ready, TAKES_BACKEND, "ready B", "end drain or maint"},
     {"maint", cli_maint, TAKES_BACKEND, "maint B", "no requests at all for backend B"},
     {"why", cli_why, TAKES_BACKEND, "why B", "what happened to backend B, when and why"},
     {"restart", cli_restart, TAKES_BACKEND | OPTION_WAIT | OPTION_FORCE | OPTION_ROLLING,
      "restart B [--wait] [--force]",
-     "drain backend B, restart it, take it back when it is well; --wait: tell\n"
+     "drain backend B, restart it, take it back when it is healthy; --wait: report\n"
      "                             each step, and by the exit code whether it came back;\n"
-     "                             --force: also if fewer than min_healthy would be left"},
+     "                             --force: even if fewer than min_healthy would be left"},
     {"restart", NULL, 0, "restart --rolling POOL", "all of a pool, one after the other"},
     {"cert", cli_cert, TAKES_CERT | OPTION_FORCE, "cert VERB [N]",
      "certificates: list; renew N|--all [--force], now; rollback N, to the\n"
@@ -88,9 +88,10 @@ static void help(FILE *out)
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-26s %s\n", commands[i].usage, commands[i].help);
     fprintf(out, "\n  -c FILE                    the configuration (" DEFAULT_CONF ")\n"
-                 "\nSignals to the process of `run`: TERM stops gracefully, INT at once, HUP\n"
-                 "reloads, USR1 opens the log files again.\n"
-                 "Exit codes: 0 good, 1 failed, 2 used wrongly, 3 a drain was cut, 78 wrong\n"
+                 "\n"
+                 "Signals to the process of `run`: TERM stops gracefully, INT at once, HUP\n"
+                 "reloads, USR1 reopens the log files.\n"
+                 "Exit codes: 0 good, 1 failed, 2 wrong usage, 3 a drain was cut, 78 wrong\n"
                  "configuration.\n");
 }
 
@@ -108,7 +109,7 @@ static const struct command *main_find(const char *name)
     return NULL;
 }
 
-/* Reads options and arguments behind the command's name. 0 or an exit code. */
+/* Reads the options and arguments after the command's name. 0 or an exit code. */
 static int read_options(int argc, char **argv, const struct command *command, struct cli *cli)
 {
     static const struct option options[] = {
@@ -166,7 +167,8 @@ static int read_options(int argc, char **argv, const struct command *command, st
         else if (c == 'h')
             return help(stdout), exit(CLI_OK), CLI_OK;
         else
-            return c == '?' ? CLI_USAGE : main_usage(command->name, ": no such option for it");
+            return c == '?' ? CLI_USAGE
+                            : main_usage(command->name, ": unknown option for this command");
     }
     if (command->takes & TAKES_CERT && optind < argc)
         cli->verb = argv[optind++];
@@ -179,12 +181,12 @@ static int read_options(int argc, char **argv, const struct command *command, st
     if (command->takes & TAKES_BACKEND && !cli->backend && !cli->pool)
         return main_usage(command->name, ": which backend? Give its name or number");
     if (optind < argc)
-        return main_usage("too much: ", argv[optind]);
+        return main_usage("unexpected argument: ", argv[optind]);
     return CLI_OK;
 }
 
-/* An absolute name, so that the command line finds the service by it. Links are
- * not resolved: a reload follows one that points elsewhere by then. */
+/* Makes the path absolute, so that the command line finds the service by it. Symbolic links are
+ * not resolved: a reload follows a link that points elsewhere by then. */
 static const char *absolute(const char *file)
 {
     static char path[PATH_MAX];

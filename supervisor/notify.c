@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static struct sockaddr_un address;
-static socklen_t address_len; /* 0: nobody listens */
+static socklen_t address_len; /* 0: no NOTIFY_SOCKET */
 
 uint64_t notify_init(void)
 {
@@ -49,7 +49,7 @@ void notify_send(const char *fmt, ...)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    /* MSG_DONTWAIT: a manager that hangs must not make us hang. */
+    /* MSG_DONTWAIT: a service manager that hangs must not block us. */
     sendto(fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
            address_len);
     close(fd);

@@ -1,12 +1,12 @@
-/* Tells systemd how we are (sd_notify(3)), by hand: a datagram to the socket
- * that NOTIFY_SOCKET names. Supervisor only. Without that variable, nothing. */
+/* Reports the service's state to systemd (sd_notify(3)) without libsystemd: a datagram to the
+ * socket that NOTIFY_SOCKET names. Without that variable it does nothing. Supervisor only. */
 #ifndef SUPERVISOR_NOTIFY_H
 #define SUPERVISOR_NOTIFY_H
 
 #include <stdint.h>
 
-/* Reads NOTIFY_SOCKET and WATCHDOG_USEC, and removes them from the
- * environment. Returns the watchdog's time in ms; 0: none is wanted. */
+/* Reads NOTIFY_SOCKET and WATCHDOG_USEC, and removes them from the environment. Returns the
+ * watchdog's time in ms; 0: no watchdog. */
 uint64_t notify_init(void);
 
 /* Sends lines such as "READY=1\nSTATUS=...". */

@@ -10,16 +10,16 @@
 #include "base/log.h"
 
 /* A worker may be what has grown, and costs only its own connections. healthd and acmed cost
- * nobody anything, but free little. The supervisor is the service; one that runs the restart
- * command is left as it was, for it may be somebody else's program. */
+ * nobody anything, but free little. The supervisor is the service. The restarter stays as the
+ * service was started, because its restart command may be another program. */
 enum {
     OOM_SUPERVISOR = -900,
     OOM_WORKER = 300,
     OOM_SINGLE = 200,
-    OOM_MOST = 1000, /* the kernel's bounds */
+    OOM_MOST = 1000, /* the kernel's limits */
 };
 
-static int at_start = OOM_MOST + 1; /* what the service was started with; beyond: unknown */
+static int at_start = OOM_MOST + 1; /* of the service; OOM_MOST + 1: unknown */
 
 static int read_now(int fd)
 {
@@ -53,7 +53,7 @@ void oom_prefer(enum kind kind)
     if (at_start <= OOM_MOST) {
         int n = snprintf(text, sizeof text, "%d", wanted(kind));
 
-        /* Without CAP_SYS_RESOURCE it cannot be lowered; then children still go first. */
+        /* Without CAP_SYS_RESOURCE it cannot be lowered; children are still ended first. */
         if (pwrite(fd, text, (size_t)n, 0) < 0)
             log_debug("oom_score_adj %s: %s", text, strerror(errno));
     }

@@ -12,10 +12,11 @@
 
 #include "base/fd.h"
 
-enum { MODE = 0600 }; /* who could open it could lock it */
+enum { MODE = 0600 }; /* who can open it can lock it */
 
-/* An OFD lock: it is of the descriptor, and no other one of this file can lose it. 0, or -1
- * with errno: EAGAIN, another one holds a lock, of *type then. */
+/* Takes an OFD lock: it belongs to the descriptor, so closing another descriptor of this file
+ * does not release it. 0, or -1 with errno: EAGAIN when another process holds a lock, of *type
+ * then. */
 static int lock(int fd, short *type)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -72,7 +73,8 @@ static int open_it(const char *path)
     return fd;
 }
 
-/* Is it of us, or at least of root? An older pasgate's was for everybody to read. */
+/* Does it belong to us, or at least to root? An older pasgate made it readable for
+ * everybody. */
 static bool pidfile_is_ours(int fd)
 {
     struct stat st;
@@ -85,12 +87,13 @@ static bool pidfile_is_ours(int fd)
     return true;
 }
 
-/* Opens the file and locks it. -1 with errno; EAGAIN, and *fd open: another one holds it.
+/* Opens the file and locks it. -1 with errno; EAGAIN, with *fd open: another process holds it.
  *
- * In a folder that all may write to, the file can be somebody else's; and who had it open
- * before it became 0600 may hold a reader's lock on it. Neither is a supervisor's, so such a
- * file makes room for a new one. (Two who start at the same moment while a stranger does that
- * could both go on. We prefer this to a stranger who decides whether anybody starts.) */
+ * In a directory that everybody may write to, the file can be somebody else's; and a process
+ * that had it open before it became 0600 may hold a read lock on it. Neither is a supervisor,
+ * so such a file is replaced. (Two supervisors that start at the same moment while a stranger
+ * does that could both go on. That is better than a stranger who decides whether anybody can
+ * start.) */
 static int open_and_lock(const char *path, int *fd)
 {
     enum { TRIES = 10 };
@@ -101,12 +104,12 @@ static int open_and_lock(const char *path, int *fd)
 
         fd_close(fd);
         *fd = open_it(path);
-        if (*fd < 0 && errno != EACCES && errno != EPERM) /* kernels guard such folders, too */
+        if (*fd < 0 && errno != EACCES && errno != EPERM) /* the kernel protects them, too */
             return -1;
         error = errno;
         if (*fd >= 0 && pidfile_is_ours(*fd)) {
             if (lock(*fd, &held) == 0) {
-                /* Between open and lock the old holder may have removed the file. */
+                /* The old holder may have removed the file between open and lock. */
                 if (pidfile_same_file(*fd, path))
                     return 0;
                 continue;
@@ -115,7 +118,7 @@ static int open_and_lock(const char *path, int *fd)
             if (errno != EAGAIN || held == F_WRLCK)
                 break;
             if (held == F_UNLCK)
-                continue; /* gone meanwhile */
+                continue; /* the lock has gone meanwhile */
         } else if (*fd >= 0) {
             error = EPERM;
         }
@@ -133,8 +136,8 @@ int pidfile_lock(const char *path, pid_t *other)
     *other = 0;
     if (open_and_lock(path, &fd) < 0)
         goto fail;
-    /* One write of a whole line, then the rest of an older, longer one goes:
-     * at no moment is the file empty or its number cut. */
+    /* One write of a whole line, then the rest of a longer old line is cut off: the file is
+     * never empty, and its number never incomplete. */
     char text[32];
     int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
     if (pwrite(fd, text, (size_t)n, 0) != n || ftruncate(fd, n) < 0)

@@ -1,6 +1,6 @@
-/* The pidfile: says which process is the supervisor, and that there is only
- * one. Its lock, which the kernel drops when the holder dies, is the truth; the
- * number in it is for people; the command line asks for the lock on the table (shm/object.h).
+/* The pidfile says which process is the supervisor, and makes sure that there is only one. Its
+ * lock, which the kernel releases when the holder dies, is what counts; the number in it is for
+ * people. The command line uses the lock on the table instead (shm/object.h).
  *
  * Only its owner may open it: whoever can read a file can lock it against its writers. */
 #ifndef SUPERVISOR_PIDFILE_H
@@ -8,16 +8,16 @@
 
 #include <sys/types.h>
 
-/* Locks the file (making it, and its folder when that is missing) and writes
- * our pid. One of another user, and one on which somebody has a reader's lock, which
- * no supervisor has, is made anew. Returns the descriptor that holds the lock, to be kept open;
- * -1 with errno, EAGAIN when another process holds the lock (its pid then in *other). */
+/* Locks the file (creating it, and its directory if missing) and writes our pid. A file of
+ * another user, or one that somebody holds a read lock on (a supervisor never does), is
+ * replaced. Returns the descriptor that holds the lock, to be kept open; -1 with errno: EAGAIN
+ * when another process holds the lock (its pid is then in *other). */
 int pidfile_lock(const char *path, pid_t *other);
 
-/* Whose lock is on it; 0: nobody's, or it cannot be seen. */
+/* The pid of the lock's holder; 0: nobody holds it, or that cannot be determined. */
 pid_t pidfile_holder(const char *path);
 
-/* Removes the file and lets the lock go. */
+/* Removes the file and releases the lock. */
 void pidfile_unlock(const char *path, int *fd);
 
 #endif

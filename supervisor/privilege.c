@@ -67,8 +67,6 @@ void privilege_prepare(void)
 
 int privilege_drop(const struct identity *identity)
 {
-    /* Before the change: afterwards /proc/self belongs to root. Raising it is
-     * always allowed, so a failure means that there is no /proc. */
     if (identity->change) {
         if (setgroups(0, NULL) < 0 ||
             setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
@@ -140,7 +138,7 @@ int privilege_make_store(const char *path, const struct identity *identity)
         return chown(path, identity->uid, identity->gid);
     if (identity->change || access(path, W_OK | X_OK) == 0)
         return 0;
-    /* A disk in trouble turns read-only; what stands on it can still be served. */
+    /* A failing disk turns read-only; the certificates on it can still be served. */
     if (errno == EROFS && !is_empty(path))
         return 0;
     return -1;

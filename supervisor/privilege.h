@@ -1,5 +1,5 @@
-/* Who the processes are: limits of the supervisor, and what a child gives up
- * before it meets a peer. */
+/* Identity and privileges: the supervisor's limits, and what a child gives up before it meets a
+ * peer. */
 #ifndef SUPERVISOR_PRIVILEGE_H
 #define SUPERVISOR_PRIVILEGE_H
 
@@ -13,21 +13,21 @@ struct identity {
     char name[64];
 };
 
-/* Finds whom children run as: `user`, or by default pasgate, else nobody; when
- * not started as root, ourselves. -1: no such user (a configuration error). */
+/* Finds the user that children run as: `user`, or by default pasgate, else nobody; when not
+ * started as root, the current user. -1: no such user (a configuration error). */
 int identity_find(struct identity *identity, const char *user);
 
-/* Supervisor, at start: as many descriptors as allowed, hard to kill for lack
- * of memory, no core dump. Failures are not errors. */
+/* Supervisor, at start: raises the descriptor limit to the maximum and disables core dumps.
+ * Failures are not errors. */
 void privilege_prepare(void);
 
-/* Child: becomes `identity` for good. 0, or -1 with errno after a log line:
- * the child must then end. */
+/* Child: becomes `identity` for good. 0, or -1 with errno after a log line: the child must
+ * exit. */
 int privilege_drop(const struct identity *identity);
 
-/* Makes a folder (and those above it) for the children, 0750; one that is
- * there and empty and root's is given to them. 0 or -1 with errno. One that
- * holds something and is read-only will do: it can be served from. */
+/* Creates a directory (and its parents) for the children, mode 0750; an existing empty one of
+ * root's is given to them. 0 or -1 with errno. A read-only directory that is not empty is
+ * accepted: its certificates can still be served. */
 int privilege_make_store(const char *path, const struct identity *identity);
 
 #endif

@@ -1,4 +1,4 @@
-/* The rows of children: carries out what child_fsm.c decides and publishes it. */
+/* The rows of children: carries out what child_fsm.c decides, and publishes it. */
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -64,8 +64,8 @@ int process_send(struct process *p, const struct message *message, int fd)
 
     if (p->control.fd >= 0 && message_send(p->control.fd, message, fd) == 0)
         return 0;
-    if (p->control.fd >= 0 && errno != EPIPE) /* it ended: SIGCHLD follows */
-        log_warn("%s does not take message %u: %s", process_describe(p, who), message->type,
+    if (p->control.fd >= 0 && errno != EPIPE) /* it has ended: SIGCHLD follows */
+        log_warn("%s does not accept message %u: %s", process_describe(p, who), message->type,
                  strerror(errno));
     return -1;
 }
@@ -85,7 +85,7 @@ void process_send_tickets(struct process *p)
     explicit_bzero(&message, sizeof message);
 }
 
-/* Does no other worker serve, or come, in place of this one? */
+/* Is there no other worker that serves or starts instead of this one? */
 static bool process_is_last(const struct process *p)
 {
     for (int r = 0; r < TABLE_WORKERS && process_is_worker(p); r++) {
@@ -98,14 +98,14 @@ static bool process_is_last(const struct process *p)
     return process_is_worker(p);
 }
 
-/* The listeners that nobody but workers which drain would serve (struct message). */
+/* The listeners that nobody serves any more except draining workers (MESSAGE_DRAIN). */
 static uint64_t abandoned(const struct process *p)
 {
     const struct supervisor *sup = p->sup;
     const struct listener_set *ours = &p->generation->listeners;
     uint64_t mask = 0;
 
-    /* Of a failed trial's sockets some were opened for it alone. */
+    /* Some sockets of a failed trial were opened for it alone. */
     if (sup->stopping || p->generation == sup->current ||
         p->generation->number > sup->current->number)
         return MESSAGE_ALL_LISTENERS;
@@ -117,7 +117,7 @@ static uint64_t abandoned(const struct process *p)
 
 /* ---- actions */
 
-/* Before the fork, so that it is there whatever the worker does first. */
+/* Sent before the fork, so that the worker has it from the start. */
 static int send_affinity(const struct process *p, int fd)
 {
     struct message message = {.type = MESSAGE_AFFINITY};
@@ -151,11 +151,11 @@ static void fill_heritage(struct process *p, int control_fd)
                                          : 0;
 }
 
-/* 0, or -1 with errno: the host has no process or no descriptor for us. */
+/* 0, or -1 with errno: no process, descriptor or memory to be had. */
 static int fork_child(struct process *p)
 {
-    /* The restarter needs the Docker Engine's socket, or systemctl, as the supervisor could
-     * use them. */
+    /* The restarter needs the Docker Engine's socket, or systemctl, with the supervisor's
+     * rights. */
     static const struct identity itself = {.name = "the supervisor's user"};
     struct supervisor *sup = p->sup;
     int pair[2];
@@ -167,7 +167,7 @@ static int fork_child(struct process *p)
     p->incarnation++;
     p->started_wall_ms = clock_wall_ms();
     p->next_start_ms = 0;
-    process_publish(p); /* before the child can look: its cells count from its first moment */
+    process_publish(p); /* first: its cells count from its first moment */
     fill_heritage(p, pair[1]);
     if (process_is_worker(p) && send_affinity(p, pair[0]) < 0)
         p->pid = -1;
@@ -178,7 +178,7 @@ static int fork_child(struct process *p)
     if (p->pid < 0 || loop_add(&sup->loop, &p->control, pair[0], EPOLLIN) < 0) {
         int error = errno;
 
-        if (p->pid > 0) /* its socket closes: it ends, and is reaped as a stranger */
+        if (p->pid > 0) /* its socket closes: it ends, and is reaped as an unknown process */
             kill(p->pid, SIGKILL);
         p->pid = 0;
         close(pair[0]);
@@ -220,7 +220,7 @@ static void release_row(struct process *p)
     if (p->kind == KIND_RESTARTER)
         recovery_restarter_ended(sup, p->last_exit);
     else if (!process_is_worker(p) && !sup->stopping)
-        process_start_single(sup, p->row); /* it was replaced by a reload */
+        process_start_single(sup, p->row); /* a reload replaces it */
 }
 
 void process_event(struct process *p, enum child_fsm_event event,
@@ -248,10 +248,10 @@ void process_event(struct process *p, enum child_fsm_event event,
     }
     if ((actions & CHILD_FSM_KILL) && p->pid) {
         if (event == CHILD_FSM_TIMER || event == CHILD_FSM_LATE)
-            log_warn("%s does not %s: killed", process_describe(p, who),
-                     event == CHILD_FSM_LATE    ? "beat any more"
-                     : before == CHILD_DRAINING ? "end in time"
-                                                : "become ready");
+            log_warn("%s %s; killed", process_describe(p, who),
+                     event == CHILD_FSM_LATE    ? "missed its heartbeats"
+                     : before == CHILD_DRAINING ? "did not end in time"
+                                                : "did not become ready");
         kill(p->pid, SIGKILL);
     }
     if (actions & CHILD_FSM_DISARM)
@@ -288,10 +288,10 @@ static void log_end(const struct process *p, int status)
     if (WIFSIGNALED(status))
         log_line(asked ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "%s was ended by signal %d (%s)",
                  who, WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else if (asked || p->kind == KIND_RESTARTER) /* backend/recovery.c tells what came of it */
-        log_debug("%s has finished with exit code %d", who, WEXITSTATUS(status));
+    else if (asked || p->kind == KIND_RESTARTER) /* backend/recovery.c reports the result */
+        log_debug("%s finished with exit code %d", who, WEXITSTATUS(status));
     else if (WEXITSTATUS(status) == CHILD_FSM_EXIT_CONFIG)
-        log_error("%s cannot work with this configuration: not started again until a reload",
+        log_error("%s cannot work with this configuration; not started again until a reload",
                   who);
     else
         log_error("%s ended with exit code %d", who, WEXITSTATUS(status));
@@ -303,16 +303,16 @@ static void process_ended(struct process *p, int status)
     bool asked = p->fsm.state == CHILD_DRAINING;
 
     log_end(p, status);
-    /* It speaks right before its end, which may be noticed first. */
+    /* It sends its last message just before it ends, and SIGCHLD may be handled first. */
     for (int i = 0; p->kind == KIND_RESTARTER && p->control.fd >= 0 && i < LAST_WORDS; i++)
         events_from_child(&p->control, EPOLLIN);
     loop_close(&sup->loop, &p->control);
     p->pid = 0;
     p->last_exit = status;
-    if (process_is_worker(p)) /* before its row is anybody's again */
+    if (process_is_worker(p)) /* before its row can be used again */
         counters_take(sup->table, p->row, p->incarnation, sup->header.nbackends);
     if (sup->trial && p->generation == sup->trial && !asked) {
-        reload_on_trial_death(p); /* its rows are given up, this one too */
+        reload_on_trial_death(p); /* gives up all of the trial, this row included */
         return;
     }
     if (!asked && p->kind != KIND_RESTARTER)
@@ -371,7 +371,7 @@ static void process_start(struct process *p, struct generation *generation)
     process_event(p, CHILD_FSM_START, &(struct child_fsm_input){.now_ms = clock_mono_ms()});
 }
 
-/* What a slot went through stays with it over a reload. */
+/* A slot's restart count carries over to the new generation. */
 static uint32_t restarts_of_slot(const struct supervisor *sup, int slot)
 {
     uint32_t n = 0;

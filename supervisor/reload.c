@@ -1,6 +1,6 @@
-/* Reload: the new generation is built and tried beside the old one; when all
- * its workers are ready it takes over, and when anything fails it goes and the
- * old one has never stopped. */
+/* Reload: the new generation is built and tried beside the old one. When all its workers
+ * are ready it takes over; when anything fails it is given up, and the old one has never
+ * stopped. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 void reload_request(struct supervisor *sup)
 {
     sup->reload_wanted = true;
-    sup->reload_rows = 0; /* the file may want fewer by now */
+    sup->reload_rows = 0; /* the file may ask for fewer workers by now */
 }
 
 static void told_result(struct supervisor *sup)
@@ -31,14 +31,14 @@ static void told_result(struct supervisor *sup)
         notify_send("READY=1");
 }
 
-/* Tells every error, and goes on with what we have. */
+/* Reports every error; the current generation stays. */
 static void reload_failed(struct supervisor *sup, struct conf_errors *errs)
 {
     struct header_row *h = &sup->header;
 
     for (size_t i = 0; i < errs->n; i++)
         log_error("reload: %s", errs->v[i]);
-    log_error("reload failed (%zu error%s): generation %u goes on", errs->n,
+    log_error("reload failed (%zu error%s): generation %u stays in use", errs->n,
               errs->n == 1 ? "" : "s", sup->current->number);
     h->reload_failures++;
     h->reload_ok = 0;
@@ -48,7 +48,7 @@ static void reload_failed(struct supervisor *sup, struct conf_errors *errs)
     told_result(sup);
 }
 
-/* Distinct older generations that still have processes. */
+/* Counts older generations that still have processes. */
 static int count_draining(const struct supervisor *sup)
 {
     const struct generation *seen[ROWS] = {NULL};
@@ -82,11 +82,12 @@ static struct generation *read_conf(struct supervisor *sup, struct conf_errors *
     if (conf) {
         watch_files(&sup->watch, conf->files, conf->n_files);
     } else {
-        watch_files(&sup->watch, errs->files, errs->n_files); /* where it will be mended */
+        watch_files(&sup->watch, errs->files,
+                    errs->n_files); /* the error will be fixed in one of these */
         return NULL;
     }
     if (strcmp(conf->pidfile, sup->current->conf->pidfile) != 0)
-        log_warn("reload: pidfile: a new path is taken at the next start only");
+        log_warn("reload: pidfile: a new path takes effect at the next start only");
     examine_in_child(conf, EXAMINE_RELOAD, errs, &warnings);
     errors_log_warnings(&warnings);
     if (errs->n > 0) {
@@ -113,7 +114,7 @@ static void reload_begin(struct supervisor *sup)
         sup->reload_rows = g->workers;
         generation_unref(g);
         lend_surplus(sup);
-        /* Another request meanwhile is the same one: it will read the file anew. */
+        /* A request that arrives meanwhile is the same one: the file will be read again. */
         sup->header.reloading = 0;
         supervise_publish_header(sup);
         reload_wait_for(sup, "older workers have finished");
@@ -128,7 +129,7 @@ static void reload_begin(struct supervisor *sup)
     }
     sup->trial = g;
     admin_prepare(sup, g);
-    log_info("reload: generation %u is tried", g->number);
+    log_info("reload: trying generation %u", g->number);
     for (uint32_t slot = 0; sup->trial == g && slot < g->workers; slot++)
         CHECK(process_start_worker(sup, g, (int)slot));
 }
@@ -164,7 +165,8 @@ static void reload_commit(struct supervisor *sup)
     sup->trial = NULL;
     logging_init(sup->current->conf, "supervisor");
     admin_commit(sup, sup->current);
-    /* A dropped listener takes no connection from here on; its workers take what waits. */
+    /* A dropped listener gets no more connections from here on; its workers accept what
+     * waits. */
     listeners_drop(&sup->listeners, &sup->current->listeners);
     sup->header.config_generation = sup->current->number;
     sup->header.reloads++;
@@ -177,7 +179,7 @@ static void reload_commit(struct supervisor *sup)
         if (is_old_worker(sup, p))
             process_drain(p, sup->current->conf->stop_timeout_ms);
         else if (p->kind != KIND_RESTARTER && !process_is_worker(p))
-            process_drain(p, SINGLE_DRAIN_MS); /* at its end the new one is launched */
+            process_drain(p, SINGLE_DRAIN_MS); /* when it has ended, the new one is launched */
     }
     generation_unref(old);
     watch_set(&sup->watch, sup->current->conf->watch);
@@ -199,7 +201,7 @@ void reload_on_ready(struct process *p)
         reload_commit(sup);
 }
 
-/* Those of the trial that serve already finish what they have. */
+/* Workers of the trial that already serve finish what they have. */
 static void reload_give_up(struct process *p)
 {
     struct child_fsm_input now = {.now_ms = clock_mono_ms()};

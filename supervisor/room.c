@@ -13,9 +13,8 @@
 
 enum { KIB = 1024 };
 
-#define HOW_TO_MEND                                                                       \
-    "free some there, or make it larger (mount -o remount,size=256m /dev/shm; in Docker " \
-    "--shm-size)"
+#define HOW_TO_MEND \
+    "free some, or make it larger (mount -o remount,size=256m /dev/shm; in Docker --shm-size)"
 
 static uint32_t count_slots(const struct generation *g)
 {
@@ -35,7 +34,7 @@ static uint32_t challenge_rows(const struct conf *conf)
     return challenges_needed(names);
 }
 
-/* Bytes that its rows still need, with so many records each. */
+/* Bytes that its rows still need, with `records` records in each ring. */
 static uint64_t missing(const struct supervisor *sup, const struct generation *g,
                         uint32_t records)
 {

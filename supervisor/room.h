@@ -1,6 +1,6 @@
-/* Room in /dev/shm for the workers of a generation: it is reserved before the first of them
- * starts, because a page that is not there is a SIGBUS for who touches it. What is optional
- * (the rings of exchanges for evidence, shm/exchange_ring.h) shrinks where there is too little.
+/* Reserves space in /dev/shm for the workers of a generation before the first of them starts,
+ * because touching a page that cannot be allocated is a SIGBUS. What is optional (the rings of
+ * exchanges for diagnostics, shm/exchange_ring.h) shrinks where there is too little space.
  * Supervisor only. */
 #ifndef SUPERVISOR_ROOM_H
 #define SUPERVISOR_ROOM_H
@@ -10,8 +10,8 @@ struct generation;
 struct supervisor;
 
 /* Reserves the rows that process_start_worker() will give to its workers, and sets
- * generation->recent_room. 0, or -1 with one error: how much is needed, and how much is free.
- */
+ * generation->recent_room. 0, or -1 with one error that says how much is needed and how much is
+ * free. */
 int room_reserve(struct supervisor *sup, struct generation *generation,
                  struct conf_errors *errs);
 

@@ -10,10 +10,12 @@ enum {
     CONTROL_SIGNALS = 10, /* the last one */
 };
 
-enum { RESTART_FORCE = 1 << 16 /* added to the number: in spite of min_healthy */ };
+enum {
+    RESTART_FORCE = 1 << 16 /* added to the number: despite min_healthy */
+};
 
-/* Above the number of a certificate that is to be revoked: the reason, as RFC 5280 numbers it.
- */
+/* Above the number of a certificate that is to be revoked: the reason, with its RFC 5280
+ * number. */
 enum { REASON_SHIFT = 16, REASON_LAST = 10 };
 
 #endif

@@ -13,7 +13,7 @@ static int find_name(const struct slots *slots, const char *name)
     return -1;
 }
 
-/* A slot never used is better than one whose name may come back. */
+/* Prefers a slot that was never used to one whose name may come back. */
 static int find_free(const struct slots *slots)
 {
     if (slots->n < TABLE_BACKENDS)
@@ -28,7 +28,7 @@ bool slots_acquire(struct slots *slots, const char *const names[], uint32_t n, u
 {
     struct slots copy = *slots;
 
-    /* Known names first: their old slots must not go to new names. */
+    /* Known names first: new names must not get their old slots. */
     for (uint32_t i = 0; i < n; i++) {
         int s = find_name(&copy, names[i]);
 

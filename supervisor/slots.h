@@ -1,7 +1,7 @@
-/* Which slot of the table a backend has. A name keeps its slot across reloads,
- * also when it was gone for a while, so that counters, verdicts and an
- * operator's wish stay with it. A slot that a running generation refers to is
- * never given to another name. Pure; supervisor only, embedded. */
+/* Which slot of the table a backend has. A name keeps its slot across reloads, even when it was
+ * gone for a while, so that counters, health and an admin override stay with it. A slot that a
+ * running generation refers to is never given to another name. Pure; supervisor only, embedded
+ * in struct supervisor. */
 #ifndef SUPERVISOR_SLOTS_H
 #define SUPERVISOR_SLOTS_H
 
@@ -18,12 +18,12 @@ struct slots {
     } slot[TABLE_BACKENDS];
 };
 
-/* Finds or makes a slot for each of n names (unique, shorter than TABLE_NAME),
- * writes it to out[i] and takes a reference on it. false: there are not enough
- * free slots, and nothing was taken. */
+/* Finds or assigns a slot for each of n names (unique, shorter than TABLE_NAME), writes it to
+ * out[i] and takes a reference on it. false: there are not enough free slots, and nothing was
+ * taken. */
 bool slots_acquire(struct slots *slots, const char *const names[], uint32_t n, uint16_t out[]);
 
-/* Gives the references of slots_acquire back. */
+/* Releases the references of slots_acquire(). */
 void slots_release(struct slots *slots, const uint16_t map[], uint32_t n);
 
 /* The slot of a name that some generation refers to, or -1. */

@@ -35,7 +35,7 @@ int state_dir_open(const char *path)
 
 int state_dir_make(const char *path, const char *store, const struct identity *identity)
 {
-    /* The parents, and the inside for one who is not root. */
+    /* This creates the parents, and for a user other than root the store that contains it. */
     if (privilege_make_store(store, identity) < 0 ||
         (fd_make_dir(path, 0700) < 0 && errno != EEXIST))
         return -1;

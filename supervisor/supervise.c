@@ -1,4 +1,4 @@
-/* The supervisor's start, its end, and what it tells about the whole. */
+/* The supervisor's start and stop, and the state of the service that it reports. */
 #include "supervisor/supervise.h"
 #include "supervisor/backend/affinity_key.h"
 
@@ -29,14 +29,14 @@
 #include "supervisor/room.h"
 #include "supervisor/tickets.h"
 
-enum { END_MARGIN_MS = 5000 }; /* for those who have to be killed to be reaped */
+enum { END_MARGIN_MS = 5000 }; /* for reaping children that have to be killed */
 
 void supervise_publish_header(struct supervisor *sup)
 {
     header_publish(&sup->table->header, &sup->header);
 }
 
-/* ---- what goes on */
+/* ---- the running service */
 
 static uint32_t supervise_count(const struct supervisor *sup, enum kind kind,
                                 enum child_state state)
@@ -89,7 +89,7 @@ static void check_ready(struct supervisor *sup)
                  sup->current->conf->n_backends);
         notify_send("READY=1");
     } else if (supervise_count(sup, KIND_WORKER, CHILD_HELD) == workers && !sup->trial) {
-        /* It never served, and will not before somebody edits the file. */
+        /* It has never served, and cannot before somebody edits the file. */
         log_error("no worker can work with this configuration");
         sup->exit_code = SUPERVISE_EXIT_CONFIG;
         supervise_stop(sup, true);
@@ -100,7 +100,7 @@ static void check_stop(struct supervisor *sup)
 {
     if (any_left(sup, 0, TABLE_WORKERS))
         return;
-    /* Health and certificates are looked after until the last exchange ended. */
+    /* healthd and acmed work until the last exchange has ended. */
     for (int r = ROW_HEALTHD; r <= ROW_ACMED; r++)
         process_drain(&sup->process[r], SINGLE_DRAIN_MS);
     if (!any_left(sup, 0, ROWS))
@@ -116,7 +116,7 @@ void supervise_check(struct supervisor *sup)
     tell_status(sup);
 }
 
-/* systemd may have been told less than our stop_timeout, and would cut short what we let
+/* systemd may be configured with less than our stop_timeout, and would kill what we let
  * finish. */
 static uint64_t longest_end_us(const struct supervisor *sup)
 {
@@ -136,7 +136,7 @@ void supervise_stop(struct supervisor *sup, bool now)
         notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest_end_us(sup));
         watch_set(&sup->watch, false);
     }
-    /* First: the workers' copies are the last ones then, and they take what waits. */
+    /* First, so that the workers' copies are the last ones; they accept what waits. */
     listeners_close_all(&sup->listeners);
     for (int r = 0; r < ROWS; r++) {
         if (now)
@@ -181,7 +181,7 @@ static void on_file_changed(struct watch *watch, const char *path)
     struct supervisor *sup =
         (struct supervisor *)((char *)watch - offsetof(struct supervisor, watch));
 
-    log_info("%s has changed: reload", path);
+    log_info("%s has changed: reloading", path);
     reload_request(sup);
 }
 
@@ -209,8 +209,8 @@ static int reserve_rows(struct supervisor *sup)
     return rc;
 }
 
-/* With the group that has the user's name: one that is nobody else's. Others would see what
- * clients ask for. */
+/* Shares the table with the group that has the user's name, because no other user is in it.
+ * Others would see what clients request. */
 static void share_table(const struct supervisor *sup)
 {
     const struct identity *identity = &sup->current->identity;
@@ -222,7 +222,7 @@ static void share_table(const struct supervisor *sup)
         log_warn("the group %s cannot read the table: %s", group->gr_name, strerror(errno));
 }
 
-/* All that can fail at start, before the first child. 0 or -1, told in the log. */
+/* Everything that can fail at start, before the first child. 0 or -1 after a log line. */
 static int supervise_prepare(struct supervisor *sup, const char *object)
 {
     sup->table = table_create(&sup->object, object);
@@ -293,10 +293,10 @@ static int lock_pidfile(const char *path)
     if (fd >= 0)
         return fd;
     if (errno == EAGAIN)
-        log_error("pasgate runs already: process %d holds %s", (int)other, path);
+        log_error("pasgate is already running: process %d holds %s", (int)other, path);
     else if (errno == EPERM || errno == EACCES)
-        log_error("pidfile %s: %s; it, or its folder, belongs to another user: remove it, or "
-                  "set pidfile to a path in a folder that only this one can write to",
+        log_error("pidfile %s: %s; it, or its directory, belongs to another user: remove it, "
+                  "or set pidfile to a path in a directory that only this user can write to",
                   path, strerror(errno));
     else
         log_error("pidfile %s: %s", path, strerror(errno));

@@ -1,17 +1,15 @@
-/* The inside of the supervisor: what its parts share. One thread, one loop; it
- * reads no network bytes, and of what children write only heartbeats and the
- * type of a message.
+/* What the parts of the supervisor share. One thread, one loop. It reads no bytes from the
+ * network.
  *
- *   supervise.c  start, the end, the state of the service
- *   process.c    rows of children: carries out what child_fsm.c decides
- *   reload.c     trial of a new generation, commit or rollback; admin wishes at commit
- *   lend.c       the sockets of workers that do not serve
- *   events.c    signals and messages of children
- *   heartbeat.c      once a second: heartbeats, watchdog, the watched file
- *   backend/admin.c      rows of backends and the operator's wishes (kept by
- * backend/admin_overrides.c) backend/drain.c      how far drains have come, and their end
- *   backend/recovery.c    restarts of backends: carries out what backend/recovery_fsm.c decides
- * (backend/recovery.h) */
+ *   supervise.c          start, stop, the state of the service
+ *   process.c            rows of children: carries out what child_fsm.c decides
+ *   reload.c             trial of a new generation, commit or rollback
+ *   lend.c               the sockets of workers that do not serve
+ *   events.c             signals, and messages from children
+ *   heartbeat.c          once a second: heartbeats, watchdog, repair of rows
+ *   backend/admin.c      rows of backends, and the admin overrides
+ *   backend/drain.c      progress and end of drains
+ *   backend/recovery.c   restarts of backends: carries out backend/recovery_fsm.c */
 #ifndef SUPERVISOR_SUPERVISE_H
 #define SUPERVISOR_SUPERVISE_H
 
@@ -35,12 +33,12 @@ enum {
     SUPERVISE_EXIT_USAGE = 2,
     SUPERVISE_EXIT_CONFIG = 78, /* EX_CONFIG */
 
-    HEARTBEAT_LIMIT_MS = 10000, /* a child that is silent for so long hangs; it beats every
-                                   second, the rest is patience with a loaded host */
-    SINGLE_DRAIN_MS = 5000,     /* healthd and acmed, to finish when they are replaced */
-    LEND_LATE_MS = 3000,        /* so long silent: new connections go to another worker */
-    KILL_GRACE_MS = 1000,       /* beyond the time that a draining child was given */
-    DRAINING_GENERATIONS = 3,   /* more are not let pile up: a reload waits */
+    HEARTBEAT_LIMIT_MS = 10000, /* a child that is silent for so long has hung; its heartbeat is
+                                   due every second, the rest is tolerance for a loaded host */
+    SINGLE_DRAIN_MS = 5000,   /* time for healthd and acmed to finish when they are replaced */
+    LEND_LATE_MS = 3000,      /* then another worker serves the sockets too */
+    KILL_GRACE_MS = 1000,     /* added to the time that a draining child was given */
+    DRAINING_GENERATIONS = 3, /* at most so many; then a reload waits */
 };
 
 /* One row of children: at most one process at a time. */
@@ -54,75 +52,75 @@ struct process {
     uint32_t incarnation, restarts;
     int last_exit;
     uint64_t started_wall_ms, next_start_ms;
-    struct process *lent_to; /* the worker that serves our sockets for us; NULL: none */
+    struct process *lent_to; /* the worker that serves our sockets too; NULL: none */
     uint32_t lent_incarnation;
-    struct loop_source control; /* our end */
-    struct loop_timer timer;    /* the one of fsm */
+    struct loop_source control; /* our end of the pair */
+    struct loop_timer timer;    /* the timer of fsm */
 };
 
 enum { ROW_HEALTHD = TABLE_WORKERS, ROW_ACMED, ROW_RESTARTER, ROWS };
 
 struct supervisor {
     struct loop loop;
-    struct object object; /* of the table; holds the lock that tells who we are */
-    bool unnamed;         /* it lost its name, which was told */
+    struct object object; /* of the table; holds the lock by which commands find our pid */
+    bool unnamed;         /* the object was removed from /dev/shm, and that was logged */
     struct table *table;
-    const char *conf_file; /* absolute */
+    const char *conf_file; /* absolute path */
     struct generation *current, *trial;
     struct slots slots;
     struct listeners listeners;
     struct ticket_ring *tickets;
-    uint8_t *affinity;    /* the key of sessions' tags */
-    bool affinity_loaded; /* it is from before this start: so may sessions be */
+    uint8_t *affinity;    /* the key of session tags */
+    bool affinity_loaded; /* from a file: there may be sessions from before this start */
     struct process process[ROWS];
-    struct heritage heritage; /* the one for the next child; bells are set once */
+    struct heritage heritage; /* for the next child; doorbells are set once */
     struct header_row header;
     struct watch watch;
-    struct admin_overrides wishes;
+    struct admin_overrides overrides;
     struct recovery_table *healer;
     struct loop_source signals;
-    struct loop_timer pulse, rotation, drains;
-    uint64_t pulse_due_ms, grace_until_ms, watchdog_ms, watchdog_due_ms;
+    struct loop_timer heartbeat, rotation, drains;
+    uint64_t heartbeat_due_ms, grace_until_ms, watchdog_ms, watchdog_due_ms;
     uint64_t save_again_ms;
-    bool reload_wanted;   /* HUP came while one was on its way, or must wait */
-    bool reload_waits;    /* said so in the log */
-    uint32_t reload_rows; /* it waits until so many rows are free; 0: for none */
+    bool reload_wanted;   /* a reload was requested while another one is in progress or waits */
+    bool reload_waits;    /* this was logged */
+    uint32_t reload_rows; /* worker rows that must be free before the next try; 0: none */
     bool stopping, ready_told;
     int exit_code;
-    char status[200]; /* the last STATUS= */
+    char status[200]; /* the last STATUS= sent to systemd */
 };
 
 /* ---- supervise.c */
 
-/* Runs the service until it is told to stop. The exit code of the program. */
+/* Runs the service until it is told to stop. Returns the program's exit code. */
 int supervise(const char *conf_file);
 
 void supervise_publish_header(struct supervisor *sup);
-/* Looks whether the service is ready, or at its end. After each round of the loop. */
+/* After each turn of the loop: is the service ready, or has it finished stopping? */
 void supervise_check(struct supervisor *sup);
-/* Begins a graceful stop, or with `now` kills. */
+/* Begins a graceful stop; `now`: kills all children instead. */
 void supervise_stop(struct supervisor *sup, bool now);
 
 /* ---- process.c */
 
 void processes_init(struct supervisor *sup);
-/* Starts a worker of a generation in a free row; false: there is none. */
+/* Starts a worker of a generation in a free row; false: no row is free. */
 bool process_start_worker(struct supervisor *sup, struct generation *generation, int slot);
 /* Starts healthd or acmed; its row must be empty. */
 void process_start_single(struct supervisor *sup, int row);
 /* Starts the restarter for one action, killed after limit_ms; its row must be empty. Its end,
- * also when it could not be started, is told to recovery_restarter_ended(). */
+ * or that it could not be started, is reported to recovery_restarter_ended(). */
 void process_start_restarter(struct supervisor *sup, const struct heritage_action *action,
                              uint64_t limit_ms);
 void process_event(struct process *p, enum child_fsm_event event,
                    const struct child_fsm_input *input);
 void process_drain(struct process *p, uint64_t limit_ms);
-/* Reaps all that ended, orphans as PID 1 too. */
+/* Reaps all processes that ended, including orphans when we are PID 1. */
 void processes_reap(struct supervisor *sup);
 uint32_t processes_free_rows(const struct supervisor *sup);
 bool process_is_worker(const struct process *p);
 void process_publish(const struct process *p);
-/* Sends to a child: 0 or -1; one that does not read is left to its heartbeat. */
+/* Sends to a child: 0 or -1. A child that does not read is left to its heartbeat. */
 int process_send(struct process *p, const struct message *message, int fd);
 void processes_send_workers(struct supervisor *sup, const struct message *message);
 void processes_ring_workers(struct supervisor *sup);
@@ -130,24 +128,24 @@ void process_send_tickets(struct process *p);
 
 /* ---- reload.c */
 
-/* HUP, or a changed file. */
+/* On HUP, or when a watched file changed. */
 void reload_request(struct supervisor *sup);
-/* Begins a reload that is wanted, when nothing stands in its way. After each round
- * of the loop, so that no reload begins in the middle of another step. */
+/* Begins a reload that was requested, when nothing prevents it. After each turn of the loop, so
+ * that no reload begins in the middle of another step. */
 void reload_continue(struct supervisor *sup);
 void reload_on_ready(struct process *p);
-/* A process of the trial ended before the commit: the reload failed. */
+/* A process of the trial ended before the commit: the reload has failed. */
 void reload_on_trial_death(struct process *p);
-/* A stop: forgets the trial; its processes are stopped by the caller. */
+/* At a stop: forgets the trial; the caller stops its processes. */
 void reload_forget(struct supervisor *sup);
 
 /* ---- lend.c */
 
-/* Lends the sockets of workers that do not serve to others, and takes them back. After each
- * event of a child, and once a second. */
+/* Lends the sockets of workers that do not serve to other workers, and takes them back. After
+ * each event of a child, and once a second. */
 void lend_sockets(struct supervisor *sup);
-/* After a failed trial: closes the sockets that only its workers would have served, when what
- * waits in them was handed to a worker. */
+/* After a failed trial: hands the connections that wait in sockets of its workers only to a
+ * worker, and closes these sockets. */
 void lend_surplus(struct supervisor *sup);
 
 /* ---- events.c */
@@ -158,22 +156,23 @@ void events_from_child(struct loop_source *source, uint32_t events);
 /* ---- heartbeat.c */
 
 void heartbeat_start(struct supervisor *sup);
-/* Has the child shown within so many ms that it is alive? */
+/* Did the child show within limit_ms that it is alive? */
 bool heartbeat_beats(const struct process *p, uint64_t now, uint64_t limit_ms);
 
 /* ---- backend/admin.c */
 
-/* Publishes rows of backends that are new in a generation on trial. */
+/* Publishes rows of backends that are new in the generation on trial. */
 void admin_prepare(struct supervisor *sup, const struct generation *generation);
-/* Publishes all rows of a generation that is current from now on. */
+/* Publishes all rows of the generation that has just become current. */
 void admin_commit(struct supervisor *sup, const struct generation *generation);
-/* Takes what operators wished before a restart; before the first commit. */
+/* Loads the admin overrides from before a restart. Before the first commit. */
 void admin_load(struct supervisor *sup);
-/* A signal's wish about backend `number` (1..). */
+/* Sets an operator's override for backend `number` (1..). */
 void admin_override(struct supervisor *sup, enum admin_state override, int number, uid_t uid);
-/* Tries again to write wishes that could not be written (a full disk). */
+/* Retries writing overrides that could not be written (a full disk). */
 void admin_save_again(struct supervisor *sup);
-/* A wished drain has ended: after a restart of the service it is still so. */
+/* A drain has ended: if it was an operator's override, its end is stored, so that it is still
+ * ended after a restart of the service. */
 void admin_drain_ended(struct supervisor *sup, int slot);
 
 #endif

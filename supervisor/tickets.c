@@ -11,7 +11,7 @@ enum { CURRENT, PREVIOUS, NEXT }; /* the order of struct ticket_ring */
 
 static void tickets_fill(struct ticket_key *key)
 {
-    /* Below 256 bytes and after boot getrandom() neither fails nor falls short. */
+    /* After boot, getrandom() of at most 256 bytes neither fails nor returns less. */
     _Static_assert(sizeof *key <= 256, "one call fills a key");
     CHECK(getrandom(key, sizeof *key, 0) == (ssize_t)sizeof *key);
 }
@@ -23,7 +23,7 @@ int tickets_init(struct ticket_ring **ring)
 
     if (at == MAP_FAILED)
         return -1;
-    /* Hints: a kernel that cannot do one is not a reason to stop. */
+    /* Only hints: it starts even if the kernel does not support one. */
     madvise(at, sizeof *at, MADV_WIPEONFORK);
     madvise(at, sizeof *at, MADV_DONTDUMP);
     mlock(at, sizeof *at);

@@ -11,7 +11,7 @@
 
 #include "base/check.h"
 
-enum { EVENT_READS = 16 }; /* of a busy directory, before everything else has its turn */
+enum { EVENT_READS = 16 }; /* from a busy directory, before other sources get their turn */
 
 static bool watch_same(const struct stat *a, const struct stat *b)
 {
@@ -21,7 +21,7 @@ static bool watch_same(const struct stat *a, const struct stat *b)
 
 enum watch_look { AS_READ, UNSETTLED, CHANGED };
 
-/* Between two renames of an editor there may be no file: that is no change. */
+/* Between two renames of an editor there may be no file: that is not a change. */
 static enum watch_look watch_look_at(struct watch_file *file)
 {
     struct stat now;
@@ -50,7 +50,7 @@ static void watch_look(struct watch *watch)
     loop_timer_set(watch->loop, &watch->timer, next_ms);
     if (!path || next_ms == WATCH_SETTLE_MS)
         return;
-    for (size_t i = 0; i < watch->n_files; i++) /* told once, whatever becomes of it */
+    for (size_t i = 0; i < watch->n_files; i++) /* reported once, whatever becomes of it */
         watch->files[i].seen = watch->files[i].last;
     watch->changed(watch, path);
 }
@@ -66,7 +66,8 @@ static void on_events(struct loop_source *source, uint32_t events)
     char buffer[4096];
 
     (void)events;
-    /* Which name it was does not matter: we look at ours. What is left comes again. */
+    /* The name in the event does not matter: our files are checked. What is left in the queue
+     * wakes us again. */
     for (int i = 0; i < EVENT_READS && read(source->fd, buffer, sizeof buffer) > 0; i++)
         ;
     watch_look(watch);
@@ -81,7 +82,8 @@ static void open_inotify(struct watch *watch)
     for (size_t i = 0; i < watch->n_files; i++) {
         char copy[PATH_MAX];
 
-        /* A folder twice is one watch; one that cannot be watched is looked at. */
+        /* A directory that is added twice is one watch; one that cannot be watched is
+         * polled. */
         snprintf(copy, sizeof copy, "%s", watch->files[i].path);
         inotify_add_watch(fd, dirname(copy),
                           IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB);
@@ -124,7 +126,8 @@ void watch_files(struct watch *watch, const struct conf_file *files, size_t n)
     }
     if (!watch->on)
         return;
-    /* Other files, other folders; what changed before they were watched is seen now. */
+    /* Other files may mean other directories. A change from before they were watched is found
+     * now. */
     loop_close(watch->loop, &watch->events);
     open_inotify(watch);
     loop_timer_set(watch->loop, &watch->timer, WATCH_SETTLE_MS);

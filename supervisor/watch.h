@@ -1,7 +1,6 @@
-/* Notices that the configuration was changed, the file itself or one that it
- * includes: inotify on their folders (an editor replaces a file), and a look every
- * two seconds, because a file that Docker Desktop mounts from Windows or macOS
- * gives no events, and a folder may be missing.
+/* Notices when the configuration changes, the file itself or an included one: inotify on their
+ * directories (an editor replaces a file), and a poll every two seconds, because a file that
+ * Docker Desktop mounts from Windows or macOS gives no events, and a directory may be missing.
  *
  * Supervisor only. */
 #ifndef SUPERVISOR_WATCH_H
@@ -16,13 +15,13 @@
 
 enum {
     WATCH_POLL_MS = 2000,
-    WATCH_SETTLE_MS = 200, /* a file that is being written is left alone for so long */
+    WATCH_SETTLE_MS = 200, /* the file must be unchanged for so long */
 };
 
 struct watch_file {
     char *path;
-    struct stat seen; /* as it was read */
-    struct stat last; /* as of the last look */
+    struct stat seen; /* when it was read */
+    struct stat last; /* at the last poll */
 };
 
 struct watch {
@@ -35,13 +34,14 @@ struct watch {
     struct loop_timer timer;
 };
 
-/* Ready to be switched on; `loop` outlives it. changed() may not call back. */
+/* Prepares it; not switched on yet. `loop` must outlive it. changed() must not call watch
+ * functions. */
 void watch_init(struct watch *watch, struct loop *loop,
                 void (*changed)(struct watch *, const char *path));
 void watch_release(struct watch *watch);
 
-/* These were read (copied), so a file that is not as it was then has changed. None:
- * those of before stay. */
+/* Sets the files to watch (copied), with their state when they were read: a file that differs
+ * from that has changed. n = 0: the previous files stay. */
 void watch_files(struct watch *watch, const struct conf_file *files, size_t n);
 
 void watch_set(struct watch *watch, bool on);

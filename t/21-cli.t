@@ -35,7 +35,7 @@ subtest 'used wrongly' => sub {
     says ['statsu'], 2, qr/unknown command: statsu/, 'a typo';
     says ['status', '--dump'], 2, qr/status: no such option/, 'an option of another command';
     says ['status', '--jsno'], 2, qr/unrecognized option/, 'an option of none';
-    says ['reload', 'now'], 2, qr/too much: now/, 'too much';
+    says ['reload', 'now'], 2, qr/unexpected argument: now/, 'too much';
     says ['drain'], 2, qr/which backend/, 'too little';
     says ['restart'], 2, qr/which backend/, 'restart what?';
     says ['version'], 0, qr/^pasgate \d+\.\d+/, 'version';
@@ -193,9 +193,9 @@ subtest 'a broken file does not hide the service' => sub {
     is $code, 0, 'status finds it' or diag $text;
     ($code, $text) = $gate->cli('reload');
     is $code, 78, 'reload finds it, too';
-    like $text, qr/reload failed, generation \d+ goes on:\n.*pasgate\.conf:1: /, 'and tells the mistake';
+    like $text, qr/reload failed, generation \d+ stays in use:\n.*pasgate\.conf:1: /, 'and tells the mistake';
     like +($gate->cli('status'))[1], qr/^last reload .* FAILED, \d+ errors?: .*pasgate\.conf:1: /m, 'as does status';
-    like $gate->status->{health}{text}, qr/^the last reload failed: generation \d+ goes on$/, 'and the judgement of the whole';
+    like $gate->status->{health}{text}, qr/^the last reload failed: generation \d+ stays in use$/, 'and the judgement of the whole';
     my $reload = $gate->status->{reload};
     ok !$reload->{ok} && $reload->{failures} == 1, 'in JSON, too';
     spew($gate->{conf}, $good);

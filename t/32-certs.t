@@ -8,7 +8,7 @@ use Test::More;
 
 my $pas = PasGate::StandIn->new('pas1');
 
-# The certificate that a client gets who asks for $name: (subject, fingerprint).
+# The certificate that a client gets a client that asks for $name: (subject, fingerprint).
 sub served
 {
     my ($gate, $name) = @_;

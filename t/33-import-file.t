@@ -106,13 +106,13 @@ subtest 'what is wrong is said' => sub {
     import 1, qr/shop\.p12 has a password: there is no terminal.*--password-file/, 'no terminal', $p12;
     import 1, qr/shop\.p12: the password is wrong$/, 'a wrong password', $p12, '--password-file', $wrong;
     import 1, qr/cannot read .*nowhere: No such file/, 'no such password file', $p12, '--password-file', tmp('nowhere');
-    import 2, qr/nowhere\.p12 is no file/, 'no such file', tmp('nowhere.p12'), '--password-file', $password;
+    import 2, qr/nowhere\.p12 is not a file/, 'no such file', tmp('nowhere.p12'), '--password-file', $password;
     my $none = p12('none.p12', '-nokeys', '-in', $leaf);
     import 1, qr/none\.p12: holds no key: have it exported together/, 'no key in it', $none, '--password-file', $password;
-    import 1, qr/leaf\.crt: holds no key in PEM: name the file of the key with --key/, 'nor in this one', $leaf;
+    import 1, qr/leaf\.crt: holds no key in PEM: give the file of the key with --key/, 'nor in this one', $leaf;
     import 1, qr/the key does not match any certificate in it/, 'a key of another', $leaf, '--key', $stranger_key;
     import 1, qr/holds no certificate, neither in PEM nor PKCS #12/, 'rubbish', $password, '--key', $leaf_key;
-    import 1, qr/fits no certificate of .*: the certificate is not for shop\.test/, 'for another name', $stranger, '--key', $stranger_key;
+    import 1, qr/matches no certificate of .*: the certificate is not for shop\.test/, 'for another name', $stranger, '--key', $stranger_key;
     import 1, qr/there is no certificate "shap" in/, 'by a name that nothing has', $p12, 'shap', '--password-file', $password;
     ok !-e $_, 'nothing is written' for $chain, $key;
 };
@@ -176,7 +176,7 @@ subtest 'an encrypted key in PEM' => sub {
 subtest 'into the store' => sub {
     $gate->stop_ok;
     $gate->write_config(certs => "$files, " . qq({ names = [ "shop.test" ]; name = "rsa"; chain = "$chain"; key = "$key"; }));
-    import 1, qr/fits certificates shop\.test and rsa: say which, as in `pasgate cert import \S+ shop\.test`/, 'not for either of two',
+    import 1, qr/matches certificates shop\.test and rsa: say which one, as in `pasgate cert import \S+ shop\.test`/, 'not for either of two',
       $p12, '--password-file', $password;
     my $certs = '{ names = [ "shop.test" ]; key_type = [ "p256", "rsa2048" ]; }';
     $gate->write_config(certs => "$certs, " . '{ names = [ "other.test" ]; name = "other"; }');

@@ -53,13 +53,13 @@ sub s_client
 
 subtest 'a new pair is proved, and then live everywhere' => sub {
     ok live(1), 'the first one is live at once: there was nothing to go on with';
-    unlike $gate->log_text, qr/generation 1 is proved/, 'nobody had to prove it';
+    unlike $gate->log_text, qr/generation 1 passed its self-test/, 'nobody had to prove it';
     my $session = tmp('session');
     like s_client('-tls1_3', '-sess_out', $session), qr/HTTP\/1.1 200/, 'a client';
     my $first = served();
     PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
     ok live(2), 'a new one is live in every worker' or $gate->tell;
-    my @proofs = $gate->log_text =~ /generation 2 is proved/g;
+    my @proofs = $gate->log_text =~ /generation 2 passed its self-test/g;
     is @proofs, 1, 'one of them proved it';
     isnt served(), $first, 'it is served';
     is $gate->status->{reload}{count}, 0, 'without a reload';
@@ -79,7 +79,7 @@ subtest 'one that the workers cannot use' => sub {
     replace(tmp('odd.pem'), tmp('odd.key'));
     ok wait_for { row()->{error} }, 'is refused';
     my $row = row();
-    is $row->{error}, 'generation 3 was not taken: no handshake for shop.test with it: see the log', 'in plain words';
+    is $row->{error}, 'generation 3 was not accepted: no TLS handshake for shop.test succeeded with it: see the log', 'in plain words';
     is "$row->{generation} $row->{candidate}", '2 0', 'the old generation goes on';
     is served(), $good, 'and is served';
     my @findings = $gate->log_text =~ /generation 3: no handshake for shop\.test: no shared cipher/g;
@@ -104,8 +104,8 @@ subtest 'the prover is killed' => sub {
     PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
     my $candidate;
     ok wait_for { $candidate = row()->{candidate} }, 'it is being proved';
-    like +($gate->cli('cert', 'list'))[1], qr/generation $candidate is being proved/, 'cert list tells';
-    like +($gate->cli('status'))[1], qr/generation $candidate is being proved/, 'status too';
+    like +($gate->cli('cert', 'list'))[1], qr/generation $candidate is being tested/, 'cert list tells';
+    like +($gate->cli('status'))[1], qr/generation $candidate is being tested/, 'status too';
     kill 'KILL', $prover;
     ok live($candidate), 'another worker proves it' or $gate->tell;
     isnt served(), $before, 'it is served';
@@ -128,7 +128,7 @@ subtest 'acmed is killed while one is proved' => sub {
 subtest 'files near their end' => sub {
     PasGate::spew($chain, slurp(make_dated(tmp('shop.csr'), -80, 10, 'DNS:shop.test,IP:127.0.0.1')));
     ok wait_for { slurp($told) =~ m{^expiring \S+/fullchain.pem $}m }, 'the hook is told' or diag slurp($told);
-    ok $gate->wait_log(qr/certificate shop: it ends soon: replace its files/), 'so is the log';
+    ok $gate->wait_log(qr/certificate shop: it expires soon; replace its files/), 'so is the log';
     PasGate::spew($chain, slurp(make_dated(tmp('shop.csr'), -90, -1, 'DNS:shop.test')));
     ok wait_for { row()->{error} eq 'the certificate has expired' }, 'one that has expired is served, with a warning';
     ok live(row()->{generation}), 'everywhere';
@@ -152,7 +152,7 @@ subtest 'a self-signed one near its end' => sub {
     symlink $old, "$folder/current" or die "$folder/current: $!";
     kill 'KILL', $gate->pids('acmed');
     ok wait_for { my $r = row(1); $r->{generation} == $old + 1 && $r->{loaded} == $r->{workers} }, 'is made anew' or $gate->tell;
-    like $gate->log_text, qr/certificate own\.test: generation @{[$old + 1]} is proved/, 'and proved';
+    like $gate->log_text, qr/certificate own\.test: generation @{[$old + 1]} passed its self-test/, 'and proved';
 };
 
 $gate->stop_ok;

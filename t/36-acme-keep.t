@@ -64,7 +64,7 @@ subtest 'from self-signed to real, without a reload' => sub {
     ok wait_for { !grep { verified($gate, $_) } ('www.shop.test', 'shop.test') x 4 }, 'in every worker, for each name';
     my $row = row($gate);
     is $row->{error}, '', 'no complaint';
-    like $gate->log_text, qr/generation 2 is proved/, 'a worker had proved it';
+    like $gate->log_text, qr/generation 2 passed its self-test/, 'a worker had proved it';
     is $gate->status->{config_generation} // 1, 1, 'no reload';
     ok wait_row($gate, sub { ($_->{next_try} // '') gt '2028' }), 'and the status says when it is renewed';
     ok wait_for { slurp($told) =~ /does match/ }, 'the hook was told' or diag slurp($told);
@@ -105,7 +105,7 @@ subtest 'one that the workers cannot use' => sub {
     my $gate = gate($ca, acme => '}; tls = { ciphers = "ECDHE+AESGCM:@SECLEVEL=3";');
     ok wait_row($gate, sub { $_->{error} }), 'is refused' or $gate->tell;
     my $row = row($gate);
-    is $row->{error}, 'generation 2 was not taken: the workers cannot load it: see the log', 'in plain words';
+    is $row->{error}, 'generation 2 was not accepted: the workers cannot load it: see the log', 'in plain words';
     like $gate->log_text, qr/generation 2: \S+fullchain\.pem: ca key too small/, 'the log says more';
     is "$row->{source} $row->{generation} $row->{candidate} $row->{loaded}", 'self-signed 1 0 2', 'what was live goes on';
     ok $row->{next_try} && $row->{failures} == 1 && !$row->{busy}, 'another order comes later';
@@ -125,7 +125,7 @@ subtest 'acmed is killed in the middle of an order' => sub {
     kill 'KILL', $pid;
     ok wait_row($gate, sub { $_->{source} eq 'acme' }), 'its successor brings the certificate' or $gate->tell;
     is $slow->said(qr/Added order/), 1, 'of the same order';
-    like $gate->log_text, qr/goes on with its order/, 'and says so';
+    like $gate->log_text, qr/continues its order/, 'and says so';
     $gate->stop_ok;
 };
 
@@ -162,7 +162,7 @@ subtest 'a name that the CA refuses' => sub {
     my $strict = Pebble->new(more => { domainBlocklist => ["shop.test"] });
     my $gate = gate($strict);
     ok wait_row($gate, sub { $_->{error} }), 'is told' or $gate->tell;
-    like row($gate)->{error}, qr/^the CA does not sign for shop\.test; take it out of names \(rejectedIdentifier: /,
+    like row($gate)->{error}, qr/^the CA does not sign shop\.test; remove it from names \(rejectedIdentifier: /,
       'in plain words, and the CA\'s: ' . (row($gate)->{error} // '');
     is row($gate)->{source}, 'self-signed', 'and the temporary one serves';
     $gate->stop_ok;
@@ -178,7 +178,7 @@ subtest 'killed again and again' => sub {
         kill 'KILL', $pid and $kills++ if $pid && row($gate)->{source} ne 'acme';
         wait_for(sub { my ($next) = $gate->pids('acmed'); $next && $next != ($pid // 0) }, 10);
         my $n = $_;
-        wait_for(sub { $gate->log_text =~ /(?:goes on with its order.*){$n}/s }, 5);
+        wait_for(sub { $gate->log_text =~ /(?:continues its order.*){$n}/s }, 5);
     }
     ok wait_row($gate, sub { $_->{source} eq 'acme' }, 90), "killed $kills times, and yet it came" or $gate->tell;
     is $slow->said(qr/Added order/), 1, 'of one order';
@@ -211,7 +211,7 @@ subtest 'nothing is ordered that was not meant' => sub {
     is $code, 1, 'not by force either';
     like $out, qr/localhost: not ordered: no public CA signs for a private name/, 'which is told, with what helps';
     ok wait_for { $gate->status->{health}{text} =~ /shop\.internal/ }, 'one for another private name is missed';
-    is $gate->status->{health}{text}, 'certificate shop.internal: a self-signed one stands in for it', 'and the status tells';
+    is $gate->status->{health}{text}, 'certificate shop.internal: a self-signed one is served instead', 'and the status tells';
     my %row = map { $_ => row($gate, $_) } qw(localhost shop.internal own.internal);
     like $row{'shop.internal'}{notes}[0], qr/^not ordered: no public CA signs for a private name/, 'and why';
     is $row{$_}{next_try}, undef, "$_: no other one is to come" for 'localhost', 'shop.internal';

@@ -89,7 +89,7 @@ subtest 'an account that is closed at the CA' => sub {
     $gate->stop_ok;
     for (@files) { spew($_->[0], $_->[1]); chown @$_[2, 3], $_->[0] }    # as if somebody else had done so
     $gate->start;
-    like renew(), qr{^1: .*the account is closed at the CA \(.+\): `pasgate cert deactivate --force` forgets it here, and the next order makes another one}, 'the words name cause and remedy';
+    like renew(), qr{^1: .*the account is closed at the CA \(.+\): `pasgate cert deactivate --force` forgets it here, and the next order creates a new one}, 'the words name cause and remedy';
     like +($gate->cli('cert', 'list', 'www.shop.test'))[1] =~ s/\s+/ /gr, qr/the account is closed at the CA/, 'cert list, too';
     my ($code, $out) = $gate->cli('cert', 'deactivate', '--force');
     is $code, 0, 'and that command works' or diag $out;

@@ -157,14 +157,14 @@ sub end_ok
 # ---- all of them begin, and what is told at once
 
 # What fails once: [what, rules, words, orders that the CA made until it came].
-my $limit = 'a limit of the CA is reached; it is asked again later \(rateLimited: slow down\)';
+my $limit = 'a limit of the CA is reached; retrying later \(rateLimited: slow down\)';
 my @once = (
     ['429 with a time that is none', [limited('slow down', 'retry-after' => 'soon')], qr/^$limit$/, 1],
     ['429 without a time', [limited('slow down')], qr/^$limit$/, 1],
-    ['a page with 502 for newOrder', [refuse($new_order, 1, '502 Bad Gateway', $page)], qr/^the CA answers with status 502 and no reason$/, 1],
-    ['10 MB of JSON for newOrder', [replaced($new_order, $big)], qr/^127\.0\.0\.1:\d+: the answer is larger than 256 KiB$/, 2],
-    ['JSON 10,000 deep for newOrder', [replaced($new_order, $deep)], qr/^the CA describes no order \(status 201\)$/, 2],
-    ['a chain that is cut', [replaced(qr{^/certZ}, sub { return substr $_[0], 0, length($_[0]) * 3 / 4 })], qr/^the CA's chain does not parse$/, 2],
+    ['a page with 502 for newOrder', [refuse($new_order, 1, '502 Bad Gateway', $page)], qr/^the CA responded with status 502 and no reason$/, 1],
+    ['10 MB of JSON for newOrder', [replaced($new_order, $big)], qr/^127\.0\.0\.1:\d+: the response is larger than 256 KiB$/, 2],
+    ['JSON 10,000 deep for newOrder', [replaced($new_order, $deep)], qr/^the CA's response does not describe an order \(status 201\)$/, 2],
+    ['a chain that is cut', [replaced(qr{^/certZ}, sub { return substr $_[0], 0, length($_[0]) * 3 / 4 })], qr/^the CA's chain cannot be parsed$/, 2],
     ['a clock that is a day behind', [limited('slow down', date => sub { http_date(time - DAY) }), clock_off(-1)],
         qr/^the clock here is 24 hours ahead of the CA's; $limit$/, 1],
 );
@@ -173,7 +173,7 @@ my @hour = (
     ['429 for an hour', [limited('too many for n.test: see https://ca.test/limits', 'retry-after' => 3600)],
         qr{^a limit of the CA is reached; .*\(rateLimited: too many for n\.test: see https://ca\.test/limits\)$}],
     ['a page with 503 for an hour', [refuse($new_order, 1, '503 No', $page, 'retry-after' => 3600)],
-        qr/^the CA answers with status 503 and no reason$/],
+        qr/^the CA responded with status 503 and no reason$/],
 );
 
 # Before its second try, so soon after it began.

@@ -54,7 +54,7 @@ sub next_try
 }
 
 my $behind = qr/the clock here is 2 hours behind that of the CA; set it right/;
-my $held   = qr/held back, no order spent: $behind/;
+my $held   = qr/not ordered, to save the CA's limits: $behind/;
 
 subtest 'two hours behind' => sub {
     my $proxy = with_clock(OFF, 2);
@@ -62,7 +62,7 @@ subtest 'two hours behind' => sub {
     ok failures($gate, 1), 'an order fails' or $gate->tell;
     is orders($proxy), 1, 'which the CA was asked for, since no other had failed';
     like notes($gate), qr/^$behind$/m, 'the status says at once what is wrong, and with it what to do';
-    unlike cert_row($gate)->{error}, qr/held back/, 'nothing was held back';
+    unlike cert_row($gate)->{error}, qr/not ordered, to save/, 'nothing was held back';
 
     next_try($gate);
     ok failures($gate, 2), 'the next one' or $gate->tell;
@@ -79,7 +79,7 @@ subtest 'two hours behind' => sub {
     next_try($gate);
     ok failures($gate, 3), 'the one after that' or $gate->tell;
     is orders($proxy), 2, "is not held back: it may be the CA's clock that is wrong";
-    unlike cert_row($gate)->{error}, qr/held back/, 'and says so';
+    unlike cert_row($gate)->{error}, qr/not ordered, to save/, 'and says so';
     next_try($gate);
     ok failures($gate, 4), 'once more' or $gate->tell;
     is orders($proxy), 2, 'none is made';

@@ -180,7 +180,7 @@ END
     my $folder = "$gate->{store}/certs/$late/2";
     ok wait_for { $events->($late) }, 'the hook is told';
     like slurp($told), qr{^expiring $late $late $folder/fullchain\.pem $folder/key\.pem DNS:$late: \S.*$}m, 'that it expires, of which names, where its files are, and why';
-    like +($gate->cli('status'))[1], qr/error: the CA does not sign for \Q$late\E/, 'people see it, too';
+    like +($gate->cli('status'))[1], qr/error: the CA does not sign \Q$late\E/, 'people see it, too';
 
     $gate->stop_ok;
     $gate->start;

@@ -90,7 +90,7 @@ subtest 'a store that cannot be read any more' => sub {
     my ($old, $orders) = (served($gate), orders($ca));
     my $mode = (stat $gate->{store})[2] & 07777;
     chmod 0, $gate->{store};
-    my $says = qr{cannot read the store \Q$gate->{store}\E: Permission denied; give it to the user whom the children run as; workers go on};
+    my $says = qr{cannot read the store \Q$gate->{store}\E: Permission denied; make the user that the children run as its owner; workers go on};
     ok wait_row($gate, sub { ($_->{notes}[0] // '') =~ /^$says/ }), 'it is noticed' or $gate->tell;
     like +($gate->cli('cert', 'list'))[1] =~ s/\s+/ /gr, $says, 'cert list tells';
     my ($code, $out) = $gate->cli('status');
@@ -104,7 +104,7 @@ subtest 'a store that cannot be read any more' => sub {
     is orders($ca), $orders, 'nor was it';
     is served($gate), $old, 'what was loaded is served';
     kill 'KILL', $gate->pids('worker');
-    ok $gate->wait_log(qr{does not load: \S+: Permission denied}), 'a worker that cannot read it says why' or $gate->tell;
+    ok $gate->wait_log(qr{cannot be loaded: \S+: Permission denied}), 'a worker that cannot read it says why' or $gate->tell;
     chmod $mode, $gate->{store};
     ok wait_row($gate, sub { !@{ $_->{notes} } }), 'readable again: it gets well by itself' or $gate->tell;
     is +($gate->cli('status'))[0], 0, 'status, too';
@@ -141,7 +141,7 @@ subtest 'what a CA says at length' => sub {
     my $text = (map { $_->cli('cert', 'list', 'www.shop.test') } $gate)[1];
     $text =~ s/\s+/ /g;
     like $text, qr/\Q$long/, 'cert list NAME has all of it';
-    like +($gate->cli('cert', 'list'))[1] =~ s/\s+/ /gr, qr/\.\.\. \(`pasgate cert list www\.shop\.test` has all of it\)/, 'and cert list tells so';
+    like +($gate->cli('cert', 'list'))[1] =~ s/\s+/ /gr, qr/\.\.\. \(`pasgate cert list www\.shop\.test` shows all of it\)/, 'and cert list tells so';
     is +($gate->cli('cert', 'list', 'other.test'))[0], 2, 'a name that there is not';
     my ($pid) = $gate->pids('acmed');
     kill 'KILL', $pid;

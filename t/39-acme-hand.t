@@ -116,7 +116,7 @@ subtest 'another key for the account, of which the reply is lost' => sub {
 };
 
 subtest 'the end of an account' => sub {
-    says ['deactivate'], 2, qr/an account that is closed stays so: if you are sure, add --force/, 'not by mistake';
+    says ['deactivate'], 2, qr/closing an account cannot be undone: if you are sure, add --force/, 'not by mistake';
     says ['deactivate', '--force'], 0, qr/the account is closed/, 'closed';
     my @left = glob "$store/accounts/*/*.pem";
     is @left, 0, 'its key is gone';

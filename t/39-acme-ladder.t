@@ -104,7 +104,7 @@ subtest 'the marker is not found' => sub {
     my ($ca, $gate) = ($doubt, $gate{doubt});
     ok wait_issued($gate), 'issued' or $gate->tell;
     is $ca->said($made), 1, 'of the first order, by the other kind of challenge';
-    like notes($gate), qr/^www\.shop\.test: nothing answers at 127\.0\.0\.1 port $ca->{http_port} /m,
+    like notes($gate), qr/^www\.shop\.test: nothing responds at 127\.0\.0\.1 port $ca->{http_port} /m,
       'the status tells what to look at';
     $gate->stop_ok;
 };
@@ -132,10 +132,10 @@ subtest 'after a failure, a rehearsal' => sub {
 subtest 'another server answers for the name' => sub {
     my $gate = $gate{marker};
     ok wait_row($gate, sub { $_->{error} }), 'it is not proved' or $gate->tell;
-    like notes($gate), qr/^www\.shop\.test: another server answers at 127\.0\.0\.2 \(status 404\); let that address lead here/m,
+    like notes($gate), qr/^www\.shop\.test: another server responds at 127\.0\.0\.2 \(status 404\); let that address lead here/m,
       'one clear line';
     my ($code, $text) = $gate->cli('status');
-    like $text, qr/look at: www\.shop\.test: another server answers/, 'for people, too';
+    like $text, qr/note: www\.shop\.test: another server responds/, 'for people, too';
     is $real->said($made), 0, 'the CA is not bothered with it';
     is $trial->said($made), 1, 'it was rehearsed at staging';
     leads_to('127.0.0.1', $real, $trial);
@@ -166,7 +166,7 @@ subtest 'a second CA' => sub {
 subtest 'CAA forbids the CA' => sub {
     my $gate = $gate{caa};
     ok wait_row($gate, sub { $_->{error} }, 20), 'it is told' or $gate->tell;
-    like cert_row($gate)->{error}, qr/^held back, no order spent: CAA at shop\.test forbids it \(0 issue "other\.test"\); add 0 issue "ca\.test"$/,
+    like cert_row($gate)->{error}, qr/^not ordered, to save the CA's limits: CAA at shop\.test forbids it \(0 issue "other\.test"\); add 0 issue "ca\.test"$/,
       'in one line, with what to change';
     isnt renew($gate), 0, 'whoever insists is told so, too';
     is $caa->said($made), 0, 'no order was made';

@@ -123,7 +123,7 @@ subtest 'an order of which the CA knows nothing' => sub {
     my ($file) = glob "$gate->{store}/orders/*/order";
     spew($file, slurp($file) =~ s/^(url=.*)$/$1x/mr);
     $gate->start;
-    ok $gate->wait_log(qr/the order that was begun is given up: the CA does not have it any more; the live one is good/),
+    ok $gate->wait_log(qr/the unfinished order is abandoned: the CA no longer has it; the live certificate is good/),
       'it is given up, and the log says so' or $gate->tell;
     ok wait_for { !left('records') && !left('order') }, 'nothing is left of it';
     is orders(), $orders, 'no other one is made';

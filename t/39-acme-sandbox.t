@@ -84,7 +84,7 @@ SKIP: {
         is $facts->{NoNewPrivs}, 1, 'it gets no privileges';
         like slurp("/proc/$pid/limits"), PasGate::sanitized() ? qr// : qr/^Max core file size\s+0\s+0\s/m, 'it leaves no core';
     }
-    is filters($runner), 0, 'what starts the hook is not confined';
+    is filters($runner), 0, 'what starts the hook is not sandboxed';
 }
 
 SKIP: {

@@ -99,7 +99,7 @@ my $weeks   = gate('weeks.test', -20 * DAY);
 my $months  = gate('months.test', 62 * DAY, past => 1);
 my $window  = gate('window.test', 0, past => 1, profile => 'minute');
 
-my $waits = qr/the new certificate is not valid before \S+: the clock here is behind the CA's; it is taken when it is valid/;
+my $waits = qr/the new certificate is not valid before \S+because the clock here is behind the CA's; it goes live when it is valid/;
 
 subtest 'three minutes behind' => sub {
     ok wait_row($minutes->{gate}, sub { $_->{error} =~ /^$waits$/ }), 'the status names the clock' or $minutes->{gate}->tell;
@@ -127,7 +127,7 @@ sub tells
     my ($it, $says, $what) = @_;
     my $gate = $it->{gate};
     ok wait_row($gate, sub { ($_->{notes}[0] // '') =~ /^$says$/ }), "$what: cert list has it in its notes" or do { diag explain cert_row($gate); $gate->tell };
-    like people($it), qr/look at: $says/, 'for people, too';
+    like people($it), qr/note: $says/, 'for people, too';
     like +($gate->cli('status'))[1] =~ s/\s+/ /gr, qr/certificate seconds\.test: $says/, 'all is not well';
     like $gate->connect(port => $gate->{status_port}, plain => 1)->request('GET', '/')->{body}, qr/$says/, 'says the page';
     is scalar(() = $gate->log_text =~ /certificate seconds\.test: $says/g), 1, 'the log has it once' or $gate->tell;
@@ -154,7 +154,7 @@ subtest 'a clock that is wrong at the start' => sub {
 };
 
 subtest 'weeks behind' => sub {
-    my $says = qr/not yet valid; is the clock of this machine right\? It says \d/;
+    my $says = qr/not yet valid; is the clock of this host right\? It says \d/;
     ok wait_row($weeks->{gate}, sub { $_->{error} =~ $says }), 'TLS to the CA fails: the status asks for the clock' or $weeks->{gate}->tell;
     like people($weeks), $says, 'so does cert list';
     is orders($weeks), 0, 'nothing was ordered';

@@ -63,7 +63,7 @@ subtest 'a store of 64 KiB' => sub {
     my $folder = mounted('small', '64k');
     my $gate = acme_gate($ca, store => "$folder/store");
     ok wait_row($gate, sub { $_->{error} }), 'the status tells it' or $gate->tell;
-    like cert_row($gate)->{error}, qr{^the store \S+/small/store is full: nothing is ordered}, 'in words: ' . cert_row($gate)->{error};
+    like cert_row($gate)->{error}, qr{^the store \S+/small/store is full; nothing is ordered}, 'in words: ' . cert_row($gate)->{error};
     is cert_row($gate)->{source}, 'self-signed', 'something is served';
     is orders($ca), 0, 'and nothing was ordered';
     remount($folder, 'size=4m');

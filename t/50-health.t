@@ -66,7 +66,7 @@ subtest 'every illness, seen by http' => sub {
         ok $gate->wait_health('pas1', 'up'), "$mode: up again";
     }
     $pas[0]->ctl('mode=slow&ms=5000');
-    ok $gate->wait_health('pas1', 'down|saturated|suspect'), 'slow: noticed';
+    ok $gate->wait_health('pas1', 'down|degraded|suspect'), 'slow: noticed';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'slow: up again';
     $gate->stop_ok;
@@ -80,11 +80,11 @@ subtest 'http: status, body' => sub {
     $pas[2]->ctl('health=0.9');
     ok $gate->wait_health('pas3', 'up'), 'a good one';
     $pas[2]->ctl('health=0.6');
-    $row = $gate->wait_health('pas3', 'saturated');
+    $row = $gate->wait_health('pas3', 'degraded');
     like reason($row), qr/health 0\.60/, 'one between: less traffic: ' . reason($row);
     $pas[2]->ctl('health=0.75');
     ok wait_for { (grep { $_->{name} eq 'pas3' } @{ $gate->status->{backends} })[0]{check}{score} == 0.75 }, 'a little better';
-    is $gate->wait_health('pas3', 'saturated|up')->{health}, 'saturated', 'is not enough';
+    is $gate->wait_health('pas3', 'degraded|up')->{health}, 'degraded', 'is not enough';
     $pas[2]->ctl('health=1');
     ok $gate->wait_health('pas3', 'up'), 'but well is';
     $gate->stop_ok;

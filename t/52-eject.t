@@ -54,9 +54,9 @@ subtest 'with the usual settings: probes and workers agree' => sub {
     like turns('pas3', qr/-> down/, 1), qr/connect refused.*requests fail too|\d checks failed/, 'killed: down';
     for (['pas1', 'it hangs'], ['pas2', 'it is frozen']) {
         my ($name, $what) = @$_;
-        like turns($name, qr/-> suspect/, 1), qr/\d+ requests wait and none is answered since 1\.\d s|no answer/,
+        like turns($name, qr/-> suspect/, 1), qr/\d+ requests wait without a response for 1\.\d s|no response/,
           "$what: suspected";
-        like turns($name, qr/-> down/, 1), qr/no answer within 2000 ms, nor are \d+ requests answered since 3\.\d s/,
+        like turns($name, qr/-> down/, 1), qr/no response within 2000 ms, and \d+ waiting requests got no response for 3\.\d s/,
           "$what: down after one check, since the requests tell the same";
     }
     cmp_ok time - $began, '<', 7, 'in about three seconds, not after all three checks';
@@ -67,8 +67,8 @@ subtest 'with the usual settings: probes and workers agree' => sub {
 
     # What only takes its time is no illness: pas4 was never down, so its history begins here.
     $pas[3]->ctl('mode=slow&ms=2500');
-    like turns('pas4', qr/-> saturated/, 1, 15), qr/no answer within 2000 ms, but requests complete/,
-      'each request takes 2.5 s, the ping too: saturated';
+    like turns('pas4', qr/-> degraded/, 1, 15), qr/no response within 2000 ms, but requests complete/,
+      'each request takes 2.5 s, the ping too: degraded';
     my $n = completed('pas4');
     ok wait_for { completed('pas4') > $n + 5 }, 'it goes on serving';
     $pas[3]->ctl('mode=ok');
@@ -77,38 +77,38 @@ subtest 'with the usual settings: probes and workers agree' => sub {
     $gate->stop_ok;
 };
 
-subtest 'cut answers while the ping is well' => sub {
+subtest 'cut responses while the ping is well' => sub {
     gate(QUICK, 'eject = { time = "1s"; max_time = "2s"; };', @pas[0 .. 2]);
     my $load = PasGate::Load->new($gate, clients => 6, pause => 0.005);
     ok wait_for { completed('pas1') > 20 }, 'all is well';
     $pas[0]->ctl('mode=cut&ping=ok');
-    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: (?:\d+ requests failed in a row|\d+ of \d+ requests failed within 5 s|a request failed when it was tried again)/,
+    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: (?:\d+ requests failed in a row|\d+ of \d+ requests failed within 5 s|a request failed on probation)/,
       'ejected';
     my $row = status_of('pas1');
     is $row->{state}, 'down', 'status tells';
     ok $row->{check}{ok}, 'although the check passes';
     like +($gate->cli('status'))[1], qr/ejected for \d s/, 'and why';
 
-    my $on_trial = turns('pas1', qr/-> suspect on trial/, 2);
-    like $on_trial, qr/on trial with single requests, after an ejection/, 'then it is tried';
-    like turns('pas1', qr/-> down ejected for 2 s/, 3), qr/ejected for 2 s: a request failed when it was tried again/,
+    my $on_trial = turns('pas1', qr/-> suspect on probation/, 2);
+    like $on_trial, qr/on probation with single requests after an ejection/, 'then it is tried';
+    like turns('pas1', qr/-> down ejected for 2 s/, 3), qr/ejected for 2 s: a request failed on probation/,
       'and fails: for twice as long';
     my @before = history('pas1');
     like turns('pas1', qr/-> down ejected/, scalar @before), qr/ejected for 2 s/, 'never longer than max_time';
 
     my $was = @{ [history('pas1')] };
     $pas[0]->ctl('mode=ok');
-    like turns('pas1', qr/-> up/, $was), qr/\d requests went well on trial/, 'well again: up after a few single requests';
+    like turns('pas1', qr/-> up/, $was), qr/\d requests succeeded on probation/, 'well again: up after a few single requests';
     ok !status_of('pas1')->{eject}{trial}, 'the trial is over';
     my $n = completed('pas1');
     ok wait_for { completed('pas1') > $n + 20 }, 'and it serves';
     is status_of('pas2')->{health}, 'up', 'the others never noticed';
 
     $pas[2]->ctl('mode=slowping');
-    like turns('pas3', qr/-> saturated/, 1), qr/no answer within 700 ms, but requests complete/, 'a slow ping: saturated';
+    like turns('pas3', qr/-> degraded/, 1), qr/no response within 700 ms, but requests complete/, 'a slow ping: degraded';
     $row = status_of('pas3');
     ok wait_for { status_of('pas3')->{check}{failures} > $row->{check}{failures} + 3 }, 'for as long as that lasts';
-    is status_of('pas3')->{health}, 'saturated', 'and never more than that';
+    is status_of('pas3')->{health}, 'degraded', 'and never more than that';
     $pas[2]->ctl('mode=ok');
     $load->stop_ok('no request failed meanwhile');
 
@@ -152,7 +152,7 @@ subtest 'reset, empty; and min_healthy' => sub {
     gate(QUICK, 'eject = { time = "1s"; max_time = "2s"; }; min_healthy = 2;', @pas[0 .. 1]);
     $load = PasGate::Load->new($gate, clients => 4, pause => 0.005);
     $pas[0]->ctl('mode=reset&ping=ok');
-    ok $gate->wait_log(qr/backend pas1 not ejected, of the others only 1 well, of 2: (?:\d requests failed in a row|a request failed when it was tried again)/),
+    ok $gate->wait_log(qr/backend pas1 not ejected, because only 1 well, of 2: (?:\d requests failed in a row|a request failed on probation)/),
       'min_healthy = 2: of two nobody is ejected';
     is status_of('pas1')->{health}, 'suspect', 'but suspected';
     like status_of('pas1')->{reason}, qr/not ejected/, 'and it is told why';
@@ -170,7 +170,7 @@ subtest 'gateway errors, where they mean illness' => sub {
     ok wait_for { status_of('pas1')->{server_errors} > $n + 40 }, 'a 500 is none';
     is status_of('pas1')->{health}, 'up', 'it stays';
     $pas[0]->ctl('mode=500&code=503&ping=ok');
-    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ of \d+ answers within 5 s were 502, 503 or 504/, '503 to most of them: ejected';
+    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ of \d+ responses within 5 s were 502, 503 or 504/, '503 to most of them: ejected';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'up again';
     $load->stop;
@@ -185,7 +185,7 @@ subtest 'the ping is well and the application hangs' => sub {
     my $report = $gate->connect;
     $report->write($report->build('GET', '/pas/delay?ms=6000'));
     $pas[0]->ctl('mode=hangapp');
-    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ requests wait and none is answered since [34]\.\d s/, 'ejected';
+    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ requests wait without a response for [34]\.\d s/, 'ejected';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'up again';
     is_deeply [grep { /-> down/ } map { history($_) } 'pas2', 'pas3'], [], 'a long report elsewhere harms nobody';
@@ -202,10 +202,10 @@ subtest 'the same in a pool that is often slow' => sub {
     my %from = map { $_->{id} => scalar(my @h = history($_->{id})) } @pas[0 .. 2];
     my $began = time;
     $pas[0]->ctl('mode=hangapp');
-    like turns('pas1', qr/-> down/, $from{pas1}), qr/ejected for 2 s: on trial it left unanswered/, 'ejected';
+    like turns('pas1', qr/-> down/, $from{pas1}), qr/ejected for 2 s: on probation it gave no response/, 'ejected';
     diag sprintf 'after %.1f s', time - $began;
     cmp_ok status_of('pas1')->{mute}, '>=', 2, 'requests that others answered tell it';
-    like turns('pas1', qr/-> down ejected for 4 s/, $from{pas1} + 1), qr/on trial it left unanswered/, 'it is tried again, in vain';
+    like turns('pas1', qr/-> down ejected for 4 s/, $from{pas1} + 1), qr/on probation it gave no response/, 'it is tried again, in vain';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'up again';
     is_deeply [grep { /-> down/ } map { my @h = history($_); @h[ $from{$_} .. $#h ] } 'pas2', 'pas3'], [], 'the others were left alone';

@@ -252,13 +252,13 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
     is scalar(grep { $_ != 200 } @seen), 0, 'and none got the 500';
     my $share = (asked($pas[0]) - $before) / @seen;
     cmp_ok $share, '<', 0.2, sprintf 'the one that errs was asked %.2f of them', $share;
-    ok $gate->wait_log(qr/pas1 answers with errors what others answer well/), 'the log tells';
+    ok $gate->wait_log(qr/pas1 fails requests that other backends serve/), 'the log tells';
     is row_of('pas1')->{health}, 'up', 'it is not taken for ill';
     is row_of('pas1')->{blamed}, 2, 'both workers found that';
-    like +($gate->cli('status'))[1], qr/errs where others do not: gets few requests/, 'the status says so, too';
+    like +($gate->cli('status'))[1], qr/fails requests that others serve: gets 5 % of its weight/, 'the status says so, too';
     $_->ctl('mode=ok') for @pas;
-    ok forgiven(), 'well again, it gets its share';
-    ok $gate->wait_log(qr/pas1 answers as others do again/), 'as the log tells';
+    ok forgiven(), 'healthy again, it gets its share';
+    ok $gate->wait_log(qr/pas1 serves requests as others do again; weight restored/), 'as the log tells';
     ok wait_for { row_of('pas1')->{blamed} == 0 }, 'and nothing is held against it';
     no_twin('blame');
 }
@@ -423,7 +423,7 @@ sub stamp
         my $posts = PasGate::Load->new($gate, clients => 2, method => 'POST', path => '/pas/post', body => 'a=1', pause => 0.002);
         my $from = length $gate->log_text;
         spew($book, '') if $what eq 'cut';
-        my $again = $what eq 'cut' ? qr/failed when it was tried again/ : qr/on trial it left unanswered/;
+        my $again = $what eq 'cut' ? qr/failed on probation/ : qr/on probation it gave no response/;
         ok $gate->wait_log($again, 15, $from), "$what: tried, and ejected again";
         $posts->stop_ok("$what: meanwhile no POST failed");
         unlike slurp($book), qr/P/, "$what: nor was one sent there";

@@ -122,7 +122,7 @@ subtest 'an operator restarts one, under load' => sub {
     my $was  = $pas{pas2}->instance;
     my ($code, $out) = $gate->cli('restart', 'pas2', '--wait');
     is $code, 0, 'it came back' or diag $out;
-    like $out, qr/draining: asked for by uid \d+\n.*restarting: evidence in .*\n.*verifying: .*restarting pas2 for .*\n.*slowstart: well again/,
+    like $out, qr/draining: asked for by uid \d+\n.*restarting: diagnostics in .*\n.*verifying: .*restarting pas2 for .*\n.*slowstart: well again/,
       'its phases';
     isnt $pas{pas2}->instance, $was, 'it is another process';
     ok heals('pas2', 'none'), 'its slow start ends';
@@ -131,7 +131,7 @@ subtest 'an operator restarts one, under load' => sub {
     my $row = backend('pas2');
     like $row->{incident}, qr/^\d{8}T\d{6}-pas2-1$/, 'an incident';
     is $row->{heal_attempts}, 0, 'a restart of an operator that helps does not count';
-    my ($folder) = $out =~ /evidence in (\S+)/;
+    my ($folder) = $out =~ /diagnostics in (\S+)/;
     ok -d $folder, 'its folder';
     ok scalar(glob "$folder/*"), 'evidence is in it';
     is path('pas2'), 'draining restarting verifying slowstart none', 'and why tells it all';
@@ -167,7 +167,7 @@ subtest 'refused' => sub {
     my $requests = path('pas2');
     ($code, $out) = $gate->cli('restart', 'pas2');
     is $code, 1, 'a second one meanwhile is refused';
-    like $out, qr/a restart is under way \(restarting\)/, 'says so';
+    like $out, qr/a restart is in progress \(restarting\)/, 'says so';
     is path('pas2'), $requests, 'and changes nothing';
     ($code, $out) = $gate->cli('restart', 'pas1', '--force');
     is $code, 1, 'one of the same pool too, even with --force';
@@ -230,7 +230,7 @@ subtest 'a restart that fails' => sub {
     is $row->{heal_attempts}, 3, 'attempts';
     like $row->{heal_reason}, qr/exit.*3.*needs a human/, 'the reason';
     ok $gate->wait_log(qr/error supervisor.*pas3: heal .* -> hold/), 'an error in the log';
-    like +($gate->cli('status'))[1], qr/^degraded: .*^ *\d+ +pas3 .* ready .*\n(?:.*\n)?.*recovery:\s+hold\s(?:.*\n)?.*needs\s+a\s+human/ms, 'status shows it, and what the operator wants beside it';
+    like +($gate->cli('status'))[1], qr/^attention: .*^ *\d+ +pas3 .* ready .*\n(?:.*\n)?.*recovery:\s+hold\s(?:.*\n)?.*needs\s+a\s+human/ms, 'status shows it, and what the operator wants beside it';
     away 'fail-pas3';
     my $seen = path('pas3');
     my ($row2) = (backend('pas3'));

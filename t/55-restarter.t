@@ -98,7 +98,7 @@ subtest 'command' => sub {
     my $r = by_command('echo "$PASGATE_BACKEND $PASGATE_ADDRESS $PASGATE_POOL $PASGATE_INCIDENT"');
     is($r->{code}, 0, 'restarted') or diag($r->{out});
     like($r->{text}, qr{^/bin/sh succeeded after .*: pas1 127\.0\.0\.1:9 pas 20261123T040506-1$}, 'told');
-    like($r->{out}, qr/restarting it, incident 20261123T040506-1, evidence in \Q$r->{folder}\E/, 'logged');
+    like($r->{out}, qr/restarting it, incident 20261123T040506-1, diagnostics in \Q$r->{folder}\E/, 'logged');
     my $e = evidence($r);
     is(join(' ', sort keys %$e), 'action.log counters exchanges incident.json transitions', 'evidence');
     like($e->{'action.log'}, qr/^pas1 127.*\n\S+Z restarted: /, 'what it said, and what came of it');
@@ -200,7 +200,7 @@ subtest 'PAS' => sub {
     $pas = pas(sub { return 30 });
     $r = ask($pas);
     is($r->{code}, 0, 'an instance that hangs');
-    like(evidence($r)->{oemanager}, qr/no answer within/, 'that is told');
+    like(evidence($r)->{oemanager}, qr/no response within/, 'that is told');
     cmp_ok($r->{seconds}, '<', sanitized() ? 30 : 15, sprintf 'and not waited for (%.1f s)', $r->{seconds});
     $pas->end;
 
@@ -247,13 +247,13 @@ subtest 'no Docker' => sub {
     my ($path, $pid) = engine(sub { undef });
     kill 'KILL', $pid;
     waitpid $pid, 0;
-    failed_like(by_docker('pas1', qq(socket = "$path";)), qr{^nobody listens at the Docker socket \Q$path\E$}, 'nobody');
+    failed_like(by_docker('pas1', qq(socket = "$path";)), qr{^nothing listens at the Docker socket \Q$path\E$}, 'nobody');
     chmod 0, $path;
     # as root nothing is forbidden
     my $nobody = sub { if (!$>) { POSIX::setgid(65534); POSIX::setuid(65534) } };
     failed_like(by_docker('pas1', qq(socket = "$path";), before => $nobody),
         qr{^no permission for the Docker socket \Q$path\E$}, 'not allowed');
-    failed_like(with_engine(sub { undef }, 'timeout = "2s";'), qr/no answer within/, 'an engine that hangs');
+    failed_like(with_engine(sub { undef }, 'timeout = "2s";'), qr/no response within/, 'an engine that hangs');
     failed_like(with_engine(sub { says('404 Not Found', '{"message":"No such container: pas1"}') }),
         qr/^there is no container pas1$/, 'unknown');
     failed_like(with_engine(sub { $_[0] =~ /^POST/
@@ -397,7 +397,7 @@ SKIP: {
 
         # Nobody asks for this one.
         my $heals = sub { my (undef, $out) = $gate->cli('why', 'pas1'); my @h = $out =~ /slowstart\s+-> none/g; scalar @h };
-        ok(wait_for { $heals->() == 1 }, 'it has its full share again');
+        ok(wait_for { $heals->() == 1 }, 'back at its full weight');
         my $load = PasGate::Load->new($gate, clients => 2, pause => 0.02);
         $before = started($c);
         run_cmd('docker', 'pause', $c);

@@ -10,7 +10,7 @@ my $gate = PasGate->new(backends => [$pas]);
 is +($gate->cli('status'))[0], 0, 'all is well';
 kill 'STOP', $gate->{pid};
 ok wait_for { ($gate->cli('status'))[0] == 1 }, 'status: exit code 1';
-like +($gate->cli('status'))[1], qr/supervisor has not been heard from for \d+ s/, 'and why';
+like +($gate->cli('status'))[1], qr/supervisor has not responded for \d+ s/, 'and why';
 is $gate->get('/pas/get')->{status}, 200, 'requests are served';
 cmp_ok $gate->status->{supervisor_age_ms}, '>', 9000, 'the age of the heartbeat is in status.json';
 like $gate->get('/metrics', plain => 1, port => $gate->{status_port})->{body}, qr/^pasgate_heartbeat_age_seconds\{process="supervisor"\} \d/m, 'and in the metrics';

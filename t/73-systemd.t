@@ -295,7 +295,7 @@ subtest 'pasgate restarts a unit' => sub {
     my $said = run_ok('pasgate restart --wait', qw(pasgate restart pas2 --wait));
     like $said, qr/draining: .*restarting: .*verifying: \S*systemctl succeeded.*slowstart: well again/s, 'its phases';
     isnt pid_of('pas2'), $was, 'systemd has started another process';
-    ok wait_backend('pas2', heal => 'none', admin => 'ready'), 'it has its full share again';
+    ok wait_backend('pas2', heal => 'none', admin => 'ready'), 'back at its full weight';
     ok serves('pas2'), 'and gets requests';
     $load->stop_ok('no request failed');
 };

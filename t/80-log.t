@@ -130,7 +130,7 @@ subtest 'a terminal' => sub {
     is $failed, 0, 'all requests are served';
     ok wait_for { ($gate->status->{totals}{access_lines_lost} // 0) > 0 }, 'lines of the access log are lost';
     is join(' ', grep { !$before{$_} } $gate->pids('worker')), '', 'by the same workers';
-    unlike $gate->log_text, qr/access log: [^"]*; 0 lines lost/, 'no loss is told of where there is none yet';
+    unlike $gate->log_text, qr/access log: [^"]*; 0 lines lost/, 'no loss is told of where not available yet';
     my $read = '';
     ok wait_for {
         $read .= drain($master);

@@ -21,7 +21,7 @@ is $gate->status->{totals}{connections_limit}, $most, 'the status tells, too';
 my $early = $gate->connect;
 is $early->request('GET', '/pas/get')->{status}, 200, 'a client that comes before';
 my @idle = map { $gate->connect(plain => 1) } 1 .. $most + 20;
-ok wait_for { $gate->wait_log(qr/accepting paused: as many clients as the limit of descriptors allows/) },
+ok wait_for { $gate->wait_log(qr/accepting paused: the limit of descriptors is reached/) },
   'others take all connections';
 ok wait_for { $early->closed }, 'it waits for nothing, and has made room';
 ok wait_for { ($gate->status->{health}{text} // '') =~ /^new clients wait: all connections are taken/ }, 'the status tells';
@@ -48,7 +48,7 @@ my @kept = map { my $c = $gate->connect(plain => 1); is $c->request('GET', '/pas
 ok $kept[$_]->closed, "for more than there may be, the one idle for longest goes: $_" for 0 .. 4;
 is $kept[5]->request('GET', '/pas/get')->{status}, 200, 'no other';
 is $reused->() - $before, 5, 'they are counted';
-ok $gate->wait_log(qr/idle connections of clients closed to make room for others: as many clients/), 'and told';
+ok $gate->wait_log(qr/idle client connections closed to make room for others: as many clients/), 'and told';
 $_->close for @kept;
 $gate->stop_ok;
 

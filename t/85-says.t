@@ -129,7 +129,7 @@ subtest 'the queue' => sub {
     is $pool->()->{queue_timeouts}, 1, 'which is counted';
     ok $g->wait_log(qr/pool pas: no slot of any backend came free within queue\.timeout/), 'and told';
     my ($code, $text) = $g->cli('status');
-    like $text, qr/^pool pas: 0 queued; since the start 1 refused as the queue was full, 1 timed out in it$/m, 'status';
+    like $text, qr/^pool pas: 0 queued; since the start 1 refused because the queue was full, 1 timed out in it$/m, 'status';
     like $g->get('/metrics', port => $g->{status_port}, plain => 1)->{body},
       qr/^pasgate_pool_queue_full_total\{pool="pas"\} 1$/m, 'metrics';
     is $first->response('GET')->{status}, 200, 'who had the slot is served';

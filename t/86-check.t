@@ -62,7 +62,7 @@ subtest 'what is wrong' => sub {
       qr/^\Q$dir\E\/x\.conf:2: certificates: shop\.test: the key does not match the certificate$/m, 'a key of another certificate';
     refused $listen . cert('shop.test', "$dir/plain.txt", $shop[1]) . $pool, qr/holds no certificate/, 'no certificate';
     refused $listen . cert('shop.test', $shop[0], "$dir/plain.txt") . $pool, qr/no key that parses/,   'no key';
-    refused $good . qq~acme = { hook = "$dir/plain.txt"; };\n~ . $pool, qr/acme\.hook: .* is no program that can be run/, 'a hook that is none';
+    refused $good . qq~acme = { hook = "$dir/plain.txt"; };\n~ . $pool, qr/acme\.hook: .* is not an executable program/, 'a hook that is none';
     refused $good . qq~acme = { ca_file = "$dir/none.pem"; };\n~ . $pool, qr/acme\.ca_file: cannot read/, 'a file of CAs';
     refused $good . $pool =~ s/; \} \)/; restart = { command = [ "\/no\/such" ]; }; } )/r,
       qr/restart\.command: \/no\/such of backend pas1 is no program/, 'a restart command';
@@ -75,7 +75,7 @@ subtest 'what is wrong' => sub {
         skip 'root calls no hook as root', 2 if $> != 0;
         chmod 0700, $hook;
         warned qq~user = "nobody";\n~ . $good . qq~acme = { hook = "$hook"; };\n~ . $pool,
-          qr/acme\.hook: user nobody, as whom it is called, cannot run \Q$hook\E: Permission denied/, 'a hook that only root may run';
+          qr/acme\.hook: user nobody, which calls it, cannot run \Q$hook\E: Permission denied/, 'a hook that only root may run';
     }
   SKIP: {
         skip 'only root changes users', 1 if $> != 0;
@@ -92,7 +92,7 @@ subtest 'what is likely wrong' => sub {
         my $store = qq~user = "nobody";\n~ . $good . qq~acme = { store = "$dir/store"; };\n~ . $pool;
         my ($code, $err) = check($store =~ s/nobody/root/r);
         unlike $err, qr/acme\.store/, 'a store of root, for root';
-        warned $store, qr/acme\.store: user nobody, as whom certificates are kept, cannot read and write \Q$dir\E\/store: Permission denied; give it to that user/,
+        warned $store, qr/acme\.store: user nobody, which keeps the certificates, cannot read and write \Q$dir\E\/store: Permission denied; make that user its owner/,
           'a store that the user of the service may not write';
     }
     warned $more->(qq~tls = { ciphers = "ECDHE+AESGCM:eNULL:\@SECLEVEL=0"; };\n~), qr/x\.conf:3: tls\.ciphers: "eNULL"/, 'ciphers';
@@ -170,7 +170,7 @@ subtest 'start, reload, and what goes bad meanwhile' => sub {
     my $from = length $gate->log_text;
     $gate->stop_ok;
     $gate->start;
-    ok $gate->wait_log(qr/configuration: .*the key does not match the certificate; the pair before it is served/, undef, $from),
+    ok $gate->wait_log(qr/configuration: .*the key does not match the certificate; the previous pair is served/, undef, $from),
       'a restart serves the pair that the store has, and warns';
     is $gate->get('/pas/get')->{status}, 200, 'it serves';
     spew($key, slurp_it($shop[1]));

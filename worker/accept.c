@@ -17,14 +17,14 @@
 #include "worker/tls/tls.h"
 
 enum {
-    ACCEPT_BURST = 32,     /* connections per turn; those that wait are told again */
-    ACCEPT_PAUSE_MS = 100, /* without descriptors, trying at once would only spin */
-    ACCEPT_LAST = 4096, /* connections taken from a socket that is given up: a full backlog */
+    ACCEPT_BURST = 32,     /* connections per turn; epoll reports those that still wait */
+    ACCEPT_PAUSE_MS = 100, /* without descriptors, an immediate retry would only spin */
+    ACCEPT_LAST = 4096,    /* from a socket that is given up: a full backlog */
 };
 
 struct acceptor {
-    struct acceptor *next; /* of worker->lent */
-    uint32_t slot;         /* whose socket it is; of worker->lent */
+    struct acceptor *next; /* next in worker->lent */
+    uint32_t slot;         /* worker slot that owns the socket; for those in worker->lent */
     struct loop_source source;
     struct loop_timer pause;
     struct worker *worker;
@@ -32,15 +32,15 @@ struct acceptor {
     int fd;
 };
 
-/* There is no room for another client: the connection that is idle for longest goes, or
- * accepting waits for a moment. false: the latter. */
+/* No room for another client: closes the connection that has been idle longest (true), or
+ * pauses accepting for a moment (false). */
 static bool accept_make_room(struct acceptor *a, const char *why)
 {
     static struct log_gate idle_gate, pause_gate;
 
     if (clients_make_room(a->worker)) {
         if (log_gate_open(&idle_gate))
-            log_warn("idle connections of clients closed to make room for others: %s", why);
+            log_warn("idle client connections closed to make room for others: %s", why);
         return true;
     }
     if (log_gate_open(&pause_gate))
@@ -60,14 +60,14 @@ static bool waits(int fd)
     return poll(&p, 1, 0) > 0;
 }
 
-/* Who looks whether all is well must be able to when clients have taken all. */
+/* Monitoring must still get in when clients have used up all connections. */
 static uint32_t most_clients(const struct acceptor *a)
 {
     return a->worker->max_clients +
            (a->listen->serve == CONF_SERVE_STATUS ? DESCRIPTORS_STATUS : 0);
 }
 
-/* Takes at most `most` connections. */
+/* Accepts at most `most` connections. */
 static void accept_take(struct acceptor *a, int most)
 {
     struct worker *worker = a->worker;
@@ -80,8 +80,8 @@ static void accept_take(struct acceptor *a, int most)
         if (worker->nclients >= most_clients(a)) {
             if (!waits(a->fd) ||
                 !accept_make_room(a, worker->max_clients < worker->conf->limits.connections
-                                         ? "as many clients as the limit of descriptors allows"
-                                         : "limits.connections reached"))
+                                         ? "the limit of descriptors is reached"
+                                         : "limits.connections is reached"))
                 return;
         }
         fd = accept4(a->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -91,7 +91,7 @@ static void accept_take(struct acceptor *a, int most)
             if (!accept_make_room(a, strerror(errno)))
                 return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            return; /* EAGAIN; anything else is the network's and passes */
+            return; /* EAGAIN; any other error comes from the network and passes */
         }
     }
 }
@@ -119,7 +119,7 @@ static void init(struct acceptor *a, struct worker *worker, int fd, uint64_t ind
     a->source.ready = accept_ready;
     a->source.fd = -1;
     a->pause.fire = pause_over;
-    /* Accepted sockets inherit it: one call here instead of one each. */
+    /* Accepted sockets inherit these options: one call here instead of one for each. */
     tcp_prepare(fd, worker->conf->tcp.keepalive_ms, worker->conf->tcp.user_ms);
 }
 
@@ -136,7 +136,7 @@ int accept_init(struct worker *worker)
     return 0;
 }
 
-/* May it be served? On TLS listeners clients wait until the names have certificates. */
+/* May it be served? Clients of TLS listeners wait until the names have certificates. */
 static bool may_serve(const struct acceptor *a, bool named)
 {
     return !a->listen->tls || (named && tls_engine_ready(a->worker->tls));
@@ -162,8 +162,8 @@ int accept_start(struct worker *worker, bool named)
     return 0;
 }
 
-/* last: nobody else serves it. Between the last connection and the close another one may
- * come; it is refused a moment later than it would be anyway. */
+/* last: no other process serves it. A connection that comes between the last accept and the
+ * close is refused a moment later than it would be anyway. */
 static void stop(struct acceptor *a, bool last)
 {
     if (last && a->fd >= 0 && may_serve(a, true))
@@ -197,7 +197,7 @@ void accept_lend(struct worker *worker, uint32_t slot, uint64_t index, int fd, b
 
     if (fd >= 0 && index < worker->conf->n_listen && !worker->draining)
         a = calloc(1, sizeof *a);
-    if (!a) { /* it waits there for its own worker, or is sent to another one */
+    if (!a) { /* they wait for their own worker, or another one gets the socket */
         fd_close(&fd);
         return;
     }
@@ -210,7 +210,7 @@ void accept_lend(struct worker *worker, uint32_t slot, uint64_t index, int fd, b
     }
     a->next = worker->lent;
     worker->lent = a;
-    /* Had this worker still to wait for certificates, it would not have been chosen. */
+    /* A worker that still waits for certificates is not chosen for this. */
     if (start(a, true) < 0)
         log_warn("cannot serve a socket of worker %u: %s", slot, strerror(errno));
 }

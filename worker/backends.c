@@ -21,7 +21,7 @@
 #include "worker/upstream.h"
 
 enum {
-    AVOID_MS = 1000, /* after a failed connect; healthd has probed by then */
+    AVOID_MS = 1000, /* after a failed connect; by then healthd has probed */
 };
 
 static void find_live_rows(struct worker *worker)
@@ -39,7 +39,7 @@ static void refresh_view(struct backend_view *b)
     struct admin_row admin;
 
     if (health_read(&worker->table->health[b->slot], &health)) {
-        /* Kept connections lead to another host now; those in use end with their exchange. */
+        /* Kept connections lead to the old host. Those in use end with their exchange. */
         if (b->address_len &&
             memcmp(&b->health.address, &health.address, sizeof health.address) != 0) {
             b->addresses++;
@@ -81,7 +81,7 @@ bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried)
     return false;
 }
 
-/* Is there a well instance other than this one? */
+/* Is there another healthy backend? */
 static bool has_better(const struct backend_view *b)
 {
     uint32_t i = (uint32_t)(b - b->pool->backends);
@@ -91,9 +91,9 @@ static bool has_better(const struct backend_view *b)
     return backends_has_healthy(b->pool, itself);
 }
 
-/* Those that wait at an instance which is down go elsewhere, where that is safe:
- * they would only wait until their deadline. At each look, as there may have been
- * nowhere to go before. */
+/* Moves exchanges that wait at a backend which is down, where that is safe: otherwise they
+ * would only wait for their deadline. Repeated at each refresh, because there may have been no
+ * other backend before. */
 static void move_waiting(struct backend_view *b)
 {
     struct exchange *next;
@@ -106,7 +106,7 @@ static void move_waiting(struct backend_view *b)
     }
 }
 
-/* One that runs elsewhere and has its first attempt here yet. */
+/* An exchange that now runs elsewhere, hedged, whose first attempt is still here. */
 static struct exchange *racing_at(const struct backend_view *b)
 {
     for (uint32_t i = 0; i < b->pool->nbackends; i++)
@@ -116,8 +116,8 @@ static struct exchange *racing_at(const struct backend_view *b)
     return NULL;
 }
 
-/* A drain's time is over. Who leaves may end others of the list, or wake some: each time
- * its head is taken anew, and nobody new comes. */
+/* A drain has timed out. An exchange that leaves may end or wake others, so the head of the
+ * list is read again each time; no new ones come. */
 static void expel_running(struct backend_view *b)
 {
     struct exchange *x;
@@ -130,7 +130,7 @@ static void expel_running(struct backend_view *b)
         exchange_expel(b->running, "drain_timeout");
 }
 
-/* They wait where nothing is answered: to be raced, by hedge_delay(). */
+/* Their backend responds to nothing: arms their hedges, by hedge_delay(). */
 static void rescue_waiting(struct backend_view *b)
 {
     for (struct exchange *x = b->running; x; x = x->running_next)
@@ -209,7 +209,7 @@ int backends_init(struct worker *worker)
                 pool->capped = true;
             pool->balance[k].weight = balance_weight(b->conf->weight, false, 1000);
         }
-        /* Workers start at different places, so that together they are even. */
+        /* Workers start at different positions, so that together they are even. */
         for (int turn = 0; turn < worker->heritage->slot; turn++)
             balance_round(pool->balance, pool->nbackends, BALANCE_GOOD);
     }
@@ -221,7 +221,7 @@ static enum balance_class backends_class_of(const struct backend_view *b, uint64
 {
     if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
         return BALANCE_NEVER;
-    /* One on trial gets what worker/retry_budget.c gives it, and no more. */
+    /* One on probation gets only the requests that worker/retry_budget.c gives it. */
     if (b->health.state == HEALTH_DOWN || b->health.trial)
         return BALANCE_DOWN;
     if (b->admin == ADMIN_DRAIN)
@@ -237,7 +237,7 @@ bool backends_is_home(const struct backend_view *b)
         return false;
     if (b->health.state == HEALTH_DOWN || b->health.trial == TRIAL_EJECTED)
         return b->address_len && !has_better(b);
-    /* Before the first verdict it is worth waiting for that. */
+    /* Before the first verdict it is worth waiting for it. */
     return b->address_len || b->health.state == HEALTH_UNKNOWN;
 }
 
@@ -257,7 +257,7 @@ static uint32_t weight_of(const struct backend_view *b, bool slow, uint64_t now_
 
     if (permille > blame_permille(b))
         permille = blame_permille(b);
-    return balance_weight(b->conf->weight, b->health.state == HEALTH_SATURATED, permille);
+    return balance_weight(b->conf->weight, b->health.state == HEALTH_DEGRADED, permille);
 }
 
 static void fill_candidates(struct worker *worker, struct pool_view *pool,
@@ -302,18 +302,18 @@ static const char *outage_text(const struct pool_view *pool)
 {
     for (uint32_t i = 0; i < pool->nbackends; i++)
         if (backends_class_of(&pool->backends[i], 0) == BALANCE_DRAINING)
-            return "those that are drained serve";
+            return "draining backends serve instead";
     switch (pool->conf->fail_open) {
     case CONF_FAIL_OPEN_ALL:
         return "requests go to the least bad one";
     case CONF_FAIL_OPEN_OFF:
         return "requests get 503";
     default:
-        return "one request at a time tries the most promising one, others get 503";
+        return "one request at a time tries the most promising one, all others get 503";
     }
 }
 
-/* The log hears of the begin and the end of an outage by one worker, when the verdict comes. */
+/* One worker logs the beginning and the end of an outage, when the verdict comes. */
 static void look_for_outage(struct worker *worker, struct pool_view *pool)
 {
     bool serves = false, judged = true;
@@ -337,7 +337,7 @@ static void look_for_outage(struct worker *worker, struct pool_view *pool)
     pool->outage_ms = serves ? 0 : worker->loop.now_ms;
 }
 
-/* Of a session's backend that is down: the same rules as for all that are. */
+/* A session's backend that is down follows the same rules as a pool in which all are down. */
 static enum backends_choice choose_down_home(struct worker *worker, struct backend_view *home,
                                              struct backend_view **chosen)
 {
@@ -367,8 +367,8 @@ static enum backends_choice choose_home(struct worker *worker, struct backend_vi
     return BACKENDS_CHOSEN;
 }
 
-/* A place that somebody waits for is not for one who comes later and could go
- * elsewhere. In backends_wake() the order of the queue decides. */
+/* A slot that an exchange waits for must not go to a later one that could use another backend.
+ * In backends_wake() the order of the queue decides. */
 static bool leave_to_waiting(struct pool_view *pool)
 {
     bool any = false;
@@ -382,7 +382,7 @@ static bool leave_to_waiting(struct pool_view *pool)
     return any;
 }
 
-/* Takes those out of the choice that are down and not open. true: others are left. */
+/* Excludes backends that are down and not open from the choice. true: others are left. */
 static bool keep_open(struct worker *worker, struct pool_view *pool)
 {
     bool any = false;
@@ -398,7 +398,7 @@ static bool keep_open(struct worker *worker, struct pool_view *pool)
     return any;
 }
 
-/* The most promising of those that are down. */
+/* The most promising backend of those that are down. */
 static struct backend_view *best_down(struct worker *worker, struct pool_view *pool,
                                       const uint64_t *tried)
 {
@@ -412,7 +412,7 @@ static struct backend_view *best_down(struct worker *worker, struct pool_view *p
         if (tried[i / 64] >> (i % 64) & 1 ||
             backends_class_of(b, worker->loop.now_ms) != BALANCE_DOWN)
             continue;
-        /* Of two alike the one that was well last. */
+        /* Of two with equal rank, the one that was healthy last. */
         if (!best || rank > highest ||
             (rank == highest && b->health.since_ms > best->health.since_ms)) {
             best = b;
@@ -453,8 +453,8 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
         int i;
 
         class = balance_best(pool->balance, pool->nbackends);
-        /* While some well instance is only full, waiting for it is better than
-         * going to a drained or a downed one. */
+        /* While a healthy backend is only full, waiting for it is better than using a drained
+         * one or one that is down. */
         if (class == BALANCE_NEVER || (full && class >= BALANCE_DRAINING))
             return full ? BACKENDS_FULL : nothing_left(pool, tried);
         if (class == BALANCE_DOWN && pool->conf->fail_open != CONF_FAIL_OPEN_ALL &&
@@ -473,7 +473,7 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
     }
 }
 
-/* ---- what we saw of them */
+/* ---- observed faults and successes */
 
 void backends_complain(struct worker *worker, struct backend_view *b)
 {

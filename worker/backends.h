@@ -1,9 +1,8 @@
-/* The worker's view of pools and backends: what may be chosen, how loaded it
- * is over all workers, who waits for a place. Worker only.
+/* The worker's view of pools and backends: which may be chosen, how loaded each is over
+ * all workers, which requests wait for a slot. Worker only.
  *
- * The verdicts come from the table (healthd's and the supervisor's rows) and
- * are copied here at each ring of the doorbell; choosing reads only copies and
- * the workers' counters. */
+ * The verdicts come from the table (healthd's and the supervisor's rows) and are copied
+ * at each ring of the doorbell. Choosing reads only these copies and the workers' counters. */
 #ifndef WORKER_BACKENDS_H
 #define WORKER_BACKENDS_H
 
@@ -22,41 +21,41 @@ struct exchange;
 struct upstream;
 struct worker;
 
-/* Exchanges that wait, the oldest first. */
+/* Waiting exchanges, oldest first. */
 struct waiters {
     struct exchange *first, *last;
     uint32_t n;
-    bool stuck; /* backends_wake() tried the first one in vain */
+    bool stuck; /* backends_wake() found no slot for the first one */
 };
 
 struct backend_view {
     const struct conf_backend *conf;
     struct pool_view *pool;
     struct str authority;        /* "host:port" as configured */
-    uint32_t id;                 /* names it in tags (worker/http/affinity.h) */
+    uint32_t id;                 /* identifies it in tags (worker/http/affinity.h) */
     int slot;                    /* in the table */
     struct worker_backend *cell; /* our counters of it */
     struct health_row health;    /* last good copy */
     uint8_t admin;               /* enum admin_state: admission_state() of the last good copy */
-    uint32_t addresses;          /* how often health.address has changed */
+    uint32_t addresses;          /* number of changes of health.address */
     socklen_t address_len;       /* of health.address; 0: none known */
     uint64_t slow_until_ms;      /* the end of its slow start; 0: none */
-    uint64_t avoid_until_ms;     /* we just failed to connect: others first */
-    uint32_t race_ms;      /* on trial: a request waits there for so long alone; 0: as ever */
-    struct upstream *idle; /* kept connections, the last used first */
+    uint64_t avoid_until_ms;     /* after a failed connect: others first */
+    uint32_t race_ms; /* on probation: hedge delay that it was seen to need; 0: the default */
+    struct upstream *idle; /* kept connections, last used first */
     uint32_t nidle;
     struct upstream *pinned; /* idle, each for one client's connection (worker/pins.h) */
     uint32_t npinned;
-    struct exchange *running;   /* list: what we have at it */
-    struct upstream *overtaken; /* list: attempts whose exchange went on without them */
-    struct waiters waiters;     /* those whose session is here */
-    uint32_t failed_in_row;     /* what our cell says */
-    uint8_t blame;              /* 0 to BLAME_MOST (worker/blame.h) */
-    bool blamed;                /* it errs where others do not */
-    struct log_gate blame_gate; /* how often the log hears of that */
-    bool blame_told;            /* it did, and hears of its end */
-    bool cut;                   /* its drain's time is over */
-    bool expels;                /* the last refresh found that */
+    struct exchange *running;   /* list: this worker's exchanges at it */
+    struct upstream *overtaken; /* list: detached attempts (worker/overtaken.h) */
+    struct waiters waiters;     /* requests whose session is here */
+    uint32_t failed_in_row;     /* as in our cell */
+    uint8_t blame;              /* error score, 0 to BLAME_MOST (worker/blame.h) */
+    bool blamed;                /* it fails requests that others serve */
+    struct log_gate blame_gate; /* limits how often that is logged */
+    bool blame_told;            /* it was logged, so its end is logged too */
+    bool cut;                   /* its drain has timed out */
+    bool expels; /* the last refresh found that: its exchanges are to be evicted */
 };
 
 struct pool_view {
@@ -66,76 +65,78 @@ struct pool_view {
     uint32_t nbackends;
     struct balance *balance; /* [nbackends]: input and state of the choice */
     bool capped;             /* some backend has max_in_flight */
-    uint64_t outage_ms;      /* since when no backend is up and ready; 0: one is */
+    uint64_t outage_ms;      /* since when no backend is up and ready; 0: some backend is */
     bool waking;             /* backends_wake() is at work */
-    uint8_t in_vain;         /* requests in a row that were asked again for nothing */
-    uint64_t in_vain_ms;     /* when the last of them was */
-    uint32_t ntrials;        /* backends with health.trial */
-    struct waiters waiters;  /* for a place anywhere in the pool */
-    struct waiters retriers; /* for a place in the budget of retries (worker/retry_budget.h) */
-    uint32_t nwaiting;       /* these, and those of its backends */
+    uint8_t in_vain;         /* requests in a row that were retried in vain */
+    uint64_t in_vain_ms;     /* when the last of them failed */
+    uint32_t ntrials;        /* backends on probation (health.trial) */
+    struct waiters waiters;  /* for a slot at any backend of the pool */
+    struct waiters retriers; /* for the retry budget (worker/retry_budget.h) */
+    uint32_t nwaiting;       /* these two, and the waiters of its backends */
 };
 
 /* Allocates and fills both arrays of the worker. 0 or -1 (no memory). */
 int backends_init(struct worker *worker);
 
-/* Copies the verdicts anew and acts on changes: closes idle connections of what
- * is down, lets waiting exchanges try again. */
+/* Copies the verdicts again and acts on changes: closes idle connections of backends that are
+ * down, lets waiting exchanges try again. */
 void backends_refresh(struct worker *worker);
 
 enum backends_choice {
     BACKENDS_CHOSEN,
-    BACKENDS_TRIES, /* chosen too, with the place for the one that tries (worker/fail_open.h) */
-    BACKENDS_FULL,  /* all that may serve are at their cap */
+    BACKENDS_TRIES, /* chosen, and it is the one request that tries (worker/fail_open.h) */
+    BACKENDS_FULL,  /* all backends that may serve are at their cap */
     BACKENDS_NONE,  /* nothing to choose from (all tried, or none has an address) */
-    BACKENDS_WAIT,  /* no verdict yet: worth waiting for the first one */
+    BACKENDS_WAIT,  /* no verdict yet: waiting for the first one is useful */
 };
 
-/* Chooses for an exchange and takes a place at it (in_flight counts it). tried:
- * bit per index in the pool, not to be chosen again. home: where its session is
- * (backends_is_home() holds): that one or none; NULL: any. */
+/* Chooses a backend for an exchange and acquires a slot there (in_flight counts it). tried: one
+ * bit per index in the pool, not to be chosen again. home: the affinity target
+ * (backends_is_home() holds), which is chosen or none; NULL: any. */
 enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
                                      struct backend_view *home,
                                      uint64_t tried[TABLE_BACKENDS / 64],
                                      struct backend_view **chosen);
 
-/* Does it (still) serve the sessions that it has? Drained ones do; one that is down
- * only when there is nothing better. */
+/* Does it (still) serve its sessions? A drained backend does; one that is down does only when
+ * there is no healthy one. */
 bool backends_is_home(const struct backend_view *backend);
 
-/* Is there a well instance in the pool that was not tried yet (bits as in
+/* Is there a healthy backend in the pool that was not tried yet (bits as in
  * backends_choose())? */
 bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried);
 
-/* Do others wait already for what an exchange with that home (or none) wants? */
+/* Do others already wait for what an exchange with that affinity target (or none) needs? */
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
 
-/* The backend of a pool with that number in tags; NULL: it has none. */
+/* The backend of a pool with that id in tags; NULL: none. */
 struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);
 
-/* Gives the place back and wakes who has waited longest, in any worker. quietly:
- * wakes nobody (who waits looks again soon), for a caller that is in the middle of an
- * answer's bytes. */
+/* Releases the slot and wakes the exchange that has waited longest, in any worker. quietly:
+ * wakes none (they check again soon), for a caller that is in the middle of a response's
+ * bytes. */
 void backends_leave(struct worker *worker, struct backend_view *backend);
 void backends_leave_quietly(struct worker *worker, struct backend_view *backend);
 
-/* Queue of a pool, of its retries, or of x->home. join: false = full. */
+/* The queue of a pool, of its retries, or of x->home. join: false = full. */
 bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x);
 void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x);
-/* It gets no slot: the queue was full, or its time in there is over. Counted, and told. */
+/* Counts and logs that x gets no slot: the queue was full, or x waited too long. */
 void backends_queue_refused(const struct exchange *x, bool timed_out);
 
-/* Lets the waiting try again, the oldest first, until no place is left for any. Who
- * waits for one instance holds up nobody who can do with another. */
+/* Lets the waiting exchanges try again, oldest first, until no slot is left. One that waits for
+ * a single backend does not hold up others that can use another. */
 void backends_wake(struct worker *worker, struct pool_view *pool);
 
-/* We saw a fault of the backend: avoid it for a moment, tell healthd. failed: a hard
- * one (no connection, reset, no answer or nonsense, a cut body), which is counted. */
+/* Reports a fault of the backend: it is avoided for a moment, and healthd is told. failed: a
+ * hard fault (no connection, reset, no response or an invalid one, a cut body), which is
+ * counted. */
 void backends_complain(struct worker *worker, struct backend_view *backend);
 void backends_failed(struct worker *worker, struct backend_view *backend);
 void backends_completed(struct backend_view *backend);
 
-/* Compares our cells with what we really run, and writes those again that differ: how many. */
+/* Compares our cells with the real state and rewrites those that differ; returns their
+ * number. */
 uint32_t backends_repair(struct worker *worker);
 uint32_t backends_queue_repair(struct worker *worker, struct pool_view *pool);
 

@@ -1,13 +1,13 @@
 #include "worker/balance.h"
 
 enum {
-    SATURATED_SHARE = 4,
+    DEGRADED_SHARE = 4,
     SCALE = 1000, /* a quarter of a tenth of the least weight is 25 */
 };
 
-uint32_t balance_weight(uint32_t configured, bool saturated, uint32_t permille)
+uint32_t balance_weight(uint32_t configured, bool degraded, uint32_t permille)
 {
-    uint64_t weight = (uint64_t)configured * SCALE / (saturated ? SATURATED_SHARE : 1);
+    uint64_t weight = (uint64_t)configured * SCALE / (degraded ? DEGRADED_SHARE : 1);
 
     weight = weight * permille / 1000;
     return weight ? (uint32_t)weight : 1;
@@ -49,7 +49,7 @@ static bool is_less(const struct balance *a, const struct balance *b)
     return (uint64_t)a->in_flight * b->weight < (uint64_t)b->in_flight * a->weight;
 }
 
-/* Those that are as little loaded as *least, in turn. */
+/* Round robin among those that are as little loaded as *least. */
 static int round_of_equals(struct balance *candidates, uint32_t n, enum balance_class of,
                            bool slow_too, const struct balance *least)
 {
@@ -91,7 +91,7 @@ static int least_of(struct balance *candidates, uint32_t n, enum balance_class o
     return equals ? round_of_equals(candidates, n, of, slow_too, &candidates[best]) : best;
 }
 
-/* The slow one whose turn it is by weight among all; -1: none. */
+/* The slow one whose turn it is, by its weight among all; -1: none. */
 static int slow_turn(struct balance *candidates, uint32_t n, enum balance_class of,
                      uint64_t total)
 {
@@ -130,7 +130,7 @@ int balance_least(struct balance *candidates, uint32_t n, enum balance_class of)
     best = least_of(candidates, n, of, false);
     if (turn < 0)
         return best;
-    /* It has its turn unless it is more loaded than the best one would be with one more. */
+    /* It gets its turn unless it is more loaded than the best one would be with one more. */
     struct balance next = candidates[best];
     next.in_flight += next.in_flight < UINT32_MAX;
     return is_less(&next, &candidates[turn]) ? best : turn;

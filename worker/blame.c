@@ -10,10 +10,11 @@ static void set_blamed(struct backend_view *b, bool blamed)
     b->blamed = blamed;
     atomic_store_explicit(&b->cell->blamed, blamed, memory_order_relaxed);
     if (!blamed && b->blame_told)
-        log_info("backend %s answers as others do again", b->conf->name);
+        log_info("backend %s serves requests as others do again; weight restored",
+                 b->conf->name);
     b->blame_told = blamed && log_gate_open(&b->blame_gate);
     if (b->blame_told)
-        log_warn("backend %s answers with errors what others answer well: it gets few requests",
+        log_warn("backend %s fails requests that other backends serve; weight reduced to 5 %%",
                  b->conf->name);
 }
 

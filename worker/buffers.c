@@ -22,12 +22,12 @@ void worker_refused_memory(struct worker *worker, const char *setting)
 
     count_add(&worker->row->memory_refused, 1);
     if (log_gate_open(&gate))
-        log_warn("buffers of connections are full (%s): new requests get 503, and slow readers "
+        log_warn("connection buffers are full (%s): new requests get 503, and slow readers "
                  "hold their backends",
                  setting);
 }
 
-/* Of one size they come from the worker's pool, larger ones from the heap. */
+/* Buffers of the standard size come from the worker's pool, larger ones from the heap. */
 static void *buffers_take(struct worker *worker, struct mempool *pool, size_t size, size_t room,
                           size_t pooled)
 {

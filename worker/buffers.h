@@ -1,5 +1,5 @@
-/* Boxes: the blocks that hold a head while its exchange runs. An idle
- * connection has none. Worker only. */
+/* Buffers that hold a head while its exchange runs. An idle connection has none. Worker
+ * only. */
 #ifndef WORKER_BUFFERS_H
 #define WORKER_BUFFERS_H
 
@@ -10,8 +10,8 @@
 
 struct worker;
 
-/* Bytes as they came, with the head parsed from them. The slices of the parsed
- * head point into `bytes`. */
+/* Bytes as they came, with the head parsed from them. The slices of the parsed head point into
+ * `bytes`. */
 struct head_buffer {
     union {
         struct http_request request;
@@ -29,8 +29,8 @@ struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *
                                      size_t room);
 void head_buffer_free(struct worker *worker, struct head_buffer *head_buffer);
 
-/* The rewritten head for the backend, with the first of the body behind it: kept
- * until the answer begins, so that it can be sent again. */
+/* The rewritten head for the backend, followed by the first part of the body. Kept until the
+ * response begins, so that it can be sent again. */
 struct request_buffer {
     size_t n, cap;
     char bytes[];

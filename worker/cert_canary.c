@@ -14,12 +14,12 @@ enum { STORE_PATH_MAX = 4096 };
 
 static struct {
     struct worker *worker;
-    struct tls_selftest *proof; /* NULL: nothing is under way */
+    struct tls_selftest *proof; /* NULL: no test in progress */
     uint32_t cert, candidate;
     struct loop_timer turn;
 } prover;
 
-/* What we said last of this certificate. */
+/* The candidate of this certificate that we reported on last. */
 static uint32_t told(const struct worker *w, uint32_t cert)
 {
     return cert_finding_unpack(atomic_load(&w->row->cert_proof[cert])).candidate;
@@ -34,8 +34,8 @@ static void cert_canary_tell(struct worker *w, uint32_t cert, uint32_t candidate
                                          .partly = verdict->partly};
 
     if (verdict->proof == CERT_PROOF_GOOD)
-        log_info("certificate %s: generation %u is proved", w->conf->certs[cert].name,
-                 candidate);
+        log_info("certificate %s: generation %u passed its self-test",
+                 w->conf->certs[cert].name, candidate);
     else
         log_warn("certificate %s: generation %u: %s", w->conf->certs[cert].name, candidate,
                  verdict->text);
@@ -62,7 +62,7 @@ static void cert_canary_turn(struct loop_timer *timer)
         }
     cert_canary_end();
     cert_canary_tell(prover.worker, prover.cert, prover.candidate, &verdict);
-    cert_canary_look(prover.worker); /* another one may have come meanwhile */
+    cert_canary_look(prover.worker); /* another candidate may have come meanwhile */
 }
 
 static void cert_canary_begin(struct worker *w, uint32_t cert, const struct cert_row *row)
@@ -91,8 +91,8 @@ static bool cert_canary_is_ours(const struct worker *w, const struct cert_row *r
     return row->candidate && row->prover == (uint32_t)w->heritage->row;
 }
 
-/* A first look without a copy: asked are only workers of acmed's own configuration, in which a
- * certificate's row has its index. */
+/* A quick check without a copy of the row. Only workers of acmed's own configuration are asked
+ * to test, and in that a certificate's row has the certificate's index. */
 static bool may_be_ours(const struct worker *w, uint32_t i)
 {
     return i < table_certs(w->table) &&
@@ -101,7 +101,7 @@ static bool may_be_ours(const struct worker *w, uint32_t i)
 
 void cert_canary_look(struct worker *w)
 {
-    static bool looked; /* at all rows of looked_epoch: there was nothing to do */
+    static bool looked; /* all rows were checked at looked_epoch: nothing to do */
     static uint32_t looked_epoch;
     uint32_t epoch = atomic_load(&w->table->cert_epoch);
     struct cert_row row;
@@ -113,7 +113,7 @@ void cert_canary_look(struct worker *w)
         cert_find(w->table, cert_dir(dir, w->conf->certs[prover.cert].name), prover.cert,
                   &row) &&
         (!cert_canary_is_ours(w, &row) || row.candidate != prover.candidate))
-        cert_canary_end(); /* it is another one's by now, or dropped */
+        cert_canary_end(); /* another worker's by now, or dropped */
     if (prover.proof || (looked && epoch == looked_epoch))
         return;
     for (uint32_t i = 0; !prover.proof && i < w->conf->n_certs; i++)

@@ -15,11 +15,11 @@
 
 enum {
     STORE_PATH_MAX = 4096,
-    CERTS_TURN_US = 20000, /* of loading, while clients wait: some thirty certificates */
-    CERTS_LATE_MS = 900,   /* between two looks at what is not there: less than a tick */
+    CERTS_TURN_US = 20000, /* of loading, while clients wait: about thirty certificates */
+    CERTS_LATE_MS = 900,   /* between two checks for missing ones: less than a tick */
 };
 
-/* For a certificate of which nothing is loaded: clients must not hang. */
+/* For a certificate of which nothing is loaded: TLS must not wait. */
 static void stand_in(struct worker *worker, uint32_t i)
 {
     const char *name = worker->conf->certs[i].name;
@@ -29,28 +29,28 @@ static void stand_in(struct worker *worker, uint32_t i)
     if (tls_engine_has(worker->tls, i))
         return;
     if (tls_engine_stand_in(worker->tls, i, error, sizeof error) == 0)
-        log_warn("certificate %s: none can be read: a self-signed one is served from memory",
+        log_warn("certificate %s: none can be read; serving a self-signed one from memory",
                  name);
     else if (log_gate_open(&gate))
-        log_error("certificate %s: none can be made: %s", name, error);
+        log_error("certificate %s: cannot create one: %s", name, error);
 }
 
 static struct {
-    uint32_t epoch;   /* of the last look at all rows */
-    bool patient;     /* at that look */
-    bool looked;      /* it came to its end */
-    uint64_t late_ms; /* when to look again because of what was behind */
-    bool all;         /* each certificate has one */
-    uint32_t next;    /* where the next look goes on */
+    uint32_t epoch;   /* of the last check of all rows */
+    bool patient;     /* at that check */
+    bool looked;      /* that check was completed */
+    uint64_t late_ms; /* when to check again because some were behind */
+    bool all;         /* every certificate has something loaded */
+    uint32_t next;    /* where the next check continues */
     uint32_t *seen;   /* [n_certs]: count of the row whose generation is loaded, | 1; 0: none */
-    uint8_t *lacks;   /* [n_certs]: enum lack, as found by a look that goes on */
-    bool searched;    /* the store, for pairs under other names */
+    uint8_t *lacks;   /* [n_certs]: enum lack, as found by a check in progress */
+    bool searched;    /* the store was searched for pairs under other names */
 } view;
 
 enum lack {
     LACK_NONE,
-    LACK_ROW, /* acmed does not know it, and may under another name */
-    LACK_ALL, /* nobody waits any longer */
+    LACK_ROW, /* acmed does not know it; it may know it under another name */
+    LACK_ALL, /* no more waiting for acmed */
 };
 
 static void cert_loader_load(struct worker *worker, uint32_t i, const struct cert_row *row)
@@ -67,7 +67,7 @@ static void cert_loader_load(struct worker *worker, uint32_t i, const struct cer
         static struct log_gate gate;
 
         if (log_gate_open(&gate))
-            log_error("certificate %s: generation %u does not load: %s", row->name,
+            log_error("certificate %s: generation %u cannot be loaded: %s", row->name,
                       row->generation, error);
         view.lacks[i] = LACK_ALL;
         return;
@@ -76,7 +76,7 @@ static void cert_loader_load(struct worker *worker, uint32_t i, const struct cer
     log_debug("certificate %s: generation %u loaded", row->name, row->generation);
 }
 
-/* false: it is not what it should be. */
+/* false: the certificate is not loaded as acmed publishes it. */
 static bool refresh_one(struct worker *worker, uint32_t i, bool patient)
 {
     const struct table *table = worker->table;
@@ -107,9 +107,9 @@ static bool refresh_one(struct worker *worker, uint32_t i, bool patient)
     return true;
 }
 
-/* What acmed has not, or cannot be loaded. After a reload acmed is renewed last: until
- * then a certificate that has another name now has no row, but what it had stands in the store.
- * The first workers of all wait for acmed, which has only begun. */
+/* Fills in what acmed does not have, or what cannot be loaded. After a reload acmed is replaced
+ * last: until then a certificate that has a new name has no row, but its old pair is in the
+ * store. The very first workers wait for acmed instead, which has only just started. */
 static void fill_gaps(struct worker *worker, bool brief)
 {
     bool first = worker->heritage->generation == 1 && worker->heritage->incarnation == 1;
@@ -120,7 +120,7 @@ static void fill_gaps(struct worker *worker, bool brief)
                   (view.lacks[i] == LACK_ALL || (view.lacks[i] == LACK_ROW && !first));
     if (!search)
         return;
-    if (!brief && !view.searched) { /* who serves has no time for it */
+    if (!brief && !view.searched) { /* a worker that already serves has no time for it */
         view.searched = true;
         certs_stored_load(worker);
     }
@@ -137,7 +137,7 @@ static bool have_all(const struct worker *worker)
     return true;
 }
 
-/* Nothing has changed since the last look. */
+/* Nothing has changed since the last check. */
 static bool cert_loader_is_known(const struct worker *worker, uint32_t epoch, bool patient)
 {
     return view.looked && view.epoch == epoch && view.patient == patient &&

@@ -22,7 +22,7 @@
 enum {
     PATH_MAX_BYTES = 4096,
     SHA256_SIZE = 32,
-    LOOK_MS = 5000, /* at all folders; a disk may be slow, and the service is to start */
+    LOOK_MS = 5000, /* for all directories; a disk may be slow, and the service must start */
 };
 
 struct leaf {
@@ -30,7 +30,7 @@ struct leaf {
     char *names; /* as stored_covers() takes them */
 };
 
-/* NULL: it cannot be read, or there is none. */
+/* NULL: there is no list, or it cannot be read. */
 static char *revoked_read(int certs_fd)
 {
     int fd = openat(certs_fd, STORED_REVOKED, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -62,8 +62,7 @@ static bool certs_stored_is_revoked(const char *list, X509 *cert)
     return stored_revoked(list, leaf, key);
 }
 
-/* The text of one name behind the others; what is none, or longer than names are, is left out.
- */
+/* Appends the text of one name; one that is malformed, or too long for a name, is left out. */
 static size_t certs_stored_put_name(char *out, const GENERAL_NAME *name)
 {
     char text[CONF_HOST_LEN + 1] = "";
@@ -104,7 +103,7 @@ static void leaf_release(struct leaf *leaf)
     ERR_clear_error();
 }
 
-/* false: there is none that clients would take. */
+/* false: it holds no certificate that clients would accept. */
 static bool leaf_read(int certs_fd, const char *revoked, const struct stored_folder *f,
                       struct leaf *leaf)
 {
@@ -136,7 +135,7 @@ static bool leaf_read(int certs_fd, const char *revoked, const struct stored_fol
     return false;
 }
 
-/* Of two for the same names, each has its kind of key. */
+/* Of two certificates for the same names, each needs its own type of key. */
 static bool suits(const struct leaf *leaf, const struct conf_cert *cert)
 {
     return cert->source != CONF_CERT_SELF &&
@@ -155,16 +154,17 @@ static bool load(struct worker *worker, uint32_t i, const struct stored_folder *
              f->generation);
     snprintf(key, sizeof key, "%s/certs/%s/%u/key.pem", store, f->name, f->generation);
     if (tls_engine_load(worker->tls, i, chain, key, error, sizeof error) < 0) {
-        log_debug("certificate %s: generation %u of %s does not load: %s", name, f->generation,
-                  f->name, error);
+        log_debug("certificate %s: generation %u of %s cannot be loaded: %s", name,
+                  f->generation, f->name, error);
         return false;
     }
-    log_debug("certificate %s: generation %u of %s in the store is for all its names", name,
-              f->generation, f->name);
+    log_debug("certificate %s: serving generation %u of %s from the store, which covers all "
+              "its names",
+              name, f->generation, f->name);
     return true;
 }
 
-/* How many certificates have one now. */
+/* Returns the number of certificates that were loaded from it. */
 static uint32_t certs_stored_look_into(struct worker *worker, int certs_fd, const char *revoked,
                                        const struct stored_folder *f)
 {
@@ -201,7 +201,7 @@ void certs_stored_load(struct worker *worker)
         n += certs_stored_look_into(worker, fd, revoked, &stored.v[i]);
     if (n)
         log_info("%u certificates have another name in the store: these are served until acmed "
-                 "has looked",
+                 "has checked them",
                  n);
     stored_release(&stored);
     stored_live_release(&live);

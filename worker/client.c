@@ -13,7 +13,7 @@
 #include "worker/core.h"
 #include "worker/tls/tls.h"
 
-enum { MOST_LOOKED_AT = 8 /* idle connections, to find one that is to be closed */ };
+enum { MOST_LOOKED_AT = 8 /* idle connections to check, to find one that may be closed */ };
 
 #define CLIENT_OF(member, field) \
     ((struct client *)(void *)((char *)(member)-offsetof(struct client, field)))
@@ -53,7 +53,7 @@ static void name_peer(struct peer *peer, const struct sockaddr *from, socklen_t 
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;
 
     memcpy(&peer->address, from, len < sizeof peer->address ? len : sizeof peer->address);
-    /* A dual-stack listener shows IPv4 as ::ffff:a.b.c.d: plain IPv4 from here on. */
+    /* A dual-stack listener shows IPv4 as ::ffff:a.b.c.d; use plain IPv4 from here on. */
     if (from->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
         struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = six->sin6_port};
 
@@ -163,8 +163,8 @@ void clients_run(struct worker *worker)
 {
     struct client *c = worker->run_first, *next;
 
-    /* Those that come into the list from here on have the next round: a client
-     * that could run for ever lets events in between. */
+    /* Clients that are added from here on run in the next round, so that one that could always
+     * run lets events in between. */
     worker->run_first = worker->run_last = NULL;
     for (; c; c = next) {
         next = c->run_next;
@@ -173,7 +173,7 @@ void clients_run(struct worker *worker)
     }
 }
 
-/* The end: nothing more is to be sent. A FIN would make what was sent so far look whole. */
+/* The end: nothing more is sent. FIN would make a partial response look complete. */
 static void close_now(struct client *c, const char *why)
 {
     if (c->exchange || c->writing)
@@ -194,7 +194,7 @@ static bool client_flush(struct client *c)
     }
     if (waiting > 0) {
         client_waits(c, (size_t)waiting);
-        /* The backend goes on when half of the room is free, not at each byte. */
+        /* The backend continues when half of the buffer is free, not at each byte. */
         if (c->exchange && client_has_room(c) &&
             c->waiting <= c->worker->conf->limits.response_buffer / 2)
             exchange_transport_writable(c->exchange, false);
@@ -208,7 +208,7 @@ static bool client_flush(struct client *c)
     return true;
 }
 
-/* Its time is over while bytes wait for it: RST, since what it has is not the whole. */
+/* Its deadline has passed while bytes wait for it: RST, because the response is incomplete. */
 static void cut_reader(struct client *c, const char *why)
 {
     if (c->exchange)
@@ -223,11 +223,11 @@ static void cut_sender(struct client *c)
     uint32_t left = pace_left(&c->sends, c->worker->loop.now_ms,
                               c->exchange->route->timeouts.body_ms, conf->limits.min_body_rate);
 
-    const char *why = left > 1 ? "the request's body stopped coming"
-                               : "the request's body came too slowly (limits.min_body_rate)";
+    const char *why = left > 1 ? "the request body stopped arriving"
+                               : "the request body arrived too slowly (limits.min_body_rate)";
 
     if (client_begin_left(c) <= 1)
-        why = "the request's body did not begin after 100 Continue";
+        why = "no request body after 100 Continue";
     count_add(&c->worker->row->slow_bodies, 1);
     exchange_abort(c->exchange, 408, why);
 }
@@ -236,8 +236,8 @@ static void client_run(struct client *c)
 {
     bool more = true;
 
-    /* A read of the socket is answered before the next one is begun, so that a
-     * client that pipelines without end gets no more than its share. */
+    /* What one read brought is handled before the next read, so that a client that pipelines
+     * without end gets no more than its share. */
     for (int round = 0; more && c->state != CLIENT_CLOSED; round++) {
         if (round == WORKER_ROUNDS * 4) {
             client_schedule(c);
@@ -260,13 +260,13 @@ static void client_ready(struct loop_source *source, uint32_t events)
 
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         stream_event(&c->stream, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
-    /* After our own FIN, HUP only says that the client's has come too. */
+    /* After our own FIN, HUP only means that the client's FIN has come as well. */
     if ((events & EPOLLERR) || ((events & EPOLLHUP) && !c->ended))
         c->broken = true;
     if (c->writing && (events & EPOLLOUT))
         client_flush(c);
     else if (events & EPOLLOUT)
-        stream_flush(&c->stream); /* of a handshake, or an alert: reading finds what is wrong */
+        stream_flush(&c->stream); /* of a handshake or alert; the next read finds errors */
     client_run(c);
 }
 
@@ -306,9 +306,9 @@ static void client_timer_fired(struct loop_timer *timer)
     client_run(c);
 }
 
-/* ---- all of them */
+/* ---- all clients */
 
-/* Has it sent something that its turn has not come for yet? */
+/* Has it sent something that it had no turn to handle yet? */
 static bool has_asked(const struct client *c)
 {
     char byte;
@@ -331,7 +331,7 @@ bool clients_make_room(struct worker *worker)
             count_add(&worker->row->connections_reused, 1);
             return true;
         }
-        client_idles(c, false); /* the last one from here on, for the moment that it is idle */
+        client_idles(c, false); /* it has a request to come: to the end of the list */
         client_idles(c, true);
     }
     return false;

@@ -1,11 +1,10 @@
-/* A client's connection that speaks HTTP/1.1: the carrier of its exchanges, one
+/* A client's connection that speaks HTTP/1.1: the transport of its exchanges, one
  * after the other. Worker only.
  *
  *   HANDSHAKE -> IDLE -> HEAD -> EXCHANGE -> IDLE ... -> LINGER -> closed
  *
- * A client runs when the socket tells something, or when its turn comes in the
- * worker's run list; exchanges only leave word (want_body, finish) and never
- * run it from within. */
+ * A client runs when its socket has an event, or when its turn comes in the worker's
+ * run list. Exchanges only set flags (want_body, finish) and never run it from within. */
 #ifndef WORKER_CLIENT_H
 #define WORKER_CLIENT_H
 
@@ -15,21 +14,21 @@
 struct conf_listen;
 struct worker;
 
-/* Takes over an accepted, non-blocking socket; closes it when it cannot. */
+/* Takes over an accepted, non-blocking socket; closes it on failure. */
 void client_open(struct worker *worker, int fd, const struct conf_listen *listen,
                  const struct sockaddr *from, socklen_t len);
 
-/* Runs those whose turn has come. */
+/* Runs the clients in the run list. */
 void clients_run(struct worker *worker);
 
-/* Closes the connection that waits for its client's next request for longest, so that another
- * client can come: all other work goes on. false: there is none to close. */
+/* Closes the connection that has waited longest for its client's next request, so that another
+ * client can come; requests in progress are not affected. false: there is none to close. */
 bool clients_make_room(struct worker *worker);
 
-/* The worker drains: idle clients may ask once more, for a short time. */
+/* The worker drains: idle clients may send one more request, for a short time. */
 void clients_drain(struct worker *worker);
 
-/* Ends all, whatever they do. */
+/* Ends all clients, whatever they do. */
 void clients_close_all(struct worker *worker);
 
 #endif

@@ -1,5 +1,5 @@
-/* The steps of a client's connection: one function per state, each returns true
- * when the next step can be taken at once (worker/client.h). */
+/* The steps of a client's connection: one function per state, each returns true when the next
+ * step can run at once (worker/client.h). */
 #include <string.h>
 
 #include "base/conf/conf.h"
@@ -9,16 +9,16 @@
 #include "worker/core.h"
 #include "worker/tls/tls.h"
 
-/* The answer was cut short: a FIN would look like its end to a client that
- * counts on the close (HTTP/1.0), so that it gets a reset. */
+/* The response was cut short. A client for which the close marks the end (HTTP/1.0) would take
+ * FIN for a complete response, so it gets a reset. */
 static void close_hard(struct client *c)
 {
     stream_reset(&c->stream);
     c->state = CLIENT_CLOSED;
 }
 
-/* Says goodbye. Bytes of the client that nobody read would turn the close into
- * a reset, which could overtake our answer: so they are read for a while. */
+/* Closes politely. Unread bytes of the client would turn the close into a reset, which could
+ * overtake our response, so they are read for a while. */
 static void close_politely(struct client *c)
 {
     bool unread = c->stream.readable || !c->body_done;
@@ -45,7 +45,7 @@ static bool step_handshake(struct client *c)
     if (done == 0)
         return false;
     count_add(&worker->row->handshakes, 1);
-    if (tls_conn_alpn(c->stream.tls) == TLS_ALPN_ACME) { /* a CA has seen what it came for */
+    if (tls_conn_alpn(c->stream.tls) == TLS_ALPN_ACME) { /* the CA has seen what it needs */
         c->state = CLIENT_CLOSED;
         return true;
     }
@@ -57,8 +57,8 @@ static bool step_handshake(struct client *c)
     return true;
 }
 
-/* Reads more of a head into the inbox. 1: got some; 0: none now; -1: gone; -2: there is no
- * memory for it. */
+/* Reads more of a head into head_buffer. 1: got some; 0: none now; -1: gone; -2: no memory for
+ * it. */
 static int read_head(struct client *c)
 {
     struct worker *worker = c->worker;
@@ -83,7 +83,7 @@ static int read_head(struct client *c)
 static void refuse_for_memory(struct client *c)
 {
     client_refuse(c, 503, "no memory for another request (limits.memory)");
-    c->body_done = false; /* what it says was not read: read and thrown away */
+    c->body_done = false; /* its request is not parsed: read and discarded */
     c->state = CLIENT_EXCHANGE;
 }
 
@@ -120,11 +120,11 @@ void client_refuse_head(struct client *c, int error)
     const struct h1_error_info *info = h1_error_info(error);
 
     client_refuse(c, info->status, info->reason);
-    c->body_done = false; /* what follows is not a request: read and thrown away */
+    c->body_done = false; /* what follows is not a request: read and discarded */
     c->state = CLIENT_EXCHANGE;
 }
 
-/* How much of the bytes behind the head is its body: decoded in place. */
+/* Finds how many of the bytes behind the head are its body, and decodes them in place. */
 static int first_body(struct client *c, const struct http_request *r, size_t head, size_t *n)
 {
     size_t there = c->head_buffer->n - head;
@@ -206,8 +206,9 @@ static bool step_head(struct client *c)
     return got != 0;
 }
 
-/* FIN behind a whole request may be half a close or a whole one: the response is sent, and the
- * client is probed, so that an abandoned request ends when it can be known to be one. */
+/* FIN behind a whole request may close one direction or both. The response is sent, and the
+ * client is probed, so that an abandoned request ends as soon as it is known to be
+ * abandoned. */
 static void look_after_half_close(struct client *c)
 {
     if (c->probed)
@@ -216,7 +217,7 @@ static void look_after_half_close(struct client *c)
     stream_half_closed(&c->stream);
 }
 
-/* Bytes of a tunnel: those that came with the head first. */
+/* Reads bytes of a tunnel, first those that came with the head. */
 static bool read_tunnel(struct client *c)
 {
     char *to = worker_body(c->worker);
@@ -245,7 +246,7 @@ static bool read_tunnel(struct client *c)
     return true;
 }
 
-/* Puts what followed a chunked body aside: it is the next request. */
+/* Sets aside what followed a chunked body: it is the next request. */
 static bool keep_surplus(struct client *c, const char *bytes, size_t n)
 {
     if (!n)
@@ -271,7 +272,7 @@ static bool read_chunked(struct client *c, char *to, size_t got)
     c->body_done = c->chunks.done;
     c->exchange->wire_in += (size_t)used;
     if (!keep_surplus(c, to + used, got - (size_t)used)) {
-        c->keep = false; /* a part of the next request is lost */
+        c->keep = false; /* part of the next request is lost */
         exchange_abort(c->exchange, 503, "out of memory");
         return true;
     }
@@ -287,13 +288,13 @@ uint32_t client_begin_left(const struct client *c)
     const struct exchange *x = c->exchange;
     uint64_t waited = pace_waited(&c->sends, c->worker->loop.now_ms);
 
-    /* Without a slot it keeps nobody waiting. */
+    /* Without a slot it delays nobody. */
     if (!x->request->expect_continue || x->bytes_in || !x->backend)
         return UINT32_MAX;
     return waited < EXCHANGE_BODY_BEGIN_MS ? EXCHANGE_BODY_BEGIN_MS - (uint32_t)waited : 0;
 }
 
-/* For the first byte, between two pieces, and at the minimum rate. */
+/* Applies three limits: for the first byte, between two pieces, and the minimum rate. */
 static void wait_for_body(struct client *c)
 {
     uint64_t now = c->worker->loop.now_ms;
@@ -312,7 +313,7 @@ static bool read_body(struct client *c)
     size_t room = WORKER_BODY;
     ssize_t got;
 
-    /* Behind a chunked body may come the next request, which an inbox must hold. */
+    /* A chunked body may be followed by the next request, which must fit into a head_buffer. */
     if (c->body == HTTP_BODY_CHUNKED)
         room = WORKER_HEAD_BUFFER;
     else if (c->body_left < room)
@@ -327,7 +328,8 @@ static bool read_body(struct client *c)
         return false;
     }
     if (got <= 0) {
-        exchange_abort(c->exchange, 0, "the client closed in its body");
+        exchange_abort(c->exchange, 0,
+                       "the client closed the connection in the middle of the body");
         return true;
     }
     pace_got(&c->sends, c->worker->loop.now_ms, (uint64_t)got,
@@ -343,7 +345,7 @@ static bool read_body(struct client *c)
     return true;
 }
 
-/* Moves what came behind the request to the front: the next one. */
+/* Moves what came behind the request to the front: it is the next request. */
 static void next_request(struct client *c)
 {
     struct head_buffer *buffer = c->head_buffer;
@@ -393,13 +395,13 @@ static bool step_exchange(struct client *c)
         exchange_abort(c->exchange, 0, "the client went away");
         return true;
     }
-    /* The 100 waits, and its deadline runs: the body is read when it is out. */
+    /* The 100 still waits, and its deadline runs: the body is read when the 100 is out. */
     if (c->writing && !c->tunnel)
         return false;
     return c->tunnel ? read_tunnel(c) : read_body(c);
 }
 
-/* One read for each step: who sends without end has its turn like all others. */
+/* One read per step, so that a client that sends without end gets only its turn. */
 static bool step_linger(struct client *c)
 {
     ssize_t got = STREAM_AGAIN;

@@ -1,4 +1,4 @@
-/* What a client gets: heads, bodies, our own answers (worker/client.h). */
+/* What is written to a client: heads, bodies, our own responses (worker/client.h). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@
 #include "worker/sticky.h"
 #include "worker/tls/tls.h"
 
-/* The route's deadline, which also holds for what is left when its exchange is over. */
+/* The route's deadline; it also applies to what is left when its exchange is over. */
 static void set_send_ms(struct client *c)
 {
     const struct exchange *x = c->exchange;
@@ -29,9 +29,9 @@ void client_waits(struct client *c, size_t waiting)
     c->waiting = waiting;
 }
 
-enum { CLIENT_LOOK_MS = 1000 }; /* at least, between two looks at a slow reader */
+enum { CLIENT_LOOK_MS = 1000 }; /* minimum time between two checks of a slow reader */
 
-/* ---- slow readers: their responses are kept, as long as they read at all */
+/* ---- slow readers: their responses are kept as long as they read at all */
 
 bool client_has_room(const struct client *c)
 {
@@ -43,13 +43,13 @@ bool client_has_room(const struct client *c)
            worker->buffered + worker->waiting < limits->memory;
 }
 
-/* Until it is looked at whether it reads. */
+/* Milliseconds until the next check whether it reads. */
 static uint32_t left_to_read(const struct client *c)
 {
     uint32_t left = pace_left(&c->reads, c->worker->loop.now_ms, c->send_ms,
                               c->worker->conf->limits.min_read_rate);
 
-    /* One that used up its time before has a moment to show that it reads. */
+    /* A client that has used up its time still gets a moment to show that it reads. */
     if (left < CLIENT_LOOK_MS)
         left = CLIENT_LOOK_MS;
     return left < c->send_ms ? left : c->send_ms;
@@ -59,7 +59,7 @@ static void begin_waiting(struct client *c)
 {
     c->writing = true;
     set_send_ms(c);
-    /* Its body is not read meanwhile. */
+    /* Its request body is not read meanwhile. */
     pace_got(&c->sends, c->worker->loop.now_ms, 0, c->worker->conf->limits.min_body_rate);
     c->handed = stream_handed(&c->stream);
     c->taken = stream_acknowledged(&c->stream);
@@ -83,8 +83,8 @@ const char *client_late(struct client *c)
     uint64_t now = c->worker->loop.now_ms, taken = stream_acknowledged(&c->stream);
     uint64_t more = taken > c->taken ? taken - c->taken : 0;
 
-    /* The socket's own buffer may hold more than the client reads in this time: only what it
-     * has acknowledged tells. */
+    /* The socket's own buffer may hold more than the client reads in this time: only bytes that
+     * the client has acknowledged count. */
     pace_got(&c->reads, now, more, c->worker->conf->limits.min_read_rate);
     pace_wait(&c->reads, now);
     c->taken = taken;
@@ -98,7 +98,7 @@ const char *client_late(struct client *c)
                 : "the client does not read the response";
 }
 
-/* Some of it waits. 1: the backend shall wait for the client, 2: it need not. */
+/* Some bytes wait. 1: the backend must wait for the client, 2: it need not. */
 static int keep_waiting(struct client *c, size_t waiting)
 {
     const struct conf_limits *limits = &c->worker->conf->limits;
@@ -115,8 +115,8 @@ static int keep_waiting(struct client *c, size_t waiting)
     return 1;
 }
 
-/* One write; arms the client's deadline when the socket does not take it all.
- * last: of this answer. */
+/* One write; arms the client's deadline if the socket does not take everything. last: last
+ * bytes of this response. */
 static int client_write_put(struct client *c, const char *bytes, size_t n, bool last)
 {
     ssize_t waiting = last && !c->keep ? stream_write_last(&c->stream, bytes, n)
@@ -140,7 +140,7 @@ static uint32_t hsts_seconds(const struct client *c)
     return c->peer.tls ? (uint32_t)(c->worker->conf->tls.hsts_ms / 1000) : 0;
 }
 
-/* Whether the connection can go on after an answer that begins now. */
+/* Can the connection go on after a response that begins now? */
 static bool goes_on(const struct client *c)
 {
     return c->keep && c->body_done && !c->worker->draining;
@@ -173,7 +173,7 @@ static ssize_t client_write_write_head(struct client *c, const struct exchange *
     return rewrite_response(&out, head, &info);
 }
 
-/* The end of a chunked body that has trailers behind it; the bytes before are out. */
+/* Ends a chunked body that has trailers; the bytes before are out. */
 static int put_trailers(struct client *c, const struct exchange *x)
 {
     char *to = c->worker->head_area;
@@ -185,8 +185,8 @@ static int put_trailers(struct client *c, const struct exchange *x)
     return client_write_put(c, to, n + 5, true);
 }
 
-/* n bytes, framed, with what belongs to the end of the body. before: bytes that stand in front
- * of them and go out with them. */
+/* Writes n bytes, framed, with the end of the body if last. before: bytes that go in front of
+ * them in the same write. */
 static int put_chunk(struct client *c, const struct exchange *x, struct str before, char *data,
                      size_t n, bool last)
 {
@@ -196,7 +196,7 @@ static int put_chunk(struct client *c, const struct exchange *x, struct str befo
     if (c->chunked && (n || (last && !trailers)))
         n = request_chunk(&data, n, last && !trailers);
     if (before.n) {
-        /* Head and first bytes leave as one record and one write. */
+        /* Head and first bytes go out as one record and one write. */
         CHECK(data - x->worker->area >= (ptrdiff_t)before.n);
         data -= before.n;
         memcpy(data, before.p, before.n);
@@ -214,7 +214,7 @@ static int respond(struct exchange *x, const struct http_response *head, char *d
     ssize_t len;
 
     c->tunnel = head->status == 101;
-    c->expect = false; /* no 100 behind a final response */
+    c->expect = false; /* no 100 after a final response */
     c->chunked = body == HTTP_BODY_CHUNKED && !c->tunnel;
     c->keep = goes_on(c) && body != HTTP_BODY_UNTIL_CLOSE && !c->tunnel;
     if (c->tunnel)
@@ -260,7 +260,7 @@ static int client_write_interim(struct exchange *x, const struct http_response *
     return len < 0 ? -1 : client_write_put(c, c->worker->head_area, (size_t)len, false);
 }
 
-/* How much of a whole response is its body. */
+/* Length of the body of a whole response. */
 static size_t body_of(const char *bytes, size_t n)
 {
     const char *end = memmem(bytes, n, "\r\n\r\n", 4);
@@ -268,7 +268,7 @@ static size_t body_of(const char *bytes, size_t n)
     return end ? n - (size_t)(end + 4 - bytes) : 0;
 }
 
-/* sent, body: how long it is. */
+/* sent, body: length of the response, and of its body. */
 static int put_own(struct client *c, struct rewrite_own_info *info, size_t *sent, size_t *body)
 {
     size_t room = info->body.n + REWRITE_GROWTH_MAX + info->location.n;
@@ -304,8 +304,8 @@ static int own(struct exchange *x, struct rewrite_own_info *info)
     size_t sent, body = 0;
     int result;
 
-    /* What was refused because of what the client said: its next bytes cannot
-     * be trusted to be a request. */
+    /* After a refusal that the client's bytes caused, its next bytes cannot be trusted to be a
+     * request. */
     c->keep = goes_on(c) && info->status != 400 && info->status != 408;
     info->request_id = exchange_id(x);
     result = put_own(c, info, &sent, &body);
@@ -336,14 +336,15 @@ static void refuse_plain_http(struct client *c)
 {
     struct rewrite_own_info info = {
         .status = 400,
-        .body = STR("400 Bad Request: this port speaks TLS, and the request came without it.\n"
-                    "Use https:// in place of http://.\n"),
+        .body =
+            STR("400 Bad Request: this port requires TLS, and the request came without it.\n"
+                "Use https:// instead of http://.\n"),
     };
 
     stream_drop_tls(&c->stream);
     c->peer.tls = NULL;
     refuse(c, &info, "plain HTTP on a TLS port");
-    c->body_done = false; /* whatever follows is read and thrown away */
+    c->body_done = false; /* what follows is read and discarded */
     c->state = CLIENT_EXCHANGE;
 }
 
@@ -355,7 +356,7 @@ void client_handshake_failed(struct client *c, enum handshake_failure failure, c
 
     count_add(&row->handshake_errors, 1);
     count_add(&row->handshake_failures[failure], 1);
-    /* Whoever only looks whether the port is open is no news. */
+    /* A client that only checks whether the port is open is not worth a log line. */
     if (tls_conn_heard(c->stream.tls) && log_wants(LOG_LEVEL_INFO) &&
         log_gate_open(&gate[failure]))
         log_info("TLS handshake with %s failed: %s (%s)", c->peer.ip, name, why);

@@ -1,8 +1,8 @@
-/* The inside of one worker process: what its parts share.
+/* What the parts of one worker process share.
  *
  *   accept.c -> client.c (a connection of a client; carries exchanges)
  *                  |
- *              exchange.c (one request and its answer; knows no protocol)
+ *              exchange.c (one request and its response; knows no protocol)
  *                  |
  *   backends.c  upstream.c (a connection to a backend, kept and reused)
  *
@@ -31,16 +31,16 @@ struct route_table;
 struct tls_engine;
 
 enum {
-    WORKER_FRONT = 80 * 1024,       /* room before relayed bytes: a whole head and a chunk's */
-    WORKER_BODY = 64 * 1024,        /* relayed at once: four TLS records in one write */
-    WORKER_BACK = 64,               /* room behind: a chunk's end and the last chunk */
-    WORKER_HEAD_BUFFER = 16 * 1024, /* first room for a request's head; grows to the limit */
+    WORKER_FRONT = 80 * 1024, /* headroom of relayed bytes: a whole head and a chunk's head */
+    WORKER_BODY = 64 * 1024,  /* relayed at once: four TLS records in one write */
+    WORKER_BACK = 64,         /* tailroom: a chunk's end and the last chunk */
+    WORKER_HEAD_BUFFER = 16 * 1024, /* first size for a request's head; grows to the limit */
     WORKER_REQUEST_BUFFER =
-        12 * 1024,               /* room for most rewritten heads with a small body behind */
-    WORKER_KEEP = 256,           /* idle blocks that each pool of memory holds on to */
+        12 * 1024,               /* enough for most rewritten heads with a small body behind */
+    WORKER_KEEP = 256,           /* idle blocks that each memory pool keeps */
     WORKER_ROUNDS = 4,           /* reads of one connection before others have their turn */
     WORKER_LINGER_MS = 2000,     /* how long a refused client may go on sending */
-    WORKER_DRAIN_IDLE_MS = 2000, /* an idle client of a draining worker may still ask once */
+    WORKER_DRAIN_IDLE_MS = 2000, /* an idle client of a draining worker may send once more */
     WORKER_TICK_MS = 1000,       /* heartbeat, date, flush of the access log */
 };
 
@@ -49,11 +49,11 @@ struct worker {
     const struct heritage *heritage;
     const struct conf *conf;
     struct table *table;
-    struct worker_row *row; /* ours in the table: the only one we write */
+    struct worker_row *row; /* our row of the table: the only one that we write */
 
     struct tls_engine *tls; /* NULL: no TLS listener */
-    bool certs_behind;      /* one is not loaded as acmed has it: tried at each tick */
-    bool certs_more;        /* there was no time for all of them (worker/cert_loader.h) */
+    bool certs_behind;      /* some certificate differs from acmed's: tried at each tick */
+    bool certs_more;        /* not all were loaded in the time allowed (worker/cert_loader.h) */
     struct route_table *routes;
     struct access_log *access;
     struct pool_view *pools;       /* [conf->n_pools] */
@@ -62,48 +62,49 @@ struct worker {
     struct acceptor *lent;         /* list: sockets of slots whose workers cannot serve them */
 
     bool has_affinity;
-    struct affinity_key affinity; /* of all workers (worker/sticky.h) */
+    struct affinity_key affinity; /* shared by all workers (worker/sticky.h) */
     struct cap_rows live;         /* rows whose cells count; refreshed at the doorbell */
 
     struct http_limits limits;
-    char *area;                    /* WORKER_FRONT + WORKER_BODY + WORKER_BACK: bytes in
-                                      passage, valid within one callback */
-    char *head_area;               /* WORKER_FRONT: a head while it is built */
+    char *area;      /* relay buffer, valid within one callback: WORKER_FRONT + WORKER_BODY +
+                        WORKER_BACK */
+    char *head_area; /* WORKER_FRONT: a head while it is built */
     struct http_response response; /* scratch: the head that is being relayed */
 
     struct mempool clients, exchanges, upstreams, head_buffers, request_buffers;
-    struct loop_link all_clients;  /* list of struct client by its link */
-    struct loop_link idle_clients; /* those between two requests by theirs, oldest first */
-    struct client *run_first, *run_last; /* clients whose turn has come */
+    struct loop_link all_clients;        /* list of struct client by its link */
+    struct loop_link idle_clients;       /* those between two requests, oldest first */
+    struct client *run_first, *run_last; /* run list: clients that are due to run */
     uint32_t nclients, nexchanges, nupstreams;
-    uint32_t nwatchers; /* of nclients: of the status listeners, which are no traffic */
-    uint32_t max_clients, max_upstreams; /* of these (worker/descriptors.h) */
+    uint32_t nwatchers;                  /* part of nclients: those of status listeners */
+    uint32_t max_clients, max_upstreams; /* limits of the counts above (worker/descriptors.h) */
     size_t buffered; /* bytes in heads and bodies of requests (worker/buffers.h) */
     size_t waiting;  /* bytes of responses whose clients are slow to read */
 
     struct loop_source doorbell, control;
     struct loop_timer tick, drain_deadline;
-    bool draining;             /* takes no new work; ends when nothing is left */
+    bool draining;             /* accepts no new work; ends when nothing is left */
     char date[32];             /* "Sun, 06 Nov 1994 08:49:37 GMT", once a second */
-    struct siphash_key id_key; /* of the request ids: random, this process' own */
+    struct siphash_key id_key; /* of request ids: random, private to this process */
     uint64_t id_count;
 };
 
-/* The part of area that bytes are read to. */
+/* The part of area that bytes are read into. */
 static inline char *worker_body(struct worker *worker)
 {
     return worker->area + WORKER_FRONT;
 }
 
-/* May connections hold n more bytes, by limits.memory? false: counted and logged. */
+/* May connections hold n more bytes, by limits.memory? A refusal (false) is counted and
+ * logged. */
 bool worker_has_memory(struct worker *worker, size_t n);
-/* A buffer was refused, for want of what this setting gives. */
+/* Counts and logs that a buffer was refused because of this setting's limit. */
 void worker_refused_memory(struct worker *worker, const char *setting);
 
-/* 32 hex digits that nobody can tell from others. */
+/* 32 hex digits that cannot be guessed from other ids. */
 void worker_request_id(struct worker *worker, char out[32]);
 
-/* A client ended: when draining, the last one ends the process. */
+/* A client ended. When draining, the last one ends the process. */
 void worker_left(struct worker *worker);
 
 #endif

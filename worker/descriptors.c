@@ -8,8 +8,8 @@
 
 enum {
     OWN = TABLE_WORKERS +
-          64,  /* doorbells; loop, logs, control, files that are read for a moment */
-    LEAST = 8, /* of each kind, where there are hardly any */
+          64,  /* doorbells; loop, logs, control, files that are open only briefly */
+    LEAST = 8, /* of each kind, however few there are */
     MOST = UINT32_MAX / 4,
 };
 
@@ -41,9 +41,8 @@ void descriptors_init(struct worker *w)
     w->max_upstreams = share.upstreams;
     atomic_store(&w->row->connections_limit, share.clients);
     if (share.clients < wanted && w->heritage->slot == 0)
-        log_warn(
-            "limits.connections is %u, but the host gives each worker %llu descriptors only: "
-            "there may be %u clients and %u connections to backends; raise the limit "
-            "(LimitNOFILE of systemd, --ulimit nofile of Docker)",
-            wanted, (unsigned long long)limit.rlim_cur, share.clients, share.upstreams);
+        log_warn("limits.connections is %u, but the host gives each worker only %llu "
+                 "descriptors: this is enough for %u clients and %u connections to backends; "
+                 "raise the limit (LimitNOFILE of systemd, --ulimit nofile of Docker)",
+                 wanted, (unsigned long long)limit.rlim_cur, share.clients, share.upstreams);
 }

@@ -1,5 +1,5 @@
-/* How a worker shares out the descriptors that the host gives it, so that idle clients cannot
- * take those that are needed to serve any of them. */
+/* How a worker divides the descriptors that the host allows, so that idle clients cannot use up
+ * those that are needed to serve any client. */
 #ifndef WORKER_DESCRIPTORS_H
 #define WORKER_DESCRIPTORS_H
 
@@ -7,18 +7,17 @@
 
 struct worker;
 
-enum { DESCRIPTORS_STATUS = 16 /* clients of status listeners beyond all others */ };
+enum { DESCRIPTORS_STATUS = 16 /* clients of status listeners, on top of all others */ };
 
 struct descriptors {
     uint32_t clients, upstreams;
 };
 
-/* limit: that of the host; own: what the worker has open for itself; connections: the setting.
- * Pure. */
+/* limit: of the host; own: descriptors that the worker itself has open; connections: the
+ * setting. Pure. */
 struct descriptors descriptors_share(uint64_t limit, uint32_t own, uint32_t connections);
 
-/* Sets max_clients and max_upstreams, and says so in the log where that is less than the
- * configuration has it. */
+/* Sets max_clients and max_upstreams, and logs it if that is less than configured. */
 void descriptors_init(struct worker *worker);
 
 #endif

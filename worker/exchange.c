@@ -64,7 +64,7 @@ struct exchange *exchange_new(struct worker *worker, const struct transport_ops 
 
 void exchange_arm(struct exchange *x, uint32_t ms)
 {
-    /* While two attempts race, they have one deadline (hedge_start()). */
+    /* Two attempts of a hedged exchange have one deadline (hedge_start()). */
     if (x->rival.upstream)
         return;
     if (ms)
@@ -140,7 +140,7 @@ void exchange_leave(struct exchange *x)
     leave_running(x);
 }
 
-/* The last step of every exchange: the log, then the carrier, then freed. */
+/* The last step of every exchange: statistics and log, then the transport, then it is freed. */
 static void exchange_finish(struct exchange *x, bool whole)
 {
     struct worker *worker = x->worker;
@@ -165,7 +165,7 @@ static void exchange_finish(struct exchange *x, bool whole)
     mempool_return(&worker->exchanges, x);
 }
 
-/* What is left is the client's affair alone. */
+/* The backend is done: only the client still reads. */
 static void deliver(struct exchange *x)
 {
     x->state = EXCHANGE_DELIVERING;
@@ -184,8 +184,8 @@ void exchange_complete(struct exchange *x, bool out)
 
     backends_completed(x->backend);
     x->upstream = NULL;
-    /* A request that was not sent to its end leaves the connection in no state
-     * to be used again (case 58). */
+    /* After a request that was not sent completely the connection cannot be used again (case
+     * 58). */
     if (x->no_reuse || !x->body_done || u->waiting)
         upstream_close(u);
     else
@@ -237,7 +237,7 @@ void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
         exchange_cut(x, EXCHANGE_END_CLIENT, detail);
 }
 
-/* ---- the way to a backend */
+/* ---- towards a backend */
 
 uint32_t exchange_time_left(const struct exchange *x)
 {
@@ -247,7 +247,7 @@ uint32_t exchange_time_left(const struct exchange *x)
     return !ms ? 0 : waited < ms ? ms - (uint32_t)waited : 1;
 }
 
-/* A tunnel with one end is a request whose response is coming. */
+/* A half-closed tunnel is treated like a response in progress. */
 uint32_t exchange_idle_ms(const struct exchange *x)
 {
     const struct conf_timeouts *t = &x->route->timeouts;
@@ -301,7 +301,8 @@ static void wait_for_room(struct exchange *x)
     exchange_arm(x, x->route->timeouts.body_ms);
 }
 
-/* Sends head and first body to the connected upstream. false: it is over. */
+/* Sends head and first part of the body to the connected upstream. false: the exchange is
+ * over. */
 static bool send_request_buffer(struct exchange *x)
 {
     ssize_t waiting =
@@ -340,7 +341,7 @@ void exchange_upstream_writable(struct exchange *x)
         return;
     }
     if (x->state == EXCHANGE_TUNNEL || !x->body_done) {
-        /* From here the client is waited for, and its deadline runs. */
+        /* From here on the client must send, and its own deadline runs. */
         if (x->state == EXCHANGE_SENDING)
             exchange_arm(x, 0);
         x->wants_us = x->body_done ? 0 : x->worker->loop.now_us;
@@ -375,7 +376,7 @@ void exchange_connect(struct exchange *x, struct backend_view *b)
     exchange_arm(x, x->route->timeouts.connect_ms);
 }
 
-/* The last failure's own words, when every instance has been tried. */
+/* Reports the last failure, when every backend has been tried. */
 static void fail_none_left(struct exchange *x)
 {
     if (x->error)
@@ -387,7 +388,7 @@ static void fail_none_left(struct exchange *x)
                                          : "no backend may serve this request");
 }
 
-/* Who was at an instance before is told what happened there. */
+/* A request that was at a backend before reports what happened there. */
 static void fail_no_place(struct exchange *x, enum exchange_end end, const char *detail)
 {
     if (x->error)
@@ -403,7 +404,7 @@ static void wait_in_queue(struct exchange *x)
 
     if (waited >= limit) {
         backends_queue_refused(x, true);
-        fail_no_place(x, EXCHANGE_END_PROXY, "no place at any instance in time");
+        fail_no_place(x, EXCHANGE_END_PROXY, "timed out waiting for a free backend slot");
         return;
     }
     if (!backends_queue_join(x->worker, x->pool, x)) {
@@ -415,7 +416,8 @@ static void wait_in_queue(struct exchange *x)
     exchange_arm(x, (uint32_t)(limit - waited));
 }
 
-/* A home that failed us or may not serve any more is none: any other one will do. */
+/* An affinity target that failed or may not serve any more is dropped: any other backend will
+ * do. */
 static bool has_lost_home(const struct exchange *x)
 {
     uint32_t i = x->home ? (uint32_t)(x->home - x->pool->backends) : 0;
@@ -423,7 +425,8 @@ static bool has_lost_home(const struct exchange *x)
     return x->home && ((x->tried[i / 64] >> (i % 64) & 1) || !backends_is_home(x->home));
 }
 
-/* One that ended in another worker before it could see us wait rang no bell. */
+/* A retry that ended in another worker before it could see this one wait has rung no
+ * doorbell. */
 static void wait_for_budget(struct exchange *x)
 {
     struct worker *worker = x->worker;
@@ -479,7 +482,7 @@ bool exchange_retry_queued(struct exchange *x)
         fail_none_left(x);
         return true;
     }
-    /* It waits in another queue from now on, or not at all. */
+    /* From now on it waits in another queue, or not at all. */
     if (has_lost_home(x) || x->in_budget != was_counted) {
         backends_queue_leave(x->worker, x->pool, x);
         exchange_choose(x);
@@ -498,12 +501,12 @@ bool exchange_retry_queued(struct exchange *x)
     return true;
 }
 
-/* It has all that it needs before it takes a place. */
+/* It has everything that it needs before it takes a slot. */
 static void exchange_join(struct exchange *x)
 {
     if (has_lost_home(x))
         x->home = NULL;
-    /* Nobody overtakes those who wait already for the same. */
+    /* Nobody overtakes exchanges that already wait for the same. */
     if (backends_others_wait(x->pool, x->home))
         wait_in_queue(x);
     else
@@ -566,8 +569,8 @@ void exchange_body(struct exchange *x, char *data, size_t n, bool last)
     }
     waiting = n ? upstream_send(x->upstream, data, n) : 0;
     if (waiting < 0) {
-        /* An early answer may still be there to read (case 58); the reading
-         * side finds it, or the end. */
+        /* An early response may still be there to read (case 58); the reading side finds it, or
+         * the end. */
         x->no_reuse = x->client_ended = true;
         x->upstream->readable = x->upstream->hung_up = true;
         if (!x->blocked)
@@ -627,7 +630,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
             return;
         }
         backends_queue_refused(x, true);
-        fail_no_place(x, EXCHANGE_END_TIMEOUT, "no place at any instance in time");
+        fail_no_place(x, EXCHANGE_END_TIMEOUT, "timed out waiting for a free backend slot");
         return;
     case EXCHANGE_CONNECTING:
         exchange_connect_failed(x, ETIMEDOUT);
@@ -638,7 +641,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
             return;
         }
         exchange_no_response(x, "connection_write_timeout",
-                             "the instance does not take the request");
+                             "the backend does not read the request");
         return;
     case EXCHANGE_WAITING:
         if (x->race_due) {
@@ -646,17 +649,18 @@ static void exchange_timer_fired(struct loop_timer *timer)
             hedge_start(x);
         } else {
             exchange_no_response(x, "http_response_timeout",
-                                 "no first byte of an answer in time");
+                                 "no first byte of the response in time");
         }
         return;
     case EXCHANGE_RESPONDING:
-        exchange_response_cut(x, true, "connection_read_timeout", "the answer stopped coming");
+        exchange_response_cut(x, true, "connection_read_timeout",
+                              "the response stopped arriving");
         return;
     case EXCHANGE_TUNNEL:
-        exchange_cut(x, EXCHANGE_END_TIMEOUT, "nothing went through the tunnel");
+        exchange_cut(x, EXCHANGE_END_TIMEOUT, "the tunnel was idle for too long");
         return;
     case EXCHANGE_LOCAL:
-    case EXCHANGE_COLLECTING: /* the carrier's deadline runs */
+    case EXCHANGE_COLLECTING: /* the transport's deadline applies */
     case EXCHANGE_DELIVERING:
         return;
     }

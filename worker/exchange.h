@@ -1,21 +1,21 @@
-/* An exchange: one request and its answer, whatever protocol carries it.
+/* An exchange: one request and its response, whatever protocol carries it.
  *
- * A carrier (worker/client.c for HTTP/1; one per stream of HTTP/2 later) parses
- * a request and begins an exchange; the exchange routes it, chooses a backend,
- * waits in the queue, connects, sends, retries, relays the answer and says when
- * it is over. It calls the carrier through struct transport_ops only.
+ * A transport (worker/client.c for HTTP/1; later one per HTTP/2 stream) parses a
+ * request and begins an exchange. The exchange routes it, chooses a backend, waits in
+ * the queue, connects, sends, retries, relays the response and says when it is over.
+ * It calls the transport through struct transport_ops only.
  *
- *   begin -> [COLLECTING] -> [QUEUED] -> CONNECTING -> SENDING -> WAITING -> ANSWERING -> over
+ *   begin -> [COLLECTING] -> [QUEUED] -> CONNECTING -> SENDING -> WAITING -> RESPONDING -> over
  *                               ^------------ retry ------'          '-> TUNNEL -> over
  *
- * While it collects a request's body (as much as limits.request_buffer) it holds nothing
- * that is shared: how slowly a client sends it is no other one's business.
+ * While it collects a request's body (up to limits.request_buffer) it holds nothing that is
+ * shared, so that a client that sends slowly affects nobody else.
  *
- * Back-pressure: the carrier gives body bytes only after want_body(); the
- * exchange stops reading the backend when respond() or body() return 1, until
- * exchange_transport_writable(). What they take and keep (2) lets it go on: a response that
- * was taken whole gives its place and connection back, and is DELIVERING until its client
- * has it. Worker only; one thread. */
+ * Back-pressure: the transport gives body bytes only after want_body(). The exchange stops
+ * reading the backend when respond() or body() return 1, until exchange_transport_writable().
+ * When they return 2 (some bytes are kept) it goes on; a response that was accepted whole then
+ * releases its slot and connection, and is DELIVERING until its client has it. Worker only; one
+ * thread. */
 #ifndef WORKER_EXCHANGE_H
 #define WORKER_EXCHANGE_H
 
@@ -43,77 +43,78 @@ struct pool_view;
 struct upstream;
 struct worker;
 
-/* What the exchange asks of its carrier. None of these calls back into the
- * exchange: the carrier acts on what it was told when its own turn comes. Bytes
- * that are given to respond() and body() lie in worker->area with the rooms of
- * core.h around them, which the carrier may use. Results: 0 = all is out, go on; 1 = stop
- * until exchange_transport_writable(); 2 = some is kept, go on; -1 = the client is gone. */
+/* What the exchange needs from its transport. None of these calls back into the exchange: the
+ * transport acts on them in its own turn. Bytes given to respond() and body() lie in
+ * worker->area with the headroom and tailroom of core.h around them, which the transport may
+ * use. Results: 0 = all is out, go on; 1 = stop until exchange_transport_writable(); 2 = some
+ * is kept, go on; -1 = the client is gone. */
 struct transport_ops {
-    /* Head of the final answer and its first n bytes; last: there are no more. */
+    /* Head of the final response and its first n bytes; last: there are no more. */
     int (*respond)(struct exchange *, const struct http_response *, char *data, size_t n,
                    bool last);
     int (*body)(struct exchange *, char *data, size_t n, bool last);
     int (*interim)(struct exchange *, const struct http_response *);
-    /* A whole answer of our own; the carrier fills in what it knows. */
+    /* A whole response made by pasgate; the transport fills in what it knows. */
     int (*own)(struct exchange *, struct rewrite_own_info *);
-    /* Please give the (rest of the) request's body, or of the tunnel's bytes. */
+    /* Asks for the (rest of the) request's body, or the tunnel's bytes. */
     void (*want_body)(struct exchange *);
-    /* The exchange is over and about to be freed. whole: the answer was complete;
-     * else the carrier must not let the client believe so. */
+    /* The exchange is over and about to be freed. whole: the response was complete; otherwise
+     * the transport must not let the client believe that it was. */
     void (*finish)(struct exchange *, bool whole);
 };
 
-/* How long a backend may take to answer "Expect: 100-continue": then we do, and send it the
- * body, as a client would that waits no longer (RFC 9110 10.1.1). Tomcat answers at once. */
+/* How long a backend may take to react to "Expect: 100-continue". Then pasgate sends the 100
+ * itself, and the body to the backend, like a client that stops waiting (RFC 9110 10.1.1).
+ * Tomcat reacts at once. */
 enum { EXCHANGE_EXPECT_MS = 1000 };
 
 enum {
-    /* How long the first byte of a body may take after 100 Continue, while its request holds
-     * a slot that others could have. Who waited for permission has it ready. */
+    /* How long the first byte of a body may take after 100 Continue, while its request holds a
+     * slot that others could use. A client that waited for permission has the body ready. */
     EXCHANGE_BODY_BEGIN_MS = 3000,
-    /* A backend that gives a request up when nothing of its body has come for so long has not
-     * failed: the client has. Tomcat's own patience (connectionTimeout) is 20 s. */
+    /* When no byte of the body has come for so long and the backend gives the request up, the
+     * client has failed, not the backend. Tomcat's own timeout (connectionTimeout) is 20 s. */
     EXCHANGE_BODY_OWED_MS = 1000,
 };
 
-/* The detail of an exchange that its backend gave up for that. */
-#define EXCHANGE_BODY_OWED "the client stopped sending the body, and the instance gave it up"
+/* The detail of an exchange whose backend gave up for that reason. */
+#define EXCHANGE_BODY_OWED "the client stopped sending the body, and the backend gave up"
 
 enum exchange_state {
-    EXCHANGE_LOCAL,      /* answered by ourselves, no backend asked */
-    EXCHANGE_COLLECTING, /* the first of its body, before a backend is chosen */
+    EXCHANGE_LOCAL,      /* pasgate responds itself, without a backend */
+    EXCHANGE_COLLECTING, /* the first part of its body, before a backend is chosen */
     EXCHANGE_QUEUED,
     EXCHANGE_CONNECTING,
     EXCHANGE_SENDING, /* the request's body is still coming */
-    EXCHANGE_WAITING, /* for the first byte of the answer */
+    EXCHANGE_WAITING, /* for the first byte of the response */
     EXCHANGE_RESPONDING,
     EXCHANGE_TUNNEL,
     EXCHANGE_DELIVERING, /* the backend is done with; the client still reads */
 };
 
-/* Who ended it, for the log. */
+/* Who ended it; for the access log. */
 enum exchange_end {
     EXCHANGE_END_WHOLE,
     EXCHANGE_END_CLIENT,  /* went away or broke the protocol */
     EXCHANGE_END_BACKEND, /* closed or broke the protocol */
-    EXCHANGE_END_TIMEOUT, /* a deadline of ours */
-    EXCHANGE_END_PROXY,   /* we refused: no place, no route, stopping */
+    EXCHANGE_END_TIMEOUT, /* one of our deadlines passed */
+    EXCHANGE_END_PROXY,   /* pasgate refused: no slot, no route, stopping */
 };
 
 struct exchange_times { /* microseconds, monotonic; 0: did not happen */
     uint64_t begin;     /* first byte of the request's head */
     uint64_t parsed;    /* head complete */
-    uint64_t chosen;    /* a backend had a place for it */
+    uint64_t chosen;    /* it got a slot at a backend */
     uint64_t connected;
     uint64_t sent; /* request entirely written */
     uint64_t first_byte;
     uint64_t end;
 };
 
-/* One of two attempts at the same request (worker/hedge.h), while the exchange's own
- * fields tell of the other one. */
+/* One of two attempts at the same request (worker/hedge.h), while the exchange's own fields
+ * describe the other one. */
 struct attempt {
-    struct upstream *upstream; /* NULL: there is none */
+    struct upstream *upstream; /* NULL: no such attempt */
     struct backend_view *backend;
     uint64_t chosen, connected, sent; /* as in exchange_times */
     uint8_t state;
@@ -123,140 +124,139 @@ struct attempt {
 struct exchange {
     struct worker *worker;
     const struct transport_ops *ops;
-    struct client *client;              /* the carrier */
-    const struct peer *peer;            /* who asks; in the carrier's memory */
-    const struct http_request *request; /* in the carrier's memory until finish */
-    struct pins *pins; /* the client's own connections to backends; in the carrier's memory */
+    struct client *client;              /* the transport */
+    const struct peer *peer;            /* facts about the client; in the transport's memory */
+    const struct http_request *request; /* in the transport's memory until finish */
+    struct pins *pins; /* the client's own connections to backends; in the transport's memory */
 
-    struct origin origin; /* where it really comes from */
+    struct origin origin; /* the client's real address (worker/origin.h) */
 
     struct route_match match;
-    const struct conf_route *route; /* NULL: answered locally */
+    const struct conf_route *route; /* NULL: pasgate responds itself */
     struct pool_view *pool;
-    struct backend_view *backend;    /* whose place we hold; NULL: none */
-    struct backend_view *home;       /* where its session is, while that may serve it */
-    struct backend_view *named;      /* by what the client sent; NULL: none */
-    struct backend_view *refused;    /* the last one whose error answer was not passed on */
+    struct backend_view *backend;    /* whose slot it holds; NULL: none */
+    struct backend_view *home;       /* affinity target, while it may serve its session */
+    struct backend_view *named;      /* requested by what the client sent; NULL: none */
+    struct backend_view *refused;    /* the last one whose error response was not passed on */
     struct backend_view *served_by;  /* DELIVERING: whose response it is */
     struct backend_view *session_at; /* where its session counts as live; NULL: nowhere */
     uint64_t session;                /* hash of that */
     struct upstream *upstream;
     uint64_t tried[TABLE_BACKENDS / 64];
-    struct attempt rival;  /* of a race */
-    struct waiters *queue; /* where it waits for a place; NULL: it does not */
+    struct attempt rival;  /* the other attempt, while hedged */
+    struct waiters *queue; /* where it waits for a slot; NULL: it does not wait */
     struct exchange *queue_prev, *queue_next;
     struct exchange *running_prev, *running_next;
     struct loop_timer timer;
     uint64_t queued_ms; /* when it joined the queue; 0: not for this attempt */
-    uint64_t stuck_us;  /* since when the backend takes no more of the request; 0: it does */
-    uint64_t wants_us;  /* since when the backend has all of a body that came so far, and more
-                         * is to come; 0: never (microseconds) */
+    uint64_t stuck_us;  /* since when the backend reads no more of the request; 0: it reads */
+    uint64_t wants_us;  /* since when the backend has all of the body that came so far, and more
+                           is to come; 0: never (microseconds) */
 
     uint8_t state;         /* enum exchange_state */
-    uint8_t attempts;      /* backends asked so far */
+    uint8_t attempts;      /* attempts so far */
     uint8_t end;           /* enum exchange_end */
-    uint8_t body;          /* of the answer: enum http_body */
-    bool safe, idempotent; /* may be sent again: elsewhere; on a fresh connection */
-    bool expects;          /* 100 Continue (or a final response) of the backend is waited for */
-    bool body_done;        /* the request's body was taken over entirely */
-    bool streamed;         /* bytes beyond the outbox went: cannot be sent again */
+    uint8_t body;          /* of the response: enum http_body */
+    bool safe, idempotent; /* may be sent again: to another backend; on a fresh connection */
+    bool expects;          /* waits for 100 Continue (or a final response) from the backend */
+    bool body_done;        /* the request's body has arrived entirely */
+    bool streamed;         /* bytes beyond request_buffer were sent: cannot be sent again */
     bool reused;           /* the upstream was a kept connection */
-    bool fresh;            /* a kept one failed us: the next is a new one */
+    bool fresh;            /* a kept connection failed: the next one must be new */
     bool chunked;          /* the request's body goes out in chunks */
-    bool responded;        /* the client got something of the answer */
-    bool blocked;          /* the client does not take more now */
+    bool responded;        /* part of the response went to the client */
+    bool blocked;          /* the client accepts no more bytes now */
     bool no_reuse;         /* the backend connection must be closed after it */
     bool sticky;           /* affinity chose the backend */
-    bool by_route;         /* named by a jvmRoute, not by a tag of ours */
-    bool home_again;       /* its home failed it, and was asked once more */
-    bool opens;            /* it is the one that tries a pool that is down (fail_open.h) */
-    bool trial;            /* it is the one that tries an instance (worker/retry_budget.h) */
-    bool resent;           /* an instance got it before: another attempt is a retry */
-    bool in_budget;        /* of retries: counted there */
-    bool beyond_budget;    /* let in though there was no place in it (worker/retry_budget.h) */
-    bool in_expects;       /* of those whose body is to come: counted there */
-    bool race_due;         /* the deadline that runs is that for a second attempt */
-    bool raced;            /* had a second attempt at the same time */
+    bool by_route;         /* requested by a jvmRoute, not by a tag of pasgate */
+    bool home_again;       /* its affinity target failed, and got it once more */
+    bool opens;            /* the one request that tries a pool that is down (fail_open.h) */
+    bool trial;            /* a probation request (worker/retry_budget.h) */
+    bool resent;           /* a backend got it before: another attempt is a retry */
+    bool in_budget;        /* it is counted in the retry budget */
+    bool beyond_budget;    /* let in though the retry budget was full (worker/retry_budget.h) */
+    bool in_expects;       /* it is counted among requests whose body is still to come */
+    bool race_due;         /* the running deadline is that of the hedge */
+    bool raced;            /* was hedged: had a second attempt at the same time */
     bool binds;            /* its credentials authenticate the connection (worker/pins.h) */
     bool client_ended;     /* a tunnel: nothing more goes to the backend */
     bool backend_ended;    /* a tunnel: nothing more comes from it */
-    uint16_t retried;      /* why it went elsewhere: a set of enum conf_retry */
+    uint16_t retried;      /* why it was retried: a set of enum conf_retry */
     uint8_t interims;
-    uint64_t left;            /* bytes of the answer's body still to come */
-    struct h1_chunked chunks; /* of the answer */
+    uint64_t left;            /* bytes of the response's body still to come */
+    struct h1_chunked chunks; /* of the response */
     struct request_buffer *request_buffer;
-    size_t body_at;               /* of the outbox: where the body begins */
-    struct head_buffer *partial;  /* an answer's head that came in pieces */
-    struct head_buffer *trailers; /* of a chunked response, where the client takes them */
-    struct str trailer; /* those that go to the client, in there; set before the last bytes */
-    struct head_buffer *held; /* an answer that is kept back until it is whole */
+    size_t body_at;               /* offset of the body in request_buffer */
+    struct head_buffer *partial;  /* a response head that came in pieces */
+    struct head_buffer *trailers; /* of a chunked response, if the client accepts trailers */
+    struct str trailer;       /* what of them goes to the client; set before the last bytes */
+    struct head_buffer *held; /* a response that is held until it is whole */
     size_t held_head;         /* bytes of its head */
 
     struct exchange_times at;
     uint64_t bytes_in, bytes_out; /* body bytes from and to the client */
     uint64_t wire_in, wire_out;   /* all of its plaintext: heads and framing, too */
-    uint16_t status;              /* that the client got; 0: none */
-    uint16_t backend_status;      /* that the backend gave; 0: none */
-    const char *error;            /* RFC 9209 type when we made the answer */
-    const char *detail;           /* for people: static text */
+    uint16_t status;              /* sent to the client; 0: none */
+    uint16_t backend_status;      /* received from the backend; 0: none */
+    const char *error;            /* RFC 9209 type when pasgate made the response */
+    const char *detail;           /* for operators: static text */
     char id[32];                  /* X-Request-Id */
 };
 
-/* One for a parsed request; NULL when the host has no memory. */
+/* Makes the exchange of a parsed request. NULL: no memory. */
 struct exchange *exchange_new(struct worker *worker, const struct transport_ops *ops,
                               struct client *client, const struct peer *peer, struct pins *pins,
                               const struct http_request *request);
 
-/* What names it to everybody: a trusted peer's X-Request-Id, else ours. */
+/* Its id in logs and for other systems: a trusted peer's X-Request-Id, otherwise ours. */
 struct str exchange_id(const struct exchange *x);
 
-/* Sets it going, with the first n bytes of the request's body (decoded; last:
- * these are all), which are taken over. It may be over, and freed, on return
- * (ops->finish was then called): this holds for all functions below. */
+/* Starts it with the first n bytes of the request's body (decoded; last: these are all), which
+ * it copies. It may be over, and freed, on return (ops->finish was then called). This holds for
+ * all functions below. */
 void exchange_begin(struct exchange *x, const char *data, size_t n, bool last);
 
-/* The next n bytes of the request's body, or of a tunnel, in worker->area with
- * its rooms. More only after want_body(). */
+/* The next n bytes of the request's body, or of a tunnel, in worker->area with headroom and
+ * tailroom. More only after want_body(). */
 void exchange_body(struct exchange *x, char *data, size_t n, bool last);
 
-/* The client will send nothing more through the tunnel, which goes on the other way. */
+/* The client sends nothing more through the tunnel, whose other direction goes on. */
 void exchange_tunnel_ended(struct exchange *x);
 
-/* The client takes bytes again. all: it has all that it was given. */
+/* The client accepts bytes again. all: it has everything that it was given. */
 void exchange_transport_writable(struct exchange *x, bool all);
 
-/* The client went away, or broke its body (status != 0: tell it so). */
+/* The client went away, or its body is malformed (status != 0: send that status to it). */
 void exchange_abort(struct exchange *x, uint16_t status, const char *detail);
 
-/* Ends it with an answer of our own, or, once an answer has begun, by cutting
- * that. error: an RFC 9209 type, NULL: the client's fault. */
+/* Ends it with a response made by pasgate or, if a response has begun, by cutting that short.
+ * error: an RFC 9209 type, NULL: the client's fault. */
 void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
                    const char *error, const char *detail);
 
-/* Ends it with this answer (worker/local_reply.c makes them). */
+/* Ends it with this response (worker/local_reply.c makes them). */
 void exchange_reply(struct exchange *x, struct rewrite_own_info *info);
 
-/* From worker/backends.c: a place may be free; try again. true: it left the
- * queue. */
+/* Called by worker/backends.c: a slot may be free; tries again. true: it left the queue. */
 bool exchange_retry_queued(struct exchange *x);
 
-/* From worker/backends.c: its instance is down. Sends it to another one if no
- * byte of an answer came and that is safe (true); else it is left to its deadline. */
+/* Called by worker/backends.c: its backend is down. Moves it to another one if no byte of a
+ * response came and that is safe (true); otherwise it keeps its deadline. */
 bool exchange_move(struct exchange *x);
 
-/* The same for one that may not stay there: what cannot move ends, with 503 or, once an
- * answer has begun, cut. why: static text for the log. */
+/* The same for an exchange that may not stay: if it cannot move it ends, with 503 or, if a
+ * response has begun, cut short. why: static text for the log. */
 void exchange_expel(struct exchange *x, const char *why);
 
 /* ---- between exchange.c, failure.c, response.c and upstream.c ---- */
 
-/* OVER: neither the exchange nor the upstream may be touched any more. BLOCKED:
- * do not read on for now. */
+/* OVER: neither the exchange nor the upstream may be touched any more. BLOCKED: stop reading
+ * for now. */
 enum exchange_flow { EXCHANGE_GO_ON, EXCHANGE_BLOCKED, EXCHANGE_OVER };
 
 enum exchange_flow exchange_connected(struct exchange *x);
 void exchange_connect_failed(struct exchange *x, int error);
-/* The backend wants the body that it was told of, or does not say so in time. */
+/* The backend wants the body announced by "Expect", or did not react in time. */
 void exchange_continue(struct exchange *x);
 /* All bytes given to upstream_send() are out. */
 void exchange_upstream_writable(struct exchange *x);
@@ -264,46 +264,48 @@ enum exchange_flow exchange_response(struct exchange *x, char *data, size_t n);
 /* End of input (error 0) or a broken connection. A tunnel goes on while the client sends. */
 void exchange_upstream_gone(struct exchange *x, int error);
 
-/* The connection failed before a byte of an answer. sent: some of the request may
- * have reached the backend. */
+/* The connection failed before a byte of a response. sent: some of the request may have reached
+ * the backend. */
 void exchange_gone_unanswered(struct exchange *x, int error, bool sent);
-/* Gives up connection and place; chooses (anew), which may end it. */
+/* exchange_leave() gives up connection and slot; exchange_choose() chooses (again), which may
+ * end the exchange. */
 void exchange_leave(struct exchange *x);
 void exchange_choose(struct exchange *x);
-/* Sends it to that backend, where it has a place. May end it. */
+/* Sends it to that backend, where it already has a slot. May end the exchange. */
 void exchange_connect(struct exchange *x, struct backend_view *backend);
-/* Its link in backend->running, without a word about its place. */
+/* Its link in backend->running; the slot is not touched. */
 void exchange_join_running(struct exchange *x, struct backend_view *backend);
 void exchange_unlink_running(struct exchange *x);
-/* Arms the deadline of the state that it is in. */
+/* Arms the deadline of its current state. */
 void exchange_arm_state(struct exchange *x);
-/* Since when the backend owes us something: a connection, room for the request's next
- * bytes, the first byte of its response (microseconds). 0: nothing, for example while the
- * client has yet to send its body. */
+/* Since when the backend owes something: a connection, reading the request's next bytes, the
+ * first byte of its response (microseconds). 0: nothing, for example while the client has yet
+ * to send its body. */
 uint64_t exchange_owed_since(const struct exchange *x);
-/* Has the backend waited for more of the body for EXCHANGE_BODY_OWED_MS, so that what it does
- * now is the client's doing? */
+/* Has the backend waited for more of the body for EXCHANGE_BODY_OWED_MS, so that the client is
+ * the cause of what the backend does now? */
 bool exchange_client_owes(const struct exchange *x);
-/* Milliseconds that are left for the first byte of the answer to what is sent; 0: any. */
+/* Milliseconds until the first-byte timeout; 0: none. */
 uint32_t exchange_time_left(const struct exchange *x);
 
-/* A broken answer, of which nothing went to the client. */
+/* The response is malformed, and no byte of it went to the client. */
 void exchange_bad_response(struct exchange *x, const char *reason);
-/* The answer ended too early; or stopped coming (timeout). */
+/* The response ended too early, or stopped arriving (timeout). */
 void exchange_response_cut(struct exchange *x, bool timeout, const char *error,
                            const char *detail);
-/* No byte of an answer came in time. */
+/* No byte of a response came in time. */
 void exchange_no_response(struct exchange *x, const char *error, const char *detail);
-/* Could it be tried again elsewhere if this answer were cut? Worth holding it then. */
+/* Could it be retried at another backend if this response were cut? Then holding it is
+ * useful. */
 bool exchange_may_hold(const struct exchange *x);
-/* Goes elsewhere instead of passing this answer on. false: it may not. */
+/* Retries it at another backend instead of passing this response on. false: not allowed. */
 bool exchange_refuse_response(struct exchange *x, unsigned status);
 
-/* The whole answer went to the carrier. out: and to the client's socket. */
+/* The whole response went to the transport. out: and to the client's socket. */
 void exchange_complete(struct exchange *x, bool out);
-/* Ends with an answer cut short. */
+/* Ends with a response that is cut short. */
 void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail);
-/* How long the backend, or a tunnel, may be silent; 0: for ever. */
+/* How long the backend, or a tunnel, may be silent; 0: without limit. */
 uint32_t exchange_idle_ms(const struct exchange *x);
 /* Arms the exchange's one deadline; 0: none. */
 void exchange_arm(struct exchange *x, uint32_t ms);

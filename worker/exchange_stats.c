@@ -90,7 +90,8 @@ static void fill_request(struct access_record *r, const struct http_request *req
     }
 }
 
-/* Whoever looks at the status is no traffic: what he sees would be himself. */
+/* Requests for the status are not traffic: otherwise they would see themselves in the
+ * figures. */
 static bool is_traffic(const struct peer *peer)
 {
     return peer->listen->serve != CONF_SERVE_STATUS;
@@ -119,7 +120,7 @@ void exchange_stats_end(const struct exchange *x)
     atomic_store_explicit(&worker->row->exchanges, worker->nexchanges, memory_order_relaxed);
 }
 
-/* Whose response it is, or would have been. */
+/* The backend whose response it is, or would have been. */
 static const struct backend_view *asked(const struct exchange *x)
 {
     return x->backend ? x->backend : x->served_by;
@@ -145,13 +146,13 @@ static uint32_t shorter(uint64_t us)
     return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
-/* Texts of ours, which fill their place or end in a NUL. */
+/* Our own texts, which fill the field or end with a NUL. */
 static void exchange_stats_put_text(char *to, size_t size, const char *text)
 {
     memcpy(to, text, strnlen(text, size));
 }
 
-/* For who asks later why this backend was ill. */
+/* Kept to find out later why this backend was unhealthy. */
 static void exchange_stats_remember(const struct exchange *x, const char *end, uint64_t end_us)
 {
     struct recent_row row = {.end_wall_ms = clock_wall_ms(),

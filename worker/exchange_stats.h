@@ -1,5 +1,5 @@
-/* What is left of an exchange: counters in the table, a record among the last ones of
- * its backend, and a line in the access log. Worker only. */
+/* What remains of an exchange: counters in the table, an entry among the last exchanges of its
+ * backend, and a line in the access log. Worker only. */
 #ifndef WORKER_EXCHANGE_STATS_H
 #define WORKER_EXCHANGE_STATS_H
 
@@ -10,19 +10,18 @@ struct exchange;
 struct peer;
 struct worker;
 
-/* The gauge and the counter of exchanges; those of status listeners are counted apart. */
+/* The gauge and the counter of exchanges. Those of status listeners are counted separately. */
 void exchange_stats_begin(const struct exchange *x);
 void exchange_stats_end(const struct exchange *x);
 
-/* Called once, at the end of each exchange, while its request still stands. */
+/* Called once, at the end of each exchange, while its request is still valid. */
 void exchange_stats_count(const struct exchange *x);
 
 /* An attempt at x->backend has failed, and another one is about to be chosen. */
 void exchange_stats_moved(const struct exchange *x);
 
-/* A request that never became an exchange: its head could not be read. in, out: the bytes that
- * came, and those of our response; body:
- * of these, its body. */
+/* A request that never became an exchange: its head could not be parsed. in: bytes received;
+ * out: bytes of our response; body: the part of these that is its body. */
 void exchange_stats_refused(struct worker *worker, const struct peer *peer, uint16_t status,
                             const char *detail, size_t in, size_t out, size_t body);
 

@@ -42,7 +42,8 @@ void fail_open_responded(struct exchange *x, unsigned status)
     struct backend_view *b = x->backend;
 
     fail_open_release(x);
-    /* What a gateway in front of it, or a PAS without its application, answers. */
+    /* Such a response may come from a gateway in front of the backend, or from a PAS without
+     * its application. */
     if (b->health.state != HEALTH_DOWN || status == 502 || status == 503 || status == 504)
         return;
     atomic_store_explicit(&b->cell->opened_ms, x->worker->loop.now_ms, memory_order_relaxed);

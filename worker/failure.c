@@ -1,5 +1,5 @@
-/* When a backend fails an exchange: what may be sent again, where, and what the
- * client is told else (worker/exchange.h; the table in worker/README.md). */
+/* What happens if a backend fails an exchange: what may be sent again and to which backend, and
+ * otherwise what the client gets (worker/exchange.h; the table in worker/README.md). */
 #include <errno.h>
 #include <string.h>
 
@@ -17,15 +17,15 @@ static bool has_attempts(const struct exchange *x)
     return x->attempts <= x->pool->conf->retries;
 }
 
-/* May it be tried again on another instance? sent: this one may have got it. One that
- * tries an ejected instance always may: that was the condition. */
+/* May it be tried again at another backend? sent: this backend may have received it. A
+ * probation request always may: that was the condition for using it. */
 static bool may_retry(const struct exchange *x, enum conf_retry why, bool sent)
 {
     if (x->responded || x->streamed || !has_attempts(x))
         return false;
     if (!(x->route->retry & why) && !x->trial)
         return false;
-    /* Of a body that is still coming, nothing was kept. */
+    /* Nothing is kept of a body that is still arriving. */
     return !sent || (x->safe && x->body_done);
 }
 
@@ -36,7 +36,7 @@ static void mark_tried(const struct exchange *x, uint64_t *tried)
     tried[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
-/* Is there a well instance to try yet? */
+/* Is an untried healthy backend left? */
 static bool has_other(const struct exchange *x)
 {
     uint64_t tried[TABLE_BACKENDS / 64];
@@ -46,7 +46,7 @@ static bool has_other(const struct exchange *x)
     return backends_has_healthy(x->pool, tried);
 }
 
-/* Gives up this attempt and chooses anew, never the same backend again. */
+/* Gives up this attempt and chooses again, but never the same backend. */
 static void try_another(struct exchange *x, enum conf_retry why, bool sent)
 {
     mark_tried(x, x->tried);
@@ -60,7 +60,7 @@ static void try_another(struct exchange *x, enum conf_retry why, bool sent)
     exchange_choose(x);
 }
 
-/* A kept connection was closed under us: that is no attempt, and says nothing
+/* A kept connection was closed under us: this does not count as an attempt and says nothing
  * about the backend, which may be chosen again. */
 static void try_fresh(struct exchange *x)
 {
@@ -70,8 +70,8 @@ static void try_fresh(struct exchange *x)
     exchange_choose(x);
 }
 
-/* One failure makes no instance lose its sessions, which are strangers elsewhere: it is asked
- * once more, where another instance could still be asked after that. */
+/* A single failure should not cost a backend its sessions, which are unknown to other backends:
+ * it is tried once more, if an attempt for another backend remains after that. */
 static bool may_stay_home(const struct exchange *x, enum conf_retry why)
 {
     return x->home && x->home == x->backend && !x->home_again &&
@@ -88,7 +88,7 @@ static void try_home(struct exchange *x, enum conf_retry why)
     exchange_choose(x);
 }
 
-/* On a fresh connection what is idempotent may go again as well. */
+/* On a fresh connection, idempotent requests may be sent again, too. */
 static bool may_go_fresh(const struct exchange *x, bool sent)
 {
     if (x->responded || x->streamed)
@@ -96,7 +96,7 @@ static bool may_go_fresh(const struct exchange *x, bool sent)
     return !sent || (x->idempotent && x->body_done && x->match.class != ROUTE_CLASS_APSV);
 }
 
-/* false: it is not allowed; x is unchanged. */
+/* false: no retry is allowed; x is unchanged. */
 static bool failure_retry(struct exchange *x, enum conf_retry why, bool sent)
 {
     if (hedge_go_on(x))
@@ -121,7 +121,7 @@ bool exchange_move(struct exchange *x)
 
 void exchange_expel(struct exchange *x, const char *why)
 {
-    /* A race goes on at the other one, whatever may be sent again. */
+    /* A hedged exchange continues with its other attempt, whatever may be sent again. */
     if (hedge_go_on(x) || exchange_move(x))
         return;
     x->error = "destination_unavailable";
@@ -148,7 +148,7 @@ void exchange_connect_failed(struct exchange *x, int error)
 {
     bool timeout = error == ETIMEDOUT;
 
-    /* Our own shortage says nothing about the backend. */
+    /* A shortage of this host says nothing about the backend. */
     if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
         error == EADDRNOTAVAIL) {
         if (!hedge_go_on(x))
@@ -173,7 +173,7 @@ static void count_reset(struct exchange *x)
     backends_failed(x->worker, x->backend);
 }
 
-/* The backend did what it had to: nothing is counted against it, or sent again. */
+/* The backend did nothing wrong: nothing is counted against it, and nothing is sent again. */
 static void give_up_body(struct exchange *x)
 {
     count_add(&x->worker->row->slow_bodies, 1);
@@ -182,14 +182,14 @@ static void give_up_body(struct exchange *x)
 
 void exchange_gone_unanswered(struct exchange *x, int error, bool sent)
 {
-    /* That a kept connection was just closed is no fault (Tomcat's 100 requests
-     * or 20 s), so that only a fresh one is complained of. */
+    /* It is not a fault that a kept connection was just closed (Tomcat's 100 requests or 20 s),
+     * so only a fresh one counts as a failure. */
     bool stale = x->reused && !x->at.first_byte;
 
     if (!stale)
         count_reset(x);
     x->error = "connection_terminated";
-    x->detail = error ? strerror(error) : "closed without an answer";
+    x->detail = error ? strerror(error) : "closed without a response";
     x->status = 502;
     if (stale && !x->rival.upstream && may_go_fresh(x, sent)) {
         try_fresh(x);
@@ -263,8 +263,8 @@ static enum conf_retry reason_of(unsigned status)
     }
 }
 
-/* What belongs to a session stays: only its instance knows it, and elsewhere it would
- * be a stranger with a new one. */
+/* A request of a session stays: only its own backend knows the session, and another one would
+ * start a new session. */
 bool exchange_refuse_response(struct exchange *x, unsigned status)
 {
     enum conf_retry why = reason_of(status);
@@ -277,13 +277,13 @@ bool exchange_refuse_response(struct exchange *x, unsigned status)
     blame_refuse(x);
     backends_completed(x->backend);
     x->error = "http_response_status";
-    x->detail = "every instance that was asked answered with an error";
+    x->detail = "every backend that was tried returned an error";
     x->status = (uint16_t)status;
     try_another(x, why, true);
     return true;
 }
 
-/* The backend's FIN goes on to the client, whose own way stays open. */
+/* Passes the backend's FIN on to the client, whose own direction stays open. */
 static void end_of_tunnel(struct exchange *x, int error)
 {
     bool known = x->backend_ended;
@@ -322,5 +322,5 @@ void exchange_upstream_gone(struct exchange *x, int error)
         return;
     }
     exchange_response_cut(x, false, "http_response_incomplete",
-                          "the instance closed in the middle of its answer");
+                          "the backend closed the connection in the middle of its response");
 }

@@ -28,7 +28,7 @@ uint32_t hedge_delay(const struct exchange *x)
     return ms;
 }
 
-/* The exchange's own attempt, taken out of it. */
+/* Takes the exchange's own attempt out of it. */
 static struct attempt hedge_take_out(struct exchange *x)
 {
     struct attempt a = {
@@ -80,7 +80,7 @@ void hedge_turn(struct exchange *x, const struct upstream *u)
     trade(x);
 }
 
-/* A place for a second attempt; NULL: there is none now, and x is as it was. */
+/* Acquires a slot for a second attempt; NULL: none is possible now, and x is unchanged. */
 static struct backend_view *hedge_second(struct exchange *x)
 {
     bool resent = x->resent, in_budget = x->in_budget;
@@ -115,14 +115,15 @@ void hedge_start(struct exchange *x)
         exchange_arm(x, x->race_due ? HEDGE_AGAIN_MS : left);
         return;
     }
-    /* The deadline of the first attempt is that of both. */
+    /* Both attempts share the deadline of the first one. */
     exchange_arm(x, left);
     x->raced = true;
     x->rival = hedge_take_out(x);
     exchange_connect(x, b);
 }
 
-/* Gives the rival's connection and trial back, its place is left to the caller. */
+/* Closes the other attempt's connection and gives back its probation slot; its slot at the
+ * backend is left to the caller. */
 static struct backend_view *end_rival(struct exchange *x)
 {
     struct attempt a = x->rival;

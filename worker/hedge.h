@@ -1,13 +1,13 @@
-/* A race: a second attempt at a safe request while the first one waits for its first
+/* Hedging: a second attempt at a safe request while the first one still waits for its first
  * byte. Worker only.
  *
- * The exchange's own fields tell of one attempt, exchange->rival of the other. They
- * change places when an event of the other one comes, so that all the rest of the worker
- * knows of one attempt only. The first byte of an answer decides; the loser's connection
- * is closed, which counts neither as a failure nor as a completion; but one that tried an
- * instance is heard out (worker/overtaken.h). One that fails leaves the field to the other. At
- * most one race for an exchange, inside the budget of retries, and never for what belongs to a
- * session, which only its instance knows. */
+ * The exchange's own fields describe one attempt, exchange->rival describes the other. They are
+ * swapped when an event of the other attempt arrives, so that the rest of the worker only ever
+ * sees one attempt. The first byte of a response decides. The loser's connection is closed,
+ * which counts neither as a failure nor as a completion, unless the loser was a probation
+ * request: that one becomes a detached attempt (worker/overtaken.h). When one attempt fails,
+ * the other continues alone. An exchange is hedged at most once, within the retry budget, and
+ * never if it belongs to a session, which only its own backend knows. */
 #ifndef WORKER_HEDGE_H
 #define WORKER_HEDGE_H
 
@@ -18,32 +18,37 @@ struct exchange;
 struct upstream;
 
 enum {
-    HEDGE_RESCUE_MS = 1,   /* health.rescue: at once, but not in the middle of something */
-    HEDGE_TRIAL_MS = 1000, /* a request that tries an instance waits no longer alone; or for
-                            * half as long again as one was seen to need there */
-    HEDGE_AGAIN_MS = 100,  /* the budget of retries was used up: to be looked at again */
+    /* health.rescue: hedged at once, but from a timer, not inside another callback */
+    HEDGE_RESCUE_MS = 1,
+    /* a probation request is hedged after this time, or after 1.5 times the first-byte time
+     * that was measured at that backend (backend_view.race_ms) */
+    HEDGE_TRIAL_MS = 1000,
+    /* no second attempt was possible (no retry budget or no slot): checked again after this
+     * time */
+    HEDGE_AGAIN_MS = 100,
 };
 
-/* After how long a request that is sent is raced; 0: never. */
+/* How long after sending the request it is hedged, in milliseconds; 0: never. */
 uint32_t hedge_delay(const struct exchange *x);
 
-/* That time has passed. May end the exchange. */
+/* The hedge delay has passed: starts the second attempt. May end the exchange. */
 void hedge_start(struct exchange *x);
 
-/* Makes the attempt of that connection the exchange's own. */
+/* Makes the attempt that uses this connection the exchange's own. */
 void hedge_turn(struct exchange *x, const struct upstream *upstream);
 
-/* The exchange's own attempt failed. true: the rival goes on in its place (and may have
- * ended the exchange); false: there is none. */
+/* The exchange's own attempt failed. true: the other one takes its place (and may have ended
+ * the exchange); false: there is no other one. */
 bool hedge_go_on(struct exchange *x);
 
-/* The own attempt has an answer: the rival is given up. Wakes nobody. */
+/* The exchange's own attempt has a response: drops or detaches the other one. Wakes no waiting
+ * exchange. */
 void hedge_won(struct exchange *x);
 
-/* The deadline of both has come: the one that began first remains. */
+/* The deadline that both attempts share has passed: keeps the one that began first. */
 void hedge_late(struct exchange *x);
 
-/* The rival is given up, if there is one: the exchange ends, or its instance does. */
+/* Drops the other attempt, if there is one, because the exchange or its backend ends. */
 void hedge_drop(struct exchange *x);
 
 #endif

@@ -30,7 +30,7 @@ static bool local_reply_orders_certificates(const struct conf *conf)
     return false;
 }
 
-/* Is a challenge that is not ours one of a client that runs behind us? */
+/* Could a challenge that is not ours be meant for an ACME client behind pasgate? */
 static bool passes_challenge(const struct exchange *x, struct str path)
 {
     const struct conf *conf = x->worker->conf;
@@ -70,13 +70,13 @@ static void reply_redirect(struct exchange *x, struct str path)
     char location[HTTP_TARGET_MOST + CONF_HOST_LEN + 32];
     ssize_t n;
 
-    /* An ABL client takes any 3xx for an error that it does not explain: better
-     * to be told plainly, and to tell the operator (PAS.md section 1). */
+    /* An ABL client reports any 3xx as an error without an explanation: better to refuse it
+     * plainly, and to inform the operator (PAS.md section 1). */
     if (route_class_of(path) == ROUTE_CLASS_APSV) {
         static struct log_gate gate;
 
         if (log_gate_open(&gate))
-            log_warn("APSV over plain http from %.*s refused: connect with https",
+            log_warn("APSV over plain http from %.*s refused: use https",
                      STR_ARG(x->origin.ip));
         info.status = 403;
         info.body = STR("APSV is served over https only\n");
@@ -94,9 +94,9 @@ static void reply_redirect(struct exchange *x, struct str path)
     exchange_reply(x, &info);
 }
 
-/* Whether the status listener serves this request at all; else it is answered. A page of a
- * stranger's in an operator's browser may send any, and by a name that he makes point here
- * (DNS rebinding) would see the response. */
+/* Whether the status listener serves this request at all; otherwise responds to it. A foreign
+ * page in an operator's browser can send any request, and would see the response if it does so
+ * under a host name that its author points to this host (DNS rebinding). */
 static bool is_for_status(struct exchange *x)
 {
     struct rewrite_own_info info = {.confined = true};
@@ -107,8 +107,8 @@ static bool is_for_status(struct exchange *x)
         info.allow = STR("GET, HEAD");
     } else if (!status_host_allowed(x->worker->conf, x->peer->listen, r->host)) {
         info.status = 421;
-        info.body = STR("This is not a name of the status listener: ask by its address, or add "
-                        "the name to hosts of that listener\n");
+        info.body = STR("The status listener does not serve this host name: use its address, "
+                        "or add the name to hosts of that listener\n");
     } else {
         return true;
     }
@@ -135,7 +135,7 @@ static void answer_status(struct exchange *x, struct str path)
                                STATUS_PAGE_MAX, &type, &status);
     if (n < 0) {
         exchange_fail(x, 500, EXCHANGE_END_PROXY, "proxy_internal_error",
-                      "no memory for a page");
+                      "out of memory for a page");
     } else {
         info.status = (uint16_t)status;
         info.content_type = str_from(type);

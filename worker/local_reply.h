@@ -1,5 +1,5 @@
-/* Answers that are ours to give, without a backend: ACME challenges, the
- * redirect to https, the status pages, OPTIONS *. Worker only. */
+/* Responses that pasgate gives itself, without a backend: ACME challenges, the redirect to
+ * https, the status pages, OPTIONS *. Worker only. */
 #ifndef WORKER_LOCAL_REPLY_H
 #define WORKER_LOCAL_REPLY_H
 
@@ -9,13 +9,14 @@
 
 struct exchange;
 
-enum { LOCAL_REPLY_RETRY_AFTER_S = 2 }; /* with every 503: two probes of a downed instance */
+enum { LOCAL_REPLY_RETRY_AFTER_S = 2 }; /* with every 503: two probes of a backend */
 
-/* Answers if the path (normalised), or the listener, is ours. true: it did, and
- * the exchange is over. */
+/* Responds if the path (normalised) or the listener is one that pasgate serves itself. true: it
+ * did, and the exchange is over. */
 bool local_reply(struct exchange *x, struct str path);
 
-/* OPTIONS that asks us. allow: empty for all methods that we know. */
+/* Responds to an OPTIONS request that is meant for pasgate. allow: empty for all known
+ * methods. */
 void local_reply_options(struct exchange *x, struct str allow);
 
 #endif

@@ -7,12 +7,12 @@
 #include "base/conf/conf.h"
 #include "worker/http/http.h"
 
-/* One proxy's words about who asked it, and how. */
+/* What one proxy reports about its client and the request. */
 struct element {
     struct str from, host, proto;
 };
 
-/* The last of a list, in the places seen % ORIGIN_HOPS. */
+/* The last elements of a list: element i is at[i % ORIGIN_HOPS]. */
 struct chain {
     struct element at[ORIGIN_HOPS];
     unsigned seen;
@@ -23,7 +23,7 @@ static unsigned kept(const struct chain *chain)
     return chain->seen < ORIGIN_HOPS ? chain->seen : ORIGIN_HOPS;
 }
 
-/* The i-th of those that are kept, oldest first. */
+/* The i-th of the elements that are kept, oldest first. */
 static const struct element *element_at(const struct chain *chain, unsigned i)
 {
     return &chain->at[(chain->seen - kept(chain) + i) % ORIGIN_HOPS];
@@ -121,8 +121,8 @@ static void read_x_forwarded(const struct http_request *r, struct chain *chain)
         origin_add(chain, &(struct element){.from = real->value});
 }
 
-/* Where each proxy adds to a field, the item beside the client's address is meant; where one
- * proxy sets it, there is one. */
+/* If each proxy appends to the field, the item that corresponds to the client's address is
+ * used; if one proxy sets the field, the first item is used. */
 static struct str pick(const struct http_request *r, enum http_field_id id, unsigned of,
                        unsigned at)
 {
@@ -150,7 +150,8 @@ static bool is_token(char c)
     return ascii_is_alpha(b) || ascii_is_digit(b) || (b && strchr("!#$%&'*+-.^_`|~", b));
 }
 
-/* A token or the inside of a quoted string, in which a backslash has no use here. */
+/* A token or the inside of a quoted string; backslashes are not allowed, as they are of no use
+ * here. */
 static bool take_value(struct str *rest, struct str *value)
 {
     size_t n = 0;
@@ -163,7 +164,7 @@ static bool take_value(struct str *rest, struct str *value)
         *rest = str_skip(*rest, n + 2);
         return memchr(value->p, '\\', value->n) == NULL;
     }
-    /* Some send an address of IPv6 or with a port without the quotes. */
+    /* Some senders omit the quotes around an IPv6 address or an address with a port. */
     while (n < rest->n && (is_token(rest->p[n]) || rest->p[n] == ':' || rest->p[n] == '[' ||
                            rest->p[n] == ']'))
         n++;
@@ -200,13 +201,13 @@ static bool take_pair(struct str *rest, struct element *e)
     else if (str_eq_case(name, STR("proto")))
         to = &e->proto;
     if (to && to->n)
-        return false; /* twice */
+        return false; /* given twice */
     if (to)
         *to = value;
     return true;
 }
 
-/* false: it breaks the rules, and nothing of it is believed. */
+/* false: it is malformed, and nothing in it is believed. */
 static bool read_forwarded(const struct http_request *r, struct chain *chain)
 {
     for (unsigned i = 0; i < r->nfields; i++) {
@@ -234,7 +235,7 @@ static bool read_forwarded(const struct http_request *r, struct chain *chain)
     return chain->seen > 0;
 }
 
-/* ---- the whole */
+/* ---- all together */
 
 static enum origin_source origin_read_chain(const struct http_request *r, struct chain *chain)
 {
@@ -254,7 +255,7 @@ static enum origin_source origin_read_chain(const struct http_request *r, struct
     return ORIGIN_CONNECTION;
 }
 
-/* From the right, as far as trusted ones speak. */
+/* Goes from the right, as long as the addresses are trusted. */
 static void find_client(struct origin *o, const struct chain *chain, const struct conf *conf)
 {
     struct place place;

@@ -1,16 +1,16 @@
-/* Where a request comes from: the one notion of the client's address, and of the scheme,
- * host and port that it used.
+/* Where a request comes from: the only definition of the client's address, and of the scheme,
+ * host and port that the client used.
  *
- * Without a balancer before us this is what the connection shows. Where the peer is one of
- * the `trusted` networks it is what that says, and everything follows it: redirects,
+ * Without a load balancer in front, this is what the connection shows. If the peer is in one of
+ * the `trusted` networks, it is what that peer reports, and everything follows it: redirects,
  * Location, Secure cookies, the fields that the backend gets, the access log, affinity by
  * address. Pure; computed once for each request.
  *
- * Whom to believe: fields are read from the right, as each proxy adds at the end. The
- * client is the first address that is no trusted one; what stands to the left of it is its
- * own word and counts for nothing. X-Forwarded-For, -Proto, -Host, -Port (or X-Real-IP) go
- * before Forwarded (RFC 7239): most balancers set only the former and pass the latter on as
- * it came. The backend gets both, and they agree. */
+ * Which fields to believe: they are read from the right, as each proxy appends at the end. The
+ * client is the first address that is not trusted; everything to the left of it was written by
+ * the client itself and is ignored. X-Forwarded-For, -Proto, -Host, -Port (or X-Real-IP) take
+ * precedence over Forwarded (RFC 7239): most load balancers set only the former and pass the
+ * latter on unchanged. The backend gets both, and they agree. */
 #ifndef WORKER_ORIGIN_H
 #define WORKER_ORIGIN_H
 
@@ -25,54 +25,55 @@ struct conf;
 struct http_request;
 
 enum {
-    ORIGIN_HOPS = 32,            /* addresses looked at: the last ones that were told */
-    ORIGIN_AUTHORITY = 255 + 8,  /* bytes of origin_authority() at most */
+    ORIGIN_HOPS = 32,            /* addresses that are considered: the last ones of the list */
+    ORIGIN_AUTHORITY = 255 + 8,  /* largest size of origin_authority(), in bytes */
     ORIGIN_REQUEST_ID_MAX = 128, /* a longer X-Request-Id is not taken over */
 };
 
-/* What the connection shows. */
+/* What the connection itself shows. */
 struct origin_peer {
     const struct sockaddr *address; /* AF_INET or AF_INET6, not mapped */
-    struct str ip;                  /* its text */
-    uint16_t server_port;           /* where it connected to */
+    struct str ip;                  /* as text */
+    uint16_t server_port;           /* the local port that it connected to */
     bool trusted;
 };
 
-/* Whose words were believed. */
+/* The source of the information. */
 enum origin_source {
-    ORIGIN_CONNECTION,  /* nobody's */
+    ORIGIN_CONNECTION,  /* only the connection */
     ORIGIN_X_FORWARDED, /* X-Forwarded-*, X-Real-IP */
     ORIGIN_FORWARDED,   /* Forwarded */
 };
 
 struct origin {
-    const struct sockaddr *address; /* the client's; the port is 0 when it is not known */
-    struct str ip;                  /* its text; IPv6 without brackets */
-    struct str authority;           /* host[:port] as the client named it; empty: it did not */
-    struct str host;                /* the same without port and brackets */
-    struct str request_id;          /* X-Request-Id of a trusted peer; empty: none */
-    uint16_t port;                  /* that the client connected to */
-    uint8_t source;                 /* enum origin_source */
-    int8_t hop;                     /* the client in origin_hops(); -1: the peer is it */
+    const struct sockaddr *address; /* the client's; its port is 0 if unknown */
+    struct str ip;                  /* as text; IPv6 without brackets */
+    struct str authority;  /* host[:port] as sent by the client; empty: none was sent */
+    struct str host;       /* the same without port and brackets */
+    struct str request_id; /* X-Request-Id of a trusted peer; empty: none */
+    uint16_t port;         /* port that the client connected to */
+    uint8_t source;        /* enum origin_source */
+    int8_t hop; /* index of the client in origin_hops(); -1: the peer is the client */
     bool https;
-    bool add_port; /* authority lacks the port, which is not the scheme's own */
+    bool add_port; /* authority lacks the port, and it is not the scheme's default */
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } told; /* what address and ip point to when hop >= 0; so a struct origin stays in place */
+    } told; /* storage for address and ip when hop >= 0, so a struct origin must not move */
     char text[INET6_ADDRSTRLEN];
 };
 
-/* conf: for the trusted networks. Slices live as long as the request and the peer's. */
+/* Fills *origin. conf: for the trusted networks. The slices point into the request, the peer
+ * and *origin. */
 void origin_find(struct origin *origin, const struct http_request *request,
                  const struct origin_peer *peer, const struct conf *conf);
 
-/* host[:port] for URLs that the client is to use; buf is used where that must be made. */
+/* host[:port] for URLs that the client is to use; built in buf if the port has to be added. */
 struct str origin_authority(const struct origin *origin, char buf[ORIGIN_AUTHORITY]);
 
-/* The addresses that were told, oldest first, as text of ours: "192.0.2.1", "2001:db8::1",
- * or "unknown" for what is no address. How many. */
+/* The reported addresses, oldest first, in canonical text: "192.0.2.1", "2001:db8::1", or
+ * "unknown" for anything that is not an address. Returns how many. */
 struct origin_hop {
     uint8_t n;
     char text[INET6_ADDRSTRLEN];

@@ -47,7 +47,7 @@ static uint64_t waited_us(const struct upstream *u)
     return u->worker->loop.now_us - u->chosen_us;
 }
 
-/* false: its time is over. */
+/* Sets the timer for the rest of the wait. false: the time is over. */
 static bool wait_on(struct upstream *u)
 {
     uint64_t patience_us = u->backend->health.patience_ms * UINT64_C(1000);
@@ -65,7 +65,7 @@ static void patience_over(struct loop_timer *timer)
 {
     struct upstream *u = (struct upstream *)((char *)timer - offsetof(struct upstream, timer));
 
-    /* healthd may have become more patient meanwhile. */
+    /* healthd may have raised the timeout meanwhile. */
     if (wait_on(u))
         return;
     count_add(&u->backend->cell->mute, 1);
@@ -92,11 +92,10 @@ void overtaken_begin(const struct attempt *a, uint64_t elsewhere_us)
     fd_ring(u->worker->heritage->doorbell_healthd);
     u->timer.fire = patience_over;
     if (!wait_on(u))
-        loop_timer_set(&u->worker->loop, &u->timer,
-                       0); /* not now, in the middle of an answer */
+        loop_timer_set(&u->worker->loop, &u->timer, 0); /* not now: a response is being read */
 }
 
-/* The next one gets the time that this one needed, and half as much more. */
+/* The next probation request gets 1.5 times the time that this one needed. */
 static void note_response(struct upstream *u)
 {
     struct backend_view *b = u->backend;
@@ -119,7 +118,7 @@ void overtaken_ready(struct upstream *u)
     if (got > 0) {
         note_response(u);
     } else if (u->served == 0) {
-        /* A kept connection may just have been closed: that says nothing. */
+        /* A kept connection may just have been closed, which says nothing about the backend. */
         count_add(&u->backend->cell->resets, 1);
         backends_failed(u->worker, u->backend);
     }

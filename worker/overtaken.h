@@ -1,18 +1,18 @@
-/* Attempts that tried an instance (worker/retry_budget.h) and that another instance overtook:
- * the client has its answer, and these are left to wait for the first byte of theirs. For only
- * so it shows whether the instance is slow, or hangs. Worker only.
+/* Detached attempts: probation requests (worker/retry_budget.h) that lost a hedge to another
+ * backend. The client has its response, but the attempt keeps waiting for the first byte of its
+ * own, because only this shows whether the backend is slow or hangs. Worker only.
  *
- *   a byte        it is slow: an answer as any other one, and the next request that tries
- *                 it is given more time before it is raced
- *   the end       a failure as any other one
- *   patience      over, as healthd had set it, and three times that which the other instance
- *                 needed: `mute` in its cell counts it. The same request there and here,
- *                 so it was no long one.
- *   neither       where the other instance needed so long that this would take too long
+ *   a byte arrives   the backend is slow: counted like any other response, and the next
+ *                    probation request there gets more time before it is hedged
+ *   the end arrives  a failure like any other
+ *   timeout          the hang timeout that healthd set (health.patience_ms), and three times
+ *                    the time that the other backend needed, have passed: counted in the
+ *                    cell's `mute`. The same request was sent to both, so it is not a long one.
+ *   not detached     if the other backend needed so long that this wait would take too long
  *
- * Each keeps its place at the backend, and that among those which try it, until then; what
- * comes of its answer is not looked at. They hold up neither the end of a worker nor a drain,
- * but for that place. */
+ * Until then each of them keeps its slot at the backend and its probation slot; the content of
+ * its response is ignored. Apart from that slot, they delay neither the end of a worker nor a
+ * drain. */
 #ifndef WORKER_OVERTAKEN_H
 #define WORKER_OVERTAKEN_H
 
@@ -24,26 +24,30 @@ struct backend_view;
 struct upstream;
 
 enum {
-    OVERTAKEN_TIMES = 3,        /* so many times longer than elsewhere: no long request */
-    OVERTAKEN_LIMIT_MS = 15000, /* longer than this a place for trials is held by none */
-    OVERTAKEN_RACE_MS = 5000,   /* more time is given to none: clients wait meanwhile */
+    /* this many times longer than elsewhere cannot be explained by a long request */
+    OVERTAKEN_TIMES = 3,
+    /* no detached attempt may hold a probation slot for longer than this */
+    OVERTAKEN_LIMIT_MS = 15000,
+    OVERTAKEN_RACE_MS = 5000, /* upper bound of race_ms, since clients wait for that long */
 };
 
-/* Is it of that kind: on trial, at an instance that is still, and worth waiting for?
- * elsewhere_us: from choosing the other instance to the first byte there. */
+/* Is it worth detaching: a probation request without a first byte, whose wait would stay within
+ * OVERTAKEN_LIMIT_MS? elsewhere_us: from choosing the other backend to the first byte there. */
 bool overtaken_takes(const struct attempt *attempt, uint64_t elsewhere_us);
 
-/* Takes over its connection and its places; `overtaken` in the cell counts it, and healthd is
- * told. */
+/* Takes over the attempt's connection, slot and probation slot; counts it in the cell's
+ * `overtaken` and notifies healthd. */
 void overtaken_begin(const struct attempt *attempt, uint64_t elsewhere_us);
 
-/* From worker/upstream.c: there is something to read, or the end. May free the connection. */
+/* Called by worker/upstream.c when there is something to read, or the end. May free the
+ * connection. */
 void overtaken_ready(struct upstream *upstream);
 
-/* How many a backend has; *oldest_ms: since when the first of them waits, 0: none. */
+/* Number of detached attempts at a backend; *oldest_ms: when the oldest of them began, 0:
+ * none. */
 uint64_t overtaken_waiting(const struct backend_view *backend, uint64_t *oldest_ms);
 
-/* Gives all of them up. */
+/* Closes all of them. */
 void overtaken_close(struct backend_view *backend);
 
 #endif

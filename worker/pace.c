@@ -6,7 +6,7 @@ void pace_wait(struct pace *p, uint64_t now_ms)
         p->since_ms = now_ms;
 }
 
-/* Milliseconds that have passed since it is waited for. */
+/* Milliseconds of the current wait. */
 static uint64_t waiting(const struct pace *p, uint64_t now_ms)
 {
     return p->since_ms && now_ms > p->since_ms ? now_ms - p->since_ms : 0;
@@ -16,7 +16,7 @@ void pace_got(struct pace *p, uint64_t now_ms, uint64_t bytes, uint32_t rate)
 {
     int64_t most = -(int64_t)PACE_CREDIT_MS * rate;
 
-    /* No message has 2^53 bytes, no wait 2^31 seconds. */
+    /* No overflow: no message has 2^53 bytes, no wait lasts 2^31 seconds. */
     p->behind += (int64_t)(waiting(p, now_ms) * rate) - (int64_t)(bytes * 1000);
     if (p->behind < most)
         p->behind = most;

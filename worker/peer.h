@@ -1,5 +1,5 @@
-/* Who is at the other end of a client's connection: facts that do not change
- * while it lasts. Embedded in the carrier; read by everyone. Worker only. */
+/* The other end of a client's connection: facts that do not change while it lasts. Embedded in
+ * the transport; read by everyone. Worker only. */
 #ifndef WORKER_PEER_H
 #define WORKER_PEER_H
 
@@ -21,12 +21,12 @@ struct peer {
         struct sockaddr_in6 v6;
     } address;
     uint64_t accepted_us;  /* monotonic */
-    uint64_t handshake_us; /* how long it took; 0: plain */
+    uint64_t handshake_us; /* duration; 0: plain */
     uint32_t requests;     /* begun on this connection */
     uint16_t port;
-    bool trusted; /* its forwarded fields are believed */
+    bool trusted; /* the fields in which it reports its client are believed */
     uint8_t ip_len;
-    char ip[INET6_ADDRSTRLEN]; /* text, IPv4 where it is one */
+    char ip[INET6_ADDRSTRLEN]; /* text; a mapped address is written as IPv4 */
 };
 
 static inline struct str peer_ip(const struct peer *peer)

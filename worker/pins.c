@@ -12,7 +12,7 @@ void pins_keep(struct pins *pins, struct upstream *u)
     int n = 0;
 
     if (pins->of[PINS_MAX - 1])
-        upstream_close(pins->of[0]); /* which takes it out */
+        upstream_close(pins->of[0]); /* which removes it from the array */
     while (pins->of[n])
         n++;
     CHECK(n < PINS_MAX);
@@ -52,7 +52,7 @@ void pins_close(struct pins *pins)
         upstream_close(pins->of[0]);
 }
 
-/* "NTLM", or "Negotiate token": by its scheme. */
+/* Checks the scheme of "NTLM" or "Negotiate token". */
 static bool is_of_connection(struct str credentials)
 {
     struct str scheme = str_head(credentials, str_index(credentials, ' '));
@@ -67,9 +67,9 @@ bool pins_bound_by_request(const struct http_request *request)
     return f && is_of_connection(f->value);
 }
 
-/* With any status: the last step of Negotiate comes with the response itself (RFC 4559 5).
- * A comma within a quoted realm may make a challenge of its rest: a connection more is bound
- * then, which harms nobody. */
+/* Whatever the status: the last step of Negotiate comes with the response itself (RFC 4559 5).
+ * The text after a comma in a quoted realm may be taken for a challenge: this only binds a
+ * connection unnecessarily, which does no harm. */
 bool pins_bound_by_response(const struct http_response *response)
 {
     struct str list, challenge;

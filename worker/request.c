@@ -41,7 +41,7 @@ size_t request_chunk(char **data, size_t n, bool last)
     return (size_t)(end - *data);
 }
 
-/* A chunked body was collected as it came; it goes out as one chunk. */
+/* A chunked body is collected without framing and sent as one chunk. */
 static void frame_body(struct exchange *x)
 {
     struct request_buffer *out = x->request_buffer;
@@ -129,7 +129,7 @@ static bool request_write_head(struct exchange *x, struct str path,
     return true;
 }
 
-/* What the operator says about a route goes before what its path looks like. */
+/* The class that the operator configures for a route overrides the class of its path. */
 static void route_class(struct exchange *x)
 {
     switch (x->route->class) {
@@ -148,14 +148,14 @@ static void route_class(struct exchange *x)
     }
 }
 
-/* An encoded slash passes only where the route says so. */
+/* Responds with 400: an encoded slash is accepted only where the route allows it. */
 static bool refuse_slash(struct exchange *x)
 {
     exchange_fail(x, 400, EXCHANGE_END_CLIENT, NULL, uri_error_text(URI_E_SEPARATOR));
     return false;
 }
 
-/* Finds where it goes. false: nowhere, answered. */
+/* Finds the route. false: there is none, and the exchange is over. */
 static bool find_route(struct exchange *x, struct str path)
 {
     const struct http_request *r = x->request;
@@ -186,7 +186,8 @@ static bool find_route(struct exchange *x, struct str path)
     return true;
 }
 
-/* Where its connection is authenticated, unless its session is elsewhere. */
+/* Prefers the backend at which its connection is authenticated, unless its session is
+ * elsewhere. */
 static void find_pinned(struct exchange *x)
 {
     x->binds = pins_bound_by_request(x->request);
@@ -194,7 +195,7 @@ static void find_pinned(struct exchange *x)
         x->home = pins_backend(x->pins, x->pool);
 }
 
-/* OPTIONS that may go no further asks us. */
+/* An OPTIONS request with Max-Forwards: 0 is meant for pasgate itself. */
 static bool is_last_hop(const struct http_request *r)
 {
     uint32_t hops;
@@ -205,7 +206,7 @@ static bool is_last_hop(const struct http_request *r)
     return false;
 }
 
-/* With the methods of its route. */
+/* Allow lists the methods of the route. */
 static void reply_last_hop(struct exchange *x, struct str path)
 {
     const struct conf_route *routes = x->worker->conf->routes;
@@ -218,7 +219,7 @@ static void reply_last_hop(struct exchange *x, struct str path)
     local_reply_options(x, allow);
 }
 
-/* 405 when the route does not take the method. */
+/* Responds with 405 if the route does not accept the method. */
 static bool method_allowed(struct exchange *x)
 {
     const struct conf_route *route = x->route;
@@ -235,13 +236,13 @@ static bool method_allowed(struct exchange *x)
             return true;
     }
     x->end = EXCHANGE_END_PROXY;
-    x->detail = "method not among those of the route";
+    x->detail = "method not allowed on this route";
     exchange_reply(x, &info);
     return false;
 }
 
-/* The form of the path that is routed and, once mapped, forwarded; its length in `path`, whose
- * room is that of the longest target. <= 0: none, answered. */
+/* Writes the path to `path`, which has room for the longest target, in the form that is routed
+ * and, after mapping, forwarded. Returns its length; <= 0: the exchange is over. */
 static ssize_t normal_path(struct exchange *x, char *path)
 {
     const struct http_request *r = x->request;
@@ -285,7 +286,7 @@ bool request_prepare(struct exchange *x, const char *data, size_t n)
         return false;
     if (!find_route(x, str_make(path, (size_t)len)) || !method_allowed(x))
         return false;
-    /* Else we say 100 ourselves, and its body is collected like all others. */
+    /* Otherwise pasgate sends 100 itself and collects the body like any other. */
     x->expects = x->expects && retry_budget_expect_acquire(x);
     bare = (size_t)len;
     sticky_request(x, path, &bare, &cuts);

@@ -1,4 +1,4 @@
-/* The answer: from a backend's bytes to the carrier (worker/exchange.h). */
+/* The response: from a backend's bytes to the transport (worker/exchange.h). */
 #include <string.h>
 
 #include "base/check.h"
@@ -15,7 +15,7 @@
 #include "worker/sticky.h"
 #include "worker/upstream.h"
 
-/* An answer that breaks the rules: nothing of it may reach the client. */
+/* A malformed response: no part of it may reach the client. */
 static enum exchange_flow bad_response(struct exchange *x, int error)
 {
     exchange_bad_response(x, h1_error_info(error)->reason);
@@ -28,7 +28,7 @@ static enum exchange_flow client_gone(struct exchange *x)
     return EXCHANGE_OVER;
 }
 
-/* Gives decoded bytes to the carrier, with the head if that has not gone yet. */
+/* Gives decoded bytes to the transport, with the head unless that was sent before. */
 static enum exchange_flow response_pass_on(struct exchange *x, const struct http_response *head,
                                            char *data, size_t n, bool last)
 {
@@ -49,7 +49,7 @@ static enum exchange_flow response_pass_on(struct exchange *x, const struct http
     }
     if (result == 1) {
         x->blocked = true;
-        exchange_arm(x, 0); /* the client's deadline runs, not the backend's */
+        exchange_arm(x, 0); /* now the client's deadline applies, not the backend's */
         return EXCHANGE_BLOCKED;
     }
     exchange_arm(x, exchange_idle_ms(x));
@@ -67,13 +67,13 @@ static ssize_t response_parse(struct exchange *x, struct http_response *head,
     return h1_response_parse(head, data, n, scan, &x->worker->limits, &context);
 }
 
-/* ---- small answers are held until they are whole
+/* ---- small responses are held until they are complete
  *
- * so that one that is cut can be fetched elsewhere. Only those with a length: where a
- * chunked one ends cannot be known (it may be a stream of events), and one that ends
- * with the connection cannot be told from a cut one. */
+ * so that one that is cut can be fetched from another backend. Only those with a length: it is
+ * not known where a chunked one ends (it may be a stream of events), and one that ends with the
+ * connection cannot be distinguished from a cut one. */
 
-/* A parsed head must point into the bytes that are kept. */
+/* Parses again, because a parsed head must point into the bytes that are kept. */
 static bool parse_held(struct exchange *x, struct head_buffer *buffer, size_t len)
 {
     struct h1_scan scan = {0};
@@ -81,7 +81,7 @@ static bool parse_held(struct exchange *x, struct head_buffer *buffer, size_t le
     return response_parse(x, &buffer->head.response, &scan, buffer->bytes, len) == (ssize_t)len;
 }
 
-/* raw: the bytes of its head. false: there is no memory for it. */
+/* raw: the bytes of the head. false: no memory. */
 static bool response_hold(struct exchange *x, const char *raw, size_t len, const char *body,
                           size_t n)
 {
@@ -127,7 +127,7 @@ static enum exchange_flow response_held(struct exchange *x, const char *data, si
     return flow;
 }
 
-/* ---- trailers: for clients that say "TE: trailers" */
+/* ---- trailers: for clients that send "TE: trailers" */
 
 static void keep_trailers(struct exchange *x)
 {
@@ -139,12 +139,12 @@ static void keep_trailers(struct exchange *x)
         asked |= str_eq_case(item, STR("trailers"));
     if (!asked)
         return;
-    /* Where there is no memory they are dropped, as for everybody else. */
+    /* Without memory, trailers are dropped, as for every other client. */
     x->trailers = head_buffer_new(x->worker, WORKER_HEAD_BUFFER);
     if (!x->trailers)
         return;
     x->chunks.keep = x->trailers->bytes;
-    x->chunks.keep_cap = WORKER_HEAD_BUFFER / 2; /* the other half is for what may pass */
+    x->chunks.keep_cap = WORKER_HEAD_BUFFER / 2; /* the other half is for those that may pass */
 }
 
 static void end_trailers(struct exchange *x)
@@ -158,7 +158,7 @@ static void end_trailers(struct exchange *x)
     x->trailer = str_make(out, h1_trailers(out, chunks->keep, chunks->kept));
 }
 
-/* Takes the transfer coding off; head: NULL after the first call. */
+/* Removes the transfer coding; head: NULL after the first call. */
 static enum exchange_flow response_body(struct exchange *x, const struct http_response *head,
                                         char *data, size_t n)
 {
@@ -170,7 +170,7 @@ static enum exchange_flow response_body(struct exchange *x, const struct http_re
     case HTTP_BODY_NONE:
         take = 0;
         last = true;
-        x->no_reuse |= n > 0; /* bytes that belong to no answer (case 94) */
+        x->no_reuse |= n > 0; /* bytes that belong to no response (case 94) */
         break;
     case HTTP_BODY_LENGTH:
         if (n >= x->left) {
@@ -201,7 +201,7 @@ static enum exchange_flow response_body(struct exchange *x, const struct http_re
     return response_pass_on(x, head, data, take, last);
 }
 
-/* Its first byte: who had it wins a race. */
+/* The first byte of the response has arrived: this attempt wins the hedge. */
 static void begin_response(struct exchange *x)
 {
     struct worker_backend *cell = x->backend->cell;
@@ -222,7 +222,8 @@ static void count_status(struct exchange *x, unsigned status)
     x->status = x->backend_status = (uint16_t)status;
     x->error = NULL;
     x->detail = NULL;
-    /* What it says of a body that does not come is no fault of its own. */
+    /* An error response because of a body that the client does not send is not the backend's
+     * fault. */
     if ((status == 408 || status >= 500) && exchange_client_owes(x)) {
         x->end = EXCHANGE_END_CLIENT;
         x->detail = EXCHANGE_BODY_OWED;
@@ -235,7 +236,7 @@ static void count_status(struct exchange *x, unsigned status)
         count_add(&cell->server_errors, 1);
 }
 
-/* 101 after an asked upgrade: from now on bytes only. */
+/* 101 after a requested upgrade: from now on only bytes are relayed. */
 static enum exchange_flow begin_tunnel(struct exchange *x, const struct http_response *head,
                                        char *data, size_t n)
 {
@@ -253,7 +254,7 @@ static enum exchange_flow begin_tunnel(struct exchange *x, const struct http_res
 static enum exchange_flow response_head(struct exchange *x, const struct http_response *head,
                                         const char *raw, size_t len, char *data, size_t n)
 {
-    if (!x->at.first_byte) /* after a 100 in the same read */
+    if (!x->at.first_byte) /* reset by a 100 in the same read */
         begin_response(x);
     x->expects = false;
     x->no_reuse |= !head->keep_alive;
@@ -284,9 +285,9 @@ static enum exchange_flow response_interim(struct exchange *x, const struct http
     x->no_reuse |= !head->keep_alive;
     if (++x->interims > H1_INTERIM_MAX)
         return bad_response(x, H1_E_INTERIM_MANY);
-    /* The client gets its 100 when its body is asked for, and no second one. */
+    /* The client gets its 100 when its body is requested, and only then. */
     if (head->status == 100) {
-        x->at.first_byte = 0; /* the response is owed yet */
+        x->at.first_byte = 0; /* the final response is still to come */
         if (x->expects)
             exchange_continue(x);
         return EXCHANGE_GO_ON;
@@ -294,11 +295,11 @@ static enum exchange_flow response_interim(struct exchange *x, const struct http
     return x->ops->interim(x, head) < 0 ? client_gone(x) : EXCHANGE_GO_ON;
 }
 
-/* Keeps the beginning of a head until the rest comes. */
+/* Keeps the beginning of a head until the rest arrives. */
 static enum exchange_flow keep_partial(struct exchange *x, const struct http_response *head,
                                        const struct h1_scan *scan, const char *data, size_t n)
 {
-    size_t room = n + WORKER_BODY; /* so that any one read fits behind it */
+    size_t room = n + WORKER_BODY; /* so that any single read fits after it */
 
     CHECK(!x->partial);
     x->partial =
@@ -314,8 +315,8 @@ static enum exchange_flow keep_partial(struct exchange *x, const struct http_res
     return EXCHANGE_GO_ON;
 }
 
-/* A head that came in pieces: the rest joins what was kept. What follows the
- * head goes back to the area, where body bytes are expected. */
+/* A head that arrived in pieces: appends the rest to what was kept. The bytes after the head
+ * are copied to the area, where body bytes are expected. */
 static enum exchange_flow response_partial(struct exchange *x, const char *data, size_t n)
 {
     struct worker *worker = x->worker;
@@ -344,7 +345,7 @@ static enum exchange_flow response_partial(struct exchange *x, const char *data,
     } else {
         flow = response_head(x, &buffer->head.response, buffer->bytes, (size_t)len, body, n);
     }
-    /* The exchange may be over, the box is ours. */
+    /* The exchange may be over, but the buffer is ours. */
     head_buffer_free(worker, buffer);
     return flow;
 }

@@ -36,13 +36,14 @@ bool retry_budget_exceed(struct exchange *x)
     return true;
 }
 
-/* Somebody else's turn: one of ours, or whoever waits in another worker. */
+/* Lets another exchange use the free place: one of ours, or one that waits in another
+ * worker. */
 static void retry_budget_pass_on(struct worker *worker, struct pool_view *pool)
 {
-    int slot = pool->backends[0].slot; /* where they are counted */
+    int slot = pool->backends[0].slot; /* the cell in which they are counted */
 
     if (pool->retriers.first) {
-        /* In a turn of its own: bytes of an answer may be in the worker's area now. */
+        /* Not from here: bytes of a response may be in the worker's area now. */
         fd_ring(worker->heritage->doorbell[worker->heritage->row]);
         return;
     }
@@ -95,8 +96,8 @@ void retry_budget_expect_release(struct exchange *x)
     cap_expect_release(x->worker->table, x->worker->heritage->row, (int)x->pool->conf->index);
 }
 
-/* Only what is safe, all there, of no session, no tunnel (it would hold the one place for
- * long), and not in trouble already. */
+/* Only requests that are safe, complete, without a session, not a tunnel (which would hold the
+ * probation slot for long), and not retried or hedged already. */
 static bool may_try(const struct exchange *x)
 {
     return x->safe && x->body_done && !x->home && !x->retried && !x->binds && !x->raced &&
@@ -117,7 +118,8 @@ static bool retry_budget_acquire_slot(struct worker *worker, const struct backen
     return false;
 }
 
-/* At once, not at the next tick: or healthd might find that no request came to try it. */
+/* Publishes it at once, not at the next tick: otherwise healthd might conclude that no request
+ * came for the probation. */
 static void tell_waiting(const struct exchange *x, const struct backend_view *b)
 {
     if (count_read(&b->cell->unanswered))

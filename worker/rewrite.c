@@ -4,17 +4,17 @@
 #include "worker/origin.h"
 #include "worker/rewrite_build.h"
 
-/* What says where a request came from. Only a trusted peer may say it (case 76). */
+/* Fields that say where a request came from. Only a trusted peer may send them (case 76). */
 #define FIELDS_OF_ORIGIN                                                                       \
     (FIELD_BIT(X_FORWARDED_FOR) | FIELD_BIT(X_FORWARDED_PROTO) | FIELD_BIT(X_FORWARDED_HOST) | \
      FIELD_BIT(X_FORWARDED_PORT) | FIELD_BIT(X_FORWARDED_OTHER) | FIELD_BIT(FORWARDED) |       \
      FIELD_BIT(X_REAL_IP) | FIELD_BIT(X_REQUEST_ID))
 
-/* Those of them that we do not set ourselves: a trusted peer's are passed on as they are. */
+/* Those of them that we do not set ourselves: a trusted peer's are passed on unchanged. */
 #define FIELDS_OF_ORIGIN_KEPT FIELD_BIT(X_FORWARDED_OTHER)
 
-/* Host is said first; Expect only while there is no body yet; several Cookie lines become one
- * (RFC 9113 8.2.3). */
+/* Fields that are written anew: Host comes first; Expect is sent only while there is no body
+ * yet; several Cookie lines become one (RFC 9113 8.2.3). */
 #define FIELDS_SAID_ANEW (FIELD_BIT(HOST) | FIELD_BIT(EXPECT) | FIELD_BIT(COOKIE))
 
 void rewrite_out_init(struct rewrite_out *out, char *buf, size_t cap)
@@ -22,7 +22,7 @@ void rewrite_out_init(struct rewrite_out *out, char *buf, size_t cap)
     *out = (struct rewrite_out){.p = buf, .cap = cap};
 }
 
-/* A part of a target: what came raw leaves percent-encoded. */
+/* A part of a target: raw bytes become percent-encoded. */
 static void rewrite_put_encoded(struct rewrite_out *out, struct str text)
 {
     ssize_t n = out->over ? -1 : uri_encode(out->p + out->n, out->cap - out->n, text);
@@ -33,7 +33,7 @@ static void rewrite_put_encoded(struct rewrite_out *out, struct str text)
         out->n += (size_t)n;
 }
 
-/* What the cuts that lie in a value leave of it; they are taken off *cuts. */
+/* Writes the value without the cuts that lie in it, and takes these off *cuts. */
 static void put_uncut(struct rewrite_out *out, struct str value, const struct str **cuts,
                       const struct str *end)
 {
@@ -45,7 +45,7 @@ static void put_uncut(struct rewrite_out *out, struct str value, const struct st
         at = (*cuts)->p + (*cuts)->n;
     }
     put(out, str_span(at, last));
-    /* Where the last cookie was cut out, its separator is left. */
+    /* If the last cookie was cut, removes the separator before it. */
     while (at == last && out->n > began &&
            (out->p[out->n - 1] == ';' || out->p[out->n - 1] == ' '))
         out->n--;
@@ -75,7 +75,7 @@ static void put_cookies(struct rewrite_out *out, const struct http_request *req,
             out->n = before;
     }
     if (info->ncuts && out->n == values)
-        out->n = line; /* there was only what is ours */
+        out->n = line; /* there were only our own cookies */
     else
         PUT(out, "\r\n");
 }
@@ -119,7 +119,7 @@ static bool names_any(struct str list)
     return false;
 }
 
-/* The values of all lines with that id that name any, each followed by ", ". */
+/* The values of all lines with that id that contain any item, each followed by ", ". */
 static void put_earlier(struct rewrite_out *out, const struct http_request *req,
                         enum http_field_id id)
 {
@@ -131,8 +131,8 @@ static void put_earlier(struct rewrite_out *out, const struct http_request *req,
     }
 }
 
-/* An element of Forwarded without what may follow behind a semicolon: RFC 7239 wants quotes
- * around addresses of IPv6. */
+/* An element of Forwarded without the parameters after it. RFC 7239 requires quotes around IPv6
+ * addresses. */
 static void put_for(struct rewrite_out *out, struct str ip)
 {
     bool v6 = str_index(ip, ':') < ip.n;
@@ -142,7 +142,7 @@ static void put_for(struct rewrite_out *out, struct str ip)
     put(out, v6 ? STR("]\"") : STR_EMPTY);
 }
 
-/* Behind the element of the client. */
+/* The parameters of the client's element. */
 static void put_how(struct rewrite_out *out, const struct origin *o, struct str authority)
 {
     if (authority.n) {
@@ -153,7 +153,7 @@ static void put_how(struct rewrite_out *out, const struct origin *o, struct str 
     put(out, o->https ? STR(";proto=https") : STR(";proto=http"));
 }
 
-/* What a trusted peer said in the one form is said in the other, too. */
+/* What a trusted peer reported in one form is also reported in the other. */
 static void put_forwarded(struct rewrite_out *out, const struct http_request *req,
                           const struct rewrite_request_info *info, struct str authority)
 {
@@ -187,7 +187,7 @@ static void put_forwarded_for(struct rewrite_out *out, const struct http_request
     began = out->n;
     if (info->origin->source == ORIGIN_X_FORWARDED)
         put_earlier(out, req, HTTP_F_X_FORWARDED_FOR);
-    if (out->n == began) /* it was said in another field: Forwarded, or X-Real-IP */
+    if (out->n == began) /* reported in another field: Forwarded, or X-Real-IP */
         n = origin_hops(info->origin, req, hops);
     for (unsigned i = 0; i < n; i++) {
         put(out, str_make(hops[i].text, hops[i].n));
@@ -218,7 +218,7 @@ static void put_origin(struct rewrite_out *out, const struct http_request *req,
         put_field(out, STR("X-Request-Id"), info->request_id);
 }
 
-/* What was parsed, never what was written (RFC 9112 6; cases 41-56). */
+/* Generated from what was parsed, never copied (RFC 9112 6; cases 41-56). */
 static void rewrite_put_framing(struct rewrite_out *out, const struct http_request *req)
 {
     bool wants_length =

@@ -1,6 +1,6 @@
 /*
- * The bounded builder's verbs and what request and response rewriting share. Private to
- * rewrite*.c.
+ * The functions of the bounded builder, and what request and response rewriting share. Private
+ * to rewrite*.c.
  */
 #ifndef WORKER_REWRITE_BUILD_H
 #define WORKER_REWRITE_BUILD_H
@@ -18,8 +18,8 @@
 
 #define FIELD_BIT(name) (UINT64_C(1) << HTTP_F_##name)
 
-/* Fields of one hop only (RFC 9110 7.6.1; cases 70, 72, 75) and those that framing makes anew.
- */
+/* Hop-by-hop fields (RFC 9110 7.6.1; cases 70, 72, 75) and those that framing generates
+ * anew. */
 #define FIELDS_OF_THE_HOP                                                                     \
     (FIELD_BIT(CONTENT_LENGTH) | FIELD_BIT(TRANSFER_ENCODING) | FIELD_BIT(CONNECTION) |       \
      FIELD_BIT(KEEP_ALIVE) | FIELD_BIT(PROXY_CONNECTION) | FIELD_BIT(TE) |                    \
@@ -59,7 +59,7 @@ static inline void put_number(struct rewrite_out *out, uint64_t value)
 /* A whole line "name: value". */
 static inline void put_field(struct rewrite_out *out, struct str name, struct str value)
 {
-    /* One bound for all four parts keeps this, the busiest of all, to a single check. */
+    /* One check for all four parts, as this is the function that is called most. */
     size_t n = name.n + value.n + 4;
     if (out->over || n > out->cap - out->n) {
         out->over = true;
@@ -83,8 +83,8 @@ static inline ssize_t put_done(const struct rewrite_out *out)
     return out->over ? -1 : (ssize_t)out->n;
 }
 
-/* The names that the Connection lines of one head nominate for removal, found once and not
- * for each of its fields: the parser lets no more of them through (H1_CONNECTION_NAMES). */
+/* The names that the Connection lines of one head nominate for removal. They are collected once
+ * instead of for each field; the parser limits how many there can be (H1_CONNECTION_NAMES). */
 struct nominations {
     struct str name[H1_CONNECTION_NAMES];
     unsigned n;
@@ -108,8 +108,8 @@ static inline void find_nominations(struct nominations *found, const struct http
 }
 
 /*
- * Whether a field is one of them. Only names unknown to us can be nominated: known ones are
- * either of the hop anyway, or must not be lost (case 71).
+ * Whether a field is nominated. Only field names unknown to us can be: known ones are either
+ * hop-by-hop anyway, or must not be lost (case 71).
  */
 static inline bool is_nominated(const struct nominations *found, const struct http_field *field)
 {
@@ -122,17 +122,17 @@ static inline bool is_nominated(const struct nominations *found, const struct ht
     return false;
 }
 
-/* A message that came as HTTP/1.x went through us (RFC 9110 7.6.3): one line more, behind what
- * others said. Our version is nobody's business. */
+/* Adds a Via line for a message that arrived as HTTP/1.x and passed through us (RFC 9110
+ * 7.6.3), after those of other proxies. Does not disclose our version. */
 static inline void put_via(struct rewrite_out *out, unsigned minor)
 {
     put(out, minor ? STR("Via: 1.1 pasgate\r\n") : STR("Via: 1.0 pasgate\r\n"));
 }
 
-/* "Strict-Transport-Security" for TLS; nothing when seconds is 0. */
+/* "Strict-Transport-Security"; nothing if seconds is 0. */
 void put_hsts(struct rewrite_out *, uint32_t seconds, bool subdomains);
 
-/* What maps a backend's names to the public ones. */
+/* Maps a backend's names to the public ones. */
 struct rewrite_map {
     bool tls;
     struct str prefix;
@@ -147,8 +147,8 @@ struct rewrite_map {
 /* The value of Location or Content-Location as the client must see it. */
 void put_location(struct rewrite_out *, struct str value, const struct rewrite_map *);
 
-/* The value of Set-Cookie: Path mapped, the backend's Domain dropped, a session's tag put
- * behind it, all else byte for byte. */
+/* The value of Set-Cookie: Path is mapped, the backend's Domain dropped, a session gets its tag
+ * appended, everything else is kept byte for byte. */
 void put_set_cookie(struct rewrite_out *, struct str value, const struct rewrite_map *);
 
 #endif

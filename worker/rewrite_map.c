@@ -1,7 +1,7 @@
 #include "worker/http/affinity.h"
 #include "worker/rewrite_build.h"
 
-/* Where a path ends in a Location, and where a prefix of it may end. */
+/* Bytes at which a path in a Location ends, and at which a prefix of it may end. */
 static bool is_path_end(char c)
 {
     return c == '?' || c == '#';
@@ -12,14 +12,14 @@ static bool is_border(char c)
     return c == '/' || c == ';' || is_path_end(c);
 }
 
-/* True when the path is the prefix or goes on below it on a segment border. */
+/* True if the path is the prefix or continues below it at a segment boundary. */
 static bool is_under(struct str path, struct str prefix)
 {
     return path.n && path.p[0] == '/' && str_starts(path, prefix) &&
            (path.n == prefix.n || is_border(path.p[prefix.n]));
 }
 
-/* What goes behind a session's value; an empty one is a session taken back. */
+/* Appends the tag of a session's value; an empty value deletes the session and gets none. */
 static void put_tag(struct rewrite_out *out, struct str session, const struct rewrite_map *map)
 {
     char tag[AFFINITY_TAG];
@@ -30,7 +30,7 @@ static void put_tag(struct rewrite_out *out, struct str session, const struct re
     put(out, str_make(tag, sizeof tag));
 }
 
-/* A path, with query and fragment; sessions in it get their tags. */
+/* Writes a path with query and fragment; sessions in it get their tags. */
 static void put_path(struct rewrite_out *out, struct str path, const struct rewrite_map *map)
 {
     struct str rest = path, session;
@@ -43,7 +43,8 @@ static void put_path(struct rewrite_out *out, struct str path, const struct rewr
     put(out, path);
 }
 
-/* A path of the backend's, with query and fragment, as the public one; others stay. */
+/* Writes a backend's path, with query and fragment, as the public one; other paths stay
+ * unchanged. */
 static void put_mapped(struct rewrite_out *out, struct str path, const struct rewrite_map *map)
 {
     if (!is_under(path, map->upstream_path)) {
@@ -57,8 +58,7 @@ static void put_mapped(struct rewrite_out *out, struct str path, const struct re
     put_path(out, rest, map);
 }
 
-/* An authority taken apart; port is the given one or the scheme's default, 0 without a scheme.
- */
+/* A parsed authority; port is the given one or the scheme's default, 0 without a scheme. */
 struct place {
     struct str host;
     uint16_t given;
@@ -76,9 +76,9 @@ static bool place_parse(struct place *place, struct str authority, bool has_sche
 }
 
 /*
- * Whether a URL's place is us under that name. The backend does not know that we speak TLS, so
- * behind TLS http:// means us with our port or none; but https:// from a plain listener is a
- * wish, not an error.
+ * Whether a URL's authority is pasgate under that name. The backend does not know that we speak
+ * TLS, so on a TLS listener http:// with our port or without one means us. But https:// from a
+ * plain listener is intended, not an error.
  */
 static bool is_public(const struct place *at, bool has_scheme, bool https,
                       const struct rewrite_map *map, struct str name)
@@ -94,8 +94,8 @@ static bool is_public(const struct place *at, bool has_scheme, bool https,
     return at->port == us.port || (map->tls && at->port == 80);
 }
 
-/* Whether it is the backend under its own name; without a port only when the name is not ours
- * too. */
+/* Whether it is the backend under its own name; without a port only if that is not our public
+ * name, too. */
 static bool is_backend(const struct place *at, const struct rewrite_map *map)
 {
     struct place backend, us;
@@ -109,8 +109,8 @@ static bool is_backend(const struct place *at, const struct rewrite_map *map)
                            str_eq_case(us.host, backend.host));
 }
 
-/* "scheme://authority/path" or "//authority/path": false when it is neither, or somewhere else.
- */
+/* "scheme://authority/path" or "//authority/path": false if it is neither, or refers to another
+ * host. */
 static bool put_absolute(struct rewrite_out *out, struct str value,
                          const struct rewrite_map *map)
 {
@@ -160,8 +160,7 @@ static struct str rewrite_map_unquoted(struct str s)
     return s;
 }
 
-/* localhost, or the backend under its own name: nothing that a browser could match (PAS.md 5).
- */
+/* localhost, or the backend under its own name: no browser could match these (PAS.md 5). */
 static bool is_backend_domain(struct str domain, const struct rewrite_map *map)
 {
     struct str host;
@@ -179,7 +178,7 @@ static void put_cookie_path(struct rewrite_out *out, struct str path,
                             const struct rewrite_map *map)
 {
     if (map->upstream_path.n == 0 && str_eq(path, STR("/")) && map->prefix.n) {
-        put(out, map->prefix); /* "/pas/" would not be sent to "/pas" */
+        put(out, map->prefix); /* a cookie for "/pas/" would not be sent to "/pas" */
         return;
     }
     put_mapped(out, path, map);
@@ -197,10 +196,10 @@ void put_set_cookie(struct rewrite_out *out, struct str value, const struct rewr
         put_tag(out, session, map);
         put(out, str_skip(pair, n));
     } else {
-        put(out, pair); /* name=value, untouched */
+        put(out, pair); /* name=value, unchanged */
     }
     for (value = str_skip(value, at); value.n; value = str_skip(value, at)) {
-        /* value starts at a semicolon; the attribute goes up to the next one */
+        /* value starts at a semicolon; the attribute ends before the next one */
         at = 1 + str_index(str_skip(value, 1), ';');
         struct str whole = str_head(value, at), attribute = str_skip(whole, 1);
         size_t equals = str_index(attribute, '=');

@@ -27,7 +27,7 @@ static void put_status_line(struct rewrite_out *out, unsigned status, struct str
     PUT(out, "\r\n");
 }
 
-/* The sets of fields that a backend may not say to this client. */
+/* The set of fields that a backend may not send to this client. */
 static uint64_t dropped(const struct rewrite_response_info *info)
 {
     uint64_t drop = FIELDS_OF_THE_HOP | FIELD_BIT(PROXY_STATUS);
@@ -93,8 +93,8 @@ static void rewrite_response_put_end_to_end(struct rewrite_out *out,
 static void rewrite_response_put_framing(struct rewrite_out *out,
                                          const struct http_response *res, enum http_body body)
 {
-    /* HEAD and 304 tell the length of what they do not send; 1xx and 204 have none (9110 8.6).
-     */
+    /* HEAD and 304 give the length of the body that they do not send; 1xx and 204 have none
+     * (9110 8.6). */
     bool tells_length = res->body == HTTP_BODY_LENGTH ||
                         (res->has_length && res->status >= 200 && res->status != 204);
 

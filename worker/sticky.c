@@ -36,7 +36,7 @@ static struct str cookie_name(char out[COOKIE_NAME], const struct conf_pool *poo
 
 /* ---- live sessions */
 
-/* A tag ends with a keyed hash of the session: that need not be hashed again. */
+/* A tag ends with a keyed hash of the session, which can be used as it is. */
 static uint64_t hash_of_tag(const char tag_end[sizeof(uint64_t)])
 {
     uint64_t hash;
@@ -50,8 +50,8 @@ static uint64_t hash_of_tagged(struct str session)
     return hash_of_tag(session.p + session.n - sizeof(uint64_t));
 }
 
-/* With a cookie of ours all sessions of an instance have the same: then clients are
- * told apart, by their addresses. */
+/* With pasgate's own cookie, all sessions of a backend have the same value; clients are then
+ * distinguished by their addresses. */
 static uint64_t hash_of_client(const struct exchange *x)
 {
     return affinity_handle(&x->worker->affinity, x->origin.ip);
@@ -70,10 +70,10 @@ static void take_session(struct exchange *x, uint64_t hash, struct backend_view 
     sticky_note(x);
 }
 
-/* ---- what a request brings */
+/* ---- marks in a request */
 
-/* The first one that the pool has is it: who has sessions in several pools sends
- * them all. But a tag of ours goes before a jvmRoute. */
+/* The first one that names a backend of the pool counts: a client with sessions in several
+ * pools sends them all. But a tag of ours takes precedence over a jvmRoute. */
 static void take_named(struct exchange *x, struct backend_view *named, uint64_t hash)
 {
     if ((x->named && !x->by_route) || !named)
@@ -83,7 +83,8 @@ static void take_named(struct exchange *x, struct backend_view *named, uint64_t 
     x->session = hash;
 }
 
-/* The only one of that jvmRoute: containers of one image often share theirs. */
+/* The backend with that jvmRoute, if there is only one: containers of one image often share
+ * theirs. */
 static struct backend_view *by_route(const struct pool_view *pool, struct str route)
 {
     struct backend_view *found = NULL;
@@ -98,7 +99,7 @@ static struct backend_view *by_route(const struct pool_view *pool, struct str ro
     return found;
 }
 
-/* A jvmRoute may have dots in it, and so may what stands before it. */
+/* A jvmRoute may contain dots, and so may the text before it. */
 static void take_route(struct exchange *x, struct str session)
 {
     struct backend_view *b;
@@ -125,7 +126,7 @@ static void look_at_session(struct exchange *x, struct str session, struct stick
         cuts->cut[cuts->n++] = str_skip(session, bare.n);
         take_named(x, backends_by_id(x->pool, id), hash_of_tagged(session));
     } else {
-        /* One that another balancer handed on, or whose tag was lost on the way. */
+        /* a session from another load balancer, or one whose tag was lost on the way */
         take_route(x, session);
     }
 }
@@ -139,7 +140,7 @@ static void look_at_cookie(struct exchange *x, struct str name,
         look_at_session(x, cookie->value, cuts);
         return;
     }
-    cuts->cut[cuts->n++] = cookie->whole; /* ours, whatever it says */
+    cuts->cut[cuts->n++] = cookie->whole; /* our own, whatever its value */
     if (affinity_token_check(&x->worker->affinity, cookie->value, name, &id))
         take_named(x, backends_by_id(x->pool, id), hash_of_client(x));
 }
@@ -183,7 +184,7 @@ static void look_at_path(struct exchange *x, char *path, size_t *n)
     }
 }
 
-/* The handle of an APSV connection; a new one asks with "0". */
+/* The handle of an APSV connection; a request for a new one has "0". */
 static struct str handle_of_request(const struct http_request *r)
 {
     const struct http_field *f = http_request_field(r, HTTP_F_CONNHDL);
@@ -223,7 +224,7 @@ void sticky_request(struct exchange *x, char *path, size_t *n, struct sticky_cut
         take_session(x, x->session, x->home);
 }
 
-/* ---- what an answer takes along */
+/* ---- marks in a response */
 
 static void learn_handle(struct exchange *x, const struct http_response *head)
 {
@@ -238,13 +239,13 @@ static void learn_handle(struct exchange *x, const struct http_response *head)
         take_session(x, hash, x->backend);
 }
 
-/* A session that this answer makes, hashed as the requests to come will name it. */
+/* A session that this response creates, hashed as later requests will name it. */
 static void learn_session(struct exchange *x, struct str session)
 {
     const struct affinity_key *key = &x->worker->affinity;
     char tag[AFFINITY_TAG];
 
-    if (!session.n) /* it is taken back */
+    if (!session.n) /* the session is deleted */
         return;
     if (x->pool->conf->sticky == CONF_STICKY_AUTO) {
         affinity_tag(tag, key, x->backend->id, session);

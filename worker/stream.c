@@ -11,7 +11,7 @@
 
 #include "worker/tls/tls.h"
 
-enum { /* TCP keepalive of a half-closed connection whose response is on its way */
+enum { /* TCP keepalive of a half-closed connection whose response is still to be sent */
        PROBE_IDLE_S = 20,
        PROBE_EVERY_S = 10,
        PROBES = 6,
@@ -72,7 +72,7 @@ ssize_t stream_read(struct stream *s, char *to, size_t room)
     if (!s->tls)
         return plain_read(s, to, room);
     got = tls_read(s->tls, to, room);
-    /* After FIN no further edge comes: keep on until the end is read. */
+    /* After FIN no further edge comes: continue until the end is read. */
     if (got > 0)
         s->readable = tls_more(s->tls) || s->hung_up;
     else
@@ -82,12 +82,13 @@ ssize_t stream_read(struct stream *s, char *to, size_t room)
                             : (got == TLS_AGAIN ? STREAM_AGAIN : STREAM_ERROR);
 }
 
-/* Keeps what the socket did not take, behind what waits already. */
+/* Keeps what the socket did not take, after what waits already. */
 static ssize_t stream_keep(struct stream *s, const char *bytes, size_t n)
 {
     char *more;
 
-    /* What has gone makes room, as soon as moving the rest costs less than it went for. */
+    /* Reuses the space of sent bytes once they are at least as many as those that must be
+     * moved. */
     if (s->sent >= s->nwaiting - s->sent) {
         s->nwaiting -= s->sent;
         if (s->nwaiting)

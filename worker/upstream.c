@@ -68,8 +68,8 @@ static void idle_too_long(struct loop_timer *timer)
     upstream_close((struct upstream *)((char *)timer - offsetof(struct upstream, timer)));
 }
 
-/* Is it still open, and has it said nothing since its last response? What came too late for
- * an event to tell is found here: 0.2 us for each request over a kept connection. */
+/* Is it still open, and has it sent nothing since its last response? Finds what arrived too
+ * late for an event. Costs 0.2 us for each request over a kept connection. */
 static bool is_silent(const struct upstream *u)
 {
     char byte;
@@ -77,7 +77,7 @@ static bool is_silent(const struct upstream *u)
     return recv(u->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-/* Is there room for one more? */
+/* May this connection be kept, and is there room for it? */
 static bool may_keep(const struct upstream *u)
 {
     const struct conf_limits *limits = &u->worker->conf->limits;
@@ -97,7 +97,7 @@ void upstream_keep(struct upstream *u)
 
     CHECK(!u->waiting && !u->connecting);
     u->exchange = NULL;
-    /* A full read may have left something behind, of which no further event tells. */
+    /* A full read may have left something in the socket, which no further event reports. */
     if (!may_keep(u) || (u->readable && !is_silent(u))) {
         upstream_close(u);
         return;
@@ -122,7 +122,7 @@ void upstream_keep(struct upstream *u)
     loop_timer_set(&u->worker->loop, &u->timer, u->worker->conf->timeouts.upstream_idle_ms);
 }
 
-/* Reads what is there and hands it to the exchange. */
+/* Reads what is available and gives it to the exchange. */
 static void read_on(struct upstream *u)
 {
     struct worker *worker = u->worker;
@@ -133,7 +133,7 @@ static void read_on(struct upstream *u)
         ssize_t got;
 
         if (round == WORKER_ROUNDS) {
-            /* Others have their turn; a fresh edge brings us back. */
+            /* Let others run; a fresh edge brings us back. */
             loop_mod(&worker->loop, &u->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
             return;
         }
@@ -222,7 +222,7 @@ void upstream_shutdown(struct upstream *u)
         shutdown(u->source.fd, SHUT_WR);
 }
 
-/* The answer of connect(), when it comes. */
+/* The result of connect(). */
 static int connect_result(struct upstream *u)
 {
     socklen_t len = sizeof(int);
@@ -253,8 +253,8 @@ static void ready_busy(struct upstream *u, uint32_t events)
     } else if ((events & EPOLLOUT) && u->waiting) {
         ssize_t waiting = upstream_flush(u);
 
-        /* Where the write failed, an answer may still wait to be read: it
-         * counts, and reading finds the end as well. */
+        /* After a failed write, a response may still be there to be read: it counts, and
+         * reading finds the end, too. */
         if (waiting == 0)
             exchange_upstream_writable(x);
         else if (waiting < 0)
@@ -279,8 +279,8 @@ static void upstream_ready(struct loop_source *source, uint32_t events)
         return;
     }
     if (!u->exchange) {
-        /* Idle: it closed (as Tomcat does), or it speaks unasked. Either way
-         * nothing more is to be had from it. */
+        /* Idle: the backend closed it (as Tomcat does), or sent something unrequested. In both
+         * cases it is of no use any more. */
         if (u->readable)
             upstream_close(u);
         return;
@@ -288,7 +288,7 @@ static void upstream_ready(struct loop_source *source, uint32_t events)
     ready_busy(u, events);
 }
 
-/* The share of descriptors is used up: one that nobody uses gives way. */
+/* All of our descriptors for backends are in use: closes an idle connection. */
 static bool close_an_idle_one(struct worker *worker)
 {
     for (size_t i = 0; i < worker->conf->n_backends; i++)
@@ -342,7 +342,7 @@ fail:
     return NULL;
 }
 
-/* Takes a kept one out. NULL: it was closed, as it is of no use any more. */
+/* Takes a kept connection out of its list. NULL: it was no longer usable, and is closed. */
 static struct upstream *take_kept(struct upstream *u)
 {
     leave_idle(u);

@@ -1,4 +1,4 @@
-/* Who waits for a place, and who gets one that came free (worker/backends.h). */
+/* The queues for slots, and who gets a slot that became free (worker/backends.h). */
 #include "base/check.h"
 #include "base/conf/conf.h"
 #include "base/fd.h"
@@ -12,7 +12,7 @@ bool backends_others_wait(const struct pool_view *pool, const struct backend_vie
 {
     if (!home)
         return pool->waiters.first != NULL;
-    /* What is drained is not what those wait for that could go anywhere. */
+    /* Exchanges that can go to any backend do not wait for one that is drained. */
     return home->waiters.first || (pool->waiters.first && home->admin == ADMIN_READY);
 }
 
@@ -40,7 +40,7 @@ static void publish_waiting(struct worker *worker, struct pool_view *pool,
                      wait_queue_since(queue));
 }
 
-/* 1: it was not as it should be. */
+/* Returns 1 if the cell was wrong. */
 static uint32_t wait_queue_repair(struct worker_backend *cell, uint32_t queued,
                                   uint64_t since_ms)
 {
@@ -75,7 +75,8 @@ static uint64_t older(uint64_t a, uint64_t b)
     return a && (!b || a < b) ? a : b;
 }
 
-/* When did the oldest join that could use a place at that backend? 0: none waits. */
+/* When did the exchange begin to wait that has waited longest and could use a slot at that
+ * backend? 0: none waits. */
 static uint64_t waiting_since(const struct worker *worker, int row,
                               const struct backend_view *b)
 {
@@ -85,8 +86,8 @@ static uint64_t waiting_since(const struct worker *worker, int row,
                  count_read(&of->be[b->slot].waiting_since_ms));
 }
 
-/* A place came free: whoever has waited longest for one there gets it, in whichever
- * worker. */
+/* A slot became free: the exchange that has waited longest for one there gets it, in whichever
+ * worker it is. */
 static void pass_place_on(struct worker *worker, struct backend_view *b)
 {
     uint64_t oldest = waiting_since(worker, worker->heritage->row, b);
@@ -121,7 +122,7 @@ void backends_leave(struct worker *worker, struct backend_view *b)
         backends_wake(worker, b->pool);
 }
 
-/* Those that wait for one instance may take up that one's share only. */
+/* Exchanges that wait for one backend can fill only that backend's share of the queue. */
 static bool is_queue_full(struct worker *worker, struct pool_view *pool,
                           const struct backend_view *home)
 {
@@ -144,7 +145,7 @@ void backends_queue_refused(const struct exchange *x, bool timed_out)
 
     count_add(timed_out ? &cell->queue_timeouts : &cell->queue_full, 1);
     if (timed_out && log_gate_open(&late))
-        log_warn("pool %s: no slot of %s came free within queue.timeout (%u ms): 503",
+        log_warn("pool %s: no slot of %s became free within queue.timeout (%u ms): 503",
                  pool->conf->name, x->home ? x->home->conf->name : "any backend",
                  queue->timeout_ms);
     else if (!timed_out && log_gate_open(&full))
@@ -163,7 +164,7 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct e
 {
     struct waiters *queue = wait_queue_queue_of(pool, x);
 
-    /* Who had a place before has been let in already. */
+    /* An exchange that had a slot before was already admitted. */
     if (!x->resent && is_queue_full(worker, pool, x->home))
         return false;
     x->queue_prev = queue->last;
@@ -214,7 +215,7 @@ static bool is_older(const struct waiters *a, const struct waiters *b)
     return a->first && !a->stuck && (!b || a->first->queued_ms < b->first->queued_ms);
 }
 
-/* The queue whose turn it is; NULL: nobody can get a place now. */
+/* The queue whose turn it is; NULL: no exchange can get a slot now. */
 static struct waiters *oldest_queue(struct pool_view *pool)
 {
     struct waiters *oldest = is_older(&pool->waiters, NULL) ? &pool->waiters : NULL;
@@ -231,8 +232,8 @@ void backends_wake(struct worker *worker, struct pool_view *pool)
 {
     struct waiters *queue;
 
-    /* One that gets its place may end at once and wake others in turn: the flag
-     * makes that a loop instead of a recursion. */
+    /* An exchange that gets its slot may end at once and wake others in turn: the flag turns
+     * this recursion into a loop. */
     if (pool->waking || !pool->nwaiting)
         return;
     (void)worker;

@@ -1,12 +1,12 @@
 /* A worker's start, its end and what interrupts it.
  *
- * Start: forked by the supervisor with the listeners open; claims its row of
- * the table, loads certificates as acmed publishes them, says READY and
- * accepts. End: MESSAGE_DRAIN, or end-of-file on the control socket (the
- * supervisor died): takes what waits where nobody else would, closes its listening
- * sockets, lets clients finish, exits 0. A crash costs its own clients their
- * connections and nobody else anything: its cells stop counting, its sockets stay open in the
- * supervisor with all that waits in them, and another worker serves them. */
+ * Start: the supervisor forks it with the listeners open; it claims its row of the table, loads
+ * certificates as acmed publishes them, sends READY and accepts. End: on MESSAGE_DRAIN, or
+ * end-of-file on the control socket (the supervisor died), it accepts the connections that wait
+ * where no other worker would, closes its listening sockets, lets clients finish, and exits
+ * with 0. A crash costs only its own clients their connections: its cells stop counting, its
+ * sockets stay open in the supervisor with all connections that wait in them, and another
+ * worker serves them. */
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -41,19 +41,21 @@
 #include "worker/upstream.h"
 
 enum {
-    READY_WAIT_MS = 5000, /* for certificates; then it serves what it has */
-    QUEUE_LOOK_MS = 20,   /* two workers that met at the last place and both stepped back */
+    READY_WAIT_MS = 5000, /* how long to wait for certificates; then it serves what it has */
+    /* poll interval while exchanges wait for a slot: two workers that competed for the last
+     * one may both have backed off (shm/cap.h) */
+    QUEUE_LOOK_MS = 20,
 };
 
 static struct worker worker;
 static bool said_ready;
-static struct loop_timer certs_turn; /* there is more of certificates to be done */
+static struct loop_timer certs_turn; /* fires if more certificates are to be loaded */
 static uint64_t started_ms;
 
 /* ---- small services */
 
-/* A keyed hash of a counter: who has any number of ids cannot tell another one, of requests
- * that came before, between or after. */
+/* A keyed hash of a counter: nobody who has seen any number of ids can tell another one, of
+ * earlier or later requests. */
 void worker_request_id(struct worker *w, char out[32])
 {
     static const char hex[] = "0123456789abcdef";
@@ -78,8 +80,8 @@ static void renew_date(struct worker *w)
 
 enum { SESSION_BITS = 256 };
 
-/* A session counts once, however many of its requests wait: four long reports of one user, who
- * is at one instance, are no sign of anything, and four of different users are. */
+/* Was its session counted before? A session counts once, however many of its requests wait:
+ * four long reports of one user at one backend mean nothing, four of different users do. */
 static bool is_counted(const struct exchange *x, uint64_t seen[SESSION_BITS / 64])
 {
     unsigned bit = x->session % SESSION_BITS;
@@ -92,8 +94,8 @@ static bool is_counted(const struct exchange *x, uint64_t seen[SESSION_BITS / 64
     return counted;
 }
 
-/* What waits for a backend, per backend: healthd looks at it. Not what waits for its own
- * client to send the rest of a body: that says nothing about the backend. */
+/* Publishes for each backend, for healthd, what waits for it. Exchanges that wait for their own
+ * client to send the rest of a body do not count: they say nothing about the backend. */
 static void publish_unanswered(struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_backends; i++) {
@@ -129,12 +131,12 @@ static bool is_patient(const struct worker *w)
     return w->loop.now_ms - started_ms < READY_WAIT_MS;
 }
 
-/* Whether to wait no longer for certificates: all are there, or it took too long. */
+/* Whether to stop waiting for certificates: all are there, or it took too long. */
 static bool certs_settled(const struct worker *w, bool all)
 {
-    /* After a reload acmed is renewed last: a name that the new config brings
-     * answers with another certificate for these few moments. And the successor of a
-     * worker that died has all that there is. */
+    /* After a reload, acmed is renewed last: for that short time a name that is new in the
+     * configuration gets another certificate. And the successor of a worker that died finds all
+     * certificates that there are. */
     bool first = w->heritage->generation == 1 && w->heritage->incarnation == 1;
     bool some = w->tls && tls_engine_ready(w->tls);
 
@@ -195,7 +197,7 @@ static void worker_drain_over(struct loop_timer *timer)
     worker.loop.stop = true;
 }
 
-/* last: listeners that nobody else serves (accept_stop()). */
+/* last: listeners that no other worker serves (accept_stop()). */
 static void drain(struct worker *w, uint64_t at_most_ms, uint64_t last)
 {
     if (w->draining)
@@ -268,7 +270,7 @@ static void control_ready(struct loop_source *source, uint32_t events)
     }
 }
 
-/* Something else wrote into our row: who waited because of it looks again. */
+/* Something else wrote to our row: exchanges that waited because of it try again. */
 static void repair_cells(struct worker *w)
 {
     static struct log_gate gate;
@@ -277,7 +279,7 @@ static void repair_cells(struct worker *w)
     if (n == 0)
         return;
     if (log_gate_open(&gate))
-        log_error("%u cells of the table were not what runs here: repaired", n);
+        log_error("%u cells of the table did not match what runs here; repaired", n);
     heritage_ring_workers(w->heritage);
 }
 
@@ -367,7 +369,7 @@ static int worker_watch(struct worker *w)
     return 0;
 }
 
-/* Whom the rings of last exchanges are about (shm/exchange_ring.h). */
+/* Declares which backends the rings of recent exchanges are for (shm/exchange_ring.h). */
 static void open_recent(struct worker *w)
 {
     const uint16_t *slot = w->heritage->backend_slot;
@@ -414,7 +416,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     if (accept_init(w) < 0)
         return -1;
     control_ready(&w->control, EPOLLIN);
-    CHECK(w->has_affinity); /* it was sent before the fork: before any request */
+    CHECK(w->has_affinity); /* it was sent before the fork, so it is here before any request */
     follow_certs(w);
     return 0;
 }

@@ -4,8 +4,8 @@
 
 struct heritage;
 
-/* The whole life of a worker. Never returns: exits 0 after a drain or when the
- * supervisor is gone, 1 when the host gives too little to start. */
+/* Runs a worker from start to end. Never returns: exits 0 after a drain or when the supervisor
+ * is gone, 1 if the host lacks the resources to start. */
 _Noreturn void worker_main(const struct heritage *heritage);
 
 #endif

@@ -11,15 +11,15 @@
 #include "base/log.h"
 #include "shm/stored.h"
 
-enum { READ_MS = 10000 /* of reading; a disk may be slow, and others wait */ };
+enum { READ_MS = 10000 /* limit for reading; a disk may be slow, and other work waits */ };
 
 enum rank { RANK_LIVE, RANK_CURRENT, RANK_OTHER };
 
 struct candidate {
-    const char *dir; /* of index.stored */
+    const char *dir; /* points into found.stored */
     uint32_t generation;
     enum rank rank;
-    uint64_t since_ns; /* of the folder's link */
+    uint64_t since_ns; /* when the directory's link was set */
     uint64_t not_after_wall_ms;
     char *names; /* as stored_covers() takes them */
 };
@@ -27,7 +27,7 @@ struct candidate {
 static struct {
     const struct heritage *heritage;
     struct stored_live live;
-    bool read; /* what follows is there */
+    bool read; /* the fields below are valid */
     struct stored stored;
     struct candidate *v;
     size_t n, room;
@@ -50,7 +50,7 @@ void adopt_begin(const struct heritage *heritage)
     stored_live_read(heritage->table, &found.live);
 }
 
-/* ---- what stands there */
+/* ---- candidates in the store */
 
 static void adopt_add(const struct candidate *c)
 {
@@ -123,7 +123,7 @@ static void adopt_look_into(const struct store *store, const struct stored_folde
         adopt_look_at(store, f, f->generation);
 }
 
-/* Once: the certificates of a whole configuration may have got other names. */
+/* Reads once for all: every certificate of the configuration may have a new name. */
 static void read_all(const struct store *store)
 {
     const struct heritage *heritage = found.heritage;
@@ -142,14 +142,14 @@ static void read_all(const struct store *store)
         qsort(found.v, found.n, sizeof *found.v, best_first);
     left = found.stored.left_out + found.stored.n - i;
     if (left)
-        log_warn("%zu of the %zu folders in %s/certs were not searched for a certificate that "
-                 "has another name now, because there are so many: those that went live "
-                 "last were; `pasgate cert delete NAME` takes out what is not configured any "
-                 "more",
-                 left, found.stored.n + found.stored.left_out, store->path);
+        log_warn(
+            "%zu of the %zu directories in %s/certs were not searched for a renamed "
+            "certificate, because there are too many; those that went live most recently were "
+            "searched; `pasgate cert delete NAME` removes one that is no longer configured",
+            left, found.stored.n + found.stored.left_out, store->path);
 }
 
-/* ---- what becomes of it */
+/* ---- taking one over */
 
 static uint32_t adopt_take(struct certificate *k, const struct candidate *c,
                            const struct pem_pair *pair, enum cert_source source)
@@ -157,15 +157,16 @@ static uint32_t adopt_take(struct certificate *k, const struct candidate *c,
     uint32_t generation = store_write(k->store, k->row.name, k->row.generation, pair, source);
 
     if (generation && store_set_current(k->store, k->row.name, generation) == 0)
-        log_info("certificate %s: generation %u of %s in the store is for all its names: taken",
+        log_info("certificate %s: using generation %u of %s from the store, which covers all "
+                 "its names",
                  k->conf->name, c->generation, c->dir);
     else
-        log_warn("certificate %s: cannot take generation %u of %s: %s", k->conf->name,
+        log_warn("certificate %s: cannot use generation %u of %s: %s", k->conf->name,
                  c->generation, c->dir, store_says(errno));
     return generation;
 }
 
-/* 0: it is no good after all, or was not taken. */
+/* 0: the pair is not good after all, or the store could not be written. */
 static uint32_t adopt_try_it(struct certificate *k, const struct candidate *c)
 {
     enum cert_source source;

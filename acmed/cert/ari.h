@@ -1,5 +1,5 @@
-/* The name that a certificate has in renewal information (RFC 9773 section 4.1).
- * Pure; the identifiers come from pem_ari() (cert/pem.h). acmed only. */
+/* The identifier of a certificate in renewal information (RFC 9773 section 4.1). Pure; the
+ * parts come from pem_ari() (cert/pem_ari.h). acmed only. */
 #ifndef ACMED_CERT_ARI_H
 #define ACMED_CERT_ARI_H
 

@@ -18,16 +18,16 @@
 #include "base/fd.h"
 
 enum {
-    UMASK = 027,     /* as acmed's */
-    TELL_MAX = 1024, /* bytes of what is told of a certificate */
+    UMASK = 027,     /* same as acmed's */
+    TELL_MAX = 1024, /* bytes of the report on one certificate */
 };
 
-/* One import, under way. */
+/* One running import. */
 struct work {
     const struct certbot *c;
     struct store store;
     bool dry_run;
-    bool some, failed; /* something came over or was there; the store refused something */
+    bool some, failed; /* something was imported or there already; the store failed */
     FILE *out;
 };
 
@@ -64,7 +64,7 @@ static bool certbot_fits(const struct certbot_lineage *lineage, const struct con
            info->covers && clock_wall_ms() < info->not_after_wall_ms && pem_suits(info, cert);
 }
 
-/* The one that lasts longest, of the right CA as far as that is known; NULL: none fits. */
+/* The one that expires last, from the right CA as far as that is known; NULL: none fits. */
 static struct certbot_lineage *
 certbot_choose(const struct certbot *c, const struct conf_cert *cert, struct pem_info *best)
 {
@@ -85,7 +85,7 @@ certbot_choose(const struct certbot *c, const struct conf_cert *cert, struct pem
     return found;
 }
 
-/* The one of the CA that the store has for this certificate, if it is good; its end, or 0. */
+/* When the CA certificate expires that the store has for this certificate; 0: none is good. */
 static uint64_t stored_until(const struct work *w, const struct conf_cert *cert,
                              const char *dir)
 {
@@ -142,7 +142,7 @@ static void put_certificate(struct work *w, const struct conf_cert *cert,
     w->some = true;
 }
 
-/* dns-01 needs a program of the operator's. */
+/* dns-01 needs a hook, so tells the operator about it. */
 static void certbot_hint(const struct work *w, const struct certbot_lineage *lineage)
 {
     const char *by = lineage->authenticator;
@@ -152,12 +152,12 @@ static void certbot_hint(const struct work *w, const struct certbot_lineage *lin
         dns &= strcmp(w->c->conf->acme.challenges[i], "dns-01") != 0;
     if (dns)
         escape_print(w->out,
-                     "renewal/%s.conf: certbot proves it by %s: that is acme.challenges = "
-                     "[ \"dns-01\" ] with acme.hook\n",
+                     "renewal/%s.conf: certbot validates it by %s: the equivalent is "
+                     "acme.challenges = [ \"dns-01\" ] with acme.hook\n",
                      lineage->name, by);
 }
 
-/* Why nobody took it. */
+/* Reports why it was not imported. */
 static void tell_left(struct work *w, struct certbot_lineage *lineage)
 {
     const struct conf *conf = w->c->conf;
@@ -176,25 +176,26 @@ static void tell_left(struct work *w, struct certbot_lineage *lineage)
             certbot_tell(w, lineage, "skipped: %s", error);
         } else if (info.covers && !pem_suits(&info, cert)) {
             certbot_tell(w, lineage,
-                         "skipped: its key is %s, and that of %s is to be of the other kind",
+                         "skipped: its key is %s, and %s is to have the other kind of key",
                          info.key, cert->name);
         } else if (info.covers && !good) {
-            certbot_tell(w, lineage, "skipped: it ended on %s",
+            certbot_tell(w, lineage, "skipped: it expired on %s",
                          day(until, info.not_after_wall_ms));
         } else if (good && cert->source != CONF_CERT_ACME) {
-            certbot_tell(w, lineage, "skipped: certificate %s is not one to be ordered",
+            certbot_tell(w, lineage, "skipped: certificate %s is not ordered by ACME",
                          cert->name);
         } else if (good && *lineage->server &&
                    strcmp(lineage->server, conf->acme.directory) != 0) {
-            certbot_tell(w, lineage, "skipped: it is of %s, and acme.directory another",
+            certbot_tell(w, lineage, "skipped: it is from %s, and acme.directory is another CA",
                          lineage->server);
         } else if (good) {
-            certbot_tell(w, lineage, "skipped: another one for %s lasts longer", cert->name);
+            certbot_tell(w, lineage, "skipped: another one for %s is valid longer", cert->name);
         }
         if (lineage->taken)
             return;
     }
-    certbot_tell(w, lineage, "skipped: no configured certificate has only names of it");
+    certbot_tell(w, lineage,
+                 "skipped: it does not cover all names of any configured certificate");
 }
 
 static void refuse_revoked(const struct work *w, struct certbot_lineage *lineage)
@@ -203,7 +204,7 @@ static void refuse_revoked(const struct work *w, struct certbot_lineage *lineage
     char until[CLOCK_ISO_SIZE];
 
     if (at)
-        snprintf(lineage->error, sizeof lineage->error, "it was revoked from here on %s",
+        snprintf(lineage->error, sizeof lineage->error, "it was revoked by pasgate on %s",
                  day(until, at));
 }
 
@@ -230,7 +231,7 @@ static void import_certificates(struct work *w)
 
 /* ---- the account */
 
-/* The one that certbot renews with, else the first that is good. */
+/* The account that certbot renews with, else the first good one. */
 static const struct certbot_account *choose_account(const struct certbot *c)
 {
     const struct certbot_account *found = NULL;
@@ -247,7 +248,7 @@ static const struct certbot_account *choose_account(const struct certbot *c)
     return found;
 }
 
-/* Has the store one already? In a dry run its folder may not be made. */
+/* Does the store have an account already? Does not make its directory, because of dry runs. */
 static bool certbot_has_account(const struct work *w, const char *directory)
 {
     char dir[CERT_DIR_SIZE];
@@ -295,7 +296,7 @@ static void import_account(struct work *w)
         if (*a->error) {
             escape_print(w->out, "skipped: %s\n", a->error);
         } else if (a != chosen) {
-            escape_print(w->out, "skipped: account %s is taken\n", chosen ? chosen->id : "");
+            escape_print(w->out, "skipped: account %s is used\n", chosen ? chosen->id : "");
         } else if (certbot_has_account(w, a->directory)) {
             escape_print(w->out, "skipped: the store has an account there\n");
             w->some = true;
@@ -304,18 +305,17 @@ static void import_account(struct work *w)
             w->failed = true;
         } else {
             escape_print(w->out, "%s account %s\n", w->dry_run ? "would be our" : "is our",
-                         *a->url ? a->url : "(its URL is asked for)");
+                         *a->url ? a->url : "(its URL will be requested)");
             w->some = true;
         }
     }
     tell_others(w);
     if (w->c->n_accounts == 0)
-        escape_print(w->out,
-                     "accounts/%s: there is none: a new one is made when it is needed\n",
+        escape_print(w->out, "accounts/%s: none found; a new account is made when needed\n",
                      certbot_server(w->c->conf->acme.directory));
 }
 
-/* ---- all of it */
+/* ---- interface */
 
 int certbot_import(struct certbot *certbot, bool dry_run, FILE *out)
 {
@@ -335,6 +335,6 @@ int certbot_import(struct certbot *certbot, bool dry_run, FILE *out)
     import_account(&w);
     store_release(&w.store);
     if (!w.some)
-        escape_print(out, "there was nothing of use\n");
+        escape_print(out, "nothing to import\n");
     return w.some && !w.failed ? 0 : -1;
 }

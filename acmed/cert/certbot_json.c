@@ -6,7 +6,7 @@
 #include "acmed/key/jose.h"
 #include "acmed/key/secret.h"
 
-/* The operator's own files; small, and of depth 3 at most. */
+/* Input is the operator's own files: small, and at most 3 levels deep. */
 static json_t *certbot_json_load(struct str text)
 {
     json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);

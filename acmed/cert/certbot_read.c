@@ -1,4 +1,4 @@
-/* Reading certbot's tree. */
+/* Reads certbot's tree. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@ const char *certbot_server(const char *directory)
            (strncmp(directory, scheme, sizeof scheme - 1) == 0 ? sizeof scheme - 1 : 0);
 }
 
-/* ---- files. Links are followed: that is how the tree is built. */
+/* ---- files. Links are followed, because certbot's tree consists of them. */
 
 static char *certbot_read_read_by(char *(*reads)(int fd, size_t max, size_t *n),
                                   const char *path, size_t max, size_t *n)
@@ -50,7 +50,7 @@ static int no_dots(const struct dirent *entry)
     return entry->d_name[0] != '.' && strlen(entry->d_name) < CERTBOT_NAME;
 }
 
-/* The names in a folder, sorted; to be freed one by one. n, or -1 with errno. */
+/* The names in a directory, sorted; the caller frees each. Returns n, or -1 with errno. */
 static int certbot_read_list(const char *path, struct dirent ***names)
 {
     *names = NULL;
@@ -66,7 +66,7 @@ static void free_list(struct dirent **names, int n)
 
 /* ---- live/NAME, renewal/NAME.conf */
 
-/* "key = value", of the lines that we know. */
+/* Reads "key = value" lines, only known keys. */
 static void read_hints(const char *dir, struct certbot_lineage *lineage)
 {
     char path[PATH_MAX];
@@ -111,7 +111,7 @@ static void read_lineage(const char *dir, struct certbot_lineage *lineage)
     pem_pair_release(&lineage->pair);
 }
 
-/* -1: there is no such folder. */
+/* -1: there is no such directory. */
 static int read_lineages(struct certbot *c)
 {
     char path[PATH_MAX];
@@ -151,12 +151,12 @@ static void certbot_read_read_account(const char *dir, struct certbot_account *a
                  strerror(errno));
     else if (!(account->key = certbot_json_key(str_make(text, n), &account->n_key)))
         snprintf(account->error, sizeof account->error,
-                 "private_key.json is no RSA, P-256 or P-384 key");
+                 "private_key.json is not an RSA, P-256 or P-384 key");
     secret_free(text);
     snprintf(path, sizeof path, "%.3000s/%s/regr.json", dir, account->id);
     n = 0;
     text = read_small(path, &n);
-    if (text) /* without it, the CA tells the URL by the key */
+    if (text) /* without it, the CA finds the URL by the key */
         certbot_json_url(str_make(text, n), account->url, sizeof account->url);
     free(text);
 }
@@ -189,7 +189,7 @@ static void read_servers(struct certbot *c)
         c->n_servers = 0;
 }
 
-/* ---- all of it */
+/* ---- interface */
 
 struct certbot *certbot_read(const struct conf *conf, const char *dir)
 {

@@ -21,7 +21,7 @@ static bool has_live(const struct certificate *k)
     return k->row.source != CERT_NONE;
 }
 
-/* false: not now; the row tells why. */
+/* false: not now; the row says why. */
 static bool make_selfsigned(struct certificate *k)
 {
     struct pem_pair pair;
@@ -37,7 +37,7 @@ static bool make_selfsigned(struct certificate *k)
         deploy_complain(k, error);
     else
         live = deploy_offer(k, &pair, CERT_SELF_SIGNED, &info, CERTIFICATE_SELF);
-    k->settled = true; /* the service starts without, if need be */
+    k->settled = true; /* the service starts without one if necessary */
     pem_pair_release(&pair);
     return live;
 }
@@ -51,17 +51,17 @@ static bool still_good(const struct certificate *k, enum cert_source source,
     bool ours = source == CERT_SELF_SIGNED && current && info->n_names == k->conf->n_names;
 
     switch (k->conf->source) {
-    case CONF_CERT_FILES: /* the first round will tell whether the files say the same */
+    case CONF_CERT_FILES: /* the first round shows whether the files still match */
         return source == CERT_FILE || current;
     case CONF_CERT_SELF:
         return ours;
-    default: /* one of the CA is better than ours, also while it lacks a new name */
+    default: /* a CA's is better than self-signed, even if it lacks a new name */
         return ours || (source == CERT_ACME && clock_wall_ms() < info->not_after_wall_ms) ||
                (source == CERT_FILE && current);
     }
 }
 
-/* "" when it may go live. */
+/* text is "" if the pair may go live. */
 static void tell_revoked(const struct certificate *k, const struct pem_pair *pair,
                          char text[TABLE_REASON])
 {
@@ -71,13 +71,13 @@ static void tell_revoked(const struct certificate *k, const struct pem_pair *pai
     text[0] = '\0';
     if (at)
         snprintf(text, TABLE_REASON,
-                 "this certificate, or another one with its key, was revoked at %.16sZ, and is "
-                 "not taken any more",
+                 "this certificate, or another one with its key, was revoked at %.16sZ and is "
+                 "not used any more",
                  clock_iso(when, at));
 }
 
-/* A copy of one that was revoked under another name. What was live when it was revoked goes on
- * until it is replaced: there is nothing better. */
+/* Is it a copy of a certificate that was revoked under another name? One that was live when it
+ * was revoked is still served until it is replaced, because there is nothing better. */
 static bool revoked_elsewhere(const struct certificate *k, uint32_t generation,
                               const struct pem_pair *pair)
 {
@@ -118,7 +118,7 @@ static bool certificate_take_over(struct certificate *k, uint32_t generation)
     return good;
 }
 
-/* What was live comes first: what is newer than that was not proved. */
+/* The previously live generation comes first, because newer ones have not been tested. */
 static void look_into_folder(struct certificate *k)
 {
     uint32_t generations[STORE_KEEP], current = 0;
@@ -132,14 +132,14 @@ static void look_into_folder(struct certificate *k)
         return;
     for (int i = 0; i < n; i++)
         if (generations[i] != current && certificate_take_over(k, generations[i])) {
-            store_set_current(k->store, k->row.name, generations[i]); /* another time, if not */
+            store_set_current(k->store, k->row.name, generations[i]); /* or another time */
             return;
         }
 }
 
-/* What stands under another name may be better than one that is self-signed or not for all its
- * names. With none at all that has time until the keeper's turn: writing takes some, and
- * workers have what they found by themselves (worker/certs_stored.c). */
+/* A pair under another name may be better than a live one that is self-signed or lacks names.
+ * If nothing at all is live, adopting can wait for the certificate's turn: it needs time for
+ * writing, and the workers have what they found by themselves (worker/certs_stored.c). */
 static void look_into_store(struct certificate *k)
 {
     uint32_t generation;
@@ -163,8 +163,8 @@ static void adopt_in_turn(struct certificate *k)
     }
 }
 
-/* What a predecessor left in the workers' memory, and the store has no more: better than a
- * self-signed one in its place. */
+/* The workers still have the predecessor's certificate in memory, though it is gone from the
+ * store: that is better than a self-signed one in its place. */
 static bool keep_lost(struct certificate *k, const struct cert_row *before)
 {
     if (k->settled || !before || before->source < CERT_FILE || !before->generation ||
@@ -177,14 +177,14 @@ static bool keep_lost(struct certificate *k, const struct cert_row *before)
     return true;
 }
 
-/* Whether it is ordered; if not, it is said why when somebody may have expected it. */
-static struct ca_set *who_orders(struct certificate *k, struct ca_set *issuer)
+/* Is it ordered? If not, logs the reason where an operator may have expected it. */
+static struct ca_set *who_orders(struct certificate *k, struct ca_set *ca_set)
 {
     bool meant;
     const char *why = policy_refuses(k->heritage->conf, k->conf, &meant);
 
     if (!why)
-        return issuer;
+        return ca_set;
     if (k->conf->source == CONF_CERT_ACME)
         k->not_ordered = why;
     if (meant)
@@ -194,18 +194,18 @@ static struct ca_set *who_orders(struct certificate *k, struct ca_set *issuer)
     return NULL;
 }
 
-/* Names of this machine that are ordered nowhere get no other one than ours, and need none. */
+/* Names of this machine that are ordered nowhere get a self-signed one, and need no other. */
 static uint8_t wanted_source(const struct certificate *k)
 {
     if (k->conf->source == CONF_CERT_FILES)
         return CERT_FILE;
-    return k->conf->source == CONF_CERT_ACME && (k->issue.issuer || !policy_here(k->conf))
+    return k->conf->source == CONF_CERT_ACME && (k->issue.ca_set || !policy_here(k->conf))
                ? CERT_ACME
                : CERT_SELF_SIGNED;
 }
 
 void certificate_init(struct certificate *k, const struct heritage *heritage,
-                      struct store *store, struct ca_set *issuer, const struct conf_cert *conf,
+                      struct store *store, struct ca_set *ca_set, const struct conf_cert *conf,
                       const struct cert_row *before, uint64_t now_ms)
 {
     bool same;
@@ -215,14 +215,14 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
     import_init(&k->import, conf);
     cert_dir(k->row.name, conf->name);
     if (before) {
-        k->row.generation = before->generation; /* numbers never come back */
+        k->row.generation = before->generation; /* numbers are never reused */
         k->row.requests = before->requests;
     }
-    issue_init(&k->issue, who_orders(k, issuer), conf, k->row.name, now_ms);
+    issue_init(&k->issue, who_orders(k, ca_set), conf, k->row.name, now_ms);
     look_into_store(k);
     if (!keep_lost(k, before) && !k->settled && before && store->certs_fd < 0)
-        k->row = *before; /* the store is out of reach: they go on with what they have */
-    /* Whoever waits for an order that a predecessor has begun waits on. */
+        k->row = *before; /* the store is unreachable: workers keep what they have */
+    /* A request that waits for an order of the predecessor keeps waiting. */
     k->row.busy = store->ours ? issue_busy(&k->issue) : before && before->busy;
     k->row.candidate = 0;
     hook_events_show(k);
@@ -233,7 +233,7 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
         heritage_ring_workers(heritage);
         deploy_tell(k);
     }
-    /* What stands in the store may still be another than what the files hold. */
+    /* The files may hold another pair than the store. */
     if (conf->source == CONF_CERT_FILES)
         k->settled = false;
 }
@@ -241,11 +241,11 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
 void certificate_store(struct certificate *k, const char *trouble, uint64_t now_ms)
 {
     uint32_t before = k->row.generation;
-    struct ca_set *issuer = k->issue.issuer;
+    struct ca_set *ca_set = k->issue.ca_set;
 
     if (!trouble) {
         issue_release(&k->issue);
-        issue_init(&k->issue, issuer, k->conf, k->row.name, now_ms);
+        issue_init(&k->issue, ca_set, k->conf, k->row.name, now_ms);
         look_into_store(k);
         k->row.busy = issue_busy(&k->issue);
         k->due_ms = now_ms;
@@ -260,7 +260,7 @@ void certificate_store(struct certificate *k, const char *trouble, uint64_t now_
     deploy_complain(k, trouble ? trouble : "");
 }
 
-/* Without it nothing can be ordered that could be kept. */
+/* Without a store nothing is ordered, because the result could not be kept. */
 static void look_whether_usable(struct certificate *k, const char *trouble, uint64_t now_ms)
 {
     char why[TABLE_NOTE];
@@ -281,25 +281,25 @@ void certificate_look_at_store(struct certificate *k, const char *trouble, uint6
     k->lost = true;
     k->due_ms = now_ms;
     k->issue.due_ms = 0;
-    log_warn("certificate %s: generation %u is gone from the store: workers go on with it, and "
+    log_warn("certificate %s: generation %u is gone from the store; workers keep using it, and "
              "another one is %s",
              k->conf->name, k->row.generation,
-             k->row.source == CERT_SELF_SIGNED || !k->issue.issuer ? "made" : "ordered");
+             k->row.source == CERT_SELF_SIGNED || !k->issue.ca_set ? "made" : "ordered");
 }
 
 void certificate_release(struct certificate *k)
 {
     import_release(&k->import);
-    account_op_release(&k->errand);
+    account_op_release(&k->op);
     issue_release(&k->issue);
     hook_release(&k->hook);
 }
 
-/* ---- the files */
+/* ---- configured files */
 
-/* There is nothing to import, for this reason. A bad pair may be one of which only one half
- * has been replaced yet: it is complained of when the next round finds it bad too, unless
- * there is nothing to go on with. false: the store is in trouble. */
+/* There is nothing to import, for this reason. A bad pair may be half-replaced, so it is
+ * reported only when the next round finds it bad as well, unless nothing else can be served.
+ * false: the store could not be written. */
 static bool bad_files(struct certificate *k, const char *error)
 {
     bool stored = has_live(k) || make_selfsigned(k);
@@ -331,7 +331,7 @@ static bool new_pair(struct certificate *k, const struct pem_pair *pair)
         return bad_files(k, error);
     if (!deploy_waits(k) && deploy_offer(k, pair, CERT_FILE, &info, CERTIFICATE_FILES))
         return true;
-    import_forget(&k->import); /* so that the next round reads them again */
+    import_forget(&k->import); /* so that the next round reads the files again */
     return deploy_waits(k);
 }
 
@@ -360,7 +360,7 @@ void certificate_reply(struct certificate *k, const struct message *reply, int *
     k->due_ms = now_ms + (stored ? CERTIFICATE_POLL_MS : CERTIFICATE_RETRY_MS);
 }
 
-/* Starts a round, after having given up one that got no answer. */
+/* Starts a round. A round without a reply is given up first. */
 static void tick_files(struct certificate *k, uint64_t now_ms)
 {
     if (k->import.waiting_for >= 0) {
@@ -388,7 +388,8 @@ struct issue_live certificate_live(const struct certificate *k)
     return live;
 }
 
-/* What came from the CA: the last check, by what a worker would do, and then it is proved. */
+/* Result of an order: checks the pair once more, the way a worker will use it, and offers it
+ * for deployment. */
 static void take_certificate(struct certificate *k, const struct issue_live *live,
                              const struct pem_pair *pair)
 {
@@ -411,18 +412,18 @@ static void take_certificate(struct certificate *k, const struct issue_live *liv
             return;
         issue_forget_order(&k->issue);
         issue_settle(&k->issue, live,
-                     "the CA's certificate is not valid yet, by its own clock");
+                     "the CA's certificate is not valid yet by the CA's own clock");
         hook_events_trouble(k);
     } else if (k->row.source == CERT_ACME && !k->lost &&
                memcmp(digest, k->digest, sizeof digest) == 0) {
-        issue_settle(&k->issue, live, NULL); /* a predecessor got as far as that */
+        issue_settle(&k->issue, live, NULL); /* a predecessor got this far */
     } else if (!deploy_offer(k, pair, CERT_ACME, &info, CERTIFICATE_CA)) {
         issue_settle(&k->issue, live, k->row.error);
         hook_events_trouble(k);
     }
 }
 
-/* ---- what became of an offer */
+/* ---- outcome of a deployment */
 
 static void settled_files(struct certificate *k, bool lives, const char *text)
 {
@@ -438,7 +439,7 @@ static void settled_ca(struct certificate *k, bool lives, const char *text)
     const struct issue_live live = certificate_live(k);
 
     if (!lives)
-        issue_forget_order(&k->issue); /* else the same one would come again, for ever */
+        issue_forget_order(&k->issue); /* else the same one would come again, endlessly */
     issue_settle(&k->issue, &live, lives ? NULL : text);
     if (lives)
         k->event = k->renewed ? "renewed" : "issued";
@@ -481,8 +482,8 @@ static void show_issue(struct certificate *k)
     uint64_t now = clock_wall_ms(), at = plan_order_at(&is->state, &live.plan, now);
     bool past = plan_is_past(&is->state, &live.plan, now);
     const char *error = is->state.problem[0] && !past ? is->state.problem
-                        : k->row.revoked_wall_ms      ? "another one is ordered"
-                        : k->lost ? "the store has lost it: another one is ordered"
+                        : k->row.revoked_wall_ms      ? "a new one is ordered"
+                        : k->lost ? "missing in the store: a new one is ordered"
                                   : "";
     struct cert_row before = k->row;
 
@@ -501,8 +502,8 @@ static void show_issue(struct certificate *k)
         deploy_publish(k);
 }
 
-/* Of two for the same names only one is ordered at a time: both would be proved by the same
- * names, and tls-alpn-01 and dns-01 have one place for each. */
+/* Of two certificates for the same names only one is ordered at a time: both would be validated
+ * through the same names, and tls-alpn-01 and dns-01 have one slot for each name. */
 static bool waits_for_dual(const struct certificate *k)
 {
     return k->dual && k->dual->issue.run && !k->issue.run;
@@ -533,7 +534,7 @@ void certificate_tick_issue(struct certificate *k, uint64_t now_ms)
     show_issue(k);
 }
 
-/* Of a certificate that is not ordered, it is the only note. */
+/* For a certificate that is not ordered, nothing else updates the notes. */
 static void show_hook(struct certificate *k)
 {
     struct cert_row before = k->row;
@@ -559,7 +560,7 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
         deploy_look(k, now_ms);
         return;
     }
-    if (k->issue.issuer && has_live(k) && k->store->ours &&
+    if (k->issue.ca_set && has_live(k) && k->store->ours &&
         (*k->unusable || request_settled(k, now_ms)))
         certificate_tick_issue(k, now_ms);
     if (now_ms < k->due_ms || deploy_waits(k))

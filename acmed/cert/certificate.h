@@ -1,5 +1,5 @@
-/* Keeping one certificate: from the configuration, the store and the files to
- * its row of the table. acmed only; no OpenSSL here. */
+/* Manages one certificate: from the configuration, the store and the files to its row of the
+ * table. acmed only; no OpenSSL here. */
 #ifndef ACMED_CERT_CERTIFICATE_H
 #define ACMED_CERT_CERTIFICATE_H
 
@@ -20,17 +20,17 @@
 struct conf_cert;
 
 enum {
-    CERTIFICATE_POLL_MS = 2000,          /* between two looks at configured files */
-    CERTIFICATE_RETRY_MS = 10000,        /* after trouble with the store */
-    CERTIFICATE_ANSWER_MS = 5000,        /* the supervisor's longest silence */
-    CERTIFICATE_AGAIN_MS = 100,          /* when a message could not be sent */
-    CERTIFICATE_RENEWAL_MS = 60 * 60000, /* between two looks at the end of a certificate */
-    CERTIFICATE_HOOK_MS = 60000,         /* between two looks whether the hook is there */
+    CERTIFICATE_POLL_MS = 2000,          /* between two checks of configured files */
+    CERTIFICATE_RETRY_MS = 10000,        /* after the store failed */
+    CERTIFICATE_ANSWER_MS = 5000,        /* longest wait for the supervisor's reply */
+    CERTIFICATE_AGAIN_MS = 100,          /* after a message could not be sent */
+    CERTIFICATE_RENEWAL_MS = 60 * 60000, /* between two checks of a certificate's end date */
+    CERTIFICATE_HOOK_MS = 60000,         /* between two checks whether the hook can be run */
     CERTIFICATE_EXPIRING_MS =
-        24 * 60 * 60000, /* between two calls about files near their end */
+        24 * 60 * 60000, /* between two hook calls about configured files that expire soon */
 };
 
-/* Why another generation is to go live. */
+/* Why a generation is to go live. */
 enum certificate_cause {
     CERTIFICATE_SELF,
     CERTIFICATE_FILES,
@@ -38,7 +38,7 @@ enum certificate_cause {
     CERTIFICATE_ROLLBACK
 };
 
-/* The one that is being proved (acmed/cert/deploy.h). */
+/* The candidate that is being tested (acmed/cert/deploy.h). */
 struct certificate_next {
     struct proof proof; /* .candidate 0: none */
     enum certificate_cause cause;
@@ -46,85 +46,84 @@ struct certificate_next {
     struct pem_info info;
     uint8_t digest[PEM_DIGEST];
     char ari_id[ARI_ID_SIZE];
-    uint64_t revoked_wall_ms;   /* 0: it is not */
-    char warning[TABLE_REASON]; /* what was found, and is no reason against it */
-    uint64_t retry_ms;          /* it is proved, but the store did not take that; 0: not so */
+    uint64_t revoked_wall_ms;   /* 0: not revoked */
+    char warning[TABLE_REASON]; /* a finding that does not disqualify it */
+    uint64_t retry_ms;          /* it passed, but the store failed: when to retry; 0: not so */
 };
 
 struct certificate {
     const struct heritage *heritage;
     const struct conf_cert *conf;
-    const struct certificate *dual; /* of the same names (struct conf_cert); NULL: none */
-    struct store *store;            /* shared by all; opened when it can be */
-    struct cert_row row;            /* what was published last */
+    const struct certificate *dual; /* for the same names (struct conf_cert); NULL: none */
+    struct store *store;            /* shared by all certificates; opened when possible */
+    struct cert_row row;            /* as published last */
     uint8_t digest[PEM_DIGEST];     /* of the live pair */
     struct certificate_next next;
-    uint32_t highest; /* generation that was ever written, as far as we know */
-    bool renewed;     /* the one that went live last replaced another of the same source */
+    uint32_t highest; /* highest generation ever written, as far as is known */
+    bool renewed;     /* the last one that went live replaced another from the same source */
     struct import import;
-    bool adopts;     /* nothing is live: what stands under another name is looked for */
+    bool adopts;     /* nothing is live: search the store under other names */
     bool settled;    /* live, or nothing more can be done for now: READY may be said */
-    bool complained; /* the last round found a bad pair, which may be one half replaced */
+    bool complained; /* the last round found a bad pair, perhaps a half-replaced one */
     uint64_t due_ms; /* of the next thing to do */
 
     struct issue issue;
-    struct account_op errand; /* what the operator wants of the CA */
-    enum cert_request queued; /* of these, what waits for a place; 0: none */
+    struct account_op op;     /* running account operation that the operator requested */
+    enum cert_request queued; /* a requested operation that waits for a free slot; 0: none */
     uint64_t queued_until_ms;
-    uint32_t revoked_epoch;   /* of what was revoked when that was looked at last */
-    bool lost;                /* it is in the workers' memory only: the store was deleted */
-    bool covers;              /* the live one is for all names, with the right kind of key */
-    char ari_id[ARI_ID_SIZE]; /* of the live one, when a CA made it */
-    const char *not_ordered;  /* why, by the policy; NULL: it is, or is not meant to be */
+    uint32_t revoked_epoch;   /* revoked_epoch() at the last check */
+    bool lost;                /* it is only in the workers' memory: the store was deleted */
+    bool covers;              /* the live one covers all names, with the right key type */
+    char ari_id[ARI_ID_SIZE]; /* of the live one, if a CA issued it */
+    const char *not_ordered;  /* the policy's reason; NULL: it is, or is not meant to be */
     /* What is missing in the live one's chain; "": nothing. */
     char incomplete[TABLE_REASON];
-    char unusable[TABLE_NOTE]; /* why the store cannot be used; "" */
-    char account[TABLE_NOTE];  /* why that at the CA is of no use; "" */
-    char clock[TABLE_NOTE];    /* what is wrong with the clock; "" */
+    char unusable[TABLE_NOTE]; /* why the store cannot be used, or "" */
+    char account[TABLE_NOTE];  /* why the account at the CA cannot be used, or "" */
+    char clock[TABLE_NOTE];    /* what is wrong with the clock, or "" */
     struct hook hook;
-    char told[16];                   /* the event that it was last called for */
-    char hook_failed[TABLE_REASON];  /* at what it was last called for, and why; "" */
-    char hook_missing[TABLE_REASON]; /* why it cannot be called at all; "" */
-    uint64_t hook_look_ms;           /* next look whether it can */
-    const char *event;               /* to tell the hook when it is free; NULL: none */
-    uint64_t expiring_ms; /* when it was told last that files are near their end; 0: never */
-    uint64_t self_ms;     /* no self-signed one before: the last one was no good; 0: at once */
+    char told[16];                   /* the event that the hook was last called for */
+    char hook_failed[TABLE_REASON];  /* that call and why it failed, or "" */
+    char hook_missing[TABLE_REASON]; /* why the hook cannot be called at all, or "" */
+    uint64_t hook_look_ms;           /* next check whether it can be called */
+    const char *event;               /* to call the hook for once it is free; NULL: none */
+    uint64_t expiring_ms; /* the last call about configured files that expire soon; 0: never */
+    uint64_t self_ms; /* no new self-signed one before: the last one was rejected; 0: at once */
 };
 
-/* Publishes the newest good generation of the store. before: the row that a
- * predecessor left for this name, which tells what the workers have loaded;
- * NULL: none. release closes files. */
-void certificate_init(struct certificate *keeper, const struct heritage *heritage,
-                      struct store *store, struct ca_set *issuer, const struct conf_cert *conf,
+/* Publishes the newest good generation of the store. before: the predecessor's row for this
+ * name, which tells what the workers have loaded; NULL: none. certificate_release() closes
+ * files. */
+void certificate_init(struct certificate *certificate, const struct heritage *heritage,
+                      struct store *store, struct ca_set *ca_set, const struct conf_cert *conf,
                       const struct cert_row *before, uint64_t now_ms);
-void certificate_release(struct certificate *keeper);
+void certificate_release(struct certificate *certificate);
 
-/* The store is ours only now: all that stands in it is looked at anew (trouble NULL). Or it is
- * not, for this reason: what another service makes live there is served here too. */
-void certificate_store(struct certificate *keeper, const char *trouble, uint64_t now_ms);
+/* trouble NULL: the store has just become ours, and everything in it is read again. Else the
+ * reason why it is not ours; what another service makes live there is then served here too. */
+void certificate_store(struct certificate *certificate, const char *trouble, uint64_t now_ms);
 
-/* Looks whether the store can be used (trouble: why it cannot, as is known already; "": it is
- * not) and whether what is live still stands in it; if not, it is served on, and another one is
- * made, read again or ordered. */
-void certificate_look_at_store(struct certificate *keeper, const char *trouble,
+/* Checks whether the store can be used, and whether the live generation is still in it. If that
+ * is gone, the workers keep serving it, and another one is made, read again or ordered.
+ * trouble: why the store cannot be used, if that is known already; "": unknown. */
+void certificate_look_at_store(struct certificate *certificate, const char *trouble,
                                uint64_t now_ms);
 
-/* Does what is due; sets due_ms anew. */
-void certificate_tick(struct certificate *keeper, uint64_t now_ms);
+/* Does what is due, and sets due_ms. */
+void certificate_tick(struct certificate *certificate, uint64_t now_ms);
 
-/* A PEM message of the supervisor that names this certificate. Takes *fd or
- * leaves it. */
-void certificate_reply(struct certificate *keeper, const struct message *reply, int *fd,
+/* Handles a PEM message of the supervisor for this certificate. Takes *fd or leaves it. */
+void certificate_reply(struct certificate *certificate, const struct message *reply, int *fd,
                        uint64_t now_ms);
 
-/* What the operator asks; the answer is in the row. reason: of CERT_REVOKE
+/* Handles a request of the operator; the reply is in the row. reason: of CERT_REVOKE
  * (order/account_op.h). */
-void certificate_request(struct certificate *keeper, enum cert_request request, unsigned reason,
-                         uint64_t now_ms);
+void certificate_request(struct certificate *certificate, enum cert_request request,
+                         unsigned reason, uint64_t now_ms);
 
-/* ---- for the parts of cert/certificate.c in files of their own */
+/* ---- for the parts of cert/certificate.c that are in other files */
 
-struct issue_live certificate_live(const struct certificate *keeper);
-void certificate_tick_issue(struct certificate *keeper, uint64_t now_ms);
+struct issue_live certificate_live(const struct certificate *certificate);
+void certificate_tick_issue(struct certificate *certificate, uint64_t now_ms);
 
 #endif

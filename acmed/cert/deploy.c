@@ -19,7 +19,7 @@ void deploy_publish(struct certificate *k)
     struct table *table = k->heritage->table;
 
     cert_publish(&table->cert[k->conf->index], &k->row);
-    atomic_fetch_add(&table->cert_epoch, 1); /* only we do */
+    atomic_fetch_add(&table->cert_epoch, 1); /* we are the only writer */
 }
 
 void deploy_complain(struct certificate *k, const char *error)
@@ -47,7 +47,7 @@ void deploy_tell(const struct certificate *k)
                  k->incomplete);
 }
 
-/* ---- what is known of a generation */
+/* ---- properties of a generation */
 
 static void deploy_describe(const struct certificate *k, struct certificate_next *next,
                             uint32_t generation, enum cert_source source,
@@ -92,14 +92,15 @@ void deploy_take(struct certificate *k, uint32_t generation, enum cert_source so
 
     deploy_describe(k, &next, generation, source, pair, info);
     set_live(k, &next);
-    /* Marked by a predecessor that knew no list, or did not get as far. */
+    /* Marked by a predecessor that had no list yet, or stopped before writing the entry. */
     if (next.revoked_wall_ms && k->store->ours && !revoked_at(k->store, NULL, 0, pair))
         revoked_add(k->store, pair, 0, next.revoked_wall_ms);
 }
 
-/* ---- the way there */
+/* ---- from the store to the workers */
 
-/* One that is not ours is told of in the same words at each look (acmed.c). */
+/* The words for a store that is not ours are the same as at each check in acmed.c, so that they
+ * are logged once. */
 static void store_trouble(struct certificate *k)
 {
     char error[TABLE_REASON];
@@ -111,8 +112,8 @@ static void store_trouble(struct certificate *k)
     deploy_complain(k, error);
 }
 
-/* All workers get it. It is written down first what is live, so that a successor does not go
- * back; a store that does not take that gets another try. */
+/* Makes it live in all workers. The link is set first, so that a successor does not go back to
+ * the old one; if the store cannot be written, this is retried. */
 static void deploy_commit(struct certificate *k, uint64_t now_ms)
 {
     struct certificate_next next = k->next;
@@ -140,7 +141,8 @@ static void drop(struct certificate *k, const char *why)
     struct certificate_next next = k->next;
     char text[TABLE_REASON + 64];
 
-    snprintf(text, sizeof text, "generation %u was not taken: %s", next.proof.candidate, why);
+    snprintf(text, sizeof text, "generation %u was not accepted: %s", next.proof.candidate,
+             why);
     store_reject(k->store, k->row.name, next.proof.candidate);
     k->next = (struct certificate_next){0};
     k->row.candidate = 0;
@@ -201,9 +203,9 @@ void deploy_look(struct certificate *k, uint64_t now_ms)
         deploy_judge(k, &finding, now_ms);
         return;
     case PROOF_DIES:
-        drop(k, "workers that tried it died");
+        drop(k, "workers that tested it crashed");
         return;
-    case PROOF_NONE: /* workers are still starting: what is live goes on until one runs */
+    case PROOF_NONE: /* no worker is ready yet: keep the live one until one is */
         return;
     }
 }

@@ -1,45 +1,44 @@
-/* Going live: a pair becomes a generation of the store, is proved by a worker, and is then what
- * all workers load; or it is set aside, and what was live goes on. Part of cert/certificate.c,
- * which is told the outcome by certificate_settled(). acmed only. */
+/* Deploys a certificate: a pair becomes a generation of the store (a candidate), one worker
+ * tests it, and then all workers load it; or it is set aside, and the live one stays.
+ * docs/certificates.md has the states. Part of cert/certificate.c, which certificate_settled()
+ * tells the outcome. acmed only. */
 #ifndef ACMED_CERT_DEPLOY_H
 #define ACMED_CERT_DEPLOY_H
 
 #include "acmed/cert/certificate.h"
 
-enum {
-    DEPLOY_LOOK_MS = 500
-}; /* longest between two looks at a proof: a prover may have died */
+enum { DEPLOY_LOOK_MS = 500 }; /* between two checks of a test: the worker may have died */
 
-/* Takes over a generation that stands in the store, as what is live. Publishes nothing. */
-void deploy_take(struct certificate *keeper, uint32_t generation, enum cert_source source,
+/* Makes a generation of the store the live one. Publishes nothing. */
+void deploy_take(struct certificate *certificate, uint32_t generation, enum cert_source source,
                  const struct pem_pair *pair, const struct pem_info *info);
 
-/* Writes a good pair to the store, to be proved and made live; at once when nothing is live
- * yet, or nobody is there to prove it. Only while no other one is under way. false: the store
- * did not take it, and the row tells why. */
-bool deploy_offer(struct certificate *keeper, const struct pem_pair *pair,
+/* Writes a good pair to the store as a candidate. It goes live after its test, or at once when
+ * nothing is live yet or no test is needed. Only while no other candidate is pending. false:
+ * the store could not be written, and the row tells why. */
+bool deploy_offer(struct certificate *certificate, const struct pem_pair *pair,
                   enum cert_source source, const struct pem_info *info,
                   enum certificate_cause cause);
 
-/* The same for a rollback; `of` is the generation that it leads to. */
-bool deploy_offer_again(struct certificate *keeper, const struct pem_pair *pair,
+/* The same for a rollback; `of` is the generation that it returns to. */
+bool deploy_offer_again(struct certificate *certificate, const struct pem_pair *pair,
                         enum cert_source source, const struct pem_info *info, uint32_t of);
 
-/* Whether one is being proved; goes on with it. */
-bool deploy_waits(const struct certificate *keeper);
-void deploy_look(struct certificate *keeper, uint64_t now_ms);
+/* Is a candidate being tested? deploy_look() continues the test. */
+bool deploy_waits(const struct certificate *certificate);
+void deploy_look(struct certificate *certificate, uint64_t now_ms);
 
-void deploy_publish(struct certificate *keeper);
-void deploy_tell(const struct certificate *keeper);
+void deploy_publish(struct certificate *certificate);
+void deploy_tell(const struct certificate *certificate);
 
-/* Says what is wrong, once per change; "" when nothing is any more. */
-void deploy_complain(struct certificate *keeper, const char *error);
+/* Reports what is wrong, once per change; "" when nothing is wrong any more. */
+void deploy_complain(struct certificate *certificate, const char *error);
 
 /* ---- cert/certificate.c */
 
-/* The offer for this cause is live, with a warning or ""; or it was set aside, and the text
+/* The candidate with this cause is live, with a warning or ""; or it was set aside, and text
  * tells why. */
-void certificate_settled(struct certificate *keeper, enum certificate_cause cause, bool lives,
-                         const char *text);
+void certificate_settled(struct certificate *certificate, enum certificate_cause cause,
+                         bool lives, const char *text);
 
 #endif

@@ -35,7 +35,7 @@ static void examine_cert_advise(void *to, const char *text)
     x->tell(x->to, x->cert, false, text);
 }
 
-/* Does the store have a pair of a CA or of files that would be served in its place? */
+/* Does the store have a pair from a CA or from files that would be served instead? */
 static bool store_has_one(const struct examination *x)
 {
     char dir[CERT_DIR_SIZE], path[PATH_MAX], text[64];
@@ -56,11 +56,11 @@ static void bad_pair(struct examination *x, const char *why)
     char text[PATH_MAX + 256];
     bool served = x->rules->stored && store_has_one(x);
 
-    snprintf(text, sizeof text, "%s%s", why, served ? "; the pair before it is served" : "");
+    snprintf(text, sizeof text, "%s%s", why, served ? "; the previous pair is served" : "");
     x->tell(x->to, x->cert, !served, text);
 }
 
-/* NULL: told. */
+/* NULL: the finding was reported. */
 static char *examine_cert_read_file(struct examination *x, const char *path, size_t *n)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -83,7 +83,7 @@ static char *examine_cert_read_file(struct examination *x, const char *path, siz
     return NULL;
 }
 
-/* Of two for the same names, the second is looked at together with the first. */
+/* Of two certificates for the same names, the second is examined together with the first. */
 static void examine_dual(struct examination *x, const struct pem_pair *pair)
 {
     const struct conf_cert *c = x->cert, *first = c->dual;
@@ -98,8 +98,8 @@ static void examine_dual(struct examination *x, const struct pem_pair *pair)
     fd_close(&fd);
     if (other.chain && !pem_kinds_differ(&other, pair)) {
         snprintf(text, sizeof text,
-                 "certificates %s and %s are for the same names and have the same kind of key: "
-                 "one is served; give one an ECDSA key and the other one of RSA",
+                 "certificates %s and %s have the same names and the same kind of key, so only "
+                 "one is served; give one an ECDSA key and the other an RSA key",
                  first->name, c->name);
         examine_cert_advise(x, text);
     }
@@ -128,7 +128,7 @@ static void examine_pair(struct examination *x)
     pem_pair_release(&pair);
 }
 
-/* Why it will not be ordered. */
+/* Reports why it will not be ordered. */
 static void examine_order(struct examination *x)
 {
     bool meant;

@@ -31,7 +31,7 @@ static void call_hook(struct certificate *k, const char *event)
                                    .chain = chain,
                                    .key = key,
                                    .error =
-                                       k->issue.issuer ? k->issue.state.problem : k->row.error};
+                                       k->issue.ca_set ? k->issue.state.problem : k->row.error};
 
     snprintf(chain, sizeof chain, "%s/certs/%s/%u/fullchain.pem", store, k->row.name,
              k->row.generation);
@@ -41,12 +41,13 @@ static void call_hook(struct certificate *k, const char *event)
         hook_failed(k);
 }
 
-/* What is seldom called is found missing before it is needed. */
+/* The hook is rarely called, so it is checked regularly: a missing one is noticed before it is
+ * needed. */
 static void look_for_hook(struct certificate *k, uint64_t now_ms)
 {
     static struct log_gate gate;
     const char *program = k->heritage->conf->acme.hook;
-    bool called = k->issue.issuer || k->conf->source == CONF_CERT_FILES, before;
+    bool called = k->issue.ca_set || k->conf->source == CONF_CERT_FILES, before;
     const char *why;
 
     if (!*program || !called || now_ms < k->hook_look_ms)
@@ -63,7 +64,7 @@ static void look_for_hook(struct certificate *k, uint64_t now_ms)
         log_warn("certificate %s: %s", k->conf->name, k->hook_missing);
 }
 
-/* Adds one while there is room; else it takes the place of the last. */
+/* Adds a note; when all slots are used, it replaces the last one. */
 static void add_note(struct cert_row *row, const char *text)
 {
     int at = 0;
@@ -75,13 +76,13 @@ static void add_note(struct cert_row *row, const char *text)
     str_fit(row->note[at], sizeof row->note[at], str_from(text));
 }
 
-/* false: as before. Of a thousand certificates the log need not say it a thousand times. */
+/* false: unchanged. The log need not repeat it for each of a thousand certificates. */
 static bool hook_events_look_at_clock(struct certificate *k)
 {
     static struct log_gate gate;
-    const struct ca_set *issuer = k->issue.issuer;
+    const struct ca_set *ca_set = k->issue.ca_set;
     const struct clock_facts facts = {.now_wall_ms = clock_wall_ms(),
-                                      .off_ms = issuer ? clock_heard_off(&issuer->clock) : 0,
+                                      .off_ms = ca_set ? clock_heard_off(&ca_set->clock) : 0,
                                       .not_before_wall_ms = k->row.not_before_wall_ms,
                                       .files = k->row.source == CERT_FILE};
     char text[TABLE_NOTE];
@@ -95,13 +96,13 @@ static bool hook_events_look_at_clock(struct certificate *k)
     return true;
 }
 
-/* The log has it of the issuer. */
+/* Not logged here: that is done once for the whole set. */
 static bool hook_events_look_at_account(struct certificate *k)
 {
     char text[TABLE_NOTE] = {0};
 
-    if (k->issue.issuer)
-        str_fit(text, sizeof text, str_from(k->issue.issuer->unusable));
+    if (k->issue.ca_set)
+        str_fit(text, sizeof text, str_from(k->issue.ca_set->unusable));
     if (strcmp(text, k->account) == 0)
         return false;
     memcpy(k->account, text, sizeof text);
@@ -118,8 +119,8 @@ void hook_events_common(struct certificate *k)
     deploy_publish(k);
 }
 
-/* A failure that is over: the certificate is good, and not due. It is told with its day, since
- * what was the matter may have been mended long ago. */
+/* A past failure: the certificate is good and not due. Its date is shown, because the cause may
+ * have been fixed long ago. */
 static void note_past(struct certificate *k)
 {
     const struct cert_state *s = &k->issue.state;
@@ -171,7 +172,7 @@ void hook_events_show(struct certificate *k)
     add_note(&k->row, k->hook_missing[0] ? k->hook_missing : k->hook_failed);
 }
 
-/* One at a time; of several that wait, the latest is told. */
+/* One call at a time; of several pending events, only the latest is reported. */
 void hook_events_look(struct certificate *k, uint64_t now_ms)
 {
     const char *event = k->event;
@@ -201,7 +202,7 @@ static bool expiring(const struct certificate *k, uint64_t now)
     return renew_expiring(&life, now);
 }
 
-/* "expiring" is worse than "failed". */
+/* "expiring" takes precedence over "failed". */
 void hook_events_trouble(struct certificate *k)
 {
     uint64_t now = clock_wall_ms();
@@ -212,7 +213,7 @@ void hook_events_trouble(struct certificate *k)
     k->event = k->row.source >= CERT_FILE && expiring(k, now) ? "expiring" : "failed";
 }
 
-/* Nobody but the operator renews what he gave us. */
+/* Configured files: only the operator can renew them. */
 void hook_events_expiring(struct certificate *k, uint64_t now_ms)
 {
     if (k->row.source != CERT_FILE || !expiring(k, clock_wall_ms()) ||
@@ -220,6 +221,6 @@ void hook_events_expiring(struct certificate *k, uint64_t now_ms)
         return;
     k->expiring_ms = now_ms;
     k->event = "expiring";
-    log_warn("certificate %s: it %s: replace its files", k->conf->name,
-             clock_wall_ms() < k->row.not_after_wall_ms ? "ends soon" : "has expired");
+    log_warn("certificate %s: it %s; replace its files", k->conf->name,
+             clock_wall_ms() < k->row.not_after_wall_ms ? "expires soon" : "has expired");
 }

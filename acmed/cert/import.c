@@ -9,7 +9,7 @@
 #include "base/conf/conf.h"
 #include "base/fd.h"
 
-/* Of all certificates: those that wait for an answer. */
+/* Running rounds of all certificates. */
 static unsigned rounds;
 
 static void import_wait_for(struct import *import, int which)
@@ -56,7 +56,7 @@ bool import_reply(struct import *import, int control_fd, const struct message *r
     int which = import->waiting_for;
 
     if (which < 0 || reply->which != (uint32_t)which)
-        return false; /* of a round that was given up */
+        return false; /* from a round that was given up */
     import->fd[which] = *fd;
     import->error[which] = *fd >= 0 ? 0 : reply->value ? (int)reply->value : EIO;
     *fd = -1;
@@ -120,7 +120,8 @@ enum import_result import_finish(struct import *import, struct pem_pair *pair,
             goto out;
         }
     }
-    /* Stamps were taken before reading: what changes meanwhile is seen next time. */
+    /* The stamps were taken before reading, so a change in between is noticed in the next
+     * round. */
     known = true;
     if (import->known && memcmp(stamp, import->stamp, sizeof stamp) == 0)
         result = IMPORT_SAME;

@@ -22,7 +22,7 @@ enum { UMASK = 027, CHAIN_MODE = 0644, KEY_MODE = 0600 };
 
 struct import_file {
     const struct conf *conf;
-    const struct import_wish *override;
+    const struct import_request *request;
     const struct conf_cert *cert;
     struct pem_pair pair;
     struct pem_info info;
@@ -30,7 +30,7 @@ struct import_file {
 
 /* ---- reading */
 
-/* A secret; NULL: told. */
+/* A secret; NULL: after a message. */
 static char *import_file_read_file(const char *path, size_t *n)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -43,15 +43,15 @@ static char *import_file_read_file(const char *path, size_t *n)
     return text;
 }
 
-/* NULL: told. */
-static char *find_password(const struct import_wish *override, const char *of)
+/* NULL: after a message. */
+static char *find_password(const struct import_request *request, const char *of)
 {
     char what[PATH_MAX + 16], *password;
 
-    if (override->password_file) {
-        password = password_of_file(override->password_file);
+    if (request->password_file) {
+        password = password_of_file(request->password_file);
         if (!password)
-            escape_print(stderr, "pasgate: cannot read %s: %s\n", override->password_file,
+            escape_print(stderr, "pasgate: cannot read %s: %s\n", request->password_file,
                          errno == EFBIG ? "longer than 1 KiB" : strerror(errno));
         return password;
     }
@@ -59,20 +59,20 @@ static char *find_password(const struct import_wish *override, const char *of)
     password = password_ask(what);
     if (!password)
         escape_print(stderr, "pasgate: %s has a password: %s\n", of,
-                     errno == ENXIO ? "there is no terminal to ask for it, so write it to a "
-                                      "file and give --password-file FILE"
+                     errno == ENXIO ? "there is no terminal to ask for it; write it to a file "
+                                      "and use --password-file FILE"
                                     : "none was given");
     return password;
 }
 
-static bool read_bundle(const struct import_wish *override, const struct pem_bundle *bundle,
+static bool read_bundle(const struct import_request *request, const struct pem_bundle *bundle,
                         struct pem_pair *pair)
 {
     char error[PEM_BUNDLE_ERROR], *password = NULL;
     enum pem_bundle_result result = pem_bundle_read(bundle, NULL, pair, error);
 
     if (result == PEM_BUNDLE_LOCKED) {
-        password = find_password(override, override->key ? override->key : override->file);
+        password = find_password(request, request->key ? request->key : request->file);
         if (!password)
             return false;
         result = pem_bundle_read(bundle, password, pair, error);
@@ -83,21 +83,21 @@ static bool read_bundle(const struct import_wish *override, const struct pem_bun
     return result == PEM_BUNDLE_GOOD;
 }
 
-static bool read_pair(const struct import_wish *override, struct pem_pair *pair)
+static bool read_pair(const struct import_request *request, struct pem_pair *pair)
 {
     size_t n = 0, n_key = 0;
-    char *text = import_file_read_file(override->file, &n);
-    char *key = text && override->key ? import_file_read_file(override->key, &n_key) : NULL;
-    struct pem_bundle bundle = {override->file, str_make(text, n), override->key,
+    char *text = import_file_read_file(request->file, &n);
+    char *key = text && request->key ? import_file_read_file(request->key, &n_key) : NULL;
+    struct pem_bundle bundle = {request->file, str_make(text, n), request->key,
                                 str_make(key, n_key)};
-    bool good = text && (key || !override->key) && read_bundle(override, &bundle, pair);
+    bool good = text && (key || !request->key) && read_bundle(request, &bundle, pair);
 
     secret_free(text);
     secret_free(key);
     return good;
 }
 
-/* ---- for which one */
+/* ---- finding the certificate */
 
 static bool import_file_fits(struct import_file *x, const struct conf_cert *cert,
                              char error[TABLE_REASON])
@@ -110,12 +110,12 @@ static bool import_file_fits(struct import_file *x, const struct conf_cert *cert
     else if (clock_wall_ms() >= x->info.not_after_wall_ms)
         snprintf(error, TABLE_REASON, "the certificate has expired");
     else if (!pem_suits(&x->info, cert))
-        snprintf(error, TABLE_REASON, "its key is %s, and this one is to have the other kind",
-                 x->info.key);
+        snprintf(error, TABLE_REASON,
+                 "its key is %s, and this certificate is to have the other kind", x->info.key);
     else if (cert->source == CONF_CERT_SELF)
         snprintf(error, TABLE_REASON,
-                 "it is self_signed in the configuration: write chain and key there, where "
-                 "they shall be");
+                 "it is self_signed in the configuration: write chain and key there to say "
+                 "where the files go");
     return !*error;
 }
 
@@ -126,7 +126,7 @@ static bool is_called(const struct conf_cert *cert, const char *name)
     return strcmp(cert->name, name) == 0 || strcmp(cert_dir(dir, cert->name), name) == 0;
 }
 
-/* By name. NULL: told. */
+/* By name. NULL: after a message. */
 static const struct conf_cert *find_named(struct import_file *x)
 {
     char error[TABLE_REASON];
@@ -134,20 +134,20 @@ static const struct conf_cert *find_named(struct import_file *x)
     for (size_t i = 0; i < x->conf->n_certs; i++) {
         const struct conf_cert *cert = &x->conf->certs[i];
 
-        if (!is_called(cert, x->override->name))
+        if (!is_called(cert, x->request->name))
             continue;
         if (import_file_fits(x, cert, error))
             return cert;
-        escape_print(stderr, "pasgate: %s is not for certificate %s: %s\n", x->override->file,
+        escape_print(stderr, "pasgate: %s is not for certificate %s: %s\n", x->request->file,
                      cert->name, error);
         return NULL;
     }
-    escape_print(stderr, "pasgate: there is no certificate \"%s\" in %s\n", x->override->name,
+    escape_print(stderr, "pasgate: there is no certificate \"%s\" in %s\n", x->request->name,
                  x->conf->file);
     return NULL;
 }
 
-/* The only one that it fits. NULL: told. */
+/* The only one that the file fits. NULL: after a message. */
 static const struct conf_cert *find_fitting(struct import_file *x)
 {
     const struct conf_cert *found = NULL;
@@ -158,9 +158,9 @@ static const struct conf_cert *find_fitting(struct import_file *x)
 
         if (import_file_fits(x, cert, error) && found) {
             escape_print(stderr,
-                         "pasgate: %s fits certificates %s and %s: say which, as in `pasgate "
-                         "cert import %s %s`\n",
-                         x->override->file, found->name, cert->name, x->override->file,
+                         "pasgate: %s matches certificates %s and %s: say which one, as in "
+                         "`pasgate cert import %s %s`\n",
+                         x->request->file, found->name, cert->name, x->request->file,
                          found->name);
             return NULL;
         }
@@ -170,13 +170,13 @@ static const struct conf_cert *find_fitting(struct import_file *x)
             memcpy(why, error, sizeof why);
     }
     if (!found)
-        escape_print(stderr, "pasgate: %s fits no certificate of %s%s%s\n", x->override->file,
+        escape_print(stderr, "pasgate: %s matches no certificate of %s%s%s\n", x->request->file,
                      x->conf->file, *why ? ": " : "", why);
     return found;
 }
 
 struct import_file *import_file_read(const struct conf *conf,
-                                     const struct import_wish *override)
+                                     const struct import_request *request)
 {
     struct import_file *x = calloc(1, sizeof *x);
     char error[TABLE_REASON];
@@ -185,14 +185,14 @@ struct import_file *import_file_read(const struct conf *conf,
     if (!x)
         return NULL;
     x->conf = conf;
-    x->override = override;
-    if (read_pair(override, &x->pair))
-        x->cert = override->name ? find_named(x) : find_fitting(x);
+    x->request = request;
+    if (read_pair(request, &x->pair))
+        x->cert = request->name ? find_named(x) : find_fitting(x);
     if (!x->cert) {
         import_file_free(x);
         return NULL;
     }
-    import_file_fits(x, x->cert, error); /* x->info is of this one again */
+    import_file_fits(x, x->cert, error); /* sets x->info for this certificate again */
     return x;
 }
 
@@ -223,17 +223,16 @@ static bool holds(const char *path, const char *text, size_t n)
     return same;
 }
 
-/* Is the way free? false: told. */
+/* May the file be written? false: after a message. */
 static bool may_replace(const struct import_file *x, const char *path, const char *text,
                         size_t n)
 {
     struct stat st;
 
-    if (x->override->force || lstat(path, &st) < 0 || holds(path, text, n))
+    if (x->request->force || lstat(path, &st) < 0 || holds(path, text, n))
         return true;
     escape_print(stderr,
-                 "pasgate: %s is there already, with something else: add --force to "
-                 "replace it\n",
+                 "pasgate: %s already exists with other content: add --force to replace it\n",
                  path);
     return false;
 }
@@ -251,7 +250,8 @@ static int sync_dir(const char *path)
     return rc;
 }
 
-/* It is whole or as it was before. A link is followed: it is how operators keep several. */
+/* The file is complete or unchanged. Links are followed, because operators use them to keep
+ * several versions. */
 static int put_file(const char *path, const char *text, size_t n, mode_t mode)
 {
     char *real = realpath(path, NULL), temporary[PATH_MAX];
@@ -288,7 +288,7 @@ static int write_files(struct import_file *x, FILE *out)
     if (!may_replace(x, cert->key, pair->key, pair->n_key) ||
         !may_replace(x, cert->chain, pair->chain, pair->n_chain))
         return -1;
-    if (!x->override->dry_run) {
+    if (!x->request->dry_run) {
         int rc = put_file(path, pair->key, pair->n_key, KEY_MODE);
 
         if (rc == 0)
@@ -298,9 +298,9 @@ static int write_files(struct import_file *x, FILE *out)
             return -1;
         }
     }
-    escape_print(out, "%s: %s of certificate %s, until %.10s: %s and %s\n", x->override->file,
-                 x->override->dry_run ? "would become the files" : "is in the files",
-                 cert->name, until, cert->chain, cert->key);
+    escape_print(out, "%s: %s of certificate %s, until %.10s: %s and %s\n", x->request->file,
+                 x->request->dry_run ? "would become the files" : "is in the files", cert->name,
+                 until, cert->chain, cert->key);
     return 0;
 }
 
@@ -315,8 +315,8 @@ static int write_store(struct import_file *x, FILE *out)
     int error;
 
     clock_iso(until, x->info.not_after_wall_ms);
-    if (x->override->dry_run) {
-        escape_print(out, "%s: would become that of %s, until %.10s\n", x->override->file,
+    if (x->request->dry_run) {
+        escape_print(out, "%s: would become that of %s, until %.10s\n", x->request->file,
                      x->cert->name, until);
         return 0;
     }
@@ -343,14 +343,14 @@ static int write_store(struct import_file *x, FILE *out)
     }
     escape_print(out,
                  "%s: is generation %u of %s, until %.10s; it is renewed from the CA in time\n",
-                 x->override->file, generation, x->cert->name, until);
+                 x->request->file, generation, x->cert->name, until);
     return 0;
 }
 
 /* ---- both */
 
-/* Would acmed refuse it, because it was revoked from here? The store is only looked into, as
- * far as we may. true: told. */
+/* Would acmed refuse it because it was revoked through pasgate? The store is only read, as far
+ * as permissions allow. true: after a message. */
 static bool was_revoked(const struct import_file *x)
 {
     struct store store = {.certs_fd = -1};
@@ -363,8 +363,8 @@ static bool was_revoked(const struct import_file *x)
     if (at)
         escape_print(stderr,
                      "pasgate: %s: this certificate, or another one with its key, was revoked "
-                     "at %.16sZ: it is not taken, since browsers may refuse it\n",
-                     x->override->file, clock_iso(when, at));
+                     "at %.16sZ; it is not imported, because browsers may refuse it\n",
+                     x->request->file, clock_iso(when, at));
     return at != 0;
 }
 
@@ -372,7 +372,7 @@ static void import_file_advise(void *to, const char *text)
 {
     const struct import_file *x = to;
 
-    escape_print(stderr, "pasgate: warning: %s: %s\n", x->override->file, text);
+    escape_print(stderr, "pasgate: warning: %s: %s\n", x->request->file, text);
 }
 
 int import_file_write(struct import_file *x, FILE *out)

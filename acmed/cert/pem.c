@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/conf/conf.h"
 
-enum { CHAIN_MAX = 20 }; /* certificates in a chain: more is no chain */
+enum { CHAIN_MAX = 20 }; /* certificates; a longer file is not a chain */
 
 static const char *pem_openssl_says(void)
 {
@@ -41,7 +41,7 @@ static STACK_OF(X509) * read_chain(const struct pem_pair *pair, char error[TABLE
     BIO_free(bio);
     error[0] = '\0';
     if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        snprintf(error, TABLE_REASON, "certificate %d of the chain does not parse: %.80s",
+        snprintf(error, TABLE_REASON, "certificate %d of the chain cannot be parsed: %.80s",
                  sk_X509_num(chain) + 1, pem_openssl_says());
     else if (sk_X509_num(chain) == 0)
         snprintf(error, TABLE_REASON, "the chain file holds no certificate");
@@ -60,13 +60,13 @@ static EVP_PKEY *pem_read_key(const struct pem_pair *pair, char error[TABLE_REAS
     EVP_PKEY *key = key_read(str_make(pair->key, pair->n_key), &encrypted);
 
     if (!key && encrypted)
-        snprintf(error, TABLE_REASON, "the key is encrypted: give one without a password");
+        snprintf(error, TABLE_REASON, "the key is encrypted: use one without a password");
     else if (!key)
         snprintf(error, TABLE_REASON, "the key file holds no key that parses");
     return key;
 }
 
-/* The same calls that a worker will make: what fails here would fail there. */
+/* Makes the same calls as a worker will: what would fail there fails here. */
 static bool server_takes(X509 *leaf, EVP_PKEY *key, STACK_OF(X509) * chain,
                          char error[TABLE_REASON])
 {
@@ -91,7 +91,7 @@ static uint64_t pem_wall_ms(const ASN1_TIME *at)
     return (uint64_t)t * 1000;
 }
 
-/* The issuer as people call it: organisation and common name. */
+/* The issuer in readable form: organisation and common name. */
 static void tell_issuer(char *out, size_t cap, X509 *leaf)
 {
     const X509_NAME *name = X509_get_issuer_name(leaf);
@@ -111,7 +111,7 @@ static void tell_issuer(char *out, size_t cap, X509 *leaf)
             *p = '?';
 }
 
-/* As people call it. */
+/* In readable form. */
 static void tell_key(char out[CERT_KEY_SIZE], X509 *leaf)
 {
     const EVP_PKEY *key = X509_get0_pubkey(leaf);
@@ -138,7 +138,7 @@ static uint32_t count_names(X509 *leaf)
     return n > 0 ? (uint32_t)n : 0;
 }
 
-/* X509_check_host() takes no wildcard as a name: look for the very text. */
+/* X509_check_host() does not accept a wildcard as the name: compare the text. */
 static bool pem_has_wildcard(X509 *leaf, const char *name)
 {
     GENERAL_NAMES *alt = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
@@ -181,9 +181,10 @@ static bool pem_in_order(STACK_OF(X509) * chain)
     return true;
 }
 
-/* ---- what is missing in a chain */
+/* ---- incomplete chains */
 
-/* Does this host know any CA? Else nothing can be said of chains. */
+/* Does this host have any CA certificates? Without them, a missing intermediate cannot be
+ * detected. */
 static bool knows_cas(void)
 {
     DIR *dir = opendir(X509_get_default_cert_dir());
@@ -196,7 +197,7 @@ static bool knows_cas(void)
     return n == 10 || access(X509_get_default_cert_file(), R_OK) == 0;
 }
 
-/* Those CAs, read anew every minute: a thousand certificates may be looked at in one start. */
+/* The host's CAs, read again every minute: one start may check a thousand certificates. */
 static X509_STORE *known_cas(void)
 {
     enum { KEPT_MS = 60 * 1000 };
@@ -229,8 +230,8 @@ static bool known_issuer(X509 *cert)
     return known;
 }
 
-/* Whether it says where its issuer's certificate can be had: that one is no root that everybody
- * has, then, unless this host has it. */
+/* Does it say where its issuer's certificate can be downloaded? Then that issuer is not a root
+ * that everybody has, unless this host has it. */
 static bool names_issuer(X509 *cert)
 {
     AUTHORITY_INFO_ACCESS *info = X509_get_ext_d2i(cert, NID_info_access, NULL, NULL);
@@ -242,7 +243,7 @@ static bool names_issuer(X509 *cert)
     return found;
 }
 
-/* "" or what is missing. */
+/* text is "", or says what is missing. */
 static void find_missing(STACK_OF(X509) * chain, char text[TABLE_REASON])
 {
     X509 *last = sk_X509_value(chain, sk_X509_num(chain) - 1);
@@ -254,10 +255,10 @@ static void find_missing(STACK_OF(X509) * chain, char text[TABLE_REASON])
         return;
     tell_issuer(issuer, sizeof issuer, last);
     snprintf(text, TABLE_REASON,
-             "the chain is incomplete: the certificate of \"%s\" is missing in it", issuer);
+             "the chain is incomplete: the certificate of \"%s\" is missing", issuer);
 }
 
-/* ---- all that is known of a pair */
+/* ---- description of a pair */
 
 static void pem_describe(STACK_OF(X509) * chain, const char *const *names, size_t n_names,
                          uint64_t now_wall_ms, struct pem_info *info)
@@ -358,7 +359,7 @@ void pem_advise(const struct pem_pair *pair, uint64_t now_wall_ms,
     uint64_t until = pem_wall_ms(X509_get0_notAfter(sk_X509_value(chain, 0)));
     uint64_t soon = (uint64_t)SOON_DAYS * DAY_MS;
 
-    /* Of one that lives for some weeks, the last third. */
+    /* For one that lives for a few weeks, the last third of its lifetime. */
     if (until > from && (until - from) / 3 < soon)
         soon = (until - from) / 3;
     if (until > now_wall_ms && until - now_wall_ms < soon) {
@@ -380,7 +381,7 @@ bool pem_kinds_differ(const struct pem_pair *a, const struct pem_pair *b)
 {
     char text[TABLE_REASON];
     STACK_OF(X509) *one = read_chain(a, text), *two = read_chain(b, text);
-    bool differ = true; /* what does not parse is told elsewhere */
+    bool differ = true; /* parse errors are reported elsewhere */
 
     if (one && two)
         differ = EVP_PKEY_get_base_id(X509_get0_pubkey(sk_X509_value(one, 0))) !=
@@ -410,7 +411,7 @@ bool pem_id(const struct pem_pair *pair, struct pem_id *id)
 void pem_digest(const struct pem_pair *pair, uint8_t out[PEM_DIGEST])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    uint64_t n_chain = pair->n_chain; /* tells where one text ends and the other begins */
+    uint64_t n_chain = pair->n_chain; /* separates the two texts */
 
     CHECK(ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1);
     CHECK(EVP_DigestUpdate(ctx, &n_chain, sizeof n_chain) == 1);

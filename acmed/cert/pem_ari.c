@@ -14,7 +14,7 @@ static size_t copy(uint8_t out[ARI_PART], const uint8_t *bytes, long n)
     return (size_t)n;
 }
 
-/* The content octets of the DER INTEGER, with the 00 that a high bit needs. */
+/* The content octets of the DER INTEGER, with the leading 00 that a set high bit needs. */
 static size_t serial_of(X509 *cert, uint8_t out[ARI_PART])
 {
     uint8_t *der = NULL;

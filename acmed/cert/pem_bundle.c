@@ -13,8 +13,8 @@
 #include "acmed/key/secret.h"
 
 enum {
-    CERTS_MAX = 100,  /* in one file: more is a list of roots, no chain */
-    CIPHER_SIZE = 48, /* of its name in an error */
+    CERTS_MAX = 100,  /* in one file; more is a list of roots, not a chain */
+    CIPHER_SIZE = 48, /* of a cipher's name in an error */
 };
 
 struct reading {
@@ -31,10 +31,10 @@ static enum pem_bundle_result bad(const struct reading *r, const char *path, con
     return PEM_BUNDLE_BAD;
 }
 
-/* ---- what OpenSSL says */
+/* ---- OpenSSL's errors */
 
-/* Did it lack a cipher or digest? "Algorithm (RC2-40-CBC : 0), ..." names it. Empties the
- * queue. */
+/* Was a cipher or digest not available? "Algorithm (RC2-40-CBC : 0), ..." names it. Empties the
+ * error queue. */
 static bool lacked(char cipher[CIPHER_SIZE])
 {
     static const char before[] = "Algorithm (";
@@ -84,8 +84,8 @@ static PKCS12 *parse_p12(struct str text)
     return p12;
 }
 
-/* Whether the password is right, by what protects the whole file. Not given, it may be none, or
- * an empty one, which are two things here. */
+/* Checks the password against the MAC of the whole file. If none was given, the file may have
+ * no password or an empty one, which PKCS #12 distinguishes; *password is set accordingly. */
 static bool opens(PKCS12 *p12, const char **password)
 {
     if (!PKCS12_mac_present(p12))
@@ -106,7 +106,7 @@ static enum pem_bundle_result read_p12(struct reading *r, PKCS12 *p12)
     bool given = password != NULL, opened = opens(p12, &password);
 
     if (r->bundle->key_path)
-        return bad(r, path, "is PKCS #12 and holds its key itself: leave out --key");
+        return bad(r, path, "is PKCS #12 and contains its key: leave out --key");
     if (!opened && !given)
         return PEM_BUNDLE_LOCKED;
     if (!opened)
@@ -120,7 +120,7 @@ static enum pem_bundle_result read_p12(struct reading *r, PKCS12 *p12)
     if (leaf && (!r->certs || sk_X509_push(r->certs, leaf) <= 0))
         X509_free(leaf);
     if (!r->key)
-        return bad(r, path, "holds no key: have it exported together with its private key");
+        return bad(r, path, "holds no key: export it together with its private key");
     return PEM_BUNDLE_GOOD;
 }
 
@@ -152,7 +152,7 @@ static enum pem_bundle_result read_pem_key(struct reading *r)
     if (!encrypted)
         return bad(r, path,
                    b->key_path ? "holds no key in PEM"
-                               : "holds no key in PEM: name the file of the key with --key");
+                               : "holds no key in PEM: give the file of the key with --key");
     if (!r->password)
         return PEM_BUNDLE_LOCKED;
     bio = BIO_new_mem_buf(text.p, (int)text.n);

@@ -1,6 +1,6 @@
-/* What an operator has from elsewhere, as a pair for the store or for files: PKCS #12 (.p12,
- * .pfx), or PEM in one file or two, in any order, the key with a password or without. OpenSSL
- * stays behind this header. `pasgate cert import` only. */
+/* Converts an operator's files into a pair for the store or for configured files: PKCS #12
+ * (.p12, .pfx), or PEM in one or two files, in any order, with or without a password on the
+ * key. OpenSSL stays behind this header. `pasgate cert import` only. */
 #ifndef ACMED_CERT_PEM_BUNDLE_H
 #define ACMED_CERT_PEM_BUNDLE_H
 
@@ -10,7 +10,7 @@
 enum { PEM_BUNDLE_ERROR = 1024 };
 
 struct pem_bundle {
-    const char *path; /* of the certificates, for messages and advice */
+    const char *path; /* of the certificates; for messages and advice */
     struct str text;
     const char *key_path; /* NULL: the key is in the same file */
     struct str key_text;
@@ -22,8 +22,8 @@ enum pem_bundle_result {
     PEM_BUNDLE_BAD,    /* error says what is wrong, and what helps */
 };
 
-/* password: NULL: none. *pair: the certificate of that key first, then each that issued the one
- * before it, as far as they are there, without the root. To be released by the caller. */
+/* password NULL: none. *pair: first the certificate of that key, then each one that issued the
+ * one before it, as far as the bundle has them, without the root. The caller releases it. */
 enum pem_bundle_result pem_bundle_read(const struct pem_bundle *bundle, const char *password,
                                        struct pem_pair *pair, char error[PEM_BUNDLE_ERROR]);
 

@@ -22,8 +22,7 @@ static uint64_t pem_leaf_wall_ms(const ASN1_TIME *at)
     return (uint64_t)t * 1000;
 }
 
-/* The text of one name behind the others; what is none, or longer than names are, is left out.
- */
+/* Appends one name as text; what is not a name, or too long for one, is left out. */
 static size_t pem_leaf_put_name(char *out, const GENERAL_NAME *name)
 {
     char text[CONF_HOST_LEN + 1] = "";
@@ -55,7 +54,7 @@ static char *pem_leaf_names_of(X509 *cert)
     if (!names)
         return NULL;
     names[at] = '\0';
-    less = realloc(names, at + 1); /* many are kept */
+    less = realloc(names, at + 1); /* shrunk, because many are kept */
     return less ? less : names;
 }
 

@@ -1,5 +1,5 @@
-/* The little of a pair that tells for whom it is: quick, for a search through many. What is
- * found so is looked at by pem_check() then. acmed only. */
+/* Reads only the names and dates of a pair, for a quick search through many; pem_check() then
+ * examines what the search finds. acmed only. */
 #ifndef ACMED_CERT_PEM_LEAF_H
 #define ACMED_CERT_PEM_LEAF_H
 
@@ -10,10 +10,10 @@
 
 struct pem_leaf {
     uint64_t not_before_wall_ms, not_after_wall_ms;
-    char *names; /* each ended by a NUL, an empty one at the end; to be freed */
+    char *names; /* each ends with a NUL, an empty one ends the list; the caller frees it */
 };
 
-/* Of the first certificate of the chain. false: it does not parse. */
+/* Reads the first certificate of the chain. false: it does not parse. */
 bool pem_leaf_read(const struct pem_pair *pair, struct pem_leaf *leaf);
 
 #endif

@@ -26,8 +26,8 @@ struct entry {
     unsigned reason;
 };
 
-/* What the file held when it was read last: a start with a thousand certificates asks for each
- * of their generations. */
+/* The file's content at the last read, cached because a start with a thousand certificates asks
+ * about each of their generations. */
 static struct {
     struct stat stamp;
     struct entry *entry;
@@ -45,7 +45,7 @@ static void revoked_to_hex(char out[HEX], const uint8_t digest[PEM_DIGEST])
 
 /* ---- the file */
 
-/* A line that is damaged is none; the others count. */
+/* A damaged line is skipped; the others count. */
 static bool revoked_parse(const char *line, struct entry *e)
 {
     *e = (struct entry){0};
@@ -69,7 +69,7 @@ static bool revoked_same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* What cannot be read now leaves what was read before. */
+/* If the file cannot be read now, the previous content stays. */
 static void refresh(const struct store *store)
 {
     struct stat now;
@@ -96,7 +96,7 @@ static void refresh(const struct store *store)
     list.known = true;
 }
 
-/* Of a certificate that has ended nothing needs to be known, but of a key that others have. */
+/* An expired certificate can be forgotten, unless others know its key. */
 static bool revoked_counts(const struct entry *e, uint64_t now_wall_ms)
 {
     return e->reason == REVOKED_KEY_COMPROMISE || e->not_after_wall_ms > now_wall_ms;
@@ -108,7 +108,7 @@ static size_t print(char *at, const struct entry *e)
                             e->wall_ms, e->reason, e->not_after_wall_ms);
 }
 
-/* The new one first, so that it is the oldest that has no room. */
+/* The new entry comes first, so that the oldest is dropped when the list is full. */
 static int write_list(const struct store *store, const struct entry *first)
 {
     char *text = malloc((size_t)REVOKED_MAX * LINE_MAX_BYTES);
@@ -131,7 +131,7 @@ static int write_list(const struct store *store, const struct entry *first)
     return rc;
 }
 
-/* Told again, it was revoked then, and a key that was given up stays so. */
+/* If it is on the list already, the first time stays, and a compromised key stays so. */
 static void merge(struct entry *new)
 {
     for (size_t i = 0; i < list.n; i++) {
@@ -145,7 +145,7 @@ static void merge(struct entry *new)
     }
 }
 
-/* ---- what is asked */
+/* ---- interface */
 
 int revoked_add(const struct store *store, const struct pem_pair *pair, unsigned reason,
                 uint64_t wall_ms)

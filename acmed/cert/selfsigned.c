@@ -16,7 +16,7 @@
 enum {
     SERIAL_BYTES = 16,    /* RFC 5280 section 4.1.2.2 allows 20 */
     COMMON_NAME_MAX = 64, /* ub-common-name of RFC 5280 */
-    BACKDATE_S = 3600,    /* clients' clocks are late */
+    BACKDATE_S = 3600,    /* because clients' clocks may be behind */
     DAY_S = 24 * 3600,
 };
 
@@ -44,7 +44,7 @@ static int selfsigned_set_subject(X509 *cert, const char *first)
         return 0;
     done = X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC,
                                       (const unsigned char *)"pasgate self-signed", -1, -1, 0);
-    /* The common name is decoration: clients go by subjectAltName. */
+    /* The common name is decoration: clients only use subjectAltName. */
     if (done && strlen(first) <= COMMON_NAME_MAX)
         done = X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
                                           (const unsigned char *)first, -1, -1, 0);

@@ -1,5 +1,5 @@
-/* Self-signed certificates: what the service starts on until a real one is
- * there, and what internal names use for ever. acmed only. */
+/* Self-signed certificates: served until a real one is available, and permanently for internal
+ * names. acmed only. */
 #ifndef ACMED_CERT_SELFSIGNED_H
 #define ACMED_CERT_SELFSIGNED_H
 
@@ -10,17 +10,17 @@
 
 enum {
     SELFSIGNED_DAYS = 90,
-    SELFSIGNED_RENEW_DAYS = 30, /* renewed when no more than these are left */
+    SELFSIGNED_RENEW_DAYS = 30, /* renewed when no more days than these are left */
 };
 
-/* When one that ends then is made again. Milliseconds since 1970. */
+/* When to renew one that ends at that time. Milliseconds since 1970. */
 static inline uint64_t selfsigned_renewal(uint64_t not_after_wall_ms)
 {
     return not_after_wall_ms - SELFSIGNED_RENEW_DAYS * UINT64_C(24) * 3600 * 1000;
 }
 
-/* Makes a P-256 key and a certificate for all names: host names, wildcards and
- * IP addresses. 0 and a pair to release, or -1: OpenSSL failed, error tells. */
+/* Makes a P-256 key and a certificate for all names: host names, wildcards and IP addresses. 0
+ * and a pair to release, or -1: OpenSSL failed, error says how. */
 int selfsigned_make(const char *const *names, size_t n_names, uint64_t now_wall_ms,
                     struct pem_pair *pair, char error[TABLE_REASON]);
 

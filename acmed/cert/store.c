@@ -20,7 +20,7 @@ enum {
     FILE_MODE = 0640,
     META_MAX = 64,     /* bytes of "meta" */
     NEW_NAME = 48,     /* ".new-GENERATION-PID" */
-    LISTED_MAX = 1024, /* generations that are looked at; normally there are 3 */
+    LISTED_MAX = 1024, /* generations that are listed; normally there are 3 */
 };
 
 static const char chain_name[] = "fullchain.pem";
@@ -46,9 +46,9 @@ void pem_pair_release(struct pem_pair *pair)
     *pair = (struct pem_pair){0};
 }
 
-/* ---- folders */
+/* ---- directories */
 
-/* Makes a folder unless it is there, and opens it. */
+/* Opens a directory; with `make`, creates it if necessary. */
 static int store_open_dir(int at, const char *name, bool make)
 {
     int fd;
@@ -72,13 +72,13 @@ int store_open(struct store *store, const char *path)
         store->certs_fd = store_open_dir(fd, "certs", true);
         error = errno;
         if (store->certs_fd >= 0)
-            fsync(fd); /* a new one lasts; a disk that cannot says so at the next write */
+            fsync(fd); /* makes it durable; a failing disk shows at the next write */
         close(fd);
         errno = error;
     }
     if (store->certs_fd < 0)
         return -1;
-    /* A file system without locks has none. */
+    /* A file system without locks cannot tell: the store counts as ours. */
     store->ours =
         store->ours || flock(store->certs_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
     errno = EBUSY;
@@ -107,7 +107,7 @@ bool store_there(const struct store *store)
     return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-/* One path below the store: not there, or to be had so. */
+/* Checks one path below the store: true if it is accessible or does not exist. */
 static bool usable(const char *path, int how, char why[TABLE_NOTE])
 {
     if (access(path, how) == 0 || errno == ENOENT || errno == ENOTDIR)
@@ -116,8 +116,8 @@ static bool usable(const char *path, int how, char why[TABLE_NOTE])
     bool read = how & W_OK && access(path, how & ~W_OK) == 0;
 
     snprintf(why, TABLE_NOTE,
-             "cannot %s the store %.160s: %s; workers go on with what they have loaded, and "
-             "nothing is ordered",
+             "cannot %s the store %.160s: %s; workers keep what they have loaded, and nothing "
+             "is ordered",
              read ? "write to" : "read", path, store_says(error));
     return false;
 }
@@ -125,7 +125,7 @@ static bool usable(const char *path, int how, char why[TABLE_NOTE])
 bool store_usable(const char *path, const char *dir, uint32_t generation, char why[TABLE_NOTE])
 {
     static const char *const parts[] = {"certs", "orders", "accounts"};
-    size_t n = dir ? 2 : 3; /* accounts are not of one certificate */
+    size_t n = dir ? 2 : 3; /* accounts do not belong to one certificate */
     char part[PATH_MAX];
 
     why[0] = '\0';
@@ -148,7 +148,7 @@ const char *store_says(int error)
     case EBUSY:
         return "another pasgate uses it";
     case EACCES:
-        return "Permission denied; give it to the user whom the children run as";
+        return "Permission denied; make the user that the children run as its owner";
     default:
         return strerror(error);
     }
@@ -160,7 +160,7 @@ void store_release(struct store *store)
     store->ours = false;
 }
 
-/* For writing; -1 with errno, EBUSY when it is not ours. */
+/* For writing; -1 with errno, EBUSY when the store is not ours. */
 static int open_ours(const struct store *store, const char *dir, bool make)
 {
     if (store->ours)
@@ -176,7 +176,7 @@ static int newest_first(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Generations in an open folder, newest first. */
+/* Generations in an open directory, newest first. */
 static int list_in(int dir_fd, uint32_t *out)
 {
     int n = 0, fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -198,7 +198,7 @@ static int list_in(int dir_fd, uint32_t *out)
     return n;
 }
 
-/* The highest number that was ever used here, as far as the folder tells. */
+/* The highest number that was ever used here, as far as the directory shows. */
 static uint32_t highest_in(int dir_fd, uint32_t above)
 {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -248,7 +248,7 @@ static int store_read_file(int at, const char *name, char **text, size_t *n)
     return *text ? 0 : -1;
 }
 
-/* *of: 0 when nobody wrote it down. */
+/* *of: 0 when none was noted. */
 static enum cert_source read_meta(int at, uint32_t *of)
 {
     char meta[META_MAX + 1], want[META_MAX], *end;
@@ -344,7 +344,7 @@ static void remove_generation(int dir_fd, const char *name)
     unlinkat(dir_fd, name, AT_REMOVEDIR);
 }
 
-/* What a crash left half-written, and what else begins so. */
+/* Removes what a crash left half-written, and other entries with this prefix. */
 static void remove_all(int dir_fd, const char *prefix, const char *but)
 {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -362,7 +362,7 @@ static void remove_all(int dir_fd, const char *prefix, const char *but)
     closedir(dir);
 }
 
-/* ---- which one is live */
+/* ---- the live one */
 
 static int store_write_file(int at, const char *name, const char *text, size_t n)
 {
@@ -371,7 +371,7 @@ static int store_write_file(int at, const char *name, const char *text, size_t n
 
     if (fd < 0)
         return -1;
-    /* fchmod: the modes are these, whatever umask we inherited. */
+    /* fchmod: the mode must not depend on the inherited umask. */
     if (fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, text, n) == 0 && fsync(fd) == 0)
         done = 0;
     error = errno;
@@ -458,7 +458,7 @@ static char *store_read_chain(int dir_fd, uint32_t generation, size_t *n)
     return store_read_file(dir_fd, path, &text, n) == 0 ? text : NULL;
 }
 
-/* The chain tells: its key is the one that matches. */
+/* Comparing chains is enough: the key is the one that matches. */
 static bool is_copy(int dir_fd, uint32_t generation, const uint32_t *of, int n_of)
 {
     size_t n = 0, m = 0;

@@ -1,23 +1,23 @@
-/* The store: where key and chain of every generation of a certificate stand.
+/* The store: key and chain of every generation of each certificate.
  *
- *   STORE/certs/FOLDER/GENERATION/fullchain.pem   leaf first; FOLDER: shm/certs.h
- *                                 key.pem
- *                                 meta            "source=self|file|acme", and of a
- *                                                 rollback "of=GENERATION", its origin
- *                                 revoked         is there when it was, while live
- *                     /current    link to the generation that is live
- *                     /.bad-N     generation N, which no worker could use
- *                .revoked         what must not go live again, by content (cert/revoked.h)
+ *   STORE/certs/DIR/GENERATION/fullchain.pem   leaf first; DIR: shm/certs.h
+ *                              key.pem
+ *                              meta            "source=self|file|acme", and after a
+ *                                              rollback "of=GENERATION", its origin
+ *                              revoked         exists if it was revoked while live
+ *                  /current    link to the generation that is live
+ *                  /.bad-N     generation N, which no worker could use
+ *             .revoked         what must not go live again, by content (cert/revoked.h)
  *
- * acmed alone writes it. A generation is complete or not there: it is written
- * to a folder ".new-...", synced, renamed, and the folder above synced. What
- * is there never changes. One is live when `current` names it, which is one link
- * per pair, exchanged by rename: also another program reads a key and a chain
- * that belong together. Newer ones are not proved yet. Numbers never come back,
- * because the highest on disk is never pruned.
+ * Only acmed writes it, and `pasgate cert import` and `cert delete`. A generation is complete
+ * or absent: it is written to a directory ".new-...", synced, renamed, and the parent directory
+ * is synced. It never changes afterwards. The live one is the one that `current` names. That is
+ * one link per pair, replaced by rename, so that other programs, too, read a key and a chain
+ * that belong together. Newer generations have not been tested yet. Numbers are never reused,
+ * because the highest one on disk is never pruned.
  *
- * Folders are 0750 and files 0640, keys too: workers may run under a user of
- * their own that shares only the group with acmed. Nobody else may look. */
+ * Directories are 0750 and files 0640, keys included: workers may run under a user of their own
+ * that shares only the group with acmed. Nobody else may read them. */
 #ifndef ACMED_CERT_STORE_H
 #define ACMED_CERT_STORE_H
 
@@ -34,83 +34,84 @@ enum {
 
 struct store {
     int certs_fd; /* of STORE/certs; -1: could not be opened */
-    bool ours;    /* locked; else it may be read only */
+    bool ours;    /* locked by us; else it may only be read */
     const char *path;
 };
 
-/* Two PEM texts, both secrets (key/secret.h): the chain may come of a file that holds the key,
- * too. A NUL stands behind each. */
+/* Two PEM texts, both secrets (key/secret.h), because the chain may come from a file that also
+ * holds the key. Each is followed by a NUL. */
 struct pem_pair {
     char *chain, *key;
     size_t n_chain, n_key;
 };
 
-/* Wipes and frees both; {0} again. */
+/* Wipes and frees both, and sets the pair to {0}. */
 void pem_pair_release(struct pem_pair *pair);
 
-/* Opens, and makes, the folder, and locks it: two services on one store would
- * prune each other's generations, and order twice. 0: it is ours. -1 with errno;
- * EBUSY: another service has it, and what stands there may be read; else it
- * cannot be opened at all. May be called again at any time, and then takes what
- * was missing. path lives as long as the store, which begins as {.certs_fd = -1}. */
+/* Opens the directory, makes it if necessary, and locks it: two services on one store would
+ * prune each other's generations, and order twice. 0: it is ours. -1 with errno; EBUSY: another
+ * service has it, and it may be read; else it cannot be opened at all. May be called again at
+ * any time, and then completes what was missing. path must outlive the store, which starts as
+ * {.certs_fd = -1}. */
 int store_open(struct store *store, const char *path);
-/* Only to look into: neither made nor locked. */
+/* Opens it only for reading; neither makes nor locks it. */
 void store_peek(struct store *store, const char *path);
 void store_release(struct store *store);
 
-/* Is it still where its path leads to? false: it was deleted, or another one stands there; then
- * it is to be released and opened anew. What cannot be looked at now is taken to be there. */
+/* Is it still at its path? false: it was deleted or replaced; release it and open it again. If
+ * this cannot be checked now, the result is true. */
 bool store_there(const struct store *store);
 
-/* May it be read and written? folder NULL: the store as such; else what is there of this
- * certificate, and generation, if it is not 0. false: why tells, and what follows. What is not
- * there is not asked for. */
+/* May it be read and written? dir NULL: checks the store itself; else what exists there for
+ * this certificate, and for generation unless it is 0. What does not exist is skipped. false:
+ * why says what is wrong, and what follows. */
 bool store_usable(const char *path, const char *dir, uint32_t generation, char why[TABLE_NOTE]);
 
-/* What an errno of these functions means, in plain words. */
+/* The meaning of an errno of these functions, in plain words. */
 const char *store_says(int error);
 
-/* The generations on disk, newest first, at most max of them; n (0 when there
- * is no such folder), or -1 with errno. */
+/* Lists the generations on disk, newest first, at most max; returns how many (0 if there is no
+ * such directory), or -1 with errno. */
 int store_list(const struct store *store, const char *dir, uint32_t *out, int max);
 
-/* Reads a generation; *source may come out as CERT_NONE when nobody wrote it
- * down. 0, or -1 with errno (EFBIG: not ours). */
+/* Reads a generation; *source is CERT_NONE if none was noted. 0, or -1 with errno (EFBIG: too
+ * large to be ours). */
 int store_read(const struct store *store, const char *dir, uint32_t generation,
                struct pem_pair *pair, enum cert_source *source);
 
-/* Writes a new generation, above `above` and all that were there, and removes
- * what a crash left half-done. Returns its number, or 0 with errno, and then
- * nothing is left behind. */
+/* Writes a new generation, numbered above `above` and above all existing ones, and removes what
+ * a crash left half-done. Returns its number, or 0 with errno; then nothing is left behind. */
 uint32_t store_write(const struct store *store, const char *dir, uint32_t above,
                      const struct pem_pair *pair, enum cert_source source);
 
-/* The same for one that a rollback leads to: `of` has this pair, too. And which one that is: a
- * further rollback leads to what is older than that one. Else its own number. */
+/* The same for a rollback; `of` is the generation that this pair was copied from.
+ * store_origin() returns that number, so that the next rollback goes to something older; for
+ * others, the generation's own number. */
 uint32_t store_write_again(const struct store *store, const char *dir, uint32_t above,
                            const struct pem_pair *pair, enum cert_source source, uint32_t of);
 uint32_t store_origin(const struct store *store, const char *dir, uint32_t generation);
 
-/* Does this generation stand there, as far as can be seen? */
+/* Does this generation exist, as far as can be seen? */
 bool store_has(const struct store *store, const char *dir, uint32_t generation);
 
-/* Which one is live; 0: nobody wrote it down. And writes it down: 0, or -1 with errno and the
- * link as it was. */
+/* The live one; 0: none is noted. store_set_current() notes it: 0, or -1 with errno and the
+ * link unchanged. */
 uint32_t store_current(const struct store *store, const char *dir);
 int store_set_current(const struct store *store, const char *dir, uint32_t generation);
 
-/* No worker can use this generation: sets it aside, so that nobody takes it; the last such one
- * is kept for people. */
+/* No worker can use this generation: sets it aside, so that it is never loaded. Only the last
+ * such one is kept, for people to look at. */
 void store_reject(const struct store *store, const char *dir, uint32_t generation);
 
 /* The CA has revoked this generation, which is live: it is replaced, also by a successor, and
- * served until then. 0, or -1 with errno. When that was, in milliseconds since 1970; 0: it was
- * not. Whether a pair may go live is another question: revoked_at(). */
+ * served until then. 0, or -1 with errno. store_marked_revoked(): when that was, in
+ * milliseconds since 1970; 0: not revoked. Whether a pair may go live is another question:
+ * revoked_at(). */
 int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation);
 uint64_t store_marked_revoked(const struct store *store, const char *dir, uint32_t generation);
 
-/* Removes what is older than the STORE_KEEP newest pairs, and copies of newer ones; neither the
- * live one nor the newest. */
+/* Removes what is older than the STORE_KEEP newest pairs, and copies of newer ones; never the
+ * live generation or the newest. */
 void store_prune(const struct store *store, const char *dir);
 
 #endif

@@ -11,12 +11,13 @@
 #include "base/fd.h"
 
 enum {
-    DEPTH = 3, /* .deleted-FOLDER/GENERATION/FILE */
+    DEPTH = 3, /* .deleted-PID/GENERATION/FILE */
     DELETED_SIZE = 32,
 };
 
 static const char deleted_prefix[] = ".deleted-";
-static const char *const kinds[] = {"orders", "certs"}; /* the last one ends what is known */
+/* certs comes last, because it decides whether the certificate still exists. */
+static const char *const kinds[] = {"orders", "certs"};
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -37,7 +38,7 @@ static int open_kind(const char *path, const char *kind)
     return fd;
 }
 
-/* To be read from its beginning; NULL with errno. */
+/* The stream starts at the beginning; NULL with errno. */
 static DIR *store_delete_list(int dir_fd)
 {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -53,7 +54,7 @@ static bool store_delete_is_dots(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* All of it, also what is not ours; a link goes, and what it leads to stays. */
+/* Removes everything, also foreign files. A link is removed, but not its target. */
 static int remove_tree(int at, const char *name, int depth)
 {
     int fd = depth > 0 ? store_delete_open_dir(at, name) : -1;
@@ -96,7 +97,7 @@ void store_sweep(const char *path)
     }
 }
 
-/* 1: it is aside for good; 0: there was none; -1 with errno. */
+/* 1: renamed, and that is on disk; 0: there was none; -1 with errno. */
 static int set_aside(int fd, const char *dir)
 {
     char aside[DELETED_SIZE];
@@ -107,7 +108,7 @@ static int set_aside(int fd, const char *dir)
     return fsync(fd) < 0 ? -1 : 1;
 }
 
-/* As set_aside(). */
+/* Returns as set_aside() does. */
 static int delete_in(const char *path, const char *kind, const char *dir)
 {
     int error, done, fd = open_kind(path, kind);

@@ -1,10 +1,10 @@
-/* Taking a certificate out of the store for good, when no configuration names it any more: its
- * generations (STORE/certs/FOLDER), and what is known of its orders (STORE/orders/FOLDER).
+/* Deletes a certificate that no configuration names any more from the store: its generations
+ * (STORE/certs/DIR), and the state of its orders (STORE/orders/DIR).
  *
- * Both folders are first renamed to ".deleted-PID", which nobody takes for a certificate,
- * and then emptied. So a certificate is there or gone: what a crash leaves of the rest, the
- * next one who deletes removes, and acmed at its start. Whoever calls this has made sure that
- * no service uses that certificate. No OpenSSL. */
+ * Both directories are first renamed to ".deleted-PID", which no certificate can have, and then
+ * emptied. So a certificate exists or is gone: what a crash leaves of the rest is removed by
+ * the next deletion, or by acmed at its start. The caller must make sure that no service uses
+ * the certificate. No OpenSSL. */
 #ifndef ACMED_CERT_STORE_DELETE_H
 #define ACMED_CERT_STORE_DELETE_H
 
@@ -13,19 +13,19 @@
 
 #include "shm/certs.h"
 
-/* Is there anything of this certificate? *generations: how many there are. */
+/* Does the store have anything of this certificate? *generations: how many there are. */
 bool store_knows(const char *path, const char *dir, uint32_t *generations);
 
 /* 0, or -1 with errno; ENOENT: there was nothing. May be called again after any failure. */
 int store_delete(const char *path, const char *dir);
 
-/* What a crash left of earlier ones. */
+/* Removes what a crash left of earlier deletions. */
 void store_sweep(const char *path);
 
-/* Calls see() with each folder of certs/ that a certificate may have. */
+/* Calls see() for each directory of certs/ that can belong to a certificate. */
 void store_each(const char *path, void (*see)(void *to, const char *dir), void *to);
 
-/* Can it be one of these folders? */
+/* Can it be one of these directories? */
 bool store_is_dir(const char *name);
 
 #endif

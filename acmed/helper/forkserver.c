@@ -17,11 +17,11 @@
 #include "base/log.h"
 
 enum {
-    CPU_LIMIT_S = 60, /* of one conversation, which needs a tenth of a second: one that spins
-                         would not see that its socket was closed */
+    CPU_LIMIT_S = 60, /* per conversation, which needs a tenth of a second; a child in a busy
+                         loop would not notice that its socket was closed */
 };
 
-/* Dies with its parent, whichever way that goes. */
+/* Ends this process when its parent ends, for whatever reason. */
 static void die_with(pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -34,7 +34,7 @@ static void hatch(int fd)
     pid_t parent = getpid(), pid = fork();
 
     if (pid < 0)
-        log_warn("network half: fork: %m"); /* acmed sees end-of-file */
+        log_warn("network helper: fork: %m"); /* acmed sees end-of-file */
     if (pid != 0)
         return;
     die_with(parent);
@@ -45,15 +45,15 @@ static void hatch(int fd)
     net_main(fd);
 }
 
-static _Noreturn void nursery_main(int sock)
+static _Noreturn void forkserver_main(int sock)
 {
     char byte;
     int fd;
 
     prctl(PR_SET_NAME, "acmed-net", 0, 0, 0);
     fd_close_others(sock);
-    signal(SIGCHLD, SIG_IGN); /* nobody waits for them */
-    signal(SIGHUP, SIG_IGN);  /* meant for others */
+    signal(SIGCHLD, SIG_IGN); /* children are not waited for */
+    signal(SIGHUP, SIG_IGN);  /* signals meant for other processes */
     signal(SIGINT, SIG_IGN);
     signal(SIGUSR1, SIG_IGN);
     signal(SIGUSR2, SIG_IGN);
@@ -92,7 +92,7 @@ int forkserver_open(void)
     pid = fork();
     if (pid == 0) {
         die_with(parent);
-        nursery_main(pair[1]);
+        forkserver_main(pair[1]);
     }
     fd_close(&pair[1]);
     if (pid < 0)
@@ -100,13 +100,13 @@ int forkserver_open(void)
     return pair[0];
 }
 
-int forkserver_spawn(int nursery)
+int forkserver_spawn(int forkserver)
 {
     int pair[2];
 
     if (forkserver_make_pair(pair) < 0)
         return -1;
-    if (fd_nonblocking(pair[0], true) < 0 || fd_send(nursery, "", 1, pair[1]) != 1)
+    if (fd_nonblocking(pair[0], true) < 0 || fd_send(forkserver, "", 1, pair[1]) != 1)
         fd_close(&pair[0]);
     fd_close(&pair[1]);
     return pair[0];

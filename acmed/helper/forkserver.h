@@ -1,14 +1,14 @@
-/* Where network halves come from: a process that was forked before acmed read any key, and
- * forks one child for each job. It holds a socket and nothing else. */
+/* Starts network helpers: a process that was forked before acmed read any key, and forks one
+ * child per job. It holds one socket and nothing else. */
 #ifndef ACMED_HELPER_FORKSERVER_H
 #define ACMED_HELPER_FORKSERVER_H
 
-/* Forks the nursery; its descriptor, or -1 with errno. Closing it ends the nursery, and the
- * network halves with it. */
+/* Forks the fork server. Returns its descriptor, or -1 with errno. Closing it ends the fork
+ * server and all network helpers. */
 int forkserver_open(void);
 
-/* Has a child forked that serves a fresh pair of sockets. Our end of it, non-blocking, or -1
- * with errno. */
-int forkserver_spawn(int nursery);
+/* Has the fork server fork a child that serves a new socket pair. Returns our end,
+ * non-blocking, or -1 with errno. */
+int forkserver_spawn(int forkserver);
 
 #endif

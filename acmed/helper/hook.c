@@ -14,9 +14,9 @@
 #include "base/escape.h"
 #include "base/fd.h"
 
-enum { VALUE_MAX = 4096 + 256 }; /* bytes of a variable: a path */
+enum { VALUE_MAX = 4096 + 256 }; /* bytes of a variable, for example a path */
 
-/* What is sent; beyond its end nothing is put. */
+/* The message to the runner. `full`: it did not fit, and the run is not started. */
 struct text {
     char bytes[HOOK_MESSAGE_MAX];
     size_t n;
@@ -79,7 +79,7 @@ static void hook_fill(struct text *to, const struct hook_call *call)
     }
 }
 
-/* ---- the process that starts it */
+/* ---- the runner process */
 
 int hook_open(const char *program)
 {
@@ -88,7 +88,7 @@ int hook_open(const char *program)
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -1;
-    program = strdup(program); /* the configuration is not for it */
+    program = strdup(program); /* the child must not use the configuration */
     pid = program ? fork() : -1;
     if (pid == 0)
         hook_runner_main(pair[1], program);
@@ -112,7 +112,7 @@ void hook_close(void)
 
 /* ---- one run */
 
-/* 0, or what is wrong. */
+/* 0, or an errno. */
 static int hook_ask(struct hook *hook, const struct text *text)
 {
     struct hook_started started;
@@ -132,7 +132,7 @@ static int hook_ask(struct hook *hook, const struct text *text)
         error = got == sizeof started ? started.error : EPIPE;
     }
     if (error) {
-        send(pair[0], "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* if it should come to run later */
+        send(pair[0], "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* kill it if it starts later */
         fd_close(&pair[0]);
         return error;
     }
@@ -141,11 +141,11 @@ static int hook_ask(struct hook *hook, const struct text *text)
     return 0;
 }
 
-/* A script without its interpreter "is not there" either. */
+/* ENOENT may also mean that the script's interpreter is missing. */
 static const char *start_error(const char *program, int error)
 {
     if (error == ENOENT && access(program, F_OK) == 0)
-        return "the interpreter that its first line names is not there";
+        return "the interpreter named in its first line does not exist";
     if (error == E2BIG)
         return "too many names for its environment";
     return strerror(error);
@@ -179,7 +179,7 @@ static void hook_forget(struct hook *hook)
     hook->pid = 0;
 }
 
-/* How it ended, and what it said last. */
+/* Describes how it ended, with its last line of output. */
 static void hook_explain(struct hook *hook, const struct hook_ended *ended)
 {
     char last[HOOK_LAST];
@@ -213,7 +213,7 @@ enum hook_result hook_poll(struct hook *hook, uint64_t now_ms)
     hook_forget(hook);
     hook->why[0] = '\0';
     if (got != sizeof ended)
-        snprintf(hook->why, sizeof hook->why, "who looks after it was killed");
+        snprintf(hook->why, sizeof hook->why, "the process that runs it was killed");
     else if (!WIFEXITED(ended.status) || WEXITSTATUS(ended.status) != 0)
         hook_explain(hook, &ended);
     return hook->why[0] ? HOOK_BAD : HOOK_GOOD;
@@ -225,6 +225,6 @@ void hook_release(struct hook *hook)
         return;
     struct pollfd p = {.fd = hook->fd, .events = POLLIN};
     if (send(hook->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
-        poll(&p, 1, HOOK_START_MS); /* until it has gone */
+        poll(&p, 1, HOOK_START_MS); /* wait until it has ended */
     hook_forget(hook);
 }

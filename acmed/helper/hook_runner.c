@@ -23,17 +23,17 @@
 
 enum {
     OURS_MAX = 16,
-    ENV_MAX = 256,        /* variables that are passed on */
-    GRACE_MS = 10 * 1000, /* the deadline is acmed's, but it may have died */
-    SAID_LINE = 512,      /* bytes of a line of its output that are logged */
-    SAID_LINES = 100,     /* of each run; the rest is read and thrown away */
-    SAID_READS = 16,      /* reads in one turn: it may print without end */
+    ENV_MAX = 256,        /* variables of our environment that are passed on */
+    GRACE_MS = 10 * 1000, /* acmed enforces the deadline, but it may have died */
+    SAID_LINE = 512,      /* bytes of an output line that are logged */
+    SAID_LINES = 100,     /* per run; the rest is discarded */
+    SAID_READS = 16,      /* reads per turn: the output may be endless */
 };
 
-/* What it prints, on its way to the log: it never writes there itself, where nobody may read.
- */
+/* The program's output on its way to the log. The program does not write to the log itself,
+ * because maybe nobody reads there. */
 struct said {
-    int fd; /* -1: all was said */
+    int fd; /* -1: end of output */
     unsigned lines;
     size_t n;
     char line[SAID_LINE + 1];
@@ -48,7 +48,7 @@ static void said_line(struct said *said)
     if (said->n > 0 && ++said->lines <= SAID_LINES)
         log_info("hook: %s", said->line);
     else if (said->n > 0 && said->lines == SAID_LINES + 1)
-        log_info("hook: it prints more than %d lines: the rest is not logged", SAID_LINES);
+        log_info("hook: more than %d lines of output; the rest is not logged", SAID_LINES);
     said->n = 0;
 }
 
@@ -64,7 +64,7 @@ static void said_read(struct said *said)
         for (ssize_t at = 0; at < got; at++) {
             if (bytes[at] == '\n')
                 said_line(said);
-            else if (said->n < SAID_LINE) /* a NUL would hide what follows */
+            else if (said->n < SAID_LINE) /* a NUL would hide the rest */
                 said->line[said->n++] = bytes[at] ? bytes[at] : ' ';
         }
         if (got <= 0)
@@ -74,8 +74,8 @@ static void said_read(struct said *said)
 
 /* ---- the program */
 
-/* Nothing of ours but the pipe for its output: the other descriptors are close-on-exec; a group
- * of its own, so that what it started ends with it; and no signal ignored, as acmed does. */
+/* Passes nothing of ours but the pipe for its output: the other descriptors are close-on-exec.
+ * Its own process group, so that its children end with it. No ignored signals, unlike acmed. */
 static int spawn(pid_t *pid, const char *program, char **env, int output)
 {
     char *argv[] = {(char *)(uintptr_t)program, NULL};
@@ -102,7 +102,8 @@ static int spawn(pid_t *pid, const char *program, char **env, int output)
     return error;
 }
 
-/* The request's variables, and ours that are none of pasgate's. `text` ends in a NUL. */
+/* The environment is the request's variables, and ours except those of pasgate. `text` ends in
+ * a NUL. */
 static int hook_runner_start(pid_t *pid, const char *program, char *text, size_t n,
                              struct said *said)
 {
@@ -112,7 +113,7 @@ static int hook_runner_start(pid_t *pid, const char *program, char *text, size_t
     char *end = text + n;
 
     if (strcmp(text, program) != 0)
-        return EPERM; /* acmed is not itself any more */
+        return EPERM; /* acmed may be compromised */
     for (char *p = text + strlen(text) + 1; p < end && count < OURS_MAX; p += strlen(p) + 1)
         env[count++] = p;
     for (char **e = environ; *e && count < OURS_MAX + ENV_MAX; e++)
@@ -133,10 +134,11 @@ static int hook_runner_start(pid_t *pid, const char *program, char *text, size_t
 
 static void on_child(int sig)
 {
-    (void)sig; /* only wakes ppoll() */
+    (void)sig; /* it only has to wake ppoll() */
 }
 
-/* Its end: by itself, by acmed, by its deadline. alone: also without acmed. */
+/* Waits for the end of the run, and kills it at acmed's request or at its deadline. alone: it
+ * may continue without acmed. */
 static int attend(int fd, pid_t pid, bool alone, const sigset_t *awake, struct said *said)
 {
     uint64_t due_ms = clock_mono_ms() + HOOK_DEADLINE_MS + GRACE_MS;
@@ -152,7 +154,7 @@ static int attend(int fd, pid_t pid, bool alone, const sigset_t *awake, struct s
 
         if (!kills && ppoll(p, 2, &second, awake) > 0 && p[0].revents) {
             listens = recv(fd, &byte, 1, MSG_DONTWAIT) == 1;
-            kills = listens || !alone; /* else acmed has died */
+            kills = listens || !alone; /* otherwise acmed has died */
         }
         said_read(said);
         log_flush_due(clock_mono_ms());
@@ -199,8 +201,8 @@ static _Noreturn void hook_runner_run(int fd, const char *program, char *text, s
     _exit(0);
 }
 
-/* We were started as root, or by a service manager: the program is at home where its user is,
- * and not in a folder that it may not even enter. */
+/* We were started as root or by a service manager: sets the environment of the program's own
+ * user, and leaves a directory that it may not even be allowed to enter. */
 static void move_in(void)
 {
     const struct passwd *user = getpwuid(getuid());
@@ -224,7 +226,7 @@ _Noreturn void hook_runner_main(int sock, const char *program)
     prctl(PR_SET_NAME, "acmed-hook", 0, 0, 0);
     fd_close_others(sock);
     move_in();
-    signal(SIGCHLD, SIG_IGN); /* nobody waits for them */
+    signal(SIGCHLD, SIG_IGN); /* children are not waited for */
     for (;;) {
         struct pollfd p = {.fd = sock, .events = POLLIN};
         pid_t pid = 0;
@@ -234,7 +236,7 @@ _Noreturn void hook_runner_main(int sock, const char *program)
         if (got < 0 && errno == EAGAIN)
             continue;
         if (got <= 0)
-            _exit(0); /* acmed has gone */
+            _exit(0); /* acmed is gone */
         text[got] = '\0';
         if (fd >= 0)
             pid = fork();

@@ -18,7 +18,7 @@
 #include "acmed/key/secret.h"
 
 enum {
-    CHAIN_CERTS_MAX = 10, /* certificates in a chain: CAs send two to four */
+    CHAIN_CERTS_MAX = 10, /* certificates in a chain; CAs send two to four */
 };
 
 struct csr_key {
@@ -85,7 +85,7 @@ void csr_key_free(struct csr_key *key)
 
 /* ---- requests */
 
-/* The bytes of an IP address: 4 or 16 of them, or 0 for a DNS name. */
+/* The bytes of an IP address: 4 or 16; or 0 for a DNS name. */
 static int ip_bytes(const char *name, uint8_t out[16])
 {
     if (inet_pton(AF_INET, name, out) == 1)
@@ -150,7 +150,7 @@ uint8_t *csr_make(const struct csr_key *key, const char *const *names, size_t n_
     return copy;
 }
 
-/* ---- what came back */
+/* ---- chains */
 
 static STACK_OF(X509) * read_chain(struct str chain)
 {
@@ -190,7 +190,7 @@ static bool same_name(const GENERAL_NAME *got, const char *want)
            strncasecmp((const char *)bytes, want, (size_t)size) == 0;
 }
 
-/* Each name that was asked for is there, and no other. */
+/* The certificate has exactly these names. */
 static bool names_match(X509 *leaf, const char *const *names, size_t n_names)
 {
     GENERAL_NAMES *all = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
@@ -211,8 +211,8 @@ static bool names_match(X509 *leaf, const char *const *names, size_t n_names)
     return match;
 }
 
-/* One that is not valid yet is no bad one: our clock may be behind, and it is waited for
- * (cert/certificate.c). */
+/* A certificate that is not valid yet is accepted: our clock may be behind, and
+ * cert/certificate.c waits until it is valid. */
 static bool has_expired(X509 *leaf, uint64_t now_wall_ms)
 {
     time_t now = (time_t)(now_wall_ms / 1000);
@@ -240,15 +240,15 @@ int csr_check_chain(const struct csr_key *key, struct str chain, const char *con
     const char *wrong = NULL;
 
     if (!leaf)
-        wrong = "the CA's chain does not parse";
+        wrong = "the CA's chain cannot be parsed";
     else if (X509_check_private_key(leaf, key->pkey) != 1)
         wrong = "the CA's certificate is for another key";
     else if (!names_match(leaf, names, n_names))
         wrong = "the CA's certificate is for other names than ordered";
     else if (has_expired(leaf, now_wall_ms))
-        wrong = "the CA's certificate has expired already: is the clock of this machine right?";
+        wrong = "the CA's certificate has already expired: is the clock of this host right?";
     else if (!signatures_hold(all))
-        wrong = "the CA's chain is not signed link by link";
+        wrong = "the CA's chain is not in order";
     snprintf(error, CSR_ERROR_SIZE, "%s", wrong ? wrong : "");
     sk_X509_pop_free(all, X509_free);
     ERR_clear_error();

@@ -13,10 +13,10 @@
 #include "acmed/key/secret.h"
 
 enum {
-    KEY_BYTES_MAX = 512, /* of one number of a public key: RSA with 4096 bits */
-    RSA_BITS_MIN = 2048, /* what CAs ask for */
+    KEY_BYTES_MAX = 512, /* of one number of a public key: 4096-bit RSA */
+    RSA_BITS_MIN = 2048, /* the minimum that CAs ask for */
     RSA_BITS_MAX = 8 * KEY_BYTES_MAX,
-    HMAC_MAX = 256, /* bytes of an EAB key; 32 and 64 are usual */
+    HMAC_MAX = 256, /* bytes of an EAB key; usually 32 or 64 */
 };
 
 struct jose_key {
@@ -42,7 +42,7 @@ char *jose_b64_encode(const void *bytes, size_t n)
     if (!out)
         return NULL;
     for (size_t i = 0; i < n; i++) {
-        bits = (bits << 8 | in[i]) & 0xffff; /* at most 6 old bits and 8 new ones count */
+        bits = (bits << 8 | in[i]) & 0xffff; /* only 6 old bits and 8 new ones are needed */
         for (have += 8; have >= 6; have -= 6)
             *to++ = letters[bits >> (have - 6) & 63];
     }
@@ -105,7 +105,7 @@ static bool is_group(const EVP_PKEY *pkey, const char *name)
            strcmp(group, name) == 0;
 }
 
-/* How a key of this type signs. false: not at all. */
+/* Sets how a key of this type signs. false: unsupported. */
 static bool set_type(struct jose_key *key)
 {
     int bits = EVP_PKEY_get_bits(key->pkey);
@@ -150,7 +150,7 @@ void jose_key_free(struct jose_key *key)
     free(key);
 }
 
-/* One number of the public half in base64url, of `width` bytes (0: no leading zero). */
+/* One number of the public half in base64url, padded to `width` bytes (0: no leading zero). */
 static char *public_number(const struct jose_key *key, const char *name, int width)
 {
     uint8_t bytes[KEY_BYTES_MAX];
@@ -208,7 +208,7 @@ char *jose_thumbprint(const struct jose_key *key, char out[JOSE_THUMBPRINT_SIZE]
 
 /* ---- signatures */
 
-/* DER to raw r and s, each padded on the left (RFC 7518 section 3.4). */
+/* DER to raw r and s, each left-padded (RFC 7518 section 3.4). */
 static size_t raw_signature(const uint8_t *der, size_t n, int coordinate, uint8_t *out)
 {
     ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &der, (long)n);
@@ -221,7 +221,7 @@ static size_t raw_signature(const uint8_t *der, size_t n, int coordinate, uint8_
     return written;
 }
 
-/* The way back. Heap; NULL: not a pair of numbers. */
+/* Raw to DER, on the heap. NULL: not a pair of numbers. */
 static uint8_t *der_signature(const uint8_t *raw, int coordinate, int *n)
 {
     BIGNUM *r = BN_bin2bn(raw, coordinate, NULL),
@@ -230,7 +230,7 @@ static uint8_t *der_signature(const uint8_t *raw, int coordinate, int *n)
     uint8_t *der = NULL;
 
     if (r && s && pair && ECDSA_SIG_set0(pair, r, s) == 1) {
-        r = s = NULL; /* the pair's now */
+        r = s = NULL; /* owned by the pair now */
         *n = i2d_ECDSA_SIG(pair, &der);
     }
     BN_free(r);
@@ -284,7 +284,7 @@ bool jose_verify(const struct jose_key *key, const void *bytes, size_t n,
 
 /* ---- JWS */
 
-/* Whether the text can stand between quotes as it is. */
+/* Whether the text needs no escaping in a JSON string. */
 static bool jose_plain(const char *text)
 {
     for (; *text; text++)
@@ -293,7 +293,7 @@ static bool jose_plain(const char *text)
     return true;
 }
 
-/* "protected.payload", what is signed; both parts are freed. */
+/* "protected.payload", which is what is signed. Frees both parts. */
 static char *signing_input(char *protected, char *payload)
 {
     char *input = NULL;
@@ -305,7 +305,7 @@ static char *signing_input(char *protected, char *payload)
     return input;
 }
 
-/* The flattened form of input and signature; takes input. */
+/* The flattened JSON of input and signature. Frees input. */
 static char *flatten(char *input, const uint8_t *signature, size_t n)
 {
     char *encoded = n ? jose_b64_encode(signature, n) : NULL, *dot = strchr(input, '.');

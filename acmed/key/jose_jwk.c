@@ -1,4 +1,4 @@
-/* Keys as other clients keep them: JWK (RFC 7517, 7518 section 6), turned into PEM. */
+/* Converts keys of other clients from JWK (RFC 7517, 7518 section 6) to PEM. */
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -11,12 +11,12 @@
 #include "acmed/key/key.h"
 
 enum {
-    NUMBER_MAX = 1024, /* bytes of one number: RSA with 8192 bits */
+    NUMBER_MAX = 1024, /* bytes of one number: 8192-bit RSA */
     NUMBERS = 8,       /* of an RSA key */
     POINT_MAX = 1 + 2 * 48,
 };
 
-/* A key that is being put together. */
+/* A key under construction. */
 struct made {
     OSSL_PARAM_BLD *build;
     BIGNUM *number[NUMBERS];
@@ -31,7 +31,7 @@ static bool jose_jwk_add_number(struct made *m, const char *name, struct str tex
     bool added = number && BN_bin2bn(bytes, (int)n, number) &&
                  OSSL_PARAM_BLD_push_BN(m->build, name, number) == 1;
 
-    m->number[m->n] = number; /* the builder borrows it */
+    m->number[m->n] = number; /* the builder only borrows it */
     m->n += number != NULL;
     explicit_bzero(bytes, sizeof bytes);
     return added;
@@ -66,7 +66,7 @@ static EVP_PKEY *make_rsa(struct made *m, const struct jose_jwk *jwk)
     return factors ? jose_jwk_finish(m, "RSA") : NULL;
 }
 
-/* x and y as the bytes of an uncompressed point, each of full width. */
+/* x and y in the format of an uncompressed point, each of full width. */
 static size_t make_point(const struct jose_jwk *jwk, size_t width, uint8_t out[POINT_MAX])
 {
     out[0] = 4;
@@ -91,7 +91,7 @@ static EVP_PKEY *make_ec(struct made *m, const struct jose_jwk *jwk)
     return jose_jwk_finish(m, "EC");
 }
 
-/* Do the halves belong together? */
+/* Whether the public and private halves belong together. */
 static bool sound(EVP_PKEY *key)
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);

@@ -8,13 +8,13 @@
 
 #include "acmed/key/secret.h"
 
-static void (*pulse)(void *arg);
-static void *pulse_arg;
+static void (*heartbeat)(void *arg);
+static void *heartbeat_arg;
 
-void key_set_pulse(void (*now)(void *arg), void *arg)
+void key_set_heartbeat(void (*now)(void *arg), void *arg)
 {
-    pulse = now;
-    pulse_arg = arg;
+    heartbeat = now;
+    heartbeat_arg = arg;
 }
 
 EVP_PKEY *key_new_ec(const char *curve)
@@ -25,8 +25,8 @@ EVP_PKEY *key_new_ec(const char *curve)
 static int key_on_progress(EVP_PKEY_CTX *ctx)
 {
     (void)ctx;
-    if (pulse)
-        pulse(pulse_arg);
+    if (heartbeat)
+        heartbeat(heartbeat_arg);
     return 1;
 }
 
@@ -53,7 +53,7 @@ static int no_password(char *buf, int size, int rwflag, void *arg)
 
 EVP_PKEY *key_read(struct str pem, bool *encrypted)
 {
-    BIO *bio = BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.n); /* reads it where it stands */
+    BIO *bio = BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.n); /* no copy */
     bool asked = false;
     EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, &asked) : NULL;
 
@@ -78,7 +78,8 @@ char *key_text(const EVP_PKEY *key, size_t *n)
     return text;
 }
 
-/* A key of RSA that has signed keeps its primes a second time, in ordinary memory. */
+/* An RSA key that has signed keeps a second copy of its primes in ordinary memory, so a copy of
+ * the key signs. */
 EVP_PKEY *key_once(EVP_PKEY *key)
 {
     if (EVP_PKEY_is_a(key, "RSA"))

@@ -7,7 +7,7 @@
 #include "acmed/net/ipc.h"
 #include "acmed/order/job.h"
 
-enum { PROFILE_SIZE = 65, REPLACES_SIZE = 257 }; /* bytes with NUL, as net/ipc.c bounds them */
+enum { PROFILE_SIZE = 65, REPLACES_SIZE = 257 }; /* bytes with NUL, bounded as in net/ipc.c */
 
 static void payload_keep(struct payloads *p, enum payload_text which, char *text)
 {
@@ -92,20 +92,20 @@ static bool is(const struct payloads *p, enum payload_text which, struct str pay
     return p->text[which] && str_eq(str_from(p->text[which]), payload);
 }
 
-/* Signed by the account as the CA knows it. */
+/* Signed with the account's URL as kid. */
 static bool by_account(const struct payloads *p, const struct ipc_sign *q)
 {
     static const enum payload_text any[] = {
         PAYLOAD_ORDER,    PAYLOAD_ORDER_REPLACES, PAYLOAD_PLAIN,    PAYLOAD_PLAIN_REPLACES,
         PAYLOAD_FINALIZE, PAYLOAD_CONTACT,        PAYLOAD_ROLLOVER, PAYLOAD_REVOKE};
 
-    /* POST-as-GET; and "try this challenge now". */
+    /* POST-as-GET, and the trigger of a challenge. */
     if (q->payload.n == 0 || str_eq(q->payload, STR("{}")))
         return true;
     for (size_t i = 0; i < sizeof any / sizeof *any; i++)
         if (is(p, any[i], q->payload))
             return true;
-    /* The same words close an authorization and the account, for ever. */
+    /* The same payload deactivates an authorization or, permanently, the account. */
     return is(p, PAYLOAD_DEACTIVATED, q->payload) &&
            str_eq(q->url, q->kid) == (p->kind == JOB_CLOSE);
 }
@@ -120,7 +120,7 @@ bool payloads_allow(const struct payloads *p, const struct ipc_sign *q)
         return by_account(p, q);
     case IPC_WITH_CERTIFICATE:
         return is(p, PAYLOAD_REVOKE, q->payload);
-    case IPC_EAB: /* whose payload is ours */
+    case IPC_EAB: /* we build its payload */
         return true;
     case IPC_ROLLOVER:
         return p->kind == JOB_ROLLOVER;

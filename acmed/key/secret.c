@@ -14,16 +14,16 @@
 #include "base/log.h"
 
 enum {
-    BLOCK = 32,       /* bytes of the smallest piece: one number of P-256 */
-    READ_ROOM = 4096, /* for what does not tell its size */
+    BLOCK = 32,       /* bytes of the smallest block: one number of P-256 */
+    READ_ROOM = 4096, /* for files that do not report their size */
 };
 
 static size_t our_half; /* bytes of the heap that secret_new() may take */
 
 /* ---- OpenSSL's ordinary memory */
 
-/* While it decodes or writes a key, OpenSSL has lines of PEM, DER and numbers in ordinary
- * memory, of which it wipes only some. */
+/* While OpenSSL decodes or writes a key, it holds PEM lines, DER and numbers in ordinary
+ * memory, and wipes only some of that. */
 
 static void *piece_new(size_t n, const char *file, int line)
 {
@@ -68,13 +68,13 @@ static void raise_limit(void)
 void secret_init(size_t bytes)
 {
     if (CRYPTO_set_mem_functions(piece_new, piece_resize, piece_free) != 1)
-        log_warn("keys: OpenSSL was used before: what it frees is not wiped");
+        log_warn("keys: OpenSSL was already in use; memory that it frees is not wiped");
     raise_limit();
     switch (CRYPTO_secure_malloc_init(bytes, BLOCK)) {
     case 1:
         break;
     case 0:
-        log_warn("keys: no secure heap: they are kept in ordinary memory");
+        log_warn("keys: no secure heap; they are kept in ordinary memory");
         return;
     default:
         log_warn("keys: %zu KiB cannot be locked in memory (RLIMIT_MEMLOCK): they may be "
@@ -104,14 +104,14 @@ void *secret_new(size_t n)
     if (secret)
         return secret;
     if (our_half && log_gate_open(&gate))
-        log_warn("keys: the secure heap is full: one of %zu bytes is in ordinary memory", n);
+        log_warn("keys: the secure heap is full; a key of %zu bytes is in ordinary memory", n);
     return calloc(1, n);
 }
 
 void secret_free(void *secret)
 {
     if (CRYPTO_secure_allocated(secret))
-        OPENSSL_secure_free(secret); /* wipes */
+        OPENSSL_secure_free(secret); /* it wipes */
     else
         piece_free(secret, NULL, 0);
 }
@@ -137,7 +137,7 @@ static char *secret_longer(char *text, size_t n, size_t room)
     return other;
 }
 
-/* One byte more than the file has, so that the end is seen without another piece. */
+/* One byte more than the file's size, so that its end is seen without enlarging. */
 static size_t first_room(int fd, size_t max)
 {
     struct stat st;

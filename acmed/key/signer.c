@@ -15,26 +15,26 @@
 #include "base/log.h"
 #include "shm/challenges.h"
 
-enum { CHALLENGE_MS = JOB_DEADLINE_MS }; /* a row that nobody drops ends by itself */
+enum { CHALLENGE_MS = JOB_DEADLINE_MS }; /* a row that is not removed expires */
 
 struct signer {
     struct jose_key *account, *next_account;
     struct csr_key *certificate;
-    struct jose_key *certificate_jose; /* the same, for JOB_REVOKE */
+    struct jose_key *certificate_jose; /* the certificate's key, for JOB_REVOKE */
     char *eab_hmac;
     const char *const *names;
     size_t n_names;
     const char *preferred_chain;
     struct table *table;
-    bool used[TABLE_CHALLENGES]; /* rows that are ours */
+    bool used[TABLE_CHALLENGES]; /* rows in use by this signer */
     char *chain;                 /* the best one so far */
     size_t n_chain;
     struct payloads payloads; /* what may be signed; signer_bind() */
-    char *text;               /* behind the last answer */
+    char *text;               /* owns the bytes of the last reply */
     char says[CSR_ERROR_SIZE];
 };
 
-/* ---- life */
+/* ---- lifecycle */
 
 static bool read_keys(struct signer *s, const struct signer_keys *keys)
 {
@@ -99,9 +99,9 @@ void signer_free(struct signer *s)
     free(s);
 }
 
-/* ---- answers */
+/* ---- replies */
 
-/* "Yes, and this", or "no" without a text; takes the text. */
+/* A positive reply with this text; NULL: negative. Takes ownership of the text. */
 static void answer_text(struct signer *s, char *text, struct ipc_message *reply)
 {
     free(s->text);
@@ -186,7 +186,7 @@ static bool key_authorization(const struct signer *s, struct str token,
     return true;
 }
 
-/* "*.a.test" is proved as "a.test". */
+/* The CA validates "*.a.test" as "a.test". */
 static bool signer_is_ours(const struct signer *s, struct str name)
 {
     for (size_t i = 0; i < s->n_names; i++) {
@@ -238,8 +238,8 @@ static bool put_challenge(struct signer *s, const struct ipc_challenge *q)
         return false;
     i = free_row(s);
     if (i < 0) {
-        log_error("all %u places for challenges are taken, so %.*s cannot be proved now: it is "
-                  "tried again later; certificates with fewer names need fewer at a time",
+        log_error("all %u slots for challenges are in use, so %.*s cannot be validated now; it "
+                  "is retried later; certificates with fewer names need fewer slots at a time",
                   table_challenges(s->table), STR_ARG(q->name));
         return false;
     }
@@ -298,7 +298,7 @@ static void judge_chain(struct signer *s, struct str pem, struct ipc_message *re
     preferred = !wanted || !wanted[0] || csr_chain_has_issuer(pem, wanted);
     reply->reply.number = preferred ? IPC_CHAIN_PREFERRED : IPC_CHAIN_GOOD;
     if ((s->chain && !preferred) || !(copy = strndup(pem.p, pem.n)))
-        return; /* the CA's first one is as good as a later one that is not preferred */
+        return; /* an earlier chain is as good as this one, which is not preferred either */
     free(s->chain);
     s->chain = copy;
     s->n_chain = strlen(copy);

@@ -8,10 +8,9 @@
 
 #include "acmed/net/ipc.h"
 
-/* ---- the text as a whole */
+/* ---- the whole text */
 
-/* jansson recurses; so how deep it will go is known before. Brackets in strings do not count.
- */
+/* jansson recurses, so the depth is checked before. Brackets in strings do not count. */
 static bool shallow(struct str text)
 {
     bool quoted = false;
@@ -57,7 +56,7 @@ static const char *acme_json_string(const json_t *object, const char *member)
     return text ? text : "";
 }
 
-/* For people: cut, and whatever is not printable ASCII shown as "?". */
+/* For people: truncated, and characters outside printable ASCII replaced by "?". */
 static void acme_json_take_text(const json_t *object, const char *member, char *to, size_t size)
 {
     size_t n = 0;
@@ -67,7 +66,7 @@ static void acme_json_take_text(const json_t *object, const char *member, char *
     to[n] = '\0';
 }
 
-/* false: there, but not a URL that we would go to. */
+/* false: present, but not a URL that we would use. */
 static bool take_url(const json_t *object, const char *member, char *to)
 {
     const char *url = acme_json_string(object, member);
@@ -106,7 +105,7 @@ static bool take_status(const json_t *object, enum acme_status *to)
     return false;
 }
 
-/* Exactly n digits; -1: not. */
+/* Exactly n digits; -1: other characters. */
 static int digits(const char **at, int n)
 {
     int value = 0;
@@ -155,7 +154,7 @@ uint64_t acme_time_ms(const char *at)
     return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
 }
 
-/* Where a person is to look (RFC 8555 sections 6.7 and 7.3.3), behind what is said. */
+/* Appends the URL that tells a person what to do (RFC 8555 sections 6.7 and 7.3.3). */
 static void take_instance(const json_t *problem, struct acme_problem *to)
 {
     const char *url = acme_json_string(problem, "instance");
@@ -191,7 +190,7 @@ static void take_problem(const json_t *problem, struct acme_problem *to)
     if (json_is_integer(status) && json_integer_value(status) > 0 &&
         json_integer_value(status) <= 999)
         to->status = (uint32_t)json_integer_value(status);
-    if (json_is_object(sub)) { /* names the identifier, and says more */
+    if (json_is_object(sub)) { /* it names the identifier and is more specific */
         acme_json_take_text(json_object_get(sub, "identifier"), "value", to->name,
                             sizeof to->name);
         if (acme_json_string(sub, "detail")[0])
@@ -219,7 +218,7 @@ static void take_profiles(const json_t *profiles, struct acme_directory *to)
             snprintf(to->profiles + n, sizeof to->profiles - n, "%s%s", n ? ", " : "", name);
 
         if (more < 0 || (size_t)more >= sizeof to->profiles - n) {
-            to->profiles[n] = '\0'; /* one that does not fit is not known */
+            to->profiles[n] = '\0'; /* a name that does not fit is dropped */
             break;
         }
         n += (size_t)more;
@@ -229,7 +228,7 @@ static void take_profiles(const json_t *profiles, struct acme_directory *to)
             *p = '?';
 }
 
-/* One that does not fit is left out, and with it what follows. */
+/* An item that does not fit is dropped, and so are those after it. */
 static void take_list(const json_t *list, char *to, size_t size)
 {
     size_t n = 0;
@@ -344,7 +343,7 @@ static enum job_challenge challenge_kind(const char *type)
     return 0;
 }
 
-/* false: one of a kind that we know, but it cannot be used. */
+/* false: a kind that we know, but unusable. */
 static bool take_challenge(const json_t *from, struct acme_challenge *to)
 {
     const char *token = acme_json_string(from, "token");

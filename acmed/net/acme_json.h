@@ -1,11 +1,11 @@
-/* What a CA says, read strictly, and what is said to it. jansson stays behind this header;
- * acmed's network half only.
+/* Parses a CA's documents strictly, and writes the requests to it. jansson stays behind this
+ * header; acmed's network helper only.
  *
  * A document is at most ACME_JSON_MAX bytes and ACME_JSON_DEPTH deep; numbers are integers;
- * duplicate members are refused; URLs are https; tokens are those of ACME.md 1.9; texts for
- * people are cut and hold printable ASCII only. Readers fill their struct and return true, or
- * return false: the document is not one of its kind. Times are wall-clock milliseconds, 0: not
- * given. */
+ * duplicate members are refused; URLs are https; tokens must pass ipc_is_token(); texts for
+ * people are truncated and hold printable ASCII only. Parsers fill their struct and return
+ * true; false: the document is not of the expected kind. Times are wall-clock milliseconds, 0:
+ * not given. */
 #ifndef ACMED_NET_ACME_JSON_H
 #define ACMED_NET_ACME_JSON_H
 
@@ -19,7 +19,7 @@
 enum {
     ACME_JSON_MAX = 256 * 1024,
     ACME_JSON_DEPTH = 12, /* an order with subproblems is 5 deep */
-    ACME_CHALLENGES = 8,  /* per authorization; three kinds are known */
+    ACME_CHALLENGES = 8,  /* per authorization; we know three kinds */
     ACME_PROFILES = 1024,
     ACME_IDENTIFIER = 256,
 };
@@ -35,18 +35,18 @@ enum acme_status {
     ACME_REVOKED,
 };
 
-/* RFC 8555 section 7.1.1. "": the CA has it not. */
+/* RFC 8555 section 7.1.1. "": the CA does not offer it. */
 struct acme_directory {
     char new_nonce[JOB_URL_SIZE], new_account[JOB_URL_SIZE], new_order[JOB_URL_SIZE];
     char revoke_cert[JOB_URL_SIZE], key_change[JOB_URL_SIZE], renewal_info[JOB_URL_SIZE];
     char terms[JOB_URL_SIZE];
     bool external_account_required;
     bool has_profiles;
-    char profiles[ACME_PROFILES]; /* their names, ", " between them */
-    char caa[ACME_PROFILES];      /* caaIdentities, the same way */
+    char profiles[ACME_PROFILES]; /* their names, separated by ", " */
+    char caa[ACME_PROFILES];      /* caaIdentities, in the same format */
 };
 
-struct acme_problem { /* RFC 7807; type without the prefix of ACME */
+struct acme_problem { /* RFC 7807; type without the ACME prefix */
     char type[sizeof((struct job_problem){0}.type)];
     char detail[JOB_TEXT_SIZE];
     char name[ACME_IDENTIFIER];
@@ -64,7 +64,7 @@ struct acme_order { /* section 7.1.3 */
 };
 
 struct acme_challenge {      /* section 8 */
-    enum job_challenge kind; /* 0: one that we do not know */
+    enum job_challenge kind; /* 0: an unknown kind */
     enum acme_status status;
     char url[JOB_URL_SIZE], token[129];
     struct acme_problem error;
@@ -89,17 +89,17 @@ bool acme_json_account(struct str text, enum acme_status *status);
 bool acme_json_order(struct str text, struct acme_order *to);
 bool acme_json_authorization(struct str text, struct acme_authorization *to);
 bool acme_json_renewal(struct str text, struct acme_renewal *to);
-/* Takes the first subproblem when there are some: it names the identifier; of several, how many
- * more there are stands behind its name. */
+/* Uses the first subproblem if there is one, because it names the identifier; " and N more" is
+ * appended to the name if there are several. */
 bool acme_json_problem(struct str text, struct acme_problem *to);
 
 /* Whether the directory offers this profile. */
 bool acme_has_profile(const struct acme_directory *directory, const char *profile);
 
-/* "2026-11-23T01:02:03Z", with a fraction and an offset if need be; 0: none such. */
+/* Parses "2026-11-23T01:02:03Z", optionally with a fraction and an offset; 0: invalid. */
 uint64_t acme_time_ms(const char *text);
 
-/* Requests, as text on the heap; NULL: no memory. "" and NULL members are left out. */
+/* Requests, as text on the heap; NULL: no memory. Members that are "" or NULL are omitted. */
 char *acme_json_new_account(const char *contact, bool agree_tos, bool must_exist,
                             const char *eab);
 char *acme_json_contact(const char *contact);

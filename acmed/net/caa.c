@@ -14,7 +14,7 @@ struct property {
     struct str tag, value;
 };
 
-/* flags, length of the tag, tag, value */
+/* Format: flags, length of the tag, tag, value. */
 static bool read_property(const uint8_t *data, size_t n, struct property *p)
 {
     const char *text = (const char *)data;
@@ -43,7 +43,7 @@ static bool tag_known(const struct property *p)
     return false;
 }
 
-/* "ca.example; parameter=value": is it one of us? Parameters are the CA's to read. */
+/* value is "ca.example; parameter=value". The parameters are for the CA. */
 static bool names_ca(struct str value, const char *identities)
 {
     struct str issuer = str_trim(str_head(value, str_index(value, ';')));
@@ -65,8 +65,8 @@ static void caa_describe(const struct property *p, char out[CAA_TEXT])
 }
 
 struct tally {
-    bool any, any_issue, any_wild; /* records; of these tags */
-    bool issue, wild, unknown;     /* one is for us; one that must be understood is not */
+    bool any, any_issue, any_wild; /* there are records; with these tags */
+    bool issue, wild, unknown;     /* one names this CA; an unknown critical one exists */
     char against[CAA_TEXT], against_wild[CAA_TEXT], unknown_text[CAA_TEXT];
 };
 
@@ -130,7 +130,7 @@ enum caa_verdict caa_judge(const uint8_t *reply, size_t n, const char *identitie
         if (ns_parserr(&message, ns_s_an, i, &record) < 0)
             return CAA_BAD;
         if ((int)ns_rr_type(record) != CAA_TYPE || ns_rr_class(record) != ns_c_in)
-            continue; /* an alias on the way */
+            continue; /* a CNAME on the way */
         if (!read_property(ns_rr_rdata(record), ns_rr_rdlen(record), &property))
             return CAA_BAD;
         caa_count(&tally, &property, identities);

@@ -1,5 +1,5 @@
-/* CAA records (RFC 8659): which CAs may sign for a name. Reads what a DNS server answers, which
- * is a stranger's; pure. acmed's network half only. */
+/* CAA records (RFC 8659): which CAs may sign for a name. Reads the response of a DNS server,
+ * which is untrusted. Pure; acmed's network helper only. */
 #ifndef ACMED_NET_CAA_H
 #define ACMED_NET_CAA_H
 
@@ -9,22 +9,22 @@
 
 enum {
     CAA_TYPE = 257,
-    CAA_TEXT = 128, /* bytes of what is said about a record, with its NUL */
+    CAA_TEXT = 128, /* bytes of the description of a record, with its NUL */
 };
 
 enum caa_verdict {
-    CAA_NONE,    /* no such record here: look at the parent */
-    CAA_ALLOWS,  /* there are some, and none is against it */
-    CAA_FORBIDS, /* why tells the record, as a zone file has it */
-    CAA_BAD,     /* not an answer that can be read */
+    CAA_NONE,    /* no records here: look at the parent */
+    CAA_ALLOWS,  /* there are records, and none forbids it */
+    CAA_FORBIDS, /* why holds the record, in zone file format */
+    CAA_BAD,     /* the response cannot be parsed */
 };
 
-/* Where the records are looked for next when a name has none (section 3), up to and with the
- * top-level domain; NULL: nowhere, nobody is against it. */
+/* The name to look at next when a name has no records (section 3), up to and including the
+ * top-level domain; NULL: none is left, and any CA may sign. */
 const char *caa_parent(const char *name);
 
-/* Judges the reply to a question for CAA. identities: those of the CA, ", " between them;
- * wildcard: of what is asked for. The text holds printable ASCII. */
+/* Judges the response to a CAA query. identities: those of the CA, separated by ", "; wildcard:
+ * the certificate is for a wildcard. why holds printable ASCII. */
 enum caa_verdict caa_judge(const uint8_t *reply, size_t n, const char *identities,
                            bool wildcard, char why[CAA_TEXT]);
 

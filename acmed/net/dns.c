@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-enum { WAIT_S = 2 }; /* for a reply, twice */
+enum { WAIT_S = 2 }; /* for a response; tried twice */
 
 struct dns {
     struct __res_state state;
@@ -21,7 +21,7 @@ struct dns {
     uint8_t reply[DNS_REPLY];
 };
 
-/* Validated by the configuration. */
+/* The configuration has validated server. */
 static void use_server(struct dns *dns, const char *server)
 {
     struct sockaddr_in to = {.sin_family = AF_INET};
@@ -78,13 +78,13 @@ bool dns_is_dead(const struct dns *dns)
 
 typedef int asker(struct dns *, const char *name, int type);
 
-/* A reply is one that has such a record. */
+/* Only a response with such a record counts. */
 static int ask_for_record(struct dns *dns, const char *name, int type)
 {
     return res_nquery(&dns->state, name, ns_c_in, type, dns->reply, sizeof dns->reply);
 }
 
-/* Any reply is one. */
+/* Any response counts. */
 static int ask_for_reply(struct dns *dns, const char *name, int type)
 {
     uint8_t question[NS_PACKETSZ];
@@ -94,8 +94,8 @@ static int ask_for_reply(struct dns *dns, const char *name, int type)
     return n < 0 ? -1 : res_nsend(&dns->state, question, n, dns->reply, sizeof dns->reply);
 }
 
-/* Over UDP the library takes the reply of a server that has trouble, or that has no such record
- * and does not recurse, for silence, but at once; over TCP it gives it out. */
+/* Over UDP the library treats some responses as silence, though at once: a failure, or no such
+ * record from a server that does not recurse. Over TCP it returns them. */
 static int query(struct dns *dns, asker *ask_library, const char *name, int type)
 {
     uint64_t begun_ms = clock_mono_ms();

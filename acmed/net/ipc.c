@@ -6,18 +6,19 @@
 
 #include "acmed/order/job.h"
 
-/* A packet: type, then the fields of its table in order. Numbers are 8 bytes, texts a length
- * of 4 and their bytes, all little-endian as the machine: both ends are one program. */
+/* A packet is the type, then the fields of its table row in order. Numbers take 8 bytes, texts
+ * a length of 4 bytes and their bytes, all in the machine's byte order: both ends are the same
+ * program. */
 
 enum field_kind {
     NUMBER, /* at most limit */
-    ANY,    /* bytes, of this length at most; so are all that follow */
+    ANY,    /* bytes; limit is the maximum length, here and below */
     LINE,   /* printable ASCII */
-    LINES,  /* the same, and newlines */
+    LINES,  /* printable ASCII and newlines */
     URL,    /* or empty */
     TOKEN,
     NONCE, /* base64url, or empty */
-    HOST,  /* a name in DNS, or empty: it goes into the environment of a shell script */
+    HOST,  /* a DNS name, or empty; it goes into the environment of a shell script */
 };
 
 struct field {
@@ -98,10 +99,10 @@ static const struct field layout[IPC_TYPES][FIELDS] = {
 
 static bool has_field(const struct field *f)
 {
-    return f->offset != 0; /* type stands at 0 */
+    return f->offset != 0; /* offset 0 is the type */
 }
 
-/* ---- what texts may hold */
+/* ---- allowed texts */
 
 static bool is_line(struct str text, bool newlines)
 {
@@ -303,7 +304,7 @@ int ipc_recv(int fd, struct ipc_message *ask, char *buffer)
 {
     ssize_t got;
 
-    do /* MSG_TRUNC: the true length, so that one that was cut is seen */
+    do /* MSG_TRUNC returns the true length, so that truncation is seen */
         got = recv(fd, buffer, IPC_MAX, MSG_TRUNC);
     while (got < 0 && errno == EINTR);
     if (got < 0)

@@ -1,10 +1,10 @@
-/* What acmed and its network half say to each other: one message per packet over a
- * SOCK_SEQPACKET pair. The network half asks, acmed answers each question with one IPC_ANSWER;
- * begin, done and failed have none.
+/* Messages between acmed and its network helper: one message per packet over a SOCK_SEQPACKET
+ * pair. The network helper asks, and acmed replies to each question with one IPC_ANSWER; begin,
+ * drop, done and failed have no reply.
  *
- * The network half reads what strangers send, so acmed trusts none of it: each field has a
- * kind and a bound in one table (net/ipc.c), and a packet that does not fit it to the byte is
- * refused as a whole. Texts are slices of the packet's buffer. Pure, but for send and recv. */
+ * The network helper reads untrusted data, so acmed does not trust it: a table (net/ipc.c)
+ * gives each field a kind and a bound, and a packet that does not match it exactly is refused
+ * as a whole. Texts are slices of the packet's buffer. Pure, except send and recv. */
 #ifndef ACMED_NET_IPC_H
 #define ACMED_NET_IPC_H
 
@@ -20,26 +20,26 @@ enum {
 };
 
 enum ipc_type {
-    IPC_BEGIN = 1, /* acmed -> net, the first packet and only once */
+    IPC_BEGIN = 1, /* acmed -> net; the first packet, sent once */
     IPC_ANSWER,    /* acmed -> net */
-    IPC_SIGN,      /* net -> acmed; answer: the JWS */
-    IPC_CSR,       /* answer: DER in base64url */
-    IPC_PUT,       /* a challenge is to be met; answer: it is */
-    IPC_DROP,      /* and no longer; no answer */
-    IPC_PROGRESS,  /* keep this; answer: it is on disk */
-    IPC_CHAIN,     /* a chain came; answer.number: a verdict, bytes: why it is bad */
+    IPC_SIGN,      /* net -> acmed; reply: the JWS */
+    IPC_CSR,       /* reply: DER in base64url */
+    IPC_PUT,       /* publish a challenge; reply: it is published */
+    IPC_DROP,      /* remove it; no reply */
+    IPC_PROGRESS,  /* store this; reply: it is on disk */
+    IPC_CHAIN,     /* a chain arrived; reply.number: verdict, bytes: why it is bad */
     IPC_DONE,
     IPC_FAILED,
     IPC_TYPES
 };
 
-/* What IPC_SIGN wants. */
+/* What IPC_SIGN asks for. */
 enum ipc_how {
     IPC_WITH_JWK = 1,
     IPC_WITH_KID,
     IPC_EAB,              /* the inner JWS of externalAccountBinding; payload unused */
-    IPC_ROLLOVER,         /* the inner JWS of keyChange; kid: the account */
-    IPC_WITH_CERTIFICATE, /* jwk of the certificate's key: revocation */
+    IPC_ROLLOVER,         /* the inner JWS of keyChange; kid: the account's URL */
+    IPC_WITH_CERTIFICATE, /* with the JWK of the certificate's key: revocation */
     IPC_HOWS
 };
 
@@ -47,12 +47,12 @@ enum ipc_chain_verdict { IPC_CHAIN_BAD, IPC_CHAIN_GOOD, IPC_CHAIN_PREFERRED };
 
 struct ipc_begin {
     uint64_t kind;       /* enum job_kind */
-    uint64_t challenges; /* enum job_challenge, 4 bits each, the first one lowest */
-    uint64_t flags;      /* IPC_AGREE_TOS ... */
+    uint64_t challenges; /* enum job_challenge, 4 bits each, the first in the lowest bits */
+    uint64_t flags;      /* IPC_AGREE_TOS etc. */
     uint64_t reason;
     uint64_t deadline_ms; /* monotonic */
     uint64_t http_port;
-    uint64_t dns_wait_ms; /* 0: TXT records are not looked for */
+    uint64_t dns_wait_ms; /* 0: do not look for TXT records */
     struct str directory, ca_file, contact, account_url, eab_kid;
     struct str names; /* one per line */
     struct str profile, replaces, order_url, renewal_id;
@@ -66,15 +66,15 @@ struct ipc_sign {
     struct str url, nonce, kid, payload;
 };
 
-struct ipc_challenge { /* put, drop */
+struct ipc_challenge { /* for put and drop */
     uint64_t kind;     /* enum job_challenge */
     struct str token, name;
-    struct str target; /* of dns-01: where the record belongs */
+    struct str target; /* dns-01: where to publish the record */
 };
 
 struct ipc_progress {
     uint64_t state;        /* enum job_state */
-    uint64_t clock_off_ms; /* as that of ask_done */
+    uint64_t clock_off_ms; /* as in ipc_done */
     struct str account_url, order_url;
 };
 
@@ -83,12 +83,12 @@ struct ipc_chain {
 };
 
 struct ipc_reply {
-    uint64_t number; /* 0: no */
+    uint64_t number; /* 0: refused */
     struct str bytes;
 };
 
 struct ipc_done {
-    uint64_t clock_off_ms; /* as two's complement; of struct job_event */
+    uint64_t clock_off_ms; /* signed, as two's complement; see struct job_event */
     uint64_t retry_after_s;
     uint64_t window_start_wall_ms, window_end_wall_ms;
     uint64_t challenge; /* enum job_challenge, or 0 */
@@ -116,24 +116,25 @@ struct ipc_message {
     };
 };
 
-/* Bytes written, or 0: a field is out of its bounds, or cap too small. */
+/* Returns bytes written, or 0: a field exceeds its bounds, or cap is too small. */
 size_t ipc_encode(const struct ipc_message *ask, char *out, size_t cap);
-/* false: not a packet of ours. Slices point into packet. */
+/* false: not a valid packet. Slices point into packet. */
 bool ipc_decode(struct ipc_message *ask, const char *packet, size_t n);
 
-/* true: sent. false with errno; EINVAL: ipc_encode refuses. scratch: IPC_MAX bytes. */
+/* true: sent. false with errno; EINVAL: ipc_encode() refused it. scratch: IPC_MAX bytes. */
 bool ipc_send(int fd, const struct ipc_message *ask, char *scratch);
-/* 1: one came, in buffer (IPC_MAX bytes); 0: the other end has gone; -1 with errno: EAGAIN,
- * or EPROTO, what came is none. */
+/* 1: received into buffer (IPC_MAX bytes); 0: the other end is closed; -1 with errno: EAGAIN,
+ * or EPROTO for an invalid packet. */
 int ipc_recv(int fd, struct ipc_message *ask, char *buffer);
 
-/* Texts that may stand in a URL, token or line; what ipc_decode() holds fields to. */
+/* Which texts may be used as a URL, token etc.; ipc_decode() checks fields with these. */
 bool ipc_is_url(struct str text);   /* https, printable ASCII without quotes and backslash */
 bool ipc_is_nonce(struct str text); /* [A-Za-z0-9_-]{1,256} (RFC 8555 section 6.5.1) */
-bool ipc_is_host(struct str text);  /* [A-Za-z0-9_.-]{1,253}, no option and no hidden file */
-bool ipc_is_token(struct str text); /* [A-Za-z0-9_-]{1,128} (ACME.md 1.9) */
+bool ipc_is_host(struct str text); /* [A-Za-z0-9_.-]{1,253}; not an option, not a hidden file */
+bool ipc_is_token(struct str text); /* [A-Za-z0-9_-]{1,128}: used in a path */
 
-/* Whether two identifiers are one: letters of any case, any spelling of an IPv6 address. */
+/* Whether two identifiers are equal: case is ignored, and so is the spelling of IPv6
+ * addresses. */
 bool ipc_same_name(struct str a, struct str b);
 
 #endif

@@ -11,9 +11,9 @@
 #include "acmed/order/job.h"
 #include "base/clock.h"
 
-/* ---- why not */
+/* ---- failures */
 
-/* What is told is one line of printable ASCII, whoever wrote it. */
+/* Texts for people are one line of printable ASCII, whoever wrote them. */
 static void make_plain(char *text)
 {
     for (char *p = text; *p; p++)
@@ -29,13 +29,13 @@ bool net_fail(struct net *net, const char *type, const char *fmt, ...)
     if (f->type[0])
         return false;
     snprintf(f->type, sizeof f->type, "%s", type);
-    /* A page of HTML, or no body, says when to come again as well as a problem does. */
+    /* Retry-After counts even if the body is HTML or empty. */
     if (net_not_now(net) && net->reply.has_retry_after)
         f->retry_after_s = net->reply.retry_after_s;
     va_start(ap, fmt);
     vsnprintf(f->detail, sizeof f->detail, fmt, ap);
     va_end(ap);
-    make_plain(f->detail); /* libcurl may quote what a stranger sent */
+    make_plain(f->detail); /* libcurl may quote untrusted data */
     return false;
 }
 
@@ -47,10 +47,10 @@ bool net_fail_by_ca(struct net *net)
     if (f->type[0])
         return false;
     if (p->type[0] == '\0')
-        return net_fail(net, "net.answer", "the CA answers with status %u and no reason",
+        return net_fail(net, "net.answer", "the CA responded with status %u and no reason",
                         net->reply.status);
     if (strcmp(p->type, "userActionRequired") == 0 && !strstr(p->detail, "https://") &&
-        net->directory.terms[0]) /* new terms have a link of their own, if no `instance` */
+        net->directory.terms[0]) /* new terms have a URL too, if no `instance` */
         net_fail(net, p->type, "%.300s; see %s", p->detail, net->directory.terms);
     else
         net_fail(net, p->type, "%s", p->detail);
@@ -83,7 +83,7 @@ void net_leave_out(struct net *net, const char *fmt, ...)
 void net_tell(struct net *net, const struct ipc_message *message)
 {
     if (!ipc_send(net->fd, message, net->out))
-        _exit(errno == EINVAL ? 1 : 0); /* acmed has gone, or we said what cannot be */
+        _exit(errno == EINVAL ? 1 : 0); /* acmed is gone, or our message is invalid */
 }
 
 bool net_ask(struct net *net, const struct ipc_message *question, struct ipc_reply *reply)
@@ -107,7 +107,7 @@ bool net_progress(struct net *net, enum job_state state)
     struct ipc_reply reply;
 
     return net_ask(net, &question, &reply) ||
-           net_fail(net, "net.refused", "acmed does not go on");
+           net_fail(net, "net.refused", "acmed does not respond");
 }
 
 static bool acmed_has_gone(void *arg)
@@ -127,17 +127,14 @@ static bool get_directory(struct net *net, const char *url)
     if (!net_get(net, url))
         return false;
     status = net->reply.status;
-    if (net_not_now(net)) /* it may well be there */
+    if (net_not_now(net)) /* it may well exist */
         return net_fail_by_ca(net);
     if (status != 200)
         return net_fail(net, "net.answer",
-                        "no ACME directory at %.300s (status %u): write "
-                        "acme.directory as the CA tells it",
-                        url, status);
+                        "no ACME directory at %.300s (status %u); check acme.directory", url,
+                        status);
     return acme_json_directory(net->reply.body, &net->directory) ||
-           net_fail(net, "net.answer",
-                    "what stands at %.300s is no ACME directory: write "
-                    "acme.directory as the CA tells it",
+           net_fail(net, "net.answer", "%.300s is not an ACME directory; check acme.directory",
                     url);
 }
 
@@ -200,7 +197,7 @@ _Noreturn void net_main(int fd)
         _exit(1);
     net->fd = fd;
     net->begin_packet = malloc(IPC_MAX);
-    net->in = malloc(IPC_MAX + 1); /* and a NUL */
+    net->in = malloc(IPC_MAX + 1); /* one more byte for a NUL */
     net->out = malloc(IPC_MAX);
     if (!net->begin_packet || !net->in || !net->out ||
         ipc_recv(fd, &net->ask, net->begin_packet) != 1 || net->ask.type != IPC_BEGIN)

@@ -1,13 +1,13 @@
-/* The network half: one process for one conversation with a CA (RFC 8555, 9773).
+/* The network helper: one process per conversation with a CA (RFC 8555, 9773).
  *
- * Holds no key and opens no file but the CA's roots. It asks acmed for whatever needs one
- * (net/ipc.h), reads what strangers send (net/transport.h, net/acme_json.h), and is plain
- * sequential code: what is next in a function is next on the wire. */
+ * It holds no key and opens no file except the CA's roots. It asks acmed for everything that
+ * needs a key or a file (net/ipc.h) and parses untrusted data (net/transport.h,
+ * net/acme_json.h). It is sequential code: the order of statements is the order of requests. */
 #ifndef ACMED_NET_NET_H
 #define ACMED_NET_NET_H
 
-/* The whole life of the process: takes IPC_BEGIN from the socket, runs the job, says IPC_DONE
- * or IPC_FAILED, exits. Ends at once when the other end is closed. */
+/* The main function of the process: receives IPC_BEGIN, runs the job, sends IPC_DONE or
+ * IPC_FAILED, exits. Exits at once when the other end is closed. */
 _Noreturn void net_main(int fd);
 
 #endif

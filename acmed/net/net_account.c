@@ -2,7 +2,7 @@
 
 #include "acmed/net/net_internal.h"
 
-/* What can be known to fail before it is tried, in words that say what to change. */
+/* Checks what would certainly fail, and says what to change. */
 static bool may_register(struct net *net)
 {
     const struct ipc_begin *b = net_begin(net);
@@ -11,8 +11,8 @@ static bool may_register(struct net *net)
         return true;
     if (net->directory.external_account_required && b->eab_kid.n == 0)
         return net_fail(net, "net.config",
-                        "this CA wants an account that it knows: write acme.eab = { kid = ...; "
-                        "hmac_key = ...; }; with what it gave you");
+                        "this CA requires external account binding: write acme.eab = { kid = "
+                        "...; hmac_key = ...; }; with the values that the CA gave you");
     if (net->directory.terms[0] && !(b->flags & IPC_AGREE_TOS))
         return net_fail(net, "net.config",
                         "read the CA's terms of service at %s and set agree_tos = true",
@@ -20,7 +20,7 @@ static bool may_register(struct net *net)
     return true;
 }
 
-/* The inner JWS of an external account, on the heap. NULL: failed. */
+/* The inner JWS for an external account, on the heap. NULL: failed. */
 static char *bind_external(struct net *net)
 {
     struct ipc_message question = {.type = IPC_SIGN,
@@ -31,8 +31,9 @@ static char *bind_external(struct net *net)
 
     if (net_ask(net, &question, &reply))
         return strndup(reply.bytes.p, reply.bytes.n);
-    net_fail(net, "net.config",
-             "acme.eab.hmac_key is no key in base64url: copy it anew as the CA gave it");
+    net_fail(
+        net, "net.config",
+        "acme.eab.hmac_key is not a base64url key: copy it again exactly as the CA gave it");
     return NULL;
 }
 
@@ -48,25 +49,27 @@ static bool post_account(struct net *net, const char *contact, const char *eab)
     return sent;
 }
 
-/* The CA knows the account and takes nothing of it: RFC 8555 section 7.3.6. Always false. */
+/* The CA knows the account but accepts nothing from it (RFC 8555 section 7.3.6). Always
+ * false. */
 static bool account_is_closed(struct net *net, const char *says)
 {
     net_fail(net, "net.config",
              "the account is closed at the CA (%.200s): `pasgate cert deactivate --force` "
-             "forgets it here, and the next order makes another one",
+             "forgets it here, and the next order creates a new one",
              says);
     net->failed.account_closed = true;
     return false;
 }
 
-/* Does the last reply say that? An external account's key may be what is refused, too. */
+/* Whether the last response says so. With an external account, its key may be what is refused
+ * instead. */
 static bool says_closed(const struct net *net)
 {
     return !net_succeeded(net) && strcmp(net->problem.type, "unauthorized") == 0 &&
            net->problem.name[0] == '\0';
 }
 
-/* An address for mail is an extra: some CAs take none at all. */
+/* The contact is optional: some CAs accept none at all. */
 static bool refuses_contact(const struct net *net)
 {
     return !net_succeeded(net) && (strcmp(net->problem.type, "invalidContact") == 0 ||
@@ -86,7 +89,7 @@ static bool register_account(struct net *net)
         return false;
     sent = post_account(net, str_copy(contact, sizeof contact, b->contact), eab);
     if (sent && contact[0] && refuses_contact(net)) {
-        net_leave_out(net, "the CA does not take acme.email: the account has none (%s)",
+        net_leave_out(net, "the CA refused acme.email: the account has none (%s)",
                       net->problem.detail);
         sent = post_account(net, "", eab);
     }
@@ -98,7 +101,7 @@ static bool register_account(struct net *net)
     if (!net_succeeded(net))
         return net_fail_by_ca(net);
     if (!acme_json_account(net->reply.body, &status) || net->reply.location[0] == '\0')
-        return net_fail(net, "net.answer", "the CA describes no account");
+        return net_fail(net, "net.answer", "the CA's response does not describe an account");
     if (status != ACME_VALID)
         return account_is_closed(net, "its status is not \"valid\"");
     str_copy(net->account_url, sizeof net->account_url, str_from(net->reply.location));
@@ -130,7 +133,7 @@ bool net_find_account(struct net *net)
     return net->account_url[0] || register_account(net);
 }
 
-/* POSTs to a URL of the directory or the account; any success will do. */
+/* POSTs to a URL of the directory or the account, where any success will do. */
 static bool post_simply(struct net *net, enum ipc_how how, const char *url, char *payload,
                         const char *what)
 {
@@ -138,7 +141,7 @@ static bool post_simply(struct net *net, enum ipc_how how, const char *url, char
 
     if (url[0] == '\0') {
         free(payload);
-        return net_fail(net, "net.config", "this CA offers no %s", what);
+        return net_fail(net, "net.config", "this CA does not offer %s", what);
     }
     sent = payload && net_post(net, how, url, payload, NET_SAFE);
     free(payload);
@@ -155,7 +158,7 @@ bool net_account(struct net *net)
     str_copy(contact, sizeof contact, net_begin(net)->contact);
     if (!net_find_account(net))
         return false;
-    /* 200, not 201: it was there, maybe with another contact. */
+    /* 200 instead of 201: the account existed already, maybe with another contact. */
     if ((known || net->reply.status == 200) && !(net_begin(net)->flags & IPC_MUST_EXIST) &&
         !post_simply(net, IPC_WITH_KID, net->account_url, acme_json_contact(contact),
                      "account"))
@@ -173,9 +176,10 @@ bool net_rollover(struct net *net)
     question.sign.url = str_from(net->directory.key_change);
     question.sign.kid = str_from(net->account_url);
     if (!net_ask(net, &question, &reply))
-        return net_fail(net, "net.config", "there is no new key, or the CA changes none");
+        return net_fail(net, "net.config",
+                        "there is no new key, or the CA does not support changing it");
     return post_simply(net, IPC_WITH_KID, net->directory.key_change,
-                       strndup(reply.bytes.p, reply.bytes.n), "change of keys");
+                       strndup(reply.bytes.p, reply.bytes.n), "key rollover");
 }
 
 bool net_close_account(struct net *net)
@@ -207,7 +211,7 @@ bool net_renewal_info(struct net *net)
     size_t n = strlen(net->directory.renewal_info);
 
     if (n == 0)
-        return net_fail(net, "net.config", "this CA offers no renewal information");
+        return net_fail(net, "net.config", "this CA does not offer renewal information");
     str_copy(url, sizeof url, str_from(net->directory.renewal_info));
     str_copy(url + n, sizeof url - n, STR("/"));
     str_copy(url + n + 1, sizeof url - n - 1, net_begin(net)->renewal_id);

@@ -1,9 +1,10 @@
-/* What the files of the network half share: net/net.c (the process, acmed, the outcome),
- * net/net_post.c (requests, nonces, waiting), net/net_account.c and net/net_order.c (what is
- * said), net/net_proof.c (the challenges of an order), net/net_dns01.c (where a TXT record
- * belongs, and whether it is there).
+/* Shared by the files of the network helper: net/net.c (process, acmed, result), net/net_post.c
+ * (requests, nonces, waiting), net/net_account.c and net/net_order.c (account and order),
+ * net/net_proof.c (challenges of an order), net/net_dns01.c (where a TXT record belongs, and
+ * whether it is visible).
  *
- * Functions return false after having noted why in net->failed; the first reason stays. */
+ * Functions return false after recording the reason in net->failed; the first reason is
+ * kept. */
 #ifndef ACMED_NET_NET_INTERNAL_H
 #define ACMED_NET_NET_INTERNAL_H
 
@@ -23,16 +24,16 @@ struct net {
     struct ipc_message ask;        /* IPC_BEGIN; its texts are in `begin_packet` */
     char *begin_packet, *in, *out; /* IPC_MAX each */
     struct transport *transport;
-    struct transport_reply reply;                  /* the last one */
+    struct transport_reply reply;                  /* of the last request */
     char nonces[NET_NONCES][TRANSPORT_NONCE_SIZE]; /* the newest one last */
     size_t n_nonces;
     struct acme_directory directory;
     char account_url[JOB_URL_SIZE], order_url[JOB_URL_SIZE];
     int64_t clock_off_ms;
     char left_out[4 * TABLE_NOTE]; /* a line for each optional part that the CA refused */
-    char dns_missing[256];       /* what of dns-01 could not be seen before the CA was asked */
-    struct job_problem failed;   /* type "": nothing yet */
-    struct acme_problem problem; /* of the last reply that was none of success */
+    char dns_missing[256]; /* which dns-01 records were not visible before the CA was asked */
+    struct job_problem failed;   /* type "": no failure */
+    struct acme_problem problem; /* of the last response whose status was not 2xx */
     struct ipc_done done;
 };
 
@@ -43,32 +44,32 @@ static inline const struct ipc_begin *net_begin(const struct net *net)
 
 /* ---- net/net.c */
 
-/* Notes why the job fails, unless it is known already; always false. */
+/* Records why the job fails, unless a reason is recorded already. Always false. */
 bool net_fail(struct net *net, const char *type, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same with what the CA said in its last reply. */
+/* The same, with what the CA said in its last response. */
 bool net_fail_by_ca(struct net *net);
 
-/* Notes for people that an optional part of the order, or of the account, is left out. */
+/* Records, for people, that an optional part of the order or account was left out. */
 void net_leave_out(struct net *net, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Asks acmed. true: the answer is yes; its bytes hold until the next question. false: it is
- * no, which is no failure yet. Exits when acmed has gone. */
+/* Sends a question to acmed. true: the reply is positive; its bytes are valid until the next
+ * question. false: negative, which does not yet fail the job. Exits when acmed is gone. */
 bool net_ask(struct net *net, const struct ipc_message *question, struct ipc_reply *reply);
 void net_tell(struct net *net, const struct ipc_message *message);
 bool net_progress(struct net *net, enum job_state state);
 
 /* ---- net/net_post.c */
 
-/* How a POST may be sent again when no sane reply came. */
+/* Whether a POST may be sent again when no usable response came. */
 enum net_resend {
-    NET_ONCE, /* it makes something */
-    NET_SAFE, /* sent twice, it does the same */
+    NET_ONCE, /* it creates something */
+    NET_SAFE, /* idempotent */
 };
 
-/* One POST, signed: resent with a fresh nonce for badNonce, and as `resend` allows. payload ""
- * is POST-as-GET. true: there is a reply, in net->reply; if its status is none of 2xx,
- * net->problem tells. false: failed. */
+/* One signed POST. Sent again with a fresh nonce after badNonce, and as `resend` allows.
+ * payload "" is POST-as-GET. true: there is a response, in net->reply; if its status is not
+ * 2xx, net->problem holds the reason. false: failed. */
 bool net_post(struct net *net, enum ipc_how how, const char *url, const char *payload,
               enum net_resend resend);
 static inline bool net_succeeded(const struct net *net)
@@ -76,33 +77,32 @@ static inline bool net_succeeded(const struct net *net)
     return net->reply.status >= 200 && net->reply.status < 300;
 }
 
-/* A reply that says "not now". */
+/* The CA asks to come back later. */
 static inline bool net_not_now(const struct net *net)
 {
     return net->reply.status == 429 || net->reply.status >= 500;
 }
 
-/* A plain GET: directory, renewalInfo. As net_post(). */
+/* An unsigned GET, for the directory and renewalInfo. Otherwise as net_post(). */
 bool net_get(struct net *net, const char *url);
 
-/* Waits before asking about an object again: as its Retry-After says, else 1, 2, 4, 8, 10, 10
- * s by the number of tries so far. false: its expires (0: none) or the job's deadline is
- * nearer. */
+/* Waits before polling an object again: for its Retry-After, else 1, 2, 4, 8, 10, 10 s by the
+ * number of tries so far. false: its expiry (0: none) or the job's deadline comes first. */
 bool net_wait(struct net *net, unsigned tries, uint64_t expires_wall_ms);
 
-/* Sleeps; ends the process if acmed goes. */
+/* Sleeps; exits if acmed is gone. */
 void net_sleep(struct net *net, uint64_t ms);
 
 /* ---- net/net_order.c, net/net_proof.c */
 
-/* The order cannot be gone on with; always false. */
+/* Marks the order as not resumable; always false. */
 static inline bool net_order_fails(struct net *net)
 {
     net->failed.order_gone = true;
     return false;
 }
 
-/* Proves what its authorizations ask for, one after the other at each step. */
+/* Proves all pending authorizations; each step is done for all of them before the next step. */
 bool net_prove(struct net *net, const struct acme_order *order);
 
 /* ---- net/net_dns01.c */
@@ -114,18 +114,17 @@ struct net_dns_record {
     bool seen;
 };
 
-/* Where the TXT record of dns-01 for this name belongs. */
+/* Where the TXT record of dns-01 for this name belongs: follows CNAMEs. */
 void net_dns_target(struct net *net, const char *name, char target[NET_DNS_TARGET]);
 
-/* Looks until all can be seen, for begin->dns_wait_ms at most. What cannot is told in
- * net->dns_missing, and gone on with: the CA may see more than we do. */
+/* Waits until all records are visible, for at most begin->dns_wait_ms. Those that are not are
+ * named in net->dns_missing, and the job continues: the CA may see more than this host. */
 void net_dns_await(struct net *net, struct net_dns_record *records, size_t n);
 
-/* ---- net/net_account.c, net/net_order.c, net/net_preflight.c: one function for each kind of
- * job */
+/* ---- net/net_account.c, net/net_order.c, net/net_preflight.c: one function per kind of job */
 bool net_find_account(struct net *net);
-/* The CA refuses what the account signs, and names nothing that it may be about: if that is
- * because the account is closed, the failure tells so instead. */
+/* Called when the CA refused what the account signed, without naming an identifier: if the
+ * account is closed, replaces the failure by one that says so. */
 void net_doubt_account(struct net *net);
 bool net_account(struct net *net);
 bool net_rollover(struct net *net);

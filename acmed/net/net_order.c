@@ -5,7 +5,7 @@
 #include "acmed/net/net_internal.h"
 
 enum {
-    FINALIZE_MAX = 5, /* orderNotReady: the CA's halves do not agree yet */
+    FINALIZE_MAX = 5, /* orderNotReady: the CA's servers are not in sync yet */
 };
 
 struct issue {
@@ -15,7 +15,7 @@ struct issue {
 
 /* ---- the order */
 
-/* The names of the order are those of the job, all and no other. */
+/* Whether the order has exactly the names of the job. */
 static bool net_order_same_names(const struct issue *is)
 {
     struct str names = net_begin(is->net)->names;
@@ -41,7 +41,8 @@ static bool take_order(struct issue *is)
     struct net *net = is->net;
 
     return acme_json_order(net->reply.body, &is->order) ||
-           net_fail(net, "net.answer", "the CA describes no order (status %u)",
+           net_fail(net, "net.answer",
+                    "the CA's response does not describe an order (status %u)",
                     net->reply.status);
 }
 
@@ -60,7 +61,7 @@ static bool look_at_order(struct issue *is)
     return take_order(is);
 }
 
-/* true: the order of an earlier try can be gone on with. */
+/* true: the order of an earlier try can be resumed. */
 static bool resume(struct issue *is)
 {
     struct net *net = is->net;
@@ -71,13 +72,13 @@ static bool resume(struct issue *is)
     if (look_at_order(is) && is->order.status != ACME_INVALID && net_order_same_names(is))
         return true;
     net->order_url[0] = '\0';
-    /* Another order is the way on, but not when the CA cannot be reached at all. */
+    /* Continue with a new order, unless the CA cannot be reached. */
     if (net->failed.type[0] == '\0' || net->failed.order_gone)
         net->failed = (struct job_problem){0};
     return false;
 }
 
-/* What an order can do without. */
+/* The optional parts of an order. */
 struct options {
     bool replaces, profile;
 };
@@ -96,13 +97,13 @@ static bool post_order(struct net *net, struct options with)
     return sent;
 }
 
-/* An error of its own, and not that it has no time: maybe by what is optional. */
+/* A 500 without Retry-After may be caused by an optional part. */
 static bool stumbles(const struct net *net)
 {
     return net->reply.status == 500 && !net->reply.has_retry_after;
 }
 
-/* Problems that no part of the order which can be left out is the cause of. */
+/* Problems that no optional part of the order can cause. */
 static bool about_something_else(const struct net *net)
 {
     static const char *const types[] = {"accountDoesNotExist",
@@ -126,11 +127,11 @@ static bool about_something_else(const struct net *net)
     return false;
 }
 
-/* The CA refused the order: takes out of it what it may be about. What a refusal of `replaces`
- * looks like differs: 409 alreadyReplaced (RFC 9773 section 5), but also malformed where the CA
- * does not know that certificate, or its names have nothing in common with the order's, and
- * unauthorized where another account has it, and a 500 at Pebble. One part at a time: a profile
- * that the CA has nothing against is kept. false: nothing is left to take out. */
+/* The CA refused the order: removes the optional part that may be the cause. A refusal of
+ * `replaces` may be 409 alreadyReplaced (RFC 9773 section 5); malformed, when the CA does not
+ * know that certificate or its names have nothing in common with the order's; unauthorized,
+ * when another account has it; or a 500 from Pebble. Removes one part at a time, so that a
+ * profile that the CA accepts is kept. false: nothing is left to remove. */
 static bool leave_out(struct net *net, struct options *with)
 {
     const struct ipc_begin *b = net_begin(net);
@@ -141,10 +142,9 @@ static bool leave_out(struct net *net, struct options *with)
     if (with->replaces && !about_profile) {
         with->replaces = false;
         if (net->reply.status != 409)
-            net_leave_out(net,
-                          "the CA refused to be told which certificate this one replaces; "
-                          "ordered without it (%.40s: %s)",
-                          net->problem.type, net->problem.detail);
+            net_leave_out(
+                net, "the CA refused the field \"replaces\"; ordered without it (%.40s: %s)",
+                net->problem.type, net->problem.detail);
         return true;
     }
     if (!with->profile || b->flags & IPC_PROFILE_REQUIRED)
@@ -155,7 +155,7 @@ static bool leave_out(struct net *net, struct options *with)
     return true;
 }
 
-/* A profile that the directory does not name is not asked for. false: it is required. */
+/* Drops a profile that the directory does not list. false: it is required. */
 static bool fits_profile(struct net *net, struct options *with)
 {
     bool required = net_begin(net)->flags & IPC_PROFILE_REQUIRED;
@@ -198,14 +198,14 @@ static bool new_order(struct issue *is)
     if (!net_succeeded(net))
         return net_fail_by_ca(net);
     if (net->reply.location[0] == '\0')
-        return net_fail(net, "net.answer", "the CA does not say where the order stands");
+        return net_fail(net, "net.answer", "the CA's response has no URL for the order");
     str_copy(net->order_url, sizeof net->order_url, str_from(net->reply.location));
     return take_order(is);
 }
 
 /* ---- the certificate */
 
-/* true: the CA has taken the CSR, or says that the order is not ready yet. */
+/* true: the CA has accepted the CSR, or says that the order is not ready yet. */
 static bool post_csr(struct net *net, const char *url)
 {
     struct ipc_message question = {.type = IPC_CSR};
@@ -221,14 +221,14 @@ static bool post_csr(struct net *net, const char *url)
     free(payload);
     free(csr);
     if (!sent && strcmp(net->failed.type, "net.connect") == 0) {
-        net->failed = (struct job_problem){0}; /* reply lost: the order tells how it stands */
+        net->failed = (struct job_problem){0}; /* response lost: ask for the order */
         return true;
     }
     return sent && (net_succeeded(net) || strcmp(net->problem.type, "orderNotReady") == 0 ||
                     net->reply.status >= 500 || net_fail_by_ca(net));
 }
 
-/* Finalizes; what the CA answers is how the order stands now. */
+/* Finalizes; on success the response holds the order's new state. */
 static bool hand_in(struct issue *is)
 {
     struct net *net = is->net;
@@ -240,7 +240,7 @@ static bool hand_in(struct issue *is)
     return take_order(is) && net_progress(net, JOB_STATE_FINALIZED);
 }
 
-/* Walks the order from wherever it stands to valid. */
+/* Brings the order from its current state to valid. */
 static bool net_order_finish(struct issue *is)
 {
     struct net *net = is->net;
@@ -254,7 +254,7 @@ static bool net_order_finish(struct issue *is)
             break;
         case ACME_READY:
             if (finalized++ == FINALIZE_MAX)
-                return net_fail(net, "net.answer", "the CA never takes the CSR");
+                return net_fail(net, "net.answer", "the CA did not accept the CSR");
             if (!net_progress(net, JOB_STATE_VALIDATED) || !hand_in(is))
                 return false;
             tries = 0;
@@ -271,7 +271,7 @@ static bool net_order_finish(struct issue *is)
                          str_from(is->order.error.name));
                 net->failed.status = is->order.error.status;
             }
-            net_fail(net, "net.answer", "the CA gave the order up");
+            net_fail(net, "net.answer", "the CA abandoned the order");
             return net_order_fails(net);
         }
         if (!net_wait(net, tries++, is->order.expires_wall_ms))
@@ -281,7 +281,7 @@ static bool net_order_finish(struct issue *is)
     }
 }
 
-/* Downloads one chain and shows it to acmed. */
+/* Downloads one chain and sends it to acmed. */
 static bool show_chain(struct net *net, const char *url, uint64_t *verdict)
 {
     struct ipc_message question = {.type = IPC_CHAIN};
@@ -315,12 +315,12 @@ static bool download(struct issue *is)
     memcpy(alternates, net->reply.alternates, sizeof alternates);
     for (size_t i = 0; verdict != IPC_CHAIN_PREFERRED && i < n; i++)
         if (!show_chain(net, alternates[i], &verdict))
-            net->failed = (struct job_problem){0}; /* the first one will do */
+            net->failed = (struct job_problem){0}; /* the first will do */
     return true;
 }
 
-/* The CA does not know the account any more, as after it lost its data: it makes another one
- * for the same key, in the same try. */
+/* If the CA no longer knows the account, for example after it lost its data, creates a new
+ * account with the same key, and orders again in the same try. */
 static bool order_again(struct issue *is)
 {
     struct net *net = is->net;
@@ -329,7 +329,8 @@ static bool order_again(struct issue *is)
         return false;
     net->failed = (struct job_problem){0};
     net->account_url[0] = '\0';
-    net_leave_out(net, "the CA did not know our account; it has a new one for the same key");
+    net_leave_out(net,
+                  "the CA did not know our account; a new one was created with the same key");
     return net_find_account(net) && new_order(is);
 }
 

@@ -6,24 +6,24 @@
 #include "base/clock.h"
 
 enum {
-    BAD_NONCE_MAX = 5,     /* signed again at once; then a pause and a fresh nonce */
-    BAD_NONCE_ROUNDS = 12, /* some CAs go through spells of this */
+    BAD_NONCE_MAX = 5,     /* signed again at once; then a pause and a new nonce */
+    BAD_NONCE_ROUNDS = 12, /* some CAs have phases of this */
     RESEND_MAX = 4,        /* no reply, 5xx, 429 */
-    WAIT_SHORT_S = 60,     /* a Retry-After that we sit out; longer ones end the job */
-    POLL_MAX_S = 600,      /* between two looks at an object, whatever the CA says */
+    WAIT_SHORT_S = 60,     /* a longer Retry-After ends the job */
+    POLL_MAX_S = 600,      /* between two polls of an object, whatever the CA says */
 };
 
 /* ---- waiting */
 
 void net_sleep(struct net *net, uint64_t ms)
 {
-    struct pollfd p = {.fd = net->fd}; /* hears hang-up only */
+    struct pollfd p = {.fd = net->fd}; /* without events, poll() only reports hang-up */
 
     if (poll(&p, 1, ms > INT32_MAX ? INT32_MAX : (int)ms) > 0)
         _exit(0);
 }
 
-/* 1, 2, 4, 8, 10, 10 ... seconds. */
+/* 1, 2, 4, 8, 10, 10, ... seconds. */
 static uint64_t growing_ms(unsigned tries)
 {
     static const uint64_t seconds[] = {1, 2, 4, 8, 10};
@@ -36,7 +36,7 @@ static bool sleep_before(struct net *net, uint64_t ms)
     uint64_t now = clock_mono_ms();
 
     if (now + ms >= net_begin(net)->deadline_ms)
-        return net_fail(net, "net.deadline", "the CA takes too long");
+        return net_fail(net, "net.deadline", "the CA took too long");
     net_sleep(net, ms);
     return true;
 }
@@ -49,7 +49,7 @@ bool net_wait(struct net *net, unsigned tries, uint64_t expires_wall_ms)
     if (net->reply.has_retry_after && net->reply.retry_after_s > 0)
         ms = UINT64_C(1000) *
              (net->reply.retry_after_s < POLL_MAX_S ? net->reply.retry_after_s : POLL_MAX_S);
-    /* Ended by the CA's clock and by ours: either may be wrong. */
+    /* Expired only if it is by both the CA's clock and ours: either may be wrong. */
     then = (int64_t)(clock_wall_ms() + ms);
     if (net->clock_off_ms < 0)
         then += net->clock_off_ms;
@@ -64,14 +64,14 @@ static void keep_nonce(struct net *net, const char *nonce)
 {
     if (nonce[0] == '\0')
         return;
-    if (net->n_nonces == NET_NONCES) { /* the oldest one goes */
+    if (net->n_nonces == NET_NONCES) { /* drop the oldest */
         memmove(net->nonces[0], net->nonces[1], sizeof net->nonces - sizeof *net->nonces);
         net->n_nonces--;
     }
     snprintf(net->nonces[net->n_nonces++], TRANSPORT_NONCE_SIZE, "%s", nonce);
 }
 
-/* Any request. false: there was no reply; why is in transport_error(). */
+/* Sends any request. false: no response; transport_error() says why. */
 static bool send_request(struct net *net, enum transport_method method, const char *url,
                          const char *body)
 {
@@ -94,13 +94,13 @@ static bool fail_connect(struct net *net, const char *url)
 
     host = str_head(host, str_index(host, '/'));
     if (transport_blames_clock(net->transport))
-        hint = "; is the clock of this machine right? It says ";
+        hint = "; is the clock of this host right? It says ";
     return net_fail(net, "net.connect", "%.*s: %s%s%s", STR_ARG(host), why, hint,
                     *hint ? clock_iso(now, clock_wall_ms()) : "");
 }
 
-/* Whether, after a pause, it is to be sent again; else there is a reply to be judged, or the
- * job has failed. */
+/* Whether to send again, after a pause. false: there is a response to judge, or the job
+ * failed. */
 static bool net_post_again(struct net *net, bool got, bool safe, unsigned *tries,
                            const char *url)
 {
@@ -110,7 +110,8 @@ static bool net_post_again(struct net *net, bool got, bool safe, unsigned *tries
 
     if (got && !net_not_now(net))
         return false;
-    /* 429 and 503 with a time say that nothing was done; of the others nobody knows. */
+    /* 429 and 503 with Retry-After mean that nothing was done. With other errors that is
+     * unknown. */
     if ((!safe && !asked) || *tries >= RESEND_MAX ||
         (asked && net->reply.retry_after_s > WAIT_SHORT_S) ||
         (got && net->reply.status == 429 && !asked)) {
@@ -122,7 +123,7 @@ static bool net_post_again(struct net *net, bool got, bool safe, unsigned *tries
         ms = UINT64_C(1000) * net->reply.retry_after_s;
     ++*tries;
     if (!got && clock_mono_ms() + ms >= net_begin(net)->deadline_ms)
-        return fail_connect(net, url); /* says more than that time is up */
+        return fail_connect(net, url); /* more specific than a missed deadline */
     return sleep_before(net, ms);
 }
 
@@ -149,13 +150,13 @@ static bool fresh_nonce(struct net *net)
         if (!got || net->failed.type[0])
             return false;
         if (net->n_nonces == 0)
-            return net_fail(net, "net.answer", "the CA gives no nonce (status %u)",
+            return net_fail(net, "net.answer", "the CA sent no nonce (status %u)",
                             net->reply.status);
     }
     return true;
 }
 
-/* Signs and sends once. *got: there is a reply. false: failed. */
+/* Signs and sends once. *got: there is a response. false: failed. */
 static bool sign_and_send(struct net *net, enum ipc_how how, const char *url,
                           const char *payload, bool *got)
 {
@@ -193,7 +194,7 @@ bool net_post(struct net *net, enum ipc_how how, const char *url, const char *pa
         if (!sign_and_send(net, how, url, payload, &got))
             return false;
         if (got && is_bad_nonce(net)) {
-            /* The nonce of this very reply is the newest one, and the next to be used. */
+            /* The nonce of this very response is the newest one, and used next. */
             if (++bad <= BAD_NONCE_MAX)
                 continue;
             if (rounds == BAD_NONCE_ROUNDS)

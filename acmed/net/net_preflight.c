@@ -11,9 +11,9 @@
 #include "base/clock.h"
 
 enum {
-    BUDGET_MS = 25000, /* for all names: an order may not wait longer */
-    SHUT_MAX = 16,     /* addresses that did not answer, and are not tried again */
-    LINE_NAME = 253,   /* bytes of a name that are shown */
+    BUDGET_MS = 25000, /* for all names, so that the order is not delayed for longer */
+    SHUT_MAX = 16,     /* addresses that did not respond, and are not tried again */
+    LINE_NAME = 253,   /* bytes of a name in a finding */
 };
 
 struct flight {
@@ -28,7 +28,7 @@ struct flight {
     size_t n;
 };
 
-/* ---- what is found */
+/* ---- findings */
 
 static __attribute__((format(printf, 3, 4))) void found(struct flight *f, char what,
                                                         const char *fmt, ...)
@@ -54,7 +54,7 @@ static bool dns_silent(struct flight *f)
         return false;
     if (!f->dns_told)
         found(f, PREFLIGHT_UNSURE,
-              "no DNS server answers here, so nothing was checked; see acme.resolver");
+              "no DNS server responds, so nothing was checked; see acme.resolver");
     f->dns_told = true;
     return true;
 }
@@ -69,20 +69,20 @@ static void look_at_address(struct flight *f, const char *name, const char *addr
 
     for (size_t i = 0; i < f->n_shut; i++)
         if (strcmp(f->shut[i], address) == 0)
-            return; /* told already */
+            return; /* reported already */
     switch (transport_look(&look, came)) {
     case LOOK_FOUND:
         found(f, PREFLIGHT_SEEN, "%.*s at %s", LINE_NAME, name, address);
         return;
     case LOOK_OTHER:
         found(f, PREFLIGHT_MISSED,
-              "%.*s: another server answers at %s (%s); let that address lead here, or take "
-              "it out of DNS",
+              "%.*s: another server responds at %s (%s); make that address lead here, or "
+              "remove it from DNS",
               LINE_NAME, name, address, came);
         return;
     case LOOK_REDIRECT:
         found(f, PREFLIGHT_UNSURE,
-              "%.*s: %s port %u redirects elsewhere (%s), where the CA follows it", LINE_NAME,
+              "%.*s: %s port %u redirects elsewhere (%s), and the CA will follow it", LINE_NAME,
               name, address, port, came);
         return;
     case LOOK_NO_WAY:
@@ -91,8 +91,8 @@ static void look_at_address(struct flight *f, const char *name, const char *addr
         return;
     case LOOK_CLOSED:
         found(f, PREFLIGHT_MISSED,
-              "%.*s: nothing answers at %s port %u (%s); open it, or lead it here", LINE_NAME,
-              name, address, port, came);
+              "%.*s: nothing responds at %s port %u (%s); open it, or make it lead here",
+              LINE_NAME, name, address, port, came);
         break;
     }
     if (f->n_shut < SHUT_MAX)
@@ -111,9 +111,9 @@ static void look_at_name(struct flight *f, const char *name, bool is_address)
     switch (dns_addresses(f->dns, name, addresses, &n)) {
     case DNS_NO_NAME:
     case DNS_NONE:
-        /* That the CA's DNS knows no more cannot be told from here. */
+        /* Only unsure: the CA's DNS may know more than this host's. */
         found(f, PREFLIGHT_UNSURE,
-              "%.*s has no address in the DNS of this host; make an A or AAAA record that "
+              "%.*s has no address in the DNS of this host; create an A or AAAA record that "
               "leads here",
               LINE_NAME, name);
         break;
@@ -131,7 +131,8 @@ static void look_at_name(struct flight *f, const char *name, bool is_address)
 
 /* ---- CAA */
 
-/* The name itself, or the nearest above it that has records (RFC 8659 section 3). */
+/* Looks at the name itself, then at its parents, until there are records (RFC 8659 section
+ * 3). */
 static void check_caa(struct flight *f, const char *name, bool wildcard)
 {
     const char *identities = f->net->directory.caa;
@@ -148,7 +149,7 @@ static void check_caa(struct flight *f, const char *name, bool wildcard)
         case DNS_FAILED:
             if (!dns_silent(f))
                 found(f, PREFLIGHT_UNSURE,
-                      "the CAA records of %.*s cannot be looked up; the CA refuses it then",
+                      "the CAA records of %.*s cannot be looked up; the CA will refuse it",
                       LINE_NAME, at);
             return;
         case DNS_GOOD:
@@ -202,7 +203,7 @@ static bool wants_http(const struct net *net)
 
 bool net_preflight(struct net *net)
 {
-    struct flight *f = calloc(1, sizeof *f); /* with its text, until the process ends */
+    struct flight *f = calloc(1, sizeof *f); /* with the findings; kept until exit */
     struct str names = net_begin(net)->names;
     char server[65], token[129], name[256];
 

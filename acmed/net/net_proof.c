@@ -3,7 +3,7 @@
 
 #include "acmed/net/net_internal.h"
 
-/* One authorization that is to be proved. */
+/* One authorization to be proved. */
 struct proof {
     char url[JOB_URL_SIZE], trigger[JOB_URL_SIZE];
     char token[129], name[ACME_IDENTIFIER], target[NET_DNS_TARGET], value[64];
@@ -19,15 +19,16 @@ struct proofs {
     size_t n;
 };
 
-/* ---- what is to be proved */
+/* ---- selection */
 
-/* A wildcard is proved by dns-01 only, an address never (RFC 8555 section 8.4, RFC 8738). */
+/* Only dns-01 proves a wildcard, and it never proves an address (RFC 8555 section 8.4, RFC
+ * 8738). */
 static bool net_proof_proves(enum job_challenge kind, const struct acme_authorization *a)
 {
     return kind == JOB_DNS_01 ? !a->ip : !a->wildcard;
 }
 
-/* The first of our kinds that the CA offers too. NULL: none. */
+/* The first of our challenge kinds that the CA offers too. NULL: none. */
 static const struct acme_challenge *net_proof_choose(const struct net *net,
                                                      const struct acme_authorization *a)
 {
@@ -47,10 +48,10 @@ static bool get_authorization(struct net *net, const char *url, struct acme_auth
     if (!net_succeeded(net))
         return net_fail_by_ca(net);
     return acme_json_authorization(net->reply.body, a) ||
-           net_fail(net, "net.answer", "the CA describes no authorization");
+           net_fail(net, "net.answer", "the CA's response does not describe an authorization");
 }
 
-/* Whether another kind of challenge may do better. */
+/* Whether another challenge kind may succeed instead. */
 static bool about_proof(const char *type)
 {
     static const char *const types[] = {"connection",        "dns",      "tls", "unauthorized",
@@ -62,7 +63,7 @@ static bool about_proof(const char *type)
     return false;
 }
 
-/* Why the CA does not believe us, in its words. */
+/* Records why the validation failed, in the CA's words. */
 static bool not_believed(struct net *net, const struct acme_authorization *a)
 {
     for (size_t i = 0; i < a->n_challenges; i++) {
@@ -84,7 +85,7 @@ static bool not_believed(struct net *net, const struct acme_authorization *a)
     return net_order_fails(net);
 }
 
-/* Notes what is to be proved of one authorization: nothing, if it is valid already. */
+/* Adds an authorization to the list, unless it is valid already. */
 static bool plan_proof(struct proofs *all, const char *url)
 {
     struct net *net = all->net;
@@ -100,7 +101,7 @@ static bool plan_proof(struct proofs *all, const char *url)
         return not_believed(net, &a);
     c = net_proof_choose(net, &a);
     if (!c) {
-        net_fail(net, "net.config", "the CA offers no kind of challenge that is set for %s%s",
+        net_fail(net, "net.config", "the CA offers none of the configured challenges for %s%s",
                  a.wildcard ? "*." : "", a.name);
         return net_order_fails(net);
     }
@@ -122,7 +123,7 @@ static struct ipc_challenge as_question(const struct proof *p)
                                   .target = str_from(p->target)};
 }
 
-/* Every balancer answers before the CA is told to look (ACME.md 1.10). */
+/* Every load balancer must serve the challenge before the CA is told to look. */
 static bool net_proof_show(struct net *net, struct proof *p)
 {
     struct ipc_message question = {.type = IPC_PUT};
@@ -136,9 +137,9 @@ static bool net_proof_show(struct net *net, struct proof *p)
         str_copy(p->value, sizeof p->value, reply.bytes);
         return true;
     }
-    net_fail(net, "net.refused", "the challenge for %s cannot be shown", p->name);
+    net_fail(net, "net.refused", "the challenge for %s cannot be published", p->name);
     net->failed.challenge = p->kind;
-    /* When the hook fails, the records that it did publish are good for the next try. */
+    /* When the hook fails, the records that it did publish are useful for the next try. */
     return p->kind == JOB_DNS_01 ? false : net_order_fails(net);
 }
 
@@ -157,8 +158,8 @@ static bool trigger(struct net *net, const struct proof *p)
         return true;
     if (!net_post(net, IPC_WITH_KID, p->trigger, "{}", NET_SAFE))
         return false;
-    /* "malformed" here means most often that it was triggered already: the authorization tells.
-     */
+    /* Here "malformed" usually means that the challenge was triggered already. The
+     * authorization will tell. */
     if (net_succeeded(net) || strcmp(net->problem.type, "malformed") == 0)
         return true;
     net_fail_by_ca(net);
@@ -186,8 +187,8 @@ static bool await_proof(struct net *net, struct proof *p)
     }
 }
 
-/* Pending authorizations count against limits of the CA: those of a lost order are given
- * back. It is a courtesy, so how it goes does not matter. */
+/* Pending authorizations count against the CA's limits, so those of a lost order are
+ * deactivated. The result does not matter. */
 static void give_back(struct net *net, const struct proof *p)
 {
     struct job_problem why = net->failed;
@@ -199,14 +200,14 @@ static void give_back(struct net *net, const struct proof *p)
     net->failed = why;
 }
 
-/* Puts the challenges; the CA is not told yet. */
+/* Publishes the challenges; the CA is not told yet. */
 static bool show_all(struct proofs *all)
 {
     struct net_dns_record records[JOB_NAMES_MAX];
     struct net *net = all->net;
     size_t n = 0;
 
-    /* First what takes long: rows of the table end by themselves after a while. */
+    /* The slow ones first: the table rows of the other kinds expire after a while. */
     for (size_t i = 0; i < all->n; i++) {
         struct proof *p = &all->list[i];
 

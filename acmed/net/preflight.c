@@ -5,7 +5,7 @@
 
 #include "acmed/order/clock_note.h"
 
-/* Keeps a line if there is room; what is `urgent` comes first. */
+/* Keeps a line if there is space; `urgent` ones come first. */
 static void preflight_note(struct preflight *p, struct str text, bool urgent)
 {
     size_t n = 0;
@@ -89,12 +89,12 @@ enum preflight_verdict preflight_judge(const struct preflight *p, struct fallbac
         return PREFLIGHT_HOLD;
     if (failures == 0 && l->kind_worked != JOB_HTTP_01)
         l->doubted = p->missed && !p->seen ? JOB_HTTP_01 : 0;
-    if (ca == FALLBACK_STAGING) /* a rehearsal may fail */
+    if (ca == FALLBACK_STAGING) /* a staging dry run may fail */
         return PREFLIGHT_GO;
     fallback_kinds(l, ways, kinds);
-    doubt = p->missed && kinds[0] == JOB_HTTP_01 && !l->rehearsed;
+    doubt = p->missed && kinds[0] == JOB_HTTP_01 && !l->dry_run_passed;
     if (doubt && ca == FALLBACK_FIRST && ways->staging && !ways->urgent) {
-        l->rehearse = 1;
+        l->dry_run_first = 1;
         return PREFLIGHT_REHEARSE;
     }
     if (p->clock_behind && failures > 0 && !l->held) {

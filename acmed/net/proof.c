@@ -4,7 +4,7 @@
 
 #include "base/conf/conf.h"
 
-/* ---- who proves */
+/* ---- which worker */
 
 bool proof_needed(const struct heritage *heritage)
 {
@@ -16,7 +16,8 @@ bool proof_needed(const struct heritage *heritage)
     return false;
 }
 
-/* A worker of our own configuration, in which certificates have the same index. */
+/* Whether the row is a running worker of our generation, in which certificates have the same
+ * index. */
 static bool can_prove(const struct heritage *h, int row, struct child_row *child)
 {
     return child_read(&h->table->child[row], child) && child->kind == KIND_WORKER &&
@@ -24,7 +25,7 @@ static bool can_prove(const struct heritage *h, int row, struct child_row *child
            worker_row_live(h->table, row);
 }
 
-/* The next one behind this row, in turn; -1: there is none. */
+/* The next usable worker after this row, cyclically; -1: none. */
 static int next_prover(const struct heritage *h, int behind, struct child_row *child)
 {
     for (int i = 1; i <= TABLE_WORKERS; i++) {
@@ -49,7 +50,8 @@ static enum proof_news proof_ask(struct proof *p, const struct heritage *h, uint
     if (row < 0) {
         if (p->deaths == 0)
             return PROOF_NONE;
-        p->row = -1; /* they died, maybe of it: whoever comes back is asked */
+        p->row = -1; /* workers died, maybe because of the candidate: the next one that comes up
+                        is asked */
         return PROOF_WAITS;
     }
     p->row = row;
@@ -91,7 +93,7 @@ bool proof_doubt(struct proof *p, const struct heritage *h, uint64_t now_ms)
     return proof_ask(p, h, now_ms) == PROOF_ASKS;
 }
 
-/* ---- what it means */
+/* ---- findings */
 
 bool proof_takes(const struct cert_finding *f, bool lenient)
 {
@@ -99,7 +101,7 @@ bool proof_takes(const struct cert_finding *f, bool lenient)
     case CERT_PROOF_GOOD:
         return true;
     case CERT_PROOF_HANDSHAKE:
-        return f->partly; /* what is live may be no better, and this one works */
+        return f->partly; /* the live one may be no better, and this one works */
     case CERT_PROOF_NAMES:
     case CERT_PROOF_DATES:
     case CERT_PROOF_CHAIN:
@@ -122,12 +124,13 @@ void proof_text(const struct cert_finding *f, const struct conf_cert *cert,
     case CERT_PROOF_HANDSHAKE:
         if (f->partly)
             snprintf(out, TABLE_REASON,
-                     "not every version of TLS works with it: see tls.ciphers, and the log");
+                     "it does not work with every version of TLS: see tls.ciphers and the log");
         else
-            snprintf(out, TABLE_REASON, "no handshake for %.80s with it: see the log", name);
+            snprintf(out, TABLE_REASON,
+                     "no TLS handshake for %.80s succeeded with it: see the log", name);
         return;
     case CERT_PROOF_LEAF:
-        snprintf(out, TABLE_REASON, "who asks for %.80s would not get it", name);
+        snprintf(out, TABLE_REASON, "a client that asks for %.80s would not get it", name);
         return;
     case CERT_PROOF_NAMES:
         snprintf(out, TABLE_REASON, "the certificate is not for %.100s", name);

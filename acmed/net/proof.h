@@ -1,12 +1,11 @@
-/* The proof of a candidate: one running worker is asked to use it in handshakes with itself
- * (worker/cert_canary.h), before all workers get it. Here is who is asked, and what an answer
- * means.
+/* The self-test of a candidate: before all workers load a new generation of a certificate, one
+ * running worker tests it in handshakes with itself (worker/cert_canary.h). Decides which
+ * worker is asked, and what its finding means.
  *
- * One that finds it bad is believed when another one, if there is any, finds the same. A prover
- * that dies, or does not answer in time, is followed by another one. Two that died
- * over the same candidate are enough: it is bad. While no worker runs, nobody can be asked: a
- * candidate waits, unless nothing at all is live. acmed only; it reads the table, and writes
- * nothing. */
+ * A negative finding is accepted when a second worker, if there is one, confirms it. If the
+ * worker crashes or does not report in time, another one is asked. Two crashes with the same
+ * candidate mean that it is bad. While no worker runs, the candidate waits, unless nothing is
+ * live. acmed only; reads the table and writes nothing. */
 #ifndef ACMED_NET_PROOF_H
 #define ACMED_NET_PROOF_H
 
@@ -19,43 +18,43 @@
 struct conf_cert;
 
 enum {
-    PROOF_REPLY_MS = 20000, /* a hundred names under RSA-4096, on a busy machine */
+    PROOF_REPLY_MS = 20000, /* enough for a hundred names with RSA-4096 on a busy machine */
     PROOF_DEATHS = 2,
 };
 
 struct proof {
-    uint32_t candidate; /* generation; 0: none is being proved */
-    int row;            /* of the prover; -1: none yet */
+    uint32_t candidate; /* generation; 0: none is being tested */
+    int row;            /* of the worker asked; -1: none yet */
     uint32_t incarnation;
-    uint64_t until_ms; /* it has time */
-    unsigned deaths;   /* of provers */
-    bool doubted;      /* one found it bad; another one was asked */
+    uint64_t until_ms; /* deadline for its report */
+    unsigned deaths;   /* crashes of workers that were asked */
+    bool doubted;      /* one worker found it bad; a second one was asked */
 };
 
 enum proof_news {
     PROOF_WAITS,
-    PROOF_ASKS, /* another prover: publish its row, and ring it */
-    PROOF_DONE, /* *finding tells */
-    PROOF_DIES, /* provers died over it */
-    PROOF_NONE, /* nobody is there to prove it, yet */
+    PROOF_ASKS, /* a worker was chosen: publish its row, and ring its doorbell */
+    PROOF_DONE, /* *finding holds the result */
+    PROOF_DIES, /* workers crashed while testing it */
+    PROOF_NONE, /* no worker is running yet */
 };
 
-/* Whether certificates are served at all, so that one could be bad for somebody. */
+/* Whether any listener uses TLS; otherwise no test is needed. */
 bool proof_needed(const struct heritage *heritage);
 
-/* Begins with this generation; the first proof_look() asks somebody. */
+/* Begins with this generation; the first proof_look() chooses a worker. */
 void proof_begin(struct proof *proof, uint32_t candidate);
 enum proof_news proof_look(struct proof *proof, const struct heritage *heritage,
                            uint32_t cert_index, uint64_t now_ms, struct cert_finding *finding);
 
-/* It was found bad: maybe that worker has no descriptors left. true: another one is asked;
- * false: there is none, or it was the second. */
+/* The candidate was found bad, perhaps only because that worker ran out of descriptors. true: a
+ * second worker is asked; false: there is none, or this was the second one. */
 bool proof_doubt(struct proof *proof, const struct heritage *heritage, uint64_t now_ms);
 
-/* Whether it may go live with this finding. lenient: the operator gave us this very pair, and
- * what is odd about it (dates, names, chain) is his business, but it has to work. Pure. */
+/* Whether the candidate may go live with this finding. lenient: the operator configured this
+ * very pair, so unusual dates, names or chain are accepted, but handshakes must work. Pure. */
 bool proof_takes(const struct cert_finding *finding, bool lenient);
-/* The finding in plain words; "" for a good one. Pure. */
+/* The finding in plain words; "" if good. Pure. */
 void proof_text(const struct cert_finding *finding, const struct conf_cert *cert,
                 char out[TABLE_REASON]);
 

@@ -21,7 +21,7 @@ struct transport {
 
 /* ---- headers */
 
-/* The value of a header line if it is of this name; {NULL, 0} else. */
+/* The value of a header line with this name, else {NULL, 0}. */
 static struct str header_value(struct str line, struct str name)
 {
     if (line.n <= name.n || line.p[name.n] != ':' || !str_eq_case(str_head(line, name.n), name))
@@ -29,7 +29,7 @@ static struct str header_value(struct str line, struct str name)
     return str_trim(str_skip(line, name.n + 1));
 }
 
-/* A date of HTTP; 0: none such. */
+/* An HTTP date; 0: invalid. */
 static uint64_t http_date_ms(struct str value)
 {
     char text[64];
@@ -54,7 +54,7 @@ static void set_retry_after(struct transport_reply *reply, uint64_t seconds)
     reply->retry_after_s = (uint32_t)seconds;
 }
 
-/* Seconds, or a date; one that has passed is 0 seconds from now. */
+/* Seconds, or a date; a date in the past counts as 0 seconds. */
 static void take_retry_after(struct transport_reply *reply, struct str value, uint64_t now_ms)
 {
     uint64_t seconds = 0, at;
@@ -64,7 +64,7 @@ static void take_retry_after(struct transport_reply *reply, struct str value, ui
     while (i < value.n && ascii_is_digit((unsigned char)value.p[i])) {
         seconds = 10 * seconds + (uint64_t)(value.p[i++] - '0');
         if (seconds > TRANSPORT_RETRY_MAX_S)
-            seconds = TRANSPORT_RETRY_MAX_S; /* and stays so with more digits */
+            seconds = TRANSPORT_RETRY_MAX_S; /* it stays at the maximum with further digits */
     }
     if (i < value.n) {
         at = http_date_ms(value);
@@ -76,7 +76,7 @@ static void take_retry_after(struct transport_reply *reply, struct str value, ui
     set_retry_after(reply, seconds);
 }
 
-/* Whether the parameters of a link (RFC 8288) say rel=alternate. */
+/* Whether the parameters of a link (RFC 8288) contain rel=alternate. */
 static bool is_alternate(struct str parameters)
 {
     while (parameters.n) {
@@ -101,7 +101,7 @@ static void take_links(struct transport_reply *reply, struct str value)
             return;
         url = str_span(value.p + from + 1, value.p + to);
         value = str_skip(value, to + 1);
-        end = str_index(value, '<'); /* commas may stand in parameters, brackets do not */
+        end = str_index(value, '<'); /* parameters may contain commas, but no brackets */
         if (end < value.n)
             while (end > 0 && value.p[end] != ',')
                 end--;
@@ -123,7 +123,7 @@ void transport_header(struct transport_reply *reply, struct str line, uint64_t n
             str_copy(reply->location, sizeof reply->location, value);
     } else if ((value = header_value(line, STR("Date"))).n) {
         reply->date_wall_ms = http_date_ms(value);
-        if (reply->retry_at_wall_ms && reply->date_wall_ms) /* came before, by our clock */
+        if (reply->retry_at_wall_ms && reply->date_wall_ms) /* came first, by our clock */
             set_retry_after(reply, seconds_until(reply->retry_at_wall_ms, reply->date_wall_ms));
     } else if ((value = header_value(line, STR("Retry-After"))).n) {
         take_retry_after(reply, value, reply->date_wall_ms ? reply->date_wall_ms : now_wall_ms);
@@ -132,7 +132,7 @@ void transport_header(struct transport_reply *reply, struct str line, uint64_t n
     }
 }
 
-/* ---- libcurl's calls */
+/* ---- libcurl callbacks */
 
 static size_t transport_on_header(char *p, size_t size, size_t n, void *arg)
 {
@@ -142,7 +142,7 @@ static size_t transport_on_header(char *p, size_t size, size_t n, void *arg)
     while (line.n && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
         line.n--;
     if (str_starts(line, STR("HTTP/")) && str_index(line, ':') == line.n)
-        *t->reply = (struct transport_reply){0}; /* what a 100 said does not count */
+        *t->reply = (struct transport_reply){0}; /* drop an interim response */
     else
         transport_header(t->reply, line, clock_wall_ms());
     return size * n;
@@ -226,7 +226,7 @@ void transport_free(struct transport *t)
 static void set_method(struct transport *t, enum transport_method method, const char *body)
 {
     curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, method == TRANSPORT_POST ? t->jose : NULL);
-    curl_easy_setopt(t->curl, CURLOPT_HTTPGET, 1L); /* undoes HEAD and POST */
+    curl_easy_setopt(t->curl, CURLOPT_HTTPGET, 1L); /* resets HEAD and POST */
     if (method == TRANSPORT_HEAD)
         curl_easy_setopt(t->curl, CURLOPT_NOBODY, 1L);
     if (method == TRANSPORT_POST) {
@@ -236,8 +236,8 @@ static void set_method(struct transport *t, enum transport_method method, const 
     }
 }
 
-/* Why nothing came, with what to change: libcurl's own text, but where that says the host once
- * more. */
+/* Explains why there is no response, and what to change: with libcurl's own text, except where
+ * that repeats the host. */
 static void transport_explain(struct transport *t, CURLcode code)
 {
     const char *hint = "";
@@ -245,19 +245,20 @@ static void transport_explain(struct transport *t, CURLcode code)
 
     if (code == CURLE_COULDNT_RESOLVE_HOST)
         snprintf(t->error, sizeof t->error,
-                 "not found in DNS; look at acme.directory, and at this host's DNS servers");
+                 "not found in DNS; check acme.directory and this host's DNS servers");
     else if (code == CURLE_COULDNT_CONNECT)
         snprintf(t->error, sizeof t->error,
-                 "no connection; look at acme.directory, and whether this host may go out");
+                 "no connection; check acme.directory, and whether this host can reach the "
+                 "Internet");
     else if (t->too_much)
-        snprintf(t->error, sizeof t->error, "the answer is larger than %d KiB",
+        snprintf(t->error, sizeof t->error, "the response is larger than %d KiB",
                  TRANSPORT_BODY_MAX / 1024);
     else if (t->error[0] == '\0')
         snprintf(t->error, sizeof t->error, "%s", curl_easy_strerror(code));
     if (code == CURLE_PEER_FAILED_VERIFICATION && !transport_blames_clock(t))
         hint = "; for a CA with roots of its own, set acme.ca_file";
     else if (code == CURLE_SSL_CACERT_BADFILE)
-        hint = "; acme.ca_file has to be a PEM file that acmed may read";
+        hint = "; acme.ca_file must be a PEM file that acmed can read";
     n = strlen(t->error);
     snprintf(t->error + n, sizeof t->error - n, "%s", hint);
 }

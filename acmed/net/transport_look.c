@@ -17,7 +17,7 @@ static size_t transport_look_on_body(char *p, size_t size, size_t n, void *arg)
 
     n *= size;
     if (n > sizeof body->text - body->n)
-        return 0; /* longer than what is expected: another one's */
+        return 0; /* longer than the expected text */
     memcpy(body->text + body->n, p, n);
     body->n += n;
     return n;
@@ -34,7 +34,7 @@ static void options(CURL *curl, const struct look *look, struct curl_slist *to,
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_CONNECT_TO, to);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* a CA has none of ours */
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*"); /* the CA does not use our proxy */
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)LOOK_CONNECT_MS);
@@ -64,7 +64,7 @@ static enum look_result transport_look_judge(CURL *curl, CURLcode code, const st
         (error == ENETUNREACH || error == EADDRNOTAVAIL || error == EAFNOSUPPORT))
         return LOOK_NO_WAY;
     snprintf(text, LOOK_TEXT, "%s",
-             code == CURLE_OPERATION_TIMEDOUT         ? "no answer in time"
+             code == CURLE_OPERATION_TIMEDOUT         ? "no response in time"
              : code == CURLE_COULDNT_CONNECT && error ? strerror((int)error)
                                                       : curl_easy_strerror(code));
     return LOOK_CLOSED;

@@ -12,12 +12,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 
-const char account_op_busy[] = "the CA is being talked to just now: ask again";
+const char account_op_busy[] = "an exchange with the CA is in progress: try again";
 
 static void end_run(struct account_op *e)
 {
     if (e->run)
-        e->issuer->runs -= e->places;
+        e->ca_set->runs -= e->places;
     job_end(e->run);
     e->run = NULL;
     e->places = 0;
@@ -36,23 +36,23 @@ int account_op_fd(const struct account_op *e)
     return e->run ? job_fd(e->run) : -1;
 }
 
-/* ---- beginning */
+/* ---- start */
 
-static const char *cannot_begin(struct ca_set *issuer, struct ca *ca, uint32_t places)
+static const char *cannot_begin(struct ca_set *ca_set, struct ca *ca, uint32_t places)
 {
     static char error[TABLE_ERROR];
 
-    if (issuer->nursery < 0)
-        return "the network half does not run; see the log";
-    if (issuer->runs + places > CA_SET_RUNS)
+    if (ca_set->forkserver < 0)
+        return "the network helper is not running; see the log";
+    if (ca_set->runs + places > CA_SET_RUNS)
         return account_op_busy;
-    return ca_set_ready(issuer, ca, error) && ca->dir >= 0 ? NULL : error;
+    return ca_set_ready(ca_set, ca, error) && ca->dir >= 0 ? NULL : error;
 }
 
-/* The texts of the job are lent by the errand. */
+/* The operation owns the texts that the job borrows. */
 static bool account_op_start(struct account_op *e, uint32_t places)
 {
-    const struct conf_acme *acme = &e->issuer->heritage->conf->acme;
+    const struct conf_acme *acme = &e->ca_set->heritage->conf->acme;
     const struct account *account = &e->ca->account;
     bool new_key = e->kind == JOB_ACCOUNT && !e->tells;
     const struct signer_keys keys = {
@@ -74,15 +74,15 @@ static bool account_op_start(struct account_op *e, uint32_t places)
         .deadline_ms = ACCOUNT_OP_RUN_MS,
     };
 
-    e->run = job_start(e->issuer->nursery, &job, &keys, e->issuer->heritage->table);
+    e->run = job_start(e->ca_set->forkserver, &job, &keys, e->ca_set->heritage->table);
     if (!e->run)
         return false;
     e->places = places;
-    e->issuer->runs += places;
+    e->ca_set->runs += places;
     return true;
 }
 
-/* Starts it, or leaves nothing behind. */
+/* Starts the operation, or releases it. */
 static const char *start_or_not(struct account_op *e, uint32_t places)
 {
     static char error[TABLE_ERROR];
@@ -94,16 +94,16 @@ static const char *start_or_not(struct account_op *e, uint32_t places)
     return error;
 }
 
-const char *account_op_revoke(struct account_op *e, struct ca_set *issuer, struct ca *ca,
+const char *account_op_revoke(struct account_op *e, struct ca_set *ca_set, struct ca *ca,
                               struct pem_pair *pair, uint32_t generation, unsigned reason)
 {
-    const char *why = cannot_begin(issuer, ca, 1);
+    const char *why = cannot_begin(ca_set, ca, 1);
 
     if (why) {
         pem_pair_release(pair);
         return why;
     }
-    *e = (struct account_op){.issuer = issuer,
+    *e = (struct account_op){.ca_set = ca_set,
                              .ca = ca,
                              .kind = JOB_REVOKE,
                              .by_key = ca->account.url[0] == '\0',
@@ -119,40 +119,40 @@ static const char *no_account(const struct ca *ca)
     return ca->account.url[0] ? NULL : "there is no account yet at this CA";
 }
 
-const char *account_op_rollover(struct account_op *e, struct ca_set *issuer, struct ca *ca)
+const char *account_op_rollover(struct account_op *e, struct ca_set *ca_set, struct ca *ca)
 {
-    const char *why = cannot_begin(issuer, ca, CA_SET_RUNS);
+    const char *why = cannot_begin(ca_set, ca, CA_SET_RUNS);
     static char error[TABLE_ERROR];
 
     if (why || (why = no_account(ca)))
         return why;
-    *e = (struct account_op){.issuer = issuer, .ca = ca, .kind = JOB_ROLLOVER};
+    *e = (struct account_op){.ca_set = ca_set, .ca = ca, .kind = JOB_ROLLOVER};
     e->next = jose_key_new(&e->n_next);
     if (!e->next || account_save_next(ca->dir, e->next, e->n_next) < 0) {
-        ca_set_store_error(issuer, e->next ? errno : ENOMEM, error);
+        ca_set_store_error(ca_set, e->next ? errno : ENOMEM, error);
         account_op_release(e);
         return error;
     }
     return start_or_not(e, CA_SET_RUNS);
 }
 
-const char *account_op_close(struct account_op *e, struct ca_set *issuer, struct ca *ca)
+const char *account_op_close(struct account_op *e, struct ca_set *ca_set, struct ca *ca)
 {
-    const char *why = cannot_begin(issuer, ca, CA_SET_RUNS);
+    const char *why = cannot_begin(ca_set, ca, CA_SET_RUNS);
 
-    /* Also one of which only the key is known: the CA is asked. */
+    /* Also for an account of which only the key is known: the CA finds it by the key. */
     if (why)
         return why;
-    *e = (struct account_op){.issuer = issuer, .ca = ca, .kind = JOB_CLOSE};
+    *e = (struct account_op){.ca_set = ca_set, .ca = ca, .kind = JOB_CLOSE};
     return start_or_not(e, CA_SET_RUNS);
 }
 
-/* ---- whose key is next.pem? */
+/* ---- is next.pem valid? */
 
-static char *left_behind(const struct ca_set *issuer, const struct ca *ca, size_t *n)
+static char *left_behind(const struct ca_set *ca_set, const struct ca *ca, size_t *n)
 {
     char dir[CERT_DIR_SIZE];
-    int fd = kvfile_open(issuer->heritage->conf->acme.store, "accounts",
+    int fd = kvfile_open(ca_set->heritage->conf->acme.store, "accounts",
                          account_dir(dir, ca->directory), false);
     char *next = fd < 0 ? NULL : account_load_next(fd, n);
 
@@ -160,31 +160,31 @@ static char *left_behind(const struct ca_set *issuer, const struct ca *ca, size_
     return next;
 }
 
-bool account_op_unsettled(struct account_op *e, struct ca_set *issuer, struct ca *ca,
+bool account_op_unsettled(struct account_op *e, struct ca_set *ca_set, struct ca *ca,
                           uint64_t now_ms)
 {
     const char *why;
     char *next;
     size_t n = 0;
 
-    if (ca->settled || issuer->nursery < 0)
+    if (ca->settled || ca_set->forkserver < 0)
         return false;
-    if (errand_runs(e) || now_ms < ca->settle_ms || issuer->runs > 0)
+    if (account_op_runs(e) || now_ms < ca->settle_ms || ca_set->runs > 0)
         return true;
     ca->settle_ms = now_ms + ACCOUNT_OP_AGAIN_MS;
-    next = left_behind(issuer, ca, &n);
+    next = left_behind(ca_set, ca, &n);
     if (!next) {
         ca->settled = true;
         return false;
     }
-    log_info("account at %s: finds out which of its two keys holds", ca->directory);
-    *e = (struct account_op){.issuer = issuer,
+    log_info("account at %s: finding out which of its two keys is valid", ca->directory);
+    *e = (struct account_op){.ca_set = ca_set,
                              .ca = ca,
                              .kind = JOB_ACCOUNT,
                              .settles = true,
                              .next = next,
                              .n_next = n};
-    why = cannot_begin(issuer, ca, CA_SET_RUNS);
+    why = cannot_begin(ca_set, ca, CA_SET_RUNS);
     if (why)
         account_op_release(e);
     else
@@ -194,9 +194,10 @@ bool account_op_unsettled(struct account_op *e, struct ca_set *issuer, struct ca
     return true;
 }
 
-/* ---- an address for mail */
+/* ---- contact address */
 
-/* Accounts of which nobody wrote down what the CA knows keep theirs if we have none. */
+/* If it is not known what the CA was told, and acme.email is not set, the account keeps its
+ * contact. */
 static bool contact_changed(const struct ca *ca)
 {
     const struct account *a = &ca->account;
@@ -204,32 +205,32 @@ static bool contact_changed(const struct ca *ca)
     return a->url[0] && (a->told ? strcmp(a->contact, ca->email) != 0 : *ca->email != '\0');
 }
 
-/* An account that is on disk is read; none is made. */
-static bool account_op_has_account(struct ca_set *issuer, struct ca *ca)
+/* Reads an account that is on disk; creates none. */
+static bool account_op_has_account(struct ca_set *ca_set, struct ca *ca)
 {
     char dir[CERT_DIR_SIZE], error[TABLE_ERROR];
-    int fd = kvfile_open(issuer->heritage->conf->acme.store, "accounts",
+    int fd = kvfile_open(ca_set->heritage->conf->acme.store, "accounts",
                          account_dir(dir, ca->directory), false);
     bool there = fd >= 0 && faccessat(fd, "account", F_OK, 0) == 0;
 
     fd_close(&fd);
-    return there && ca_set_ready(issuer, ca, error); /* an order tells what is wrong */
+    return there && ca_set_ready(ca_set, ca, error); /* an order will report what is wrong */
 }
 
-void account_op_tell_contact(struct account_op *e, struct ca_set *issuer, struct ca *ca,
+void account_op_tell_contact(struct account_op *e, struct ca_set *ca_set, struct ca *ca,
                              uint64_t now_ms)
 {
     const char *why;
 
-    if (!*ca->directory || ca->contact_known || errand_runs(e) || now_ms < ca->contact_ms ||
-        issuer->runs >= CA_SET_RUNS)
+    if (!*ca->directory || ca->contact_known || account_op_runs(e) || now_ms < ca->contact_ms ||
+        ca_set->runs >= CA_SET_RUNS)
         return;
     ca->contact_ms = now_ms + ACCOUNT_OP_CONTACT_MS;
-    if (!account_op_has_account(issuer, ca) || !contact_changed(ca)) {
+    if (!account_op_has_account(ca_set, ca) || !contact_changed(ca)) {
         ca->contact_known = true;
         return;
     }
-    *e = (struct account_op){.issuer = issuer, .ca = ca, .kind = JOB_ACCOUNT, .tells = true};
+    *e = (struct account_op){.ca_set = ca_set, .ca = ca, .kind = JOB_ACCOUNT, .tells = true};
     why = start_or_not(e, 1);
     if (why)
         log_warn("account at %s: %s", ca->directory, why);
@@ -242,24 +243,24 @@ static bool contact_told(struct account_op *e, char error[TABLE_ERROR])
     e->ca->contact_known = true;
     snprintf(account->contact, sizeof account->contact, "%s", e->ca->email);
     account->told = true;
-    log_info(*e->ca->email ? "account at %s: the CA has acme.email as it is now"
-                           : "account at %s: the CA has no address for mail any more, as "
-                             "acme.email was removed",
+    log_info(*e->ca->email
+                 ? "account at %s: the CA has the current acme.email"
+                 : "account at %s: email removed at the CA, because acme.email was removed",
              e->ca->directory);
     if (account_save_url(e->ca->dir, account->url, account->contact) == 0)
         return true;
-    ca_set_store_error(e->issuer, errno, error);
+    ca_set_store_error(e->ca_set, errno, error);
     return false;
 }
 
-/* The CA has taken the next key. What does not fit on the disk stays as next.pem, and is
- * settled by a successor. */
+/* The CA has accepted the next key. If it cannot be stored as key.pem, it stays as next.pem,
+ * and the CA is asked again later. */
 static bool take_next(struct account_op *e, char error[TABLE_ERROR])
 {
     struct account *account = &e->ca->account;
 
     if (account_take_next(e->ca->dir) < 0) {
-        ca_set_store_error(e->issuer, errno, error);
+        ca_set_store_error(e->ca_set, errno, error);
         e->ca->settled = false;
         return false;
     }
@@ -268,11 +269,11 @@ static bool take_next(struct account_op *e, char error[TABLE_ERROR])
     account->n_key = e->n_next;
     e->next = NULL;
     e->n_next = 0;
-    log_info("account at %s: its new key holds", e->ca->directory);
+    log_info("account at %s: its new key is in use", e->ca->directory);
     return true;
 }
 
-/* ---- going on */
+/* ---- progress */
 
 static bool account_op_done(struct account_op *e, char error[TABLE_ERROR])
 {
@@ -302,9 +303,10 @@ static void tell_problem(const struct job_problem *p, char error[TABLE_ERROR])
         snprintf(error, TABLE_ERROR, "the CA says %s: %s", p->type, p->detail);
 }
 
-/* true: it goes on in another way. A revocation may be by another account, and the key says as
- * much. A rollover may have been heard though its answer was lost, and to ask again is then
- * refused: so the CA is asked whose key it is. */
+/* true: continues in another way. A revocation that the account may not sign, for example
+ * because another account ordered the certificate, is signed by the certificate's key. A
+ * rollover may have taken effect although its response was lost, and repeating it is then
+ * refused; so the CA is asked which key is valid. */
 static bool account_op_again(struct account_op *e, const struct job_problem *p)
 {
     uint32_t places = e->places;
@@ -322,16 +324,17 @@ static bool account_op_again(struct account_op *e, const struct job_problem *p)
     return account_op_start(e, places);
 }
 
-/* The CA takes nothing of it any more, which is what was asked for. Its key is laid aside:
- * nobody else can say that it was the right one. error "": done. */
+/* The CA accepts nothing more from the account, which is what was requested. Its key is kept as
+ * closed.pem, because only the operator can say whether it was the right one. error "":
+ * done. */
 static void forget_closed(struct account_op *e, char error[TABLE_ERROR])
 {
     error[0] = '\0';
     if (account_lay_aside(e->ca->dir) < 0) {
-        ca_set_store_error(e->issuer, errno, error);
+        ca_set_store_error(e->ca_set, errno, error);
         return;
     }
-    log_info("account at %s: was closed already; its key is kept as closed.pem",
+    log_info("account at %s: was already closed; its key is kept as closed.pem",
              e->ca->directory);
     account_release(&e->ca->account);
 }
@@ -342,7 +345,7 @@ static void account_op_failed(struct account_op *e, const struct job_problem *p,
     bool known = e->ca->account.url[0];
 
     tell_problem(p, error);
-    if (e->kind == JOB_ACCOUNT && !e->tells && p->account_gone) { /* the old one holds */
+    if (e->kind == JOB_ACCOUNT && !e->tells && p->account_gone) { /* the old key holds */
         account_drop_next(e->ca->dir);
         e->ca->settled = true;
     }

@@ -56,7 +56,7 @@ int account_load(int dir, struct account *account)
     *account = (struct account){0};
     account->key = kvfile_read_secret(dir, key_name, &account->n_key);
     if (!account->key)
-        return errno == ENOENT ? 0 : -1; /* a URL without its key is of no use */
+        return errno == ENOENT ? 0 : -1; /* a URL without its key is useless */
     text = kvfile_read(dir, text_name, KVFILE_TEXT_MAX, &n);
     if (text)
         rc = account_store_parse(account, text, n);

@@ -1,7 +1,7 @@
-/* Accounts at CAs: STORE/accounts/CA/{key.pem, account}. CA is the directory's URL as a folder
- * name, so that two CAs never share a key. next.pem is the key that is to take the other's
- * place (order/account_op.h). Here is also the CA's ledger (order/rate_log.h). acmed only.
- */
+/* Accounts at CAs: STORE/accounts/CA/{key.pem, account}. CA is the URL of the ACME directory,
+ * written as a file name, so that two CAs never share a key. next.pem is the key that will
+ * replace key.pem (order/account_op.h). The CA's rate log (order/rate_log.h) is stored here
+ * too. acmed only. */
 #ifndef ACMED_ORDER_ACCOUNT_STORE_H
 #define ACMED_ORDER_ACCOUNT_STORE_H
 
@@ -11,45 +11,46 @@
 #include "acmed/order/job.h"
 #include "shm/certs.h"
 
-enum { ACCOUNT_CONTACT = 321 }; /* an address for mail, as net/ipc.h bounds it, with its NUL */
+enum { ACCOUNT_CONTACT = 321 }; /* an email address with its NUL, bounded as in net/ipc.h */
 
 struct account {
-    char *key; /* PEM, a secret (key/secret.h) with a NUL behind; NULL: none */
+    char *key; /* PEM, NUL-terminated secret (key/secret.h); NULL: none */
     size_t n_key;
-    char url[JOB_URL_SIZE]; /* "": the CA has not told it yet */
-    bool told;              /* what the CA was told last is known: contact */
+    char url[JOB_URL_SIZE]; /* "": not known yet */
+    bool told;              /* contact is what the CA was last told; false: that is not known */
     char contact[ACCOUNT_CONTACT];
 };
 
-/* The folder of a directory's URL. Returns out. */
+/* The directory name for an ACME directory URL. Returns out. */
 char *account_dir(char out[CERT_DIR_SIZE], const char *directory);
 
-/* Opens, and makes, the folder. -1 with errno. */
+/* Opens the directory and creates it if needed. -1 with errno. */
 int account_open(const char *store, const char *directory);
 
-/* Reads what is there: 0, with no key and no URL when there is nothing; -1 with errno, EPROTO:
+/* Reads what is stored. 0, with no key and no URL if nothing is stored; -1 with errno, EPROTO:
  * damaged. account_release() frees. */
 int account_load(int dir, struct account *account);
 void account_release(struct account *account);
 
-/* The key is on disk when this returns 0: before the CA hears of it. */
+/* The key is on disk when this returns 0, so that it is stored before the CA hears of it. */
 int account_save_key(int dir, const char *key, size_t n_key);
-/* "" forgets it; the key stays, by which the CA finds the account again. contact: what the CA
- * was told; NULL: not known. */
+/* An empty url forgets the URL; the key stays, and the CA finds the account by it. contact:
+ * what the CA was told; NULL: not known. */
 int account_save_url(int dir, const char *url, const char *contact);
 
-/* The next key: a secret; NULL: there is none. On disk when save returns 0; then it
- * either becomes the key (0, or -1 with errno and all as it was), or is dropped. */
+/* The next key, as a secret; NULL: none. It is on disk when account_save_next() returns 0.
+ * account_take_next() then makes it the key (0; or -1 with errno and nothing changed), or
+ * account_drop_next() removes it. */
 char *account_load_next(int dir, size_t *n);
 int account_save_next(int dir, const char *key, size_t n_key);
 int account_take_next(int dir);
 void account_drop_next(int dir);
 
-/* The key of an account that the CA refuses becomes closed.pem, so that another one is made. 0,
- * or -1 with errno. */
+/* Renames the key of an account that the CA refuses to closed.pem, so that a new account is
+ * created. 0, or -1 with errno. */
 int account_lay_aside(int dir);
 
-/* The account was closed: forgets key and URL, so that another one is made. */
+/* Forgets key and URL after the account was closed, so that a new account is created. */
 void account_forget(int dir);
 
 #endif

@@ -47,7 +47,7 @@ uint64_t backoff_delay_ms(uint32_t failures, uint64_t lifetime_ms, uint64_t retr
 
 uint64_t backoff_first_ms(uint32_t failures, uint64_t random)
 {
-    /* About as long as all before together, or less. */
+    /* Each is at most about the sum of those before it. */
     static const uint32_t first_s[] = {5, 10, 15, 30, 60, 60, 120, 300, 600, 900, 1800};
     enum { FIRST = sizeof first_s / sizeof *first_s };
     uint32_t step = failures == 0 ? 0 : failures - 1;
@@ -57,7 +57,7 @@ uint64_t backoff_first_ms(uint32_t failures, uint64_t random)
 
 bool backoff_over(uint64_t next_wall_ms, uint64_t now_wall_ms)
 {
-    /* The longest that backoff_delay_ms() gives. */
+    /* The longest delay of backoff_delay_ms(). */
     const uint64_t longest =
         BACKOFF_DAY_MS + (uint64_t)BACKOFF_DAY_MS * BACKOFF_JITTER_PERMILLE / 1000;
 

@@ -26,7 +26,7 @@ static bool anything_to_order(const struct conf *conf)
     return false;
 }
 
-static void fill_cas(struct ca_set *issuer, const struct conf_acme *acme)
+static void fill_cas(struct ca_set *ca_set, const struct conf_acme *acme)
 {
     const struct conf_fallback *f = &acme->fallback;
     struct ca first = {.directory = acme->directory,
@@ -38,13 +38,13 @@ static void fill_cas(struct ca_set *issuer, const struct conf_acme *acme)
                        .eab_hmac = acme->eab_hmac_key,
                        .dir = -1};
 
-    first.ledger.limits = rate_log_limits_of(acme->directory, &acme->limits);
-    issuer->ca[FALLBACK_FIRST] = first;
-    issuer->ca[FALLBACK_STAGING] = first; /* one operator's, with the same rules */
-    issuer->ca[FALLBACK_STAGING].directory = acme->staging;
-    issuer->ca[FALLBACK_STAGING].ledger.limits =
+    first.rate_log.limits = rate_log_limits_of(acme->directory, &acme->limits);
+    ca_set->ca[FALLBACK_FIRST] = first;
+    ca_set->ca[FALLBACK_STAGING] = first; /* the same operator, so the same rules */
+    ca_set->ca[FALLBACK_STAGING].directory = acme->staging;
+    ca_set->ca[FALLBACK_STAGING].rate_log.limits =
         rate_log_limits_of(acme->staging, &acme->limits);
-    issuer->ca[FALLBACK_SECOND] = (struct ca){.directory = f->directory,
+    ca_set->ca[FALLBACK_SECOND] = (struct ca){.directory = f->directory,
                                               .email = *f->email ? f->email : acme->email,
                                               .ca_file = f->ca_file,
                                               .profile = f->profile,
@@ -52,34 +52,35 @@ static void fill_cas(struct ca_set *issuer, const struct conf_acme *acme)
                                               .eab_kid = f->eab_kid,
                                               .eab_hmac = f->eab_hmac_key,
                                               .dir = -1};
-    issuer->ca[FALLBACK_SECOND].ledger.limits = rate_log_limits_of(f->directory, &f->limits);
+    ca_set->ca[FALLBACK_SECOND].rate_log.limits = rate_log_limits_of(f->directory, &f->limits);
 }
 
-void ca_set_init(struct ca_set *issuer, const struct heritage *heritage)
+void ca_set_init(struct ca_set *ca_set, const struct heritage *heritage)
 {
-    *issuer = (struct ca_set){.heritage = heritage, .nursery = -1};
-    fill_cas(issuer, &heritage->conf->acme);
+    *ca_set = (struct ca_set){.heritage = heritage, .forkserver = -1};
+    fill_cas(ca_set, &heritage->conf->acme);
     if (!anything_to_order(heritage->conf))
         return;
-    issuer->nursery = job_open();
-    if (issuer->nursery < 0)
-        log_error("nothing can be ordered: no process for the network: %s", strerror(errno));
+    ca_set->forkserver = job_open();
+    if (ca_set->forkserver < 0)
+        log_error("nothing can be ordered: the network helper cannot be started: %s",
+                  strerror(errno));
 }
 
-void ca_set_release(struct ca_set *issuer)
+void ca_set_release(struct ca_set *ca_set)
 {
-    fd_close(&issuer->nursery);
+    fd_close(&ca_set->forkserver);
     for (int i = 0; i < FALLBACK_CAS; i++) {
-        fd_close(&issuer->ca[i].dir);
-        account_release(&issuer->ca[i].account);
-        rate_log_release(&issuer->ca[i].ledger);
+        fd_close(&ca_set->ca[i].dir);
+        account_release(&ca_set->ca[i].account);
+        rate_log_release(&ca_set->ca[i].rate_log);
     }
 }
 
-void ca_set_store_gone(struct ca_set *issuer)
+void ca_set_store_gone(struct ca_set *ca_set)
 {
     for (int i = 0; i < FALLBACK_CAS; i++)
-        fd_close(&issuer->ca[i].dir);
+        fd_close(&ca_set->ca[i].dir);
 }
 
 uint64_t ca_set_hash(const char *directory)
@@ -89,13 +90,13 @@ uint64_t ca_set_hash(const char *directory)
     return hash ? hash : 1;
 }
 
-void ca_set_store_error(const struct ca_set *issuer, int error, char out[TABLE_REASON])
+void ca_set_store_error(const struct ca_set *ca_set, int error, char out[TABLE_REASON])
 {
     snprintf(out, TABLE_REASON, "cannot write to the store %.90s: %s",
-             issuer->heritage->conf->acme.store, store_says(error));
+             ca_set->heritage->conf->acme.store, store_says(error));
 }
 
-/* A key of our own for this CA, on disk before the CA hears of it. */
+/* Creates a key for this CA, on disk before the CA hears of it. */
 static bool make_key(struct ca *ca)
 {
     ca->account.key = jose_key_new(&ca->account.n_key);
@@ -109,7 +110,8 @@ static bool make_key(struct ca *ca)
     return false;
 }
 
-/* The folder was deleted, or is another one: our account goes on, unless that has one. */
+/* The directory was deleted or replaced: writes our account into it, or takes over the account
+ * that is there. */
 static bool write_again(struct ca *ca, const struct account *found)
 {
     struct account *ours = &ca->account;
@@ -117,29 +119,27 @@ static bool write_again(struct ca *ca, const struct account *found)
     if (!found->key)
         return account_save_key(ca->dir, ours->key, ours->n_key) == 0 &&
                account_save_url(ca->dir, ours->url, ours->told ? ours->contact : NULL) == 0 &&
-               rate_log_save(&ca->ledger, ca->dir, clock_wall_ms() / 1000) == 0;
+               rate_log_save(&ca->rate_log, ca->dir, clock_wall_ms() / 1000) == 0;
     account_release(ours);
     *ours = *found;
     return true;
 }
 
-/* A key that is there and cannot be used: only the operator knows whether it is still wanted.
- */
-static bool cannot_use_key(const struct ca_set *issuer, const struct ca *ca, const char *why,
+/* The key exists but cannot be used. Only the operator knows whether it is still needed. */
+static bool cannot_use_key(const struct ca_set *ca_set, const struct ca *ca, const char *why,
                            char error[TABLE_ERROR])
 {
     char dir[CERT_DIR_SIZE];
 
-    snprintf(
-        error, TABLE_ERROR,
-        "the account's key %.200s/accounts/%.200s/key.pem %s; bring it back from a backup, "
-        "or move it away: the next order makes another account then",
-        issuer->heritage->conf->acme.store, account_dir(dir, ca->directory), why);
+    snprintf(error, TABLE_ERROR,
+             "the account's key %.200s/accounts/%.200s/key.pem %s; restore it from a backup, "
+             "or move it away: the next order then creates another account",
+             ca_set->heritage->conf->acme.store, account_dir(dir, ca->directory), why);
     return false;
 }
 
-/* What stands in the folder: an account, or none. false: error tells. */
-static bool ca_set_read_account(const struct ca_set *issuer, const struct ca *ca, int dir,
+/* Reads the account in the directory, if any. false: error holds the reason. */
+static bool ca_set_read_account(const struct ca_set *ca_set, const struct ca *ca, int dir,
                                 struct account *found, char error[TABLE_ERROR])
 {
     char why[128];
@@ -147,7 +147,7 @@ static bool ca_set_read_account(const struct ca_set *issuer, const struct ca *ca
 
     if (account_load(dir, found) < 0 && !found->key) {
         snprintf(why, sizeof why, "cannot be read: %s", strerror(errno));
-        return cannot_use_key(issuer, ca, why, error);
+        return cannot_use_key(ca_set, ca, why, error);
     }
     if (!found->key)
         return true;
@@ -156,11 +156,11 @@ static bool ca_set_read_account(const struct ca_set *issuer, const struct ca *ca
     if (key)
         return true;
     account_release(found);
-    return cannot_use_key(issuer, ca, "is damaged", error);
+    return cannot_use_key(ca_set, ca, "is damaged", error);
 }
 
-/* Of an account that no order needed yet. Nothing is made. */
-static bool ca_set_look_at_account(const struct ca_set *issuer, const struct ca *ca,
+/* Checks an account that no order has needed yet. Creates nothing. */
+static bool ca_set_look_at_account(const struct ca_set *ca_set, const struct ca *ca,
                                    char error[TABLE_ERROR])
 {
     char name[CERT_DIR_SIZE];
@@ -170,30 +170,30 @@ static bool ca_set_look_at_account(const struct ca_set *issuer, const struct ca 
 
     if (!*ca->directory || ca->dir >= 0)
         return true;
-    dir = kvfile_open(issuer->heritage->conf->acme.store, "accounts",
+    dir = kvfile_open(ca_set->heritage->conf->acme.store, "accounts",
                       account_dir(name, ca->directory), false);
     if (dir < 0)
         return true;
-    good = ca_set_read_account(issuer, ca, dir, &found, error);
+    good = ca_set_read_account(ca_set, ca, dir, &found, error);
     account_release(&found);
     fd_close(&dir);
     return good;
 }
 
-void ca_set_look(struct ca_set *issuer)
+void ca_set_look(struct ca_set *ca_set)
 {
     char error[TABLE_ERROR] = "";
 
-    if (issuer->nursery >= 0 &&
-        ca_set_look_at_account(issuer, &issuer->ca[FALLBACK_FIRST], error))
-        ca_set_look_at_account(issuer, &issuer->ca[FALLBACK_SECOND], error);
-    if (*error && strcmp(error, issuer->unusable) != 0)
+    if (ca_set->forkserver >= 0 &&
+        ca_set_look_at_account(ca_set, &ca_set->ca[FALLBACK_FIRST], error))
+        ca_set_look_at_account(ca_set, &ca_set->ca[FALLBACK_SECOND], error);
+    if (*error && strcmp(error, ca_set->unusable) != 0)
         log_error("%s", error);
-    snprintf(issuer->unusable, sizeof issuer->unusable, "%s", error);
+    snprintf(ca_set->unusable, sizeof ca_set->unusable, "%s", error);
 }
 
-/* Opened once; what is on disk is read again when the first time failed. */
-static bool open_ca(struct ca_set *issuer, struct ca *ca, char error[TABLE_ERROR])
+/* Opens the CA's directory and reads it; after a failure, the next call reads it again. */
+static bool open_ca(struct ca_set *ca_set, struct ca *ca, char error[TABLE_ERROR])
 {
     struct account found;
 
@@ -201,42 +201,42 @@ static bool open_ca(struct ca_set *issuer, struct ca *ca, char error[TABLE_ERROR
         fd_close(&ca->dir);
     if (ca->dir >= 0)
         return true;
-    ca->dir = account_open(issuer->heritage->conf->acme.store, ca->directory);
+    ca->dir = account_open(ca_set->heritage->conf->acme.store, ca->directory);
     if (ca->dir < 0) {
-        ca_set_store_error(issuer, errno, error);
+        ca_set_store_error(ca_set, errno, error);
         return false;
     }
-    if (!ca_set_read_account(issuer, ca, ca->dir, &found, error)) {
+    if (!ca_set_read_account(ca_set, ca, ca->dir, &found, error)) {
         fd_close(&ca->dir);
         return false;
     }
     if (ca->account.key) {
         if (write_again(ca, &found))
             return true;
-        ca_set_store_error(issuer, errno, error);
+        ca_set_store_error(ca_set, errno, error);
         fd_close(&ca->dir);
         return false;
     }
     ca->account = found;
     if (found.key && !found.url[0])
-        log_info("account at %s: only its key is known: the CA is asked for it", ca->directory);
-    if (rate_log_load(&ca->ledger, ca->dir, clock_wall_ms() / 1000) < 0)
-        log_warn("the ledger of %s is damaged: it goes on with what can be read",
+        log_info("account at %s: only its key is known; asking the CA for its URL",
                  ca->directory);
+    if (rate_log_load(&ca->rate_log, ca->dir, clock_wall_ms() / 1000) < 0)
+        log_warn("the rate log of %s is damaged; using what can be read", ca->directory);
     return true;
 }
 
-bool ca_set_ready(struct ca_set *issuer, struct ca *ca, char error[TABLE_ERROR])
+bool ca_set_ready(struct ca_set *ca_set, struct ca *ca, char error[TABLE_ERROR])
 {
-    if (issuer->nursery < 0) {
-        snprintf(error, TABLE_ERROR, "the network half could not be started");
+    if (ca_set->forkserver < 0) {
+        snprintf(error, TABLE_ERROR, "the network helper could not be started");
         return false;
     }
-    if (!open_ca(issuer, ca, error))
+    if (!open_ca(ca_set, ca, error))
         return false;
     if (ca->account.key || make_key(ca))
         return true;
-    ca_set_store_error(issuer, errno, error);
+    ca_set_store_error(ca_set, errno, error);
     return false;
 }
 
@@ -247,7 +247,7 @@ bool ca_set_account_is(struct ca *ca, const char *url)
     if (strcmp(account->url, url) == 0)
         return true;
     if (account_save_url(ca->dir, url, ca->email) < 0) {
-        log_warn("cannot write down the account: %s", strerror(errno));
+        log_warn("cannot store the account: %s", strerror(errno));
         return false;
     }
     snprintf(account->url, sizeof account->url, "%s", url);
@@ -258,11 +258,11 @@ bool ca_set_account_is(struct ca *ca, const char *url)
     return true;
 }
 
-bool ca_set_save_ledger(struct ca_set *issuer, struct ca *ca, char error[TABLE_REASON])
+bool ca_set_save_rate_log(struct ca_set *ca_set, struct ca *ca, char error[TABLE_REASON])
 {
-    if (rate_log_save(&ca->ledger, ca->dir, clock_wall_ms() / 1000) == 0)
+    if (rate_log_save(&ca->rate_log, ca->dir, clock_wall_ms() / 1000) == 0)
         return true;
-    ca_set_store_error(issuer, errno, error);
+    ca_set_store_error(ca_set, errno, error);
     return false;
 }
 
@@ -270,7 +270,8 @@ uint64_t ca_set_random(void)
 {
     uint64_t number = 0;
 
-    /* The pool is ready long before us; if not, 0 spreads nothing, and harms nothing. */
+    /* The kernel's pool is ready long before acmed starts. If not, 0 means no spreading, which
+     * is harmless. */
     if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
         number = 0;
     return number;

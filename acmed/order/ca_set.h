@@ -1,5 +1,5 @@
-/* What all certificates share when they are ordered: the network half's nursery, and at each CA
- * the account and the ledger. acmed only. */
+/* What all certificates share when they are ordered: the network helper's fork server and, for
+ * each CA, the account and the rate log. acmed only. */
 #ifndef ACMED_ORDER_CA_SET_H
 #define ACMED_ORDER_CA_SET_H
 
@@ -13,64 +13,64 @@
 #include "shm/heritage.h"
 
 enum {
-    CA_SET_RUNS = 4,                /* conversations at a time: never all at once */
-    CA_SET_RUN_MS = 15 * 60 * 1000, /* of one; an order that takes longer is gone on with */
+    CA_SET_RUNS = 4,                /* conversations at a time: not all certificates at once */
+    CA_SET_RUN_MS = 15 * 60 * 1000, /* of one; a longer order is resumed by the next try */
 };
 
-/* One CA, as the configuration has it; `folder` is -1 until it is used. */
+/* One CA, as configured; `dir` is -1 until it is used. */
 struct ca {
-    const char *directory; /* "": there is none */
+    const char *directory; /* "": not configured */
     const char *email, *ca_file, *profile, *eab_kid, *eab_hmac;
     bool profile_required;
     int dir;
     struct account account;
-    struct rate_log ledger;
-    bool making;         /* an order that is under way makes the account */
-    bool settled;        /* its account has one key (order/account_op.h) */
-    uint64_t settle_ms;  /* not asked again before */
-    bool contact_known;  /* the CA has been told the address for mail, or need not be */
-    uint64_t contact_ms; /* not told again before */
+    struct rate_log rate_log;
+    bool making;         /* an order that is running creates the account */
+    bool settled;        /* it is known which key is the account's (order/account_op.h) */
+    uint64_t settle_ms;  /* time of the next attempt to find out */
+    bool contact_known;  /* the CA knows the contact address, or need not */
+    uint64_t contact_ms; /* time of the next attempt to tell the CA */
 };
 
 struct ca_set {
     const struct heritage *heritage;
-    int nursery; /* -1: nothing can be ordered */
+    int forkserver; /* -1: nothing can be ordered */
     uint32_t runs;
     struct ca ca[FALLBACK_CAS];
-    char unusable[TABLE_ERROR]; /* why an account is, "" */
-    struct clock_heard clock;   /* of the one that answered last */
+    char unusable[TABLE_ERROR]; /* why an account cannot be used; "" */
+    struct clock_heard clock;   /* from the CA that responded last */
 };
 
-/* Forks the network half's nursery: before any key is read. Not for a configuration of which
- * nothing is to be ordered. */
-void ca_set_init(struct ca_set *issuer, const struct heritage *heritage);
-void ca_set_release(struct ca_set *issuer);
+/* Starts the network helper's fork server, before any key is read. Does nothing when the
+ * configuration has nothing to order. */
+void ca_set_init(struct ca_set *ca_set, const struct heritage *heritage);
+void ca_set_release(struct ca_set *ca_set);
 
-/* Looks at the accounts that no order needed so far, so that a key which is of no use is told
- * before one does: issuer->unusable. */
-void ca_set_look(struct ca_set *issuer);
+/* Checks accounts that no order has needed yet, so that an unusable key is reported before an
+ * order fails. Sets ca_set->unusable. */
+void ca_set_look(struct ca_set *ca_set);
 
-/* The store is another one, or was deleted: what is known of accounts and limits is written to
- * it where it has none. */
-void ca_set_store_gone(struct ca_set *issuer);
+/* The store was deleted or replaced: what is known about accounts and limits is written to the
+ * new one where it has no such data. */
+void ca_set_store_gone(struct ca_set *ca_set);
 
-/* A CA as one number, for the state of a certificate; never 0. */
+/* Identifies a CA by a number in the state of a certificate; never 0. */
 uint64_t ca_set_hash(const char *directory);
 
-/* Makes a CA's account usable: its folder, a key on disk, the ledger. A key that stands there
- * and cannot be read, or is none, is not replaced. false: error tells. */
-bool ca_set_ready(struct ca_set *issuer, struct ca *ca, char error[TABLE_ERROR]);
+/* Makes a CA's account usable: its directory, a key on disk, the rate log. An existing key that
+ * cannot be read or parsed is not replaced. false: error holds the reason. */
+bool ca_set_ready(struct ca_set *ca_set, struct ca *ca, char error[TABLE_ERROR]);
 
-/* Remembers what the CA calls the account; "" forgets. false: the store. */
+/* Stores the account's URL; "" forgets it. false: the store cannot be written. */
 bool ca_set_account_is(struct ca *ca, const char *url);
 
-/* Writes the ledger down. false: the store; error tells. */
-bool ca_set_save_ledger(struct ca_set *issuer, struct ca *ca, char error[TABLE_REASON]);
+/* Stores the rate log. false: the store cannot be written; error holds the reason. */
+bool ca_set_save_rate_log(struct ca_set *ca_set, struct ca *ca, char error[TABLE_REASON]);
 
-/* Any number, by the kernel. */
+/* A random number from the kernel. */
 uint64_t ca_set_random(void);
 
 /* "cannot write to the store PATH: why" */
-void ca_set_store_error(const struct ca_set *issuer, int error, char out[TABLE_REASON]);
+void ca_set_store_error(const struct ca_set *ca_set, int error, char out[TABLE_REASON]);
 
 #endif

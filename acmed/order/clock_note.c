@@ -5,10 +5,10 @@
 #include "acmed/net/preflight.h"
 #include "base/clock.h"
 
-/* 2026-01-01: before this program was written. */
+/* 2026-01-01: this program was built later. */
 #define CLOCK_WRITTEN_MS UINT64_C(1767225600000)
 
-enum { CLOCK_LATE_MS = 60 * 1000 }; /* a clock may be set back by so much, as by NTP */
+enum { CLOCK_LATE_MS = 60 * 1000 }; /* NTP may set a clock back by this much */
 
 void clock_hear(struct clock_heard *heard, int64_t off_ms)
 {
@@ -42,16 +42,16 @@ char *clock_note(char out[TABLE_NOTE], const struct clock_facts *f)
                  clock_span(span, size_of(f->off_ms)), f->off_ms < 0 ? "ahead of" : "behind");
     else if (f->now_wall_ms < CLOCK_WRITTEN_MS && (f->files || from < CLOCK_WRITTEN_MS))
         snprintf(out, TABLE_NOTE,
-                 "the clock here is %s behind, or more: it says %.10s, when this program was "
-                 "not written yet; set it right",
+                 "the clock here is %s behind, or more: it says %.10s, which is before this "
+                 "program was built; set it right",
                  clock_span(span, CLOCK_WRITTEN_MS - f->now_wall_ms), now);
     else if (f->now_wall_ms + CLOCK_LATE_MS >= from)
         return out;
     else if (f->files)
-        snprintf(
-            out, TABLE_NOTE,
-            "it is not valid before %.16sZ, which is in %s by the clock here: is that right?",
-            clock_iso(when, from), clock_span(span, from - f->now_wall_ms));
+        snprintf(out, TABLE_NOTE,
+                 "it is not valid before %.16sZ, which is %s from now by the clock here; check "
+                 "the clock",
+                 clock_iso(when, from), clock_span(span, from - f->now_wall_ms));
     else
         snprintf(out, TABLE_NOTE,
                  "the clock here is %s behind, or more: this certificate is valid from "

@@ -1,7 +1,7 @@
-/* The TXT records of dns-01 that the operator's hook was asked to publish for one certificate,
- * until it has taken them away again: STORE/orders/NAME/records. A record is on disk before the
- * hook hears of it, so that a successor of acmed neither leaves one behind nor publishes one
- * twice. acmed only. */
+/* The dns-01 TXT records that the operator's hook was asked to publish for one certificate,
+ * until it has removed them: STORE/orders/NAME/records. A record is on disk before the hook is
+ * called, so that a successor of acmed neither leaves one behind nor publishes one twice. acmed
+ * only. */
 #ifndef ACMED_ORDER_DNS_RECORDS_H
 #define ACMED_ORDER_DNS_RECORDS_H
 
@@ -13,47 +13,47 @@
 
 enum {
     DNS_RECORD_NAME = 256, /* bytes of a name with its NUL */
-    DNS_RECORDS_MAX = 256, /* of an order, and of one before it that wait to be taken away */
-    DNS_RECORD_TRIES = 3,  /* to take one away */
-    DNS_RECORD_MS = 60000, /* between two of these */
+    DNS_RECORDS_MAX = 256, /* of an order, plus those still to be removed */
+    DNS_RECORD_TRIES = 3,  /* to remove a record */
+    DNS_RECORD_MS = 60000, /* between two of these tries */
 };
 
 enum dns_record_state {
-    DNS_RECORD_HALF = 1, /* the hook was asked, and has not said yes */
+    DNS_RECORD_HALF = 1, /* the hook was called and has not reported success */
     DNS_RECORD_THERE,    /* published */
-    DNS_RECORD_GOES,     /* of no use any more: to be taken away */
+    DNS_RECORD_GOES,     /* no longer needed; to be removed */
 };
 
 struct dns_record {
     enum dns_record_state state;
-    char name[DNS_RECORD_NAME];   /* whose _acme-challenge it is */
-    char target[DNS_RECORD_NAME]; /* where it stands */
+    char name[DNS_RECORD_NAME];   /* _acme-challenge.NAME is looked up by the CA */
+    char target[DNS_RECORD_NAME]; /* where the record is published */
     char value[SIGNER_DNS_VALUE_SIZE];
-    unsigned tries;  /* to take it away, that failed */
-    uint64_t due_ms; /* monotonic, of the next one; 0: now */
+    unsigned tries;  /* failed attempts to remove it */
+    uint64_t due_ms; /* monotonic; of the next attempt; 0: now */
 };
 
 struct dns_records {
-    struct dns_record *list; /* on the heap; NULL: none */
+    struct dns_record *list; /* heap; NULL: none */
     size_t n;
 };
 
-/* Reads what a predecessor left; a file that is damaged holds none. */
+/* Reads what a predecessor left; a damaged file counts as empty. */
 void dns_records_load(int dir, struct dns_records *records);
 void dns_records_release(struct dns_records *records);
 /* 0, or -1 with errno. */
 int dns_records_save(int dir, const struct dns_records *records);
 
-/* The one for this name and value; with `make`, it is added as HALF when it is not there. NULL:
- * none, or no room. */
+/* The record for this name, target and value. With `make`, a missing one is added as HALF.
+ * NULL: none, or no space. */
 struct dns_record *dns_records_find(struct dns_records *records, const char *name,
                                     const char *target, const char *value, bool make);
 void dns_records_remove(struct dns_records *records, struct dns_record *record);
 
-/* All that the hook was asked to publish is to be taken away. false: it was so already. */
+/* Marks all records for removal. false: all were marked already. */
 bool dns_records_all_go(struct dns_records *records);
 
-/* The next one to take away, that is due. NULL: none. */
+/* The next record whose removal is due. NULL: none. */
 struct dns_record *dns_records_next(struct dns_records *records, uint64_t now_ms);
 
 #endif

@@ -10,7 +10,7 @@ static uint32_t bit(enum job_challenge kind)
     return kind ? UINT32_C(1) << kind : 0;
 }
 
-/* ---- kinds of challenges */
+/* ---- challenge kinds */
 
 static enum job_challenge fallback_kind_of(const char *name)
 {
@@ -52,7 +52,8 @@ size_t fallback_fitting(const char *const *names, size_t n_names, const char *co
     return n;
 }
 
-/* The lower, the sooner: failed ones last, then doubted ones, and what worked first. */
+/* Lower is tried first: what worked, then the others, then the doubted kind, then failed
+ * ones. */
 static int fallback_rank(const struct fallback *l, enum job_challenge kind)
 {
     return (l->kinds_failed & bit(kind) ? 4 : 0) + (l->doubted == (uint32_t)kind ? 2 : 0) +
@@ -71,7 +72,7 @@ void fallback_kinds(const struct fallback *l, const struct order_options *ways,
                 out[n++] = ways->kinds[i];
 }
 
-/* true: this kind had not failed yet, and another one has not. */
+/* true: this kind had not failed before, and another one is left. */
 static bool kind_failed(struct fallback *l, const struct order_options *ways,
                         enum job_challenge kind)
 {
@@ -80,7 +81,7 @@ static bool kind_failed(struct fallback *l, const struct order_options *ways,
     for (size_t i = 0; i < ways->n_kinds; i++)
         all |= bit(ways->kinds[i]);
     if (l->kinds_failed & bit(kind) || !(all & bit(kind))) {
-        l->kinds_failed = bit(kind) & all; /* another round */
+        l->kinds_failed = bit(kind) & all; /* a new round */
         return false;
     }
     l->kinds_failed |= bit(kind);
@@ -96,7 +97,8 @@ enum fallback_ca fallback_ca(const struct fallback *l, const struct order_option
 {
     if (ways->second && l->ca_failures >= ways->after && l->asked != FALLBACK_SECOND)
         return FALLBACK_SECOND;
-    return ways->staging && l->rehearse && !ways->urgent ? FALLBACK_STAGING : FALLBACK_FIRST;
+    return ways->staging && l->dry_run_first && !ways->urgent ? FALLBACK_STAGING
+                                                              : FALLBACK_FIRST;
 }
 
 static bool fallback_is_one_of(const char *type, const char *const *list, size_t n)
@@ -119,7 +121,7 @@ enum fallback_fault fallback_fault(const struct job_problem *p)
     if (p->challenge || fallback_is_one_of(p->type, proof, sizeof proof / sizeof *proof))
         return FALLBACK_FAULT_PROOF;
     if (strcmp(p->type, "unauthorized") == 0)
-        return p->name[0] ? FALLBACK_FAULT_PROOF : FALLBACK_FAULT_CA; /* of the account */
+        return p->name[0] ? FALLBACK_FAULT_PROOF : FALLBACK_FAULT_CA; /* the account is */
     if (fallback_is_one_of(p->type, ca, sizeof ca / sizeof *ca) || p->status >= 500)
         return FALLBACK_FAULT_CA;
     return FALLBACK_FAULT_OURS;
@@ -141,33 +143,34 @@ bool fallback_failed(struct fallback *l, const struct order_options *ways, enum 
     enum fallback_fault fault = fallback_fault(problem);
 
     l->asked = ca;
-    l->rehearsed = 0;
+    l->dry_run_passed = 0;
     l->doubted = 0;
     if (strcmp(problem->type, "net.hook") == 0) {
-        /* No CA was asked: a rehearsal would tell no more, and lose the order. */
+        /* No CA was asked, so a staging dry run would tell nothing new and would lose the
+         * order. */
     } else if (ca == FALLBACK_FIRST) {
-        l->rehearse = fault != FALLBACK_FAULT_CA;
+        l->dry_run_first = fault != FALLBACK_FAULT_CA;
         l->ca_failures = fault == FALLBACK_FAULT_CA ? backoff_count(l->ca_failures) : 0;
     } else if (ca == FALLBACK_STAGING && fault == FALLBACK_FAULT_CA) {
-        l->rehearse = 0; /* staging is ill: it may not stand in the way */
+        l->dry_run_first = 0; /* staging itself is broken: it must not block orders */
     }
     return problem->challenge && kind_failed(l, ways, problem->challenge);
 }
 
 bool fallback_succeeded(struct fallback *l, enum fallback_ca ca, enum job_challenge kind)
 {
-    bool rehearsed = ca == FALLBACK_STAGING;
+    bool dry_run_passed = ca == FALLBACK_STAGING;
 
     if (kind)
         l->kind_worked = kind;
     l->kinds_failed = 0;
     l->doubted = 0;
-    l->rehearse = 0;
-    l->rehearsed = rehearsed;
+    l->dry_run_first = 0;
+    l->dry_run_passed = dry_run_passed;
     l->held = 0;
-    if (!rehearsed) {
+    if (!dry_run_passed) {
         l->ca_failures = 0;
         l->asked = FALLBACK_FIRST;
     }
-    return rehearsed;
+    return dry_run_passed;
 }

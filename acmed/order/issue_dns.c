@@ -9,7 +9,7 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 
-enum { BETWEEN_MS = 5000 }; /* the end of one call and the begin of the next */
+enum { BETWEEN_MS = 5000 }; /* between the end of a call and the start of the next */
 
 uint64_t issue_dns_run_ms(size_t n_names, uint64_t dns_wait_ms)
 {
@@ -18,15 +18,16 @@ uint64_t issue_dns_run_ms(size_t n_names, uint64_t dns_wait_ms)
 
 static const char *hook_of(const struct issue *is)
 {
-    return is->issuer->heritage->conf->acme.hook;
+    return is->ca_set->heritage->conf->acme.hook;
 }
 
-/* Without it a successor does not know of a record: then there may be none. */
+/* If a record cannot be stored, a successor would not know of it, so it must not be
+ * published. */
 static bool issue_dns_save(struct issue *is)
 {
     if (issue_open_dir(is) && dns_records_save(is->dir, &is->dns.records) == 0)
         return true;
-    log_warn("certificate %s: cannot write down its DNS records: %s", is->conf->name,
+    log_warn("certificate %s: cannot store its DNS records: %s", is->conf->name,
              strerror(errno));
     return false;
 }
@@ -78,7 +79,7 @@ static void published(struct issue *is, const struct dns_record *record)
 
     if (r && r->state == DNS_RECORD_HALF)
         r->state = DNS_RECORD_THERE;
-    issue_dns_save(is); /* if it cannot be: it is published once more */
+    issue_dns_save(is); /* if that fails, it is published again */
     if (is->dns.waits)
         issue_dns_reply(is, true);
 }
@@ -96,8 +97,7 @@ void issue_dns_put(struct issue *is, const struct job_event *event)
     if (r)
         r->state = DNS_RECORD_HALF;
     if (!r || !issue_dns_save(is)) {
-        snprintf(is->dns.says, sizeof is->dns.says,
-                 "the store does not take what has to be known of a DNS record");
+        snprintf(is->dns.says, sizeof is->dns.says, "the store cannot record a DNS record");
         issue_dns_reply(is, false);
         return;
     }
@@ -105,13 +105,13 @@ void issue_dns_put(struct issue *is, const struct job_event *event)
     issue_dns_look(is, clock_mono_ms());
 }
 
-/* ---- taking away */
+/* ---- removing */
 
 static void issue_dns_forget(struct issue *is, const struct dns_record *record)
 {
     struct dns_record *r = issue_dns_find(is, record);
 
-    if (r && r->state == DNS_RECORD_GOES) /* else it is wanted again meanwhile */
+    if (r && r->state == DNS_RECORD_GOES) /* otherwise it is needed again */
         dns_records_remove(&is->dns.records, r);
     issue_dns_save(is);
 }
@@ -131,7 +131,7 @@ static void not_taken_away(struct issue *is, const struct dns_record *record, ui
     snprintf(note, sizeof note, "acme.hook left a TXT record at %.60s: %s", r->target,
              is->dns.hook.why);
     issue_note(is, note);
-    log_warn("certificate %s: the TXT record \"%s\" of %s is left behind: delete it by hand",
+    log_warn("certificate %s: the TXT record \"%s\" of %s was left behind: delete it by hand",
              is->conf->name, r->value, r->target);
     issue_dns_forget(is, record);
 }
@@ -142,7 +142,7 @@ void issue_dns_all_go(struct issue *is)
         issue_dns_save(is);
 }
 
-/* ---- one call after the other */
+/* ---- one call at a time */
 
 static void issue_dns_ended(struct issue *is, bool good, uint64_t now_ms)
 {
@@ -165,7 +165,7 @@ void issue_dns_look(struct issue *is, uint64_t now_ms)
 
     if (result == HOOK_GOOD || result == HOOK_BAD)
         issue_dns_ended(is, result == HOOK_GOOD, now_ms);
-    if (result == HOOK_RUNS || !is->issuer)
+    if (result == HOOK_RUNS || !is->ca_set)
         return;
     next = is->dns.waits ? &is->dns.put : dns_records_next(&is->dns.records, now_ms);
     if (next && !call(is, next, now_ms))
@@ -182,7 +182,7 @@ void issue_dns_end_run(struct issue *is)
     is->dns.waits = false;
     is->dns.says[0] = '\0';
     if (is->dns.now.state != DNS_RECORD_GOES)
-        hook_release(&is->dns.hook); /* HALF: it is published, or taken away, anew */
+        hook_release(&is->dns.hook); /* HALF: it will be published again, or removed */
 }
 
 const char *issue_dns_says(const struct issue *is)

@@ -1,8 +1,8 @@
-/* dns-01 of a certificate that is being ordered: its records are published and taken away by
- * the operator's hook, one call at a time. A record that is published stays as long as its
- * order can be gone on with, so that the next try need not begin with the first name again;
- * when the names are proved or the order is gone, all are taken away. order/issue.c only, but
- * for issue_dns_look(). */
+/* dns-01 for a certificate that is being ordered: the operator's hook publishes and removes the
+ * TXT records, one call at a time. A published record stays as long as its order can be
+ * resumed, so that the next try need not publish all names again. All are removed when the
+ * names are proved or the order is gone. Used by order/issue.c only, except
+ * issue_dns_look(). */
 #ifndef ACMED_ORDER_ISSUE_DNS_H
 #define ACMED_ORDER_ISSUE_DNS_H
 
@@ -11,25 +11,26 @@
 #include "acmed/order/issue.h"
 #include "acmed/order/job.h"
 
-/* JOB_DNS_PUT: the run goes on, or fails, when the hook has published it. */
+/* JOB_DNS_PUT: the run continues, or fails, when the hook has finished. */
 void issue_dns_put(struct issue *issue, const struct job_event *event);
 
-/* Looks after the hook, and calls it for what comes next. At each look, run or no run. */
+/* Checks the hook and starts its next call. Called at each look, with or without a run. */
 void issue_dns_look(struct issue *issue, uint64_t now_ms);
-/* To be polled for input; -1: none runs. */
+/* To poll for input; -1: no hook is running. */
 int issue_dns_fd(const struct issue *issue);
 
-/* How long a run may take longer because of dns-01: the hook is called for one name after the
- * other, and may use all its time for each. */
+/* How much longer a run may take because of dns-01: the hook is called for one name after the
+ * other, and each call may use its full time. */
 uint64_t issue_dns_run_ms(size_t n_names, uint64_t dns_wait_ms);
 
-/* None of the records is of use any more. */
+/* Marks all records for removal. */
 void issue_dns_all_go(struct issue *issue);
 
-/* The run ends: nobody waits for a record to be published. */
+/* The run ends: it no longer waits for a record. */
 void issue_dns_end_run(struct issue *issue);
 
-/* Why the hook did not publish what this run needs, for people; "": that was not it. */
+/* Why the hook did not publish a record that this run needs, in plain words; "": the hook did
+ * not fail. */
 const char *issue_dns_says(const struct issue *issue);
 
 #endif

@@ -11,16 +11,16 @@
 #include "base/log.h"
 
 enum {
-    SPACE_NEEDED = 256 * 1024,    /* bytes free in the store before anything is ordered */
-    PREFLIGHT_RUN_MS = 60 * 1000, /* of a preflight; then the order goes without */
+    SPACE_NEEDED = 256 * 1024,    /* bytes free in the store, or nothing is ordered */
+    PREFLIGHT_RUN_MS = 60 * 1000, /* of a preflight; after that the order starts without */
 };
 
 static const struct conf_acme *issue_start_acme_of(const struct issue *is)
 {
-    return &is->issuer->heritage->conf->acme;
+    return &is->ca_set->heritage->conf->acme;
 }
 
-/* ---- which way */
+/* ---- choice of CA */
 
 struct order_options issue_ways(const struct issue *is)
 {
@@ -42,9 +42,9 @@ int issue_live_ca(const struct issue *is)
     const int who[] = {FALLBACK_FIRST, FALLBACK_SECOND};
 
     if (is->state.issued_by == 0)
-        return FALLBACK_FIRST; /* of a time when there was only one */
+        return FALLBACK_FIRST; /* written when there was only one CA */
     for (size_t i = 0; i < sizeof who / sizeof *who; i++) {
-        const char *directory = is->issuer->ca[who[i]].directory;
+        const char *directory = is->ca_set->ca[who[i]].directory;
 
         if (*directory && ca_set_hash(directory) == is->state.issued_by)
             return who[i];
@@ -54,15 +54,15 @@ int issue_live_ca(const struct issue *is)
 
 void issue_says(struct issue *is)
 {
-    static const char *const now[FALLBACK_CAS] = {"is ordered", "rehearsing at staging",
+    static const char *const now[FALLBACK_CAS] = {"is ordered", "staging dry run",
                                                   "is ordered from the second CA"};
-    static const char *const next[FALLBACK_CAS] = {"", "next, a rehearsal at staging",
-                                                   "next, the second CA is asked"};
+    static const char *const next[FALLBACK_CAS] = {"", "next, a staging dry run",
+                                                   "next, the second CA is tried"};
     const struct order_options ways = issue_ways(is);
-    const char *text = is->state.failures ? next[fallback_ca(&is->state.ladder, &ways)] : "";
+    const char *text = is->state.failures ? next[fallback_ca(&is->state.fallback, &ways)] : "";
 
     if (is->run && is->kind == JOB_PREFLIGHT)
-        text = "looking whether its names lead here";
+        text = "checking that its names resolve to this host";
     else if (is->run && is->kind == JOB_ISSUE)
         text = now[is->ca];
     snprintf(is->doing, sizeof is->doing, "%s", text);
@@ -76,7 +76,7 @@ static void fill_order(const struct issue *is, const struct issue_live *live, st
 
     job->names = is->conf->names;
     job->n_names = is->conf->n_names;
-    fallback_kinds(&is->state.ladder, &ways, job->challenges);
+    fallback_kinds(&is->state.fallback, &ways, job->challenges);
     if (job->kind == JOB_ISSUE && live->plan.from_ca && issue_live_ca(is) == (int)is->ca)
         job->replaces = live->ari_id;
 }
@@ -97,7 +97,7 @@ bool issue_start_job(struct issue *is, enum job_kind kind, const struct issue_li
 {
     const struct conf_acme *acme = issue_start_acme_of(is);
     const struct ca *ca =
-        kind == JOB_RENEWAL_INFO ? &is->issuer->ca[issue_live_ca(is)] : issue_ca(is);
+        kind == JOB_RENEWAL_INFO ? &is->ca_set->ca[issue_live_ca(is)] : issue_ca(is);
     const struct account *account = &ca->account;
     struct signer_keys keys = {.account = str_make(account->key, account->n_key),
                                .certificate = str_make(is->order.key, is->order.n_key),
@@ -126,11 +126,11 @@ bool issue_start_job(struct issue *is, enum job_kind kind, const struct issue_li
     job.deadline_ms = run_ms(is, &job);
     if (kind != JOB_ISSUE)
         keys = (struct signer_keys){0};
-    is->run = job_start(is->issuer->nursery, &job, &keys, is->issuer->heritage->table);
+    is->run = job_start(is->ca_set->forkserver, &job, &keys, is->ca_set->heritage->table);
     if (!is->run)
         return false;
     is->kind = kind;
-    is->issuer->runs++;
+    is->ca_set->runs++;
     issue_says(is);
     return true;
 }
@@ -148,7 +148,7 @@ static enum issue_news begin_job(struct issue *is, enum job_kind kind,
 
 /* ---- an order */
 
-/* So that no certificate is ordered that could not be kept. */
+/* Orders nothing that could not be stored. */
 static bool has_space(const struct issue *is, char error[TABLE_REASON])
 {
     struct statvfs fs;
@@ -156,20 +156,20 @@ static bool has_space(const struct issue *is, char error[TABLE_REASON])
     if (fstatvfs(is->dir, &fs) < 0 || fs.f_blocks == 0 ||
         (uint64_t)fs.f_bavail * fs.f_frsize >= SPACE_NEEDED)
         return true;
-    snprintf(error, TABLE_REASON, "the store %.90s is full: nothing is ordered",
+    snprintf(error, TABLE_REASON, "the store %.90s is full; nothing is ordered",
              issue_start_acme_of(is)->store);
     return false;
 }
 
-/* Orders that begin while the first one makes the account get that one too: the CA knows it by
- * its key. */
+/* An order that starts while the first one creates the account gets the same account, because
+ * the CA knows it by its key. */
 static bool makes_account(const struct ca *ca)
 {
     return !ca->account.url[0] && !ca->making;
 }
 
-/* A fresh key, and everything written down that the CA will count: the order itself when it is
- * about to be made (on_progress). */
+/* Creates a key and records everything that the CA will count, except the order itself, which
+ * is recorded just before it is created (issue_on_progress). */
 static bool issue_start_prepare(struct issue *is, char error[TABLE_REASON])
 {
     struct ca *ca = issue_ca(is);
@@ -184,43 +184,45 @@ static bool issue_start_prepare(struct issue *is, char error[TABLE_REASON])
     is->order.key = csr_key_new((enum csr_key_type)is->conf->key_type[0], &is->order.n_key);
     is->order.begun_s = now_s;
     if (!is->order.key) {
-        snprintf(error, TABLE_REASON, "cannot make a key");
+        snprintf(error, TABLE_REASON, "cannot create a key");
         return false;
     }
     if (order_save_key(is->dir, is->order.key, is->order.n_key) < 0) {
-        ca_set_store_error(is->issuer, errno, error);
+        ca_set_store_error(is->ca_set, errno, error);
         return false;
     }
-    rate_log_attempt(&ca->ledger, issue_names(is), now_s);
+    rate_log_attempt(&ca->rate_log, issue_names(is), now_s);
     if (makes_account(ca)) {
-        rate_log_account(&ca->ledger, now_s);
+        rate_log_account(&ca->rate_log, now_s);
         ca->making = is->makes_account = true;
     }
-    return ca_set_save_ledger(is->issuer, ca, error);
+    return ca_set_save_rate_log(is->ca_set, ca, error);
 }
 
-/* 0: it may begin now. Else how long to wait; why tells. */
+/* 0: it may start now. Else how long to wait; *why is the reason. */
 static uint64_t limits_wait_ms(const struct issue *is, const struct issue_live *live,
                                const char **why)
 {
     struct ca *ca = issue_ca(is);
     struct rate_log_names names = issue_names(is);
     uint64_t now_s = clock_wall_ms() / 1000;
-    /* Only a CA that answers ARI exempts renewals, by what they replace. */
+    /* Only a CA that responds to ARI exempts renewals, and only those that replace its own
+     * certificate. */
     bool exempt = live->plan.from_ca && renew_window_good(&is->state.ari) &&
                   issue_live_ca(is) == (int)is->ca;
     uint64_t wait;
 
     names.life_s = live->plan.from_ca ? renew_lifetime(&live->plan.life) / 1000 : 0;
-    wait = is->urgent ? rate_log_wait_urgent(&ca->ledger, names, now_s, why)
-                      : rate_log_wait(&ca->ledger, names, exempt, now_s, why);
+    wait = is->urgent ? rate_log_wait_urgent(&ca->rate_log, names, now_s, why)
+                      : rate_log_wait(&ca->rate_log, names, exempt, now_s, why);
 
     if (wait == 0 && makes_account(ca))
-        wait = rate_log_wait_account(&ca->ledger, now_s, why);
+        wait = rate_log_wait_account(&ca->rate_log, now_s, why);
     return wait * 1000;
 }
 
-/* Takes the CA that the ladder names, as far as possible without asking it. true: go on. */
+/* Selects the CA that the fallback chose, and checks all that can be checked without asking it.
+ * true: continue. */
 static bool choose_ca(struct issue *is, const struct issue_live *live, enum issue_news *news)
 {
     const struct order_options ways = issue_ways(is);
@@ -228,8 +230,8 @@ static bool choose_ca(struct issue *is, const struct issue_live *live, enum issu
     uint64_t wait, now = clock_wall_ms();
     const char *why;
 
-    is->ca = fallback_ca(&is->state.ladder, &ways);
-    if (!ca_set_ready(is->issuer, issue_ca(is), error)) {
+    is->ca = fallback_ca(&is->state.fallback, &ways);
+    if (!ca_set_ready(is->ca_set, issue_ca(is), error)) {
         *news = issue_fail(is, live, 0, error);
         return false;
     }
@@ -255,15 +257,14 @@ static bool choose_ca(struct issue *is, const struct issue_live *live, enum issu
 
 static enum issue_news order(struct issue *is, const struct issue_live *live)
 {
-    static const char *const how[FALLBACK_CAS] = {"is ordered", "is rehearsed",
+    static const char *const how[FALLBACK_CAS] = {"is ordered", "staging dry run started",
                                                   "is ordered from the second CA,"};
     char error[TABLE_REASON];
 
     if (!is->order.url[0] && !issue_start_prepare(is, error))
         return issue_fail(is, live, 0, error);
     log_info("certificate %s: %s at %s", is->conf->name,
-             is->order.url[0] ? "goes on with its order" : how[is->ca],
-             issue_ca(is)->directory);
+             is->order.url[0] ? "continues its order" : how[is->ca], issue_ca(is)->directory);
     return begin_job(is, JOB_ISSUE, live);
 }
 
@@ -276,7 +277,7 @@ enum issue_news issue_start(struct issue *is, const struct issue_live *live)
     is->by_hand = is->state.wanted || is->resumes;
     is->urgent = plan_urgent(&live->plan, clock_wall_ms());
     if (!issue_open_dir(is)) {
-        ca_set_store_error(is->issuer, errno, error);
+        ca_set_store_error(is->ca_set, errno, error);
         return issue_fail(is, live, 0, error);
     }
     if (!choose_ca(is, live, &news))
@@ -288,15 +289,15 @@ enum issue_news issue_start(struct issue *is, const struct issue_live *live)
         return issue_fail(is, live, 0, unusable);
     if (!has_space(is, error))
         return issue_fail(is, live, 0, error);
-    if (!issue_start_acme_of(is)->preflight || is->state.ladder.rehearsed)
+    if (!issue_start_acme_of(is)->preflight || is->state.fallback.dry_run_passed)
         return order(is, live);
     return begin_job(is, JOB_PREFLIGHT, live);
 }
 
 /* ---- the preflight */
 
-/* But for the clock: that may be set right before the next one, and is looked at all the time
- * (cert/hook_events.c). */
+/* Except the clock: it may be corrected before the next preflight, and cert/hook_events.c
+ * checks it all the time. */
 static void tell_notes(struct issue *is, const struct preflight *found)
 {
     char note[TABLE_NOTES][TABLE_NOTE] = {0};
@@ -329,10 +330,10 @@ enum issue_news issue_after_preflight(struct issue *is, const struct issue_live 
     tell_notes(is, &found);
     if (clock_wait)
         return issue_held_by_clock(is, live, clock_wait);
-    switch (preflight_judge(&found, &is->state.ladder, &ways, is->ca,
+    switch (preflight_judge(&found, &is->state.fallback, &ways, is->ca,
                             is->by_hand ? 0 : is->state.failures)) {
     case PREFLIGHT_HOLD:
-        snprintf(text, sizeof text, "held back, no order spent: %s", found.note[0]);
+        snprintf(text, sizeof text, "not ordered, to save the CA's limits: %s", found.note[0]);
         return issue_fail(is, live, 0, text);
     case PREFLIGHT_REHEARSE:
     case PREFLIGHT_GO:

@@ -20,9 +20,9 @@ struct job_run {
     size_t n_names;
     char *preferred_chain;
     uint64_t due_ms;
-    bool over;      /* nothing more will come */
-    bool awaiting;  /* job_reply() */
-    bool publishes; /* and that is of JOB_DNS_PUT */
+    bool over;      /* no more messages */
+    bool awaiting;  /* waits for job_reply() */
+    bool publishes; /* and the event was JOB_DNS_PUT */
     struct job_event event;
     char account_url[JOB_URL_SIZE], order_url[JOB_URL_SIZE];
     char name[256], target[256], value[SIGNER_DNS_VALUE_SIZE], explanation[JOB_URL_SIZE];
@@ -33,14 +33,14 @@ int job_open(void)
     return forkserver_open();
 }
 
-/* ---- begin */
+/* ---- start */
 
 static const char *or_empty(const char *text)
 {
     return text ? text : "";
 }
 
-/* The names are used after the caller's job has gone. */
+/* The names are needed longer than the caller's job lives. */
 static bool copy_names(struct job_run *run, const struct job *job)
 {
     run->names = calloc(job->n_names + 1, sizeof *run->names);
@@ -73,7 +73,7 @@ static bool say_begin(struct job_run *run, const struct job *job)
     bool sent = false;
 
     if (job->kind == JOB_PREFLIGHT && !signer_mark(run->signer, marker, marker_text))
-        marker[0] = '\0'; /* then it is not looked for */
+        marker[0] = '\0'; /* the preflight then does without a marker */
 
     for (int i = JOB_CHALLENGES - 1; i >= 0; i--)
         if (job->challenges[i])
@@ -124,7 +124,7 @@ static bool is_sane(const struct job *job)
             (job->n_names > 0 && job->challenges[0]));
 }
 
-struct job_run *job_start(int nursery, const struct job *job, const struct signer_keys *keys,
+struct job_run *job_start(int forkserver, const struct job *job, const struct signer_keys *keys,
                           struct table *table)
 {
     struct job_run *run;
@@ -147,7 +147,7 @@ struct job_run *job_start(int nursery, const struct job *job, const struct signe
     if (run->in && run->out && copy_names(run, job) &&
         (run->signer = signer_new(keys, (const char *const *)run->names, run->n_names,
                                   run->preferred_chain, table)) &&
-        (run->fd = forkserver_spawn(nursery)) >= 0 && say_begin(run, job))
+        (run->fd = forkserver_spawn(forkserver)) >= 0 && say_begin(run, job))
         return run;
     error = errno;
     job_end(run);
@@ -221,11 +221,11 @@ static void take_done(struct job_run *run, const struct ipc_done *q)
 
     e->chain = signer_chain(run->signer);
     if (run->kind == JOB_ISSUE && e->chain.n == 0) {
-        fail_run(run, "net.broken", "the network half says done, without a chain");
+        fail_run(run, "net.broken", "the network helper finished without a chain");
         return;
     }
     e->challenge = (enum job_challenge)q->challenge;
-    e->info = q->info; /* in run->in, which is not read into again */
+    e->info = q->info; /* run->in is not reused after this */
     e->window_start_wall_ms = q->window_start_wall_ms;
     e->window_end_wall_ms = q->window_end_wall_ms;
     e->retry_after_s = (uint32_t)q->retry_after_s;
@@ -256,11 +256,11 @@ static bool reply(struct job_run *run, const struct ipc_message *with)
 {
     if (ipc_send(run->fd, with, run->out))
         return true;
-    fail_run(run, "net.broken", "the network half does not listen");
+    fail_run(run, "net.broken", "the network helper does not respond");
     return false;
 }
 
-/* dns-01 is the operator's hook to publish. true: an event. */
+/* dns-01 records are published by the operator's hook. true: an event. */
 static bool take_dns(struct job_run *run, const struct ipc_message *q)
 {
     const struct ipc_message no = {.type = IPC_ANSWER};
@@ -281,7 +281,7 @@ static bool take_dns(struct job_run *run, const struct ipc_message *q)
     return q->type == IPC_PUT && !reply(run, &no);
 }
 
-/* One packet. true: it made an event. */
+/* Handles one packet. true: it produced an event. */
 static bool job_take(struct job_run *run, const struct ipc_message *q)
 {
     bool challenge = q->type == IPC_PUT || q->type == IPC_DROP;
@@ -301,7 +301,7 @@ static bool job_take(struct job_run *run, const struct ipc_message *q)
         return true;
     default:
         if (!signer_serve(run->signer, q, &send_reply)) {
-            fail_run(run, "net.broken", "the network half asks what it may not");
+            fail_run(run, "net.broken", "the network helper asked for what it must not have");
             return true;
         }
         return q->type != IPC_DROP && !reply(run, &send_reply);
@@ -319,11 +319,12 @@ static void next_event(struct job_run *run)
             return;
         if (got <= 0) {
             fail_run(run, "net.broken",
-                     got == 0 ? "the network half ended" : "the network half says nonsense");
+                     got == 0 ? "the network helper exited"
+                              : "the network helper sent a malformed message");
             return;
         }
-        if (run->awaiting) { /* it asks while it waits for an answer */
-            fail_run(run, "net.broken", "the network half does not wait");
+        if (run->awaiting) { /* it must wait for the reply first */
+            fail_run(run, "net.broken", "the network helper did not wait");
             return;
         }
         if (job_take(run, &question))
@@ -352,5 +353,5 @@ void job_reply(struct job_run *run, bool go_on)
     if (run->publishes && go_on)
         send_reply.reply.bytes = str_from(run->value); /* so that it can be looked for */
     run->awaiting = run->publishes = false;
-    ipc_send(run->fd, &send_reply, run->out); /* if it has gone, job_serve() will tell */
+    ipc_send(run->fd, &send_reply, run->out); /* a failure is reported by job_serve() */
 }

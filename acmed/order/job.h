@@ -1,17 +1,17 @@
-/* Jobs: one conversation with a CA each, as acmed sees it. acmed only.
+/* Jobs: each is one conversation with a CA, as acmed sees it. acmed only.
  *
  *   acmed: keys, store, schedule, rows          acmed-net: the network, no key, no file
  *     job_start() --------- begin -------------->  runs one conversation, step by step
- *     job_serve() <-------- questions -----------  "sign this", "the CSR, please",
- *                 --------- answers ------------>  "show this challenge", "write this down"
+ *     job_serve() <-------- questions -----------  "sign this", "make the CSR",
+ *                 --------- answers ------------>  "publish this challenge", "store this"
  *                 <-------- done, or failed -----
  *
- * job_open() forks the nursery of the network half. It is called before acmed has read any
- * key, so that no key is in what the network half got by fork; the nursery forks one process
- * per job, which ends with it. Closing a run's socket ends that process at once.
+ * job_open() forks the fork server of the network helper. It is called before acmed has read
+ * any key, so that the network helper inherits no key. The fork server forks one process per
+ * job, which ends with the job. Closing a run's socket ends that process at once.
  *
  * Questions that need no decision (signatures, CSR, http-01 and tls-alpn-01 rows) are answered
- * inside job_serve(). The others come out as events. Nothing here blocks. */
+ * inside job_serve(). The others are returned as events. Nothing here blocks. */
 #ifndef ACMED_ORDER_JOB_H
 #define ACMED_ORDER_JOB_H
 
@@ -26,156 +26,156 @@ struct table;
 struct job_run;
 
 enum {
-    JOB_NAMES_MAX = 100,              /* names of one certificate: what CAs allow at most */
+    JOB_NAMES_MAX = 100,              /* names of one certificate: the most that CAs allow */
     JOB_URL_SIZE = 1024,              /* bytes of a URL with its NUL */
     JOB_TEXT_SIZE = 512,              /* of a problem's detail */
     JOB_CHAIN_MAX = 64 * 1024,        /* of a PEM chain: 20 times the usual */
-    JOB_DEADLINE_MS = 30 * 60 * 1000, /* of a job that names none */
+    JOB_DEADLINE_MS = 30 * 60 * 1000, /* of a job that sets none */
     JOB_CHALLENGES = 3,
 };
 
 enum job_kind {
-    JOB_ISSUE = 1,    /* account if need be, order, challenges, certificate */
-    JOB_ACCOUNT,      /* makes the account, or finds it; brings its contact up to date */
-    JOB_ROLLOVER,     /* the account gets keys.next_account */
-    JOB_CLOSE,        /* deactivates the account, for ever */
+    JOB_ISSUE = 1,    /* account if needed, order, challenges, certificate */
+    JOB_ACCOUNT,      /* creates or finds the account; updates its contact */
+    JOB_ROLLOVER,     /* makes keys.next_account the account's key */
+    JOB_CLOSE,        /* deactivates the account permanently */
     JOB_REVOKE,       /* revokes job.certificate */
-    JOB_RENEWAL_INFO, /* asks for ARI of job.renewal_id; needs no account */
-    JOB_PREFLIGHT,    /* looks at job.names as the CA will: needs no key (net/preflight.h) */
+    JOB_RENEWAL_INFO, /* gets the ARI window of job.renewal_id; needs no account */
+    JOB_PREFLIGHT,    /* checks job.names as the CA will; needs no key (net/preflight.h) */
     JOB_KINDS
 };
 
 enum job_challenge { JOB_HTTP_01 = 1, JOB_TLS_ALPN_01, JOB_DNS_01, JOB_CHALLENGE_KINDS };
 
-/* What to do. All texts are copied by job_start(); "" or NULL: not given. */
+/* Describes a job. job_start() copies all texts; "" or NULL: not given. */
 struct job {
     enum job_kind kind;
     const char *directory; /* https URL */
     const char *ca_file;   /* PEM file of roots for the CA's own TLS; "": those of the system */
     const char *contact;   /* an email address, without "mailto:" */
     bool agree_tos;
-    bool profile_required;   /* never order without the profile */
+    bool profile_required;   /* fail instead of ordering without the profile */
     const char *account_url; /* known from an earlier job */
-    bool account_must_exist; /* onlyReturnExisting: never make a new one */
-    const char *eab_kid;     /* keys.eab_hmac goes with it */
+    bool account_must_exist; /* onlyReturnExisting: never create a new one */
+    const char *eab_kid;     /* used with keys.eab_hmac */
 
     /* JOB_ISSUE */
     const char *const *names; /* DNS names, wildcards, IP addresses */
     size_t n_names;
     const char *profile;
-    const char *preferred_chain; /* common name of an issuer: the chain that ends in it */
+    const char *preferred_chain; /* prefer the chain with an issuer of this common name */
     const char *replaces;        /* ARI id; left out if the CA has no renewalInfo */
-    const char *order_url;       /* go on with this order if it still can be */
+    const char *order_url;       /* resume this order if possible */
     enum job_challenge challenges[JOB_CHALLENGES]; /* in order of preference; 0: no more */
 
-    /* JOB_REVOKE: PEM, the leaf first. Signed by the account; without an account_url and
-     * keys.account by the certificate's key, keys.certificate. */
+    /* JOB_REVOKE: PEM, the leaf first. Signed by keys.account if account_url is set, else by
+     * the certificate's own key, keys.certificate. */
     struct str certificate;
     unsigned reason; /* RFC 5280 section 5.3.1 */
 
     const char *renewal_id; /* JOB_RENEWAL_INFO: AKI "." serial, as RFC 9773 writes it */
 
-    /* JOB_PREFLIGHT, with names and challenges; of JOB_ISSUE for dns-01. */
-    uint16_t http_port;   /* where http-01 is looked for */
+    /* JOB_PREFLIGHT, with names and challenges; resolver also for JOB_ISSUE with dns-01. */
+    uint16_t http_port;   /* where http-01 is checked */
     const char *resolver; /* "192.0.2.53:53"; "": the system's */
-    uint64_t dns_wait_ms; /* JOB_ISSUE: how long to look for TXT records; 0: not at all */
+    uint64_t dns_wait_ms; /* JOB_ISSUE: how long to look for TXT records; 0: do not look */
 
     uint64_t deadline_ms; /* for the whole job, from now; 0: JOB_DEADLINE_MS */
 };
 
-/* How far a JOB_ISSUE has come. */
+/* The progress of a JOB_ISSUE. */
 enum job_state {
-    JOB_STATE_ACCOUNT = 1, /* account_url is known; next, an order is made: "may I?" */
-    JOB_STATE_ORDERED,     /* order_url is known, maybe another one than before: keep it */
+    JOB_STATE_ACCOUNT = 1, /* account_url is known; asks permission to create an order */
+    JOB_STATE_ORDERED,     /* order_url is known, maybe a new one: store it */
     JOB_STATE_VALIDATED,   /* every name is proved */
     JOB_STATE_FINALIZED,   /* the CSR was accepted */
     JOB_STATES
 };
 
-/* Why a job failed. Texts of the CA are bounded, and hold printable ASCII only. */
+/* Why a job failed. Texts from the CA are bounded and hold printable ASCII only. */
 struct job_problem {
     char type[128]; /* without "urn:ietf:params:acme:error:"; ours: "net.*", see below */
     char detail[JOB_TEXT_SIZE];
-    char name[256];               /* the identifier that it is about, or "" */
-    uint32_t status;              /* of HTTP; 0: none */
+    char name[256];               /* the identifier concerned, or "" */
+    uint32_t status;              /* HTTP status; 0: none */
     uint32_t retry_after_s;       /* 0: the CA did not say */
-    bool order_gone;              /* the order cannot be gone on with: forget its URL */
+    bool order_gone;              /* the order cannot be resumed: forget its URL */
     bool account_gone;            /* accountDoesNotExist: forget the account's URL */
-    bool account_closed;          /* it is there, and the CA takes nothing of it any more */
-    enum job_challenge challenge; /* what did not prove the name; 0: it was not about that */
+    bool account_closed;          /* the account exists, but the CA accepts nothing from it */
+    enum job_challenge challenge; /* what did not prove the name; 0: not about a challenge */
 };
 /* Types of our own:
  *   "net.connect"   could not reach the CA (resolve, connect, TLS, timeout)
- *   "net.answer"    the CA said what cannot be: bad JSON, bad status, too much
- *   "net.config"    it cannot be done so: terms not agreed to, EAB missing, no challenge fits
+ *   "net.answer"    invalid response from the CA: bad JSON, bad status, too large
+ *   "net.config"    cannot work as configured: terms not accepted, no EAB, no challenge fits
  *   "net.chain"     the chain does not fit key, names or dates
  *   "net.refused"   job_reply(run, false)
- *   "net.hook"      the operator's hook did not publish a record (of order/issue.c)
- *   "net.preflight" held back before the CA was asked (of order/issue.c)
+ *   "net.hook"      the operator's hook did not publish a record (set by order/issue.c)
+ *   "net.preflight" held back before the CA was asked (set by order/issue.c)
  *   "net.deadline"  the job, or an object of the CA, ran out of time
- *   "net.broken"    the network half ended, or said nonsense */
+ *   "net.broken"    the network helper ended or sent an invalid message */
 
 enum job_event_type {
     JOB_NOTHING,  /* no event now */
-    JOB_PROGRESS, /* write it down, then job_reply() */
+    JOB_PROGRESS, /* store it, then job_reply() */
     JOB_DNS_PUT,  /* dns-01: publish TXT `value` at `target`, then job_reply() */
-    JOB_DNS_DROP, /* this run does not need it any more; no answer */
+    JOB_DNS_DROP, /* this run no longer needs it; no reply */
     JOB_DONE,     /* the run is over: job_end() */
     JOB_FAILED,   /* the run is over: job_end() */
 };
 
-/* Pointers hold until the next job_serve() or job_end() of the run. */
+/* Pointers are valid until the next job_serve() or job_end() of the run. */
 struct job_event {
     enum job_event_type type;
 
-    /* JOB_PROGRESS, JOB_DONE: what is known so far; "" when not. */
+    /* JOB_PROGRESS, JOB_DONE: what is known so far; "": not known. */
     enum job_state state;
     const char *account_url, *order_url;
 
-    /* JOB_DNS_*. target: _acme-challenge.`name`, or where a CNAME there leads to. */
+    /* JOB_DNS_*. target: _acme-challenge.`name`, or where a CNAME there points. */
     const char *name, *target, *value;
 
-    /* JOB_DONE of JOB_ISSUE: PEM, leaf first, checked against key, names and dates; and what
-     * proved the names, 0 if nothing had to. */
+    /* JOB_DONE of JOB_ISSUE: PEM, leaf first, checked against key, names and dates; and the
+     * challenge kind that proved the names, 0: nothing had to be proved. */
     struct str chain;
     enum job_challenge challenge;
 
-    /* JOB_DONE of JOB_RENEWAL_INFO: the document as it came, and what it says. The window is
-     * 0..0 when it says nothing that could be. JOB_DONE of JOB_PREFLIGHT: what it found, for
-     * preflight_read(). JOB_DONE of JOB_ISSUE: a line for each optional part that was left out
-     * because the CA refused it. */
+    /* JOB_DONE of JOB_RENEWAL_INFO: the document as received, and its content; the window is
+     * 0..0 when it is invalid. JOB_DONE of JOB_PREFLIGHT: the findings, for preflight_read().
+     * JOB_DONE of JOB_ISSUE: a line for each optional part that was left out because the CA
+     * refused it. */
     struct str info;
     uint64_t window_start_wall_ms, window_end_wall_ms;
-    const char *explanation; /* URL for people, "" if none */
+    const char *explanation; /* URL for people; "": none */
     uint32_t retry_after_s;  /* 0: none */
 
-    /* JOB_PROGRESS, JOB_DONE, JOB_FAILED: the CA's Date less our clock; 0 when not known. */
+    /* JOB_PROGRESS, JOB_DONE, JOB_FAILED: the CA's Date minus our clock; 0: unknown. */
     int64_t clock_off_ms;
 
     struct job_problem problem; /* JOB_FAILED */
 };
 
-/* Forks the nursery. Its descriptor, or -1 with errno. EOF on it (POLLHUP) means that the
- * nursery died: close and open it again. */
+/* Forks the fork server. Returns its descriptor, or -1 with errno. EOF on it (POLLHUP) means
+ * that the fork server died: close it and call job_open() again. */
 int job_open(void);
 
-/* Starts a conversation. The keys and the table are borrowed until job_end(). NULL with
- * errno: no memory or descriptors, or EINVAL: the job is not one that can be run (say, keys
- * that do not parse). */
-struct job_run *job_start(int nursery, const struct job *job, const struct signer_keys *keys,
+/* Starts a conversation. The keys and the table are borrowed until job_end(). NULL with errno:
+ * no memory or descriptors; EINVAL: the job cannot be run (for example, a key does not
+ * parse). */
+struct job_run *job_start(int forkserver, const struct job *job, const struct signer_keys *keys,
                           struct table *table);
 
-/* What to poll for POLLIN, and when to call job_serve() at the latest (monotonic). */
+/* The descriptor to poll for POLLIN, and the latest time for job_serve() (monotonic). */
 int job_fd(const struct job_run *run);
 uint64_t job_due_ms(const struct job_run *run);
 
-/* Takes what has come. Call it until it gives JOB_NOTHING. */
+/* Reads the next message. Call it until it returns JOB_NOTHING. */
 void job_serve(struct job_run *run, struct job_event *event);
 
-/* Answers JOB_PROGRESS and JOB_DNS_PUT. false: the job fails with net.refused. */
+/* Replies to JOB_PROGRESS and JOB_DNS_PUT. false: the job fails with net.refused. */
 void job_reply(struct job_run *run, bool go_on);
 
-/* Ends the conversation, wherever it is, and clears its challenges. Takes NULL. */
+/* Ends the conversation in whatever state, and clears its challenges. Takes NULL. */
 void job_end(struct job_run *run);
 
 #endif

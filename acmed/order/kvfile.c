@@ -12,7 +12,7 @@
 
 enum { DIR_MODE = 0700, FILE_MODE = 0600, NAME_MAX_BYTES = 64 };
 
-/* Opens a folder below `at`, and makes it for good. */
+/* Opens a directory below `at`; with `make`, creates it and syncs its parent. */
 static int open_below(int at, const char *name, bool make)
 {
     bool made = make && mkdirat(at, name, DIR_MODE) == 0;
@@ -48,7 +48,7 @@ int kvfile_write(int dir, const char *file, const char *text, size_t n)
     int fd, error = 0;
 
     snprintf(temporary, sizeof temporary, ".new-%s", file);
-    unlinkat(dir, temporary, 0); /* of a crash */
+    unlinkat(dir, temporary, 0); /* left by a crash */
     fd =
         openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
     if (fd < 0)

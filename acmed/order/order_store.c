@@ -73,7 +73,7 @@ bool order_is_there(int dir)
 
 int order_save_key(int dir, const char *key, size_t n_key)
 {
-    kvfile_remove(dir, text_name); /* an older one is not for this key */
+    kvfile_remove(dir, text_name); /* an older URL does not belong to this key */
     return kvfile_write(dir, key_name, key, n_key);
 }
 

@@ -8,7 +8,7 @@ static bool good(const struct plan_live *live)
     return live->from_ca && live->covers;
 }
 
-/* Another certificate than the one that the state is about. */
+/* Another certificate is live than the one that the state describes. */
 static void plan_begin_anew(struct cert_state *s, const struct plan_live *live, uint64_t now)
 {
     s->generation = live->generation;
@@ -18,7 +18,7 @@ static void plan_begin_anew(struct cert_state *s, const struct plan_live *live, 
     s->ask_failures = 0;
 }
 
-/* Not so soon after the last one. */
+/* Enforces the minimum interval between two renewals. */
 static uint64_t paced(const struct cert_state *s, const struct plan_live *live, uint64_t at)
 {
     uint64_t earliest = s->issued_at + renew_lifetime(&live->life) / PLAN_PACE_PARTS;
@@ -30,7 +30,7 @@ static void plan_choose(struct cert_state *s, const struct plan_live *live, uint
                         uint64_t random)
 {
     s->renew_at = renew_choose(&live->life, &s->ari, random);
-    /* Overdue, because nobody was there: not with all the others. */
+    /* Overdue because acmed was not running: spread over time. */
     if (s->renew_at <= now && !renew_window_good(&s->ari))
         s->renew_at = now + renew_start_delay(&live->life, now, random);
     s->renew_at = paced(s, live, s->renew_at);
@@ -39,7 +39,7 @@ static void plan_choose(struct cert_state *s, const struct plan_live *live, uint
 uint64_t plan_order_at(const struct cert_state *s, const struct plan_live *live, uint64_t now)
 {
     uint64_t at = good(live) && !s->begun ? s->renew_at : 0;
-    /* As plan_next() has it: a wait that no clock of now could mean is over. */
+    /* The same rule as in plan_next(): a wait that is too long to be ours is over. */
     uint64_t next = backoff_over(s->next_try, now) ? 0 : s->next_try;
 
     return next > at ? next : at;
@@ -64,8 +64,8 @@ void plan_start(struct cert_state *s, const struct plan_live *live, uint64_t now
         s->renew_at = now + renew_start_delay(&live->life, now, random);
 }
 
-/* Times that were written down by a clock that was ahead, and was set right since: else the
- * next renewal could come after the end of the certificate. */
+/* Corrects times written while the clock was ahead. Otherwise the next renewal could come after
+ * the certificate's end. */
 static void plan_mistrust(struct cert_state *s, const struct plan_live *live, uint64_t now)
 {
     uint64_t latest = renew_backstop(&live->life), life = renew_lifetime(&live->life);
@@ -87,7 +87,7 @@ static void plan_mistrust(struct cert_state *s, const struct plan_live *live, ui
         s->renew_at = 0;
 }
 
-/* By itself, without an order that is open. */
+/* Whether it is due regardless of an open order. */
 static bool is_due(const struct cert_state *s, const struct plan_live *live, uint64_t now)
 {
     return s->wanted || !good(live) || now >= s->renew_at;
@@ -134,7 +134,7 @@ enum plan_step plan_next(struct cert_state *s, const struct plan_live *live, uin
 void plan_failed(struct cert_state *s, const struct plan_live *live, uint64_t retry_after_ms,
                  const char *problem, uint64_t now, uint64_t random)
 {
-    /* What the CA asks for is obeyed, but not until the certificate has expired. */
+    /* A Retry-After is obeyed, but not until the certificate has expired. */
     retry_after_ms = plan_limit_wait(live, retry_after_ms, now);
     s->failures = backoff_count(s->failures);
     plan_postpone(s,
@@ -143,7 +143,7 @@ void plan_failed(struct cert_state *s, const struct plan_live *live, uint64_t re
                   problem, now);
 }
 
-/* There has never been one by a CA. */
+/* There has never been a certificate from a CA. */
 static bool is_first(const struct cert_state *s, const struct plan_live *live)
 {
     return !live->from_ca && s->issued_at == 0;
@@ -233,12 +233,12 @@ uint64_t plan_clock_wait(const struct cert_state *s, const struct plan_live *liv
     ahead = (uint64_t)-clock_off_ms;
     if (now < ahead || now - ahead >= due)
         return 0; /* due by either clock */
-    /* No CA hands out what has lost a third of its life already. */
+    /* No CA issues a certificate of which a third of the lifetime has already passed. */
     witness = s->issued_at > live->life.not_before + lifetime / 3;
     if (!witness && now + lifetime / PLAN_PACE_PARTS >= live->life.not_after)
         return 0;
     wait = due - (now - ahead);
-    most = backoff_longest_ms(lifetime); /* the clock may be set right meanwhile */
+    most = backoff_longest_ms(lifetime); /* the clock may be corrected meanwhile */
     return wait < most ? wait : most;
 }
 
@@ -263,7 +263,7 @@ void plan_responded(struct cert_state *s, const struct plan_live *live,
     s->ask_failures = 0;
     s->ask_at = now + renew_ask_after(retry_after_ms, 0, random);
     if (window->start == s->ari.start && window->end == s->ari.end)
-        return; /* the time in it stays */
+        return; /* keep the time chosen in it */
     s->ari = *window;
     plan_choose(s, live, now, random);
 }

@@ -1,8 +1,9 @@
-/* What to do next about one certificate: ask the CA when to renew (ARI), order, or wait.
+/* Decides what to do next about one certificate: ask the CA when to renew (ARI), order, or
+ * wait.
  *
- * All decisions are here, and pure: the state goes in and comes out, clock and randomness are
- * the caller's, so that a year passes in a test within a second. order/issue.c carries them
- * out. acmed only. Times are milliseconds since 1970. */
+ * All decisions are made here. They are pure: the caller passes state, clock and randomness, so
+ * that a test can run through a year within a second. order/issue.c carries them out. acmed
+ * only. Times are milliseconds since 1970. */
 #ifndef ACMED_ORDER_PLAN_H
 #define ACMED_ORDER_PLAN_H
 
@@ -12,100 +13,105 @@
 #include "acmed/cert/cert_state.h"
 #include "acmed/order/renew.h"
 
-/* What serves now. */
+/* The live certificate. */
 struct plan_live {
     uint32_t generation;
-    bool from_ca; /* else self-signed, or nothing */
-    bool covers;  /* all names of the configuration */
-    bool can_ask; /* it has a name in ARI */
+    bool from_ca; /* false: self-signed, or none */
+    bool covers;  /* all configured names */
+    bool can_ask; /* it has an ARI id */
     struct renew_life life;
 };
 
 enum plan_step { PLAN_WAIT, PLAN_ASK, PLAN_ORDER };
 
 enum {
-    PLAN_AWAY_MS = 10 * 60 * 1000, /* no look comes so late by itself */
-    /* One that was just renewed is not due again before lifetime / PLAN_PACE_PARTS, whatever
-     * the CA suggests and the clock says: else a window in the past, or a clock that is ahead,
-     * renews without end. */
+    PLAN_AWAY_MS = 10 * 60 * 1000, /* after a longer gap, acmed was not running */
+    /* A certificate that was just renewed is not due again before lifetime / PLAN_PACE_PARTS,
+     * whatever the CA suggests and the clock says. Otherwise a window in the past, or a clock
+     * that is ahead, would cause endless renewals. */
     PLAN_PACE_PARTS = 10,
-    PLAN_URGENT_PARTS = 7,         /* with less of its life left, no limit of ours holds it */
-    PLAN_NEWS_MS = 60 * 60 * 1000, /* a failure is told as one of now for so long */
-    PLAN_CLOCK_MS = 5 * 60 * 1000, /* our clock and the CA's may differ by so much */
+    PLAN_URGENT_PARTS = 7, /* with less of its lifetime left, our limits do not hold it */
+    PLAN_NEWS_MS = 60 * 60 * 1000, /* how long a failure is reported as current */
+    PLAN_CLOCK_MS = 5 * 60 * 1000, /* tolerated difference between our clock and the CA's */
 };
 
-/* Was nobody there between two looks? At a start (seen 0); after a suspended machine woke up;
- * when a clock that was far back is set right. */
+/* Whether acmed was not running between two looks: at a start (seen 0), after the machine was
+ * suspended, or when a clock that was far behind is corrected. */
 bool plan_was_away(uint64_t seen, uint64_t now);
 
-/* acmed is there again, with what its predecessor or itself left. What came due while nobody
- * was there is not ordered with all the others. Not for what was being ordered already. */
+/* acmed runs again, with the state that it or its predecessor left. Renewals that came due
+ * meanwhile are spread over time. Not for an order that is already open. */
 void plan_start(struct cert_state *state, const struct plan_live *live, uint64_t now,
                 uint64_t random);
 
-/* *until: when to look again at the latest; of PLAN_WAIT, when the next order comes if nothing
- * changes is plan_order_at(). Marks the state anew when another generation is live. */
+/* *until: when to look again at the latest. For PLAN_WAIT, plan_order_at() gives the time of
+ * the next order if nothing changes. Resets the state when another generation is live. */
 enum plan_step plan_next(struct cert_state *state, const struct plan_live *live, uint64_t now,
                          uint64_t random, uint64_t *until);
 
-/* When it is to be ordered as things are; in the past, or 0: now. This is the "next try" that
- * log, command line and page tell. */
+/* When it is to be ordered as things are; in the past, or 0: now. Log, command line and status
+ * page show it as "next try". */
 uint64_t plan_order_at(const struct cert_state *state, const struct plan_live *live,
                        uint64_t now);
 
-/* Is that known? Not while another generation has gone live that was not looked at yet. */
+/* Whether that time is known. Not until plan_next() has seen the live generation. */
 bool plan_knows(const struct cert_state *state, const struct plan_live *live);
 
-/* Is the open order (state.begun) all that is to be done? It was begun for a reason, as when
- * the operator wanted it, and is gone on with; but no other one is made in its place. */
+/* Whether the open order (state.begun) is the only thing to do. It was started for a reason,
+ * for example at the operator's request, and is continued; but if it is lost, no other one
+ * replaces it. */
 bool plan_resumes(const struct cert_state *state, const struct plan_live *live, uint64_t now);
 /* Such an order is given up. */
 void plan_dropped(struct cert_state *state, uint64_t now);
 
-/* Is state.problem of the past? The certificate is good and not due, and nothing is under way:
- * the next try comes when it is, whatever became of the last one. For an hour it is news. */
+/* Whether state.problem is no longer current: the certificate is good and not due, nothing is
+ * in progress, and the failure is older than PLAN_NEWS_MS. The next try comes when the
+ * certificate is due, whatever the result of the last one. */
 bool plan_is_past(const struct cert_state *state, const struct plan_live *live, uint64_t now);
 
-/* What came of it. The order failed: the CA wants retry_after_ms of peace at least. The ledger
- * says wait: counts as no failure. */
+/* The result of a try. plan_failed(): the order failed, and the CA wants at least
+ * retry_after_ms of delay. plan_postpone(): a limit such as the rate log says to wait; not
+ * counted as a failure. */
 void plan_failed(struct cert_state *state, const struct plan_live *live,
                  uint64_t retry_after_ms, const char *problem, uint64_t now, uint64_t random);
 void plan_postpone(struct cert_state *state, uint64_t wait_ms, const char *problem,
                    uint64_t now);
-/* Due by our clock only (plan_clock_wait()). When it is not due any more, the clock was set
- * right: then neither counts. */
+/* Due only by our clock (plan_clock_wait()). If it is no longer due later, the clock was
+ * corrected, and both wait and problem are dropped. */
 void plan_hold_by_clock(struct cert_state *state, uint64_t wait_ms, const char *problem,
                         uint64_t now);
-/* After plan_failed(): it failed because the CA could not be reached. As long as there has
- * never been a certificate the tries are closer to each other at first. */
+/* After plan_failed(), when the CA could not be reached. As long as there has never been a
+ * certificate, the first tries are closer together. */
 void plan_unreached(struct cert_state *state, const struct plan_live *live, uint64_t now,
                     uint64_t random);
-/* Before plan_failed(): the CA answers again, after so many failures in a row to reach it. As
- * these were close to each other, they do not make the next wait longer. */
+/* Before plan_failed(), when the CA responds again after this many failures in a row to reach
+ * it. As those tries were close together, they do not make the next wait longer. */
 void plan_reached(struct cert_state *state, const struct plan_live *live, uint32_t unreached);
-/* Something else is left to try: the next try may come in wait_ms already. */
+/* An alternative is left to try: the next try comes in wait_ms at the latest. */
 void plan_hurry(struct cert_state *state, uint64_t wait_ms, uint64_t now);
 void plan_issued(struct cert_state *state, uint64_t now);
 
-/* Something says to wait for wait_ms: a limit of ours, or the CA. How long to wait really:
- * never so long that the live certificate would expire before another try. */
+/* Caps a wait imposed by one of our limits or by the CA: never so long that the live
+ * certificate would expire before another try. */
 uint64_t plan_limit_wait(const struct plan_live *live, uint64_t wait_ms, uint64_t now);
 
-/* Has it so little of its life left that nothing but the order itself is worth a try? */
+/* Whether so little of its lifetime is left that everything but the order itself is skipped. */
 bool plan_urgent(const struct plan_live *live, uint64_t now);
 
-/* The CA has just told its time; clock_off_ms: its clock less ours. Is the certificate due by
- * our clock only? Then there is no order: how long to wait before the next look, else 0. Held
- * so is a certificate of which less than a tenth is left only where its own dates, when it was
- * issued, showed the same clock to be ahead: else the CA's clock may be the wrong one. */
+/* Called when the CA has reported its time; clock_off_ms: its clock minus ours. If the
+ * certificate is due only by our clock, returns how long to wait instead of ordering; else 0.
+ * With less than a tenth of its lifetime left, it waits only if the certificate's own dates, at
+ * the time of issue, showed that our clock was ahead; otherwise the CA's clock may be the wrong
+ * one. */
 uint64_t plan_clock_wait(const struct cert_state *state, const struct plan_live *live,
                          int64_t clock_off_ms, uint64_t now);
 
-/* When it is due by a clock that is right: renew_at, as far as the certificate's own dates
- * allow, since the pace was reckoned by ours. */
+/* When it is due by a correct clock: renew_at, but not later than the certificate's dates
+ * allow, since the minimum interval between renewals was computed with our clock. */
 uint64_t plan_due_by_dates(const struct cert_state *state, const struct plan_live *live);
 
-/* The CA answered with a window (or with one that is none), or did not answer. */
+/* plan_responded(): the CA sent a window, valid or not. plan_no_response(): it did not
+ * respond. */
 void plan_responded(struct cert_state *state, const struct plan_live *live,
                     const struct renew_window *window, uint64_t retry_after_ms, uint64_t now,
                     uint64_t random);

@@ -10,7 +10,7 @@
 static const char letsencrypt[] = ".api.letsencrypt.org/";
 static const char production[] = "https://acme-v02.api.letsencrypt.org/";
 
-/* RFC 2606, 6761, 6762, 7686, 8375, and what ICANN keeps back. */
+/* RFC 2606, 6761, 6762, 7686, 8375, and names that ICANN reserves. */
 static const char *const reserved[] = {
     "localhost", "localdomain", "local",       "internal",    "test",        "example",
     "invalid",   "onion",       "home.arpa",   "lan",         "home",        "corp",
@@ -43,7 +43,7 @@ bool policy_private(const char *name)
     bool v4;
 
     if (policy_is_address(name, a, &v4))
-        return v4 ? private_v4(a) : (a[0] & 0xe0) != 0x20; /* 2000::/3 is the Internet */
+        return v4 ? private_v4(a) : (a[0] & 0xe0) != 0x20; /* 2000::/3 is the public Internet */
     if (!strchr(name, '.'))
         return true;
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
@@ -64,7 +64,7 @@ bool policy_here(const struct conf_cert *cert)
     return true;
 }
 
-/* Can any kind of challenge that is set for this certificate prove this name? */
+/* Whether any challenge kind configured for this certificate can prove this name. */
 static bool provable(const struct conf_acme *acme, const struct conf_cert *cert,
                      const char *name)
 {
@@ -87,19 +87,19 @@ const char *policy_refuses(const struct conf *conf, const struct conf_cert *cert
         return "it is not to be ordered";
     if (!acme->agree_tos)
         return "not ordered: acme.agree_tos is false";
-    for (size_t i = 0; i < cert->n_names; i++) /* first: with an email it is so, too */
+    for (size_t i = 0; i < cert->n_names; i++) /* first: an email would not help */
         if (public_ca && policy_private(cert->names[i]))
-            return "not ordered: no public CA signs for a private name; give chain and key, or "
+            return "not ordered: no public CA signs a private name; set chain and key, or "
                    "self_signed = true";
     if (!*acme->email && strncmp(acme->directory, production, sizeof production - 1) == 0)
-        return "not ordered: give acme.email to order it from Let's Encrypt";
+        return "not ordered: set acme.email to order it from Let's Encrypt";
     *meant = true;
     for (size_t i = 0; i < cert->n_names; i++) {
         if (!provable(acme, cert, cert->names[i]))
             return cert->names[i][0] == '*' ? "not ordered: a wildcard needs acme.challenges = "
                                               "[ \"dns-01\" ] and a hook"
-                                            : "not ordered: dns-01 never proves an IP address; "
-                                              "add http-01 to its challenges";
+                                            : "not ordered: dns-01 cannot validate an IP "
+                                              "address; add http-01 to its challenges";
         if (public_ca && policy_is_address(cert->names[i], a, &v4) &&
             strcmp(acme->profile, "shortlived") != 0)
             return "not ordered: for an IP address set acme.profile = \"shortlived\"";

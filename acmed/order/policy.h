@@ -1,10 +1,10 @@
-/* Whether a certificate is ordered at all. Pure; acmed only.
+/* Whether a certificate is ordered from a CA at all. Pure; acmed only.
  *
- * Ordering begins when the operator has said that he means it: `email` is given, or another
- * `directory` than that of Let's Encrypt, which is the default. From Let's Encrypt nothing is
- * ordered that it would refuse anyway, and count: localhost and other names that are nobody's,
- * private addresses, addresses without the profile for them. Any other CA may be one's own, and
- * is asked for every name. Wildcards need dns-01. What is not ordered stays self-signed. */
+ * Ordering begins when the operator has opted in: `email` is set, or `directory` is not the
+ * default, Let's Encrypt. Let's Encrypt is never asked for names that it would refuse and count
+ * as failures: localhost and other reserved names, private addresses, and addresses without the
+ * profile for them. Any other CA may be private, and is asked for every name. Wildcards need
+ * dns-01. What is not ordered stays self-signed. */
 #ifndef ACMED_ORDER_POLICY_H
 #define ACMED_ORDER_POLICY_H
 
@@ -13,14 +13,14 @@
 struct conf;
 struct conf_cert;
 
-/* NULL: order it. Else why not, and what to change, in plain words; *meant tells whether the
- * operator will want to know, because it looks as if he meant it. */
+/* NULL: order it. Else the reason why not, and what to change, in plain words. *meant: the
+ * operator should be told, because the configuration looks as if ordering was intended. */
 const char *policy_refuses(const struct conf *conf, const struct conf_cert *cert, bool *meant);
 
-/* Is this the name or address of nobody on the public Internet? */
+/* Whether this name or address cannot exist on the public Internet. */
 bool policy_private(const char *name);
 
-/* Is it for names of this machine only? Nobody expects a CA to sign for these. */
+/* Whether it is only for names of this machine, for which nobody expects a CA to sign. */
 bool policy_here(const struct conf_cert *cert);
 
 #endif

@@ -7,48 +7,51 @@
 #include "base/clock.h"
 #include "base/str.h"
 
-/* %s is the identifier. RFC 8555 section 6.7, RFC 9773 section 7, and profiles. */
+/* %s is the identifier. RFC 8555 section 6.7, RFC 9773 section 7, and the profiles draft. */
 static const struct {
-    const char *type, *of_name, *otherwise; /* otherwise: no identifier is named; NULL: same */
+    const char *type, *of_name, *otherwise; /* otherwise: no name, or of_name is NULL */
 } known[] = {
-    {"accountDoesNotExist", NULL, "the CA no longer knows our account; the next try makes one"},
-    {"alreadyReplaced", NULL, "the CA has replaced this certificate already"},
-    {"alreadyRevoked", NULL, "it is revoked already"},
-    {"badCSR", NULL, "the CA does not take the request for a certificate"},
-    {"badNonce", NULL, "the CA does not take its own nonces; it is asked again later"},
-    {"badPublicKey", NULL, "the CA does not take this kind of key"},
-    {"badRevocationReason", NULL, "the CA does not take this reason for a revocation"},
-    {"badSignatureAlgorithm", NULL, "the CA does not take ES256 signatures"},
+    {"accountDoesNotExist", NULL,
+     "the CA no longer knows our account; the next try creates one"},
+    {"alreadyReplaced", NULL, "the CA has already replaced this certificate"},
+    {"alreadyRevoked", NULL, "it is already revoked"},
+    {"badCSR", NULL, "the CA refused the certificate request"},
+    {"badNonce", NULL, "the CA refuses its own nonces; retrying later"},
+    {"badPublicKey", NULL, "the CA does not accept this kind of key"},
+    {"badRevocationReason", NULL, "the CA does not accept this reason for a revocation"},
+    {"badSignatureAlgorithm", NULL, "the CA does not accept ES256 signatures"},
     {"caa", "a CAA record of %s forbids this CA; add one that names it",
      "a CAA record forbids this CA; add one that names it"},
-    {"compound", NULL, "the CA has several complaints"},
-    {"connection", "the CA does not reach %s; open port 80 and 443 to this host",
-     "the CA does not reach this host; open port 80 and 443"},
-    {"dns", "the CA does not find %s in DNS; look at its A, AAAA or TXT records",
-     "the CA does not find a name in DNS"},
+    {"compound", NULL, "the CA reports several problems"},
+    {"connection", "the CA cannot reach %s; open ports 80 and 443 to this host",
+     "the CA cannot reach this host; open ports 80 and 443"},
+    {"dns", "the CA cannot find %s in DNS; check its A, AAAA or TXT records",
+     "the CA cannot find a name in DNS"},
     {"externalAccountRequired", NULL,
-     "this CA wants an account that it knows; set acme.eab as it gave it to you"},
-    {"incorrectResponse", "another server answers the CA for %s; let the name lead here",
-     "another server answers the CA; let the names lead here"},
-    {"invalidContact", NULL, "the CA does not take acme.email; write another one"},
-    {"invalidProfile", NULL, "the CA does not take acme.profile; write another one"},
-    {"malformed", NULL, "the CA does not understand us"},
-    {"orderNotReady", NULL, "the CA does not get ready; it is asked again later"},
-    {"rateLimited", "a limit of the CA is reached for %s; it is asked again later",
-     "a limit of the CA is reached; it is asked again later"},
-    {"rejectedIdentifier", "the CA does not sign for %s; take it out of names",
-     "the CA does not sign for one of the names; take it out"},
-    {"serverInternal", NULL, "the CA has trouble of its own; it is asked again later"},
-    {"tls", "the CA gets no TLS connection to %s; let port 443 lead here",
-     "the CA gets no TLS connection; let port 443 lead here"},
+     "this CA requires external account binding; set acme.eab to the values that it gave you"},
+    {"incorrectResponse", "another server responds to the CA for %s; make the name lead here",
+     "another server responds to the CA; make the names lead here"},
+    {"invalidContact", NULL, "the CA refused acme.email; set another one"},
+    {"invalidProfile", NULL, "the CA refused acme.profile; set another one"},
+    {"malformed", NULL, "the CA calls the request malformed"},
+    {"orderNotReady", NULL, "the CA is not ready; retrying later"},
+    {"rateLimited", "a rate limit of the CA is reached for %s; retrying later",
+     "a rate limit of the CA is reached; retrying later"},
+    {"rejectedIdentifier", "the CA does not sign %s; remove it from names",
+     "the CA does not sign one of the names; remove it"},
+    {"serverInternal", NULL, "the CA has an internal error; retrying later"},
+    {"tls", "the CA gets no TLS connection to %s; make port 443 lead here",
+     "the CA gets no TLS connection; make port 443 lead here"},
     {"unauthorized",
-     "%s is not proved; let it lead here, and look for another server before us",
-     "the CA does not accept our account; look at acme.eab"},
-    {"unsupportedContact", NULL, "the CA cannot write to acme.email; write another one"},
-    {"unsupportedIdentifier", "the CA does not sign for names like %s; take it out of names",
-     "the CA does not sign for names of this kind"},
+     "%s could not be validated; make it lead here, and look for another server in front of "
+     "pasgate",
+     "the CA does not accept our account; check acme.eab"},
+    {"unsupportedContact", NULL, "the CA cannot write to acme.email; set another one"},
+    {"unsupportedIdentifier", "the CA does not sign names like %s; remove it from names",
+     "the CA does not sign names of this kind"},
     {"userActionRequired", NULL,
-     "the CA wants a person to act, as on new terms of service; open the page that it names"},
+     "the CA requires a person to act, such as accepting new terms of service; open the page "
+     "that it names"},
 };
 
 static bool is_of_name(char c)
@@ -57,7 +60,7 @@ static bool is_of_name(char c)
            c == '_' || c == '.' || c == '*' || c == ':';
 }
 
-/* As a whole word, and not as the end of a longer name; a full stop may follow it. */
+/* As a whole word, not as the end of a longer name; a full stop or colon may follow. */
 static bool mentions(const char *text, const char *name)
 {
     size_t n = strlen(name), whole = strlen(text);
@@ -89,8 +92,8 @@ static size_t problem_text_add(char *out, size_t cap, size_t n, const char *text
     return n + more < cap ? n + more : cap - 1;
 }
 
-/* Of dns-01: no server of ours is asked, but a TXT record. Those of other kinds would send the
- * operator to a web server. false: it is not about that. */
+/* Texts for dns-01, where the CA looks for a TXT record; those for the other kinds would send
+ * the operator to a web server. false: not such a problem. */
 static bool of_record(const struct job_problem *p, char *out, size_t cap, size_t *n)
 {
     static const char *const types[] = {"connection", "dns", "incorrectResponse",
@@ -102,12 +105,11 @@ static bool of_record(const struct job_problem *p, char *out, size_t cap, size_t
         is |= strcmp(p->type, types[i]) == 0;
     if (!is || p->challenge != JOB_DNS_01 || !*name)
         return false;
-    *n =
-        (size_t)snprintf(out, cap,
-                         "%.100s is not proved by DNS; look at the zone of "
-                         "_acme-challenge.%.100s, at where a CNAME there leads to, and at what "
-                         "acme.hook publishes",
-                         p->name, name);
+    *n = (size_t)snprintf(
+        out, cap,
+        "%.100s could not be validated by DNS; check the zone of _acme-challenge.%.100s, where "
+        "a CNAME there leads to, and what acme.hook publishes",
+        p->name, name);
     *n = *n < cap ? *n : cap - 1;
     return true;
 }
@@ -153,7 +155,7 @@ char *problem_text_for(const struct job_problem *p, int64_t clock_off_ms, char *
     size_t n = 0;
 
     out[0] = '\0';
-    if (clock) { /* in front: it is easily the reason for all that follows */
+    if (clock) { /* first, because it may well be the cause of the rest */
         snprintf(text, sizeof text, "the clock here is %s %s the CA's; ",
                  clock_span(span, clock_off_ms < 0 ? -(uint64_t)clock_off_ms
                                                    : (uint64_t)clock_off_ms),

@@ -24,7 +24,7 @@ static uint64_t hash_name(const char *name)
     return h;
 }
 
-/* Of a set: its order does not matter. */
+/* Of a set of names; independent of their order. */
 static uint64_t hash_set(struct rate_log_names names)
 {
     uint64_t sum = names.n;
@@ -36,7 +36,8 @@ static uint64_t hash_set(struct rate_log_names names)
 
 /* ---- limits */
 
-/* Production and staging of the one public CA that publishes its limits, and that we know. */
+/* Production and staging of Let's Encrypt, the only public CA whose published limits we
+ * know. */
 static bool is_letsencrypt(const char *directory)
 {
     return strstr(directory, ".api.letsencrypt.org/") != NULL;
@@ -59,19 +60,19 @@ struct rate_log_limits rate_log_limits_of(const char *directory,
     return limits;
 }
 
-/* ---- looking back */
+/* ---- waiting times */
 
-/* When may the next one be, if at most `limit` of a kind are allowed in `span_s`? */
-static uint64_t rate_log_wait_for(const struct rate_log *ledger, char kind, uint64_t what,
+/* How long to wait until at most `limit` entries of a kind are within the last `span_s`. */
+static uint64_t rate_log_wait_for(const struct rate_log *rate_log, char kind, uint64_t what,
                                   size_t limit, uint64_t span_s, uint64_t now_s)
 {
     size_t found = 0;
 
     if (limit == 0)
         return 0;
-    /* From the latest back: the limit-th one decides, and has to become old. */
-    for (size_t i = ledger->n; i-- > 0;) {
-        const struct rate_log_entry *e = &ledger->entry[i];
+    /* The limit-th entry from the end decides: it has to become old. */
+    for (size_t i = rate_log->n; i-- > 0;) {
+        const struct rate_log_entry *e = &rate_log->entry[i];
 
         if (e->kind != kind || e->what != what || e->at_s + span_s < now_s)
             continue;
@@ -81,31 +82,31 @@ static uint64_t rate_log_wait_for(const struct rate_log *ledger, char kind, uint
     return 0;
 }
 
-/* The longer wait counts, and what it is for is told. */
-static void rate_log_longer(struct rate_log *ledger, uint64_t *wait, uint64_t other,
+/* Keeps the longer wait, and describes its limit. */
+static void rate_log_longer(struct rate_log *rate_log, uint64_t *wait, uint64_t other,
                             uint32_t limit, const char *what)
 {
     if (other <= *wait)
         return;
     *wait = other;
-    snprintf(ledger->says, sizeof ledger->says, "limit reached: %u %s (acme.limits)", limit,
+    snprintf(rate_log->says, sizeof rate_log->says, "limit reached: %u %s (acme.limits)", limit,
              what);
 }
 
-/* Times of the future were written by a clock that was ahead: they count as of now. Failures
- * are forgotten instead: all at once, they could hold a renewal for an hour. */
-static void rate_log_mistrust(struct rate_log *ledger, uint64_t now_s)
+/* Times in the future were written while the clock was ahead. They count as of now, except
+ * failures, which are dropped: all of them at once could hold up a renewal for an hour. */
+static void rate_log_mistrust(struct rate_log *rate_log, uint64_t now_s)
 {
-    for (size_t i = 0; i < ledger->n; i++) {
-        struct rate_log_entry *e = &ledger->entry[i];
+    for (size_t i = 0; i < rate_log->n; i++) {
+        struct rate_log_entry *e = &rate_log->entry[i];
 
         if (e->at_s > now_s)
             e->at_s = e->kind == FAILURE ? 0 : now_s;
     }
 }
 
-/* For a certificate of minutes there are more tries in an hour. Not at a CA whose limits are
- * known: it has no such certificates. */
+/* A certificate that lives for minutes gets more tries per hour. This does not exceed the
+ * limits of a CA where they are known, since it issues no such certificates. */
 static uint32_t failures_allowed(const struct rate_log_limits *l, uint64_t life_s)
 {
     uint64_t tries = life_s ? RATE_LOG_HOUR_S * 4 * BACKOFF_TRIES_IN_LIFE / life_s : 0;
@@ -115,123 +116,125 @@ static uint32_t failures_allowed(const struct rate_log_limits *l, uint64_t life_
     return tries < RATE_LOG_ENTRIES / 2 ? (uint32_t)tries : RATE_LOG_ENTRIES / 2;
 }
 
-uint64_t rate_log_wait_urgent(struct rate_log *ledger, struct rate_log_names names,
+uint64_t rate_log_wait_urgent(struct rate_log *rate_log, struct rate_log_names names,
                               uint64_t now_s, const char **why)
 {
-    uint32_t failures = failures_allowed(&ledger->limits, names.life_s);
+    uint32_t failures = failures_allowed(&rate_log->limits, names.life_s);
     uint64_t wait = 0;
 
-    ledger->says[0] = '\0';
-    *why = ledger->says;
-    rate_log_mistrust(ledger, now_s);
+    rate_log->says[0] = '\0';
+    *why = rate_log->says;
+    rate_log_mistrust(rate_log, now_s);
     for (size_t i = 0; i < names.n; i++)
-        rate_log_longer(ledger, &wait,
-                        rate_log_wait_for(ledger, FAILURE, hash_name(names.name[i]), failures,
+        rate_log_longer(rate_log, &wait,
+                        rate_log_wait_for(rate_log, FAILURE, hash_name(names.name[i]), failures,
                                           RATE_LOG_HOUR_S, now_s),
                         failures, "failed orders of a name in an hour");
     return wait;
 }
 
-uint64_t rate_log_wait(struct rate_log *ledger, struct rate_log_names names, bool renewal,
+uint64_t rate_log_wait(struct rate_log *rate_log, struct rate_log_names names, bool renewal,
                        uint64_t now_s, const char **why)
 {
-    const struct rate_log_limits *l = &ledger->limits;
-    uint64_t wait = rate_log_wait_urgent(ledger, names, now_s, why);
+    const struct rate_log_limits *l = &rate_log->limits;
+    uint64_t wait = rate_log_wait_urgent(rate_log, names, now_s, why);
 
-    rate_log_longer(ledger, &wait,
-                    rate_log_wait_for(ledger, ORDER, 0, l->orders, RATE_LOG_ORDERS_S, now_s),
+    rate_log_longer(rate_log, &wait,
+                    rate_log_wait_for(rate_log, ORDER, 0, l->orders, RATE_LOG_ORDERS_S, now_s),
                     l->orders, "orders in 3 hours");
     if (!renewal)
-        rate_log_longer(ledger, &wait,
-                        rate_log_wait_for(ledger, CERTIFICATE, hash_set(names), l->same,
+        rate_log_longer(rate_log, &wait,
+                        rate_log_wait_for(rate_log, CERTIFICATE, hash_set(names), l->same,
                                           RATE_LOG_WEEK_S, now_s),
                         l->same, "certificates for these names in 7 days");
-    if (ledger->n + names.n + 2 > RATE_LOG_ENTRIES)
-        rate_log_longer(ledger, &wait, RATE_LOG_HOUR_S, RATE_LOG_ENTRIES,
-                        "entries in the ledger");
+    if (rate_log->n + names.n + 2 > RATE_LOG_ENTRIES)
+        rate_log_longer(rate_log, &wait, RATE_LOG_HOUR_S, RATE_LOG_ENTRIES,
+                        "entries in the rate log");
     return wait;
 }
 
-uint64_t rate_log_wait_account(struct rate_log *ledger, uint64_t now_s, const char **why)
+uint64_t rate_log_wait_account(struct rate_log *rate_log, uint64_t now_s, const char **why)
 {
-    uint32_t limit = ledger->limits.accounts;
+    uint32_t limit = rate_log->limits.accounts;
     uint64_t wait = 0;
 
-    ledger->says[0] = '\0';
-    *why = ledger->says;
-    rate_log_longer(ledger, &wait,
-                    rate_log_wait_for(ledger, ACCOUNT, 0, limit, RATE_LOG_ORDERS_S, now_s),
+    rate_log->says[0] = '\0';
+    *why = rate_log->says;
+    rate_log_longer(rate_log, &wait,
+                    rate_log_wait_for(rate_log, ACCOUNT, 0, limit, RATE_LOG_ORDERS_S, now_s),
                     limit, "accounts made in 3 hours");
     return wait;
 }
 
-/* ---- writing down */
+/* ---- recording */
 
-static int rate_log_add(struct rate_log *ledger, char kind, uint64_t what, uint64_t at_s)
+static int rate_log_add(struct rate_log *rate_log, char kind, uint64_t what, uint64_t at_s)
 {
-    if (ledger->n == RATE_LOG_ENTRIES)
+    if (rate_log->n == RATE_LOG_ENTRIES)
         return -1;
-    if (ledger->n == ledger->cap) {
-        size_t cap = ledger->cap ? ledger->cap * 2 : FIRST_CAP;
-        struct rate_log_entry *entry = realloc(ledger->entry, cap * sizeof *entry);
+    if (rate_log->n == rate_log->cap) {
+        size_t cap = rate_log->cap ? rate_log->cap * 2 : FIRST_CAP;
+        struct rate_log_entry *entry = realloc(rate_log->entry, cap * sizeof *entry);
 
         if (!entry)
             return -1;
-        ledger->entry = entry;
-        ledger->cap = cap;
+        rate_log->entry = entry;
+        rate_log->cap = cap;
     }
-    ledger->entry[ledger->n++] =
+    rate_log->entry[rate_log->n++] =
         (struct rate_log_entry){.at_s = at_s, .what = what, .kind = kind};
     return 0;
 }
 
-int rate_log_attempt(struct rate_log *ledger, struct rate_log_names names, uint64_t now_s)
+int rate_log_attempt(struct rate_log *rate_log, struct rate_log_names names, uint64_t now_s)
 {
     for (size_t i = 0; i < names.n; i++)
-        if (rate_log_add(ledger, FAILURE, hash_name(names.name[i]), now_s) < 0)
+        if (rate_log_add(rate_log, FAILURE, hash_name(names.name[i]), now_s) < 0)
             return -1;
     return 0;
 }
 
-static void rate_log_take_out(struct rate_log *ledger, char kind, uint64_t what, uint64_t at_s)
+static void rate_log_take_out(struct rate_log *rate_log, char kind, uint64_t what,
+                              uint64_t at_s)
 {
-    for (size_t i = ledger->n; i-- > 0;) {
-        const struct rate_log_entry *e = &ledger->entry[i];
+    for (size_t i = rate_log->n; i-- > 0;) {
+        const struct rate_log_entry *e = &rate_log->entry[i];
 
         if (e->kind != kind || e->what != what || e->at_s != at_s)
             continue;
-        ledger->n--;
-        memmove(&ledger->entry[i], &ledger->entry[i + 1], (ledger->n - i) * sizeof *e);
+        rate_log->n--;
+        memmove(&rate_log->entry[i], &rate_log->entry[i + 1], (rate_log->n - i) * sizeof *e);
         return;
     }
 }
 
-void rate_log_pardon(struct rate_log *ledger, struct rate_log_names names, uint64_t begun_s)
+void rate_log_refund(struct rate_log *rate_log, struct rate_log_names names, uint64_t begun_s)
 {
     for (size_t i = 0; i < names.n; i++)
-        rate_log_take_out(ledger, FAILURE, hash_name(names.name[i]), begun_s);
+        rate_log_take_out(rate_log, FAILURE, hash_name(names.name[i]), begun_s);
 }
 
-void rate_log_pardon_account(struct rate_log *ledger, uint64_t begun_s)
+void rate_log_refund_account(struct rate_log *rate_log, uint64_t begun_s)
 {
-    rate_log_take_out(ledger, ACCOUNT, 0, begun_s);
+    rate_log_take_out(rate_log, ACCOUNT, 0, begun_s);
 }
 
-int rate_log_success(struct rate_log *ledger, struct rate_log_names names, uint64_t begun_s,
+int rate_log_success(struct rate_log *rate_log, struct rate_log_names names, uint64_t begun_s,
                      uint64_t now_s)
 {
-    rate_log_pardon(ledger, names, begun_s);
-    return ledger->limits.same ? rate_log_add(ledger, CERTIFICATE, hash_set(names), now_s) : 0;
+    rate_log_refund(rate_log, names, begun_s);
+    return rate_log->limits.same ? rate_log_add(rate_log, CERTIFICATE, hash_set(names), now_s)
+                                 : 0;
 }
 
-int rate_log_order(struct rate_log *ledger, uint64_t now_s)
+int rate_log_order(struct rate_log *rate_log, uint64_t now_s)
 {
-    return ledger->limits.orders ? rate_log_add(ledger, ORDER, 0, now_s) : 0;
+    return rate_log->limits.orders ? rate_log_add(rate_log, ORDER, 0, now_s) : 0;
 }
 
-int rate_log_account(struct rate_log *ledger, uint64_t now_s)
+int rate_log_account(struct rate_log *rate_log, uint64_t now_s)
 {
-    return rate_log_add(ledger, ACCOUNT, 0, now_s);
+    return rate_log_add(rate_log, ACCOUNT, 0, now_s);
 }
 
 /* ---- text */
@@ -243,7 +246,7 @@ static uint64_t kept_s(char kind)
                                  : RATE_LOG_ORDERS_S;
 }
 
-char *rate_log_print(struct rate_log *ledger, uint64_t now_s, size_t *n)
+char *rate_log_print(struct rate_log *rate_log, uint64_t now_s, size_t *n)
 {
     char *text = malloc(RATE_LOG_BYTES + 1);
     size_t kept = 0;
@@ -251,16 +254,16 @@ char *rate_log_print(struct rate_log *ledger, uint64_t now_s, size_t *n)
     *n = 0;
     if (!text)
         return NULL;
-    for (size_t i = 0; i < ledger->n; i++) {
-        struct rate_log_entry e = ledger->entry[i];
+    for (size_t i = 0; i < rate_log->n; i++) {
+        struct rate_log_entry e = rate_log->entry[i];
 
         if (e.at_s + kept_s(e.kind) < now_s)
             continue;
-        ledger->entry[kept++] = e;
+        rate_log->entry[kept++] = e;
         *n += (size_t)snprintf(text + *n, RATE_LOG_BYTES + 1 - *n, "%c=%llu:%016llx\n", e.kind,
                                (unsigned long long)e.at_s, (unsigned long long)e.what);
     }
-    ledger->n = kept;
+    rate_log->n = kept;
     return text;
 }
 
@@ -281,7 +284,7 @@ static bool read_entry(struct str value, struct rate_log_entry *e)
     return true;
 }
 
-int rate_log_parse(struct rate_log *ledger, const char *text, size_t n, uint64_t now_s)
+int rate_log_parse(struct rate_log *rate_log, const char *text, size_t n, uint64_t now_s)
 {
     struct str rest = str_make(text, n), key, value;
     struct rate_log_entry e;
@@ -290,7 +293,7 @@ int rate_log_parse(struct rate_log *ledger, const char *text, size_t n, uint64_t
     while ((got = kvfile_line(&rest, &key, &value)) > 0) {
         if (key.n != 1 || !memchr("foca", key.p[0], 4) || !read_entry(value, &e))
             got = -1;
-        else if (rate_log_add(ledger, key.p[0], e.what, e.at_s < now_s ? e.at_s : now_s) < 0)
+        else if (rate_log_add(rate_log, key.p[0], e.what, e.at_s < now_s ? e.at_s : now_s) < 0)
             got = -1;
         if (got < 0)
             break;
@@ -299,25 +302,25 @@ int rate_log_parse(struct rate_log *ledger, const char *text, size_t n, uint64_t
     return got;
 }
 
-int rate_log_load(struct rate_log *ledger, int dir, uint64_t now_s)
+int rate_log_load(struct rate_log *rate_log, int dir, uint64_t now_s)
 {
     size_t n;
     char *text = kvfile_read(dir, file_name, RATE_LOG_BYTES, &n);
     int rc;
 
-    *ledger = (struct rate_log){.limits = ledger->limits};
+    *rate_log = (struct rate_log){.limits = rate_log->limits};
     if (!text)
         return errno == ENOENT ? 0 : -1;
-    rc = rate_log_parse(ledger, text, n, now_s);
+    rc = rate_log_parse(rate_log, text, n, now_s);
     free(text);
     errno = EPROTO;
     return rc;
 }
 
-int rate_log_save(struct rate_log *ledger, int dir, uint64_t now_s)
+int rate_log_save(struct rate_log *rate_log, int dir, uint64_t now_s)
 {
     size_t n;
-    char *text = rate_log_print(ledger, now_s, &n);
+    char *text = rate_log_print(rate_log, now_s, &n);
     int rc, error;
 
     if (!text)
@@ -329,8 +332,8 @@ int rate_log_save(struct rate_log *ledger, int dir, uint64_t now_s)
     return rc;
 }
 
-void rate_log_release(struct rate_log *ledger)
+void rate_log_release(struct rate_log *rate_log)
 {
-    free(ledger->entry);
-    *ledger = (struct rate_log){0};
+    free(rate_log->entry);
+    *rate_log = (struct rate_log){0};
 }

@@ -51,7 +51,7 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
 
 uint64_t renew_ask_after(uint64_t retry_after_ms, uint32_t failures, uint64_t random)
 {
-    if (failures > 0) /* capped, since it must be asked twice a day at least */
+    if (failures > 0) /* capped, since it must be asked at least twice a day */
         return clamp(backoff_delay_ms(failures, 0, retry_after_ms, random), RENEW_ARI_LEAST_MS,
                      retry_after_ms > RENEW_ARI_DEFAULT_MS ? RENEW_ARI_MOST_MS
                                                            : RENEW_ARI_DEFAULT_MS);

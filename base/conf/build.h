@@ -19,7 +19,7 @@ struct conf_build {
     struct conf *conf; /* in the arena */
     struct conf_arena *arena, *secrets;
     struct conf_source text;
-    struct conf_report report, warnings;
+    struct conf_error_list report, warnings;
     struct conf_mark *marks; /* where each field was written */
     size_t n_marks, cap_marks;
     bool early; /* files of certificates may be missing */

@@ -160,7 +160,7 @@ static void resolve_check(struct conf_build *b, struct conf_check *check)
     }
     if (check->type == CONF_CHECK_TCP && *check->body)
         conf_errors_add(&b->report, conf_line_of_field(b, &check->body),
-                        "pools.check.body: a tcp check has no answer; write type = \"http\"");
+                        "pools.check.body: a tcp check has no response; write type = \"http\"");
 }
 
 /* Whether a backend before this one has its name, or, in the same pool, its address. */
@@ -177,7 +177,7 @@ static void check_twins(struct conf_build *b, size_t pool, size_t backend)
             if (p == pool && *x->host && conf_check_eq(x->host, y->host) && x->port == y->port)
                 conf_errors_add(&b->report, line,
                                 "pools.backends: %s:%u twice in pool \"%s\"; write it once, "
-                                "with more weight if it shall get more",
+                                "with a larger weight if it is to get more requests",
                                 x->host, x->port, pools[p].name);
             else if (*x->name && conf_check_eq(x->name, y->name))
                 conf_errors_add(&b->report,
@@ -202,8 +202,8 @@ static void check_route_twins(struct conf_build *b, const struct conf_pool *pool
             conf_errors_add(
                 &b->report,
                 conf_check_first(conf_line_of_field(b, &x->route), conf_line_of_record(b, x)),
-                "pools.backends.route: \"%s\" twice; with one jvmRoute for several "
-                "instances write sticky = \"auto\"",
+                "pools.backends.route: \"%s\" twice; if several backends share one jvmRoute, "
+                "write sticky = \"auto\"",
                 x->route);
 }
 
@@ -222,8 +222,8 @@ static void check_restart(struct conf_build *b, struct conf_backend *x)
         conf_errors_add(&b->report,
                         conf_check_first(conf_line_of_field(b, &x->restart_timeout_ms),
                                          conf_line_of_field(b, &x->restart_stop_ms)),
-                        "pools.backends.restart.timeout: is not longer than stop_timeout, so "
-                        "nothing could start in it; write more, or a shorter stop_timeout");
+                        "pools.backends.restart.timeout: must be longer than stop_timeout, or "
+                        "no time is left to start; increase it, or reduce stop_timeout");
     if (*x->restart_oemanager && !strchr(x->restart_oemanager, ':'))
         conf_errors_add(&b->report, conf_line_of_field(b, &x->restart_oemanager),
                         "pools.backends.restart.oemanager: has no colon; write "
@@ -247,7 +247,7 @@ static void check_pool(struct conf_build *b, size_t index)
         conf_errors_add(&b->report,
                         conf_check_first(conf_line_of_field(b, &pool->eject.max_ms),
                                          conf_line_of_field(b, &pool->eject.time_ms)),
-                        "pools.eject.max_time: is less than time; write as much or more");
+                        "pools.eject.max_time: is less than time; write at least as much");
     for (size_t i = 0; i < pool->n_backends; i++) {
         conf_check_no_null(&backends[i].host);
         backends[i].pool = pool->index;
@@ -271,7 +271,7 @@ static void gather_backends(struct conf_build *b)
     for (size_t i = 0; i < conf->n_pools; i++)
         n += pools[i].n_backends;
     if (n > CONF_MAX_BACKENDS) {
-        conf_errors_add(&b->report, 0, "%zu backends in all; write at most %d", n,
+        conf_errors_add(&b->report, 0, "%zu backends in total; at most %d are allowed", n,
                         CONF_MAX_BACKENDS);
         return;
     }
@@ -404,10 +404,10 @@ static void check_routes(struct conf_build *b)
                 !conf_check_eq(r[i].path, r[j].path))
                 continue;
             conf_source_where(&b->text, conf_line_of_record(b, &r[j]), &line);
-            conf_errors_add(&b->report, conf_line_of_record(b, &r[i]),
-                            "routes: \"%s%s\" is that of line %u too; write each host and path "
-                            "once",
-                            r[i].host, r[i].path, line);
+            conf_errors_add(
+                &b->report, conf_line_of_record(b, &r[i]),
+                "routes: \"%s%s\" is also on line %u; write each host and path once", r[i].host,
+                r[i].path, line);
             break;
         }
     }

@@ -23,7 +23,7 @@ void conf_check_challenges(struct conf_build *b, const char *whose,
             !*b->conf->acme.hook)
             conf_errors_add(&b->report, conf_line_of_field(b, &challenges[i]),
                             "%s.challenges: dns-01 needs a program that publishes the record; "
-                            "write acme.hook",
+                            "set acme.hook",
                             whose);
 }
 
@@ -47,8 +47,8 @@ static void check_hmac_key(struct conf_build *b, const char *const *key, const c
 {
     if (!conf_check_acme_is_base64url(*key))
         conf_errors_add(&b->report, conf_line_of_field(b, key),
-                        "%s.eab.hmac_key: is no key in base64url (letters, digits, - and _); "
-                        "copy it anew as the CA gave it",
+                        "%s.eab.hmac_key: is not a base64url key (letters, digits, - and _); "
+                        "copy it again exactly as the CA gave it",
                         whose);
 }
 
@@ -64,12 +64,14 @@ static void check_fallback(struct conf_build *b)
         if (**given[i])
             line = conf_check_acme_first(line, conf_line_of_field(b, given[i]));
     if (!*f->directory && line)
-        conf_errors_add(&b->report, line,
-                        "acme.fallback: directory is missing; write that of the second CA");
+        conf_errors_add(
+            &b->report, line,
+            "acme.fallback: directory is missing; write the directory of the second CA");
     if (*f->directory && (conf_check_acme_eq(f->directory, acme->directory) ||
                           conf_check_acme_eq(f->directory, acme->staging)))
-        conf_errors_add(&b->report, conf_line_of_field(b, &f->directory),
-                        "acme.fallback.directory: is that of the first CA; write another one");
+        conf_errors_add(
+            &b->report, conf_line_of_field(b, &f->directory),
+            "acme.fallback.directory: is the directory of the first CA; write another one");
     if (!*f->eab_kid != !*f->eab_hmac_key)
         conf_errors_add(&b->report, line,
                         "acme.fallback.eab: %s is missing; write both as the CA gave them",

@@ -35,7 +35,7 @@ static void check_file(struct conf_build *b, const char *const *field, const cha
     /* What only root may see is looked at by root: not being allowed to is no error here. */
     if (stat(*field, &st) == 0 ? !S_ISREG(st.st_mode) : errno == ENOENT || errno == ENOTDIR)
         conf_errors_add(&b->report, conf_line_of_field(b, field),
-                        "certificates.%s: %s is no file; write the path of a PEM file", what,
+                        "certificates.%s: %s is not a file; write the path of a PEM file", what,
                         *field);
 }
 
@@ -85,13 +85,14 @@ static void check_key_type(struct conf_build *b, struct conf_cert *c)
     if (c->n_key_type == 1 || b->report.bad)
         return;
     if (c->source != CONF_CERT_ACME)
-        conf_errors_add(&b->report, line,
-                        "certificates.key_type: two are for one that is ordered; write two "
-                        "certificates with the same names, one with each kind of key");
+        conf_errors_add(
+            &b->report, line,
+            "certificates.key_type: two key types work only for a certificate that is ordered; "
+            "write two certificates with the same names, one for each key type");
     if (conf_key_is_rsa(c->key_type[0]) == conf_key_is_rsa(c->key_type[1]))
         conf_errors_add(&b->report, line,
-                        "certificates.key_type: two of one kind; write one of p256 and p384, "
-                        "and one of rsa2048 and rsa4096");
+                        "certificates.key_type: both are of the same kind; write one of p256 "
+                        "and p384, and one of rsa2048 and rsa4096");
 }
 
 static bool has_name(const struct conf_cert *c, const char *name)
@@ -244,7 +245,8 @@ void conf_check_certs(struct conf_build *b)
             conf_errors_add(&b->report,
                             conf_check_certs_first(conf_line_of_field(b, &c[i].name),
                                                    conf_line_of_record(b, &c[i])),
-                            "certificates.name: \"%s\" twice; give each its own", c[i].name);
+                            "certificates.name: \"%s\" twice; give each its own name",
+                            c[i].name);
     }
     check_cert_names(b);
 }
@@ -264,8 +266,8 @@ static void add_second(struct conf_build *b, struct conf_cert *all, size_t of, s
     two->dual = one;
     if (is_taken(conf, two->name, conf->n_certs))
         conf_errors_add(&b->report, (unsigned)line_of,
-                        "certificates.key_type: the second one would be called \"%s\", as "
-                        "another one is; give that another name",
+                        "certificates.key_type: the second one would be called \"%s\", which "
+                        "is taken; rename the other certificate",
                         two->name);
     conf->n_certs++;
 }
@@ -283,8 +285,7 @@ void conf_spread_certs(struct conf_build *b)
         return;
     if (n + more > CONF_MAX_CERTS) {
         conf_errors_add(&b->report, 0,
-                        "%zu certificates with those of two types of key; write "
-                        "at most %d",
+                        "%zu certificates, counting both key types; at most %d are allowed",
                         n + more, CONF_MAX_CERTS);
         return;
     }

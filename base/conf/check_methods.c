@@ -29,8 +29,7 @@ void conf_check_methods(struct conf_build *b, struct conf_route *route)
             continue; /* could not be read */
         if (has(route, method, i))
             conf_errors_add(&b->report, conf_line_of_field(b, &route->methods[i]),
-                            "routes.methods: \"%s\" is there twice; write each one once",
-                            method);
+                            "routes.methods: \"%s\" twice; write each method once", method);
         bool with_head = strcmp(method, "GET") == 0 && !has_head;
         n += (size_t)snprintf(allow + n, sizeof allow - n, "%s%s%s", n ? ", " : "", method,
                               with_head ? ", HEAD" : "");

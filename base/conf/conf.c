@@ -114,10 +114,10 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
 
     b->arena = conf_arena_new();
     if (!b->arena)
-        conf_errors_add(&b->report, 0, "no memory for it; free some");
+        conf_errors_add(&b->report, 0, "out of memory");
     b->secrets = b->arena ? conf_arena_new() : NULL;
     if (b->arena && (!b->secrets || !conf_remember(b->secrets)))
-        conf_errors_add(&b->report, 0, "no memory for it; free some");
+        conf_errors_add(&b->report, 0, "out of memory");
     if (have_text && b->arena && b->secrets) {
         b->conf = conf_arena_alloc(b->arena, sizeof *b->conf);
         b->conf->arena = b->arena;

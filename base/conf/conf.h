@@ -148,7 +148,7 @@ struct conf_fallback {
 
 struct conf_acme {
     const char *directory; /* a URL: the short names are resolved */
-    const char *staging;   /* a URL: where an order is rehearsed after a failure; "" nowhere */
+    const char *staging; /* a URL: where an order is tried first after a failure; "" nowhere */
     struct conf_fallback fallback;
     const char *email; /* may be "" */
     bool agree_tos;

@@ -69,7 +69,7 @@ static char *escape(const char *text)
 }
 
 /* Whether there are enough of its kind already; then it is counted at the last of these. */
-static bool is_more_alike(struct conf_report *report, uint64_t kind)
+static bool is_more_alike(struct conf_error_list *report, uint64_t kind)
 {
     struct conf_report_entry *last = NULL;
     size_t n = 0;
@@ -85,7 +85,7 @@ static bool is_more_alike(struct conf_report *report, uint64_t kind)
     return true;
 }
 
-static void add(struct conf_report *report, unsigned line, const char *text)
+static void add(struct conf_error_list *report, unsigned line, const char *text)
 {
     struct conf_report_entry e = {
         .line = line, .order = report->n, .kind = conf_errors_kind_of(text)};
@@ -109,7 +109,7 @@ static void add(struct conf_report *report, unsigned line, const char *text)
         report->v[report->n++] = e;
 }
 
-void conf_errors_add(struct conf_report *report, unsigned line, const char *fmt, ...)
+void conf_errors_add(struct conf_error_list *report, unsigned line, const char *fmt, ...)
 {
     char *text = NULL;
     va_list ap;
@@ -132,7 +132,7 @@ static int entry_cmp(const void *va, const void *vb)
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-void conf_errors_finish(struct conf_report *report, const struct conf_source *text,
+void conf_errors_finish(struct conf_error_list *report, const struct conf_source *text,
                         struct conf_errors *errs)
 {
     if (report->n == 0)
@@ -158,5 +158,5 @@ void conf_errors_finish(struct conf_report *report, const struct conf_source *te
     if (v && report->more && asprintf(&rest, "and %zu more", report->more) >= 0)
         errs->v[errs->n++] = rest;
     free(report->v);
-    *report = (struct conf_report){0};
+    *report = (struct conf_error_list){0};
 }

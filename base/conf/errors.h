@@ -14,7 +14,7 @@
 
 struct conf_source;
 
-struct conf_report {
+struct conf_error_list {
     struct conf_report_entry *v;
     size_t n, cap;
     size_t more; /* for which there was no place */
@@ -26,11 +26,11 @@ struct conf_report {
  * that only differ in quoted values and numbers the first CONF_REPORT_ALIKE are kept, and how
  * many more there are; of all, CONF_REPORT_MAX. */
 enum { CONF_REPORT_ALIKE = 20, CONF_REPORT_MAX = 200 };
-__attribute__((format(printf, 3, 4))) void conf_errors_add(struct conf_report *report,
+__attribute__((format(printf, 3, 4))) void conf_errors_add(struct conf_error_list *report,
                                                            unsigned line, const char *fmt, ...);
 
 /* Moves everything to errs, sorted, each with "file:line: " before it; frees the report. */
-void conf_errors_finish(struct conf_report *report, const struct conf_source *text,
+void conf_errors_finish(struct conf_error_list *report, const struct conf_source *text,
                         struct conf_errors *errs);
 
 #endif

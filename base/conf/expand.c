@@ -37,8 +37,8 @@ static size_t variable(const char *in, struct str *value, char *why, size_t why_
     if (!end || n == 0 || n > NAME_LEN ||
         (begin[n] != '}' && strncmp(begin + n, ":-", 2) != 0)) {
         snprintf(why, why_cap,
-                 "\"%.40s\" is no variable; write ${NAME}, ${NAME:-text}, or $${ for the two "
-                 "characters",
+                 "\"%.40s\" is not a variable; write ${NAME}, ${NAME:-text}, or $${ for the "
+                 "two characters",
                  in);
         return 0;
     }
@@ -50,8 +50,8 @@ static size_t variable(const char *in, struct str *value, char *why, size_t why_
         *value = str_from(env);
     else {
         snprintf(why, why_cap,
-                 "the environment variable %s is not set; set it, or write ${%s:-text} to "
-                 "give a default",
+                 "environment variable %s is not set; set it, or write ${%s:-text} to give a "
+                 "default",
                  name, name);
         return 0;
     }
@@ -74,7 +74,7 @@ bool conf_expand(const char *in, char *out, size_t cap, char *why, size_t why_ca
                 return false;
         }
         if (add.n && !conf_expand_append(out, cap, &used, add.p, add.n)) {
-            snprintf(why, why_cap, "longer than %zu bytes; write less", cap - 1);
+            snprintf(why, why_cap, "longer than %zu bytes; shorten it", cap - 1);
             return false;
         }
     }

@@ -316,7 +316,7 @@ static void read_row(struct reader *r, config_setting_t *s, const struct conf_se
     if (s && row->flags & SOON)
         complain(r, s, row->name, "not supported yet; remove it");
     else if (s && in_route && !(row->flags & IN_ROUTE))
-        complain(r, s, row->name, "is for all routes alike; set it in the global timeouts");
+        complain(r, s, row->name, "cannot be set for one route; set it in the global timeouts");
     else if (s && !row->kind && row->flags & LIST)
         read_records(r, s, row, record);
     else if (s && row->flags & LIST)
@@ -367,7 +367,7 @@ static void syntax_error(struct conf_build *b, const config_t *cfg)
     if (strcmp(text, "syntax error") == 0)
         right = "; write name = value; and close what the line before opened";
     else if (strncmp(text, "duplicate", 9) == 0)
-        right = "; write each name once in a group";
+        right = "; write each name only once in a group";
     else if (strncmp(text, "mismatched", 10) == 0)
         right = "; write values of one type in [ ], or ( ) around them";
     conf_errors_add(&b->report, line > 0 ? (unsigned)line : 1, "%s%s", text, right);

@@ -34,7 +34,7 @@ enum inside {
 
 struct splice {
     struct conf_source *text;
-    struct conf_report *report;
+    struct conf_error_list *report;
 };
 
 /* Secrets may stand in it. */
@@ -172,7 +172,7 @@ static bool conf_source_add_number(struct splice *s, struct str number, bool hex
 
     if (whole && digits > (hex ? HEX64_DIGITS : INT64_DIGITS)) {
         conf_errors_add(s->report, (unsigned)s->text->n_lines,
-                        "%.*s is too large a number; write one of at most %d digits",
+                        "%.*s is too large; write at most %d digits",
                         STR_ARG(str_head(number, 40)), INT64_DIGITS);
         return false;
     }
@@ -184,8 +184,8 @@ static bool add_nesting(struct splice *s, char c)
 {
     struct conf_source *text = s->text;
     if (strchr("({[", c) && ++text->nest > CONF_TEXT_MAX_NEST) {
-        conf_errors_add(s->report, (unsigned)text->n_lines,
-                        "brackets within brackets, more than %d deep", CONF_TEXT_MAX_NEST);
+        conf_errors_add(s->report, (unsigned)text->n_lines, "brackets nested more than %d deep",
+                        CONF_TEXT_MAX_NEST);
         return false;
     }
     if (strchr(")}]", c) && text->nest > 0)
@@ -255,8 +255,7 @@ static bool add_include(struct splice *s, const char *from, struct str name, uns
 
     if (depth == CONF_TEXT_MAX_DEPTH) {
         conf_errors_add(s->report, line,
-                        "@include: more than %d files deep; does a file "
-                        "include itself?",
+                        "@include: nested more than %d files deep; does a file include itself?",
                         CONF_TEXT_MAX_DEPTH);
         return false;
     }
@@ -287,15 +286,14 @@ static bool add_source(struct splice *s, const char *name, const struct stat *se
 
     if (!conf_source_add_name(text, name, seen)) {
         conf_errors_add(s->report, (unsigned)text->n_lines,
-                        "too many files, more than %d; write several parts into one",
-                        CONF_MAX_FILES);
+                        "more than %d files; merge some of them", CONF_MAX_FILES);
         return false;
     }
     uint32_t file = (uint32_t)text->n_files - 1;
 
     if (src.n && memchr(src.p, '\0', src.n)) {
         conf_errors_add(s->report, (unsigned)text->n_lines,
-                        "a NUL byte in %s; write plain text", name);
+                        "%s contains a NUL byte; write plain text", name);
         return false;
     }
     if (str_starts(src, STR("\xef\xbb\xbf")))
@@ -324,8 +322,8 @@ static bool add_source(struct splice *s, const char *name, const struct stat *se
     if (in == IN_PLAIN)
         return true;
     conf_errors_add(s->report, opened,
-                    in == IN_STRING ? "a string without its closing quote; write \"...\""
-                                    : "a comment without its end; write /* ... */");
+                    in == IN_STRING ? "a string is not closed; write \"...\""
+                                    : "a comment is not closed; write /* ... */");
     return false;
 }
 
@@ -355,11 +353,12 @@ static bool conf_source_finish(struct splice *s, bool good)
     /* What failed without a word of its own did so for want of room. */
     if (!good && s->report->n == 0)
         conf_errors_add(s->report, (unsigned)s->text->n_lines,
-                        "too long: more than 1 MiB with all that it includes");
+                        "more than 1 MiB, including all included files");
     return good;
 }
 
-bool conf_source_load(struct conf_source *text, const char *file, struct conf_report *report)
+bool conf_source_load(struct conf_source *text, const char *file,
+                      struct conf_error_list *report)
 {
     struct splice s = {text, report};
     *text = (struct conf_source){0};
@@ -367,7 +366,7 @@ bool conf_source_load(struct conf_source *text, const char *file, struct conf_re
 }
 
 bool conf_source_from(struct conf_source *text, const char *name, const char *p, size_t n,
-                      struct conf_report *report)
+                      struct conf_error_list *report)
 {
     struct splice s = {text, report};
     *text = (struct conf_source){0};

@@ -17,7 +17,7 @@
 
 #include "base/conf/conf.h"
 
-struct conf_report;
+struct conf_error_list;
 
 #define CONF_TEXT_MAX_BYTES ((size_t)1 << 20) /* all together: 256 backends need 64 KiB */
 #define CONF_TEXT_MAX_DEPTH 10                /* of includes */
@@ -34,9 +34,10 @@ struct conf_source {
 };
 
 /* Take the text of a file (or n bytes under a name). False: not usable, the report says why. */
-bool conf_source_load(struct conf_source *text, const char *file, struct conf_report *report);
+bool conf_source_load(struct conf_source *text, const char *file,
+                      struct conf_error_list *report);
 bool conf_source_from(struct conf_source *text, const char *name, const char *p, size_t n,
-                      struct conf_report *report);
+                      struct conf_error_list *report);
 void conf_source_release(struct conf_source *text);
 
 /* The file of a line of the spliced text, and its number there (0: the file as a whole).

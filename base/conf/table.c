@@ -29,50 +29,49 @@ static const struct conf_choice tls_versions[] = {
 
 static const struct conf_setting log_rows[] = {
     {"level", &conf_choice, AT(conf_log, level), .def = "info", .choices = log_levels,
-     .text = "Messages of this weight and above are written, to the standard error."},
+     .text = "Messages of this level and above are written to standard error."},
     {"format", &conf_choice, AT(conf_log, format), .def = "json", .choices = log_formats,
-     .text = "One JSON object per line, or a line for people."},
+     .text = "One JSON object per line, or a line of text."},
     {"access", &conf_access, .offset = 0, .def = "stdout",
-     .text = "Where the line of each exchange goes. A file is opened again at SIGUSR1."},
+     .text = "Where the access log goes, one line for each exchange. A file is reopened at "
+             "SIGUSR1."},
     {"access_format", &conf_choice, AT(conf_log, access_format), .def = "json",
      .choices = access_formats,
-     .text = "What that line looks like; combined is that of Apache and has no room for the "
-             "reasons."},
+     .text =
+         "Format of that line; combined is Apache's format, which has no fields for reasons."},
     END};
 
 static const struct conf_setting listen_rows[] = {
     {"address", &conf_listener, .offset = 0, .flags = REQUIRED,
-     .text = "Address and port. *:443 takes IPv6 and IPv4, where the host has both."},
+     .text = "Address and port. *:443 accepts IPv6 and IPv4, where the host has both."},
     {"tls", &conf_bool, AT(conf_listen, tls), .def = "false",
-     .text = "Clients speak TLS here. Needs a certificate."},
+     .text = "Clients use TLS here. Needs a certificate."},
     {"redirect", &conf_choice, AT(conf_listen, redirect), .def = "none", .choices = redirects,
-     .text =
-         "Send every request to https instead, but for ACME challenges, which are answered, "
-         "and APSV, which is refused: its clients take any redirect for a failure."},
+     .text = "Redirect every request to https, except ACME challenges, which are answered, and "
+             "APSV, which is refused because its clients treat any redirect as a failure."},
     {"redirect_port", &conf_port, AT(conf_listen, redirect_port), .def = "auto", .zero = "auto",
      .min = 1, .max = 65535,
-     .text = "The port that clients reach https at, if a container or firewall maps it; auto "
-             "is that of the first listener with tls."},
+     .text = "The https port that clients see, if a container or firewall maps it; auto is the "
+             "port of the first listener with tls."},
     {"serve", &conf_choice, AT(conf_listen, serve), .def = "proxy", .choices = serves,
-     .text = "What is served: the routes, or the status and metrics pages. Those are for an "
-             "internal address."},
+     .text = "What is served: the routes, or the status and metrics pages. Serve the pages on "
+             "an internal address only."},
     {"hosts", &conf_host_any, MANY(conf_listen, hosts), .max = CONF_MAX_LIST,
-     .text = "Further names by which the status and metrics pages may be asked for. Addresses, "
-             "localhost, names without a dot and those of certificates always may; another "
-             "name gets 421, since a stranger's page in a browser could use one that leads "
-             "here (DNS rebinding)."},
+     .text = "Further host names for the status and metrics pages. Addresses, localhost, names "
+             "without a dot and names of certificates are always accepted; any other name gets "
+             "421, because a malicious web page could use a name that resolves to this host "
+             "(DNS rebinding)."},
     {"targets", &conf_choice, AT(conf_listen, targets), .def = "encode", .choices = targets,
-     .text =
-         "Bytes of a request's target that RFC 3986 wants percent-encoded and browsers send "
-         "raw: { } | ^ ` [ ] \" and UTF-8, in a query the backslash too. encode passes them on "
-         "percent-encoded, never raw; strict refuses them with 400, but for brackets in a "
-         "query."},
+     .text = "Bytes of a request target that RFC 3986 wants percent-encoded but browsers send "
+             "raw: { } | ^ ` [ ] \" and UTF-8, and the backslash in a query. encode passes "
+             "them on percent-encoded, never raw; strict refuses them with 400, except "
+             "brackets in a query."},
     {"http2", &conf_bool, AT(conf_listen, http2), .def = "false", .flags = SOON,
      .text = "Offer HTTP/2 to clients."},
     {"proxy_protocol", &conf_bool, AT(conf_listen, proxy_protocol), .def = "false",
      .flags = SOON,
-     .text = "Each connection begins with a PROXY protocol header from a balancer before this "
-             "one."},
+     .text =
+         "Each connection begins with a PROXY protocol header from a load balancer in front."},
     END};
 static const struct conf_section listen_section = {
     "listen",
@@ -84,11 +83,10 @@ static const struct conf_section listen_section = {
 };
 static const struct conf_section log_section = {
     "log",
-    "Messages, on standard error, and the access log. Nothing here ever waits for a reader: "
-    "lines that a pipe, terminal, socket or full disk does not take are held, up to 64 KiB in "
-    "each process, and then lost; how many is told as soon as lines are taken again, and in "
-    "the "
-    "metrics log_lines_lost_total and access_lines_lost_total.",
+    "Messages, on standard error, and the access log. No process ever waits for a reader: "
+    "lines that a pipe, terminal, socket or full disk does not accept are buffered, up to 64 "
+    "KiB in each process, and then lost; the number lost is logged as soon as writing works "
+    "again, and is in the metrics log_lines_lost_total and access_lines_lost_total.",
     log_rows,
     sizeof(struct conf_log),
     NULL,
@@ -98,29 +96,30 @@ static const struct conf_section log_section = {
 static const struct conf_setting tls_rows[] = {
     {"min_version", &conf_choice, AT(conf_tls, min_version), .def = "1.2",
      .choices = tls_versions,
-     .text = "The oldest version of TLS that a client may speak. Older ones than 1.2 are "
-             "broken and not offered at all."},
+     .text = "The oldest version of TLS that a client may use. Versions before 1.2 are broken "
+             "and are never offered."},
     {"hsts", &conf_ms64, AT(conf_tls, hsts_ms), .def = "730d", .zero = "off",
      .max = 3650 * DAYS,
-     .text = "How long browsers shall insist on https (Strict-Transport-Security)."},
+     .text = "How long browsers are told to insist on https (Strict-Transport-Security)."},
     {"hsts_subdomains", &conf_bool, AT(conf_tls, hsts_subdomains), .def = "false",
-     .text = "They shall for every name below this one, too. Off, since nothing here can know "
-             "whether all of them have https."},
+     .text = "Browsers are told to insist on https for every subdomain too. Off by default, "
+             "because pasgate cannot know whether all of them have https."},
     {"ciphers", &conf_ciphers, AT(conf_tls, ciphers), .max = 1024,
      .def = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
             "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
             "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
-     .text = "For TLS 1.2, in OpenSSL's spelling. The default is those with forward secrecy "
-             "and authenticated encryption."},
+     .text = "For TLS 1.2, as OpenSSL writes them. The default is the ciphers with forward "
+             "secrecy and authenticated encryption."},
     {"ciphersuites", &conf_ciphers, AT(conf_tls, ciphersuites), .max = 1024,
      .def = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
-     .text = "For TLS 1.3, in OpenSSL's spelling."},
+     .text = "For TLS 1.3, as OpenSSL writes them."},
     {"groups", &conf_ciphers, AT(conf_tls, groups), .def = "auto", .max = 1024,
-     .text = "Key exchange groups, in OpenSSL's spelling; auto is X25519MLKEM768, X25519, "
+     .text = "Key exchange groups, as OpenSSL writes them; auto is X25519MLKEM768, X25519, "
              "P-256 and P-384, as far as this OpenSSL has them."},
     {"tickets", &conf_bool, AT(conf_tls, tickets), .def = "true",
-     .text = "Give session tickets, with which a client that comes back saves half of the "
-             "handshake at any worker. Their keys change every 12 hours and are on no disk."},
+     .text =
+         "Issue session tickets, with which a returning client saves half of the handshake, at "
+         "any worker. Their keys change every 12 hours and are never written to disk."},
     END};
 static const struct conf_section tls_section = {
     "tls", "TLS with clients.", tls_rows, sizeof(struct conf_tls), NULL, NULL,
@@ -131,35 +130,35 @@ static const struct conf_setting timeout_rows[] = {
      .max = 10 * MINUTES, .text = "The whole TLS handshake."},
     {"header", &conf_ms, AT(conf_timeouts, header_ms), .def = "10s", .min = 100 * MS,
      .max = 10 * MINUTES,
-     .text = "The whole header of a request, from its first byte; then 408."},
+     .text = "The whole header of a request, from its first byte; after that, 408."},
     {"body", &conf_ms, AT(conf_timeouts, body_ms), .def = "30s", .min = 100 * MS, .max = HOURS,
      .flags = IN_ROUTE,
-     .text = "A client that is sending a body, between two pieces of it. On the whole, "
-             "limits.min_body_rate counts."},
+     .text = "A client that is sending a body: the time between two pieces. "
+             "limits.min_body_rate bounds the total."},
     {"idle", &conf_ms, AT(conf_timeouts, idle_ms), .def = "60s", .min = 100 * MS, .max = HOURS,
-     .text = "A client's connection between two requests."},
+     .text = "A client's connection, between two requests."},
     {"send", &conf_ms, AT(conf_timeouts, send_ms), .def = "30s", .min = 100 * MS, .max = HOURS,
      .flags = IN_ROUTE,
-     .text = "A client that does not read the response, which is then cut by a reset. One that "
-             "reads slowly: limits.min_read_rate."},
+     .text = "A client that does not read the response; it is then reset. For one that reads "
+             "slowly, see limits.min_read_rate."},
     {"connect", &conf_ms, AT(conf_timeouts, connect_ms), .def = "3s", .min = 10 * MS,
      .max = MINUTES, .flags = IN_ROUTE,
-     .text = "A connection to a backend; then the next backend is tried."},
+     .text = "Connecting to a backend; after that the next backend is tried."},
     {"first_byte", &conf_ms, AT(conf_timeouts, first_byte_ms), .def = "60s", .zero = "off",
      .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
-     .text = "A backend's answer, from the end of the request; then 504. For requests whose "
-             "ABL runs long, set it on their route."},
+     .text = "A backend's first byte, from the end of the request; after that, 504. For "
+             "requests whose ABL runs long, set it on their route."},
     {"response_idle", &conf_ms, AT(conf_timeouts, response_idle_ms), .def = "60s",
      .zero = "off", .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
-     .text = "A backend that is sending an answer, between two pieces of it."},
+     .text = "A backend that is sending a response: the time between two pieces."},
     {"tunnel", &conf_ms, AT(conf_timeouts, tunnel_ms), .def = "10m", .zero = "off",
      .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
-     .text = "A WebSocket on which nothing moves either way. When one side has ended its half, "
-             "response_idle holds too."},
+     .text = "A WebSocket on which nothing moves in either direction. Once one side has closed "
+             "its half, response_idle applies too."},
     {"upstream_idle", &conf_ms, AT(conf_timeouts, upstream_idle_ms), .def = "15s",
      .min = 100 * MS, .max = HOURS,
-     .text = "An unused connection to a backend. Tomcat closes its end after 20 seconds, and "
-             "this has to come first."},
+     .text = "An unused connection to a backend. Tomcat closes its end after 20 seconds, so "
+             "this must be shorter."},
     END};
 const struct conf_section conf_timeout_section = {
     "timeouts",   "How long each part of an exchange may take.",
@@ -170,102 +169,100 @@ const struct conf_section conf_timeout_section = {
 static const struct conf_setting limit_rows[] = {
     {"header_bytes", &conf_bytes, AT(conf_limits, header_bytes), .def = "64k", .min = 4 * KIB,
      .max = 64 * KIB,
-     .text = "Header of a request or answer, with its first line; more is 431, or 502."},
+     .text = "Header of a request or response, including the first line; more is 431, or 502."},
     {"header_fields", &conf_count, AT(conf_limits, header_fields), .def = "100", .min = 10,
-     .max = 100, .text = "Fields in it."},
+     .max = 100, .text = "Fields in a header."},
     {"field_bytes", &conf_bytes, AT(conf_limits, field_bytes), .def = "16k", .min = 1 * KIB,
      .max = 64 * KIB,
-     .text = "One field of a header, its name included; more is 431, or 502. Kerberos tokens "
-             "with many groups need more, and a backend that takes it (Tomcat: "
-             "maxHttpRequestHeaderSize, 8k). header_bytes bounds all of them together."},
+     .text = "One field of a header, including its name; more is 431, or 502. Kerberos tokens "
+             "with many groups need more, and a backend that accepts it (Tomcat: "
+             "maxHttpRequestHeaderSize, 8k). header_bytes bounds all fields together."},
     {"target_bytes", &conf_bytes, AT(conf_limits, target_bytes), .def = "8k", .min = 1 * KIB,
      .max = 32 * KIB,
-     .text = "Path and query of a request, as they came and as they are passed on; more is "
-             "414."},
+     .text = "Path and query of a request, both as received and as passed on; more is 414."},
     {"body", &conf_bytes64, AT(conf_limits, body_bytes), .def = "unlimited",
      .max = (uint64_t)1 << 50,
-     .text = "Body of a request; more is 413. What is beyond request_buffer is passed on as "
-             "it comes, so no size costs memory here."},
+     .text = "Body of a request; more is 413. What exceeds request_buffer is streamed, so "
+             "large bodies cost no memory here."},
     {"request_buffer", &conf_bytes, AT(conf_limits, request_buffer), .def = "64k",
      .zero = "off", .min = KIB, .max = 16 * MIB,
-     .text = "Of a request's body, so much is collected before the request takes a place at a "
-             "backend: one that is whole by then costs that backend nothing while a slow "
-             "client sends it. 64k is more than most forms and calls. With off every piece is "
-             "passed on at once, for who reads and responds at the same time."},
+     .text = "How much of a request body is collected before the request takes a slot at a "
+             "backend: a body that is complete by then costs the backend nothing while a slow "
+             "client sends it. 64k is more than most forms and calls. off passes every piece "
+             "on at once, for applications that respond while they read."},
     {"response_buffer", &conf_bytes, AT(conf_limits, response_buffer), .def = "128k",
      .zero = "off", .min = KIB, .max = 16 * MIB,
-     .text = "Of a response, so much is taken from the backend and kept while the client is "
-             "slow to read: one that fits has left its backend, whose place and connection "
-             "another request uses. 128k is more than most pages and results. Nothing waits "
-             "in it that the client would take. Not for tunnels."},
+     .text = "How much of a response is read from the backend and kept while the client reads "
+             "slowly: a response that fits frees the backend's slot and connection for another "
+             "request. 128k is more than most pages and results. Nothing is held back that the "
+             "client would read. Not for tunnels."},
     {"response_memory", &conf_bytes, AT(conf_limits, response_memory), .def = "64m",
      .min = 64 * KIB, .max = 2047 * MIB,
-     .text = "Of all responses together that a worker keeps so. Beyond it none is kept, and a "
-             "backend is read only as fast as its client reads. 64m is 512 slow readers."},
+     .text = "The same for all responses of a worker together. Beyond it nothing is kept, and "
+             "a backend is read only as fast as its client reads. 64m is enough for 512 slow "
+             "readers."},
     {"memory", &conf_bytes, AT(conf_limits, memory), .def = "256m", .min = MIB,
      .max = 2047 * MIB,
      .text = "What all buffers of a worker's connections may hold: headers, bodies, responses. "
-             "Beyond it new requests get 503, and no response is kept. 256m is the header of a "
-             "request (16k, while it runs) for each of 16384 clients. TLS itself needs some "
+             "Beyond it new requests get 503, and no response is kept. 256m is a request "
+             "header (16k, while the request runs) for each of 16384 clients. TLS needs about "
              "20k more for each connection, which connections bounds."},
     {"min_body_rate", &conf_bytes, AT(conf_limits, min_body_rate), .def = "500", .zero = "off",
      .min = 1, .max = MIB,
-     .text = "Bytes per second that a client has to send a body with, on the average, after "
-             "timeouts.body for a start; one that is slower gets 408. To be faster saves up "
-             "10 s at the most. What it waits for the "
-             "backend does not count. A modem of 9600 bit/s sends twice as much; who sends "
-             "less holds a place rather than using it."},
+     .text =
+         "Bytes per second that a client must send a body with, on average, after an initial "
+         "allowance of timeouts.body; a slower client gets 408. A fast burst earns at most 10 "
+         "s of credit. Time spent waiting for the backend does not count. A 9600 bit/s modem "
+         "sends twice as much; a client that sends less holds a slot rather than using it."},
     {"min_read_rate", &conf_bytes, AT(conf_limits, min_read_rate), .def = "500", .zero = "off",
      .min = 1, .max = MIB,
-     .text = "Bytes per second that a client has to read a response with, on the average, "
-             "after timeouts.send for a start; the connection of one that is slower is reset. "
-             "To be faster saves up 10 s at the most. "
-             "Only the time counts in which bytes wait for it."},
+     .text = "Bytes per second that a client must read a response with, on average, after an "
+             "initial allowance of timeouts.send; a slower client is reset. A fast burst earns "
+             "at most 10 s of credit. Only time during which bytes are waiting for the client "
+             "counts."},
     {"connections", &conf_count, AT(conf_limits, connections), .def = "16384", .min = 16,
      .max = 1000000,
-     .text =
-         "Clients per worker. For one more, the connection that is idle between two requests "
-         "for longest is closed; where none is, accepting pauses, the client waits in the "
-         "kernel's queue, and the status tells. Where the host gives too few descriptors "
-         "(LimitNOFILE of systemd, --ulimit nofile of Docker), it is fewer: a third of them is "
-         "kept for connections to backends, and a log line and the metric connections_limit "
-         "tell how many clients there may be. Listeners with serve = status have 16 more of "
-         "their own."},
+     .text = "Client connections per worker. To make room for one more, the connection that "
+             "has been idle longest between two requests is closed; if there is none, "
+             "accepting pauses, clients wait in the kernel's queue, and the status says so. If "
+             "the host gives too few descriptors (LimitNOFILE of systemd, --ulimit nofile of "
+             "Docker), the limit is lower: a third of them is reserved for connections to "
+             "backends, and a log line and the metric connections_limit give the effective "
+             "limit. Listeners with serve = status have 16 more of their own."},
     {"upstream_keepalive", &conf_count, AT(conf_limits, upstream_keepalive), .def = "32",
-     .max = 4096, .text = "Unused connections that a worker keeps to each backend."},
+     .max = 4096, .text = "Unused connections that a worker keeps open to each backend."},
     {"upstream_pinned", &conf_count, AT(conf_limits, upstream_pinned), .def = "1024",
      .max = 65536,
-     .text = "Of those that belong to one client's connection because NTLM or Negotiate "
-             "authenticated them, at most so many; beyond them a connection is closed after "
-             "its response. They are also closed with the client's connection, of which each "
-             "may have 4."},
+     .text = "The same for connections that belong to one client's connection because NTLM or "
+             "Negotiate authenticated them; beyond this a connection is closed after its "
+             "response. They are also closed together with the client's connection, each of "
+             "which may have 4."},
     {"max_requests", &conf_count64, AT(conf_limits, max_requests), .def = "unlimited",
      .zero = "unlimited", .min = 1000, .max = (uint64_t)1 << 50, .flags = SOON,
-     .text = "After so many, a worker hands over to a fresh one."},
+     .text = "After this many requests a worker is replaced by a fresh one."},
     END};
 static const struct conf_section limit_section = {
-    "limits", "How much of everything.", limit_rows, sizeof(struct conf_limits), NULL, NULL,
+    "limits", "Limits on size, number and rate.", limit_rows, sizeof(struct conf_limits), NULL,
+    NULL,
 };
 
 static const struct conf_setting tcp_rows[] = {
     {"keepalive", &conf_ms, AT(conf_tcp, keepalive_ms), .def = "30s", .zero = "off",
      .min = SECONDS, .max = HOURS,
-     .text = "A connection over which nothing came for so long is asked whether its other end "
-             "is still there, and again every third of that; after three questions without a "
-             "response, or after user_timeout, it is given up."},
+     .text = "After this long without traffic, the kernel probes whether the other end is "
+             "still there, and repeats that every third of this time; after three probes "
+             "without a reply, or after user_timeout, the connection is closed."},
     {"user_timeout", &conf_ms, AT(conf_tcp, user_ms), .def = "60s", .zero = "off",
      .min = SECONDS, .max = HOURS,
-     .text = "What was sent must be acknowledged within this, else the connection is given up. "
-             "It also bounds how long a peer may take nothing at all. Off: the kernel's limit, "
+     .text = "Sent data must be acknowledged within this time, or the connection is closed. It "
+             "also bounds how long a peer may accept no data at all. off: the kernel's limit, "
              "about a quarter of an hour."},
     END};
 static const struct conf_section tcp_section = {
     "tcp",
-    "Connections to clients and backends whose other end vanished without a word, with its "
-    "power "
-    "or its network. Only this ends what has no other limit: a call with first_byte = off, or "
-    "an "
-    "open tunnel.",
+    "For connections to clients and backends whose other end vanished silently, through a loss "
+    "of power or network. Only this ends what has no other limit: a call with first_byte = "
+    "off, or an open tunnel.",
     tcp_rows,
     sizeof(struct conf_tcp),
     NULL,
@@ -280,18 +277,17 @@ static const struct conf_setting top_rows[] = {
              "is one, else nobody."},
     {"pidfile", &conf_file, AT(conf, pidfile), .def = "/run/pasgate/pasgate.pid",
      .flags = OPTIONAL, .max = CONF_STRING_LEN,
-     .text = "Where the pid is written, for the other commands; \"\" for nowhere."},
+     .text = "Where the pid is written, for other programs; \"\" for nowhere."},
     {"watch", &conf_bool, AT(conf, watch), .def = "false",
-     .text = "Reload when the file, or one that it includes, changes."},
+     .text = "Reload when the configuration file, or a file that it includes, changes."},
     {"stop_timeout", &conf_ms, AT(conf, stop_timeout_ms), .def = "30s", .min = 100 * MS,
      .max = HOURS, .text = "How long exchanges may take to finish when stopping or reloading."},
     {"trusted", &conf_network, MANY(conf, trusted), .max = CONF_MAX_TRUSTED,
-     .text =
-         "Networks of balancers before this one. Only what they say in X-Forwarded-For, "
-         "-Proto, -Host, -Port and X-Real-IP, or else in Forwarded, is believed; from others "
-         "it is dropped. The client is the first address from the right that is in none of "
-         "them, and redirects, Location, cookies, the access log and the fields for the "
-         "backend follow what is said of it. Routes go by Host."},
+     .text = "Networks of load balancers in front of pasgate. X-Forwarded-For, -Proto, -Host, "
+             "-Port and X-Real-IP, or else Forwarded, are believed only from them; from others "
+             "these fields are dropped. The client is the first address from the right that is "
+             "in none of these networks; redirects, Location, cookies, the access log and the "
+             "fields for the backend follow what these fields say. Routes go by Host."},
     {"log", NULL, AT(conf, log), .section = &log_section, .text = "See below."},
     {"listen", NULL, MANY(conf, listen), .min = 1, .max = CONF_MAX_LISTENERS,
      .section = &listen_section, .text = "See below."},
@@ -310,7 +306,7 @@ static const struct conf_setting top_rows[] = {
     {"routes", NULL, MANY(conf, routes), .min = 1, .max = CONF_MAX_ROUTES,
      .section = &conf_route_section, .text = "See below."},
     {"etcd", &conf_url, MANY(conf, etcd) | SOON, .max = CONF_MAX_LIST,
-     .text = "Where several balancers share certificates and who may issue them."},
+     .text = "Where several load balancers share certificates and who may issue them."},
     END};
 const struct conf_section conf_top = {NULL, NULL, top_rows, sizeof(struct conf), NULL, NULL};
 /* clang-format on */

@@ -47,23 +47,25 @@ const struct conf_choice conf_check_types[] = {{"tcp", CONF_CHECK_TCP, 0},
 
 static const struct conf_setting check_rows[] = {
     {"type", &conf_choice, AT(conf_check, type), .def = "http", .choices = conf_check_types,
-     .text = "What a backend has to do: take a connection; answer a GET; or answer the ping "
-             "service of PAS, which runs ABL and so proves that agents work."},
+     .text =
+         "What a backend must do: accept a connection (tcp); answer a GET (http); or answer "
+         "the ping service of PAS (pasoe), which runs ABL and so proves that agents work."},
     {"path", &conf_checkpath, AT(conf_check, path), .def = "", .flags = OPTIONAL,
-     .text = "What to ask for. Not given: / for http, /rest/_oepingService/_oeping for pasoe."},
+     .text = "Path to request. Not given: / for http, /rest/_oepingService/_oeping for pasoe."},
     {"port", &conf_port, AT(conf_check, port), .def = "same", .zero = "same", .min = 1,
      .max = 65535,
-     .text = "Where to ask, as 8899 for the HealthScanner; same is the backend's own port."},
+     .text =
+         "Port to check, such as 8899 for the HealthScanner; same is the backend's own port."},
     {"host", &conf_host, AT(conf_check, host), .def = "", .flags = OPTIONAL,
-     .text = "Host field of the request; else the backend's address."},
+     .text = "Host field of the request; by default the backend's address."},
     {"status", &conf_status, MANY(conf_check, status), .min = 1, .max = CONF_MAX_LIST,
-     .text = "Status codes of a good answer. Not given: 200-399; or 200-499 for http without a "
-             "path, where any answer but an error of the server's proves that it works; or 200 "
-             "for pasoe."},
+     .text = "Status codes of a healthy response. Not given: 200-399; or 200-499 for http "
+             "without a path, where any response but a server error proves that it works; or "
+             "200 for pasoe."},
     {"body", &conf_string, AT(conf_check, body), .def = "", .flags = OPTIONAL,
-     .text = "Text that has to occur in the answer."},
+     .text = "Text that must occur in the response."},
     {"interval", &conf_ms, AT(conf_check, interval_ms), .def = "5s", .min = 100 * MS,
-     .max = HOURS, .text = "From one check to the next."},
+     .max = HOURS, .text = "Time from one check to the next."},
     {"fast_interval", &conf_ms, AT(conf_check, fast_interval_ms), .def = "1s", .min = 100 * MS,
      .max = HOURS,
      .text = "The same while the verdict is about to change, or the workers see failures."},
@@ -74,58 +76,63 @@ static const struct conf_setting check_rows[] = {
     {"timeout", &conf_ms, AT(conf_check, timeout_ms), .def = "2s", .min = 10 * MS,
      .max = 10 * MINUTES, .text = "For a whole check."},
     {"rise", &conf_count, AT(conf_check, rise), .def = "2", .min = 1, .max = 100,
-     .text = "Good checks in a row that bring a backend up."},
+     .text = "Passed checks in a row that bring a backend up."},
     {"fall", &conf_count, AT(conf_check, fall), .def = "3", .min = 1, .max = 100,
      .text = "Failed checks in a row that take it down."},
     {"jitter", &conf_count, AT(conf_check, jitter_percent), .def = "10", .max = 50,
-     .text = "Per cent by which each interval varies, so that checks do not march in step."},
+     .text = "Per cent by which each interval varies, so that checks do not run in lockstep."},
     END};
 static const struct conf_section check_section = {
-    "pools.check", "How healthd asks each backend of a pool.",
+    "pools.check", "How healthd checks each backend of a pool.",
     check_rows,    sizeof(struct conf_check),
     NULL,          NULL,
 };
 
 static const struct conf_setting queue_rows[] = {
     {"size", &conf_count, AT(conf_queue, size), .def = "256", .max = 65536,
-     .text = "Requests that may wait per backend, all workers together; more is 503 at once."},
+     .text = "Requests that may wait for each backend, all workers together; any more get 503 "
+             "at once."},
     {"timeout", &conf_ms, AT(conf_queue, timeout_ms), .def = "10s", .min = 10 * MS,
-     .max = 10 * MINUTES, .text = "How long one waits; then 503 with Retry-After."},
+     .max = 10 * MINUTES,
+     .text = "How long a request may wait; after that, 503 with Retry-After."},
     END};
 static const struct conf_section queue_section = {
-    "pools.queue", "Requests that wait because every backend has max_in_flight.",
-    queue_rows,    sizeof(struct conf_queue),
-    NULL,          NULL,
+    "pools.queue",
+    "The queue for requests that wait because every backend has max_in_flight requests.",
+    queue_rows,
+    sizeof(struct conf_queue),
+    NULL,
+    NULL,
 };
 
 static const struct conf_setting restart_rows[] = {
     {"docker", &conf_name, AT(conf_backend, restart_docker), .def = "", .flags = OPTIONAL,
-     .text = "Name of its container: the Docker Engine stops and starts it, and it counts as "
-             "restarted when it runs and, where its image has a HEALTHCHECK, is healthy."},
+     .text = "Name of its container: the Docker Engine stops and starts it. It counts as "
+             "restarted when it runs and, if its image has a HEALTHCHECK, is healthy."},
     {"command", &conf_string, MANY(conf_backend, restart_command), .max = CONF_MAX_LIST,
-     .text =
-         "Program and arguments that restart it; no shell is between. It gets PATH, "
-         "PASGATE_BACKEND, PASGATE_ADDRESS, PASGATE_POOL, PASGATE_INCIDENT and "
-         "PASGATE_REASON, runs as the user that started pasgate and cannot become another, and "
-         "succeeds with exit code 0. Not together with docker."},
+     .text = "Program and arguments that restart it, without a shell. It gets PATH, "
+             "PASGATE_BACKEND, PASGATE_ADDRESS, PASGATE_POOL, PASGATE_INCIDENT and "
+             "PASGATE_REASON, runs as the user that started pasgate and cannot become another "
+             "one; exit code 0 means success. Not together with docker."},
     {"timeout", &conf_ms, AT(conf_backend, restart_timeout_ms), .def = "120s", .min = SECONDS,
      .max = HOURS, .text = "How long the whole restart may take."},
     {"stop_timeout", &conf_ms, AT(conf_backend, restart_stop_ms), .def = "30s", .min = SECONDS,
      .max = HOURS,
      .text = "How long the container may take to stop before it is killed; also how long the "
-             "command may go on after SIGTERM, which it gets when its time is over."},
+             "command may still run after SIGTERM, which it gets when its time is over."},
     {"socket", &conf_file, AT(conf_backend, restart_socket), .def = "/var/run/docker.sock",
-     .max = CONF_SOCKET_LEN, .text = "Where the Docker Engine, or a proxy before it, listens."},
+     .max = CONF_SOCKET_LEN,
+     .text = "Socket of the Docker Engine, or of a proxy in front of it."},
     {"oemanager", &conf_secret, AT(conf_backend, restart_oemanager), .def = "",
      .flags = OPTIONAL, .max = 255,
-     .text = "Name and password, with a colon between, for the oemanager of this instance, if "
-             "it has one: before a restart its agents, requests and figures are saved. Best "
+     .text = "Name and password, separated by a colon, for the oemanager of this backend, if "
+             "it has one: before a restart its agents, requests and metrics are saved. Best "
              "taken from the environment."},
     END};
 static const struct conf_section restart_section = {
     "pools.backends.restart",
-    "How this instance is restarted, on an operator's wish or when it stays ill. Without it "
-    "pasgate restarts nothing.",
+    "How this backend is restarted, when an operator asks for it or when it stays unhealthy. "
+    "Without it pasgate restarts nothing.",
     restart_rows,
     sizeof(struct conf_backend),
     NULL,
@@ -141,28 +148,27 @@ static void backend_init(void *record, const void *parent, const struct conf *co
 
 static const struct conf_setting backend_rows[] = {
     {"address", &conf_hostport, .offset = 0, .flags = REQUIRED,
-     .text =
-         "Host and port. A name is looked up again for every check. Of several addresses, IPv6 "
-         "and IPv4, the first that passes its checks is used, and another one when that "
-         "fails."},
+     .text = "Host and port. A name is looked up again for every check. Of several addresses, "
+             "IPv6 and IPv4, the first that passes its checks is used, until it fails."},
     {"name", &conf_name, AT(conf_backend, name), .def = "", .flags = OPTIONAL,
-     .text = "What it is called in logs, status and commands, once in the whole file; else its "
-             "host. Its history and an operator's wish stay with the name over reloads."},
+     .text =
+         "Name of the backend in logs, status and commands, unique in the whole file; by "
+         "default its host. History and admin overrides stay with the name across reloads."},
     {"route", &conf_name, AT(conf_backend, route), .def = "", .flags = OPTIONAL,
-     .text = "Its jvmRoute (psc.as.alias), for sticky; else its name."},
+     .text = "Its jvmRoute (psc.as.alias), for sticky; by default its name."},
     {"weight", &conf_count, AT(conf_backend, weight), .def = "1", .min = 1, .max = 1000,
-     .text = "Its share, in proportion to those of the others."},
+     .text = "Its share of the requests, in proportion to the weights of the others."},
     {"max_in_flight", &conf_count, AT(conf_backend, max_in_flight), .zero = "unlimited",
      .min = 1, .max = 1000000,
-     .text =
-         "Requests that it may have at one time, all workers together; else that of the pool."},
+     .text = "Requests that it may have at one time, all workers together; by default that of "
+             "the pool."},
     {"state", &conf_choice, AT(conf_backend, state), .def = "ready", .choices = conf_states,
-     .text = "drain: no new sessions, those that it has go on. maint: nothing."},
+     .text = "drain: no new sessions, existing ones continue. maint: no requests at all."},
     {"restart", NULL, .offset = 0, .section = &restart_section, .text = "See below."},
     END};
 static const struct conf_section backend_section = {
     "pools.backends",
-    "The instances of a pool. A bare string in the list is an address: backends = [ "
+    "The backends of a pool. A bare string in the list is an address: backends = [ "
     "\"pas1:8810\", \"pas2:8810\" ].",
     backend_rows,
     sizeof(struct conf_backend),
@@ -173,34 +179,34 @@ static const struct conf_section backend_section = {
 static const struct conf_setting eject_rows[] = {
     {"failures", &conf_count, AT(conf_eject, failures), .def = "5", .zero = "off", .min = 2,
      .max = 1000,
-     .text =
-         "Requests in a row that fail, over all workers: refused, reset, not answered or "
-         "cut in the middle. Half as many do if that goes on for half of the window, and as "
-         "many within it if they are more than half of its requests. An answer of 500 is no "
-         "failure: it is the application's "
-         "business."},
+     .text = "Failed requests in a row, over all workers: refused, reset, unanswered or cut in "
+             "the middle. Half as many are enough if that lasts for half of the window, and "
+             "the same number within the window if they are more than half of its requests. A "
+             "response of 500 is not a failure: that is up to the application."},
     {"window", &conf_ms, AT(conf_eject, window_ms), .def = "5s", .min = SECONDS,
      .max = 10 * MINUTES,
-     .text = "What is looked back on. A backend at which several requests wait and none was "
-             "answered for most of this time, while others of the pool answer, is put aside "
-             "too; the more usual long waits are in the pool, the more have to wait."},
+     .text =
+         "The period that is looked at. A backend at which several requests wait and none was "
+         "answered for most of this time, while other backends of the pool respond, is ejected "
+         "too; the more common long waits are in the pool, the more requests have to wait."},
     {"time", &conf_ms, AT(conf_eject, time_ms), .def = "10s", .min = 100 * MS, .max = HOURS,
-     .text = "How long the first time. Each further time is twice as long."},
+     .text = "Length of the first ejection. Each further one is twice as long."},
     {"max_time", &conf_ms, AT(conf_eject, max_ms), .def = "300s", .min = 100 * MS,
      .max = 24 * HOURS,
-     .text = "But no longer than this; and after so long without another, "
-             "the next one is half as long again."},
+     .text = "Longest ejection; also, after this long without an ejection, the next one is "
+             "half as long."},
     {"gateway_percent", &conf_count, AT(conf_eject, gateway_percent), .def = "off",
      .zero = "off", .min = 1, .max = 100,
-     .text = "Per cent of the answers in the window which, if they are 502, 503 or 504 made by "
-             "the backend itself, count as illness. PAS makes them for busy and broken agents, "
-             "and applications make them too, so this is off."},
+     .text = "If at least this per cent of the responses in the window are a 502, 503 or 504 "
+             "made by the backend itself, it is ejected. PAS sends these for busy and broken "
+             "agents, and applications send them too, so this is off by default."},
     END};
 static const struct conf_section eject_section = {
     "pools.eject",
-    "When a backend is put aside because of what its requests meet, although its checks pass. "
-    "After that time it is tried with single requests that can be sent again elsewhere. Never "
-    "so that fewer than min_healthy would be left, nor if all of a pool fail alike.",
+    "When a backend is ejected because its requests fail although its checks pass. After that "
+    "time it is on probation: it gets single requests that can be sent again elsewhere. A "
+    "backend is never ejected if fewer than min_healthy would be left, nor if all backends of "
+    "the pool fail alike.",
     eject_rows,
     sizeof(struct conf_eject),
     NULL,
@@ -210,31 +216,28 @@ static const struct conf_section eject_section = {
 static const struct conf_setting heal_rows[] = {
     {"after", &conf_ms, AT(conf_pool, heal_after_ms), .def = "10s", .min = 100 * MS,
      .max = 24 * HOURS,
-     .text = "A backend whose checks have failed for so long is restarted; one that was never "
-             "up yet gets ten times as long, to boot. One that is put aside for the third time "
-             "in a row is restarted too."},
+     .text = "A backend whose checks have failed for this long is restarted; one that was "
+             "never up gets ten times as long, to boot. A backend that is ejected for the "
+             "third time in a row is restarted too."},
     {"max_restarts", &conf_count, AT(conf_pool, max_restarts), .def = "3", .min = 1, .max = 100,
-     .text =
-         "Restarts of one backend in an hour. If it is ill again after so many, it is held, "
-         "and nothing is done until a person says ready or restart."},
+     .text = "Restarts of one backend in an hour. If it is unhealthy again after that many, it "
+             "is held: nothing more is done until a person says ready or restart."},
     {"hold_down", &conf_ms, AT(conf_pool, heal_hold_down_ms), .def = "60s", .min = 100 * MS,
      .max = HOURS,
-     .text = "Time from the end of a restart to the next one of the same backend; it doubles "
-             "with each restart of the last hour."},
+     .text = "Time between the end of a restart and the next restart of the same backend; it "
+             "doubles with each restart in the last hour."},
     {"verify", &conf_ms, AT(conf_pool, heal_verify_ms), .def = "180s", .min = SECONDS,
      .max = HOURS,
-     .text =
-         "After its restart, a backend has to pass its checks within this time. PAS takes a "
-         "minute or more until its agents serve."},
+     .text = "After a restart a backend must pass its checks within this time. PAS takes a "
+             "minute or more until its agents serve."},
     {"dry_run", &conf_bool, AT(conf_pool, heal_dry_run), .def = "false",
-     .text =
-         "Nothing is restarted because it is ill: log and history tell what would have been "
-         "done. An operator's restart is carried out."},
+     .text = "Nothing is restarted automatically: log and history say what would have been "
+             "done. A restart that an operator asks for is carried out."},
     END};
 static const struct conf_section heal_section = {
     "pools.heal",
-    "How backends are restarted that stay ill: those that have a restart action, one of a pool "
-    "at a time, and never so that fewer than min_healthy would be left.",
+    "Automatic restart of backends that stay unhealthy: those with a restart action, one of a "
+    "pool at a time, and never if fewer than min_healthy would be left.",
     heal_rows,
     sizeof(struct conf_pool),
     NULL,
@@ -243,59 +246,55 @@ static const struct conf_section heal_section = {
 
 static const struct conf_setting pool_rows[] = {
     {"name", &conf_name, AT(conf_pool, name), .flags = REQUIRED,
-     .text = "What routes and status call it."},
+     .text = "Name of the pool in routes and status."},
     {"balance", &conf_choice, AT(conf_pool, balance), .def = "leastconn",
      .choices = conf_balances,
-     .text = "The next request goes to the backend with the fewest in flight, over all "
-             "workers, or to the next in turn; both by weight."},
+     .text = "The next request goes to the backend with the fewest requests in flight, over "
+             "all workers, or to the next in turn; both by weight."},
     {"fail_open", &conf_choice, AT(conf_pool, fail_open), .def = "one", .choices = fail_opens,
-     .text =
-         "When every backend of the pool is down: one lets one request at a time try the "
-         "most promising of them (when it answers, others follow), and the others get 503 "
-         "with Retry-After at once; all sends every request to the least bad one; off sends "
-         "none."},
+     .text = "When every backend of the pool is down: one lets one request at a time try the "
+             "most promising backend (once it responds, other requests follow), and all others "
+             "get 503 with Retry-After at once; all sends every request to the least bad one; "
+             "off sends none."},
     {"sticky", &conf_choice, AT(conf_pool, sticky), .def = "auto", .choices = stickies,
-     .text =
-         "Who has a session stays with its backend. auto puts a tag of pasgate's own behind "
-         "the JSESSIONID that PAS hands out, and takes it off again: instances may share one "
-         "jvmRoute, as containers of one image do; one without a tag goes by its jvmRoute "
-         "where "
-         "only one backend has that. route goes by the jvmRoute that is in a "
-         "JSESSIONID; cookie by a cookie of its own, PASGATE_ and the pool's name. Links with "
-         ";jsessionid= inside of pages are not rewritten: with auto they need the cookie. "
-         "APSV goes by CONNHDL too. A session whose backend is gone gets another one."},
+     .text = "Sessions stay with their backend. auto appends pasgate's own tag to the "
+             "JSESSIONID that PAS sets, and removes it again: backends may share one jvmRoute, "
+             "as containers of one image do; a session without a tag goes by its jvmRoute if "
+             "only one backend has that. route uses the jvmRoute in the JSESSIONID; cookie "
+             "uses a cookie of its own, PASGATE_ and the pool's name. Links with ;jsessionid= "
+             "inside pages are not rewritten: with auto they need the cookie. APSV uses "
+             "CONNHDL too. A session whose backend is gone moves to another backend."},
     {"max_in_flight", &conf_count, AT(conf_pool, max_in_flight), .def = "300",
      .zero = "unlimited", .min = 1, .max = 1000000,
      .text = "Requests that each backend may have at one time, all workers together. 300 is "
-             "the number of threads that PAS serves with."},
+             "the number of request threads of PAS."},
     {"retries", &conf_count, AT(conf_pool, retries), .def = "2", .max = 10,
-     .text =
-         "Further attempts on other backends, for what retry_on of the route names. Of all "
-         "that runs in a pool, at most a fifth, but three, may be such; those beyond wait."},
+     .text = "Further attempts on other backends, for the failures in retry_on of the route. "
+             "At most 20 % of a pool's requests in flight (but at least three) may be retries; "
+             "any more wait."},
     {"check", NULL, AT(conf_pool, check), .section = &check_section, .text = "See below."},
     {"eject", NULL, AT(conf_pool, eject), .section = &eject_section, .text = "See below."},
     {"queue", NULL, AT(conf_pool, queue), .section = &queue_section, .text = "See below."},
     {"slow_start", &conf_ms, AT(conf_pool, slow_start_ms), .def = "60s", .zero = "off",
      .min = 100 * MS, .max = HOURS,
-     .text = "A backend that comes back, or is new, begins with a tenth of its weight and has "
-             "all of it after this time. Sessions are not held back, and shares are "
-             "relative: an only backend gets everything."},
+     .text = "A backend that comes back, or is new, begins with a tenth of its weight, which "
+             "grows to the full weight in this time. Sessions are not held back, and weights "
+             "are relative: a lone backend gets everything."},
     {"drain_timeout", &conf_ms, AT(conf_pool, drain_timeout_ms), .def = "300s", .zero = "off",
      .min = SECONDS, .max = 7 * DAYS,
      .text = "How long a drain waits for requests and sessions to end. What is left then is "
-             "cut: requests that are safe and unanswered move to another backend, the others "
-             "end. off waits for ever."},
+             "cut: safe requests without a response move to another backend, others end. off "
+             "waits for ever."},
     {"session_idle", &conf_ms, AT(conf_pool, session_idle_ms), .def = "2m", .min = SECONDS,
      .max = DAYS,
-     .text = "How long after its last request a session counts as live for a drain, at "
-             "least; it may be twice that. A user who pauses for longer gets a new session "
-             "at another backend."},
+     .text = "How long after its last request a session counts as live for a drain; this is a "
+             "minimum, the maximum is twice that. A user who pauses for longer gets a new "
+             "session at another backend."},
     {"min_healthy", &conf_count, AT(conf_pool, min_healthy), .def = "1",
      .max = CONF_MAX_BACKENDS,
-     .text = "So many other backends have to be up and ready before one is restarted, or put "
-             "aside by eject. An "
-             "operator may restart one that is down whatever the others are, and any with "
-             "--force."},
+     .text = "This many other backends must be up and ready before one is restarted or "
+             "ejected. An operator may restart one that is down whatever the state of the "
+             "others, and any one with --force."},
     {"discover", &conf_choice, AT(conf_pool, discover), .def = "none", .choices = discovers,
      .flags = SOON, .text = "Where the list of backends comes from."},
     {"heal", NULL, .offset = 0, .section = &heal_section, .text = "See below."},
@@ -303,7 +302,7 @@ static const struct conf_setting pool_rows[] = {
      .section = &backend_section, .text = "See below."},
     END};
 const struct conf_section conf_pool_section = {
-    "pools",   "Groups of instances that run the same application.",
+    "pools",   "Groups of backends that run the same application.",
     pool_rows, sizeof(struct conf_pool),
     NULL,      NULL,
 };
@@ -326,54 +325,54 @@ static const struct conf_setting route_rows[] = {
      .text = "Only for this host, or with *.example.com for every name below that one."},
     {"upstream_path", &conf_urlpath, AT(conf_route, upstream_path), .def = "",
      .flags = OPTIONAL,
-     .text = "What the backend calls path. Location, Content-Location and cookies are mapped "
-             "back."},
+     .text = "The path at the backend that replaces path. Location, Content-Location and "
+             "cookies are mapped back."},
     {"class", &conf_choice, AT(conf_route, class), .def = "auto", .choices = classes,
-     .text = "The transport of PAS behind it, which decides what may be sent again or "
-             "redirected; auto goes by /web, /rest, /soap or /apsv in the path."},
+     .text = "The PAS transport behind it, which decides what may be retried or redirected; "
+             "auto goes by /web, /rest, /soap or /apsv in the path."},
     {"body", &conf_bytes64, AT(conf_route, body_bytes), .max = (uint64_t)1 << 50,
-     .text = "Body of a request; else that of limits."},
+     .text = "Largest request body; by default that of limits."},
     {"request_buffer", &conf_bytes, AT(conf_route, request_buffer), .zero = "off", .min = KIB,
      .max = 16 * MIB,
-     .text = "Of a request's body, what is collected before a backend is chosen; else that of "
-             "limits."},
+     .text = "How much of a request body is collected before a backend is chosen; by default "
+             "that of limits."},
     {"retry_on", &conf_choice, MANY(conf_route, retry_on), .min = 1, .max = CONF_MAX_LIST,
      .choices = conf_retry_reasons,
-     .text =
-         "When a safe request (GET, HEAD, OPTIONS; never APSV) is tried again on another "
-         "backend: no connection, or that was reset or closed without an answer or with "
-         "nonsense (empty), a verdict of down while it waited, an answer of at most 64k that "
-         "was cut (it is passed on when it is whole), these codes, or no answer in time. Not "
-         "given: connect, empty, verdict and cut. For connect, where nothing was sent, any "
-         "other request moves as well. A backend that answers with these codes what others "
-         "answer well gets few requests, until it answers well again."},
+     .text = "When a safe request (GET, HEAD, OPTIONS; never APSV) is retried on another "
+             "backend: the connection failed (connect), was reset or closed without a response "
+             "or with an invalid one (empty), the backend was found down while the request "
+             "waited (verdict), a response of at most 64k was cut (it is passed on only when "
+             "complete), one of these status codes, or no response in time (timeout). Not "
+             "given: connect, empty, verdict and cut. After a failed connection, where nothing "
+             "was sent, any other request is retried too. A backend that gives these codes for "
+             "requests that others serve gets little weight until it serves them again."},
     {"hedge_after", &conf_ms, AT(conf_route, hedge_after_ms), .def = "off", .zero = "off",
      .min = 10 * MS, .max = HOURS,
-     .text = "A safe request without an answer for so long is sent to another backend too, and "
-             "the answer that comes first is it."},
+     .text = "A safe request without a response for this long is also sent to another backend, "
+             "and the first response is used."},
     {"acme_passthrough", &conf_bool, AT(conf_route, acme_passthrough), .def = "false",
-     .text = "Pass requests for /.well-known/acme-challenge/ on that ask for no token of ours; "
-             "else they get 404. Where no certificate is by ACME all of them are passed on. "
-             "Neither is ever redirected."},
+     .text = "Pass requests for /.well-known/acme-challenge/ with a token that is not ours on "
+             "to the backend; otherwise they get 404. If no certificate is ordered by ACME, "
+             "all of them are passed on. They are never redirected."},
     {"methods", &conf_method, MANY(conf_route, methods), .max = CONF_MAX_LIST,
-     .text = "The methods that it takes; others are 405. With GET goes HEAD. None: all, also "
-             "those that pasgate does not know, which are treated as unsafe. CONNECT and "
-             "TRACE are refused everywhere."},
+     .text = "The methods that the route accepts; others get 405. GET includes HEAD. Not "
+             "given: all methods, including unknown ones, which are treated as unsafe. CONNECT "
+             "and TRACE are always refused."},
     {"encoded_slash", &conf_choice, AT(conf_route, encoded_slash), .def = "reject",
      .choices = slashes,
-     .text = "What becomes of %2F in a path: 400, or it is passed on as it is, never decoded "
-             "here. Pass it only to an application that wants it: whether it is a slash there, "
-             "the backend decides (Tomcat: encodedSolidusHandling). Dots beside one are "
-             "refused, and management paths stay shielded either way."},
+     .text = "What happens to %2F in a path: refuse it with 400, or pass it on as it is; it is "
+             "never decoded here. Pass it only to an application that needs it: the backend "
+             "decides whether it means a slash (Tomcat: encodedSolidusHandling). Dots beside "
+             "one are refused, and management paths stay shielded either way."},
     {"timeouts", NULL, AT(conf_route, timeouts), .section = &conf_timeout_section,
      .flags = IN_ROUTE,
-     .text = "Its own body, send, connect, first_byte, response_idle and tunnel; else the "
-             "global ones."},
+     .text = "Its own body, send, connect, first_byte, response_idle and tunnel; by default "
+             "the global ones."},
     END};
 const struct conf_section conf_route_section = {
     "routes",
-    "Which request goes to which pool: an exact host before a wildcard before any, then the "
-    "longest path. Not given, with one pool: all to that.",
+    "Which request goes to which pool: an exact host before a wildcard before any host, then "
+    "the longest path. Not given, with one pool: everything goes to that pool.",
     route_rows,
     sizeof(struct conf_route),
     NULL,

@@ -38,10 +38,10 @@ static bool string(struct conf_cell *cell, const char *text, const char **out)
     if (n == 0 && !(cell->row->flags & OPTIONAL))
         return conf_wrong(cell, "is empty; write %s", cell->row->kind->syntax);
     if (n > max)
-        return conf_wrong(cell, "is longer than %zu bytes; write less", max);
+        return conf_wrong(cell, "is longer than %zu bytes; shorten it", max);
     for (size_t i = 0; i < n; i++) {
         if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
-            return conf_wrong(cell, "has a control character in it; write plain text");
+            return conf_wrong(cell, "contains a control character; write plain text");
     }
     *out =
         conf_arena_strdup(cell->row->kind == &conf_secret ? cell->secrets : cell->arena, text);
@@ -144,7 +144,7 @@ STRING_KIND(method, is_method, "a method",
 STRING_KIND(checkpath, is_check_path, "a path", "\"/path\" or \"/path?query\"")
 STRING_KIND(url, is_url, "a URL", "\"https://host/path\"")
 STRING_KIND(email, is_email, "an email address", "\"name@example.com\"")
-STRING_KIND(ciphers, is_cipher_list, "a list of OpenSSL's", "names with \":\" between them")
+STRING_KIND(ciphers, is_cipher_list, "an OpenSSL list", "names with \":\" between them")
 
 static bool read_lower(struct conf_cell *cell, const char *text, void *field,
                        bool (*holds)(const char *))
@@ -226,7 +226,7 @@ static bool conf_type_text_read_file(struct conf_cell *cell, const char *text, v
     char path[PATH_MAX];
 
     if (*text && !conf_source_path_from(cell->file, text, true, path, sizeof path))
-        return conf_wrong(cell, "\"%.*s\" is too long a path", CONF_SHOWN, text);
+        return conf_wrong(cell, "\"%.*s\" is too long for a path", CONF_SHOWN, text);
     return string(cell, *text ? path : text, field);
 }
 
@@ -309,9 +309,9 @@ static bool read_challenge(struct conf_cell *cell, const char *text, void *field
 }
 
 const struct conf_kind conf_challenge = {
-    "a challenge of ACME", "\"http-01\", \"tls-alpn-01\" or \"dns-01\"",
-    sizeof(char *),        ACCEPT_STRING,
-    read_challenge,        print_string};
+    "an ACME challenge", "\"http-01\", \"tls-alpn-01\" or \"dns-01\"",
+    sizeof(char *),      ACCEPT_STRING,
+    read_challenge,      print_string};
 
 /* ---- addresses */
 
@@ -443,7 +443,7 @@ static void print_access(const struct conf_setting *row, const void *field, FILE
 }
 
 const struct conf_kind conf_access = {
-    "a place for the access log",
+    "a destination for the access log",
     "\"stdout\", \"stderr\", \"syslog\", \"off\" or a path with a slash in it",
     sizeof(struct conf_log),
     ACCEPT_STRING,

@@ -44,14 +44,14 @@ static void warn_listeners(struct conf_build *b)
 
         if (l->serve == CONF_SERVE_STATUS && is_any(l))
             conf_warn(b, conf_line_of_record(b, l),
-                      "listen: %s serves the status to everybody who reaches this host; write "
-                      "an address of an inner network, as 127.0.0.1:%u",
+                      "listen: %s serves the status to everybody who can reach this host; "
+                      "write an internal address, such as 127.0.0.1:%u",
                       l->address, l->port);
         for (size_t j = 0; j < conf->n_listen; j++)
             if (i != j && conf_warn_covers(&conf->listen[j], l) && (!is_any(l) || j < i))
                 conf_warn(b, conf_line_of_record(b, l),
-                          "listen: %s overlaps with %s; which one gets a connection is easily "
-                          "mistaken: write other addresses or ports",
+                          "listen: %s overlaps with %s, and it is not obvious which of them "
+                          "gets a connection; use another address or port",
                           l->address, conf->listen[j].address);
     }
 }
@@ -83,10 +83,10 @@ static void warn_ciphers(struct conf_build *b)
     const char *rule = weak_rule(*field);
 
     if (rule)
-        conf_warn(b, conf_line_of_field(b, field),
-                  "tls.ciphers: \"%s\" allows connections that anybody can read or forge; take "
-                  "it away",
-                  rule);
+        conf_warn(
+            b, conf_line_of_field(b, field),
+            "tls.ciphers: \"%s\" allows connections that anybody can read or forge; remove it",
+            rule);
 }
 
 static void warn_names(struct conf_build *b, const struct conf_cert *c)
@@ -115,9 +115,9 @@ static void warn_pool(struct conf_build *b, const struct conf_pool *pool)
 
     if ((line || restarts(pool)) && pool->n_backends && pool->min_healthy >= pool->n_backends)
         conf_warn(b, conf_warn_first(line, conf_line_of_record(b, pool)),
-                  "pools.min_healthy: %u others can never be well in a pool of %zu, so no "
-                  "backend of it that is up will be restarted; write at most %zu",
-                  pool->min_healthy, pool->n_backends, pool->n_backends - 1);
+                  "pools.min_healthy: a pool of %zu cannot have %u other healthy backends, so "
+                  "none that is up will be restarted; write at most %zu",
+                  pool->n_backends, pool->min_healthy, pool->n_backends - 1);
 }
 
 static void warn_trusted(struct conf_build *b)
@@ -132,8 +132,8 @@ static void warn_trusted(struct conf_build *b)
             conf_warn(b,
                       conf_warn_first(conf_line_of_field(b, p),
                                       conf_line_of_field(b, &conf->trusted)),
-                      "trusted: with %s/0 everybody is believed, whatever address he claims "
-                      "in X-Forwarded-For; write the networks of the balancers only",
+                      "trusted: with %s/0 every client is believed, whatever address it claims "
+                      "in X-Forwarded-For; write only the networks of the load balancers",
                       p->bits ? "0.0.0.0" : "::");
     }
 }
@@ -156,8 +156,8 @@ static void warn_route(struct conf_build *b, const struct conf_route *r)
         !r->acme_passthrough && conf_warn_orders_certificates(b->conf))
         conf_warn(b,
                   conf_warn_first(conf_line_of_field(b, &r->path), conf_line_of_record(b, r)),
-                  "routes.path: \"%s\" gets no request: challenges of ACME are answered here; "
-                  "write acme_passthrough = true if others than ours are to pass",
+                  "routes.path: \"%s\" gets no requests, because ACME challenges are answered "
+                  "here; write acme_passthrough = true to pass on those that are not ours",
                   r->path);
 }
 
@@ -166,9 +166,9 @@ void conf_warn_all(struct conf_build *b)
     const struct conf *conf = b->conf;
 
     if (conf_warn_eq(conf->user, "root"))
-        conf_warn(b, conf_line_of_field(b, &conf->user),
-                  "user: workers that talk to the network run as root; write a user of their "
-                  "own");
+        conf_warn(
+            b, conf_line_of_field(b, &conf->user),
+            "user: workers, which talk to the network, run as root; write a user of their own");
     warn_ciphers(b);
     warn_listeners(b);
     warn_trusted(b);

@@ -6,9 +6,9 @@
 
 #include "base/conf/conf.h"
 
-enum { RETVAL_SHOWN = 120 }; /* bytes of _retVal in a reason: leaves room for our words */
+enum { RETVAL_SHOWN = 120 }; /* bytes of _retVal in a reason: leaves room for our text */
 
-/* A peer's text, fit for one line: no control bytes, no half UTF-8 sequence at its end. */
+/* A peer's text, fit for one line: no control bytes, no partial UTF-8 sequence at its end. */
 static void http_check_plain(char *to, size_t cap, const char *from)
 {
     size_t n = strnlen(from, cap - 1);
@@ -29,11 +29,11 @@ bool http_check_judge_pasoe(const char *body, size_t n, char text[TABLE_REASON])
     bool good = false;
 
     if (!root) {
-        snprintf(text, TABLE_REASON, "the ping's answer is not JSON");
-    } else if (json_is_null(value)) { /* ABL's unknown value: nothing to say */
+        snprintf(text, TABLE_REASON, "the ping response is not JSON");
+    } else if (json_is_null(value)) { /* ABL's unknown value: nothing to report */
         good = true;
     } else if (!json_is_string(value)) {
-        snprintf(text, TABLE_REASON, "the ping's answer has no response._retVal");
+        snprintf(text, TABLE_REASON, "the ping response has no response._retVal");
     } else if (json_string_length(value) > 0) {
         char said[RETVAL_SHOWN + 1];
 
@@ -87,7 +87,7 @@ static bool judge_http(const struct conf_check *check, long status, const char *
     return true;
 }
 
-/* What the ping's own handler means by its codes. */
+/* What the ping's own handler means by its status codes. */
 static const char *pasoe_meaning(long status)
 {
     switch (status) {
@@ -96,7 +96,7 @@ static const char *pasoe_meaning(long status)
     case 408:
         return " (ABL STOP condition)";
     case 415:
-        return " (the ping does not give JSON)";
+        return " (the ping response is not JSON)";
     case 500:
         return " (ABL error)";
     default:
@@ -113,7 +113,7 @@ bool http_check_judge(const struct conf_check *check, long status, const char *b
             return false;
         }
         if (cut) {
-            snprintf(text, TABLE_REASON, "the ping's answer is longer than 64 KiB");
+            snprintf(text, TABLE_REASON, "the ping response is longer than 64 KiB");
             return false;
         }
         if (!http_check_judge_pasoe(body, n, text))

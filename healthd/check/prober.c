@@ -15,10 +15,10 @@
 #include "healthd/check/http_check.h"
 
 enum {
-    HEADER_MAX = 64 * 1024, /* bytes of header that an answer may have */
+    HEADER_MAX = 64 * 1024, /* bytes of a response's header */
     ADDRESS_TEXT = 64,      /* "[address]:port" */
     URL_MAX = CONF_HOST_LEN + CONF_PATH_LEN + 32,
-    ADDRESSES = 8,        /* of a name that are told apart */
+    ADDRESSES = 8,        /* addresses of a name that are told apart */
     HASTY_LEAST_MS = 200, /* see prober_go_on() */
 };
 
@@ -40,17 +40,17 @@ struct probe {
     const struct conf_check *check;
     uint32_t id;
     uint64_t started_us;
-    struct sockaddr_storage tried; /* last address that libcurl went for */
+    struct sockaddr_storage tried; /* the last address that libcurl tried */
     bool has_tried;
-    bool literal;                   /* the backend is given by its address: there is no other */
-    bool prefers;                   /* only the preferred one is tried yet */
+    bool literal; /* the backend is given by its address: there is no other one */
+    bool prefers; /* only the preferred address has been allowed so far */
     struct sockaddr_storage prefer; /* where workers connect now */
-    struct addresses opened;        /* that libcurl went for in this attempt */
-    struct addresses failed;        /* that are not tried again */
-    struct probe_result first;      /* what the first attempt said, if there was one */
+    struct addresses opened;        /* addresses that libcurl tried in this attempt */
+    struct addresses failed;        /* addresses that are not tried again */
+    struct probe_result first;      /* result of the first attempt, if there were several */
     bool has_first;
-    bool cut;   /* the body went on beyond HTTP_CHECK_BODY_MAX */
-    bool flood; /* the header went on beyond HEADER_MAX */
+    bool cut;   /* the body was longer than HTTP_CHECK_BODY_MAX */
+    bool flood; /* the header was longer than HEADER_MAX */
     size_t n_header, n_body;
     char body[HTTP_CHECK_BODY_MAX];
 };
@@ -65,7 +65,7 @@ struct prober *prober_new(void)
         free(prober);
         return NULL;
     }
-    /* Nothing is reused, so nothing needs to be kept. */
+    /* No connection is reused, so none needs to be kept. */
     curl_multi_setopt(prober->multi, CURLMOPT_MAXCONNECTS, 1L);
     return prober;
 }
@@ -109,7 +109,7 @@ static size_t prober_on_body(char *bytes, size_t one, size_t n, void *arg)
     probe->n_body += take;
     if (take == n)
         return n;
-    probe->cut = true; /* enough to judge by: ends the transfer */
+    probe->cut = true; /* enough to judge: ends the transfer */
     return 0;
 }
 
@@ -150,8 +150,8 @@ static void prober_add_address(struct addresses *all, const struct sockaddr_stor
         all->of[all->n++] = *address;
 }
 
-/* Notes which address is tried, so that a failure can name it. One that is not to be tried now
- * libcurl passes over. */
+/* Notes which address is tried, so that a failure can name it. Makes libcurl skip addresses
+ * that must not be tried now. */
 static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct probe *probe = arg;
@@ -253,8 +253,8 @@ static void prober_set_options(struct probe *probe)
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-    /* A name that takes long must not hold up the other probes when this one is
-     * given up: without this libcurl would wait for its thread. */
+    /* A name that takes long must not hold up the other probes when this one is given up:
+     * without this option libcurl would wait for its thread. */
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
@@ -355,24 +355,24 @@ static void tell_connect_failure(const struct probe *probe, char text[TABLE_REAS
     }
     tell_address(at, &probe->tried);
     if (error == ECONNREFUSED)
-        snprintf(text, TABLE_REASON, "connect refused by %s", at);
+        snprintf(text, TABLE_REASON, "connection refused by %s", at);
     else
         snprintf(text, TABLE_REASON, "no connection to %s: %s", at,
                  error ? strerror((int)error) : "failed");
 }
 
-/* What libcurl's code means to the one who reads `pasgate why`. */
+/* Translates libcurl's code for the reader of `pasgate why`. */
 static enum outcome judge_failure(const struct probe *probe, CURLcode code,
                                   char text[TABLE_REASON])
 {
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
         if (!probe->has_tried) {
-            snprintf(text, TABLE_REASON, "name %.80s does not resolve within %u ms",
+            snprintf(text, TABLE_REASON, "name %.80s did not resolve within %u ms",
                      probe->backend->host, probe->check->timeout_ms);
             return OUTCOME_NO_NAME;
         }
-        snprintf(text, TABLE_REASON, "no answer within %u ms", probe->check->timeout_ms);
+        snprintf(text, TABLE_REASON, "no response within %u ms", probe->check->timeout_ms);
         return OUTCOME_TIMEOUT;
     case CURLE_COULDNT_RESOLVE_HOST:
         snprintf(text, TABLE_REASON, "name %.80s does not resolve", probe->backend->host);
@@ -381,22 +381,22 @@ static enum outcome judge_failure(const struct probe *probe, CURLcode code,
         tell_connect_failure(probe, text);
         break;
     case CURLE_GOT_NOTHING:
-        snprintf(text, TABLE_REASON, "connection closed without an answer");
+        snprintf(text, TABLE_REASON, "connection closed without a response");
         break;
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
         snprintf(text, TABLE_REASON, "connection reset");
         break;
     case CURLE_PARTIAL_FILE:
-        snprintf(text, TABLE_REASON, "answer cut off after %zu bytes", probe->n_body);
+        snprintf(text, TABLE_REASON, "response cut off after %zu bytes", probe->n_body);
         break;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
-        snprintf(text, TABLE_REASON, "the answer is not HTTP");
+        snprintf(text, TABLE_REASON, "the response is not HTTP");
         break;
     default:
         if (probe->flood)
-            snprintf(text, TABLE_REASON, "the answer's header is longer than 64 KiB");
+            snprintf(text, TABLE_REASON, "the response header is longer than 64 KiB");
         else
             snprintf(text, TABLE_REASON, "%s", curl_easy_strerror(code));
     }
@@ -427,7 +427,7 @@ static void conclude(struct probe *probe, CURLcode code, struct probe_result *re
     }
 }
 
-/* Notes what the failed attempt was about. false: there is no other address to try. */
+/* Notes which addresses the failed attempt used up. false: there is no other address to try. */
 static bool is_another_left(struct probe *probe, const struct probe_result *result)
 {
     struct sockaddr_storage at;
@@ -451,8 +451,8 @@ static bool is_another_left(struct probe *probe, const struct probe_result *resu
     return true;
 }
 
-/* Tries the other addresses of the name: the first that answers well is where workers go. After
- * a silence it is quicker, so that an instance which hangs is known to soon enough. */
+/* Tries the other addresses of the name: workers use the first that passes. After a silence the
+ * timeout is shorter, so that a hung backend is detected soon enough. */
 static bool prober_go_on(struct prober *prober, struct probe *probe)
 {
     long timeout_ms = (long)probe->check->timeout_ms;

@@ -1,9 +1,9 @@
-/* Probes: many at once, none waits for another. The only file of healthd that
- * knows libcurl, and the only place that resolves names of backends.
+/* Probes: many at once, independent of each other. The only file of healthd that uses libcurl,
+ * and the only place that resolves names of backends.
  *
- * A probe is one fresh connection: no name cache, no kept connection, no proxy
- * from the environment, no redirect followed. One thread of ours; libcurl
- * resolves each name in a short-lived thread of its own. */
+ * A probe is one fresh connection: no name cache, no kept connection, no proxy from the
+ * environment, no redirect followed. One thread of our own; libcurl resolves each name
+ * in a short-lived thread. */
 #ifndef HEALTHD_CHECK_PROBER_H
 #define HEALTHD_CHECK_PROBER_H
 
@@ -21,31 +21,32 @@ struct probe_result {
     uint32_t id; /* as given to prober_start() */
     enum outcome outcome;
     uint32_t took_us;
-    bool has_address; /* the name resolved, and this was tried last (it passed, on a pass) */
-    uint32_t score_permille;         /* that the HealthScanner tells; 1000: none was told */
+    bool has_address; /* the name resolved; on a pass the address that passed, otherwise the
+                         last one tried */
+    uint32_t score_permille;         /* as the HealthScanner reports it; 1000: no report */
     struct sockaddr_storage address; /* with the backend's own port, not that of the check */
     char text[TABLE_REASON];         /* the outcome in plain words */
 };
 
-/* NULL: the host has no memory. free ends what runs and takes NULL. */
+/* NULL: the host has no memory. free ends running probes and accepts NULL. */
 struct prober *prober_new(void);
 void prober_free(struct prober *prober);
 
-/* Starts a probe; both structs must live until its result was taken. 0, or -1
- * when the host lacks memory: try again later.
+/* Starts a probe; both structs must live until its result was taken. 0, or -1 if the host lacks
+ * memory: try again later.
  *
- * A name may have several addresses, of IPv4 and IPv6. prefer (NULL: none) is the one that is
- * used now: it comes first, and stays as long as the name has it and it passes. Else the others
- * are tried, and the first that passes is told. When none does, the result is that of the first
- * attempt. */
+ * A name may have several addresses, of IPv4 and IPv6. prefer (NULL: none) is the one in
+ * use: it is tried first, and stays in use as long as the name has it and it passes.
+ * Otherwise the others are tried, and the first that passes is the result. If none does, the
+ * result is that of the first attempt. */
 int prober_start(struct prober *prober, uint32_t id, const struct conf_backend *backend,
                  const struct conf_check *check, const struct sockaddr_storage *prefer);
 
-/* Sleeps until a probe or one of the two descriptors is ready (readable), at
- * most max_ms, and moves all probes on. */
+/* Sleeps until a probe or one of the two descriptors is ready (readable), at most max_ms,
+ * and advances all probes. */
 void prober_wait(struct prober *prober, int fd, int other_fd, int max_ms);
 
-/* Takes the result of a probe that has ended; false: none now. */
+/* Takes the result of a probe that has ended; false: there is none. */
 bool prober_next(struct prober *prober, struct probe_result *result);
 
 /* Reads a literal IPv4 or IPv6 address (no brackets). false: it is a name. */

@@ -41,7 +41,7 @@ struct eject_counts eject_window(const struct eject *e, const struct conf_eject 
     uint64_t passed = step_of(rules, now_ms) - e->at;
     struct eject_counts sum = {0};
 
-    /* The oldest steps fall out of the window although none came in their place. */
+    /* The oldest steps leave the window even if no new ones have begun. */
     for (uint64_t back = 0; back + passed < EJECT_STEPS && back <= e->at; back++) {
         const struct eject_counts *step = &e->step[(e->at - back) % EJECT_STEPS];
 
@@ -52,7 +52,7 @@ struct eject_counts eject_window(const struct eject *e, const struct conf_eject 
     return sum;
 }
 
-/* What one worker counted may be from long ago: it goes as far as the window does. */
+/* One worker's run may be from long ago: it counts only as far as the window goes. */
 static uint64_t in_row(const struct eject *e, const struct eject_counts *window)
 {
     uint64_t one = e->worker_in_row < window->hard ? e->worker_in_row : window->hard;
@@ -86,7 +86,7 @@ bool eject_due(const struct eject *e, const struct conf_eject *rules, uint64_t n
     }
     if (rules->gateway_percent && w.gateway >= rules->failures &&
         w.gateway * 100 >= all * rules->gateway_percent) {
-        snprintf(text, TABLE_REASON, "%llu of %llu answers within %g s were 502, 503 or 504",
+        snprintf(text, TABLE_REASON, "%llu of %llu responses within %g s were 502, 503 or 504",
                  (unsigned long long)w.gateway, all, seconds);
         return true;
     }

@@ -109,6 +109,6 @@ void observed_tell(const struct observed *added, char text[TABLE_REASON])
 
     n = tell(text, n, added->connect_errors, "failed connect");
     n = tell(text, n, added->resets, "reset");
-    n = tell(text, n, added->cut, "cut answer");
+    n = tell(text, n, added->cut, "cut response");
     tell(text, n, added->timeouts, "timeout");
 }

@@ -5,14 +5,14 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 
-/* ---- may it go? */
+/* ---- may it be ejected? */
 
 struct others {
-    unsigned healthy, sound; /* sound: well, and not about to be ejected themselves */
-    unsigned alike;          /* they serve, and fail as this one does */
-    unsigned stalled;        /* put aside for their silence */
+    unsigned healthy, sound; /* sound: healthy, and not close to an ejection */
+    unsigned alike;          /* backends that serve, and fail as this one does */
+    unsigned stalled;        /* backends ejected for silence */
     uint64_t responses;      /* in the window */
-    uint64_t good_ms;        /* when one that is well answered last */
+    uint64_t good_ms;        /* last response of a healthy one */
 };
 
 static struct others outlier_look_at_others(const struct pool_health *pool,
@@ -64,7 +64,8 @@ static void eject(struct backend_health *w, const char *why, bool stalled, uint6
     backend_health_publish(w);
 }
 
-/* It stays, since nobody is there to take its place: it is suspected, and people are told. */
+/* It stays in because no backend could take its place: it becomes
+ * SUSPECT, and the log says why. */
 static void outlier_keep(struct backend_health *w, const struct others *others, const char *why,
                          uint64_t now_ms)
 {
@@ -73,19 +74,23 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
     if (w->told)
         return;
     if (others->alike > 0)
-        snprintf(text, sizeof text, "not ejected, others of the pool fail alike: %.100s", why);
+        snprintf(text, sizeof text,
+                 "not ejected, because other backends of the pool fail too: %.90s", why);
     else if (others->healthy == 0)
-        snprintf(text, sizeof text, "not ejected, no other of the pool is well: %.100s", why);
+        snprintf(text, sizeof text,
+                 "not ejected, because no other backend of the pool is healthy: %.80s", why);
     else
-        snprintf(text, sizeof text, "not ejected, of the others only %u well, of %u: %.90s",
-                 others->healthy, w->pool->min_healthy, why);
+        snprintf(
+            text, sizeof text,
+            "not ejected, because only %u other backends are healthy (min_healthy %u): %.75s",
+            others->healthy, w->pool->min_healthy, why);
     log_warn("backend %s %s", w->backend->name, text);
     w->row.trial = TRIAL_NONE;
     backend_health_force(w, HEALTH_SUSPECT, text, now_ms);
     w->told = true;
 }
 
-/* ---- is it to go? */
+/* ---- must it be ejected? */
 
 static bool silent(const struct pool_health *pool, const struct backend_health *w,
                    const struct others *others, uint64_t now_ms, char text[TABLE_REASON])
@@ -94,12 +99,12 @@ static bool silent(const struct pool_health *pool, const struct backend_health *
     uint64_t ms = stall_few_ms(&w->stall, now_ms), patience;
 
     patience = stall_patience_ms(&w->stall, now_ms);
-    /* Where checks fail too, it is theirs to decide. And what waits might be long reports after
-     * all: one instance at a time is put to that. */
+    /* Where checks fail too, the probes decide. And the waiting requests might be long reports
+     * after all: therefore at most one backend at a time is ejected for silence. */
     if (ms < most || ms < patience || w->passed_ms <= now_ms - ms || others->stalled > 0 ||
         others->responses < STALL_FEW)
         return false;
-    snprintf(text, TABLE_REASON, "%llu requests wait and none is answered since %.1f s",
+    snprintf(text, TABLE_REASON, "%llu requests wait without a response for %.1f s",
              (unsigned long long)w->stall.view.unanswered, (double)ms / 1000);
     return true;
 }
@@ -138,16 +143,17 @@ static bool outlier_consider(const struct pool_health *pool, struct backend_heal
     return eject_or_keep(pool, w, &others, why, stalled, now_ms);
 }
 
-/* ---- trial */
+/* ---- probation */
 
-/* Where it only waits, an answer is the proof; where requests failed, a whole one. */
+/* Where requests only wait, a first byte is the proof; where requests
+ * failed, a complete response. */
 static uint64_t went_well(const struct backend_health *w, const struct observed *since)
 {
     return w->row.trial == TRIAL_SILENT ? since->responses : since->completed;
 }
 
-/* The first one that another instance answered is no proof yet, but clients wait: what else may
- * be asked for elsewhere is, within the budget of retries. */
+/* The first probation request that another backend wins is no proof yet, but clients wait:
+ * whatever else can be hedged is hedged, within the retry budget. */
 static bool rescue(struct backend_health *w)
 {
     if (w->row.trial != TRIAL_SILENT || w->row.rescue || w->seen.overtaken <= w->overtaken)
@@ -168,30 +174,29 @@ static bool outlier_try_it(const struct pool_health *pool, struct backend_health
     if (w->seen.trying > 0)
         w->tried_ms = now_ms;
     if (signs_hard(&since) > 0) {
-        /* Where it has to stay, those that come from here on may prove it well. */
+        /* If it has to stay in, requests from here on may prove it healthy. */
         w->before = w->seen;
-        return eject_or_keep(pool, w, &others, "a request failed when it was tried again",
-                             false, now_ms);
+        return eject_or_keep(pool, w, &others, "a request failed on probation", false, now_ms);
     }
     if (w->seen.mute >= w->mute + OUTLIER_MUTE)
         return eject_or_keep(pool, w, &others,
-                             "on trial it left unanswered what others answered", true, now_ms);
+                             "on probation it gave no response where others did", true, now_ms);
     if (good >= OUTLIER_TRIAL_GOOD) {
-        snprintf(text, sizeof text, "%llu requests went well on trial",
+        snprintf(text, sizeof text, "%llu requests succeeded on probation",
                  (unsigned long long)good);
         backend_health_force(w, HEALTH_UP, text, now_ms);
     } else if (now_ms - w->tried_ms >= pool->conf->eject.time_ms) {
-        /* Nothing (more) came that may be sent twice. Slow start bounds the harm. */
-        backend_health_force(w, HEALTH_UP, "its checks pass; no request came to try it with",
-                             now_ms);
+        /* No (more) request came that may be sent twice. Slow start bounds the harm. */
+        backend_health_force(
+            w, HEALTH_UP, "probation ended: checks pass, no eligible request arrived", now_ms);
     } else {
         return rescue(w);
     }
     return true;
 }
 
-/* Once checks pass. Where no other is well then, there is nothing to compare with: they are
- * believed. */
+/* Starts probation once checks pass. If no other backend is healthy then, there is nothing to
+ * compare with, and the checks are trusted. */
 static bool try_suspect(const struct pool_health *pool, struct backend_health *w,
                         uint64_t now_ms)
 {
@@ -203,9 +208,9 @@ static bool try_suspect(const struct pool_health *pool, struct backend_health *w
     return false;
 }
 
-/* Requests wait, and none is answered: reports, or a hang? Where load is light the least
- * loaded is chosen, and who hangs gets no more that would tell. So it is tried, without a
- * word while that goes well; and again for each that comes to those that wait. */
+/* Requests wait without any response: reports, or a hang? Under light load the least loaded
+ * backend is chosen, and a hung one gets no further requests that would show it. So it goes on
+ * probation, with a debug log line only; again for each request that joins the waiting ones. */
 static bool try_silent(const struct pool_health *pool, struct backend_health *w,
                        uint64_t now_ms)
 {
@@ -218,8 +223,8 @@ static bool try_silent(const struct pool_health *pool, struct backend_health *w,
     if (w->seen.unanswered <= w->doubted || pool->conf->eject.failures == 0 ||
         silent < STALL_HANG_MS)
         return false;
-    /* Where checks fail too, it is theirs to decide. */
-    if (w->verdict.state == HEALTH_SATURATED || w->failing || w->verdict.fall > 0 ||
+    /* Where checks fail too, the probes decide. */
+    if (w->verdict.state == HEALTH_DEGRADED || w->failing || w->verdict.fall > 0 ||
         w->passed_ms <= now_ms - silent)
         return false;
     others = outlier_look_at_others(pool, w, now_ms);
@@ -227,14 +232,14 @@ static bool try_silent(const struct pool_health *pool, struct backend_health *w,
         return false;
     w->doubted = w->seen.unanswered;
     snprintf(text, sizeof text,
-             "%llu request%s and none is answered since %.1f s: on trial with single requests",
+             "%llu request%s without a response for %.1f s: on probation with single requests",
              (unsigned long long)w->seen.unanswered,
              w->seen.unanswered == 1 ? " waits" : "s wait", (double)silent / 1000);
     backend_health_doubt(w, text, now_ms);
     return true;
 }
 
-/* After a long good life the next ejection is a shorter one. */
+/* After a long healthy time the next ejection is shorter. */
 static void mellow(struct backend_health *w, uint64_t now_ms)
 {
     if (!backend_health_is_healthy(w) || w->row.ejections == 0) {

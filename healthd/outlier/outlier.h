@@ -1,5 +1,5 @@
-/* What the workers meet, over a whole pool: who is put aside although its checks pass, who is
- * tried again, and who may not be put aside because of the others.
+/* What the workers meet, over a whole pool: which backend is ejected although its checks pass,
+ * which one is on probation, and which may not be ejected because of the others.
  *
  * healthd only. Times are monotonic milliseconds. */
 #ifndef HEALTHD_OUTLIER_OUTLIER_H
@@ -11,10 +11,10 @@
 #include "healthd/backend_health.h"
 
 enum {
-    OUTLIER_TRIAL_GOOD = 3,  /* requests in a row that end a trial */
-    OUTLIER_MUTE = 2,        /* not answered but by others: one may have met a bad moment */
-    OUTLIER_RECORD = 20000,  /* requests of a pool, after which older ones count half */
-    OUTLIER_MOST_TENTHS = 7, /* of the window: "most of it" */
+    OUTLIER_TRIAL_GOOD = 3,  /* good requests that end probation */
+    OUTLIER_MUTE = 2,        /* no byte here, but a response elsewhere; one may be bad luck */
+    OUTLIER_RECORD = 20000,  /* requests of a pool after which older ones count half */
+    OUTLIER_MOST_TENTHS = 7, /* tenths of the window that are "most of it" */
 };
 
 struct pool_health {
@@ -24,10 +24,10 @@ struct pool_health {
     uint64_t all, slow; /* requests of this pool, and those that took over two seconds */
 };
 
-/* Does no other backend of the pool serve, which is also wanted? */
+/* true: no other backend of the pool serves and has the admin state READY. */
 bool outlier_alone(const struct pool_health *pool, const struct backend_health *target);
 
-/* Looks at all backends of a pool. true: the workers must hear of it. */
+/* Evaluates all backends of a pool. true: workers must be rung. */
 bool outlier_look(struct pool_health *pool, const struct observed_live *live, uint64_t now_ms);
 
 #endif

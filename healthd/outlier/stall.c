@@ -1,6 +1,6 @@
 #include "healthd/outlier/stall.h"
 
-enum { MISTAKES = 1000000 }; /* one in so many is allowed */
+enum { MISTAKES = 1000000 }; /* one mistake in this many is allowed */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -42,7 +42,7 @@ static uint64_t stall_since(const struct stall *s, uint64_t from_ms, uint64_t no
 
 uint64_t stall_ms(const struct stall *s, uint64_t now_ms)
 {
-    /* With none forgiven oldest_ms tells better: the view is up to a second old. */
+    /* If none is forgiven, oldest_ms is more precise: the view is up to a second old. */
     return stall_waiting(s) ? stall_since(s, s->forgiven ? s->none_ms : 0, now_ms) : 0;
 }
 
@@ -63,7 +63,7 @@ uint64_t stall_waiting(const struct stall *s)
 
 void stall_forgive(struct stall *s, uint64_t started_ms)
 {
-    /* Only what had waited for a while then: the others may have come after it. */
+    /* Only if they had waited for a while by then: others may have arrived after the check. */
     if (stall_ms(s, started_ms) < STALL_SIGN_MS / 2)
         return;
     s->forgiven = s->view.unanswered;

@@ -1,9 +1,9 @@
-/* When requests wait at a backend and it answers none: how long that has gone on, and which
- * of them may well be long ones. Pure: no clock, no table; times are given.
+/* When requests wait at a backend that sends no response: how long that has gone on, and which
+ * of them may well be long ones. Pure: no clock, no table; times are passed in.
  *
- * A report that runs for minutes is no illness. Three things tell it from a hang: a check
- * that was sent meanwhile passes, and then what waited before it is forgiven; the requests
- * that came after it are answered; and long waits are usual in its pool. */
+ * A report that runs for minutes is no fault. Three things distinguish it from a hang: a check
+ * that was sent meanwhile passes, which acknowledges the requests that waited before it
+ * ("forgiven"); later requests get their responses; and long waits are usual in its pool. */
 #ifndef HEALTHD_OUTLIER_STALL_H
 #define HEALTHD_OUTLIER_STALL_H
 
@@ -11,68 +11,68 @@
 #include <stdint.h>
 
 enum {
-    STALL_SIGN_MS = 1000, /* no answer for so long is worth a check */
-    /* Together with a check that got no answer either, for so long, it is a hang. Beyond
-     * 3 s: who answers after these is slow. */
+    STALL_SIGN_MS = 1000, /* a silence this long is a reason for a check */
+    /* A silence this long, with a check that got no response either, is a hang. More than 3 s,
+     * because a backend that responds after 3 s is slow. */
     STALL_HANG_MS = 3250,
-    STALL_PATIENCE_MS = 20000, /* longest; PAS lets a request wait 15 s for a session */
-    STALL_LEARNT_MS = 60000,   /* what it was seen to need is remembered for so long */
-    STALL_FEW = 3,             /* least number that have to wait before peers are asked */
+    STALL_PATIENCE_MS = 20000, /* PAS lets a request wait 15 s for a session */
+    STALL_LEARNT_MS = 60000,   /* how long the time that it needed is remembered */
+    STALL_FEW = 3, /* minimum number of waiting requests for the comparison with peers */
 };
 
-/* What the workers show now. */
+/* What the workers report now. */
 struct stall_view {
-    uint64_t responses;  /* first bytes of answers, counted */
-    uint64_t unanswered; /* wait for a first byte */
+    uint64_t responses;  /* first bytes of responses, counted */
+    uint64_t unanswered; /* requests that wait for a first byte */
     uint64_t oldest_ms;  /* since when the oldest of them waits; 0: none */
 };
 
 struct stall {
     struct stall_view view;
     uint64_t few;          /* as given to stall_feed() */
-    uint64_t responded_ms; /* when the last answer was seen */
-    uint64_t none_ms;      /* when nothing waited last but what is forgiven */
-    uint64_t fewer_ms;     /* when fewer than `few` waited last */
-    uint64_t forgiven;     /* of those that wait: a check passed while they did */
-    uint64_t silence_ms;   /* that the last answer ended, of what was not forgiven */
-    uint64_t needed_ms;    /* the same of all */
-    uint64_t patience_ms, patience_until_ms; /* more than STALL_HANG_MS is needed, until */
+    uint64_t responded_ms; /* when the last response was seen */
+    uint64_t none_ms;      /* when last only forgiven requests waited */
+    uint64_t fewer_ms;     /* when last fewer than `few` waited */
+    uint64_t forgiven;     /* number of waiting requests that a passed check acknowledged */
+    uint64_t silence_ms;   /* before the last response, forgiven requests left out */
+    uint64_t needed_ms;    /* the same, forgiven ones included */
+    uint64_t patience_ms, patience_until_ms; /* hang time that was learnt, and its end */
 };
 
 void stall_init(struct stall *stall, const struct stall_view *view, uint64_t now_ms);
 
-/* Takes in the view of now. few: how many unanswered ones stall_few_ms() is about. true: there
- * were answers since the last one. */
+/* Takes in the current view. few: the number of unanswered requests for stall_few_ms(). true:
+ * there were responses since the last call. */
 bool stall_feed(struct stall *stall, const struct stall_view *view, uint64_t few,
                 uint64_t now_ms);
 
-/* How long no answer has come although something waits that is not forgiven; 0: nothing such.
- */
+/* Duration of the silence while requests wait that are not forgiven; 0: none such. */
 uint64_t stall_ms(const struct stall *stall, uint64_t now_ms);
-/* How long no answer has come although `few` or more wait, forgiven or not. */
+/* Duration of the silence while `few` or more requests wait, forgiven or not. */
 uint64_t stall_few_ms(const struct stall *stall, uint64_t now_ms);
-/* How long no answer has come although something waits, forgiven or not. */
+/* Duration of the silence while any request waits, forgiven or not. */
 uint64_t stall_all_ms(const struct stall *stall, uint64_t now_ms);
-/* How many wait, not counting those forgiven. */
+/* How many requests wait, forgiven ones left out. */
 uint64_t stall_waiting(const struct stall *stall);
 
-/* A check passed that was sent at started_ms. */
+/* A check that was sent at started_ms has passed. */
 void stall_forgive(struct stall *stall, uint64_t started_ms);
 
-/* It answered after all: next time wait as long as it just needed, and half as much more. */
+/* It responded after all: from now on wait half as long again as it just needed. */
 void stall_learn(struct stall *stall, uint64_t now_ms);
-/* How long a silence is worth a check: STALL_SIGN_MS, or what was learnt. */
+/* After how long a silence calls for a check: STALL_SIGN_MS, or what was learnt. */
 uint64_t stall_sign_ms(const struct stall *stall, uint64_t now_ms);
-/* How long it is a hang, where that check got no answer either: at least STALL_HANG_MS. */
+/* After how long a silence is a hang, if that check got no response either:
+ * at least STALL_HANG_MS. */
 uint64_t stall_patience_ms(const struct stall *stall, uint64_t now_ms);
 
-/* How long may a request wait that tries it: what was learnt, and what its last answer needed,
- * and half as much more, whatever was forgiven. */
+/* How long a probation request may wait: what was learnt, or half as long again as its last
+ * response needed, whatever was forgiven. */
 uint64_t stall_trial_ms(const struct stall *stall, uint64_t now_ms);
 
-/* How many have to wait at one instance to be no chance, where `slow` of `all` requests of its
- * pool took longer than two seconds? Few in a pool that is always quick, many where waiting
- * is usual or nothing is known: at most one in a million is a mistake. */
+/* How many requests have to wait at one backend to be no coincidence, if `slow` of `all`
+ * requests of its pool took longer than two seconds: few in a pool that is always quick, many
+ * where waiting is usual or nothing is known. At most one mistake in a million. */
 uint64_t stall_needed(uint64_t slow, uint64_t all);
 
 #endif

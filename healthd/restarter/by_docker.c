@@ -1,5 +1,5 @@
-/* A restart by the Docker Engine. It stops the container, in time or by force, and starts it
- * again; then we look until it is there. */
+/* A restart by the Docker Engine. The engine stops the container, in time or by force, and
+ * starts it again; then we poll until it is back. */
 #include <stdio.h>
 #include <time.h>
 
@@ -11,10 +11,10 @@
 #include "healthd/restarter/tail.h"
 
 enum {
-    INSPECT_MAX = 1024 * 1024, /* bytes of a description: those of life have some 10 KiB */
-    INSPECT_MS = 10000,  /* for it, where more time is left: the engine is busy at times */
-    LAST_LOOK_MS = 1000, /* and for the one at the end, at least so long */
-    LOOK_FIRST_MS = 100, /* between two looks, half as much again each time ... */
+    INSPECT_MAX = 1024 * 1024, /* bytes of a description: real ones have some 10 KiB */
+    INSPECT_MS = 10000,  /* for an inspect, if more time is left: the engine may be busy */
+    LAST_LOOK_MS = 1000, /* for the last inspect, at least */
+    LOOK_FIRST_MS = 100, /* between two polls, half as much again each time ... */
     LOOK_LAST_MS = 1000, /* ... up to this */
     URL_MAX = CONF_NAME_LEN + 80,
 };
@@ -35,7 +35,7 @@ static void by_docker_note(const struct engine *engine, const struct fetch *f)
     tail_add(engine->call->said, line, (size_t)n);
 }
 
-/* One request. False: there was no good answer, and the result tells why. */
+/* Sends one request. False: there was no good response, and the result says why. */
 static bool by_docker_ask(const struct engine *engine, struct fetch *f, const char *verb,
                           bool post)
 {
@@ -64,7 +64,7 @@ static bool by_docker_ask(const struct engine *engine, struct fetch *f, const ch
     return false;
 }
 
-/* Whether the engine answers, and knows the container. */
+/* Does the engine respond, and does it know the container? */
 static bool look_before(const struct engine *engine, struct docker_watch *watch)
 {
     struct docker_state state;
@@ -73,7 +73,7 @@ static bool look_before(const struct engine *engine, struct docker_watch *watch)
 
     if (good && docker_parse_inspect(f.body, f.n_body, &state))
         snprintf(watch->before, sizeof watch->before, "%s", state.running ? state.started : "");
-    /* A filter before the engine may let restarts pass and nothing else. */
+    /* A filter before the engine may allow restarts and nothing else. */
     good = good || f.status == 403 || f.status == 405;
     fetch_release(&f);
     return good;
@@ -86,7 +86,7 @@ static void pause_ms(uint64_t ms)
               NULL);
 }
 
-/* One look; false: time is not over, look again. */
+/* One poll; false: time is not over, poll again. */
 static bool by_docker_look(const struct engine *engine, struct docker_watch *watch)
 {
     struct restart_result *result = engine->result;
@@ -98,11 +98,12 @@ static bool by_docker_look(const struct engine *engine, struct docker_watch *wat
         if (docker_parse_inspect(f.body, f.n_body, &state))
             verdict = docker_look(watch, &state, clock_mono_ms(), result);
         else
-            restart_tell(result, false, "the Docker Engine's answer describes no container");
+            restart_tell(result, false,
+                         "the Docker Engine's response does not describe a container");
     } else if (f.status == 404) {
         verdict = DOCKER_BAD;
     } else if (f.status == 403 || f.status == 405) {
-        restart_tell(result, true, "but nobody may look at it: HTTP %ld", f.status);
+        restart_tell(result, true, "but its state cannot be read: HTTP %ld", f.status);
         verdict = DOCKER_GOOD;
     }
     fetch_release(&f);
@@ -120,7 +121,7 @@ static void wait_for_it(const struct engine *engine, struct docker_watch *watch)
     while (!by_docker_look(engine, watch) && !over) {
         uint64_t now = clock_mono_ms();
 
-        over = now + between >= engine->deadline_ms; /* one last look, then */
+        over = now + between >= engine->deadline_ms; /* one last poll, then stop */
         pause_ms(!over ? between : now < engine->deadline_ms ? engine->deadline_ms - now : 0);
         between = between * 3 / 2 < LOOK_LAST_MS ? between * 3 / 2 : LOOK_LAST_MS;
     }

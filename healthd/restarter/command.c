@@ -19,10 +19,10 @@
 #include "healthd/restarter/tail.h"
 
 enum {
-    LOOK_MS = 50, /* between two looks, where the kernel has no pidfd (before 5.3) */
+    LOOK_MS = 50, /* between two polls, if the kernel has no pidfd (before 5.3) */
     READ_BYTES = 64 * 1024,
-    READ_TURNS = 16,  /* reads before the clock is looked at again: it may print without end */
-    KILLED_MS = 5000, /* for a killed process to be gone: it may hang in the kernel */
+    READ_TURNS = 16,  /* reads before the clock is checked again: output may be endless */
+    KILLED_MS = 5000, /* for a killed process to end: it may hang in the kernel */
 };
 
 void restart_tell(struct restart_result *result, bool done, const char *fmt, ...)
@@ -80,8 +80,8 @@ char **restart_environment(const struct restart_call *call, const char *path)
 struct program {
     pid_t pid;
     int pidfd;  /* -1: this kernel has none */
-    int out;    /* what it prints; -1 after its end */
-    int status; /* of its end */
+    int out;    /* its output; -1 after end-of-file */
+    int status; /* wait status */
     bool ended;
 };
 
@@ -92,14 +92,14 @@ static _Noreturn void command_become(char **argv, char **env, int out, int faile
     sigset_t none;
 
     setpgid(0, 0);
-    for (int i = 1; i < NSIG; i++) /* ours are ignored, which exec would hand on */
+    for (int i = 1; i < NSIG; i++) /* signals that we ignore would stay ignored across exec */
         signal(i, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
         dup2(out, STDERR_FILENO) < 0 || chdir("/") < 0)
         goto fail;
-    /* Ours are close-on-exec already; this is for those of whoever started us. */
+    /* Our own descriptors are close-on-exec already; this is for inherited ones. */
     close_range(STDERR_FILENO + 1, UINT32_MAX, CLOSE_RANGE_CLOEXEC);
     environ = env;
     execvp(argv[0], argv);
@@ -129,7 +129,7 @@ static int pidfd_open_(pid_t pid)
 #endif
 }
 
-/* 0, or an error number: of the host, or why it cannot be run. */
+/* 0, or an error number: a failure of the host, or why the program cannot be run. */
 static int command_start(struct program *program, char **argv, char **env)
 {
     int out[2] = {-1, -1}, failed[2] = {-1, -1}, error = 0;
@@ -142,7 +142,7 @@ static int command_start(struct program *program, char **argv, char **env)
     }
     if (program->pid == 0)
         command_become(argv, env, out[1], failed[1]);
-    setpgid(program->pid, program->pid); /* whoever comes first */
+    setpgid(program->pid, program->pid); /* either may be first */
     fd_close(&failed[1]);
     if (read(failed[0], &error, sizeof error) == (ssize_t)sizeof error) {
         waitpid(program->pid, NULL, 0);
@@ -160,7 +160,7 @@ end:
     return error;
 }
 
-/* ---- life and end */
+/* ---- running and end */
 
 static void read_output(struct program *program, struct tail *said)
 {
@@ -178,7 +178,7 @@ static void read_output(struct program *program, struct tail *said)
     }
 }
 
-/* Waits for its end until then; false: it goes on. */
+/* Waits until the program ends, or until the deadline; false: it still runs. */
 static bool command_wait_until(struct program *program, struct tail *said, uint64_t deadline_ms)
 {
     while (!program->ended) {
@@ -190,7 +190,8 @@ static bool command_wait_until(struct program *program, struct tail *said, uint6
         if (program->pidfd < 0 && left > LOOK_MS)
             left = LOOK_MS;
         poll(fds, 2, left);
-        /* What it left in the background may hold the pipe open: its end is what counts. */
+        /* Its background processes may hold the pipe open: the end of the
+         * program itself counts. */
         if (waitpid(program->pid, &program->status, WNOHANG) == program->pid)
             program->ended = true;
         read_output(program, said);
@@ -200,7 +201,7 @@ static bool command_wait_until(struct program *program, struct tail *said, uint6
     return true;
 }
 
-/* Its time is over. */
+/* Ends a program whose time is over. */
 static void command_stop(struct program *program, const struct restart_call *call,
                          struct restart_result *result)
 {
@@ -213,9 +214,9 @@ static void command_stop(struct program *program, const struct restart_call *cal
         kill(-program->pid, SIGKILL);
         how = command_wait_until(program, call->said, clock_mono_ms() + KILLED_MS)
                   ? "ignored SIGTERM and was killed"
-                  : "and not even SIGKILL ends it";
+                  : "and even SIGKILL did not end it";
     }
-    kill(-program->pid, SIGKILL); /* what it started, too */
+    kill(-program->pid, SIGKILL); /* also what it started */
     restart_tell(result, false, "%.80s did not end within %s, %s", b->restart_command[0],
                  restart_seconds(limit, b->restart_timeout_ms), how);
 }

@@ -62,7 +62,7 @@ void diagnostics_finish(struct evidence *ev, const char *name, int fd, const voi
     if (fd < 0)
         return;
     if (n > most) {
-        trouble(ev, name, "too long: cut");
+        trouble(ev, name, "too long: truncated");
         n = most;
     }
     if (fd_write_all(fd, bytes, n) < 0)
@@ -78,7 +78,7 @@ static void diagnostics_write_file(struct evidence *ev, const char *name, const 
     diagnostics_finish(ev, name, diagnostics_create(ev, name), bytes, n);
 }
 
-/* ---- what the table says */
+/* ---- from the table */
 
 static int slot_of(const struct evidence *ev)
 {
@@ -127,7 +127,7 @@ static void print_counters(const struct evidence *ev, FILE *out)
     char when[CLOCK_ISO_SIZE];
 
     if (!status_backend_read(ev->heritage->table, slot_of(ev), &b)) {
-        fprintf(out, "not to be read just now\n");
+        fprintf(out, "cannot be read right now\n");
         return;
     }
     fprintf(out, "%-22s %s: %s\n", "health", health_state_name(b.health.state),
@@ -147,7 +147,7 @@ static void print_counters(const struct evidence *ev, FILE *out)
                 status_percentile(cell, permille));
 }
 
-/* Text of a peer in a fixed array. */
+/* Text of a peer in a fixed array, fit for one line. */
 static const char *diagnostics_shown(char *out, size_t cap, const char *text, size_t size)
 {
     return tail_plain(out, cap, text, strnlen(text, size));
@@ -161,9 +161,8 @@ static void print_exchanges(const struct evidence *ev, FILE *out)
 
     if (backend_read(&ev->heritage->table->backend[slot_of(ev)], &backend))
         n = exchange_ring_read(ev->heritage->table, slot_of(ev), backend.identity, row);
-    fprintf(out,
-            "# end, request, answer to the client and of the instance, how it ended and in "
-            "which phase, first byte and total in us, attempt, id\n");
+    fprintf(out, "# end, request, response to the client and of the backend, how it ended and "
+                 "in which phase, first byte and total in us, attempt, id\n");
     for (int i = 0; i < n; i++) {
         const struct recent_row *r = &row[i];
         char when[CLOCK_ISO_SIZE], method[sizeof r->method + 1], path[sizeof r->path + 1];
@@ -209,7 +208,7 @@ void diagnostics_of_table(struct evidence *ev)
     print_to(ev, "exchanges", print_exchanges);
 }
 
-/* ---- what was done */
+/* ---- the action */
 
 void diagnostics_of_action(struct evidence *ev, const struct restart_result *result)
 {

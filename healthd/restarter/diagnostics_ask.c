@@ -1,6 +1,6 @@
-/* What others say of an instance that is ill: the Docker Engine, and PAS itself by its
- * HealthScanner and its oemanager (the paths are those of PAS for OpenEdge 12). An ill one
- * mostly says nothing, which is told too. */
+/* What others report about an unhealthy backend: the Docker Engine, and PAS itself by its
+ * HealthScanner and its oemanager (the paths are those of PAS for OpenEdge 12). An unhealthy
+ * one often sends no response, which is recorded too. */
 #include <arpa/inet.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -20,18 +20,18 @@
 #include "shm/heritage.h"
 
 enum {
-    IPC_MS = 2000,         /* for one answer */
-    BODY_MAX = 256 * 1024, /* of one answer */
+    IPC_MS = 2000,         /* for one response */
+    BODY_MAX = 256 * 1024, /* of one response */
     LOG_LINES = 500,       /* of the container's log */
     SCANNER_PORT = 8899,   /* psc.as.healthcheck.port */
-    APPLICATIONS = 2,      /* ABL applications whose figures are asked for */
-    AGENTS = 4,            /* agents of one, whose sessions and stacks are */
-    QUESTIONS = 32,        /* asked at one time */
+    APPLICATIONS = 2,      /* ABL applications that are queried */
+    AGENTS = 4,            /* agents of one application whose sessions and stacks are queried */
+    QUESTIONS = 32,        /* requests at one time */
     URL_MAX = 256,
     NOBODY = 65534, /* user and group without any rights */
 };
 
-/* Several requests that are asked together. */
+/* Several requests that are sent together. */
 struct round {
     struct fetch fetch[QUESTIONS];
     char url[QUESTIONS][URL_MAX];
@@ -62,7 +62,7 @@ static void release(struct round *round)
     round->n = 0;
 }
 
-/* One question and its answer, without what is secret. */
+/* One request and its response, without secrets. */
 static void print_reply(FILE *out, const struct fetch *f)
 {
     char *text = f->n_body ? diagnostics_harmless(f->body, f->n_body) : NULL;
@@ -70,13 +70,13 @@ static void print_reply(FILE *out, const struct fetch *f)
     fprintf(out, "GET %s\n", f->url);
     if (f->status)
         fprintf(out, "HTTP %ld after %u ms%s\n", f->status, f->took_ms,
-                f->cut ? ", not whole" : "");
+                f->cut ? ", incomplete" : "");
     if (*f->trouble)
         fprintf(out, "%s\n", f->trouble);
     if (text)
         fprintf(out, "%s\n", text);
     else if (f->n_body)
-        fprintf(out, "(%zu bytes that are no JSON)\n", f->n_body);
+        fprintf(out, "(%zu bytes that are not JSON)\n", f->n_body);
     fputc('\n', out);
     free(text);
 }
@@ -141,7 +141,7 @@ static struct fetch *ask_docker(struct round *round, const struct conf_backend *
 
 /* ---- PAS */
 
-/* "10.0.0.5" or "[fd00::5]", where it was last seen; false: nobody knows. */
+/* "10.0.0.5" or "[fd00::5]": where it was last seen; false: not known. */
 static bool where(const struct evidence *ev, char ip[INET6_ADDRSTRLEN + 2])
 {
     const struct table *table = ev->heritage->table;
@@ -169,7 +169,7 @@ static bool checks_scanner(const struct conf_check *check)
     return check->port != 0 && strncmp(check->path, "/health", 7) == 0;
 }
 
-/* Whether it is a PAS, as far as the configuration tells. */
+/* Is it a PAS, as far as the configuration tells? */
 static bool is_pas(const struct conf_check *check, const struct conf_backend *b)
 {
     return check->type == CONF_CHECK_PASOE || *b->restart_oemanager || checks_scanner(check);
@@ -193,7 +193,7 @@ static void print_round(FILE *out, struct round *round)
         print_reply(out, &round->fetch[i]);
 }
 
-/* By its applications, then by the agents of these. */
+/* Queries the applications, then the agents of these. */
 static void ask_further(struct round *round, FILE *out, const struct fetch *applications,
                         const struct conf_backend *b, const char *ip, uint64_t deadline_ms)
 {
@@ -243,7 +243,7 @@ static void ask_pas(struct round *round, const struct conf_check *check,
     ask_manager(round, b, ip, host, "");
 }
 
-/* Text that is written to a stream of memory, into a file that is open already. */
+/* Writes the text of a memory stream into a file that is already open. */
 static void finish_text(struct evidence *ev, const char *name, int fd, FILE *out, char **text,
                         size_t *n)
 {
@@ -273,7 +273,7 @@ static void write_pas(struct evidence *ev, struct round *round, int scanner, int
     finish_text(ev, "oemanager", manager, out, &text, &n);
 }
 
-/* false: still root. */
+/* true: without root rights from now on; false: still root. */
 static bool become_nobody(void)
 {
     return geteuid() != 0 ||
@@ -312,7 +312,7 @@ void diagnostics_of_pas(struct evidence *ev, uint32_t limit_ms)
     int scanner = diagnostics_create(ev, "healthscanner");
     int manager = diagnostics_create(ev, "oemanager");
     if (!become_nobody()) {
-        static const char why[] = "(not asked: root cannot be given up here)\n";
+        static const char why[] = "(not asked: root privileges cannot be dropped here)\n";
 
         diagnostics_finish(ev, "healthscanner", scanner, why, sizeof why - 1);
         diagnostics_finish(ev, "oemanager", manager, why, sizeof why - 1);

@@ -1,5 +1,5 @@
-/* JSON in the evidence. Bodies are bounded where they are read; what is nested deeper than
- * DEPTH is cut off. */
+/* JSON in the diagnostics. Bodies are bounded where they are read; what is nested deeper
+ * than DEPTH is cut off. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ char *diagnostics_incident(const struct restart_call *call, uint64_t wall_ms)
 {
     const struct conf_backend *b = call->backend;
     char when[CLOCK_ISO_SIZE];
-    /* Only the program of a command: its arguments may hold a password. */
+    /* Only the program of a command, because its arguments may hold a password. */
     json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:s}", "incident",
                              call->incident, "time", clock_iso(when, wall_ms), "backend",
                              b->name, "pool", call->pool, "host", b->host, "port", (int)b->port,
@@ -63,7 +63,7 @@ size_t diagnostics_applications(const char *json, size_t size, char out[][DIAGNO
     json_t *result = json_object_get(root, "result");
     size_t n = 0;
 
-    /* The list's own name differs between releases. */
+    /* The name of the list differs between releases. */
     for (void *at = json_object_iter(result); at && n == 0;
          at = json_object_iter_next(result, at)) {
         const json_t *list = json_object_iter_value(at);
@@ -129,7 +129,7 @@ static json_t *harmless(json_t *value, int depth)
     if (!json_is_object(value) && !json_is_array(value))
         return json_incref(value);
     if (depth == 0)
-        return json_string("(too deep)");
+        return json_string("(nested too deeply)");
     if (json_is_object(value)) {
         out = json_object();
         for (void *at = json_object_iter(value); at; at = json_object_iter_next(value, at)) {

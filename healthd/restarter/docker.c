@@ -20,7 +20,7 @@ void docker_tell_failure(struct restart_result *result, const char *container,
     else if (error == EACCES)
         restart_tell(result, false, "no permission for the Docker socket %s", socket);
     else if (error == ECONNREFUSED)
-        restart_tell(result, false, "nobody listens at the Docker socket %s", socket);
+        restart_tell(result, false, "nothing listens at the Docker socket %s", socket);
     else
         restart_tell(result, false, "Docker Engine at %s: %s", socket, trouble);
 }
@@ -49,13 +49,13 @@ static void tell_loop(const struct docker_watch *w, struct restart_result *resul
 
     if (w->ended)
         snprintf(code, sizeof code, ", with exit code %d", w->exit_code);
-    restart_tell(result, false, "it ends and is started again and again%s", code);
+    restart_tell(result, false, "it keeps ending and being started again%s", code);
 }
 
 enum docker_verdict docker_look(struct docker_watch *w, const struct docker_state *s,
                                 uint64_t now_ms, struct restart_result *result)
 {
-    if (!w->looked || s->restarts < w->restarts) { /* at first; or somebody started it anew */
+    if (!w->looked || s->restarts < w->restarts) { /* at first; or the counter was reset */
         w->looked = true;
         w->restarts = s->restarts;
     }
@@ -95,7 +95,7 @@ enum docker_verdict docker_look(struct docker_watch *w, const struct docker_stat
         return DOCKER_GOOD;
     }
     if (s->restarts == w->restarts)
-        restart_tell(result, false, "it runs only just now");
+        restart_tell(result, false, "it started only just now");
     return DOCKER_WAIT;
 }
 
@@ -114,7 +114,7 @@ void docker_log_add(struct docker_log *log, const char *bytes, size_t n)
 
         if (!log->raw && log->left == 0) {
             log->header[log->n_header++] = (unsigned char)*bytes;
-            if (log->header[0] > 2) { /* no stream has this number: here begins a text */
+            if (log->header[0] > 2) { /* no stream has this number: this is plain text */
                 log->raw = true;
                 tail_add(log->into, log->header, log->n_header);
             } else if (log->n_header == sizeof log->header) {

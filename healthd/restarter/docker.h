@@ -1,5 +1,5 @@
-/* What the Docker Engine says, and what that means: the pure part of a restart by Docker.
- * The API is that of version 1.24 and later, which Podman speaks too. */
+/* What the Docker Engine reports, and what that means: the pure part of a restart by Docker.
+ * The API is that of version 1.24 and later, which Podman also offers. */
 #ifndef HEALTHD_RESTARTER_DOCKER_H
 #define HEALTHD_RESTARTER_DOCKER_H
 
@@ -13,9 +13,9 @@ struct tail;
 
 enum {
     DOCKER_TIME = 40,        /* bytes of a time as the engine writes it, with NUL */
-    DOCKER_TEXT = 96,        /* bytes of a text of the engine that we show, with NUL */
-    DOCKER_STEADY_MS = 1000, /* a container without a HEALTHCHECK has to run so long */
-    DOCKER_LOOP = 3,         /* so many starts by itself, and it will not come up */
+    DOCKER_TEXT = 96,        /* bytes of an engine's text that we show, with NUL */
+    DOCKER_STEADY_MS = 1000, /* a container without a HEALTHCHECK must run this long */
+    DOCKER_LOOP = 3, /* after this many starts by the engine itself, it will not come up */
 };
 
 enum docker_health { DOCKER_NO_CHECK, DOCKER_STARTING, DOCKER_HEALTHY, DOCKER_UNHEALTHY };
@@ -24,50 +24,50 @@ enum docker_health { DOCKER_NO_CHECK, DOCKER_STARTING, DOCKER_HEALTHY, DOCKER_UN
 struct docker_state {
     bool running, restarting, paused, oom_killed;
     enum docker_health health;
-    int exit_code;             /* of its last end */
+    int exit_code;             /* of the last run */
     uint32_t restarts;         /* by the engine itself */
-    char started[DOCKER_TIME]; /* tells one run from the next */
+    char started[DOCKER_TIME]; /* start time: distinguishes one run from the next */
     char error[DOCKER_TEXT];   /* why it could not be started; "" */
-    char checked[DOCKER_TEXT]; /* what the last check of its health printed; "" */
+    char checked[DOCKER_TEXT]; /* output of the last HEALTHCHECK; "" */
 };
 
-/* false: that is no description of a container. */
+/* false: this is no description of a container. */
 bool docker_parse_inspect(const char *json, size_t n, struct docker_state *state);
 
-/* The message of an error, {"message": "..."}; "" when there is none. */
+/* The message of an error, {"message": "..."}; "" if there is none. */
 void docker_parse_error(const char *json, size_t n, char out[DOCKER_TEXT]);
 
-/* What of a description may be kept: no environment, labels or command line, which hold
- * passwords. NULL: no such description, or no memory. The caller frees it. */
+/* The part of a description that may be kept: no environment, labels or command line, which may
+ * hold passwords. NULL: no such description, or no memory. The caller frees it. */
 char *docker_describe(const char *json, size_t n);
 
-/* Why an asked thing did not come about, in plain words. status 0: there was no answer, with
- * errno `error` of the connect, and `trouble` else. */
+/* Why a request failed, in plain words. status 0: there was no response; then `error` is the
+ * errno of the connect, or 0 and `trouble` says why. */
 void docker_tell_failure(struct restart_result *result, const char *container,
                          const char *socket, long status, int error, const char *trouble,
                          const char *message);
 
 enum docker_verdict { DOCKER_WAIT, DOCKER_GOOD, DOCKER_BAD };
 
-/* How a container comes back, look by look. {0} but for `before`: its `started` before the
+/* How a container comes back, poll by poll. {0} except `before`: its `started` before the
  * restart, "" if unknown. */
 struct docker_watch {
     char before[DOCKER_TIME];
-    char started[DOCKER_TIME]; /* of the run that is watched */
-    uint64_t steady_ms;        /* when that was seen first */
-    uint32_t restarts;         /* at the first look */
+    char started[DOCKER_TIME]; /* of the watched run */
+    uint64_t steady_ms;        /* when that run was first seen */
+    uint32_t restarts;         /* at the first poll */
     int exit_code;             /* of the last end that was seen */
-    bool looked, ended;        /* looked at; seen between two of its runs */
+    bool looked, ended;        /* polled; seen between two of its runs */
 };
 
-/* One look. Fills the result for a verdict, and for DOCKER_WAIT with what to say if time
- * is over now. */
+/* One poll. Fills the result for a verdict; for DOCKER_WAIT with what to report
+ * if the time is over now. */
 enum docker_verdict docker_look(struct docker_watch *watch, const struct docker_state *state,
                                 uint64_t now_ms, struct restart_result *result);
 
-/* A container's log as the API gives it: frames of 8 bytes of header (stream, 3 zeros, length
- * in network order) and text; or, of a container with a terminal, bytes as they are. Which of
- * them shows at the first byte, as every line begins with a time. Start with {0}. */
+/* A container's log as the API sends it: frames of 8 bytes of header (stream, 3 zeros, length
+ * in network order) and text; or, for a container with a terminal, plain bytes. The first byte
+ * tells which, because every line begins with a time. Start with {0}. */
 struct docker_log {
     struct tail *into;
     unsigned char header[8];

@@ -1,5 +1,5 @@
-/* The JSON of the Docker Engine. Bodies are bounded where they are read, and jansson bounds
- * how deep they may be (2048). */
+/* The JSON of the Docker Engine. Bodies are bounded where they are read, and jansson
+ * bounds their depth (2048). */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static void docker_json_take_text(char *out, size_t cap, const json_t *value)
                json_string_length(value));
 }
 
-/* What a program printed: its first line, which mostly has the reason. */
+/* The first line of what a program printed, which usually has the reason. */
 static void docker_json_take_line(char *out, size_t cap, const json_t *value)
 {
     const char *text = json_is_string(value) ? json_string_value(value) : "";
@@ -70,7 +70,7 @@ void docker_parse_error(const char *json, size_t n, char out[DOCKER_TEXT])
     json_decref(root);
 }
 
-/* Copies members by name, as far as they are there. */
+/* Copies members by name, if present. */
 static json_t *some_of(const json_t *from, const char *const *names)
 {
     json_t *to = json_object();

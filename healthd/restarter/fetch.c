@@ -9,8 +9,8 @@
 #include "base/clock.h"
 
 enum {
-    HEADER_MAX = 64 * 1024, /* bytes of header that an answer may have */
-    BODY_FIRST = 4096,      /* room at first; doubled up to max_body */
+    HEADER_MAX = 64 * 1024, /* bytes of a response's header */
+    BODY_FIRST = 4096,      /* initial size; doubled up to max_body */
 };
 
 struct running {
@@ -20,7 +20,7 @@ struct running {
     size_t room, n_header;
 };
 
-static char empty[1]; /* the body of an answer without one */
+static char empty[1]; /* the body of a response without one */
 
 static bool fetch_make_room(struct fetch *fetch, struct running *run, size_t n)
 {
@@ -80,7 +80,7 @@ static struct curl_slist *fetch_make_fields(const struct fetch *fetch)
     struct curl_slist *fields = curl_slist_append(NULL, "Accept: application/json, */*;q=0.5");
     char host[320];
 
-    /* libcurl would name the type of a body that there is not. */
+    /* libcurl would send the type of a body that does not exist. */
     if (fetch->post)
         fields = curl_slist_append(fields, "Content-Type:");
     if (fetch->host) {
@@ -144,14 +144,14 @@ static void fetch_tell_trouble(struct fetch *fetch, CURLcode code)
     if (code == CURLE_OPERATION_TIMEDOUT) {
         fetch->cut = fetch->status != 0;
         snprintf(fetch->trouble, sizeof fetch->trouble, "no %s within %u ms",
-                 fetch->cut ? "whole answer" : "answer", fetch->took_ms);
+                 fetch->cut ? "complete response" : "answer", fetch->took_ms);
     } else if (code == CURLE_COULDNT_CONNECT) {
         curl_easy_getinfo(((struct running *)fetch->running)->easy, CURLINFO_OS_ERRNO, &error);
         fetch->error = (int)error;
         snprintf(fetch->trouble, sizeof fetch->trouble, "no connection: %s",
                  error ? strerror((int)error) : "failed");
     } else if (code == CURLE_GOT_NOTHING) {
-        snprintf(fetch->trouble, sizeof fetch->trouble, "connection closed without an answer");
+        snprintf(fetch->trouble, sizeof fetch->trouble, "connection closed without a response");
     } else {
         snprintf(fetch->trouble, sizeof fetch->trouble, "%s", curl_easy_strerror(code));
     }
@@ -174,7 +174,7 @@ static void fetch_finish(CURLM *multi, struct fetch *fetch, CURLcode code)
     fetch->running = NULL;
 }
 
-/* Takes those that ended; how many they were. */
+/* Handles the requests that have ended; returns how many. */
 static size_t reap(CURLM *multi)
 {
     struct CURLMsg *msg;

@@ -1,4 +1,4 @@
-/* What the parts of a restarter say to each other. Restarter only. */
+/* The interface between the parts of a restarter. Restarter only. */
 #ifndef HEALTHD_RESTARTER_RESTART_H
 #define HEALTHD_RESTARTER_RESTART_H
 
@@ -11,18 +11,18 @@
 struct conf_backend;
 struct tail;
 
-/* One restart. Nothing in it is owned; all of it outlives the action. */
+/* One restart. Owns nothing; everything in it outlives the action. */
 struct restart_call {
     const struct conf_backend *backend;
     const char *pool;
     const char *incident;
     const char *reason;
-    struct tail *said; /* to be filled: what the program printed, or the engine answered */
+    struct tail *said; /* receives what the program printed, or the engine responded */
 };
 
 struct restart_result {
     bool done;
-    char text[TABLE_REASON]; /* one line for people, either way */
+    char text[TABLE_REASON]; /* one line for people, in both cases */
 };
 
 __attribute__((format(printf, 3, 4))) void restart_tell(struct restart_result *result,
@@ -33,15 +33,15 @@ enum { RESTART_TIME = 24 };
 const char *restart_seconds(char out[RESTART_TIME], uint64_t ms);
 
 /* Runs the program of restart.command and waits for its end: at most restart.timeout, and
- * restart.stop_timeout after SIGTERM. What it left running in the background stays. */
+ * restart.stop_timeout after SIGTERM. What it left running in the background goes on. */
 void restart_by_command(const struct restart_call *call, struct restart_result *result);
 
-/* Has the Docker Engine restart the container of restart.docker, and waits until it runs and,
- * where its image has a HEALTHCHECK, is healthy: at most restart.timeout for all. */
+/* Asks the Docker Engine to restart the container of restart.docker, and waits until it runs
+ * and, if its image has a HEALTHCHECK, is healthy: at most restart.timeout for everything. */
 void restart_by_docker(const struct restart_call *call, struct restart_result *result);
 
-/* The program's whole environment, NULL at its end; NULL without memory. One block: free() it.
- */
+/* The program's whole environment, with a NULL at its end; NULL without
+ * memory. One block: free() it. */
 char **restart_environment(const struct restart_call *call, const char *path);
 
 #endif

@@ -20,10 +20,10 @@
 #include "shm/message.h"
 
 enum {
-    SAID_BYTES = 256 * 1024, /* of what the action prints */
-    AFTER_MS = 1000,         /* for a few files to be written */
-    LOOK_MS = 5,             /* between two looks at the evidence's end */
-    PARTS_MAX = 2,           /* of it, at one time */
+    SAID_BYTES = 256 * 1024, /* kept of what the action prints */
+    AFTER_MS = 1000,         /* for writing a few files */
+    LOOK_MS = 5,             /* between two polls for the end of the diagnostics */
+    PARTS_MAX = 2,           /* processes for them at one time */
 };
 
 static void act(const struct restart_call *call, struct restart_result *result)
@@ -43,11 +43,11 @@ static void restarter_tell(const struct heritage *heritage, const struct restart
     struct message message = {.type = MESSAGE_TOLD, .value = result->done};
 
     snprintf(message.body.text, sizeof message.body.text, "%s", result->text);
-    message_send(heritage->control_fd, &message, -1); /* if it is gone, the log says it */
+    message_send(heritage->control_fd, &message, -1); /* if lost, the log has it */
 }
 
-/* ---- evidence, in processes of their own: neither a disk that hangs nor what an ill instance
- * says may keep us from restarting it */
+/* ---- diagnostics, in processes of their own: neither a hanging disk nor what an unhealthy
+ * backend sends may prevent its restart */
 
 struct part {
     void (*collect)(struct evidence *ev, const struct restart_result *result);
@@ -84,7 +84,7 @@ static pid_t restarter_start(const struct part *part, const struct heritage *her
     part->collect(&ev, result);
     diagnostics_close(&ev);
     if (*ev.trouble)
-        log_warn("%s: not all evidence is there, incident %s: %s", call->backend->name,
+        log_warn("%s: diagnostics are incomplete, incident %s: %s", call->backend->name,
                  call->incident, ev.trouble);
     _exit(0);
 }
@@ -110,13 +110,13 @@ static void restarter_save(const struct part *parts, size_t n, uint64_t limit_ms
         return;
     for (size_t i = 0; i < n; i++)
         if ((pid[i] = restarter_start(&parts[i], heritage, call, result)) < 0)
-            log_warn("%s: no evidence, incident %s: %s", call->backend->name, call->incident,
+            log_warn("%s: no diagnostics, incident %s: %s", call->backend->name, call->incident,
                      strerror(errno));
     for (size_t i = 0; i < n; i++) {
         if (pid[i] < 0 || wait_for_end(pid[i], deadline))
             continue;
-        kill(pid[i], SIGKILL); /* and not waited for: it may hang at a disk */
-        log_warn("%s: evidence takes too long and is given up, incident %s",
+        kill(pid[i], SIGKILL); /* without waiting for its end: it may hang in a disk access */
+        log_warn("%s: collecting diagnostics took too long, given up, incident %s",
                  call->backend->name, call->incident);
     }
 }
@@ -135,11 +135,11 @@ _Noreturn void restarter_main(const struct heritage *heritage)
                                 .reason = action->reason,
                                 .said = &said};
 
-    log_info("%s: restarting it, incident %s%s%s: %s", b->name, action->incident,
-             *action->evidence ? ", evidence in " : "", action->evidence, action->reason);
+    log_info("%s: restarting, incident %s%s%s: %s", b->name, action->incident,
+             *action->evidence ? ", diagnostics in " : "", action->evidence, action->reason);
     restarter_save(before, PARTS_MAX, RESTARTER_EVIDENCE_MS + AFTER_MS, heritage, &call, NULL);
     if (tail_init(&said, SAID_BYTES) < 0)
-        restart_tell(&result, false, "no memory for a restart");
+        restart_tell(&result, false, "out of memory for a restart");
     else
         act(&call, &result);
     log_line(result.done ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "%s: %s, incident %s: %s", b->name,

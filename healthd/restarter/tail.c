@@ -19,7 +19,7 @@ void tail_add(struct tail *tail, const void *bytes, size_t n)
 {
     const char *from = bytes;
 
-    if (n > tail->cap) { /* the first of them would be written over at once */
+    if (n > tail->cap) { /* the first of them would be overwritten at once */
         size_t lost = n - tail->cap;
 
         from += lost;
@@ -47,7 +47,7 @@ static void reverse(char *p, size_t n)
     }
 }
 
-/* Turns the ring so that its oldest byte is the first. */
+/* Rotates the ring so that its oldest byte comes first. */
 static void straighten(struct tail *tail)
 {
     reverse(tail->bytes, tail->at);
@@ -91,7 +91,7 @@ char *tail_last_line(struct tail *tail, char *out, size_t cap)
     size_t n;
     const char *bytes = tail_bytes(tail, &n);
 
-    while (n > 0 && strchr(" \t\r\n", bytes[n - 1])) /* a NUL is found too */
+    while (n > 0 && strchr(" \t\r\n", bytes[n - 1])) /* finds a NUL too */
         n--;
     const char *end = n ? memrchr(bytes, '\n', n) : NULL;
     const char *from = end ? end + 1 : bytes;

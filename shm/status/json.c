@@ -1,4 +1,4 @@
-/* `pasgate status --json` and /status.json. Keys only ever get added. */
+/* `pasgate status --json` and /status.json. Keys are only ever added. */
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
@@ -22,7 +22,7 @@
     } while (0)
 #define BOOL(name, value) text_add(out, ",\"" name "\":%s", (value) ? "true" : "false")
 
-/* Readers of JSON refuse what does not fit in 63 bits, as no true number is. */
+/* Readers of JSON reject numbers that do not fit in 63 bits; no true number is that large. */
 static uint64_t most(uint64_t number)
 {
     return number < (uint64_t)INT64_MAX ? number : (uint64_t)INT64_MAX;
@@ -120,7 +120,7 @@ static void status_json_add_address(struct text *out, const struct health_row *h
     STRING("address", ip);
 }
 
-/* How long no restart is tried; 0: none is held back. */
+/* How long until the next restart may be tried; 0: no wait. */
 static uint64_t heal_wait(const struct admin_row *admin)
 {
     uint64_t now = clock_mono_ms();
@@ -211,15 +211,15 @@ static void add_cert(struct text *out, const struct table *table, int index,
     text_json(out, c->name);
     STRING("source", status_cert_source(c));
     NUMBER("generation", c->generation);
-    NUMBER("loaded", loaded); /* by so many of the running workers */
+    NUMBER("loaded", loaded); /* number of running workers that use it */
     NUMBER("workers", workers);
-    NUMBER("candidate", c->candidate); /* is being proved; 0: none */
+    NUMBER("candidate", c->candidate); /* being tested; 0: none */
     BOOL("busy", c->busy);
     NUMBER("failures", c->failures);
     TIME("not_before", c->not_before_wall_ms);
     TIME("not_after", c->not_after_wall_ms);
     TIME("next_try", c->next_try_wall_ms);
-    TIME("revoked", c->revoked_wall_ms); /* browsers may refuse the live one since; or null */
+    TIME("revoked", c->revoked_wall_ms); /* browsers may refuse it since; or null */
     STRING("issuer", c->issuer);
     STRING("key", c->key); /* "P-256", "RSA 2048" */
     STRING("error", c->error);
@@ -232,7 +232,7 @@ static void add_cert(struct text *out, const struct table *table, int index,
     text_add(out, "]}");
 }
 
-/* The judgement of the whole, and of each pool: the same as /readyz. */
+/* The judgement of the whole service and of each pool: the same as /readyz. */
 static void add_summary(struct text *out, const struct table *table,
                         const struct status_service *s)
 {

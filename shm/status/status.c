@@ -94,7 +94,8 @@ static void take_counters(struct status_cell *to, const struct table *table, int
         to->latency_count += to->latency[i];
 }
 
-/* Does the pool have another one that takes a share? Else nothing is held back. */
+/* Does the pool have another backend that takes a share? Otherwise slow
+ * start holds nothing back. */
 static bool has_others(const struct table *table, const struct status_backend *b)
 {
     struct backend_row backend;
@@ -224,7 +225,8 @@ const char *status_backend_progress(const struct status_backend *b, char out[STA
     } else if (b->slow_permille < 1000) {
         snprintf(out, STATUS_PROGRESS, "slow start %u %%", b->slow_permille / 10);
     } else if (b->sum.blamed) {
-        snprintf(out, STATUS_PROGRESS, "errs where others do not: gets few requests");
+        snprintf(out, STATUS_PROGRESS,
+                 "fails requests that others serve: gets 5 %% of its weight");
     }
     return out;
 }
@@ -262,7 +264,7 @@ const char *status_cert_revoked(const struct cert_row *cert, char out[STATUS_REV
 
     out[0] = '\0';
     if (cert->revoked_wall_ms && cert->generation)
-        snprintf(out, STATUS_REVOKED_SIZE, "it was revoked at %.19sZ: browsers may refuse it",
+        snprintf(out, STATUS_REVOKED_SIZE, "revoked at %.19sZ: browsers may refuse it",
                  clock_iso(when, cert->revoked_wall_ms));
     return out;
 }
@@ -276,7 +278,7 @@ const char *status_cert_next(const struct cert_row *cert, char out[CLOCK_ISO_SIZ
     return clock_iso(out, cert->next_try_wall_ms);
 }
 
-/* ---- what clients were refused */
+/* ---- refused clients */
 
 void status_add_refused(struct text *out, const struct status_service *s)
 {
@@ -288,17 +290,17 @@ void status_add_refused(struct text *out, const struct status_service *s)
         [HANDSHAKE_CIPHER] = "no cipher in common",
         [HANDSHAKE_GROUP] = "no key exchange group in common",
         [HANDSHAKE_ALPN] = "no application protocol in common",
-        [HANDSHAKE_CERTIFICATE_REFUSED] = "our certificate refused",
+        [HANDSHAKE_CERTIFICATE_REFUSED] = "client refused our certificate",
         [HANDSHAKE_OTHER] = "something else",
     };
     const struct {
         uint64_t n;
         const char *what;
     } others[] = {
-        {s->connections_refused, "pauses of accepting for want of connections"},
-        {s->slow_bodies, "requests cut as their bodies came too slowly"},
-        {s->slow_readers, "responses cut as they were read too slowly"},
-        {s->memory_refused, "requests refused as limits.memory was used up"},
+        {s->connections_refused, "pauses of accepting because all connections were in use"},
+        {s->slow_bodies, "requests cut because their bodies came too slowly"},
+        {s->slow_readers, "responses cut because they were read too slowly"},
+        {s->memory_refused, "requests refused because limits.memory was used up"},
     };
     const char *between = "clients since the start: ";
 

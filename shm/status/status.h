@@ -1,9 +1,10 @@
-/* What the table says, summed up for people and tools: gauges over live workers, counters over
- * all that there were, percentiles, ages. Shared by `pasgate status` and by the worker's status
- * and metrics pages, so that all of them show the same numbers under the same names.
+/* What the table says, summed up for people and tools: gauges over live workers,
+ * counters over all workers there ever were, percentiles, ages. Shared by `pasgate
+ * status` and by the worker's status and metrics pages, so that all of them show the
+ * same numbers under the same names.
  *
- * Any process that has the table mapped; nothing is allocated. Half-written rows are left out
- * or read again: the next look has them. */
+ * Any process that has the table mapped; allocates nothing. Half-written rows are left out or
+ * read again: the next call has them. */
 #ifndef SHM_STATUS_STATUS_H
 #define SHM_STATUS_STATUS_H
 
@@ -18,11 +19,11 @@
 /* Sums of one worker_backend cell: gauges over live workers, counters over all ever. */
 struct status_cell {
     uint64_t in_flight, queued, idle;
-    uint64_t blamed; /* workers that found it to err where others do not */
+    uint64_t blamed; /* workers in which its error score is high */
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
     uint64_t gateway_errors, server_errors, retries, overtaken, mute, bytes_in, bytes_out;
-    uint64_t queued_any, queue_full, queue_timeouts; /* of use as sums over a pool */
-    uint64_t oldest_ms; /* how long the oldest has waited for its first byte; 0: none does */
+    uint64_t queued_any, queue_full, queue_timeouts; /* useful as sums over a pool */
+    uint64_t oldest_ms; /* how long the oldest waits for its first byte; 0: none waits */
     uint64_t latency[TABLE_LATENCY], latency_count;
 };
 
@@ -30,14 +31,14 @@ struct status_backend {
     int slot;
     struct backend_row backend;
     struct admin_row admin;
-    struct health_row health; /* HEALTH_UNKNOWN when about another identity */
+    struct health_row health; /* HEALTH_UNKNOWN if the row has another identity */
     struct status_cell sum;
     uint32_t sessions;      /* live: seen within session_idle */
     uint32_t slow_permille; /* of its weight that it gets; 1000: all, no slow start */
-    uint64_t drain_left_ms; /* until what is left is cut; UINT64_MAX: it is not, or no drain */
+    uint64_t drain_left_ms; /* until the rest is cut; UINT64_MAX: no limit, or no drain */
 };
 
-/* The same of what is not about a backend. */
+/* The same for everything that is not about a backend. */
 struct status_service {
     struct header_row header;
     uint32_t workers_live;    /* running or draining, their rows claimed */
@@ -47,11 +48,11 @@ struct status_service {
     uint64_t supervisor_age_ms, healthd_age_ms, acmed_age_ms;
     uint64_t connections, connections_limit, connections_total;
     uint64_t connections_refused, connections_reused; /* of a worker_row */
-    uint32_t workers_full; /* that paused accepting within STATUS_FULL_MS */
+    uint32_t workers_full; /* paused accepting within STATUS_FULL_MS */
     uint64_t exchanges, exchanges_total, bytes_in, bytes_out;
     uint64_t handshakes, handshakes_resumed, handshake_errors, bad_requests, own_errors,
         status_requests;
-    uint64_t log_lost, access_lost; /* lines of the logs, of all processes; see base/log.h */
+    uint64_t log_lost, access_lost; /* lost log lines of all processes (base/log.h) */
     uint64_t slow_bodies, slow_readers, memory_refused;
     uint64_t buffer_bytes, response_bytes; /* now */
     uint64_t status[6];
@@ -60,12 +61,11 @@ struct status_service {
 
 enum { STATUS_FULL_MS = 2000 };
 
-/* Fills *to; false when the header row cannot be read (nothing else is of use then). */
+/* Fills *to; false if the header row cannot be read (nothing else is useful then). */
 bool status_service_read(const struct table *, struct status_service *to);
 
-/* Which clients did not get what they asked for since the start, and by what, for people: one
- * sentence; nothing where there was none. Closed connections are many and mean little: they
- * are in the metrics only. */
+/* One sentence for people: which clients were refused since the start, and why; nothing if none
+ * was. Closed connections are frequent and mean little: only the metrics have them. */
 struct text;
 void status_add_refused(struct text *, const struct status_service *);
 
@@ -79,35 +79,38 @@ bool status_cert_read(const struct table *, int index, struct cert_row *to);
 /* "none", "self-signed", "file", "acme". */
 const char *status_cert_source(const struct cert_row *cert);
 
-/* That the live one was revoked, when, and what follows; "" when it was not. Returns out. */
+/* Says that the live certificate was revoked, when, and what follows; "" if
+ * it was not. Returns out. */
 enum { STATUS_REVOKED_SIZE = 80 /* bytes */ };
 const char *status_cert_revoked(const struct cert_row *cert, char out[STATUS_REVOKED_SIZE]);
 
-/* When it is tried to get another: "now", the time as the log has it, or "-". Returns out. */
+/* When the next attempt to get another one starts: "now", the time as in the
+ * log, or "-". Returns out. */
 const char *status_cert_next(const struct cert_row *cert, char out[CLOCK_ISO_SIZE]);
 
-/* The latency below which `permille` of 1000 answers came, in microseconds, from the buckets of
- * powers of two with linear steps inside; 0 when there was none. */
+/* The latency in microseconds below which `permille` of 1000 responses came, interpolated
+ * linearly within the buckets of powers of two; 0 if there was none. */
 uint64_t status_percentile(const struct status_cell *, unsigned permille);
 
-/* How far a drain or a slow start has come, for people: "draining: 2 in flight, 14 sessions,
- * 120 s left", "drained: empty", "slow start 37 %"; or that it gets few requests; "". Returns
- * out. */
+/* How far a drain or a slow start has come, for people: "draining: 2 in flight, 14
+ * sessions, 120 s left", "drained: empty", "slow start 37 %"; or that its weight is
+ * reduced; or "". Returns out. */
 enum { STATUS_PROGRESS = 96 };
 const char *status_backend_progress(const struct status_backend *, char out[STATUS_PROGRESS]);
 
 /* "none", "draining", "empty", "cut". */
 const char *status_drain_word(const struct status_backend *);
 
-/* One word for what a backend does now, and why: "up", "down", "drain", "drained", "maint", ...
- * Heal phases come before admin wishes, these before health. Both live as long as *backend. */
+/* One word for the current state of a backend, and the reason: "up", "down", "drain",
+ * "drained", "maint", ... Recovery phases have precedence over admin overrides, these over
+ * health. Both texts live as long as *backend. */
 const char *status_backend_word(const struct status_backend *backend);
 const char *status_backend_reason(const struct status_backend *backend);
 
-/* How long it stays ejected; 0: it is not, or may be tried as soon as its checks pass. */
+/* Remaining time of an ejection; 0: none, or probation starts as soon as its checks pass. */
 uint64_t status_eject_left_ms(const struct health_row *health);
 
-/* The whole as JSON, one object, no NUL: its length, or -1 when cap was too small.
+/* Everything as one JSON object, without a NUL. Returns its length, or -1 if cap is too small.
  * STATUS_JSON_MAX is enough for a full table. */
 enum { STATUS_JSON_MAX = 24 * 1024 * 1024 };
 ssize_t status_json(const struct table *, char *out, size_t cap);

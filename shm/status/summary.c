@@ -18,7 +18,8 @@ bool summary_available(const struct backend_row *b, const struct admin_row *admi
            health->state < HEALTH_STATES;
 }
 
-/* The first of the worst stays. Names come from the table: only printable ones are shown. */
+/* Keeps the first of the worst findings. Names come from the table: only
+ * printable ASCII is shown. */
 static void status_summary_tell(struct summary *s, enum summary_tone tone, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -99,14 +100,14 @@ static void look_at_backend(struct summary *s, const struct table *table, int sl
         s->up += health.state == HEALTH_UP;
     }
     if (admin.heal == HEAL_HOLD)
-        status_summary_tell(s, SUMMARY_WARN, "degraded: backend %s needs a human", b.name);
+        status_summary_tell(s, SUMMARY_WARN, "attention: backend %s needs a human", b.name);
     else if (admin.override == ADMIN_READY && (admin.heal || health.state != HEALTH_UP))
-        status_summary_tell(s, SUMMARY_WARN, "degraded: backend %s is %s", b.name,
+        status_summary_tell(s, SUMMARY_WARN, "attention: backend %s is %s", b.name,
                             admin.heal ? heal_state_name(admin.heal)
                                        : health_state_name((enum health_state)health.state));
 }
 
-/* What a backend counted that has left the configuration: a pool's counters only rise. */
+/* Adds what a backend counted that has left the configuration: a pool's counters only rise. */
 static void add_former(struct summary *s, const struct table *table, int slot)
 {
     struct backend_row b;
@@ -134,7 +135,7 @@ const char *summary_cert(const struct table *table, uint32_t index, const struct
     uint32_t loaded, workers;
 
     if (c->source == CERT_NONE || c->generation == 0)
-        return c->error[0] ? c->error : "there is none yet";
+        return c->error[0] ? c->error : "not available yet";
     if (c->trouble && c->note[0][0])
         return c->note[0];
     if (c->not_after_wall_ms <= now_wall_ms)
@@ -142,11 +143,11 @@ const char *summary_cert(const struct table *table, uint32_t index, const struct
     if (c->revoked_wall_ms)
         return "it was revoked: browsers may refuse it";
     if (c->source == CERT_SELF_SIGNED && c->wanted != CERT_SELF_SIGNED)
-        return "a self-signed one stands in for it";
+        return "a self-signed one is served instead";
     if (c->wanted == CERT_FILE && c->source == CERT_FILE && c->error[0])
-        return c->error; /* the pair before goes on, or something is odd about this one */
+        return c->error; /* the previous pair stays in use, or this pair has a fault */
     if (c->wanted == CERT_FILE && c->source != CERT_FILE)
-        return "one from elsewhere stands in for its files";
+        return "another one is served instead of its files";
     cert_loaded(table, index, c->generation, &loaded, &workers);
     return loaded < workers ? "not all workers use it yet" : NULL;
 }
@@ -178,7 +179,7 @@ static int status_summary_by_number(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* Rows, either those with something wrong or the others, as far as there is room. */
+/* Adds rows, either those with something wrong or the others, as far as there is room. */
 static uint32_t status_summary_show(const struct table *table, uint64_t now_wall_ms, bool wrong,
                                     struct summary_certs *to)
 {
@@ -230,15 +231,16 @@ void summary_read(const struct table *table, const struct status_service *servic
         add_former(to, table, slot);
     look_at_pools(to);
     if (header_silent_s(&table->header))
-        status_summary_tell(to, SUMMARY_BAD, "the supervisor has not been heard from for %u s",
+        status_summary_tell(to, SUMMARY_BAD, "the supervisor has not responded for %u s",
                             header_silent_s(&table->header));
     look_at_certs(to, table, service->now_wall_ms);
     if (service->workers_full)
         status_summary_tell(to, SUMMARY_WARN,
-                            "new clients wait: all connections are taken "
-                            "(limits.connections, or the host's descriptors)");
+                            "new clients wait: all connections are in use (limits.connections, "
+                            "or the host's descriptors)");
     if (service->header.reload_wall_ms && !service->header.reload_ok)
-        status_summary_tell(to, SUMMARY_WARN, "the last reload failed: generation %u goes on",
+        status_summary_tell(to, SUMMARY_WARN,
+                            "the last reload failed: generation %u stays in use",
                             service->header.config_generation);
     if (!service->workers_running || service->header.stopping) {
         to->tone = SUMMARY_BAD;

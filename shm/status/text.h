@@ -1,5 +1,5 @@
-/* A bounded text under construction: what the status pages are written with. Appending beyond
- * the end is remembered, never done. Pure; the bytes are the caller's. */
+/* A bounded text builder for the status pages. Appending beyond the end only sets `full`. Pure;
+ * the bytes belong to the caller. */
 #ifndef SHM_STATUS_TEXT_H
 #define SHM_STATUS_TEXT_H
 
@@ -11,7 +11,7 @@
 struct text {
     char *p;
     size_t n, cap;
-    bool full; /* something did not fit: the text is of no use */
+    bool full; /* something did not fit: the text is unusable */
 };
 
 static inline struct text text_into(char *p, size_t cap)
@@ -21,7 +21,7 @@ static inline struct text text_into(char *p, size_t cap)
 
 void text_add(struct text *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* A JSON string, or a label's value of Prometheus, with its quotes (base/escape.h). */
+/* A JSON string, or a label value of Prometheus, with its quotes (base/escape.h). */
 void text_json(struct text *, const char *string);
 void text_label(struct text *, const char *string);
 

@@ -1,5 +1,5 @@
-/* The supervisor's rows about backends: what the configuration says of them,
- * and what the operator wishes. */
+/* The supervisor's rows about backends: what the configuration says about them, and the admin
+ * overrides. */
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +37,7 @@ static enum admin_state state_of(const struct conf_backend *b)
                                           : ADMIN_READY;
 }
 
-/* The rows are read back from the table: we alone write them. */
+/* The rows are read back from the supervisor's copy: only it writes them. */
 static struct backend_row backend_now(const struct supervisor *sup, int slot)
 {
     return *backend_own(&sup->table->backend[slot]);
@@ -53,8 +53,7 @@ static void set_override(struct supervisor *sup, int slot, enum admin_state over
         return;
     row.override = (uint8_t) override;
     row.by_operator = by_operator;
-    if (from !=
-        override) { /* a drain under way does not begin anew because it has another owner */
+    if (from != override) { /* a change of who set it does not restart a drain */
         row.since_ms = clock_mono_ms();
         row.since_wall_ms = clock_wall_ms();
         drain_begin(sup, slot, &row);
@@ -70,11 +69,11 @@ static void set_override(struct supervisor *sup, int slot, enum admin_state over
              admin_state_name(from), admin_state_name(override), who, reason);
 }
 
-/* What an operator wished before the service was restarted, or before another name
- * had the slot. */
+/* Applies an override from before a restart of the service, or from before another name had the
+ * slot. */
 static void restore_override(struct supervisor *sup, int slot, const char *name)
 {
-    const struct admin_override *override = admin_overrides_find(&sup->wishes, name);
+    const struct admin_override *override = admin_overrides_find(&sup->overrides, name);
 
     if (!override)
         return;
@@ -90,7 +89,7 @@ static void restore_override(struct supervisor *sup, int slot, const char *name)
     admin_publish(&sup->table->admin[slot], &row);
 }
 
-/* A slot that another name had: nothing of that one stays. */
+/* The slot belonged to another name: nothing of that one stays. */
 static void clear_slot(struct supervisor *sup, int slot)
 {
     struct history *history = &sup->table->admin_history[slot];
@@ -104,8 +103,8 @@ static void clear_slot(struct supervisor *sup, int slot)
     seq_write_end(&history->seq);
 }
 
-/* Another host or port under the name: it counts from 0. What older workers still
- * finish for the former one is counted in; stop_timeout bounds it. */
+/* The name has another host or port now: its counters start at 0. What older workers still
+ * finish for the former one is counted; stop_timeout bounds that. */
 static void clear_counters(struct supervisor *sup, int slot, const struct generation *g)
 {
     uint32_t old[TABLE_WORKERS] = {0};
@@ -152,14 +151,14 @@ void admin_prepare(struct supervisor *sup, const struct generation *g)
     for (uint32_t i = 0; i < g->conf->n_backends; i++) {
         struct backend_row row = backend_now(sup, g->backend_slot[i]);
 
-        /* A name that has a row keeps it as it is until the commit. */
+        /* A name that has a row keeps it unchanged until the commit. */
         if (!row.configured || strcmp(row.name, g->conf->backends[i].name) != 0)
             publish_backend(sup, g, i);
     }
     supervise_publish_header(sup);
 }
 
-/* Are there marks at clients that must be understood after a restart? */
+/* Do clients hold tags that must be understood after a restart? */
 static bool makes_tags(const struct conf *conf)
 {
     for (size_t i = 0; i < conf->n_pools; i++)
@@ -169,10 +168,11 @@ static bool makes_tags(const struct conf *conf)
     return false;
 }
 
-/* Who asked for a change waits for this to be told. */
-static void save_wishes(struct supervisor *sup, const struct generation *g)
+/* Whoever asked for a change waits for this result. */
+static void save_overrides(struct supervisor *sup, const struct generation *g)
 {
-    sup->header.saved = admin_overrides_save(&sup->wishes, g->conf->acme.store, &g->identity);
+    sup->header.saved =
+        admin_overrides_save(&sup->overrides, g->conf->acme.store, &g->identity);
     sup->header.saves++;
     supervise_publish_header(sup);
 }
@@ -196,7 +196,7 @@ void admin_commit(struct supervisor *sup, const struct generation *g)
     supervise_publish_header(sup);
     processes_ring_workers(sup);
     drains_watch(sup);
-    save_wishes(sup, g);
+    save_overrides(sup, g);
     if (makes_tags(g->conf))
         affinity_key_save(sup->affinity, g->conf->acme.store, &g->identity);
 }
@@ -205,7 +205,7 @@ void admin_load(struct supervisor *sup)
 {
     const struct generation *g = sup->current;
 
-    admin_overrides_load(&sup->wishes, g->conf->acme.store, &g->identity);
+    admin_overrides_load(&sup->overrides, g->conf->acme.store, &g->identity);
     sup->affinity_loaded = affinity_key_load(sup->affinity, g->conf->acme.store, &g->identity);
 }
 
@@ -219,7 +219,7 @@ static const struct conf_backend *configured_backend(const struct supervisor *su
     return NULL;
 }
 
-/* The file follows the row. */
+/* Updates the file from the row. */
 static void keep_override(struct supervisor *sup, int slot)
 {
     const struct generation *g = sup->current;
@@ -232,10 +232,11 @@ static void keep_override(struct supervisor *sup, int slot)
     snprintf(override.who, sizeof override.who, "%s", row.who);
     snprintf(override.reason, sizeof override.reason, "%s", row.reason);
     if (!row.by_operator)
-        admin_overrides_drop(&sup->wishes, override.backend);
-    else if (!admin_overrides_put(&sup->wishes, &override))
-        log_warn("too many wishes: that of %s does not outlive a restart", override.backend);
-    save_wishes(sup, g);
+        admin_overrides_drop(&sup->overrides, override.backend);
+    else if (!admin_overrides_put(&sup->overrides, &override))
+        log_warn("too many admin overrides: that of %s is lost at a restart of the service",
+                 override.backend);
+    save_overrides(sup, g);
 }
 
 void admin_override(struct supervisor *sup, enum admin_state override, int number, uid_t uid)
@@ -246,13 +247,13 @@ void admin_override(struct supervisor *sup, enum admin_state override, int numbe
     if (number >= 1 && number <= TABLE_BACKENDS)
         b = configured_backend(sup, number - 1);
     if (!b) {
-        log_warn("%s of backend number %d by uid %u: refused, there is no such backend",
+        log_warn("%s of backend number %d by uid %u: refused, no such backend",
                  admin_state_name(override), number, uid);
         return;
     }
     snprintf(who, sizeof who, "uid %u", uid);
-    /* It outlives reloads until it is taken back, that is, until it is what
-     * the configuration says anyway. */
+    /* It is kept over reloads until it is taken back, that is, until it is the same as the
+     * configuration. */
     set_override(sup, number - 1, override, override != state_of(b), who,
                  "asked for by an operator");
     drains_watch(sup);
@@ -260,13 +261,13 @@ void admin_override(struct supervisor *sup, enum admin_state override, int numbe
     fd_ring(sup->heritage.doorbell_healthd);
     if (override == ADMIN_READY)
         recovery_ready(sup, number - 1, uid);
-    keep_override(sup, number - 1); /* last: it waits for the disk */
+    keep_override(sup, number - 1); /* last, because it waits for the disk */
 }
 
 void admin_save_again(struct supervisor *sup)
 {
-    if (sup->wishes.changed && !sup->stopping)
-        save_wishes(sup, sup->current);
+    if (sup->overrides.changed && !sup->stopping)
+        save_overrides(sup, sup->current);
 }
 
 void admin_drain_ended(struct supervisor *sup, int slot)

@@ -22,41 +22,42 @@ enum { FIELDS = 5, SINCE_DIGITS = 16 /* until the year 318857 */ };
 
 /* ---- the list */
 
-static struct admin_override *find(struct admin_overrides *wishes, const char *backend)
+static struct admin_override *find(struct admin_overrides *overrides, const char *backend)
 {
-    for (uint32_t i = 0; i < wishes->n; i++)
-        if (strcmp(wishes->v[i].backend, backend) == 0)
-            return &wishes->v[i];
+    for (uint32_t i = 0; i < overrides->n; i++)
+        if (strcmp(overrides->v[i].backend, backend) == 0)
+            return &overrides->v[i];
     return NULL;
 }
 
-const struct admin_override *admin_overrides_find(const struct admin_overrides *wishes,
+const struct admin_override *admin_overrides_find(const struct admin_overrides *overrides,
                                                   const char *backend)
 {
-    return find((struct admin_overrides *)(uintptr_t)wishes, backend);
+    return find((struct admin_overrides *)(uintptr_t)overrides, backend);
 }
 
-bool admin_overrides_put(struct admin_overrides *wishes, const struct admin_override *override)
+bool admin_overrides_put(struct admin_overrides *overrides,
+                         const struct admin_override *override)
 {
-    struct admin_override *to = find(wishes, override->backend);
+    struct admin_override *to = find(overrides, override->backend);
 
-    if (!to && wishes->n == ADMIN_OVERRIDES_MAX)
+    if (!to && overrides->n == ADMIN_OVERRIDES_MAX)
         return false;
     if (!to)
-        to = &wishes->v[wishes->n++];
+        to = &overrides->v[overrides->n++];
     *to = *override;
-    wishes->changed = true;
+    overrides->changed = true;
     return true;
 }
 
-void admin_overrides_drop(struct admin_overrides *wishes, const char *backend)
+void admin_overrides_drop(struct admin_overrides *overrides, const char *backend)
 {
-    struct admin_override *override = find(wishes, backend);
+    struct admin_override *override = find(overrides, backend);
 
     if (!override)
         return;
-    *override = wishes->v[--wishes->n];
-    wishes->changed = true;
+    *override = overrides->v[--overrides->n];
+    overrides->changed = true;
 }
 
 /* ---- the text */
@@ -68,12 +69,12 @@ static const char *word_of(const struct admin_override *w)
     return w->drained == DRAIN_EMPTY ? "drained" : "cut";
 }
 
-size_t admin_overrides_format(const struct admin_overrides *wishes, char *out)
+size_t admin_overrides_format(const struct admin_overrides *overrides, char *out)
 {
     size_t n = (size_t)snprintf(out, ADMIN_OVERRIDES_BYTES, HEAD "\n");
 
-    for (uint32_t i = 0; i < wishes->n; i++) {
-        const struct admin_override *w = &wishes->v[i];
+    for (uint32_t i = 0; i < overrides->n; i++) {
+        const struct admin_override *w = &overrides->v[i];
 
         n += (size_t)snprintf(out + n, ADMIN_OVERRIDES_BYTES - n, "%s\t%s\t%s\t%llu\t%s\n",
                               w->backend, word_of(w), w->who,
@@ -139,7 +140,7 @@ static bool take_since(uint64_t *to, const char *from)
     return true;
 }
 
-static bool admin_overrides_take_line(struct admin_overrides *wishes, char *line)
+static bool admin_overrides_take_line(struct admin_overrides *overrides, char *line)
 {
     struct admin_override w = {0};
     char *field[FIELDS], *rest = line;
@@ -153,10 +154,10 @@ static bool admin_overrides_take_line(struct admin_overrides *wishes, char *line
            admin_overrides_take_text(w.who, sizeof w.who, field[2]) &&
            take_since(&w.since_wall_ms, field[3]) &&
            admin_overrides_take_text(w.reason, sizeof w.reason, field[4]) &&
-           !find(wishes, w.backend) && admin_overrides_put(wishes, &w);
+           !find(overrides, w.backend) && admin_overrides_put(overrides, &w);
 }
 
-unsigned admin_overrides_parse(struct admin_overrides *wishes, char *text, size_t n)
+unsigned admin_overrides_parse(struct admin_overrides *overrides, char *text, size_t n)
 {
     char *end = text + n;
     unsigned number = 0;
@@ -168,15 +169,15 @@ unsigned admin_overrides_parse(struct admin_overrides *wishes, char *text, size_
         if (!newline || memchr(text, '\0', (size_t)(newline - text)))
             goto wrong;
         *newline = '\0';
-        if (number == 1 ? strcmp(text, HEAD) != 0 : !admin_overrides_take_line(wishes, text))
+        if (number == 1 ? strcmp(text, HEAD) != 0 : !admin_overrides_take_line(overrides, text))
             goto wrong;
         text = newline + 1;
     }
-    wishes->changed = false;
+    overrides->changed = false;
     return 0;
 wrong:
-    wishes->n = 0;
-    wishes->changed = false;
+    overrides->n = 0;
+    overrides->changed = false;
     return number;
 }
 
@@ -200,7 +201,7 @@ static char *admin_overrides_read_file(int dir, size_t *n)
     return text;
 }
 
-static void read_from(int dir, struct admin_overrides *wishes)
+static void read_from(int dir, struct admin_overrides *overrides)
 {
     size_t n;
     unsigned line = 0;
@@ -208,36 +209,36 @@ static void read_from(int dir, struct admin_overrides *wishes)
 
     if (!text && errno == ENOENT)
         return;
-    const char *why = text ? "it is not as we write it" : strerror(errno);
-    if (text && (line = admin_overrides_parse(wishes, text, n)) == 0)
+    const char *why = text ? "malformed" : strerror(errno);
+    if (text && (line = admin_overrides_parse(overrides, text, n)) == 0)
         goto out;
     renameat(dir, FILE_NAME, dir, FILE_BAD);
-    log_error("%s/" FILE_NAME ":%u: %s: kept as " FILE_BAD
-              ", what operators had wished is lost",
-              wishes->dir, line, why);
+    log_error("%s/" FILE_NAME ":%u: %s; saved as " FILE_BAD ", overrides discarded",
+              overrides->dir, line, why);
 out:
     free(text);
 }
 
-void admin_overrides_load(struct admin_overrides *wishes, const char *store,
+void admin_overrides_load(struct admin_overrides *overrides, const char *store,
                           const struct identity *identity)
 {
-    if (!*store || !state_dir_name(wishes->dir, store, identity))
+    if (!*store || !state_dir_name(overrides->dir, store, identity))
         return;
-    int dir = state_dir_open(wishes->dir);
+    int dir = state_dir_open(overrides->dir);
     if (dir >= 0)
-        read_from(dir, wishes);
+        read_from(dir, overrides);
     else if (errno != ENOENT)
-        log_warn("%s: not used for what operators wish: %s", wishes->dir,
-                 errno == EPERM ? "it must belong to us, and nobody else may write there"
-                                : strerror(errno));
+        log_warn("%s: not used for admin overrides: %s", overrides->dir,
+                 errno == EPERM
+                     ? "it must belong to the service's user, and nobody else may write to it"
+                     : strerror(errno));
     fd_close(&dir);
 }
 
-static int admin_overrides_write_file(int dir, const struct admin_overrides *wishes)
+static int admin_overrides_write_file(int dir, const struct admin_overrides *overrides)
 {
     static char text[ADMIN_OVERRIDES_BYTES];
-    size_t n = admin_overrides_format(wishes, text);
+    size_t n = admin_overrides_format(overrides, text);
     int fd = openat(dir, FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
@@ -249,13 +250,13 @@ static int admin_overrides_write_file(int dir, const struct admin_overrides *wis
     return rc < 0 || renameat(dir, FILE_NEW, dir, FILE_NAME) < 0 ? -1 : fsync(dir);
 }
 
-static int save_to(const char *path, const struct admin_overrides *wishes, const char *store,
+static int save_to(const char *path, const struct admin_overrides *overrides, const char *store,
                    const struct identity *identity)
 {
     int dir = state_dir_make(path, store, identity);
     if (dir < 0)
         return -1;
-    int rc = admin_overrides_write_file(dir, wishes);
+    int rc = admin_overrides_write_file(dir, overrides);
     int error = errno;
     close(dir);
     errno = error;
@@ -271,29 +272,29 @@ static void remove_from(const char *path)
     fd_close(&dir);
 }
 
-enum saved admin_overrides_save(struct admin_overrides *wishes, const char *store,
+enum saved admin_overrides_save(struct admin_overrides *overrides, const char *store,
                                 const struct identity *identity)
 {
     char path[PATH_MAX];
 
     if (!*store || !state_dir_name(path, store, identity))
         return SAVED_NOWHERE;
-    bool moved = strcmp(path, wishes->dir) != 0;
-    if (!wishes->changed && !moved)
+    bool moved = strcmp(path, overrides->dir) != 0;
+    if (!overrides->changed && !moved)
         return SAVED_OK;
-    if (save_to(path, wishes, store, identity) < 0) {
-        if (!wishes->told)
-            log_error("%s: what operators wish cannot be written, and does not outlive a "
-                      "restart: %s",
+    if (save_to(path, overrides, store, identity) < 0) {
+        if (!overrides->told)
+            log_error("%s: admin overrides cannot be written and are lost at a restart of the "
+                      "service: %s",
                       path, strerror(errno));
-        wishes->told = true;
+        overrides->told = true;
         return SAVED_NOT;
     }
-    if (moved) /* or they would come back with the old store */
-        remove_from(wishes->dir);
-    memcpy(wishes->dir, path, sizeof path);
-    if (wishes->told)
-        log_info("%s: what operators wish is written again", path);
-    wishes->changed = wishes->told = false;
+    if (moved) /* otherwise they would come back with the old store */
+        remove_from(overrides->dir);
+    memcpy(overrides->dir, path, sizeof path);
+    if (overrides->told)
+        log_info("%s: admin overrides are written again", path);
+    overrides->changed = overrides->told = false;
     return SAVED_OK;
 }

@@ -27,16 +27,16 @@ int affinity_key_init(uint8_t **key)
 
     if (at == MAP_FAILED)
         return -1;
-    /* Hints: a kernel that cannot do one is not a reason to stop. */
+    /* Only hints: it starts even if the kernel does not support one. */
     madvise(at, KEY, MADV_WIPEONFORK);
     madvise(at, KEY, MADV_DONTDUMP);
     mlock(at, KEY);
-    CHECK(getrandom(at, KEY, 0) == KEY); /* so few bytes neither fail nor fall short */
+    CHECK(getrandom(at, KEY, 0) == KEY); /* so few bytes neither fail nor come short */
     *key = at;
     return 0;
 }
 
-/* 1: read; 0: there is none; -1 with errno: there is one that is not to be used. */
+/* 1: read; 0: there is no file; -1 with errno: the file cannot be used. */
 static int affinity_key_read_key(int dir, uint8_t key[KEY])
 {
     int fd = openat(dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -83,10 +83,10 @@ bool affinity_key_load(uint8_t *key, const char *store, const struct identity *i
     if (dir >= 0)
         got = affinity_key_read_key(dir, found);
     if (dir < 0 || got < 0)
-        log_warn("%s/" FILE_NAME ": not used: %s; sessions from before may find another "
-                 "instance",
+        log_warn("%s/" FILE_NAME ": not used: %s; earlier sessions may move to another backend",
                  path,
-                 errno == EPERM ? "it must be a key of ours that nobody else may read"
+                 errno == EPERM ? "it must be a key that belongs to the service's user and "
+                                  "that nobody else may read"
                                 : strerror(errno));
     if (got > 0)
         memcpy(key, found, KEY);
@@ -108,9 +108,10 @@ void affinity_key_save(const uint8_t *key, const char *store, const struct ident
     bool there =
         dir >= 0 && affinity_key_read_key(dir, found) > 0 && memcmp(found, key, KEY) == 0;
     if (!there && (dir < 0 || write_key(dir, key) < 0) && log_gate_open(&gate))
-        log_warn("%s/" FILE_NAME ": cannot be written, and sessions may find another instance "
-                 "after a restart: %s",
-                 path, strerror(errno));
+        log_warn(
+            "%s/" FILE_NAME
+            ": cannot be written; sessions may move to another backend after a restart: %s",
+            path, strerror(errno));
     explicit_bzero(found, sizeof found);
     fd_close(&dir);
 }

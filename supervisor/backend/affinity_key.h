@@ -1,7 +1,7 @@
-/* The key of the tags that bind sessions to instances (worker/http/affinity.h): made once,
- * given to every worker before it is forked off, kept over reloads, and in a file of
- * the state folder over restarts, so that no session loses its instance by one.
- * Supervisor only; wiped from what children get by fork. */
+/* The key of the tags that bind sessions to backends (worker/http/affinity.h): created once,
+ * given to every worker before its fork, kept over reloads, and over restarts in a file of the
+ * state directory, so that no restart makes a session lose its backend. Supervisor only; wiped
+ * from what children inherit by fork. */
 #ifndef SUPERVISOR_BACKEND_AFFINITY_KEY_H
 #define SUPERVISOR_BACKEND_AFFINITY_KEY_H
 
@@ -10,13 +10,13 @@
 
 struct identity;
 
-/* Maps a fresh one. 0 or -1 with errno. */
+/* Maps a fresh random key. 0 or -1 with errno. */
 int affinity_key_init(uint8_t **key);
 
-/* Takes the one in the state folder of that store instead, if there is one, else writes
- * it there. At start and after each reload, where the store may be another: from then
- * on the key in memory counts. A failure is logged and costs no more than that sessions
- * do not find their instances after the next restart. load: whether it was there. */
+/* load, at start: replaces the key by the one in the state directory of that store; true if
+ * there was one. save, at start and after each reload, which may change the store: writes the
+ * key in memory there, unless it is there already. A failure is logged; its only effect is that
+ * sessions may move to another backend after the next restart. */
 bool affinity_key_load(uint8_t *key, const char *store, const struct identity *identity);
 void affinity_key_save(const uint8_t *key, const char *store, const struct identity *identity);
 

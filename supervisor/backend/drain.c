@@ -35,12 +35,12 @@ enum drain_end drain_decide(const struct drain_view *v, char out[DRAIN_REASON])
     if (deadline == 0 || v->now_ms < deadline)
         return DRAIN_GOES_ON;
     if (v->in_flight || v->sessions)
-        snprintf(out, DRAIN_REASON, "drain_timeout: %u request%s and %u session%s are cut",
+        snprintf(out, DRAIN_REASON, "drain_timeout: %u request%s and %u session%s cut",
                  v->in_flight, drain_plural(v->in_flight), v->sessions,
                  drain_plural(v->sessions));
     else
         snprintf(out, DRAIN_REASON,
-                 "drain_timeout: sessions from before the restart are not known");
+                 "drain_timeout: sessions from before the restart are unknown");
     return DRAIN_CUT;
 }
 
@@ -74,8 +74,8 @@ void drain_begin(const struct supervisor *sup, int slot, struct admin_row *row)
     row->deadline_ms = drain_deadline(&view);
 }
 
-/* With the key of an earlier life, or with instances' own marks, there may be sessions that
- * no worker of this life has seen yet. */
+/* With a key from before this start, or with the backends' own tags (sticky = "route"), there
+ * may be sessions that no worker has seen since. */
 static uint64_t blind_until(const struct supervisor *sup, const struct conf_pool *pool)
 {
     if (pool->sticky == CONF_STICKY_NONE ||
@@ -96,7 +96,7 @@ static void publish_end(struct supervisor *sup, int slot, struct admin_row *row,
     admin_drain_ended(sup, slot);
 }
 
-/* false: no drain goes on there. */
+/* false: no drain is running there. */
 static bool find_drain(const struct supervisor *sup, int slot, struct admin_row *row,
                        struct drain_view *view)
 {
@@ -111,9 +111,9 @@ static bool find_drain(const struct supervisor *sup, int slot, struct admin_row 
         .blind_until_ms = blind_until(sup, pool),
         .timeout_ms = pool->drain_timeout_ms,
     };
-    /* First the sessions: a request of one is noted before it is in flight. Where a restart is
-     * under way they are lost already, and the one who stops the instance for it may drain; in
-     * maintenance they are served elsewhere. */
+    /* Sessions are read before in_flight: a session's request is noted before it is in flight.
+     * During a restart the sessions are lost already, and whoever stops the backend for it may
+     * set a drain; in maintenance, other backends serve the sessions. */
     if (row->heal == HEAL_RESTARTING || row->heal == HEAL_VERIFYING ||
         row->override == ADMIN_MAINT)
         view->blind_until_ms = 0;
@@ -123,7 +123,7 @@ static bool find_drain(const struct supervisor *sup, int slot, struct admin_row 
     return true;
 }
 
-/* The timeout may be another one since a reload. */
+/* A reload may have changed the timeout. */
 static void keep_deadline(struct supervisor *sup, int slot, struct admin_row *row,
                           const struct drain_view *view)
 {
@@ -133,7 +133,7 @@ static void keep_deadline(struct supervisor *sup, int slot, struct admin_row *ro
     admin_publish(&sup->table->admin[slot], row);
 }
 
-/* true: it goes on. */
+/* true: the drain goes on. */
 static bool drain_look_at(struct supervisor *sup, int slot)
 {
     struct drain_view view;

@@ -21,7 +21,7 @@
 enum {
     STAMP = sizeof "20261123T041200" - 1,
     TAIL = sizeof "-4294967295" - 1, /* the longest number */
-    PRUNED_MAX = 64,                 /* at one time: a bound on what others put there */
+    PRUNED_MAX = 64, /* in one call: bounds the work if others put directories there */
 };
 
 void incident_id(char out[TABLE_INCIDENT], const char *name, unsigned number)
@@ -37,13 +37,13 @@ void incident_id(char out[TABLE_INCIDENT], const char *name, unsigned number)
              number);
 }
 
-/* Ours begin with their time, so that the smallest name is the oldest. */
+/* Our names begin with the time, so the smallest name is the oldest. */
 static bool incident_is_ours(const char *name)
 {
     return strlen(name) > STAMP && ascii_is_digit((unsigned char)name[0]) && name[8] == 'T';
 }
 
-/* A stream of its own for reading a folder; closing it leaves `folder` open. */
+/* A separate stream for reading the directory: closing it leaves `dir` open. */
 static DIR *entries(int dir)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -54,7 +54,7 @@ static DIR *entries(int dir)
     return listing;
 }
 
-/* How many there are, and which is the oldest. */
+/* Counts them and finds the oldest. */
 static int incident_count(int dir, char oldest[NAME_MAX + 1])
 {
     DIR *listing = entries(dir);
@@ -71,7 +71,7 @@ static int incident_count(int dir, char oldest[NAME_MAX + 1])
     return n;
 }
 
-/* Files only, as restarters write them: no folder below is entered. */
+/* Removes files only, because restarters write no subdirectories. */
 static int incident_remove_one(int dir, const char *name)
 {
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -124,7 +124,8 @@ void incident_dir(char out[HERITAGE_DIR], const char *id, const char *store,
     if (dir >= 0)
         prune(dir);
     if (dir < 0 || (mkdirat(dir, id, 0700) < 0 && errno != EEXIST))
-        log_warn("%s/" SUBFOLDER "/%s: no evidence is kept: %s", state, id, strerror(errno));
+        log_warn("%s/" SUBFOLDER "/%s: no diagnostics are kept: %s", state, id,
+                 strerror(errno));
     else if (snprintf(out, HERITAGE_DIR, "%s/" SUBFOLDER "/%s", state, id) >= HERITAGE_DIR)
         out[0] = '\0';
     fd_close(&dir);

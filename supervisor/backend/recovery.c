@@ -17,8 +17,8 @@
 #include "supervisor/supervise.h"
 
 enum {
-    LOOK_MS = 100, /* between two looks while a heal is under way */
-    TOLD_MAX = 50, /* lines that one restarter gets into our log */
+    LOOK_MS = 100, /* between two checks while a recovery is under way */
+    TOLD_MAX = 50, /* lines of one restarter that are logged */
 };
 
 static struct recovery_limits limits_of(const struct supervisor *sup,
@@ -30,7 +30,7 @@ static struct recovery_limits limits_of(const struct supervisor *sup,
                                     .hold_down_ms = pool ? pool->heal_hold_down_ms : 0};
 }
 
-/* ---- what is told */
+/* ---- what is reported */
 
 void recovery_publish(struct supervisor *sup, int slot, struct admin_row *row)
 {
@@ -61,15 +61,14 @@ void recovery_tell(struct supervisor *sup, int slot, uint8_t from, const char *a
     row.heal_since_wall_ms = clock_wall_ms();
     h->deadline_ms = 0;
     snprintf(row.heal_reason, sizeof row.heal_reason, "%s", reason);
-    row.heal = to; /* before drain_begin(), which asks whether it drains */
-    if (drains &&
-        row.override != ADMIN_DRAIN) /* else there is one, which may even have ended */
+    row.heal = to;                             /* before drain_begin(), which reads it */
+    if (drains && row.override != ADMIN_DRAIN) /* else there is one, perhaps ended */
         drain_begin(sup, slot, &row);
     recovery_publish(sup, slot, &row);
     ring_all(sup);
     history_add_heal(&sup->table->admin_history[slot], from, to, actor, reason);
     log_line(to == HEAL_HOLD ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
-             "backend %d %s: heal %s -> %s by %s: %s", slot + 1,
+             "backend %d %s: recovery %s -> %s by %s: %s", slot + 1,
              backend_own(&sup->table->backend[slot])->name, heal_state_name(from),
              heal_state_name(to), actor, reason);
 }
@@ -78,7 +77,6 @@ void recovery_tell(struct supervisor *sup, int slot, uint8_t from, const char *a
 
 static void launch(struct supervisor *sup, int slot, const struct conf_backend *b);
 
-/* Takes one event; reason: what it is about, for people. */
 void recovery_event(struct supervisor *sup, int slot, enum recovery_event what,
                     const char *actor, const char *reason)
 {
@@ -115,7 +113,7 @@ static void recovery_failed(struct supervisor *sup, int slot, const char *why)
     struct recovery_limits limits = limits_of(sup, b);
     char reason[TABLE_REASON];
 
-    /* Whether it will be held is known before it is told. */
+    /* Find out first whether it will be held, because the reason says so. */
     struct recovery_fsm after = h->heal;
     recovery_fsm_step(&after, h->heal.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
                       &limits, clock_mono_ms());
@@ -163,7 +161,7 @@ static void launch(struct supervisor *sup, int slot, const struct conf_backend *
     memcpy(action.evidence, sup->healer->dir, sizeof action.evidence);
     struct admin_row row = *admin_own(&sup->table->admin[slot]);
     recovery_publish(sup, slot, &row); /* the try counts from now on */
-    /* It keeps to its own time; this is for one that hangs. */
+    /* The restarter keeps to the time limits itself; this limit is for one that hangs. */
     process_start_restarter(sup, &action,
                             RESTARTER_EVIDENCE_MS + b->restart_timeout_ms + b->restart_stop_ms +
                                 RESTARTER_GRACE_MS);
@@ -186,10 +184,10 @@ void recovery_restarter_ended(struct supervisor *sup, int status)
 
     healer->acting = RECOVERY_NOBODY;
     if (slot == RECOVERY_NOBODY)
-        return; /* its slot was given away meanwhile */
+        return; /* its slot was given to another backend meanwhile */
     if (status == 0) {
         recovery_event(sup, slot, HEAL_RESTARTED, "supervisor",
-                       *healer->text ? healer->text : "it was restarted");
+                       *healer->text ? healer->text : "restarted");
         return;
     }
     if (status == -1)
@@ -203,10 +201,10 @@ void recovery_restarter_ended(struct supervisor *sup, int status)
     recovery_failed(sup, slot, why);
 }
 
-/* ---- looks */
+/* ---- checks while a recovery is under way */
 
-/* A drain of one that answers ends as any other (backend/drain.c); nobody waits long for one
- * that is down. true: it is over. */
+/* A drain of a backend that responds ends as any other (backend/drain.c); one of a backend that
+ * is down is cut early. true: it is over. */
 static bool recovery_drain_over(struct supervisor *sup, int slot, const struct conf_backend *b)
 {
     const struct recovery *h = recovery_of(sup, slot);
@@ -241,7 +239,7 @@ static void look_draining(struct supervisor *sup, int slot, const struct conf_ba
     char reason[TABLE_REASON];
 
     if (!h->heal.by_operator && recovery_is_healthy(facts.health)) {
-        recovery_event(sup, slot, HEAL_HEALTHY, "supervisor", "it came back by itself");
+        recovery_event(sup, slot, HEAL_HEALTHY, "supervisor", "came back by itself");
         return;
     }
     if (recovery_fsm_unsafe(&facts)) {
@@ -256,13 +254,13 @@ static void look_draining(struct supervisor *sup, int slot, const struct conf_ba
         return;
     recovery_prepare(sup, slot);
     if (*sup->healer->dir && strlen(sup->healer->dir) < sizeof reason - 20)
-        snprintf(reason, sizeof reason, "evidence in %s", sup->healer->dir);
+        snprintf(reason, sizeof reason, "diagnostics in %s", sup->healer->dir);
     else
         snprintf(reason, sizeof reason, "incident %s", h->incident);
     recovery_event(sup, slot, HEAL_DRAINED, "supervisor", reason);
 }
 
-/* Has every worker seen that it is taken out, and let go of it? */
+/* Has every worker seen that it is taken out, and is nothing in flight there? */
 static bool is_settled(const struct supervisor *sup, int slot)
 {
     for (int r = 0; r < TABLE_WORKERS; r++)
@@ -280,13 +278,13 @@ static void look_verifying(struct supervisor *sup, int slot)
     char reason[TABLE_REASON], last[TABLE_REASON];
 
     if (recovery_is_healthy(health.state) && health.since_ms >= h->since_ms) {
-        snprintf(reason, sizeof reason, "well again, %llu s after its restart",
+        snprintf(reason, sizeof reason, "healthy again, %llu s after its restart",
                  (unsigned long long)(now - h->since_ms) / 1000);
         h->wanted = false;
         recovery_event(sup, slot, HEAL_UP, "supervisor", reason);
     } else if (now >= h->deadline_ms) {
         recovery_clean(last, *health.probe_text ? health.probe_text : health.reason);
-        snprintf(reason, sizeof reason, "not well %llu s after its restart: %.100s",
+        snprintf(reason, sizeof reason, "not healthy %llu s after its restart: %.100s",
                  (unsigned long long)(now - h->since_ms) / 1000, last);
         recovery_failed(sup, slot, reason);
     }
@@ -313,7 +311,7 @@ static void recovery_look(struct supervisor *sup, int slot)
         break;
     case HEAL_SLOWSTART:
         if (now >= h->deadline_ms)
-            recovery_event(sup, slot, HEAL_TIMER, "supervisor", "it has its full share again");
+            recovery_event(sup, slot, HEAL_TIMER, "supervisor", "back at its full weight");
         break;
     default:
         break;

@@ -1,4 +1,4 @@
-/* What is known when a restart is judged. */
+/* The facts by which a restart is judged. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -27,7 +27,6 @@ const struct conf_pool *recovery_pool(const struct supervisor *sup,
     return &sup->current->conf->pools[b->pool];
 }
 
-/* healthd's row, as far as it is about this backend. */
 struct health_row recovery_health(const struct supervisor *sup, int slot)
 {
     struct health_row row = {0};
@@ -42,7 +41,7 @@ struct health_row recovery_health(const struct supervisor *sup, int slot)
 
 bool recovery_is_healthy(uint8_t health)
 {
-    return health == HEALTH_UP || health == HEALTH_SATURATED;
+    return health == HEALTH_UP || health == HEALTH_DEGRADED;
 }
 
 bool recovery_is_busy(uint8_t state)
@@ -50,7 +49,7 @@ bool recovery_is_busy(uint8_t state)
     return state == HEAL_DRAINING || state == HEAL_RESTARTING || state == HEAL_VERIFYING;
 }
 
-/* Fills what the others of its pool say. */
+/* Fills in the facts about the other backends of its pool. */
 static void recovery_facts_look_at_others(const struct supervisor *sup,
                                           const struct conf_backend *b,
                                           struct recovery_facts *facts)
@@ -96,7 +95,6 @@ struct recovery_facts recovery_facts(const struct supervisor *sup, int slot,
     return facts;
 }
 
-/* A text of a child, for people: printable ASCII only. */
 void recovery_clean(char out[TABLE_REASON], const char *text)
 {
     size_t n = 0;

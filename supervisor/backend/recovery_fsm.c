@@ -6,13 +6,13 @@
 
 #include "base/check.h"
 
-/* HEAL_STATES as the next state means: stay. FAILURE is worked out below. */
+/* As the next state, HEAL_STATES means: stay. FAILURE is resolved by failure(). */
 enum { STAY = HEAL_STATES, FAILURE };
 
-/* What is done here and not by the caller, beside the actions. */
+/* Actions that are carried out here and not returned to the caller. */
 enum {
-    FORGET = 64,     /* all tries are forgiven */
-    HOLD_DOWN = 128, /* begins now */
+    FORGET = 64,     /* clear all tries */
+    HOLD_DOWN = 128, /* start the hold-down */
 };
 
 struct step {
@@ -78,7 +78,7 @@ static const struct step steps[HEAL_STATES][HEAL_EVENTS] =
                 [HEAL_UNSAFE] = IGNORE,
                 [HEAL_EXHAUSTED] = IGNORE,
                 [HEAL_READY] = IGNORE,
-                [HEAL_GONE] = IGNORE, /* the restarter's end is waited for */
+                [HEAL_GONE] = IGNORE, /* wait for the restarter's end */
             },
         [HEAL_VERIFYING] =
             {
@@ -123,7 +123,7 @@ static const struct step steps[HEAL_STATES][HEAL_EVENTS] =
                 [HEAL_UNSAFE] = IGNORE,
                 [HEAL_EXHAUSTED] = IGNORE,
                 [HEAL_READY] = {FORGET | HEAL_TELL, HEAL_NONE},
-                [HEAL_GONE] = IGNORE, /* it comes back as it was */
+                [HEAL_GONE] = IGNORE, /* if it comes back, it is still held */
             },
 };
 
@@ -164,7 +164,7 @@ static void hold_down(struct recovery_fsm *heal, const struct recovery_limits *l
 
 /* ---- steps */
 
-/* healthd's tries counted at their launch, an operator's only now. */
+/* healthd's tries were counted at launch; an operator's counts only when it fails. */
 static struct step failure(struct recovery_fsm *heal, const struct recovery_limits *limits,
                            uint64_t now_ms)
 {
@@ -200,7 +200,8 @@ unsigned recovery_fsm_step(struct recovery_fsm *heal, enum recovery_event event,
 
 bool recovery_fsm_unsafe(const struct recovery_facts *f)
 {
-    /* Who asks for one that is down, or was taken out, takes nothing out of service. */
+    /* An operator's restart of a backend that is down or out of service takes nothing out of
+     * service. */
     if (f->force ||
         (f->by_operator && (f->health == HEALTH_DOWN || f->override != ADMIN_READY)))
         return false;
@@ -223,22 +224,23 @@ because(enum recovery_verdict verdict, char out[TABLE_REASON], const char *fmt, 
     return verdict;
 }
 
-/* What only healthd has to heed. */
+/* Guards for healthd only. */
 static enum recovery_verdict judge_healthd(const struct recovery_facts *f,
                                            char out[TABLE_REASON])
 {
     if (f->state == HEAL_HOLD)
-        return because(HEAL_NEVER, out, "it is held: needs a human");
+        return because(HEAL_NEVER, out, "held: needs a human");
     if (f->health != HEALTH_DOWN)
         return because(HEAL_NEVER, out, "it is %s", health_state_name(f->health));
     if (f->override != ADMIN_READY)
-        return because(HEAL_LATER, out, "it is taken out (%s)", admin_state_name(f->override));
+        return because(HEAL_LATER, out, "it is out of service (%s)",
+                       admin_state_name(f->override));
     if (f->tries >= f->max_restarts)
         return because(HEAL_TOO_MANY, out, "needs a human: %u restart%s in the last hour",
                        f->tries, f->tries == 1 ? "" : "s");
     if (f->now_ms < f->next_ms)
-        return because(HEAL_LATER, out, "hold-down after %u restart%s in the last hour",
-                       f->tries, f->tries == 1 ? "" : "s");
+        return because(HEAL_LATER, out, "waiting after %u restart%s in the last hour", f->tries,
+                       f->tries == 1 ? "" : "s");
     return HEAL_MAY;
 }
 
@@ -254,7 +256,7 @@ enum recovery_verdict recovery_fsm_judge(const struct recovery_facts *f, char ou
                        "no restart is configured: it has neither restart.docker nor "
                        "restart.command");
     if (is_busy(f->state))
-        return because(HEAL_NEVER, out, "a restart is under way (%s)",
+        return because(HEAL_NEVER, out, "a restart is in progress (%s)",
                        heal_state_name(f->state));
     if (!f->by_operator)
         verdict = judge_healthd(f, out);
@@ -263,10 +265,10 @@ enum recovery_verdict recovery_fsm_judge(const struct recovery_facts *f, char ou
     if (f->other)
         return because(HEAL_LATER, out, "%s of the same pool is being restarted", f->other);
     if (recovery_fsm_unsafe(f))
-        return because(
-            HEAL_LATER, out, "%u other%s of its pool %s up and ready, min_healthy is %u%s",
-            f->healthy, f->healthy == 1 ? "" : "s", f->healthy == 1 ? "is" : "are",
-            f->min_healthy, f->by_operator ? " (--force restarts it nevertheless)" : "");
+        return because(HEAL_LATER, out,
+                       "%u other%s of its pool %s up and ready, min_healthy is %u%s",
+                       f->healthy, f->healthy == 1 ? "" : "s", f->healthy == 1 ? "is" : "are",
+                       f->min_healthy, f->by_operator ? " (--force restarts it anyway)" : "");
     return f->dry_run && !f->by_operator ? HEAL_DRY : HEAL_MAY;
 }
 

@@ -1,17 +1,18 @@
-/* How one backend is healed: pure functions, so that all of it is tested without a
- * process. Supervisor only; supervisor/backend/recovery.c does what they say.
+/* How one backend is restarted: pure functions, so that all of it is tested without a process.
+ * Supervisor only; supervisor/backend/recovery.c does what they say.
  *
  *            GO            DRAINED              RESTARTED              UP
  *     NONE -----> DRAINING -------> RESTARTING -----------> VERIFYING ----> SLOWSTART
- *                     | WELL, UNSAFE,    | FAILED               | TIMER         | TIMER
+ *                     | HEALTHY,         | FAILED               | TIMER         | TIMER
+ *                     | UNSAFE,          |                      |               |
  *                     | READY, GONE      +----------+-----------+               v
  *                     v                             v                         NONE
  *                   NONE         NONE, or after too many tries HOLD
  *
- * A restart that an operator asks for and one that healthd asks for take the same way; they
- * differ in what may stop them (recovery_fsm_judge()). HOLD means "needs a human": only READY
- * or GO of an operator leads out of it. GONE, of a backend that is no longer configured, ends
- * what is under way, but for a restart that runs: half a restart is worse than none.
+ * An operator's restart and one that healthd asks for take the same way; they differ in what
+ * may stop them (recovery_fsm_judge()). HOLD means "needs a human": only READY or GO of an
+ * operator leads out of it. GONE, for a backend that is no longer configured, ends what is
+ * under way, except for a restart that is running: half a restart is worse than none.
  *
  * Times are milliseconds, monotonic. */
 #ifndef SUPERVISOR_BACKEND_RECOVERY_FSM_H
@@ -23,25 +24,24 @@
 #include "shm/table.h"
 
 enum {
-    HEAL_HOUR_MS = 3600 * 1000, /* what max_restarts counts in */
-    HEAL_TRIES_MAX = 100,       /* the most that max_restarts can be */
+    HEAL_HOUR_MS = 3600 * 1000, /* the period in which max_restarts counts */
+    HEAL_TRIES_MAX = 100,       /* the largest max_restarts */
     HEAL_HOLD_DOWN_MAX_MS = 3600 * 1000,
-    HEAL_DOWN_DRAIN_MS =
-        10000,             /* the longest drain of one that is down: nobody answers there */
-    HEAL_SETTLE_MS = 2000, /* until all workers have seen that it is taken out */
+    HEAL_DOWN_DRAIN_MS = 10000, /* the longest drain of a backend that is down */
+    HEAL_SETTLE_MS = 2000,      /* the longest wait for workers to take it out */
 };
 
 enum recovery_event {
-    HEAL_GO,      /* a restart was asked for, and recovery_fsm_judge() had nothing against it */
-    HEAL_DRAINED, /* nothing is left there, or the drain's time is over; a restarter is free */
-    HEAL_SETTLED, /* no worker sends it anything any more */
-    HEAL_RESTARTED, /* the restarter ended well */
-    HEAL_FAILED,    /* the restarter ended otherwise, or could not begin */
-    HEAL_UP,        /* healthd found it well, by checks from after the restart */
-    HEAL_TIMER,     /* the time of the state is over: not well yet; the slow start's end */
-    HEAL_HEALTHY,   /* it came back by itself, and no operator had asked for the restart */
-    HEAL_UNSAFE,    /* others fell ill: they would be too few without this one */
-    HEAL_EXHAUSTED, /* asked for by healthd once more than max_restarts allows */
+    HEAL_GO,        /* a restart was asked for, and recovery_fsm_judge() allowed it */
+    HEAL_DRAINED,   /* nothing is left there, or the drain was cut; the restarter is free */
+    HEAL_SETTLED,   /* no worker sends it anything any more */
+    HEAL_RESTARTED, /* the restarter succeeded */
+    HEAL_FAILED,    /* the restarter failed, or could not be started */
+    HEAL_UP,        /* healthd found it healthy, by checks from after the restart */
+    HEAL_TIMER,     /* time is over: not healthy yet, or end of the slow start */
+    HEAL_HEALTHY,   /* it recovered by itself, and no operator had asked for the restart */
+    HEAL_UNSAFE,    /* others became unhealthy: too few would be left without this one */
+    HEAL_EXHAUSTED, /* healthd asked once more than max_restarts allows */
     HEAL_READY,     /* the operator's `ready`: takes back a drain, ends HOLD */
     HEAL_GONE,      /* it is no longer configured */
     HEAL_EVENTS
@@ -49,15 +49,15 @@ enum recovery_event {
 
 /* Actions, a set of bits; carried out in this order. */
 enum recovery_action {
-    HEAL_TELL = 1,    /* the state has changed: row, history, log, bells */
-    HEAL_DRAIN = 2,   /* begin the drain */
+    HEAL_TELL = 1,  /* the state has changed: update row, history and log, ring the doorbells */
+    HEAL_DRAIN = 2, /* begin the drain */
     HEAL_SETTLE = 4,  /* wait until workers have taken it out */
     HEAL_LAUNCH = 8,  /* start the restarter; when that fails: FAILED */
-    HEAL_VERIFY = 16, /* wait for health, with a deadline */
+    HEAL_VERIFY = 16, /* wait until it is healthy, with a deadline */
     HEAL_SLOW = 32,   /* wait for the end of the slow start */
 };
 
-/* Restarts of one backend that count: of healthd's all, of operators' those that failed. */
+/* Restarts of one backend that count: all of healthd's, and those of operators that failed. */
 struct recovery_tries {
     uint64_t at_ms[HEAL_TRIES_MAX]; /* the oldest first */
     uint32_t n;
@@ -67,51 +67,51 @@ struct recovery_fsm {
     uint8_t state; /* enum heal_state */
     bool by_operator;
     struct recovery_tries tries;
-    uint64_t next_ms; /* healthd's next one not before; 0: at any time */
+    uint64_t next_ms; /* no restart by healthd before this time; 0: at any time */
 };
 
 struct recovery_limits {
     uint32_t max_restarts, hold_down_ms;
 };
 
-/* Takes one event and returns the actions. An event that means nothing in a state does
- * nothing. It keeps the tries and next_ms too: after a try of healthd's, and from its end,
- * the hold-down, which doubles with each try of the last hour. */
+/* Takes one event and returns the actions. An event that has no meaning in a state does
+ * nothing. It also keeps the tries and next_ms: the hold-down begins at the end of a try, and
+ * doubles with each try of the last hour. */
 unsigned recovery_fsm_step(struct recovery_fsm *heal, enum recovery_event event,
                            const struct recovery_limits *limits, uint64_t now_ms);
 
-/* How many tries were within the last hour; older ones are dropped. */
+/* The number of tries in the last hour; older ones are dropped. */
 uint32_t recovery_fsm_tries(struct recovery_fsm *heal, uint64_t now_ms);
 
-/* All that speaks for or against a restart now. */
+/* Everything that speaks for or against a restart now. */
 struct recovery_facts {
     bool by_operator, force;
     bool has_action; /* a restart is configured */
-    bool stopping;   /* the service ends */
+    bool stopping;   /* the service is stopping */
     bool dry_run;
-    uint8_t state;    /* enum heal_state, its own */
+    uint8_t state;    /* enum heal_state of this backend */
     uint8_t health;   /* enum health_state */
     uint8_t override; /* enum admin_state */
-    uint32_t healthy; /* others of its pool that are up and ready */
+    uint32_t healthy; /* other backends of its pool that are up and ready */
     uint32_t min_healthy;
-    const char *other; /* of its pool that is being restarted; NULL: none */
+    const char *other; /* another backend of its pool that is being restarted; NULL: none */
     uint32_t tries, max_restarts;
     uint64_t next_ms, now_ms;
 };
 
 enum recovery_verdict {
     HEAL_MAY,
-    HEAL_DRY,   /* it would, but for dry_run */
-    HEAL_LATER, /* not now; asked again, it may */
+    HEAL_DRY,   /* allowed, except for dry_run */
+    HEAL_LATER, /* not now; may be allowed later */
     HEAL_NEVER, /* refused */
     HEAL_TOO_MANY,
 };
 
-/* out: the reason of every verdict but HEAL_MAY and HEAL_DRY, else "". */
+/* out: the reason of every verdict except HEAL_MAY and HEAL_DRY, else "". */
 enum recovery_verdict recovery_fsm_judge(const struct recovery_facts *facts,
                                          char out[TABLE_REASON]);
 
-/* Would too few be left if it were taken out? Asked again when its drain is over. */
+/* Would too few be left if it were taken out? Checked again when its drain is over. */
 bool recovery_fsm_unsafe(const struct recovery_facts *facts);
 
 const char *recovery_fsm_event_name(enum recovery_event event);

@@ -1,4 +1,4 @@
-/* Who asks for restarts: operators by signal, healthd by message. */
+/* Requests for restarts: operators by signal, healthd by message. */
 #include <stdio.h>
 #include <string.h>
 
@@ -28,7 +28,7 @@ void recovery_request(struct supervisor *sup, int value, uid_t uid)
     char why[TABLE_REASON];
 
     if (!b) {
-        log_warn("restart of backend number %d by uid %u: refused, there is no such backend",
+        log_warn("restart of backend number %d by uid %u: refused, no such backend",
                  force ? value - RESTART_FORCE : value, uid);
         return;
     }
@@ -49,7 +49,7 @@ void recovery_request(struct supervisor *sup, int value, uid_t uid)
     recovery_request_reply(sup, slot, "");
 }
 
-/* Why healthd's ask is not followed, once for each reason. */
+/* Logs why healthd's request is not followed, once for each reason. */
 static void tell_refusal(struct supervisor *sup, int slot, const char *why)
 {
     struct recovery *h = recovery_of(sup, slot);
@@ -58,7 +58,7 @@ static void tell_refusal(struct supervisor *sup, int slot, const char *why)
     if (strcmp(h->told, why) == 0)
         return;
     snprintf(h->told, sizeof h->told, "%s", why);
-    log_info("backend %d %s: healthd asks for a restart (%s): not now: %s", slot + 1,
+    log_info("backend %d %s: restart wanted by healthd (%s), but not now: %s", slot + 1,
              backend_own(&sup->table->backend[slot])->name, h->override, why);
     if (h->heal.state != HEAL_NONE)
         return;
@@ -74,7 +74,7 @@ static void tell_dry(struct supervisor *sup, int slot)
     if (h->dry_told)
         return;
     h->dry_told = true;
-    snprintf(reason, sizeof reason, "dry run, it would be restarted: %.120s", h->override);
+    snprintf(reason, sizeof reason, "dry run, would be restarted: %.120s", h->override);
     recovery_tell(sup, slot, h->heal.state, "supervisor", reason, false);
 }
 
@@ -110,14 +110,14 @@ void recovery_please(struct supervisor *sup, uint64_t slot, const char *text)
         slot < TABLE_BACKENDS ? recovery_backend(sup, (int)slot) : NULL;
 
     if (!b)
-        return; /* a reload may have overtaken it */
+        return; /* its backend was removed by a reload meanwhile */
     struct recovery *h = recovery_of(sup, (int)slot);
     recovery_clean(h->override, text);
     h->wanted = true;
     recovery_request_consider(sup, (int)slot, b);
 }
 
-void recovery_pulse(struct supervisor *sup)
+void recovery_heartbeat(struct supervisor *sup)
 {
     for (int slot = 0; slot < (int)sup->header.nbackends; slot++) {
         struct recovery *h = recovery_of(sup, slot);

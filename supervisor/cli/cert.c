@@ -1,7 +1,5 @@
-/* `pasgate cert list`, and what can be asked of a certificate or of the account that it is
- * ordered with. A request is a signal with the certificate's number; its result is watched in
- * the table.
- */
+/* `pasgate cert list`, and requests about a certificate or the account that it is ordered with.
+ * A request is a signal with the certificate's number; its result is read from the table. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,7 +21,7 @@
 
 /* ---- list */
 
-static void list_row(struct text_table *grid, const struct table *table, int index,
+static void list_row(struct text_table *text_table, const struct table *table, int index,
                      const struct cert_row *c)
 {
     char until[CLOCK_ISO_SIZE] = "-", next[CLOCK_ISO_SIZE];
@@ -32,26 +30,26 @@ static void list_row(struct text_table *grid, const struct table *table, int ind
     if (c->generation)
         clock_iso(until, c->not_after_wall_ms);
     cert_loaded(table, (uint32_t)index, c->generation, &loaded, &workers);
-    text_table_row(grid);
-    text_table_cell(grid, NULL, "%.60s", c->name);
-    text_table_cell(grid, NULL, "%s", status_cert_source(c));
-    text_table_cell(grid, NULL, "%s", *c->key ? c->key : "-");
-    text_table_cell(grid, NULL, "%u", c->generation);
-    text_table_cell(grid, NULL, "%u of %u", loaded, workers);
-    text_table_cell(grid, NULL, "%.16s", until);
-    text_table_cell(grid, NULL, "%s", status_cert_next(c, next));
-    text_table_cell(grid, NULL, "%.60s", c->issuer);
+    text_table_row(text_table);
+    text_table_cell(text_table, NULL, "%.60s", c->name);
+    text_table_cell(text_table, NULL, "%s", status_cert_source(c));
+    text_table_cell(text_table, NULL, "%s", *c->key ? c->key : "-");
+    text_table_cell(text_table, NULL, "%u", c->generation);
+    text_table_cell(text_table, NULL, "%u of %u", loaded, workers);
+    text_table_cell(text_table, NULL, "%.16s", until);
+    text_table_cell(text_table, NULL, "%s", status_cert_next(c, next));
+    text_table_cell(text_table, NULL, "%.60s", c->issuer);
 }
 
 static int no_such(const char *name)
 {
     escape_print(stderr,
-                 "pasgate: there is no certificate \"%s\"; `pasgate cert list` has them\n",
+                 "pasgate: there is no certificate \"%s\"; `pasgate cert list` lists them\n",
                  name);
     return CLI_USAGE;
 }
 
-/* Is it the one that is meant: by number (1..), name in the configuration or folder? */
+/* Does the name mean this one? By number (1..), name in the configuration or directory. */
 static bool is_named(const char *name, int index, const struct cert_row *row)
 {
     char dir[CERT_DIR_SIZE], *end;
@@ -61,7 +59,7 @@ static bool is_named(const char *name, int index, const struct cert_row *row)
            (*end == '\0' && number == index + 1);
 }
 
-/* name NULL: all of them, with the beginning of what is wrong. */
+/* name NULL: all of them, with only the beginning of each error. */
 static int cli_cert_list(const struct service *service, const char *name)
 {
     static const struct text_table_column columns[] = {
@@ -74,21 +72,21 @@ static int cli_cert_list(const struct service *service, const char *name)
         {"NEXT TRY", TEXT_TABLE_LEFT},
         {"ISSUER", TEXT_TABLE_ELASTIC},
     };
-    struct text_table grid = text_table_new(columns, sizeof columns / sizeof *columns);
+    struct text_table text_table = text_table_new(columns, sizeof columns / sizeof *columns);
     struct cert_row cert;
 
     cert_settle(service, CERT_LIST_MS);
     for (int i = 0; i < (int)table_certs(service->table); i++)
         if (status_cert_read(service->table, i, &cert) && (!name || is_named(name, i, &cert))) {
-            list_row(&grid, service->table, i, &cert);
-            cert_notes(&grid, &cert, name != NULL);
+            list_row(&text_table, service->table, i, &cert);
+            cert_notes(&text_table, &cert, name != NULL);
         }
-    int rows = grid.nrows;
+    int rows = text_table.nrows;
     if (rows > 0)
-        text_table_print(&grid, stdout, isatty(STDOUT_FILENO));
+        text_table_print(&text_table, stdout, isatty(STDOUT_FILENO));
     else if (!name)
-        printf("there is no certificate\n");
-    text_table_release(&grid);
+        printf("there are no certificates\n");
+    text_table_release(&text_table);
     return rows == 0 && name ? no_such(name) : CLI_OK;
 }
 
@@ -120,7 +118,7 @@ void cert_settle(const struct service *service, unsigned ms)
         usleep(CERT_LOOK_US);
 }
 
-/* -1: there is none. */
+/* -1: not found. */
 static int cli_cert_find(const struct service *service, const char *name, struct cert_row *row)
 {
     for (int i = 0; i < (int)table_certs(service->table); i++)
@@ -129,16 +127,16 @@ static int cli_cert_find(const struct service *service, const char *name, struct
     return -1;
 }
 
-/* Of an order: what is live now. */
+/* Prints the result of an order: what is live now. */
 static int tell_order(const struct cert_row *before, const struct cert_row *now, int which)
 {
     char until[CLOCK_ISO_SIZE];
     const char *done = which == CERT_REVOKE ? "revoked; " : "";
 
     if (now->generation == before->generation) {
-        escape_print(stderr, "pasgate: certificate %s: %s%s; generation %u goes on\n",
+        escape_print(stderr, "pasgate: certificate %s: %s%s; generation %u stays live\n",
                      now->name, done,
-                     now->error[0] ? now->error : "nothing came, see the log of the service",
+                     now->error[0] ? now->error : "no result; see the log of the service",
                      now->generation);
         return CLI_FAILURE;
     }
@@ -163,7 +161,7 @@ int cert_tell(const struct cert_row *before, const struct cert_row *now, int whi
     return CLI_OK;
 }
 
-/* false: the service has gone, or does not answer. */
+/* false: the service has ended, or does not respond. */
 static bool cli_cert_watch(const struct service *service, int index,
                            const struct cert_row *before, struct cert_row *now)
 {
@@ -174,8 +172,8 @@ static bool cli_cert_watch(const struct service *service, int index,
         if (cert_read(&service->table->cert[index], now)) {
             if (strcmp(now->name, before->name) != 0) {
                 escape_print(stderr,
-                             "pasgate: certificate %s: another configuration came meanwhile; "
-                             "see `pasgate cert list` for what became of it\n",
+                             "pasgate: certificate %s: the configuration was reloaded "
+                             "meanwhile; see `pasgate cert list` for the result\n",
                              before->name);
                 return false;
             }
@@ -183,7 +181,7 @@ static bool cli_cert_watch(const struct service *service, int index,
         }
         if (heard && !now->busy && !now->candidate)
             return true;
-        if (heard) /* acmed, or the one that comes after it, goes on until it has ended */
+        if (heard) /* acmed, or its successor, completes the order */
             limit = start + CERT_ORDER_MS;
         if (service_silent(service))
             return false;
@@ -191,12 +189,12 @@ static bool cli_cert_watch(const struct service *service, int index,
     }
     fprintf(stderr, "pasgate: %s\n",
             !service_alive(service) ? "the service ended meanwhile: see its log"
-            : heard ? "it has not ended yet, and goes on; see `pasgate cert list`"
-                    : "the service gave no answer in time: see its log");
+            : heard                 ? "still in progress; see `pasgate cert list`"
+                                    : "the service did not respond in time: see its log");
     return false;
 }
 
-/* A certificate of which the account is meant, when none was named: the first that has one. */
+/* When no certificate was named and an account is meant: the first one that is ordered. */
 static int find_ordered(const struct service *service, struct cert_row *row)
 {
     for (int i = 0; i < (int)table_certs(service->table); i++)
@@ -244,18 +242,18 @@ static int request(const struct cli *cli, const struct service *service, int whi
 
 static int cli_cert_usage(const char *what)
 {
-    fprintf(
-        stderr,
-        "pasgate: cert: %s\n"
-        "  cert list [NAME] | renew NAME|--all [--force] | rollback NAME |\n"
-        "  revoke NAME [--reason REASON] | rollover [NAME] | import [FOLDER] [--dry-run] |\n"
-        "  import FILE [NAME] [--key FILE] [--password-file FILE] [--dry-run] [--force] |\n"
-        "  deactivate [NAME] --force | delete NAME --force\n",
-        what);
+    fprintf(stderr,
+            "pasgate: cert: %s\n"
+            "  cert list [NAME] | renew NAME|--all [--force] | rollback NAME |\n"
+            "  revoke NAME [--reason REASON] | rollover [NAME] | import [DIR] [--dry-run] |\n"
+            "  import FILE [NAME] [--key FILE] [--password-file FILE] [--dry-run] [--force] |\n"
+            "  deactivate [NAME] --force | delete NAME --force\n",
+            what);
     return CLI_USAGE;
 }
 
-/* RFC 5280 section 5.3.1, as far as the holder of a certificate may give them; -1: none. */
+/* RFC 5280 section 5.3.1: the reasons that the holder of a certificate may give; -1: none of
+ * them. */
 static int reason_number(const char *name)
 {
     static const struct {
@@ -272,7 +270,7 @@ static int reason_number(const char *name)
     return -1;
 }
 
-/* enum cert_request of a verb; 0: none. */
+/* enum cert_request for a verb; 0: none. */
 static int verb_request(const char *verb, bool force)
 {
     static const struct {
@@ -289,22 +287,22 @@ static int verb_request(const char *verb, bool force)
     return 0;
 }
 
-/* What was used wrongly, or NULL. */
+/* What is wrong with the usage, or NULL. */
 static const char *wrong(const struct cli *cli, const char *verb, int which, int reason)
 {
     if (!which && strcmp(verb, "list") != 0)
-        return "what shall be done?";
+        return "which verb?";
     if (cli->all && which != CERT_RENEW && which != CERT_RENEW_FORCE)
-        return "--all goes with renew only";
+        return "--all works with renew only";
     if (cli->all && cli->name)
-        return "a name and --all together: which is meant?";
+        return "write a name or --all, not both";
     if (which && which < CERT_ROLLOVER && !cli->name && !cli->all)
         return "which certificate?";
     if (reason < 0)
-        return "a reason is unspecified, keyCompromise, affiliationChanged, superseded or "
-               "cessationOfOperation";
+        return "a reason is one of unspecified, keyCompromise, affiliationChanged, superseded "
+               "or cessationOfOperation";
     if (which == CERT_DEACTIVATE && !cli->force)
-        return "an account that is closed stays so: if you are sure, add --force";
+        return "closing an account cannot be undone: if you are sure, add --force";
     return NULL;
 }
 

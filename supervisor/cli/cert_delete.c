@@ -1,6 +1,6 @@
-/* `pasgate cert delete NAME --force`: takes a certificate that is not configured any more out
- * of the store. It works on the store itself, as the user whom it belongs to, whether a service
- * runs or not: that one writes only what its configuration names. */
+/* `pasgate cert delete NAME --force`: deletes a certificate that is no longer configured from
+ * the store. It works on the store itself, as the user who owns it, whether or not a service is
+ * running: a service writes only what its configuration names. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,7 +18,7 @@
 #include "supervisor/cli/cli.h"
 #include "supervisor/privilege.h"
 
-/* ---- a name of nothing */
+/* ---- when there is no such certificate */
 
 struct others {
     const struct conf *conf;
@@ -31,7 +31,7 @@ static void see_other(void *to, const char *dir)
 
     if (cert_configured(others->conf, dir))
         return;
-    escape_print(stderr, "%s%s", others->some ? ", " : "; what can be deleted: ", dir);
+    escape_print(stderr, "%s%s", others->some ? ", " : "; these can be deleted: ", dir);
     others->some = true;
 }
 
@@ -45,7 +45,7 @@ static int not_there(const struct conf *conf, const char *name)
     return CLI_USAGE;
 }
 
-/* ---- who uses it */
+/* ---- is it in use? */
 
 static bool in_rows(const struct table *table, const char *dir)
 {
@@ -57,7 +57,8 @@ static bool in_rows(const struct table *table, const char *dir)
     return false;
 }
 
-/* The store's lock, where no service has it; -1: one has. Until it is closed none begins. */
+/* Takes the store's lock if no service holds it; -1: one does. While it is held, no service can
+ * begin to use the store. */
 static int cli_cert_delete_lock(const char *path)
 {
     char certs[PATH_MAX];
@@ -70,7 +71,8 @@ static int cli_cert_delete_lock(const char *path)
     return fd;
 }
 
-/* The configuration of a service may be older than the file. true: told. */
+/* The running service may still use an older configuration than the file. true: it uses the
+ * certificate, or that is not known; after a message. */
 static bool service_uses(const struct cli *cli, const struct conf *conf, const char *dir)
 {
     struct service service;
@@ -78,21 +80,20 @@ static bool service_uses(const struct cli *cli, const struct conf *conf, const c
 
     if (service_find(&service, cli->conf_file) != CLI_OK) {
         escape_print(stderr,
-                     "pasgate: but a service uses the store %s, and perhaps this certificate: "
-                     "nothing was deleted\n",
+                     "pasgate: another service uses the store %s, and perhaps this "
+                     "certificate: nothing was deleted\n",
                      conf->acme.store);
         return true;
     }
     uses = in_rows(service.table, dir);
     service_close(&service);
     if (uses)
-        fprintf(stderr,
-                "pasgate: the running service still has this certificate in its configuration: "
-                "`pasgate reload` first\n");
+        fprintf(stderr, "pasgate: the running service still has this certificate in its "
+                        "configuration: run `pasgate reload` first\n");
     return uses;
 }
 
-/* ---- all of it */
+/* ---- the whole command */
 
 static int delete_as_user(const struct conf *conf, const char *dir, uint32_t generations)
 {
@@ -110,9 +111,8 @@ static int delete_as_user(const struct conf *conf, const char *dir, uint32_t gen
         return CLI_FAILURE;
     }
     escape_print(stdout,
-                 "certificate %s: %u generation%s and what was known of its orders are "
-                 "deleted\n",
-                 dir, generations, generations == 1 ? "" : "s");
+                 "certificate %s: deleted %u generation%s and the record of its orders\n", dir,
+                 generations, generations == 1 ? "" : "s");
     return CLI_OK;
 }
 
@@ -129,11 +129,10 @@ static int delete_it(const struct cli *cli, const struct conf *conf)
         snprintf(dir, sizeof dir, "%s", cli->name);
     cert = cert_configured(conf, dir);
     if (cert) {
-        escape_print(
-            stderr,
-            "pasgate: certificate %s is configured (%s): take it out there and reload, "
-            "then delete it\n",
-            cert->name, cert->where);
+        escape_print(stderr,
+                     "pasgate: certificate %s is configured (%s): remove it there, reload, "
+                     "then delete it\n",
+                     cert->name, cert->where);
         return CLI_FAILURE;
     }
     if (!store_knows(store, dir, &generations))
@@ -154,14 +153,14 @@ int cli_cert_delete(const struct cli *cli)
 
     if (!cli->name || !cli->force) {
         fprintf(stderr, "pasgate: cert delete: %s\n",
-                cli->name ? "its keys and certificates are gone then, and are not revoked: if "
+                cli->name ? "this deletes its keys and certificates without revoking them: if "
                             "you are sure, add --force"
                           : "which certificate?");
         return CLI_USAGE;
     }
     conf = conf_load(cli->conf_file, &errs);
     if (!conf)
-        escape_print(stderr, "pasgate: %s is not good: see pasgate check\n", cli->conf_file);
+        escape_print(stderr, "pasgate: %s has errors: see pasgate check\n", cli->conf_file);
     else
         code = delete_it(cli, conf);
     conf_errors_release(&errs);

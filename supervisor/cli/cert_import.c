@@ -1,6 +1,6 @@
 /* `pasgate cert import [DIR] [--dry-run]` moves over from certbot; `cert import FILE [NAME]`
- * takes a certificate that somebody else made. Both work on the store itself, as the user whom
- * it belongs to, while no service uses it; only configured files are written at any time. */
+ * takes a certificate that was made elsewhere. Both work on the store itself, as the user who
+ * owns it, while no service uses it; only configured files may be written at any time. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 
 #define CERTBOT_DIR "/etc/letsencrypt"
 
-/* Becomes the user whom the store belongs to, and makes it if need be. false: told. */
+/* Becomes the user who owns the store, and creates it if needed. false: after a message. */
 static bool become_owner(const struct conf *conf, bool dry_run)
 {
     const char *store = conf->acme.store;
@@ -24,7 +24,7 @@ static bool become_owner(const struct conf *conf, bool dry_run)
     if (identity_find(&identity, conf->user) < 0)
         fprintf(stderr, "pasgate: there is no user %s\n", conf->user);
     else if (!dry_run && privilege_make_store(store, &identity) < 0)
-        fprintf(stderr, "pasgate: %s: %s; it must be a folder that %s can write\n", store,
+        fprintf(stderr, "pasgate: %s: %s; it must be a directory that %s can write to\n", store,
                 strerror(errno), identity.name);
     else
         return privilege_drop(&identity) == 0;
@@ -46,13 +46,13 @@ static int import_dir(const struct conf *conf, const char *dir, bool dry_run)
 
 static int import_file(const struct conf *conf, const struct cli *cli)
 {
-    const struct import_wish override = {.file = cli->name,
-                                         .key = cli->key,
-                                         .password_file = cli->password,
-                                         .name = cli->second,
-                                         .dry_run = cli->dry_run,
-                                         .force = cli->force};
-    struct import_file *import = import_file_read(conf, &override);
+    const struct import_request request = {.file = cli->name,
+                                           .key = cli->key,
+                                           .password_file = cli->password,
+                                           .name = cli->second,
+                                           .dry_run = cli->dry_run,
+                                           .force = cli->force};
+    struct import_file *import = import_file_read(conf, &request);
     int rc = -1;
 
     if (import && (!import_file_to_store(import) || become_owner(conf, cli->dry_run)))
@@ -77,14 +77,14 @@ int cli_cert_import(const struct cli *cli)
 
     if (!file && (cli->key || cli->password || cli->second)) {
         escape_print(stderr, "pasgate: cert import: %s%s\n",
-                     cli->name ? cli->name : "of a key or a password, which file is it",
-                     cli->name ? " is no file" : "?");
+                     cli->name ? cli->name : "--key and --password-file need a file to import",
+                     cli->name ? " is not a file" : "?");
         return CLI_USAGE;
     }
-    /* Of the files of certificates, some may be what is imported now. */
+    /* A configured certificate file may not exist yet, because this imports it. */
     conf = file ? conf_load_early(cli->conf_file, &errs) : conf_load(cli->conf_file, &errs);
     if (!conf)
-        fprintf(stderr, "pasgate: %s is not good: see pasgate check\n", cli->conf_file);
+        fprintf(stderr, "pasgate: %s has errors: see pasgate check\n", cli->conf_file);
     else if (file)
         code = import_file(conf, cli);
     else

@@ -1,4 +1,4 @@
-/* `pasgate cert renew --all`: every certificate that is to be ordered, and a line for each. */
+/* `pasgate cert renew --all`: every certificate that is to be ordered, with a line for each. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +11,11 @@
 #include "supervisor/cli/cert.h"
 #include "supervisor/cli/cli.h"
 
-enum { UNHEARD_MAX = 16 }; /* requests on their way to acmed, whose socket holds some more */
+enum { UNHEARD_MAX = 16 }; /* requests not yet accepted by acmed; its socket holds more */
 
 enum step { STEP_WAITS, STEP_ASKED, STEP_HEARD, STEP_DONE };
 
-/* One certificate on its way. */
+/* One certificate's renewal. */
 struct renewal {
     int index;
     enum step step;
@@ -28,7 +28,7 @@ struct renewals {
     int which;
     struct renewal *of; /* [n] */
     int n, unheard, left;
-    uint64_t moved_ms; /* when something was last heard of any */
+    uint64_t moved_ms; /* the last progress of any of them */
     int code;
 };
 
@@ -62,15 +62,16 @@ static void cli_cert_renew_all_look(struct renewals *all, struct renewal *one, u
     struct cert_row now;
 
     if (!cert_read(&all->service->table->cert[one->index], &now))
-        return; /* just being written */
+        return; /* being written at the moment */
     if (strcmp(now.name, one->before.name) != 0) {
-        cli_cert_renew_all_failed(all, one, "another configuration came meanwhile: ask again");
+        cli_cert_renew_all_failed(all, one,
+                                  "the configuration was reloaded meanwhile: try again");
         return;
     }
     if (now.requests == one->before.requests) {
         if (now_ms - one->asked_ms > CERT_HEARD_MS)
             cli_cert_renew_all_failed(all, one,
-                                      "the service gave no answer in time: see its log");
+                                      "the service did not respond in time: see its log");
         return;
     }
     if (one->step == STEP_ASKED) {
@@ -130,16 +131,16 @@ int cert_renew_all(const struct service *service, int which)
     cert_settle(service, CERT_SETTLE_MS);
     cli_cert_renew_all_collect(&all);
     if (all.n == 0)
-        printf("there is no certificate that is to be ordered\n");
+        printf("no certificate is to be ordered\n");
     while (all.left > 0 && !why) {
         cli_cert_renew_all_go_on(&all, clock_mono_ms());
         fflush(stdout);
         if (!service_alive(service))
             why = "the service ended meanwhile: see its log";
         else if (service_silent(service))
-            why = "the supervisor stands still";
+            why = "the supervisor does not respond";
         else if (clock_mono_ms() - all.moved_ms > CERT_ORDER_MS)
-            why = "nothing came in time: see the log of the service";
+            why = "no result in time: see the log of the service";
         else if (all.left > 0)
             usleep(CERT_LOOK_US);
     }

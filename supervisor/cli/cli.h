@@ -1,6 +1,6 @@
-/* The subcommands of the program. Each gets the options that main() read and
- * returns the program's exit code:
- * 0 done, 1 failed at run time, 2 used wrongly, 78 wrong configuration. */
+/* The subcommands of the program. Each gets the options that main() read and returns the
+ * program's exit code: 0 good, 1 failed, 2 wrong usage, 3 a drain was cut, 78 wrong
+ * configuration. */
 #ifndef SUPERVISOR_CLI_CLI_H
 #define SUPERVISOR_CLI_CLI_H
 
@@ -28,10 +28,10 @@ struct cli {
     bool dry_run;           /* cert import */
     const char *reason;     /* cert revoke; NULL: none given */
     const char *verb;       /* cert: list, renew, rollback, ... */
-    const char *name;       /* cert: of a certificate; import: a folder or file */
+    const char *name;       /* cert: name of a certificate; import: a directory or file */
     const char *second;     /* cert import FILE: name of the certificate */
-    const char *key;        /* cert import FILE: file of its key; NULL: the same */
-    const char *password;   /* cert import FILE: file that holds it */
+    const char *key;        /* cert import FILE: file of its key; NULL: the same file */
+    const char *password;   /* cert import FILE: file with the password */
 };
 
 int cli_check(const struct cli *cli);
@@ -46,7 +46,7 @@ int cli_cert(const struct cli *cli);
 int cli_cert_import(const struct cli *cli); /* without a running service */
 int cli_cert_delete(const struct cli *cli); /* with or without one */
 
-/* The rest of `drain B --wait`: shows how a drain goes on until it ends (cli/drain.c). */
+/* The rest of `drain B --wait`: shows the progress of a drain until it ends (cli/drain.c). */
 struct service;
 int cli_drain_wait(const struct service *service, int slot);
 
@@ -59,15 +59,16 @@ struct service {
     const struct table *table; /* read-only */
 };
 
-/* Finds the service of a configuration file by the name of its table, or, when the file cannot
- * be read as it is now, by the table that names it. Only tables of root, of ourselves and of
- * the service's user are believed; the pid is of who holds the lock on it, as the kernel tells.
- * Returns 0, or an exit code after a message. service_close() takes one that was not found. */
+/* Finds the service of a configuration file by the name of its table or, when the file cannot
+ * be read at present, by the table that names that file. Only tables of root, of the caller and
+ * of the service's user are trusted; the pid is that of the process that holds the lock on the
+ * table, as the kernel reports it. Returns 0, or an exit code after a message. service_close()
+ * also accepts one that was not found. */
 int service_find(struct service *service, const char *conf_file);
 void service_close(struct service *service);
 bool service_alive(const struct service *service);
 
-/* Stands its supervisor still? Then it is told that what was asked for takes effect later. */
+/* Is its supervisor silent? Then prints that the request takes effect later. */
 bool service_silent(const struct service *service);
 
 /* The slot of a backend by number (1..) or name; -1 after a message. */

@@ -1,5 +1,5 @@
-/* Subcommands that change something: check, reload, drain, ready, maint. Each
- * sends a signal and watches the table until it shows the result. */
+/* The subcommands check, reload, drain, ready and maint. All but check send a signal and watch
+ * the table until it shows the result. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,8 +15,7 @@
 
 enum {
     LOOK_US = 10000,           /* between two looks at the table */
-    OVERRIDE_LIMIT_MS = 30000, /* the supervisor only has to store it; one that stands still is
-                              noticed before */
+    OVERRIDE_LIMIT_MS = 30000, /* only to store it; silence is noticed earlier */
     RELOAD_LIMIT_MS = 180000,  /* it may wait for older generations to drain */
 };
 
@@ -26,7 +25,7 @@ static void cli_control_print_errors(const struct conf_errors *errs)
         escape_print(stderr, "%s\n", errs->v[i]);
 }
 
-/* A section of its own, behind whatever else is told. */
+/* In a section of their own, after all other output. */
 static void print_warnings(const struct conf_errors *warnings)
 {
     if (warnings->n)
@@ -102,14 +101,15 @@ static int cli_control_lost(void)
 
 /* ---- reload */
 
-/* What the service found wrong is found again by reading the same file. The table has room for
- * the first error only. */
+/* The errors that the service found are found again by reading the same file, because the table
+ * has room for the first one only. */
 static int tell_failure(const struct header_row *h, const struct conf *conf,
                         struct conf_errors *errs, struct conf_errors *warnings)
 {
     bool config = !conf;
 
-    fprintf(stderr, "pasgate: reload failed, generation %u goes on:\n", h->config_generation);
+    fprintf(stderr, "pasgate: reload failed, generation %u stays in use:\n",
+            h->config_generation);
     if (conf) {
         examine(conf, EXAMINE_RELOAD, errs, warnings);
         config = errs->n > 0;
@@ -142,8 +142,8 @@ static int tell_reload(const struct cli *cli, const struct header_row *h)
     return code;
 }
 
-/* Waits for the result of our own signal: when a reload is on its way already,
- * that is the one after it. */
+/* Waits for the result of our own signal: if a reload is in progress already, that is the one
+ * after it. */
 static int watch_reload(const struct cli *cli, const struct service *service,
                         const struct header_row *before)
 {
@@ -184,20 +184,21 @@ int cli_reload(const struct cli *cli)
     return code;
 }
 
-/* ---- wishes */
+/* ---- overrides */
 
-/* It holds already; that it will not for long is said beside it. */
+/* The override is in force already; this says when it will not survive a restart. */
 static void tell_saved(enum saved saved)
 {
     if (saved == SAVED_NOT)
-        fprintf(stderr, "pasgate: this cannot be stored, and is lost if the service restarts; "
-                        "it is tried again every second: see its log\n");
+        fprintf(stderr, "pasgate: this cannot be stored and is lost if the service restarts; "
+                        "storing is retried every second: see its log\n");
     else if (saved == SAVED_NOWHERE)
-        fprintf(stderr, "pasgate: this is lost if the service restarts: acme.store is not "
-                        "set, so it is stored nowhere\n");
+        fprintf(
+            stderr,
+            "pasgate: this is lost if the service restarts, because acme.store is not set\n");
 }
 
-/* It is first done, then stored. */
+/* The override takes effect first and is stored then; this waits for both. */
 static int watch_override(const struct service *service, int slot, enum admin_state override,
                           uint32_t saves)
 {
@@ -224,7 +225,7 @@ static int watch_override(const struct service *service, int slot, enum admin_st
             return CLI_FAILURE;
         usleep(LOOK_US);
     }
-    fprintf(stderr, "pasgate: the service did not take it: see its log\n");
+    fprintf(stderr, "pasgate: the service did not accept it: see its log\n");
     return CLI_FAILURE;
 }
 
@@ -249,7 +250,7 @@ static int override(const struct cli *cli, enum admin_state state, int signal_of
     if (code == CLI_OK && cli->wait)
         code = cli_drain_wait(&service, slot);
     else if (code == CLI_OK && state == ADMIN_DRAIN)
-        printf("`pasgate status` shows how far it is, `pasgate drain %s --wait` waits for its "
+        printf("`pasgate status` shows its progress, `pasgate drain %s --wait` waits for its "
                "end\n",
                cli->backend);
     service_close(&service);

@@ -1,5 +1,5 @@
-/* `pasgate drain B --wait`: a line that tells how far it is, and an exit code that tells how
- * it ended. To end the waiting does not end the drain. */
+/* `pasgate drain B --wait`: shows the progress, and reports by exit code how the drain ended.
+ * Interrupting it does not end the drain. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 enum {
     LOOK_US = 100 * 1000, /* between two looks at the table */
-    LINE_MS = 1000,       /* between two lines, where they are not on a terminal */
+    LINE_MS = 1000,       /* between two lines when the output is no terminal */
 };
 
 struct progress {
@@ -23,8 +23,8 @@ struct progress {
     char line[STATUS_PROGRESS];
 };
 
-/* A terminal has one line, which is written anew; a log gets one for each change of what is
- * left, and not one for each second that passes. */
+/* On a terminal, one line is rewritten; a log gets a line for each change in what is left, not
+ * one for each second. */
 static void cli_drain_tell(struct progress *p, const struct status_backend *b)
 {
     char line[STATUS_PROGRESS];
@@ -56,7 +56,7 @@ static void end_line(const struct progress *p)
     fflush(stdout);
 }
 
-/* What the history says of the drain's end. */
+/* Prints the drain's end from the history. */
 static void print_end(const struct table *table, const struct status_backend *b)
 {
     struct transition all[TABLE_HISTORY];
@@ -76,7 +76,7 @@ int cli_drain_wait(const struct service *service, int slot)
 
     while (service_alive(service)) {
         if (!status_backend_read(service->table, slot, &b) || b.admin.who[0] == '\0') {
-            usleep(LOOK_US); /* half-written: the next look has it */
+            usleep(LOOK_US); /* half-written: look again */
             continue;
         }
         if (!b.backend.configured) {

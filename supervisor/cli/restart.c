@@ -1,5 +1,5 @@
-/* `pasgate restart`: one backend, or all of a pool one after the other. Asks by signal;
- * the answer is in the admin row, what happens then in the backend's history. */
+/* `pasgate restart`: one backend, or all of a pool one after the other. Asks by signal; the
+ * reply is in the admin row, the steps are in the backend's history. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,10 +15,9 @@
 
 enum {
     LOOK_US = 10000,        /* between two looks at the table */
-    REPLY_LIMIT_MS = 30000, /* the supervisor only has to judge it; one that stands still
-                                is noticed before */
+    REPLY_LIMIT_MS = 30000, /* only to judge it; silence is noticed earlier */
     PROGRESS_MS = 500,
-    GOES_ON = -1, /* no exit code */
+    GOES_ON = -1, /* not an exit code */
 };
 
 struct restart {
@@ -26,9 +25,9 @@ struct restart {
     int slot;
     struct backend_row backend;
     uint32_t seen;    /* of the history */
-    bool warm;        /* its slow start is waited for, too */
-    uint64_t told_ms; /* how far the drain is */
-    bool progress;    /* there is a line of that */
+    bool warm;        /* also wait for the end of the slow start */
+    uint64_t told_ms; /* when progress was last shown */
+    bool progress;    /* a progress line is on the screen */
 };
 
 static int cli_restart_lost(void)
@@ -37,7 +36,7 @@ static int cli_restart_lost(void)
     return CLI_FAILURE;
 }
 
-/* 0, or -1: it is being written all the time, which is not to be. */
+/* 0, or -1 when the rows cannot be read, which is not expected. */
 static int cli_restart_begin(struct restart *restart, const struct service *service, int slot,
                              struct admin_row *before)
 {
@@ -52,8 +51,8 @@ static int cli_restart_begin(struct restart *restart, const struct service *serv
     return -1;
 }
 
-/* Sends the signal and waits for the answer; of two who ask at the same moment, one may see
- * that of the other. */
+/* Sends the signal and waits for the reply. If two operators ask at the same moment, one may
+ * see the other's reply. */
 static int cli_restart_ask(struct restart *restart, bool force, const struct admin_row *before)
 {
     const struct service *service = restart->service;
@@ -81,11 +80,11 @@ static int cli_restart_ask(struct restart *restart, bool force, const struct adm
             return CLI_FAILURE;
         usleep(LOOK_US);
     }
-    fprintf(stderr, "pasgate: the service gave no answer in time: see its log\n");
+    fprintf(stderr, "pasgate: the service did not respond in time: see its log\n");
     return CLI_FAILURE;
 }
 
-/* Prints one step. GOES_ON, or how it ended. */
+/* Prints one step. Returns GOES_ON, or the exit code if it was the last one. */
 static int step(const struct restart *restart, const struct transition *t)
 {
     char when[CLOCK_ISO_SIZE];
@@ -100,12 +99,12 @@ static int step(const struct restart *restart, const struct transition *t)
         return CLI_OK;
     if (t->to != HEAL_NONE && t->to != HEAL_HOLD)
         return GOES_ON;
-    escape_print(stderr, "pasgate: %s was not restarted, or did not come back: %s\n",
+    escape_print(stderr, "pasgate: %s was not restarted, or did not recover: %s\n",
                  restart->backend.name, t->reason);
     return CLI_FAILURE;
 }
 
-/* On a terminal, how far the drain is: a line that is written anew. */
+/* On a terminal: shows the drain's progress in one line, which is rewritten. */
 static void progress(struct restart *restart)
 {
     char line[STATUS_PROGRESS];
@@ -122,7 +121,8 @@ static void progress(struct restart *restart)
     restart->told_ms = clock_mono_ms();
 }
 
-/* Prints the steps as they come, until it is well again or given up. */
+/* Prints the steps as they come, until the backend is healthy again or the restart is given
+ * up. */
 static int follow(struct restart *restart)
 {
     const struct history *history = &restart->service->table->admin_history[restart->slot];
@@ -160,8 +160,7 @@ static int restart_one(const struct service *service, int slot, bool force, enum
     if (code == CLI_OK && until != BEGUN)
         code = follow(&restart);
     else if (code == CLI_OK)
-        escape_print(stdout, "backend %d %s: its restart has begun\n", slot + 1,
-                     restart.backend.name);
+        escape_print(stdout, "backend %d %s: restart begun\n", slot + 1, restart.backend.name);
     return code;
 }
 
@@ -199,12 +198,12 @@ static int rolling(const struct service *service, const char *pool, bool force)
     int n = members(service, pool, slot);
 
     if (n == 0) {
-        escape_print(stderr, "pasgate: there is no pool \"%s\"; `pasgate status` tells them\n",
+        escape_print(stderr, "pasgate: there is no pool \"%s\"; `pasgate status` lists them\n",
                      pool);
         return CLI_USAGE;
     }
-    /* Not the next one while this one is still cold: where they are two, it would have all of
-     * the load at once. */
+    /* Wait for the slow start before the next one: in a pool of two, a cold backend would
+     * otherwise get all of the load at once. */
     while (done < n && code == CLI_OK) {
         code = restart_one(service, slot[done], force, done + 1 < n ? WARM : BACK);
         done += code == CLI_OK;

@@ -31,28 +31,28 @@ bool service_silent(const struct service *service)
 
     if (s)
         fprintf(stderr,
-                "pasgate: the supervisor (process %d) has not been heard from for %u s: the "
-                "request stands, and takes effect when it goes on\n",
+                "pasgate: the supervisor (process %d) has not responded for %u s: the request "
+                "takes effect when it continues\n",
                 (int)service->pid, s);
     return s > 0;
 }
 
 /* ---- its object in /dev/shm */
 
-enum { STRANGERS = 4 }; /* more are not told */
+enum { STRANGERS = 4 }; /* at most so many are reported */
 
 struct search {
     struct object_trust trust;
-    const char *conf_file; /* NULL: whatever it says */
+    const char *conf_file; /* NULL: any */
     struct service *best;
-    size_t rank; /* of best, in trust */
-    bool other;  /* there is one of another layout */
+    size_t rank; /* of best, in trust; lower is better */
+    bool other;  /* a table with another layout was found */
     struct {
         char name[OBJECT_NAME];
         uid_t owner;
-    } stranger[STRANGERS]; /* that were not believed */
+    } stranger[STRANGERS]; /* objects that were not trusted */
     int strangers;
-    int error;    /* an object could not be opened for this */
+    int error;    /* errno if an object could not be opened */
     pid_t holder; /* of the pidfile's lock; 0: nobody */
 };
 
@@ -72,7 +72,7 @@ static void cli_service_not_opened(struct search *search, const char *name)
     }
 }
 
-/* Is this the table that is meant, of a service that runs? */
+/* Is this the table of the configuration file that was asked for? */
 static bool is_meant(const struct table *table, const struct search *search)
 {
     struct header_row header;
@@ -94,7 +94,7 @@ static int cli_service_consider(const char *name, void *context)
     }
     found.pid = object_holder(fd);
     found.table = found.pid > 0 ? table_map(fd) : NULL;
-    if (found.pid > 0 && !found.table && !search->conf_file) /* else it may be any service's */
+    if (found.pid > 0 && !found.table && !search->conf_file) /* else: any service's */
         search->other |= errno == EPROTO;
     close(fd);
     if (found.table && is_meant(found.table, search) &&
@@ -114,8 +114,8 @@ static int not_found(const struct search *search, const char *conf_file)
         fprintf(stderr, "pasgate: the running service is another version of pasgate\n");
     } else if (search->error) {
         fprintf(stderr,
-                "pasgate: cannot read the table of the service: %s; root may, its user, and "
-                "the group of that name\n",
+                "pasgate: cannot read the table of the service: %s; root, its user and the "
+                "group of that name may\n",
                 strerror(search->error));
     } else {
         for (int i = 0; i < search->strangers; i++)
@@ -143,8 +143,8 @@ int service_find(struct service *service, const char *conf_file)
     };
 
     *service = (struct service){0};
-    /* The configuration may be broken at the moment, or need variables that are
-     * set for the service only: the tables themselves say whose they are. */
+    /* The configuration may be broken at the moment, or need variables that are set for the
+     * service only. Then the tables themselves say which file they belong to. */
     if (conf)
         table_object_name(object, *conf->pidfile ? conf->pidfile : conf->file);
     object_each(object, cli_service_consider, &search);
@@ -168,7 +168,7 @@ int service_backend(const struct service *service, const char *backend)
     struct backend_row row;
     int numbered = -1;
 
-    /* A name may be a number too, and then it is a name. */
+    /* A name may look like a number; the name has priority. */
     for (int slot = 0; slot < TABLE_BACKENDS; slot++) {
         if (!backend_read(&service->table->backend[slot], &row) || !row.configured)
             continue;

@@ -1,4 +1,4 @@
-/* `pasgate status`: also the HEALTHCHECK of the container. */
+/* `pasgate status`, which is also the HEALTHCHECK of the container. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -22,9 +22,9 @@ static bool print_json(const struct table *table)
     return n >= 0;
 }
 
-/* 0 when requests are served: a worker takes new connections and, unless only that is asked
- * for, each pool has a backend that is given new requests, no certificate was revoked, and the
- * next worker will be able to read them. */
+/* 0 when requests are served: a worker takes new connections and, unless --live was given, each
+ * pool has a backend that gets new requests, no certificate was revoked, the store can be used,
+ * so that the next worker can read the certificates, and the supervisor is not silent. */
 static int status_verdict(const struct table *table, const struct cli *cli)
 {
     struct status_service service;
@@ -38,8 +38,8 @@ static int status_verdict(const struct table *table, const struct cli *cli)
     if (silent && !cli->live) {
         if (!cli->json)
             fprintf(stderr,
-                    "pasgate: the supervisor has not been heard from for %u s: nothing is "
-                    "restarted, and no command is taken\n",
+                    "pasgate: the supervisor has not responded for %u s: nothing is restarted, "
+                    "and commands have no effect\n",
                     silent);
         return CLI_FAILURE;
     }
@@ -47,7 +47,7 @@ static int status_verdict(const struct table *table, const struct cli *cli)
     if (cli->live ? service.workers_running > 0
                   : summary.ready && !summary.revoked && !summary.unstored)
         return CLI_OK;
-    if (!cli->json) /* which has it under "health" */
+    if (!cli->json) /* the JSON has it under "health" */
         escape_print(stderr, "pasgate: %s\n",
                      service.workers_running ? summary.text : "no worker serves");
     return CLI_FAILURE;
@@ -73,7 +73,7 @@ int cli_status(const struct cli *cli)
 
     if (!cli->watch)
         return status_show(cli);
-    /* Found anew each time: it goes on when the service was started again. */
+    /* The service is looked up each time, so that it goes on after a restart of the service. */
     while (!ferror(stdout)) {
         printf("\033[H\033[2J");
         code = status_show(cli);

@@ -18,7 +18,7 @@
 
 enum { SPAN = 24, EXPIRES_SOON_MS = 7 * 24 * 3600 * 1000 };
 
-/* "850 ms", "12 s", "3h05m", "4d02h". */
+/* "12s", "5m03s", "3h05m", "4d02h". */
 static const char *span(uint64_t ms, char out[SPAN])
 {
     uint64_t s = ms / 1000;
@@ -77,10 +77,10 @@ static void print_head(const struct status_service *s, FILE *out, bool colours)
                  (int)h->pid, span(s->uptime_ms, up), clock_iso(iso, h->started_wall_ms),
                  h->config_generation, h->config_file);
     if (h->stopping)
-        fprintf(out, "%sstopping: no new work is taken%s\n", colours ? YELLOW : "",
+        fprintf(out, "%sstopping: no new requests are accepted%s\n", colours ? YELLOW : "",
                 colours ? "\033[0m" : "");
     if (h->reloading)
-        fprintf(out, "a reload is on its way\n");
+        fprintf(out, "a reload is in progress\n");
     if (h->reload_wall_ms && h->reload_ok)
         fprintf(out, "last reload %s ago: good (%u good, %u failed)\n",
                 ago(h->reload_wall_ms, up), h->reloads, h->reload_failures);
@@ -106,10 +106,10 @@ static const char *last_exit(int status, char out[SPAN])
     return out;
 }
 
-static void process_cells(struct text_table *grid, const struct table *table, int r,
+static void process_cells(struct text_table *text_table, const struct table *table, int r,
                           const struct child_row *c)
 {
-    bool worker = c->kind == KIND_WORKER && r < TABLE_WORKERS; /* a row may be rubbish */
+    bool worker = c->kind == KIND_WORKER && r < TABLE_WORKERS; /* it may be wrong */
     bool live = worker && worker_row_live(table, r);
     const struct worker_row *w = &table->worker[worker ? r : 0];
     const char *colour = c->state == CHILD_RUNNING   ? GREEN
@@ -117,18 +117,18 @@ static void process_cells(struct text_table *grid, const struct table *table, in
                                                      : YELLOW;
     char text[SPAN];
 
-    text_table_row(grid);
-    text_table_cell(grid, NULL, "%s", kind_name(c->kind));
-    text_table_cell(grid, NULL, worker ? "%d" : "-", c->slot);
-    text_table_cell(grid, NULL, c->pid ? "%d" : "-", (int)c->pid);
-    text_table_cell(grid, NULL, "%u", c->generation);
-    text_table_cell(grid, colour, "%s", child_state_name(c->state));
-    text_table_cell(grid, c->restarts ? YELLOW : NULL, "%u", c->restarts);
-    text_table_cell(grid, NULL, "%s", c->pid ? ago(c->started_wall_ms, text) : "-");
-    text_table_cell(grid, NULL, "%s", last_exit(c->last_exit, text));
-    text_table_cell(grid, NULL, live ? "%" PRIu64 : "-", count_read(&w->connections));
-    text_table_cell(grid, NULL, live ? "%" PRIu64 : "-", count_read(&w->exchanges));
-    text_table_cell(grid, NULL, live ? "%" PRIu64 : "-", count_read(&w->exchanges_total));
+    text_table_row(text_table);
+    text_table_cell(text_table, NULL, "%s", kind_name(c->kind));
+    text_table_cell(text_table, NULL, worker ? "%d" : "-", c->slot);
+    text_table_cell(text_table, NULL, c->pid ? "%d" : "-", (int)c->pid);
+    text_table_cell(text_table, NULL, "%u", c->generation);
+    text_table_cell(text_table, colour, "%s", child_state_name(c->state));
+    text_table_cell(text_table, c->restarts ? YELLOW : NULL, "%u", c->restarts);
+    text_table_cell(text_table, NULL, "%s", c->pid ? ago(c->started_wall_ms, text) : "-");
+    text_table_cell(text_table, NULL, "%s", last_exit(c->last_exit, text));
+    text_table_cell(text_table, NULL, live ? "%" PRIu64 : "-", count_read(&w->connections));
+    text_table_cell(text_table, NULL, live ? "%" PRIu64 : "-", count_read(&w->exchanges));
+    text_table_cell(text_table, NULL, live ? "%" PRIu64 : "-", count_read(&w->exchanges_total));
 }
 
 static void print_processes(const struct table *table, FILE *out, bool colours)
@@ -141,15 +141,15 @@ static void print_processes(const struct table *table, FILE *out, bool colours)
         {"CONNECTIONS", TEXT_TABLE_RIGHT}, {"EXCHANGES", TEXT_TABLE_RIGHT},
         {"EVER", TEXT_TABLE_RIGHT},
     };
-    struct text_table grid = text_table_new(columns, sizeof columns / sizeof *columns);
+    struct text_table text_table = text_table_new(columns, sizeof columns / sizeof *columns);
     struct child_row child;
 
     for (int r = 0; r < TABLE_CHILDREN; r++)
         if (status_child_read(table, r, &child))
-            process_cells(&grid, table, r, &child);
+            process_cells(&text_table, table, r, &child);
     fputc('\n', out);
-    text_table_print(&grid, out, colours);
-    text_table_release(&grid);
+    text_table_print(&text_table, out, colours);
+    text_table_release(&text_table);
 }
 
 /* ---- backends */
@@ -164,43 +164,44 @@ static uint64_t errors_of(const struct status_cell *c)
     return c->connect_errors + c->resets + c->timeouts + c->cut;
 }
 
-/* What the operator wants; recoveries are told in the note. */
+/* The admin state; recoveries are shown in the note. */
 static const char *admin_word(const struct admin_row *admin)
 {
     return admin_state_name(admin->override == ADMIN_DRAIN && admin->drained ? ADMIN_DRAINED
                                                                              : admin->override);
 }
 
-static void backend_cells(struct text_table *grid, const struct status_backend *b)
+static void backend_cells(struct text_table *text_table, const struct status_backend *b)
 {
     const struct status_cell *c = &b->sum;
     char text[SPAN];
 
-    text_table_row(grid);
-    text_table_cell(grid, NULL, "%d", b->slot + 1);
-    text_table_cell(grid, NULL, "%s", b->backend.name);
-    text_table_cell(grid, NULL, "%s", b->backend.pool);
-    text_table_cell(grid, NULL, "%.50s:%u", b->backend.host, b->backend.port);
-    text_table_cell(grid, health_colour(b->health.state), "%s",
+    text_table_row(text_table);
+    text_table_cell(text_table, NULL, "%d", b->slot + 1);
+    text_table_cell(text_table, NULL, "%s", b->backend.name);
+    text_table_cell(text_table, NULL, "%s", b->backend.pool);
+    text_table_cell(text_table, NULL, "%.50s:%u", b->backend.host, b->backend.port);
+    text_table_cell(text_table, health_colour(b->health.state), "%s",
                     health_state_name(b->health.state));
-    text_table_cell(grid, NULL, "%s", ago(b->health.since_wall_ms, text));
-    text_table_cell(grid, b->admin.override == ADMIN_READY ? NULL : YELLOW, "%s",
+    text_table_cell(text_table, NULL, "%s", ago(b->health.since_wall_ms, text));
+    text_table_cell(text_table, b->admin.override == ADMIN_READY ? NULL : YELLOW, "%s",
                     admin_word(&b->admin));
     if (b->backend.max_in_flight)
-        text_table_cell(grid, NULL, "%" PRIu64 "/%u", c->in_flight, b->backend.max_in_flight);
+        text_table_cell(text_table, NULL, "%" PRIu64 "/%u", c->in_flight,
+                        b->backend.max_in_flight);
     else
-        text_table_cell(grid, NULL, "%" PRIu64, c->in_flight);
-    text_table_cell(grid, c->queued ? YELLOW : NULL, "%" PRIu64, c->queued);
-    text_table_cell(grid, NULL, "%u", b->sessions);
-    text_table_cell(grid, NULL, "%" PRIu64, c->completed);
-    text_table_cell(grid, errors_of(c) ? YELLOW : NULL, "%" PRIu64, errors_of(c));
-    text_table_cell(grid, NULL, "%" PRIu64, c->server_errors + c->gateway_errors);
-    text_table_cell(grid, NULL, "%s", micro(status_percentile(c, 500), text));
-    text_table_cell(grid, NULL, "%s", micro(status_percentile(c, 990), text));
-    text_table_cell(grid, NULL, "%" PRIu64, c->idle);
+        text_table_cell(text_table, NULL, "%" PRIu64, c->in_flight);
+    text_table_cell(text_table, c->queued ? YELLOW : NULL, "%" PRIu64, c->queued);
+    text_table_cell(text_table, NULL, "%u", b->sessions);
+    text_table_cell(text_table, NULL, "%" PRIu64, c->completed);
+    text_table_cell(text_table, errors_of(c) ? YELLOW : NULL, "%" PRIu64, errors_of(c));
+    text_table_cell(text_table, NULL, "%" PRIu64, c->server_errors + c->gateway_errors);
+    text_table_cell(text_table, NULL, "%s", micro(status_percentile(c, 500), text));
+    text_table_cell(text_table, NULL, "%s", micro(status_percentile(c, 990), text));
+    text_table_cell(text_table, NULL, "%" PRIu64, c->idle);
 }
 
-static void backend_note(struct text_table *grid, const struct status_backend *b)
+static void backend_note(struct text_table *text_table, const struct status_backend *b)
 {
     const struct status_cell *c = &b->sum;
     char note[TEXT_TABLE_NOTE], progress[STATUS_PROGRESS], text[SPAN];
@@ -218,7 +219,7 @@ static void backend_note(struct text_table *grid, const struct status_backend *b
     if (*b->health.reason)
         ADD("%s: %s", health_state_name(b->health.state), b->health.reason);
     if (status_eject_left_ms(&b->health))
-        ADD("tried again in %s", span(status_eject_left_ms(&b->health), text));
+        ADD("next try in %s", span(status_eject_left_ms(&b->health), text));
     if (b->admin.heal != HEAL_NONE)
         ADD("recovery: %s for %s: %s", heal_state_name(b->admin.heal),
             ago(b->admin.heal_since_wall_ms, text), b->admin.heal_reason);
@@ -230,13 +231,13 @@ static void backend_note(struct text_table *grid, const struct status_backend *b
     if (b->admin.override != ADMIN_READY)
         ADD("%s by %s: %s", admin_state_name(b->admin.override), b->admin.who, b->admin.reason);
     if (*b->health.probe_text && strcmp(b->health.probe_text, b->health.reason) != 0)
-        ADD("last probe: %s", b->health.probe_text);
+        ADD("last check: %s", b->health.probe_text);
     if (errors_of(c))
         ADD("errors since the start: %" PRIu64 " connect, %" PRIu64 " reset, %" PRIu64
             " timeout, %" PRIu64 " cut; %" PRIu64 " moved to another backend",
             c->connect_errors, c->resets, c->timeouts, c->cut, c->retries);
 #undef ADD
-    text_table_note(grid, "%s", note);
+    text_table_note(text_table, "%s", note);
 }
 
 static void print_refused(const struct status_service *s, FILE *out)
@@ -249,7 +250,7 @@ static void print_refused(const struct status_service *s, FILE *out)
         fprintf(out, "%s\n", line);
 }
 
-/* Of pools that have or had requests in vain. */
+/* Pools with requests that wait, or that were refused or timed out in the queue. */
 static void print_queues(const struct table *table, FILE *out)
 {
     struct status_service service;
@@ -264,7 +265,7 @@ static void print_queues(const struct table *table, FILE *out)
         if (pool->queued + pool->queue_full + pool->queue_timeouts > 0)
             escape_print(out,
                          "pool %s: %" PRIu64 " queued; since the start %" PRIu64
-                         " refused as the queue was full, %" PRIu64 " timed out in it\n",
+                         " refused because the queue was full, %" PRIu64 " timed out in it\n",
                          pool->name, pool->queued, pool->queue_full, pool->queue_timeouts);
     }
 }
@@ -281,24 +282,24 @@ static void print_backends(const struct table *table, FILE *out, bool colours)
         {"5XX", TEXT_TABLE_RIGHT},    {"P50", TEXT_TABLE_RIGHT},
         {"P99", TEXT_TABLE_RIGHT},    {"IDLE", TEXT_TABLE_RIGHT},
     };
-    struct text_table grid = text_table_new(columns, sizeof columns / sizeof *columns);
+    struct text_table text_table = text_table_new(columns, sizeof columns / sizeof *columns);
     struct status_backend b;
 
     for (int slot = 0; slot < TABLE_BACKENDS; slot++) {
         if (!status_backend_read(table, slot, &b) || !b.backend.configured)
             continue;
-        backend_cells(&grid, &b);
-        backend_note(&grid, &b);
+        backend_cells(&text_table, &b);
+        backend_note(&text_table, &b);
     }
     fputc('\n', out);
-    text_table_print(&grid, out, colours);
-    text_table_release(&grid);
+    text_table_print(&text_table, out, colours);
+    text_table_release(&text_table);
     print_queues(table, out);
 }
 
 /* ---- certificates */
 
-/* Of the policy (acmed/order/policy.c): it is told as it is. */
+/* Notes of the policy (acmed/order/policy.c) are shown without "note:". */
 static bool is_reason(const char *note)
 {
     static const char not_ordered[] = "not ordered";
@@ -306,31 +307,33 @@ static bool is_reason(const char *note)
     return strncmp(note, not_ordered, sizeof not_ordered - 1) == 0;
 }
 
-void cert_notes(struct text_table *grid, const struct cert_row *c, bool whole)
+void cert_notes(struct text_table *text_table, const struct cert_row *c, bool whole)
 {
     char iso[CLOCK_ISO_SIZE], revoked[STATUS_REVOKED_SIZE];
 
     if (*status_cert_revoked(c, revoked))
-        text_table_note(grid, "%s", revoked);
+        text_table_note(text_table, "%s", revoked);
     if (c->candidate)
-        text_table_note(grid, "generation %u is being proved", c->candidate);
+        text_table_note(text_table, "generation %u is being tested", c->candidate);
     if (*c->error && (whole || strlen(c->error) < TABLE_REASON))
-        text_table_note(grid, "error: %s", c->error);
+        text_table_note(text_table, "error: %s", c->error);
     else if (*c->error)
-        text_table_note(grid, "error: %.*s ... (`pasgate cert list %.60s` has all of it)",
+        text_table_note(text_table,
+                        "error: %.*s ... (`pasgate cert list %.60s` shows all of it)",
                         TABLE_REASON - 1, c->error, c->name);
     if (*c->error && !c->generation)
-        text_table_note(grid, "each worker serves a self-signed one of its own, from memory");
+        text_table_note(text_table,
+                        "each worker serves a self-signed certificate of its own, from memory");
     if (*c->error && c->next_try_wall_ms && !c->busy)
-        text_table_note(grid, "next try %s%s%s", status_cert_next(c, iso),
+        text_table_note(text_table, "next try %s%s%s", status_cert_next(c, iso),
                         *c->doing ? ": " : "", c->doing);
     else if (*c->doing)
-        text_table_note(grid, "%s", c->doing);
+        text_table_note(text_table, "%s", c->doing);
     for (int i = 0; i < TABLE_NOTES && *c->note[i]; i++)
-        text_table_note(grid, is_reason(c->note[i]) ? "%s" : "look at: %s", c->note[i]);
+        text_table_note(text_table, is_reason(c->note[i]) ? "%s" : "note: %s", c->note[i]);
 }
 
-static void cert_cells(struct text_table *grid, const struct table *table, int i,
+static void cert_cells(struct text_table *text_table, const struct table *table, int i,
                        const struct cert_row *c)
 {
     uint64_t now = clock_wall_ms();
@@ -339,27 +342,27 @@ static void cert_cells(struct text_table *grid, const struct table *table, int i
     uint32_t loaded, workers;
 
     cert_loaded(table, (uint32_t)i, c->generation, &loaded, &workers);
-    text_table_row(grid);
-    text_table_cell(grid, NULL, "%.60s", c->name);
-    text_table_cell(grid,
+    text_table_row(text_table);
+    text_table_cell(text_table, NULL, "%.60s", c->name);
+    text_table_cell(text_table,
                     c->source == CERT_SELF_SIGNED || c->source == CERT_NONE ? YELLOW : GREEN,
                     "%s", status_cert_source(c));
-    text_table_cell(grid, NULL, "%s", *c->key ? c->key : "-");
-    text_table_cell(grid, NULL, "%u", c->generation);
-    text_table_cell(grid, loaded == workers ? NULL : YELLOW, "%u of %u", loaded, workers);
+    text_table_cell(text_table, NULL, "%s", *c->key ? c->key : "-");
+    text_table_cell(text_table, NULL, "%u", c->generation);
+    text_table_cell(text_table, loaded == workers ? NULL : YELLOW, "%u of %u", loaded, workers);
     if (c->generation) {
-        text_table_cell(grid, NULL, "%.10s", clock_iso(iso, c->not_after_wall_ms));
-        text_table_cell(grid,
+        text_table_cell(text_table, NULL, "%.10s", clock_iso(iso, c->not_after_wall_ms));
+        text_table_cell(text_table,
                         expired                                        ? RED
                         : c->not_after_wall_ms - now < EXPIRES_SOON_MS ? YELLOW
                                                                        : NULL,
                         "%s", expired ? "expired" : span(c->not_after_wall_ms - now, left));
     } else {
-        text_table_cell(grid, NULL, "-");
-        text_table_cell(grid, NULL, "-");
+        text_table_cell(text_table, NULL, "-");
+        text_table_cell(text_table, NULL, "-");
     }
-    text_table_cell(grid, NULL, "%.60s", c->issuer);
-    cert_notes(grid, c, false);
+    text_table_cell(text_table, NULL, "%.60s", c->issuer);
+    cert_notes(text_table, c, false);
 }
 
 static void print_certs(const struct table *table, FILE *out, bool colours)
@@ -374,7 +377,7 @@ static void print_certs(const struct table *table, FILE *out, bool colours)
         {"LEFT", TEXT_TABLE_RIGHT},
         {"ISSUER", TEXT_TABLE_ELASTIC},
     };
-    struct text_table grid = text_table_new(columns, sizeof columns / sizeof *columns);
+    struct text_table text_table = text_table_new(columns, sizeof columns / sizeof *columns);
     struct summary_certs certs;
     char rest[SUMMARY_TEXT];
     struct cert_row cert;
@@ -382,14 +385,14 @@ static void print_certs(const struct table *table, FILE *out, bool colours)
     summary_certs(table, clock_wall_ms(), &certs);
     for (uint32_t i = 0; i < certs.nshown; i++)
         if (status_cert_read(table, (int)certs.shown[i], &cert))
-            cert_cells(&grid, table, (int)certs.shown[i], &cert);
-    if (grid.nrows > 0) {
+            cert_cells(&text_table, table, (int)certs.shown[i], &cert);
+    if (text_table.nrows > 0) {
         fputc('\n', out);
-        text_table_print(&grid, out, colours);
+        text_table_print(&text_table, out, colours);
     }
     if (*summary_certs_rest(&certs, rest))
         fprintf(out, "%s: `pasgate cert list`\n", rest);
-    text_table_release(&grid);
+    text_table_release(&text_table);
 }
 
 bool status_text(const struct table *table, FILE *out, bool colours)

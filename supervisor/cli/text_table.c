@@ -11,30 +11,31 @@ enum { GAP = 2, NOTE_INDENT = 4, ELASTIC_LEAST = 8, FIRST_ROWS = 32 };
 
 struct text_table text_table_new(const struct text_table_column *columns, int n)
 {
-    struct text_table grid = {.columns = columns, .ncolumns = n};
+    struct text_table text_table = {.columns = columns, .ncolumns = n};
 
     CHECK(n <= TEXT_TABLE_COLUMNS);
-    return grid;
+    return text_table;
 }
 
-void text_table_release(struct text_table *grid)
+void text_table_release(struct text_table *text_table)
 {
-    free(grid->rows);
-    *grid = (struct text_table){0};
+    free(text_table->rows);
+    *text_table = (struct text_table){0};
 }
 
-void text_table_row(struct text_table *grid)
+void text_table_row(struct text_table *text_table)
 {
-    if (grid->nrows == grid->cap) {
-        grid->cap = grid->cap ? 2 * grid->cap : FIRST_ROWS;
-        grid->rows = realloc(grid->rows, (size_t)grid->cap * sizeof *grid->rows);
-        CHECK(grid->rows);
+    if (text_table->nrows == text_table->cap) {
+        text_table->cap = text_table->cap ? 2 * text_table->cap : FIRST_ROWS;
+        text_table->rows =
+            realloc(text_table->rows, (size_t)text_table->cap * sizeof *text_table->rows);
+        CHECK(text_table->rows);
     }
-    grid->rows[grid->nrows++] = (struct text_table_row){0};
-    grid->at = 0;
+    text_table->rows[text_table->nrows++] = (struct text_table_row){0};
+    text_table->at = 0;
 }
 
-/* Nothing that a backend said may move the cursor, and columns need ASCII. */
+/* Escapes the text: nothing that a backend sent may move the cursor, and columns need ASCII. */
 static void put_plain(char *to, size_t cap, const char *fmt, va_list ap)
 {
     char text[TEXT_TABLE_NOTE];
@@ -43,21 +44,21 @@ static void put_plain(char *to, size_t cap, const char *fmt, va_list ap)
     escape_text(to, cap, str_from(text), ESCAPE_ASCII);
 }
 
-void text_table_cell(struct text_table *grid, const char *colour, const char *fmt, ...)
+void text_table_cell(struct text_table *text_table, const char *colour, const char *fmt, ...)
 {
-    struct text_table_row *row = &grid->rows[grid->nrows - 1];
+    struct text_table_row *row = &text_table->rows[text_table->nrows - 1];
     va_list ap;
 
-    CHECK(grid->at < grid->ncolumns);
+    CHECK(text_table->at < text_table->ncolumns);
     va_start(ap, fmt);
-    put_plain(row->cell[grid->at], TEXT_TABLE_CELL, fmt, ap);
+    put_plain(row->cell[text_table->at], TEXT_TABLE_CELL, fmt, ap);
     va_end(ap);
-    row->colour[grid->at++] = colour;
+    row->colour[text_table->at++] = colour;
 }
 
-void text_table_note(struct text_table *grid, const char *fmt, ...)
+void text_table_note(struct text_table *text_table, const char *fmt, ...)
 {
-    struct text_table_row *row = &grid->rows[grid->nrows - 1];
+    struct text_table_row *row = &text_table->rows[text_table->nrows - 1];
     size_t n = strlen(row->note);
     va_list ap;
 
@@ -68,29 +69,29 @@ void text_table_note(struct text_table *grid, const char *fmt, ...)
     va_end(ap);
 }
 
-static int measure(const struct text_table *grid, int width[])
+static int measure(const struct text_table *text_table, int width[])
 {
-    int total = GAP * (grid->ncolumns - 1);
+    int total = GAP * (text_table->ncolumns - 1);
 
-    for (int c = 0; c < grid->ncolumns; c++) {
-        width[c] = (int)strlen(grid->columns[c].title);
-        for (int r = 0; r < grid->nrows; r++)
-            if ((int)strlen(grid->rows[r].cell[c]) > width[c])
-                width[c] = (int)strlen(grid->rows[r].cell[c]);
+    for (int c = 0; c < text_table->ncolumns; c++) {
+        width[c] = (int)strlen(text_table->columns[c].title);
+        for (int r = 0; r < text_table->nrows; r++)
+            if ((int)strlen(text_table->rows[r].cell[c]) > width[c])
+                width[c] = (int)strlen(text_table->rows[r].cell[c]);
         total += width[c];
     }
     return total;
 }
 
-/* Takes one column at a time from the widest elastic one. */
-static void shrink(const struct text_table *grid, int width[], int total)
+/* Narrows the widest elastic column by one character at a time. */
+static void shrink(const struct text_table *text_table, int width[], int total)
 {
     while (total > TEXT_TABLE_WIDTH) {
         int widest = -1;
 
-        for (int c = 0; c < grid->ncolumns; c++)
-            if (grid->columns[c].align >= TEXT_TABLE_ELASTIC && width[c] > ELASTIC_LEAST &&
-                (widest < 0 || width[c] > width[widest]))
+        for (int c = 0; c < text_table->ncolumns; c++)
+            if (text_table->columns[c].align >= TEXT_TABLE_ELASTIC &&
+                width[c] > ELASTIC_LEAST && (widest < 0 || width[c] > width[widest]))
                 widest = c;
         if (widest < 0)
             return;
@@ -118,7 +119,7 @@ static void print_cell(FILE *out, const char *text, int width, enum text_table_a
         fprintf(out, "%*s", GAP, "");
 }
 
-/* At words, below the row, each paragraph on a line of its own. */
+/* Wraps at words, below the row, each paragraph on a line of its own. */
 static void print_note(FILE *out, const char *note)
 {
     int room = TEXT_TABLE_WIDTH - NOTE_INDENT;
@@ -139,22 +140,23 @@ static void print_note(FILE *out, const char *note)
     }
 }
 
-void text_table_print(struct text_table *grid, FILE *out, bool colours)
+void text_table_print(struct text_table *text_table, FILE *out, bool colours)
 {
-    int width[TEXT_TABLE_COLUMNS], last = grid->ncolumns - 1;
+    int width[TEXT_TABLE_COLUMNS], last = text_table->ncolumns - 1;
 
-    shrink(grid, width, measure(grid, width));
+    shrink(text_table, width, measure(text_table, width));
     for (int c = 0; c <= last; c++)
-        print_cell(out, grid->columns[c].title, width[c], grid->columns[c].align, c == last);
+        print_cell(out, text_table->columns[c].title, width[c], text_table->columns[c].align,
+                   c == last);
     fputc('\n', out);
-    for (int r = 0; r < grid->nrows; r++) {
-        const struct text_table_row *row = &grid->rows[r];
+    for (int r = 0; r < text_table->nrows; r++) {
+        const struct text_table_row *row = &text_table->rows[r];
 
         for (int c = 0; c <= last; c++) {
             const char *colour = colours ? row->colour[c] : NULL;
 
             fputs(colour ? colour : "", out);
-            print_cell(out, row->cell[c], width[c], grid->columns[c].align, c == last);
+            print_cell(out, row->cell[c], width[c], text_table->columns[c].align, c == last);
             fputs(colour ? "\033[0m" : "", out);
         }
         fputc('\n', out);

@@ -1,5 +1,5 @@
-/* A table of text for people: columns as wide as what is in them, and when that
- * does not fit, the elastic ones are cut ("~" marks a cut). Command line only. */
+/* A text table for people: columns are as wide as their contents; when that does not fit, the
+ * elastic ones are cut ("~" marks a cut). Command line only. */
 #ifndef SUPERVISOR_CLI_TEXT_TABLE_H
 #define SUPERVISOR_CLI_TEXT_TABLE_H
 
@@ -9,11 +9,11 @@
 enum {
     TEXT_TABLE_COLUMNS = 16,
     TEXT_TABLE_CELL = 64,   /* bytes of a cell with its NUL */
-    TEXT_TABLE_WIDTH = 120, /* columns of a terminal that must do */
-    TEXT_TABLE_NOTE = 4096, /* bytes of what stands below a row */
+    TEXT_TABLE_WIDTH = 120, /* columns of a terminal */
+    TEXT_TABLE_NOTE = 4096, /* bytes of the notes below a row */
 };
 
-/* Form of a column. Of an elastic one of addresses the port stays. */
+/* Form of a column. ADDRESS is elastic, but its port is never cut. */
 enum text_table_align {
     TEXT_TABLE_LEFT,
     TEXT_TABLE_RIGHT,
@@ -38,18 +38,18 @@ struct text_table {
     struct text_table_row *rows; /* the last one is being filled */
 };
 
-/* Columns outlive the grid. Without memory it aborts (a command line tool). */
+/* Columns must outlive the text table. Aborts without memory (a command line tool). */
 struct text_table text_table_new(const struct text_table_column *columns, int n);
-void text_table_release(struct text_table *grid);
+void text_table_release(struct text_table *text_table);
 
-/* A new row; then its cells from left to right; then perhaps notes, each a paragraph. */
-void text_table_row(struct text_table *grid);
-void text_table_cell(struct text_table *grid, const char *colour, const char *fmt, ...)
+/* Adds a row; then its cells from left to right; then perhaps notes, each a paragraph. */
+void text_table_row(struct text_table *text_table);
+void text_table_cell(struct text_table *text_table, const char *colour, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-void text_table_note(struct text_table *grid, const char *fmt, ...)
+void text_table_note(struct text_table *text_table, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Prints all with a line of titles; colours only when wanted. */
-void text_table_print(struct text_table *grid, FILE *out, bool colours);
+/* Prints everything with a line of titles; colours only if wanted. */
+void text_table_print(struct text_table *text_table, FILE *out, bool colours);
 
 #endif

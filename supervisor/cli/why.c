@@ -1,4 +1,4 @@
-/* `pasgate why B`: how a backend came to be what it is. */
+/* `pasgate why B`: how a backend came to its present state. */
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ static void print_one(const struct transition *t, bool health)
                  cli_why_state_name(t, t->to, health), t->reason);
 }
 
-/* Both rings are in order of time: a merge. */
+/* Merges the two rings, each of which is in order of time. */
 static void print_history(const struct table *table, int slot)
 {
     struct transition health[TABLE_HISTORY], admin[TABLE_HISTORY];
@@ -45,12 +45,12 @@ static void print_heal(const struct admin_row *admin)
     uint64_t now = clock_mono_ms();
 
     if (admin->heal != HEAL_NONE || *admin->heal_reason)
-        escape_print(stdout, "heal: %s: %s\n", heal_state_name(admin->heal),
+        escape_print(stdout, "recovery: %s: %s\n", heal_state_name(admin->heal),
                      admin->heal_reason);
     if (admin->attempts)
-        escape_print(stdout, "restarts that count in the last hour: %u", admin->attempts);
+        escape_print(stdout, "restarts in the last hour: %u", admin->attempts);
     if (admin->attempts && admin->next_try_ms > now)
-        escape_print(stdout, "; the next one not for %llu s",
+        escape_print(stdout, "; next one in %llu s at the earliest",
                      (unsigned long long)(admin->next_try_ms - now + 999) / 1000);
     if (admin->attempts)
         escape_print(stdout, "\n");

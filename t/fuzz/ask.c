@@ -1,4 +1,4 @@
-/* Packets of the network half: one that is taken is encoded to the same bytes again. */
+/* Packets of the network helper: one that is taken is encoded to the same bytes again. */
 #include "acmed/net/ipc.h"
 #include "t/fuzz/fuzz.h"
 

@@ -5,8 +5,8 @@
  *
  * History number i of seed s is history 0 of seed s + i, so that a failure can be replayed:
  * `make simulate SEED=...` runs that one alone, and prints each step. Everything that decides
- * is the program's own (plan, ladder, ledger, renew, backoff); what is made up is the CA, the
- * clock, and the moments at which acmed is killed. */
+ * is the program's own (plan, fallback, rate log, renew, backoff); what is made up is the CA,
+ * the clock, and the moments at which acmed is killed. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -35,7 +35,7 @@ struct ca {
     enum weather weather;
     uint64_t until; /* true time at which it changes */
     uint64_t fine_since;
-    struct rate_log ledger;
+    struct rate_log rate_log;
 };
 
 struct world {
@@ -202,12 +202,12 @@ static void fail(struct world *w, enum fallback_ca who, const char *type, uint32
                                   .retry_after_s = (uint32_t)(retry_ms / 1000)};
 
     snprintf(problem.type, sizeof problem.type, "%s", type);
-    uint32_t unreached = w->state.ladder.ca_failures;
+    uint32_t unreached = w->state.fallback.ca_failures;
 
     w->failures++;
     w->excused = true;
-    fallback_failed(&w->state.ladder, &w->ways, who, &problem);
-    if (w->state.ladder.ca_failures == 0)
+    fallback_failed(&w->state.fallback, &w->ways, who, &problem);
+    if (w->state.fallback.ca_failures == 0)
         plan_reached(&w->state, &w->live, unreached);
     w->only_unreached &= who == FALLBACK_FIRST && fallback_unreached(&problem);
     plan_failed(&w->state, &w->live, retry_ms, type, our_clock(w), rnd(w));
@@ -219,8 +219,8 @@ static void fail(struct world *w, enum fallback_ca who, const char *type, uint32
 
 static void succeed(struct world *w, enum fallback_ca who, uint64_t begun_s)
 {
-    rate_log_success(&w->ca[who].ledger, names, begun_s, our_clock(w) / 1000);
-    if (fallback_succeeded(&w->state.ladder, who, JOB_HTTP_01)) {
+    rate_log_success(&w->ca[who].rate_log, names, begun_s, our_clock(w) / 1000);
+    if (fallback_succeeded(&w->state.fallback, who, JOB_HTTP_01)) {
         say(w, "rehearsed");
         plan_hurry(&w->state, 0, our_clock(w));
     } else {
@@ -277,15 +277,15 @@ static void order(struct world *w)
 
     these.life_s = w->live.from_ca ? w->life / 1000 : 0;
     w->ways.urgent = plan_urgent(&w->live, our_clock(w));
-    who = fallback_ca(&w->state.ladder, &w->ways);
+    who = fallback_ca(&w->state.fallback, &w->ways);
     ca = &w->ca[who];
     if (w->state.begun && resume(w, who))
         return;
     wait = w->ways.urgent
-               ? 1000 * rate_log_wait_urgent(&ca->ledger, these, begun_s, &why)
-               : plan_limit_wait(&w->live,
-                                 1000 * rate_log_wait(&ca->ledger, these, false, begun_s, &why),
-                                 our_clock(w));
+               ? 1000 * rate_log_wait_urgent(&ca->rate_log, these, begun_s, &why)
+               : plan_limit_wait(
+                     &w->live, 1000 * rate_log_wait(&ca->rate_log, these, false, begun_s, &why),
+                     our_clock(w));
     if (wait) {
         say(w, "waits for %" PRIu64 " s: %s", wait / 1000, why);
         plan_postpone(&w->state, wait, why, our_clock(w));
@@ -303,12 +303,12 @@ static void order(struct world *w)
         plan_hold_by_clock(&w->state, wait, "clock", our_clock(w));
         return;
     }
-    rate_log_attempt(&ca->ledger, names, begun_s);
+    rate_log_attempt(&ca->rate_log, names, begun_s);
     if (w->harsh && one_in(w, 30)) {
         die(w, begun_s);
         return;
     }
-    rate_log_order(&ca->ledger, begun_s);
+    rate_log_order(&ca->rate_log, begun_s);
     if (ca->weather == LIMITED)
         fail(w, who, "rateLimited", 429, retry_after(w, ca));
     else if (ca->weather == ERRING)
@@ -387,10 +387,10 @@ static void go_on(struct world *w, uint64_t until)
 static void prune(struct world *w)
 {
     for (int i = 0; i < FALLBACK_CAS; i++)
-        if (w->ca[i].ledger.n > 60) {
+        if (w->ca[i].rate_log.n > 60) {
             size_t n;
 
-            free(rate_log_print(&w->ca[i].ledger, our_clock(w) / 1000, &n));
+            free(rate_log_print(&w->ca[i].rate_log, our_clock(w) / 1000, &n));
         }
 }
 
@@ -463,7 +463,7 @@ static struct world make_world(uint64_t seed, bool verbose)
     for (int i = 0; i < FALLBACK_CAS; i++) {
         w.ca[i].fine_since = w.now;
         w.ca[i].until = w.now + up_to(&w, 2 * w.life);
-        w.ca[i].ledger.limits =
+        w.ca[i].rate_log.limits =
             rate_log_limits_of(public_ca ? "https://acme-v02.api.letsencrypt.org/directory"
                                          : "https://ca.test/dir",
                                &none);
@@ -504,7 +504,7 @@ static bool run(uint64_t seed, bool verbose)
     if (!w.failed && w.state.failures)
         wrong(&w, "there is still a failure although all has been fine");
     for (int i = 0; i < FALLBACK_CAS; i++)
-        rate_log_release(&w.ca[i].ledger);
+        rate_log_release(&w.ca[i].rate_log);
     return !w.failed;
 }
 

@@ -323,7 +323,7 @@ int main(int argc, char **argv)
     static struct signer_keys keys;
     static struct job job;
     const char *account;
-    int nursery = job_open(), listener = -1, tls_listener = -1, code;
+    int forkserver = job_open(), listener = -1, tls_listener = -1, code;
     struct job_run *run;
 
     secret_init(SECRET_HEAP);
@@ -360,7 +360,7 @@ int main(int argc, char **argv)
     if (arg("tls", NULL))
         tls_listener = listen_on(arg("tls", ""));
     table.challenge_rows = TABLE_CHALLENGES;
-    run = job_start(nursery, &job, &keys, &table);
+    run = job_start(forkserver, &job, &keys, &table);
     if (!run)
         die("job_start");
     code = serve(run, &table, listener, tls_listener);

@@ -1,5 +1,5 @@
-/* The file of operators' wishes: what is written is read back, what is not just so is refused,
- * and a folder where others can write is not believed. */
+/* The file of operators' overrides: what is written is read back, what is not just so is
+ * refused, and a folder where others can write is not believed. */
 #include "supervisor/backend/admin_overrides.h"
 
 #include <errno.h>

@@ -97,7 +97,7 @@ static void weights(void)
     unsigned permille;
 
     is_int(balance_weight(1, false, 1000), 1000, "a weight of one");
-    is_int(balance_weight(1, true, 1000), 250, "saturated: a quarter");
+    is_int(balance_weight(1, true, 1000), 250, "degraded: a quarter");
     is_int(balance_weight(1, false, 100), 100, "slow start: a tenth");
     is_int(balance_weight(1, true, 100), 25, "both");
     is_int(balance_weight(1000, false, 1000), 1000000, "the greatest");
@@ -105,7 +105,7 @@ static void weights(void)
     for (int i = 0; i < 3; i++)
         b[i].weight = balance_weight(1, true, 100);
     permille = share(b, 8);
-    ok(permille > 320 && permille < 345, "all saturated and in slow start: even, %u", permille);
+    ok(permille > 320 && permille < 345, "all degraded and in slow start: even, %u", permille);
 }
 
 static void classes(void)

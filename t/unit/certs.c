@@ -112,7 +112,7 @@ static void test_encrypted(void)
     make(names, 1, &pair);
     locked = (struct pem_pair){pair.chain, key, pair.n_chain, sizeof key - 1};
     ok(check(&locked, "shop.test", now) < 0, "an encrypted key, and nobody is asked");
-    is_str(error, "the key is encrypted: give one without a password", "  says so");
+    is_str(error, "the key is encrypted: use one without a password", "  says so");
     pem_pair_release(&pair);
 }
 

@@ -462,11 +462,11 @@ static void test_expand(void)
     conf_free(conf);
 
     refused(PLAIN "pools = ( { name = \"p\"; backends = \"${PASGATE_T_NONE}:1\"; } );",
-            "x.conf:2: pools.backends.address: the environment variable PASGATE_T_NONE is not "
+            "x.conf:2: pools.backends.address: environment variable PASGATE_T_NONE is not "
             "set; set it, or write ${PASGATE_T_NONE:-text} to give a default");
     refused(
         PLAIN POOL "user = \"${1x}\";",
-        "x.conf:3: user: \"${1x}\" is no variable; write ${NAME}, ${NAME:-text}, or $${ for "
+        "x.conf:3: user: \"${1x}\" is not a variable; write ${NAME}, ${NAME:-text}, or $${ for "
         "the two characters");
 }
 
@@ -477,17 +477,17 @@ static void test_refused(void)
             "x.conf:4: syntax error; write name = value; and close what the "
             "line before opened");
     refused(FOUR "workers = 1;\n\nworkers = 2;",
-            "x.conf:6: duplicate setting name; write each name once in a group");
+            "x.conf:6: duplicate setting name; write each name only once in a group");
     refused(FOUR "wrokers = 1;",
             "x.conf:4: unknown setting \"wrokers\"; did you mean \"workers\"?");
     refused(FOUR "pools = /* one\n two",
-            "x.conf:4: a comment without its end; write /* ... */");
+            "x.conf:4: a comment is not closed; write /* ... */");
     refused(FOUR "user = \"one\n two",
-            "x.conf:4: a string without its closing quote; write \"...\"");
+            "x.conf:4: a string is not closed; write \"...\"");
     refused(FOUR "workers = 99999999999;", "x.conf:4: workers: 99999999999 is out of range; "
                                            "write 1 to 32, or \"auto\"");
     refused(FOUR "workers = 9999999999999999999;",
-            "x.conf:4: 9999999999999999999 is too large a number; write one of at most 18 "
+            "x.conf:4: 9999999999999999999 is too large; write at most 18 "
             "digits");
     refused(FOUR "workers = 0x100000002;",
             "x.conf:4: workers: 4294967298 is out of range; write 1 to 32, or \"auto\"");
@@ -496,7 +496,7 @@ static void test_refused(void)
     refused(FOUR "workers = -4294967294;", "x.conf:4: workers: \"-4294967294\" is not a number "
                                            "of workers; write digits, or \"auto\"");
     refused(FOUR "x = ((((((((((((((((((1))))))))))))))))));",
-            "x.conf:4: brackets within brackets, more than 16 deep");
+            "x.conf:4: brackets nested more than 16 deep");
     refused(FOUR "etcd = \"http://a\";", "x.conf:4: etcd: not supported yet; remove it");
     refused(FOUR "listen = ( { address = \"*:443\"; tls = true; http2 = true; } );",
             "x.conf:4: listen.http2: not supported yet; remove it");
@@ -513,11 +513,11 @@ static void test_refused(void)
             "x.conf:3: pools.backends.name: \"h\" twice; give each backend of the file its own "
             "name");
     refused(PLAIN POOL "acme = { email = \"a\\x01@b\"; };",
-            "x.conf:3: acme.email: has a control character in it; write plain text");
+            "x.conf:3: acme.email: contains a control character; write plain text");
 
     struct conf_errors errs = {0};
     ok(!conf_parse("a\0b", 3, "x.conf", &errs) && errs.n == 1, "a NUL byte is refused");
-    is_str(errs.v[0], "x.conf: a NUL byte in x.conf; write plain text", "and said so");
+    is_str(errs.v[0], "x.conf:  x.conf; write plain text", "and said so");
     conf_errors_release(&errs);
     ok(!conf_load("/nonexistent/x.conf", &errs) && errs.n == 1, "a missing file is refused");
     is_str(errs.v[0], "cannot read /nonexistent/x.conf: No such file or directory", "by name");

@@ -209,7 +209,7 @@ static void test_harmless(void)
     memset(deep, '[', 1000);
     memset(deep + 1000, ']', 1000);
     text = diagnostics_harmless(deep, 2000);
-    ok(text && strstr(text, "(too deep)"), "too deep");
+    ok(text && strstr(text, "(nested too deeply)"), "too deep");
     free(text);
 }
 

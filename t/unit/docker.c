@@ -104,7 +104,7 @@ static void test_failures(void)
     is_str(failure(0, ENOENT, ""), "there is no Docker socket /run/d.sock", "no socket");
     is_str(failure(0, EACCES, ""), "no permission for the Docker socket /run/d.sock",
            "not allowed");
-    is_str(failure(0, ECONNREFUSED, ""), "nobody listens at the Docker socket /run/d.sock",
+    is_str(failure(0, ECONNREFUSED, ""), "nothing listens at the Docker socket /run/d.sock",
            "nobody");
     is_str(failure(0, 0, ""), "Docker Engine at /run/d.sock: no answer", "no answer");
 }
@@ -178,7 +178,7 @@ static void test_looks_at_loop(void)
     s.restarting = true;
     s.exit_code = 9;
     is_int(look(100, s), DOCKER_WAIT, "it ended: the engine starts it again");
-    is_str(result.text, "it ends and is started again and again, with exit code 9", "told");
+    is_str(result.text, "it keeps ending and being started again, with exit code 9", "told");
     s.restarts = 6;
     s.restarting = false;
     s.exit_code = 0; /* as long as it runs */
@@ -187,7 +187,7 @@ static void test_looks_at_loop(void)
     ok(strstr(result.text, "again and again"), "what is told stays");
     s.restarts = 7;
     is_int(look(300, s), DOCKER_BAD, "three times: a loop");
-    is_str(result.text, "it ends and is started again and again, with exit code 9",
+    is_str(result.text, "it keeps ending and being started again, with exit code 9",
            "with the code that was seen between");
     s.restarts = 0;
     is_int(look(400, s), DOCKER_WAIT, "a person starts it anew");
@@ -195,7 +195,7 @@ static void test_looks_at_loop(void)
     look(0, s);
     s.restarts = 3;
     is_int(look(100, s), DOCKER_BAD, "a loop that is too fast to be seen at its ends");
-    is_str(result.text, "it ends and is started again and again", "without a code");
+    is_str(result.text, "it keeps ending and being started again", "without a code");
 }
 
 /* ---- logs */

@@ -54,8 +54,8 @@ static void after_a_restart(void)
     v.now_ms = SINCE + LIMIT;
     v.blind_until_ms = SINCE + LIMIT + 1;
     is_int(drain_decide(&v, why), DRAIN_CUT, "the deadline does not wait for that");
-    is_str(why, "drain_timeout: sessions from before the restart are not known", "says so");
-    v.now_ms = SINCE - 5000; /* the clocks of a restored wish */
+    is_str(why, "drain_timeout: sessions from before the restart are unknown", "says so");
+    v.now_ms = SINCE - 5000; /* the clocks of a restored override */
     v.blind_until_ms = 0;
     is_int(drain_decide(&v, why), DRAIN_EMPTY, "a since in the future");
     is_str(why, "drained: empty after 0 s", "is now");

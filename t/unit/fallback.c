@@ -48,7 +48,7 @@ static void test_hook(void)
     ok(!fallback_failed(&l, &one, FALLBACK_FIRST, &p), "a hook that fails, and no other kind");
     ok(fallback_ca(&l, &one) == FALLBACK_FIRST && l.ca_failures == 2,
        "is not rehearsed, and says nothing of the CA");
-    l.rehearse = 1;
+    l.dry_run_first = 1;
     fallback_failed(&l, &one, FALLBACK_STAGING, &p);
     is_int(fallback_ca(&l, &one), FALLBACK_STAGING, "nor does it end a rehearsal");
 }
@@ -119,7 +119,7 @@ static void test_staging(void)
     is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "again, while it fails there");
     ok(fallback_succeeded(&l, FALLBACK_STAGING, JOB_HTTP_01), "it was a rehearsal");
     is_int(fallback_ca(&l, &both), FALLBACK_FIRST, "then the first CA");
-    ok(l.rehearsed, "which is known to be rehearsed");
+    ok(l.dry_run_passed, "which is known to be rehearsed");
     fail_at(&l, FALLBACK_FIRST, "rejectedIdentifier");
     is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "a refusal is rehearsed, too");
     fail_at(&l, FALLBACK_STAGING, "serverInternal");
@@ -304,7 +304,7 @@ static void test_words(void)
                !says(types[i], "", 0, "the CA refuses"),
            "%s has words of ours, and keeps the CA's", types[i]);
     }
-    ok(says("rejectedIdentifier", "a.test", 0, "does not sign for a.test; take it out"),
+    ok(says("rejectedIdentifier", "a.test", 0, "does not sign a.test; remove it"),
        "the identifier is named");
     ok(says("new", "a.test", 0, "the CA refuses a.test (new: its words)"), "one of the future");
     ok(says("net.connect", "", 0, "its words") && !says("net.connect", "", 0, "net.connect"),

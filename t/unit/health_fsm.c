@@ -87,19 +87,19 @@ static void test_quick_rules(void)
 static void test_saturation(void)
 {
     begin(HEALTH_UP);
-    probe(&late_but_busy, HEALTH_SATURATED, "up: slow ping, requests complete: saturated");
+    probe(&late_but_busy, HEALTH_DEGRADED, "up: slow ping, requests complete: degraded");
     is_str(v.reason, "no answer, but requests complete", "  and says so");
     for (int i = 0; i < 10; i++)
         health_fsm_probe(&v, &rules, &late_but_busy);
-    is_int(v.state, HEALTH_SATURATED, "saturated for ever, never down");
-    probe(&pass_, HEALTH_SATURATED, "saturated: one pass");
-    probe(&pass_, HEALTH_UP, "saturated: two passes make up");
+    is_int(v.state, HEALTH_DEGRADED, "degraded for ever, never down");
+    probe(&pass_, HEALTH_DEGRADED, "degraded: one pass");
+    probe(&pass_, HEALTH_UP, "degraded: two passes make up");
 
-    begin(HEALTH_SATURATED);
-    probe(&late, HEALTH_SUSPECT, "saturated: slow and nothing completes: suspect");
-    probe(&late_but_busy, HEALTH_SATURATED, "suspect: back, when requests complete");
+    begin(HEALTH_DEGRADED);
+    probe(&late, HEALTH_SUSPECT, "degraded: slow and nothing completes: suspect");
+    probe(&late_but_busy, HEALTH_DEGRADED, "suspect: back, when requests complete");
     is_int(v.fall, 0, "  with no failure on record");
-    probe(&fail_, HEALTH_SUSPECT, "saturated: refused is refused");
+    probe(&fail_, HEALTH_SUSPECT, "degraded: refused is refused");
     begin(HEALTH_DOWN);
     probe(&late_but_busy, HEALTH_DOWN, "down: only passes prove");
 }
@@ -131,8 +131,8 @@ static void test_signs(void)
     ok(!health_fsm_sign(&v, "x"), "down: signs are no news");
     begin(HEALTH_UNKNOWN);
     ok(!health_fsm_sign(&v, "x"), "unknown: the first probe decides");
-    begin(HEALTH_SATURATED);
-    ok(health_fsm_sign(&v, "x"), "saturated: a sign makes suspect");
+    begin(HEALTH_DEGRADED);
+    ok(health_fsm_sign(&v, "x"), "degraded: a sign makes suspect");
 }
 
 /* Signs, and then passes until it is up again; how many? */
@@ -207,7 +207,7 @@ static void test_agree(void)
     agree(1, HEALTH_DOWN, "  where one is");
     is_str(v.reason, "both see it", "  and says why");
     probe(&late, HEALTH_DOWN, "down: another timeout");
-    probe(&late_but_busy, HEALTH_SATURATED, "hastily down: what completes then was only slow");
+    probe(&late_but_busy, HEALTH_DEGRADED, "hastily down: what completes then was only slow");
 
     begin(HEALTH_UP);
     for (int i = 0; i < 3; i++)
@@ -282,11 +282,11 @@ static void test_score(void)
     const struct evidence low = {.outcome = OUTCOME_PASS, .text = "health 0.55", .low = true};
 
     begin(HEALTH_UP);
-    probe(&low, HEALTH_SATURATED, "up: a low score makes saturated");
+    probe(&low, HEALTH_DEGRADED, "up: a low score makes degraded");
     is_str(v.reason, "health 0.55", "  and says so");
     for (int i = 0; i < 9; i++)
         health_fsm_probe(&v, &rules, &low);
-    is_int(v.state, HEALTH_SATURATED, "for as long as it is low");
+    is_int(v.state, HEALTH_DEGRADED, "for as long as it is low");
     health_fsm_probe(&v, &rules, &pass_);
     probe(&pass_, HEALTH_UP, "two good ones make up");
 }

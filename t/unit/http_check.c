@@ -18,16 +18,16 @@ static void test_retval(void)
     static const struct {
         const char *body, *says;
     } bad[] = {
-        {"", "the ping's answer is not JSON"},
-        {"<html>", "the ping's answer is not JSON"},
-        {"{\"response\":{\"_retVal\":\"\"}} x", "the ping's answer is not JSON"},
-        {"{\"response\":{\"_retVal\":\"\xff\"}}", "the ping's answer is not JSON"},
+        {"", "the ping response is not JSON"},
+        {"<html>", "the ping response is not JSON"},
+        {"{\"response\":{\"_retVal\":\"\"}} x", "the ping response is not JSON"},
+        {"{\"response\":{\"_retVal\":\"\xff\"}}", "the ping response is not JSON"},
         {"{\"response\":{\"_retVal\":\"a\",\"_retVal\":\"\"}}",
-         "the ping's answer is not JSON"},
-        {"{}", "the ping's answer has no response._retVal"},
-        {"[]", "the ping's answer has no response._retVal"},
-        {"{\"response\":\"\"}", "the ping's answer has no response._retVal"},
-        {"{\"response\":{\"_retVal\":0}}", "the ping's answer has no response._retVal"},
+         "the ping response is not JSON"},
+        {"{}", "the ping response has no response._retVal"},
+        {"[]", "the ping response has no response._retVal"},
+        {"{\"response\":\"\"}", "the ping response has no response._retVal"},
+        {"{\"response\":{\"_retVal\":0}}", "the ping response has no response._retVal"},
         {"{\"response\":{\"_retVal\":\"no database\"}}", "_retVal says \"no database\""},
         {"{\"response\":{\"_retVal\":\"a\\nb\\u001bc\"}}", "_retVal says \"a b c\""},
     };
@@ -59,7 +59,7 @@ static void test_long_and_deep(void)
     memset(body, '[', HTTP_CHECK_BODY_MAX);
     body[HTTP_CHECK_BODY_MAX] = '\0';
     ok(!pasoe(body), "64 Ki of nesting are refused");
-    is_str(text, "the ping's answer is not JSON", "  as no JSON");
+    is_str(text, "the ping response is not JSON", "  as no JSON");
 }
 
 static bool judge(const struct conf_check *check, long status, const char *body)

@@ -1,5 +1,5 @@
-/* The packets between acmed and its network half: what fits goes there and back; what does not
- * is refused as a whole. */
+/* The packets between acmed and its network helper: what fits goes there and back; what does
+ * not is refused as a whole. */
 #include "acmed/net/ipc.h"
 
 #include <errno.h>

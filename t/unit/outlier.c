@@ -502,7 +502,7 @@ static void test_silence(void)
     wait_at(0, 6, now);
     live_on(5000);
     is_state(0, HEALTH_DOWN, "six silent ones in a pool that is quick");
-    ok(strstr(row(0).reason, "6 requests wait and none is answered since 3."), "  %s",
+    ok(strstr(row(0).reason, "6 requests wait without a response for 3."), "  %s",
        row(0).reason);
 
     all_up();

@@ -107,7 +107,7 @@ static void test_others(void)
 
     begin = begin_of(JOB_ROLLOVER);
     ok(payloads_init(&p, &begin) && allows(&p, IPC_ROLLOVER, "https://ca.test/k", ""),
-       "a change of keys");
+       "a key rollover");
     ok(!allows(&p, IPC_WITH_KID, "https://ca.test/k", eab), "not with an inner JWS of others");
     payloads_made_rollover(&p, eab);
     ok(allows(&p, IPC_WITH_KID, "https://ca.test/k", eab), "with ours");

@@ -135,7 +135,7 @@ static uint64_t idle_after(struct plan_live live, struct cert_state s, uint64_t 
         }
         if (now >= t0 + outage)
             return now - t0 - outage;
-        fallback_failed(&s.ladder, &ways, FALLBACK_FIRST, &down);
+        fallback_failed(&s.fallback, &ways, FALLBACK_FIRST, &down);
         plan_failed(&s, &live, 0, "down", now, 7);
         if (fallback_unreached(&down))
             plan_unreached(&s, &live, now, 7);

@@ -1,4 +1,4 @@
-/* The ledger: limits, crashes, and what is on disk. */
+/* The rate log: limits, crashes, and what is on disk. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -64,7 +64,7 @@ static void test_failures(void)
     is_int(rate_log_wait(&l, both, false, t0 + 200, &why), 0, "a success is no failure");
     rate_log_attempt(&l, both, t0 + 200);
     ok(rate_log_wait(&l, both, false, t0 + 200, &why) > 0, "4 again");
-    rate_log_pardon(&l, both, t0 + 200);
+    rate_log_refund(&l, both, t0 + 200);
     is_int(rate_log_wait(&l, both, false, t0 + 200, &why), 0, "pardoned: the CA was down");
     rate_log_release(&l);
 }
@@ -90,7 +90,7 @@ static void test_orders(void)
         rate_log_account(&l, t0);
     is_int(rate_log_wait_account(&l, t0 + 1, &why), 3 * 3600, "3 accounts");
     is_int(rate_log_wait_account(&l, t0 + 3 * 3600 + 1, &why), 0, "in 3 hours");
-    rate_log_pardon_account(&l, t0);
+    rate_log_refund_account(&l, t0);
     is_int(rate_log_wait_account(&l, t0 + 1, &why), 0,
            "but one that was never made does not count");
     rate_log_release(&l);

@@ -240,7 +240,7 @@ static void test_healthd(void)
     judge(HEAL_TOO_MANY, "3 restarts in the last hour", "too many");
     facts.tries = 2;
     facts.next_ms = 5001;
-    judge(HEAL_LATER, "hold-down after 2 restarts", "hold-down");
+    judge(HEAL_LATER, "waiting after 2 restarts", "hold-down");
     facts.next_ms = 5000;
     judge(HEAL_MAY, NULL, "its end");
     facts.dry_run = true;

@@ -19,7 +19,7 @@ struct world {
     uint64_t now, end, random;
     struct cert_state state; /* on disk: outlives a kill */
     struct plan_live live;
-    struct rate_log ledger;
+    struct rate_log rate_log;
     bool ari;
     uint64_t outage, calm; /* longest outage, longest time between two; 0: none */
     enum weather weather, kind;
@@ -75,7 +75,7 @@ static void count_failure(struct world *w)
 static void order(struct world *w, bool killed)
 {
     const char *why;
-    uint64_t wait = rate_log_wait(&w->ledger, names, w->live.from_ca, w->now / 1000, &why);
+    uint64_t wait = rate_log_wait(&w->rate_log, names, w->live.from_ca, w->now / 1000, &why);
     uint64_t begun = w->now / 1000;
 
     if (wait) {
@@ -83,18 +83,18 @@ static void order(struct world *w, bool killed)
         return;
     }
     w->tries++;
-    rate_log_attempt(&w->ledger, names, begun);
+    rate_log_attempt(&w->rate_log, names, begun);
     if (killed) {
         count_failure(w); /* for all that the CA knows */
         return;
     }
     if (w->weather == FINE) {
-        rate_log_success(&w->ledger, names, begun, begun);
+        rate_log_success(&w->rate_log, names, begun, begun);
         issue(w);
         return;
     }
     if (w->weather == DOWN)
-        rate_log_pardon(&w->ledger, names, begun);
+        rate_log_refund(&w->rate_log, names, begun);
     else
         count_failure(w);
     plan_failed(&w->state, &w->live, 0, "no", w->now, rnd(w));
@@ -135,14 +135,14 @@ static void live_through(struct world *w, unsigned kill_one_in)
             continue;
         }
         w->now += 1000; /* a restart, or the next look */
-        size = w->ledger.n;
+        size = w->rate_log.n;
         if (size > 100) {
             size_t n;
 
-            free(rate_log_print(&w->ledger, w->now / 1000, &n));
+            free(rate_log_print(&w->rate_log, w->now / 1000, &n));
         }
     }
-    rate_log_release(&w->ledger);
+    rate_log_release(&w->rate_log);
 }
 
 static struct world start(uint64_t years, uint64_t seed)
@@ -153,7 +153,7 @@ static struct world start(uint64_t years, uint64_t seed)
                           .end = now + years * 365 * day,
                           .random = seed,
                           .weather_until = now + day,
-                          .ledger.limits = {FAILURES_MAX, 250, 4, 3}};
+                          .rate_log.limits = {FAILURES_MAX, 250, 4, 3}};
 }
 
 static void test_fine(void)

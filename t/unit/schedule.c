@@ -59,8 +59,8 @@ static void test_intervals(void)
     struct conf_check odd = check;
 
     within(draw(&check, HEALTH_UP, 2, 0, true), 4500, 5500, "up");
-    within(draw(&check, HEALTH_SATURATED, 0, 0, true), 4500, 5500, "saturated");
-    within(draw(&check, HEALTH_SATURATED, 1, 0, true), 900, 1100, "saturated, half-way up");
+    within(draw(&check, HEALTH_DEGRADED, 0, 0, true), 4500, 5500, "degraded");
+    within(draw(&check, HEALTH_DEGRADED, 1, 0, true), 900, 1100, "degraded, half-way up");
     within(draw(&check, HEALTH_SUSPECT, 0, 1, true), 45, 55, "the first failure is repeated");
     within(draw(&check, HEALTH_SUSPECT, 0, 2, true), 900, 1100, "suspect");
     within(draw(&check, HEALTH_SUSPECT, 0, 0, true), 900, 1100, "suspect by a sign");

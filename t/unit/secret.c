@@ -408,9 +408,9 @@ static void test_pulse(void)
     uint64_t longest_ms = 0;
     EVP_PKEY *key;
 
-    key_set_pulse(count, &longest_ms);
+    key_set_heartbeat(count, &longest_ms);
     key = key_new_rsa(4096);
-    key_set_pulse(NULL, NULL);
+    key_set_heartbeat(NULL, NULL);
     ok(key && longest_ms > 0 && longest_ms < 5000,
        "while a key of RSA is made, something is heard every %" PRIu64 " ms", longest_ms);
     EVP_PKEY_free(key);

@@ -116,7 +116,7 @@ static void sample(void)
     set_child(TABLE_WORKERS + 1, KIND_ACMED, CHILD_RUNNING, 0);
     set_backend(0, "pas1", "pas", HEALTH_UP, "2 checks passed");
     set_backend(1, "pas2", "pas", HEALTH_DOWN, "connect: connection refused, 3 times <b>&");
-    set_backend(2, "pas3", "pas", HEALTH_SATURATED, "ping took 1.8 s, requests complete");
+    set_backend(2, "pas3", "pas", HEALTH_DEGRADED, "ping took 1.8 s, requests complete");
     set_backend(3, "report1", "reports", HEALTH_UP, "2 checks passed");
     struct admin_row drain = {
         .override = ADMIN_DRAIN, .by_operator = 1, .reason = "operator: drain"};
@@ -242,7 +242,7 @@ static void test_summary(void)
     set_cert(1, "intern.example.com", CERT_SELF_SIGNED, 61, "");
     for (int w = 0; w < 2; w++)
         atomic_store(&table->worker[w].cert_loaded[0], 3);
-    ok(strstr(get("/"), ">certificate intern.example.com: a self-signed one stands in for it<"),
+    ok(strstr(get("/"), ">certificate intern.example.com: a self-signed one is served instead<"),
        "a stand-in is not well");
     set_cert(1, "intern.example.com", CERT_FILE, 61, "");
     ok(strstr(get("/"), "not all workers use it yet") != NULL, "nor what is not loaded");
@@ -258,7 +258,7 @@ static void test_summary(void)
     cert_publish(&table->cert[0], &cert);
     ok(strstr(get("/"), "shop.example.com: it was revoked: browsers may refuse it<") != NULL,
        "revoked");
-    ok(strstr(get("/"), ">it was revoked at 2027-01-15T08:00:00Z: browsers may refuse it; the "
+    ok(strstr(get("/"), ">revoked at 2027-01-15T08:00:00Z: browsers may refuse it; the "
                         "CA says no<") != NULL,
        "since when, and the error");
     ok(strstr(get("/status.json"), "\"revoked\":\"2027-01-15T08:00:00.123Z\"") != NULL,

@@ -3,7 +3,7 @@
 static const char digits[64] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-enum { TOKEN_BYTES = 12 }; /* 4 of the instance, 8 of the hash: no bits left over in base64 */
+enum { TOKEN_BYTES = 12 }; /* 4 for the backend, 8 for the hash: no bits left over in base64 */
 
 /* ---- tokens */
 
@@ -12,7 +12,7 @@ struct affinity_key affinity_key(const uint8_t bytes[AFFINITY_KEY])
     return (struct affinity_key){siphash_key(bytes), siphash_key(bytes + SIPHASH_KEY)};
 }
 
-/* The first byte keeps what the second key hashes apart. */
+/* The first byte separates the different uses of the second key. */
 static uint64_t hash_of(const struct affinity_key *key, char what, struct str s)
 {
     struct siphash h;
@@ -125,7 +125,7 @@ bool affinity_untag(const struct affinity_key *key, struct str value, struct str
     return affinity_token_check(key, str_skip(value, bare->n + 1), *bare, id);
 }
 
-/* ---- where values stand */
+/* ---- where values are */
 
 static struct str affinity_unquoted(struct str s)
 {
@@ -134,7 +134,7 @@ static struct str affinity_unquoted(struct str s)
     return s;
 }
 
-/* "name=value" with white space anywhere but inside them. */
+/* "name=value", with white space allowed around both. */
 static bool is_cookie(struct str pair, struct str name, struct str *value)
 {
     size_t equals = str_index(pair, '=');
@@ -210,7 +210,7 @@ bool affinity_next_param(struct str *path, struct str *value)
 struct str affinity_argument(struct str query, struct str name)
 {
     while (query.n) {
-        struct str pair = str_skip(query, 1); /* behind the '?' or a '&' */
+        struct str pair = str_skip(query, 1); /* after the '?' or a '&' */
         size_t end = str_index(pair, '&');
 
         query = str_skip(pair, end);

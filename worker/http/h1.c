@@ -5,9 +5,9 @@
 
 const struct http_limits http_limits_default = HTTP_LIMITS_DEFAULT;
 
-/* Rows of the table: what browsers and others send raw though RFC 3986 wants it encoded, tchar
- * and target bytes that are nothing else, sub-delims that are no tchar, those that are, and
- * letters with digits. */
+/* Rows of the table: bytes that browsers and others send raw though RFC 3986 wants them
+ * encoded; bytes that are only tchar; bytes that are only for targets; sub-delims that are not
+ * tchar; those that are; letters with digits. */
 #define RAW H1_C_RAW
 #define TOK (H1_C_TOKEN | H1_C_QUOTED)
 #define TGT (H1_C_TARGET | H1_C_QUOTED)
@@ -152,7 +152,7 @@ bool h1_version(const char *p, const char *end, int *major, int *minor, enum h1_
     return true;
 }
 
-/* The line's first byte is no token: an empty line, or one that may not be. */
+/* A line that does not begin with a token: an empty line, or an error. */
 static const char *odd_line(const char *p, const char *end, struct http_field *field,
                             enum h1_error *err)
 {
@@ -253,7 +253,7 @@ enum h1_error h1_coding(struct str value)
 
     if (str_eq_case(value, STR("chunked")))
         return H1_E_NONE;
-    /* A list of codings that exist, rightly ended by chunked, is merely not implemented. */
+    /* A list of existing codings that correctly ends with chunked is only not implemented. */
     for (int n = 0; n < H1_CODINGS_MAX && str_next_item(&value, &item); n++) {
         bool last = !value.p, is_known = false;
         if (last)
@@ -269,9 +269,9 @@ enum h1_error h1_coding(struct str value)
 bool h1_scan_line_complete(struct h1_scan *scan, const char *buf, size_t len)
 {
     if (scan->seen <= scan->line)
-        return true; /* nothing of this line was seen: parse it straight away */
-    /* A line goes on until a control byte comes, be it its end or an error. A CR at the very
-     * end was left unseen by need_more(), for what follows it decides. */
+        return true; /* nothing of this line was scanned: parse it now */
+    /* A line continues until a control byte, either its end or an error. A CR as the last byte
+     * was left unscanned by http1_scan_seen(), because the byte after it decides. */
     const char *at = http1_scan_value(buf + scan->seen, buf + len);
     scan->seen = (size_t)(at - buf);
     return at < buf + len;

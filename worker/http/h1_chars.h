@@ -1,5 +1,5 @@
 /*
- * Classes of bytes and fast scans, private to the HTTP/1.x parsers, the path and the rewriter.
+ * Byte classes and fast scans, private to the HTTP/1.x parsers, the path and the rewriter.
  *
  * Pure, inline. Scans never read outside of [p, end).
  */
@@ -22,12 +22,12 @@ enum {
     H1_C_UNRESERVED = 16, /* RFC 3986 2.3 */
     H1_C_HOST = 32,       /* a byte of a host label */
     H1_C_QUOTED = 64,     /* qdtext of a quoted-string (RFC 9110 5.6.4) */
-    H1_C_RAW = 128,       /* may come raw in a target, but leaves it percent-encoded */
+    H1_C_RAW = 128,       /* raw only if the policy allows it; forwarded percent-encoded */
 };
 
 extern const uint8_t h1_class[256];
 
-/* First control byte but HTAB (0x00-0x08, 0x0a-0x1f, 0x7f) of [p, end), or end. */
+/* First control byte of [p, end) except HTAB (0x00-0x08, 0x0a-0x1f, 0x7f), or end. */
 static inline const char *http1_scan_value(const char *p, const char *end)
 {
 #ifdef __SSE2__
@@ -49,8 +49,8 @@ static inline const char *http1_scan_value(const char *p, const char *end)
         uint64_t v, del;
         memcpy(&v, p, sizeof(v));
         del = v ^ (ones * 0x7f);
-        /* classic "has a byte below n" and "has a zero byte"; a tab stops it too, then bytewise
-         */
+        /* classic "has a byte below n" and "has a zero byte"; stops at a tab too, then
+         * bytewise */
         if ((((v - ones * 0x20) & ~v) | ((del - ones) & ~del)) & tops)
             break;
         p += 8;
@@ -64,7 +64,7 @@ static inline const char *http1_scan_value(const char *p, const char *end)
     return p;
 }
 
-/* First byte of [p, end) that lacks the class, or end. */
+/* First byte of [p, end) that is not in the class, or end. */
 static inline const char *http1_scan_class(const char *p, const char *end, unsigned class)
 {
     while (p < end && (h1_class[(unsigned char)*p] & class))

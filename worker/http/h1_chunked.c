@@ -22,10 +22,11 @@ enum {
     DONE,
 };
 
-/* 15 digits: a size stays below 2^60 and sums below 2^64 are far away (case 62). */
+/* 15 digits: a size stays below 2^60, so sums stay far below 2^64 (case 62). */
 #define SIZE_DIGITS_MAX 15
 
-/* Decoded bytes of one body; keeps the sum from wrapping whatever the peer claims. */
+/* Limit of the decoded bytes of one body; keeps the sum from wrapping whatever the peer
+ * claims. */
 #define BODY_MAX ((uint64_t)INT64_MAX)
 
 void h1_chunked_init(struct h1_chunked *c)
@@ -33,7 +34,7 @@ void h1_chunked_init(struct h1_chunked *c)
     *c = (struct h1_chunked){.state = SIZE};
 }
 
-/* The size line's CR came. */
+/* The CR of the size line was read. */
 static enum h1_error end_of_size(struct h1_chunked *c, const struct http_limits *limits)
 {
     c->state = SIZE_LF;
@@ -80,7 +81,7 @@ static enum h1_error ext_delimiter(struct h1_chunked *c, unsigned char b,
     return H1_E_NONE;
 }
 
-/* RFC 9112 7.1.1, without its "bad" white space. */
+/* RFC 9112 7.1.1, without the "bad" white space (BWS). */
 static enum h1_error ext_byte(struct h1_chunked *c, unsigned char b,
                               const struct http_limits *limits)
 {
@@ -120,8 +121,8 @@ static enum h1_error ext_byte(struct h1_chunked *c, unsigned char b,
     }
 }
 
-/* Trailers are held to the rules of fields, and forgotten unless somebody keeps them (case 68).
- */
+/* Trailers must follow the rules for fields; they are dropped unless they are collected (case
+ * 68). */
 static enum h1_error trailer_byte(struct h1_chunked *c, unsigned char b,
                                   const struct http_limits *limits)
 {
@@ -156,7 +157,7 @@ static enum h1_error trailer_byte(struct h1_chunked *c, unsigned char b,
     }
 }
 
-/* One byte of anything but data. */
+/* One byte of framing, not of data. */
 static enum h1_error frame_byte(struct h1_chunked *c, unsigned char b,
                                 const struct http_limits *limits)
 {

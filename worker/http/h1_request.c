@@ -37,8 +37,8 @@ static enum h1_error take_version(const char *p, const char *end, struct http_re
     return H1_E_NONE;
 }
 
-/* How many bytes the UTF-8 sequence at p has (RFC 3629 4); 0: it is none, or a control
- * character (U+0080 to U+009F), which no terminal and no log should get. */
+/* Length of the UTF-8 sequence at p (RFC 3629 4); 0: it is not one, or it is a control
+ * character (U+0080 to U+009F), which should reach no terminal and no log. */
 static size_t utf8_sequence(const unsigned char *p, size_t n)
 {
     unsigned low = 0x80, high = 0xbf;
@@ -75,7 +75,7 @@ static bool is_utf8(struct str s)
     return true;
 }
 
-/* Method, target, version. *next is NULL when bytes are missing. */
+/* Method, target, version. *next is NULL if bytes are missing. */
 static enum h1_error request_line(const char *p, const char *end, struct http_request *req,
                                   const struct http_limits *limits, bool raw_targets,
                                   const char **next)
@@ -122,8 +122,8 @@ static void split_query(struct http_request *req, struct str rest)
     req->query = str_skip(rest, req->path.n);
 }
 
-/* An authority as it is used from here on: "host:" has the port that "host" has (RFC 3986
- * 3.2.3), so that the colon goes. */
+/* Stores an authority: "host:" means the same port as "host" (RFC 3986 3.2.3), so the colon is
+ * removed. */
 static bool take_authority(struct http_request *req, struct str authority)
 {
     if (!http_authority_parse(authority, &req->host, &req->port))
@@ -134,8 +134,8 @@ static bool take_authority(struct http_request *req, struct str authority)
     return true;
 }
 
-/* RFC 9112 3.2.2. Which of the two schemes it names says nothing: what the connection is made
- * of is known, and that counts. */
+/* RFC 9112 3.2.2. Either scheme is accepted and then ignored: the scheme of the connection
+ * counts. */
 static enum h1_error absolute_form(struct http_request *req)
 {
     struct str rest = req->target;
@@ -163,8 +163,8 @@ static enum h1_error absolute_form(struct http_request *req)
 }
 
 /*
- * An unknown method is passed on, but not one that somebody behind us might take for another:
- * a backend that knows "head" has no body to send, and we would wait for it. PRI begins HTTP/2.
+ * An unknown method is passed on, except one that a backend might take for another: a backend
+ * that treats "head" like HEAD sends no body, and we would wait for it. PRI begins HTTP/2.
  */
 static bool is_odd_method(struct str token)
 {
@@ -178,7 +178,7 @@ static bool is_odd_method(struct str token)
            http_method_lookup(str_make(upper, token.n)) != HTTP_OTHER;
 }
 
-/* The line is whole: what it says. */
+/* Evaluates a complete request line. */
 static enum h1_error target_of(struct http_request *req, const struct h1_request_policy *policy)
 {
     req->method = (uint8_t)http_method_lookup(req->method_name);
@@ -202,7 +202,7 @@ static enum h1_error target_of(struct http_request *req, const struct h1_request
     return absolute_form(req);
 }
 
-/* Errors that one field line tells, and the notes for http1_finish(). */
+/* Errors that one field line alone shows, and the notes for h1_request_finish(). */
 static enum h1_error h1_request_note_field(struct h1_scan *scan, const struct http_field *field)
 {
     uint64_t bit = http1_once_bit(field->id);
@@ -251,7 +251,7 @@ static enum h1_error finish_host(struct http_request *req, const struct h1_scan 
     struct str value = value_of(req, HTTP_F_HOST);
     if (!req->authority.n)
         return take_authority(req, value) ? H1_E_NONE : H1_E_HOST_INVALID;
-    /* With an absolute form it is ignored (RFC 9112 3.2.2), but well-formed it must be. */
+    /* With an absolute form, Host is ignored (RFC 9112 3.2.2), but it must be well-formed. */
     return http_authority_parse(value, &host, &port) ? H1_E_NONE : H1_E_HOST_INVALID;
 }
 
@@ -337,7 +337,7 @@ static void h1_request_move_slice(struct str *s, uintptr_t old, size_t n, const 
         s->p = buf + (at - old);
 }
 
-/* The buffer moved: carry over what was parsed. Slices of literals stay. */
+/* The buffer moved: adjusts the slices that were parsed. Slices of literals stay. */
 static void h1_request_rebase(struct http_request *req, struct h1_scan *scan, const char *buf)
 {
     uintptr_t old = scan->base;
@@ -346,7 +346,7 @@ static void h1_request_rebase(struct http_request *req, struct h1_scan *scan, co
 
     scan->base = (uintptr_t)buf;
     if (scan->stage == H1_STAGE_START)
-        return; /* nothing but the request line's own beginnings, which are parsed again */
+        return; /* only parts of the request line, which is parsed again */
     for (size_t i = 0; i < sizeof(slices) / sizeof(slices[0]); i++)
         h1_request_move_slice(slices[i], old, scan->seen, buf);
     for (size_t i = 0; i < req->nfields; i++) {
@@ -355,7 +355,7 @@ static void h1_request_rebase(struct http_request *req, struct h1_scan *scan, co
     }
 }
 
-/* The line is not whole yet: whether it is too long already. */
+/* The line is not complete yet: checks whether it is already too long. */
 static ssize_t h1_request_need_more(struct h1_scan *scan, const char *buf, size_t len,
                                     const struct http_limits *limits)
 {
@@ -371,7 +371,7 @@ static ssize_t h1_request_need_more(struct h1_scan *scan, const char *buf, size_
     return 0;
 }
 
-/* The start line with the one empty line that may precede it (RFC 9112 2.2). */
+/* The start line, with the one empty line that may precede it (RFC 9112 2.2). */
 static ssize_t h1_request_start_line(struct http_request *req, const char *buf, size_t len,
                                      struct h1_scan *scan, const struct http_limits *limits,
                                      const struct h1_request_policy *policy)
@@ -423,7 +423,7 @@ ssize_t h1_request_parse(struct http_request *req, const char *buf, size_t len,
     }
     const char *p = buf + scan->line, *end = buf + len;
     for (;;) {
-        /* Parsed in its final place; counted only when it is to stay. */
+        /* Parsed in its final place, but counted only if it is kept. */
         struct http_field *field = &req->fields[req->nfields];
         const char *next = h1_field_line(p, end, field, &classes, &err);
         if (!next)

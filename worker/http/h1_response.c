@@ -2,8 +2,8 @@
 #include "worker/http/h1_chars.h"
 #include "worker/http/h1_line.h"
 
-/* Status line. *next is NULL when bytes are missing. A missing space before an empty reason is
- * forgiven: it is common, and nothing hangs on it. */
+/* Status line. *next is NULL if bytes are missing. A missing space before an empty reason is
+ * accepted: it is common and harmless. */
 static enum h1_error status_line(const char *p, const char *end, struct http_response *res,
                                  const char **next)
 {
@@ -49,8 +49,7 @@ static enum h1_error status_line(const char *p, const char *end, struct http_res
 }
 
 /*
- * False: leave the line out (an equal second Content-Length). Differing ones are an error:
- * case 87.
+ * False: drop the line (an equal second Content-Length). Differing ones are an error: case 87.
  */
 static bool h1_response_note_field(struct h1_scan *scan, struct http_response *res,
                                    const struct http_field *field, enum h1_error *err)
@@ -99,8 +98,9 @@ static enum h1_error h1_response_finish_framing(struct http_response *res,
         return H1_E_LENGTH_AND_CODING;
     if (has_coding && res->version_minor == 0)
         return H1_E_CODING_10;
-    /* 9112 6.1, 9110 8.6: not with 1xx and 204, which end with their head whatever they say
-     * (6.3). Who says it may send a body all the same: nothing that follows is a response. */
+    /* 9112 6.1, 9110 8.6: not allowed with 1xx and 204, which end with their head in any case
+     * (6.3). A backend that sends them may still send a body: nothing that follows can be taken
+     * for a response. */
     *misframed = bodiless && (has_coding || res->content_length);
     if (bodiless) {
         res->has_length = false;

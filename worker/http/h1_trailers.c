@@ -1,8 +1,8 @@
 #include "worker/http/h1.h"
 #include "worker/http/h1_line.h"
 
-/* Names that a trailer may not have, beside all that http_field_lookup() knows: those say how
- * to frame, route, or take a message, or who sends it. */
+/* Names that a trailer must not have, in addition to all that http_field_lookup() knows: they
+ * control framing, routing, or how a message is processed, or identify its sender. */
 static const struct str refused[] = {
     STR_INIT("Age"),           STR_INIT("Authentication-Info"),
     STR_INIT("Cache-Control"), STR_INIT("Clear-Site-Data"),
@@ -15,7 +15,7 @@ static const struct str refused_families[] = {
     STR_INIT("Access-Control-"), STR_INIT("Alt-"), STR_INIT("If-"),
     STR_INIT("Proxy-"),          STR_INIT("Sec-"), STR_INIT("X-Forwarded-"),
 };
-/* Of Content-* these may be known only behind the content. */
+/* Of Content-*, only these may be known after the content. */
 static const struct str allowed_content[] = {STR_INIT("Content-Digest"),
                                              STR_INIT("Content-MD5")};
 

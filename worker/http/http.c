@@ -7,8 +7,8 @@
 
 /*
  * Known names in a perfect hash over length, first, last and fourth-last byte (all lower-case).
- * Two names in one slot do not compile (-Woverride-init); found by search, so add a name, and
- * change the factors when it collides.
+ * Two names in one slot do not compile (-Woverride-init). The factors were found by search: to
+ * add a name, add it, and change the factors if it collides.
  */
 #define FIELD_HASH(n, first, last, fourth)                              \
     (((unsigned)(n)*11U + (unsigned)(first)*6U + (unsigned)(last)*30U + \
@@ -72,9 +72,9 @@ static const struct known known_fields[128] = {
 #undef K
 
 /*
- * Whether a token of n >= 4 bytes is the known (lower-case) name, eight bytes at a time.
- * Setting bit 5 makes letters lower-case and leaves '-' and digits; what else it would make
- * equal are control bytes, which no token has.
+ * Whether a token of n >= 4 bytes is the known (lower-case) name; compares eight bytes at a
+ * time. Setting bit 5 makes letters lower-case and leaves '-' and digits unchanged; the only
+ * other bytes that it would make equal are control bytes, which no token has.
  */
 static bool http_is_known(const char *token, const char *known, size_t n)
 {
@@ -264,7 +264,8 @@ const char *http_status_text(unsigned status)
     }
 }
 
-/* Labels of letters, digits, '-' and '_' (docker names have it), parted by single dots. */
+/* Labels of letters, digits, '-' and '_' (Docker names contain it), separated by single
+ * dots. */
 static bool name_is_host(struct str host)
 {
     enum { HOST_MAX = 255 }; /* RFC 1035 2.3.4 */

@@ -1,11 +1,11 @@
 /*
- * One HTTP request and one HTTP response as plain data, whatever carried them.
+ * One HTTP request and one HTTP response as plain data, independent of the transport.
  *
- * http/h1.h fills these from HTTP/1.x bytes; an HTTP/2 carrier fills the same structs.
- * Everything after (routing, rewriting, balancing, the log) reads only this. Pure data:
- * callable anywhere in a worker. All slices point into the carrier's head buffer, which must
- * stay where it is until the exchange no longer needs them (the rewritten head is made at once,
- * so: until it is routed, logged).
+ * http/h1.h fills these from HTTP/1.x bytes; an HTTP/2 transport fills the same structs.
+ * Everything after that (routing, rewriting, balancing, the log) reads only these. Pure data:
+ * usable anywhere in a worker. All slices point into the transport's head buffer, which must
+ * not move until the exchange no longer needs them: until the request is routed and logged, as
+ * the rewritten head is made at once.
  */
 #ifndef WORKER_HTTP_HTTP_H
 #define WORKER_HTTP_HTTP_H
@@ -15,9 +15,9 @@
 
 #include "base/str.h"
 
-/* Field lines that one parsed head can hold: the most that a peer may send (HTTP_FIELDS_LIMIT
- * in http/h1.h: 100) and what our own rewriting adds, so that our output can be parsed again,
- * and one spare. */
+/* Field lines that one parsed head can hold: the limit for a peer (HTTP_FIELDS_LIMIT in
+ * http/h1.h: 100) and what our own rewriting adds, so that our output can be parsed again, and
+ * one spare. */
 #define HTTP_FIELDS_MAX 120
 
 enum http_method {
@@ -33,8 +33,8 @@ enum http_method {
     HTTP_OTHER,   /* any other token: neither safe nor idempotent */
 };
 
-/* Known field names. HTTP_F_OTHER is 0; ids are < 64 so that a set of them fits one uint64_t.
- */
+/* Known field names. HTTP_F_OTHER is 0; ids are < 64 so that a set of them fits one
+ * uint64_t. */
 enum http_field_id {
     HTTP_F_OTHER,
     HTTP_F_HOST,
@@ -80,18 +80,18 @@ enum http_field_id {
     HTTP_F_STRICT_TRANSPORT_SECURITY,
     HTTP_F_SEC_WEBSOCKET_KEY,
     HTTP_F_SEC_WEBSOCKET_VERSION,
-    HTTP_F_CONNHDL, /* PASOE APSV connection handle, see shared notes on affinity */
+    HTTP_F_CONNHDL, /* PASOE APSV connection handle */
     HTTP_F_X_CLIENT_CONTEXT_ID,
     HTTP_F_IDS
 };
 
 struct http_field {
-    struct str name;  /* as it came */
-    struct str value; /* without SP and HTAB at its ends; bytes 0x80-0xff are opaque */
+    struct str name;  /* as received */
+    struct str value; /* without leading and trailing SP and HTAB; bytes 0x80-0xff are opaque */
     uint8_t id;       /* enum http_field_id */
 };
 
-/* How the end of a body is told. */
+/* How the end of a body is determined. */
 enum http_body {
     HTTP_BODY_NONE,
     HTTP_BODY_LENGTH,
@@ -101,51 +101,50 @@ enum http_body {
 
 enum http_target_form {
     HTTP_TARGET_ORIGIN,   /* /path?query */
-    HTTP_TARGET_ABSOLUTE, /* http://host/path?query; path is "/" when it was empty */
-    HTTP_TARGET_ASTERISK, /* OPTIONS *: answered locally, path is empty */
+    HTTP_TARGET_ABSOLUTE, /* http://host/path?query; path is "/" if it was empty */
+    HTTP_TARGET_ASTERISK, /* OPTIONS *: pasgate responds itself, path is empty */
 };
 
 struct http_request {
     struct str method_name;
-    struct str target;    /* as it came */
-    struct str scheme;    /* "http" or "https": of the connection, whatever the target says */
-    struct str authority; /* host[:port] of the absolute form, else of Host; empty: 1.0 without
-                             Host. Without the colon of an empty port */
-    struct str host;      /* without port and brackets' outside; compare with str_eq_case */
+    struct str target; /* as received */
+    struct str scheme; /* "http" or "https": that of the connection, whatever the target says */
+    struct str authority; /* host[:port] of the absolute form, else of Host; empty: HTTP/1.0
+                             without Host. The colon of an empty port is removed */
+    struct str host;      /* without port and enclosing brackets; compare with str_eq_case */
     struct str path;      /* raw, not yet normalised (http/uri.h) */
-    struct str query;     /* with its leading '?'; empty when there was none */
-    struct str upgrade;   /* the asked token ("websocket") when upgrade_websocket, else empty */
-    uint64_t
-        content_length; /* when body is HTTP_BODY_LENGTH (0 then is an explicit length of 0) */
-    uint16_t port;      /* of the authority; 0 when not given */
+    struct str query;     /* with its leading '?'; empty if there was none */
+    struct str upgrade; /* the requested token ("websocket") if upgrade_websocket, else empty */
+    uint64_t content_length; /* if body is HTTP_BODY_LENGTH (0 is then explicit) */
+    uint16_t port;           /* of the authority; 0 if not given */
     uint16_t nfields;
     uint8_t method;        /* enum http_method */
-    uint8_t version_major; /* 1, later 2 */
+    uint8_t version_major; /* 1; 2 is reserved for HTTP/2 */
     uint8_t version_minor; /* HTTP/1: 0 or 1 (1.2 and up count as 1) */
     uint8_t form;          /* enum http_target_form */
     uint8_t body;          /* enum http_body: NONE (no length given), LENGTH, CHUNKED */
-    bool keep_alive;       /* the client is willing to go on after this exchange */
-    bool expect_continue;  /* answer 100 before reading the body (RFC 9110 10.1.1) */
+    bool keep_alive;       /* the client wants to keep the connection after this exchange */
+    bool expect_continue;  /* send 100 before reading the body (RFC 9110 10.1.1) */
     bool upgrade_websocket;
-    bool names_in_connection; /* Connection nominates fields: the rewriter must look at each */
+    bool names_in_connection; /* Connection nominates fields: each one must be checked */
     struct http_field fields[HTTP_FIELDS_MAX]; /* only [0, nfields) is set */
 };
 
 struct http_response {
     struct str reason;
-    struct str upgrade;      /* value of Upgrade when status is 101 */
-    uint64_t content_length; /* when has_length: also for HEAD and 304, whose body is NONE */
-    uint16_t status;         /* 100..599; 1xx but 101 are interim: another head follows */
+    struct str upgrade;      /* value of Upgrade if status is 101 */
+    uint64_t content_length; /* if has_length: also for HEAD and 304, whose body is NONE */
+    uint16_t status;         /* 100..599; 1xx except 101 are interim: another head follows */
     uint16_t nfields;
     uint8_t version_minor;
     uint8_t body; /* enum http_body */
     bool has_length;
-    bool keep_alive; /* the backend connection may be kept once the body is over */
+    bool keep_alive; /* the backend connection may be kept after the body */
     bool names_in_connection;
     struct http_field fields[HTTP_FIELDS_MAX];
 };
 
-/* Id of a token as a name (without case), HTTP_F_OTHER when it is not a known one. */
+/* Id of a field name (case-insensitive), HTTP_F_OTHER if it is not a known one. */
 enum http_field_id http_field_lookup(struct str name);
 
 /* First field with that id, or NULL. */
@@ -153,26 +152,26 @@ const struct http_field *http_request_field(const struct http_request *, enum ht
 const struct http_field *http_response_field(const struct http_response *,
                                              enum http_field_id id);
 
-/* Is it a Max-Forwards, and how many hops does it leave (RFC 9110 7.6.2)? */
+/* Is it a Max-Forwards field, and how many hops does it allow (RFC 9110 7.6.2)? */
 bool http_max_forwards(const struct http_field *, uint32_t *hops);
 
-/* Method of a token; HTTP_OTHER when it is no known one (methods are case-sensitive). */
+/* Method of a token; HTTP_OTHER if it is not a known one (methods are case-sensitive). */
 enum http_method http_method_lookup(struct str token);
 
 /* GET, HEAD, OPTIONS (RFC 9110 9.2.1): may go to another backend after bytes were sent. */
 bool http_method_is_safe(enum http_method method);
 
-/* Safe ones, PUT and DELETE (9.2.2): may be sent again on a fresh connection after a stale one.
- */
+/* The safe ones, PUT and DELETE (9.2.2): may be sent again on a fresh connection if a kept one
+ * was stale. */
 bool http_method_is_idempotent(enum http_method method);
 
 /* Reason phrase of a status code ("Not Found"); "Unknown" for one without a name. */
 const char *http_status_text(unsigned status);
 
 /*
- * Split "host", "host:port", "[v6]", "[v6]:port" strictly (cases 17, 26, 27): no userinfo, no
- * list, no path, port 1..65535. *host comes without brackets, *port is 0 when absent or empty
- * ("host:"). False when malformed.
+ * Splits "host", "host:port", "[v6]", "[v6]:port" strictly (cases 17, 26, 27): no userinfo, no
+ * list, no path, port 1..65535. *host is without brackets, *port is 0 if absent or empty
+ * ("host:"). False if malformed.
  */
 bool http_authority_parse(struct str authority, struct str *host, uint16_t *port);
 

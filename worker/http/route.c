@@ -5,7 +5,7 @@
 #include "base/conf/conf.h"
 #include "worker/http/h1_chars.h"
 
-/* Names of the webapps and paths that only the operator may reach (PAS.md section 6, row 8). */
+/* Webapps and path segments that only the operator may reach (PAS.md section 6, row 8). */
 static const struct str admin_webapps[] = {STR_INIT("oemanager"), STR_INIT("manager"),
                                            STR_INIT("host-manager"), STR_INIT("health")};
 static const struct str admin_segments[] = {STR_INIT("_oeping"), STR_INIT("_oepingService")};
@@ -25,7 +25,7 @@ struct entry {
 
 struct route_table {
     size_t n;
-    size_t nexact, nnamed; /* entries below are of exact hosts, of hosts at all */
+    size_t nexact, nnamed; /* entries below have an exact host; have a host at all */
     char *text;            /* all strings */
     struct entry entries[];
 };
@@ -42,7 +42,8 @@ static struct str without_dot(struct str host)
     return host.n && host.p[host.n - 1] == '.' ? str_head(host, host.n - 1) : host;
 }
 
-/* Most specific first; equals in the order of the configuration, so the first one wins. */
+/* Most specific first; equal ones in the order of the configuration, so that the first one
+ * wins. */
 static int route_compare(const void *va, const void *vb)
 {
     const struct entry *a = va, *b = vb;
@@ -70,19 +71,19 @@ static struct str route_keep(char **text, struct str s, bool lower)
 }
 
 /*
- * A path as a list of segments without their ;parameters, over two parts that follow each other
- * (what replaces the prefix, and the rest), so that the mapped path need not be built to be
- * judged.
+ * A path as a list of segments without their ;parameters, over two consecutive parts (the
+ * replacement of the prefix, and the rest), so that the mapped path need not be built to be
+ * classified.
  *
- * An encoded slash parts segments here, and empty ones are passed over: a backend may decode
- * it, and what lies behind the shield then must not be reached. Of dots beside one http/uri.h
- * lets nothing through.
+ * An encoded slash separates segments here, and empty ones are skipped: a backend may decode
+ * it, and must not be led to a shielded path in this way. http/uri.h refuses dot segments next
+ * to an encoded slash.
  */
 struct segments {
     struct str part[2];
 };
 
-/* Where a segment ends: looks at no byte behind that, as the next one does. */
+/* End of the first segment. Looks at no byte after it: the call for the next segment does. */
 static size_t segment_end(struct str s)
 {
     size_t end = 0;
@@ -213,7 +214,7 @@ void route_table_free(struct route_table *t)
     free(t);
 }
 
-/* As route_compare() orders hosts of one kind; the second one in whatever case. */
+/* Orders hosts of one kind like route_compare(); the case of the second one is ignored. */
 static int host_compare(struct str entry, struct str host)
 {
     if (entry.n != host.n)
@@ -227,8 +228,8 @@ static int host_compare(struct str entry, struct str host)
     return 0;
 }
 
-/* Whether the path without its ;parameters is the prefix or below; *end is the prefix's end in
- * it. */
+/* Whether the path without its ;parameters is the prefix or below it; *end is where the prefix
+ * ends in the path. */
 static bool path_matches(struct str path, struct str prefix, size_t *end)
 {
     size_t i = 0;
@@ -243,7 +244,7 @@ static bool path_matches(struct str path, struct str prefix, size_t *end)
     return i == path.n || path.p[i] == '/' || path.p[i] == ';';
 }
 
-/* The first entry in [from, to), which are of one kind, with this host and path. */
+/* The first entry in [from, to), all of one kind, with this host and a matching path. */
 static const struct entry *route_find(const struct route_table *t, size_t from, size_t to,
                                       struct str host, struct str path, size_t *end)
 {
@@ -263,7 +264,7 @@ static const struct entry *route_find(const struct route_table *t, size_t from, 
     return NULL;
 }
 
-/* By the longest suffix first. */
+/* Tries the longest suffix first. */
 static const struct entry *find_wildcard(const struct route_table *t, struct str host,
                                          struct str path, size_t *end)
 {
@@ -290,7 +291,7 @@ bool route_lookup(const struct route_table *t, struct str host, struct str path,
         e = route_find(t, t->nnamed, t->n, STR_EMPTY, path, &end);
     if (!e)
         return false;
-    struct str rest = str_skip(path, end); /* parameters of the prefix are no segment */
+    struct str rest = str_skip(path, end); /* parameters of the prefix are not a segment */
     rest = str_skip(rest, segment_end(rest));
     struct segments mapped = {{e->upstream_path, rest}};
     *match = (struct route_match){.target = e->target,

@@ -1,12 +1,12 @@
-/* Requests are routed by their paths in one spelling: what is that of a route's path? Pure; for
- * whoever looks at a configuration (supervisor/examine.h), too. */
+/* Requests are routed by the normalised form of their paths. This is the normalised form of a
+ * route's path. Pure; also used to check a configuration (supervisor/examine.h). */
 #ifndef WORKER_HTTP_ROUTE_SPELLING_H
 #define WORKER_HTTP_ROUTE_SPELLING_H
 
 #include <stddef.h>
 
-/* The spelling in which requests for this path come, in out; NULL: none comes, and *why tells.
- */
+/* Writes the form in which requests for this path are routed to out and returns it. NULL: no
+ * request can have this path, and *why says why. */
 const char *route_spelling(const char *path, char *out, size_t cap, const char **why);
 
 #endif

@@ -24,7 +24,7 @@ const char *uri_error_text(int err)
     return texts[err < URI_ERRORS ? err : URI_E_NONE];
 }
 
-/* The path as it grows in the caller's buffer. */
+/* The path under construction in the caller's buffer. */
 struct builder {
     char *out;
     size_t n;
@@ -34,8 +34,8 @@ struct builder {
 
 static const char hex[] = "0123456789ABCDEF";
 
-/* Whether a segment, or a part of one between encoded slashes, is a dot or two of them, with
- * parameters or without. */
+/* Whether a segment, or a part of one between encoded slashes, is "." or "..", with or without
+ * parameters. */
 static bool uri_is_dots(struct str s)
 {
     size_t dots = 0;
@@ -46,7 +46,7 @@ static bool uri_is_dots(struct str s)
     return dots && (s.n == 0 || s.p[0] == ';' || str_starts(s, STR("%3B")));
 }
 
-/* Dots between encoded slashes: "..%2F" climbs where a backend decodes before it normalises. */
+/* Dots between encoded slashes: "..%2F" climbs if a backend decodes before it normalises. */
 static bool climbs_encoded(struct str segment)
 {
     size_t begin = 0;
@@ -64,8 +64,8 @@ static bool climbs_encoded(struct str segment)
 }
 
 /*
- * The last segment is whole (a slash or the end comes): dots and emptiness. After it, either
- * the segment stays, or the builder stands right behind a slash.
+ * The last segment is complete (a slash or the end follows): handles dots and empty segments.
+ * Afterwards either the segment stays, or the builder is right after a slash.
  */
 static enum uri_error end_segment(struct builder *b)
 {
@@ -99,7 +99,7 @@ static enum uri_error add_slash(struct builder *b)
 
     if (err != URI_E_NONE)
         return err;
-    if (b->n != b->segment) { /* else: right behind a slash already, merged */
+    if (b->n != b->segment) { /* else: already right after a slash, merged */
         if (b->n == b->cap)
             return URI_E_LONG;
         b->out[b->n++] = '/';
@@ -118,7 +118,7 @@ static enum uri_error uri_put_encoded(struct builder *b, unsigned value)
     return URI_E_NONE;
 }
 
-/* Two encoded bytes in a row that say in more bytes what fewer would (RFC 3629 3). */
+/* Two consecutive encoded bytes that are an overlong form (RFC 3629 3). */
 static bool is_overlong(unsigned before, unsigned value)
 {
     if (value < 0x80 || value > 0xbf)
@@ -128,7 +128,7 @@ static bool is_overlong(unsigned before, unsigned value)
            (before == 0xfc && value < 0x84);
 }
 
-/* One %XX at p. *last is the value of the encoded byte just before, 0 when there was none. */
+/* One %XX at p. *last is the value of the encoded byte just before, 0 if there was none. */
 static enum uri_error add_encoded(struct builder *b, const char *p, const char *end,
                                   unsigned flags, unsigned *last)
 {
@@ -154,7 +154,7 @@ static enum uri_error add_encoded(struct builder *b, const char *p, const char *
     return uri_put_encoded(b, value);
 }
 
-/* A byte that is no part of a percent-encoding. */
+/* A byte that is not part of a percent-encoding. */
 static enum uri_error add_byte(struct builder *b, unsigned char c, unsigned flags)
 {
     if (c == '/')
@@ -169,7 +169,7 @@ static enum uri_error add_byte(struct builder *b, unsigned char c, unsigned flag
     return URI_E_NONE;
 }
 
-/* Whether nothing in it needs a change, which is what nearly every path is like. */
+/* Whether the path needs no change, as is the case for nearly every path. */
 static bool uri_is_plain(struct str path)
 {
     for (size_t i = 0; i < path.n; i++) {
@@ -205,7 +205,7 @@ ssize_t uri_normalise(char *out, size_t cap, struct str path, unsigned flags)
             p += 2;
         } else {
             err = is_overlong(last, c) ? URI_E_OVERLONG : add_byte(&b, c, flags);
-            last = c >= 0x80 ? c : 0; /* it leaves encoded, as others come */
+            last = c >= 0x80 ? c : 0; /* it is forwarded encoded, like one that arrived so */
         }
         if (err != URI_E_NONE)
             return -(ssize_t)err;

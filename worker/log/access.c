@@ -1,4 +1,4 @@
-/* The batch of lines and where it goes. */
+/* The batch of lines, and where it is written. */
 #include "worker/log/access.h"
 
 #include <errno.h>
@@ -19,26 +19,26 @@
 
 enum {
     SYSLOG_PRIORITY = 3 * 8 + 6, /* daemon, info */
-    SYSLOG_LINE_MAX = 8 * 1024,  /* journald and rsyslog take that much by default */
+    SYSLOG_LINE_MAX = 8 * 1024,  /* accepted by journald and rsyslog by default */
 };
 
 struct access_log {
     const struct conf_log *conf;
-    struct sink sink; /* of syslog: its socket only, a datagram for each line */
+    struct sink sink; /* for syslog only its socket, with a datagram for each line */
     uint32_t slot;
-    bool own;          /* the sink's fd is ours to close */
-    bool stuck;        /* the last write did not take all: leave it until the next is due */
-    bool torn;         /* and ended in mid-line */
-    uint64_t since_ms; /* the batch is at least so old; 0: not looked at yet */
+    bool own;   /* we must close the sink's fd */
+    bool stuck; /* the last write did not take everything: wait until the next one is due */
+    bool torn;  /* and ended in the middle of a line */
+    uint64_t since_ms; /* time of the first check of this batch; 0: not checked yet */
     uint64_t dropped, told;
-    uint64_t in_log; /* of these, how many the event log was told of */
+    uint64_t in_log; /* number of these that the event log has reported */
     size_t n;
     char batch[ACCESS_BATCH];
 };
 
 static struct log_gate trouble;
 
-/* ---- where to */
+/* ---- where it is written */
 
 static int syslog_connect(void)
 {
@@ -111,7 +111,7 @@ static ssize_t datagram(struct access_log *log, const char *line, size_t n)
     return -1;
 }
 
-/* One call; as write(2), but it never waits. */
+/* One call; like write(2), but it never waits. */
 static ssize_t target_write(struct access_log *log, const char *p, size_t n)
 {
     if (log->conf->access == CONF_ACCESS_SYSLOG)
@@ -128,7 +128,7 @@ static uint64_t lines(const char *p, size_t n)
     return count;
 }
 
-/* Gives the first n bytes of the batch up. */
+/* Drops the first n bytes of the batch. */
 static void batch_drop(struct access_log *log, size_t n)
 {
     log->dropped += lines(log->batch, n);
@@ -136,7 +136,7 @@ static void batch_drop(struct access_log *log, size_t n)
     log->n -= n;
 }
 
-/* A reader may be gone for long: no line of ours for each try. */
+/* A reader may be gone for long: rate-limited, not one line per try. */
 static void access_tell_trouble(const struct access_log *log, int error)
 {
     char lost[48] = "";
@@ -219,7 +219,7 @@ void access_free(struct access_log *log)
     free(log);
 }
 
-/* Says how many lines are missing, where the format has a place for it. */
+/* Writes how many lines are missing, if the format allows it. */
 static void tell_dropped(struct access_log *log)
 {
     char when[CLOCK_ISO_SIZE];
@@ -234,7 +234,7 @@ static void tell_dropped(struct access_log *log)
 
 void access_write(struct access_log *log, const struct access_record *record)
 {
-    enum { TELL = 128 }; /* bytes of the line of tell_dropped() */
+    enum { TELL = 128 }; /* bytes for the line of tell_dropped() */
 
     if (!log)
         return;
@@ -265,7 +265,7 @@ void access_reopen(struct access_log *log, int fd)
     if (!log)
         return;
     access_flush(log);
-    if (log->torn && log->n) { /* its first half is in the old file */
+    if (log->torn && log->n) { /* its beginning is in the old file */
         const char *end = memchr(log->batch, '\n', log->n);
 
         batch_drop(log, end ? (size_t)(end + 1 - log->batch) : log->n);

@@ -1,4 +1,4 @@
-/* One exchange as one line. On the path of every request: no printf, no allocation. */
+/* Formats one exchange as one line. Runs for every request: no printf, no allocation. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -8,8 +8,8 @@
 #include "worker/log/access.h"
 
 enum {
-    /* Kept free of texts, so that every line gets its numbers, keys and end: 45 keys of at most
-     * 20 bytes and 20 numbers of at most 20 digits. */
+    /* Not available to texts, so that every line gets its numbers, keys and end: 45 keys of at
+     * most 20 bytes and 20 numbers of at most 20 digits. */
     ACCESS_RESERVE = 2048,
 };
 
@@ -49,7 +49,7 @@ static inline void access_format_put(struct writer *w, const char *p, size_t n)
     w->p += n;
 }
 
-/* A literal: its constant length makes the copy a few moves. */
+/* A literal: with its constant length, the copy becomes a few moves. */
 static inline __attribute__((always_inline)) void put_const(struct writer *w, const char *p,
                                                             size_t n)
 {
@@ -81,7 +81,7 @@ static char *two(char *p, unsigned number)
     return p + 2;
 }
 
-/* ---- time: the date is made once a second */
+/* ---- time: the date is computed once a second */
 
 static const struct tm *calendar(uint64_t wall_ms)
 {
@@ -92,7 +92,7 @@ static const struct tm *calendar(uint64_t wall_ms)
     if (now != second) {
         second = now;
         if (!gmtime_r(&now, &tm))
-            tm = (struct tm){.tm_year = 70, .tm_mday = 1}; /* a year beyond int */
+            tm = (struct tm){.tm_year = 70, .tm_mday = 1}; /* a year that does not fit an int */
     }
     return &tm;
 }
@@ -215,7 +215,7 @@ static void put_version(struct writer *w, const struct access_record *r)
 
 /* ---- JSON */
 
-/* key comes with its quotes, colon and leading comma: one copy */
+/* the key comes with its quotes, colon and leading comma: one copy */
 #define KEY(name) ",\"" name "\":"
 
 #define json_number(w, name, number) \

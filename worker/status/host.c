@@ -15,7 +15,7 @@ static bool status_host_is_address(struct str host)
     return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
 }
 
-/* "*.shop.test" is any one label before it. */
+/* "*.shop.test" matches exactly one label in place of the "*". */
 static bool status_host_same(struct str name, struct str host)
 {
     if (!str_starts(name, STR("*.")))

@@ -12,7 +12,7 @@
 
 static const struct {
     const char *name, *type, *help;
-    size_t at; /* of a uint64_t in struct status_service */
+    size_t at; /* offset of a uint64_t in struct status_service */
 } totals[] = {
 #define T(name, type, field, help)                               \
     {                                                            \
@@ -20,10 +20,10 @@ static const struct {
     }
     T("connections", "gauge", connections, "Client connections now."),
     T("connections_limit", "gauge", connections_limit,
-      "As many there may be, by setting or host."),
+      "Limit of client connections, by setting or host."),
     T("connections_total", "counter", connections_total, "Client connections ever."),
     T("connections_refused_total", "counter", connections_refused,
-      "Times that accepting paused for want of connections: clients wait."),
+      "Times that accepting paused because all connections were in use."),
     T("connections_reused_total", "counter", connections_reused,
       "Idle connections closed to make room for new ones."),
     T("exchanges", "gauge", exchanges, "Requests being served now."),
@@ -32,23 +32,26 @@ static const struct {
       "Bytes from clients, before TLS, heads included."),
     T("client_bytes_out_total", "counter", bytes_out, "Bytes to clients, likewise."),
     T("tls_handshakes_total", "counter", handshakes, "TLS handshakes completed."),
-    T("tls_handshakes_resumed_total", "counter", handshakes_resumed, "Of these, resumed."),
+    T("tls_handshakes_resumed_total", "counter", handshakes_resumed, "TLS handshakes resumed."),
     T("tls_handshake_errors_total", "counter", handshake_errors, "TLS handshakes failed."),
     T("bad_requests_total", "counter", bad_requests, "Requests refused as malformed."),
-    T("own_errors_total", "counter", own_errors, "5xx that pasgate itself answered."),
-    T("log_lines_lost_total", "counter", log_lost, "Log lines that nobody read in time."),
-    T("access_lines_lost_total", "counter", access_lost, "The same of the access log."),
+    T("own_errors_total", "counter", own_errors, "5xx responses made by pasgate itself."),
+    T("log_lines_lost_total", "counter", log_lost,
+      "Log lines lost because the reader was too slow."),
+    T("access_lines_lost_total", "counter", access_lost,
+      "Access log lines lost because the reader was too slow."),
     T("status_requests_total", "counter", status_requests,
-      "Requests at status listeners, which count nowhere else."),
+      "Requests at status listeners, which are counted nowhere else."),
     T("slow_bodies_total", "counter", slow_bodies,
-      "Requests whose body stopped coming or came below limits.min_body_rate."),
+      "Requests whose body stopped arriving or was slower than limits.min_body_rate."),
     T("slow_readers_total", "counter", slow_readers,
-      "Connections reset that stopped reading or read below limits.min_read_rate."),
+      "Connections reset because the client stopped reading or was slower than "
+      "limits.min_read_rate."),
     T("memory_refused_total", "counter", memory_refused,
-      "Buffers that limits.memory or limits.response_memory had no room for."),
-    T("buffer_bytes", "gauge", buffer_bytes, "In buffers of connections now."),
+      "Buffers refused by limits.memory or limits.response_memory."),
+    T("buffer_bytes", "gauge", buffer_bytes, "Bytes in connection buffers now."),
     T("response_buffer_bytes", "gauge", response_bytes,
-      "Of these, responses that clients are slow to read."),
+      "Bytes of responses that clients are slow to read."),
 #undef T
 };
 
@@ -64,7 +67,7 @@ static void one(struct text *out, const char *name, const char *type, const char
     text_add(out, "pasgate_%s %.15g\n", name, value);
 }
 
-/* One that never beat has no line. */
+/* A process that has no heartbeat yet has no line. */
 static void heartbeats(struct text *out, const struct status_service *s)
 {
     const struct {
@@ -76,7 +79,7 @@ static void heartbeats(struct text *out, const struct status_service *s)
         {"acmed", s->acmed_age_ms},
     };
 
-    head(out, "heartbeat_age_seconds", "gauge", "Since the process last said that it runs.");
+    head(out, "heartbeat_age_seconds", "gauge", "Seconds since the process's last heartbeat.");
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].age_ms != UINT64_MAX)
             text_add(out, "pasgate_heartbeat_age_seconds{process=\"%s\"} %.15g\n",
@@ -91,17 +94,20 @@ static void service(struct text *out, const struct status_service *s)
     text_add(out, "pasgate_info{version=");
     text_label(out, h->version);
     text_add(out, "} 1\n");
-    one(out, "uptime_seconds", "gauge", "Since the service started.",
+    one(out, "uptime_seconds", "gauge", "Seconds since the service started.",
         (double)s->uptime_ms / 1000);
     heartbeats(out, s);
     one(out, "wishes_saved", "gauge",
-        "1: what operators wish outlives a restart of the service.", h->saved == SAVED_OK);
-    one(out, "workers", "gauge", "Workers that take new work.", s->workers_running);
-    one(out, "table_generation", "gauge", "Of the configuration.", h->config_generation);
-    one(out, "config_last_reload_successful", "gauge", "1: yes, or none was tried.",
+        "1: admin overrides are stored and survive a restart of the service.",
+        h->saved == SAVED_OK);
+    one(out, "workers", "gauge", "Workers that accept new requests.", s->workers_running);
+    one(out, "table_generation", "gauge", "Generation of the configuration.",
+        h->config_generation);
+    one(out, "config_last_reload_successful", "gauge",
+        "1: the last reload succeeded, or there was none.",
         h->reload_wall_ms == 0 || h->reload_ok);
-    one(out, "config_last_reload_timestamp_seconds", "gauge", "When it was tried.",
-        (double)h->reload_wall_ms / 1000);
+    one(out, "config_last_reload_timestamp_seconds", "gauge",
+        "Time of the last reload, seconds since 1970.", (double)h->reload_wall_ms / 1000);
     one(out, "config_reloads_total", "counter", "Reloads tried.", h->reloads);
     one(out, "config_reload_failures_total", "counter", "Of these, failed.",
         h->reload_failures);
@@ -111,7 +117,7 @@ static void service(struct text *out, const struct status_service *s)
         head(out, totals[i].name, totals[i].type, totals[i].help);
         text_add(out, "pasgate_%s %" PRIu64 "\n", totals[i].name, value);
     }
-    head(out, "responses_total", "counter", "Answers to clients.");
+    head(out, "responses_total", "counter", "Responses to clients.");
     for (int i = 1; i < 6; i++)
         text_add(out, "pasgate_responses_total{code=\"%dxx\"} %" PRIu64 "\n", i, s->status[i]);
     head(out, "tls_handshake_failures_total", "counter", "Failed TLS handshakes by reason.");
@@ -120,8 +126,8 @@ static void service(struct text *out, const struct status_service *s)
                  handshake_failure_name((enum handshake_failure)i), s->handshake_failures[i]);
 }
 
-/* ---- about backends: all lines of one name must stand together, so each backend is read once,
- * before, into this; a process that never renders the page never touches it */
+/* ---- backends: all lines of one metric must be consecutive, so each backend is first read
+ * once into this array; a process that never renders the page never touches it */
 
 static struct status_backend backends[TABLE_BACKENDS];
 static int nbackends;
@@ -139,7 +145,7 @@ struct metric {
     }
 
 VALUE(up, admission_state(&b->admin) == ADMIN_READY &&
-              (b->health.state == HEALTH_UP || b->health.state == HEALTH_SATURATED ||
+              (b->health.state == HEALTH_UP || b->health.state == HEALTH_DEGRADED ||
                b->health.state == HEALTH_SUSPECT))
 VALUE(weight, b->backend.weight)
 VALUE(cap, b->backend.max_in_flight)
@@ -179,37 +185,44 @@ VALUE(change, b->health.since_ms && s->now_ms > b->health.since_ms
 static const struct metric metrics[] = {
     {"backend_up", "gauge", "1: gets new requests.", up},
     {"backend_weight", "gauge", "Configured weight.", weight},
-    {"backend_max_in_flight", "gauge", "Cap over all workers; 0: none.", cap},
-    {"backend_in_flight", "gauge", "Requests there now.", in_flight},
+    {"backend_max_in_flight", "gauge", "max_in_flight over all workers; 0: none.", cap},
+    {"backend_in_flight", "gauge", "Requests in flight now.", in_flight},
     {"backend_current_queue", "gauge", "Requests that wait for a slot of it.", queued},
     {"backend_oldest_seconds", "gauge", "Longest wait for a first byte now.", oldest},
     {"backend_sessions", "gauge", "Sessions seen within session_idle.", sessions},
-    {"backend_slow_start_ratio", "gauge", "Of its weight that it gets; 1: all.", slow_start},
-    {"backend_idle_connections", "gauge", "Kept connections.", idle},
-    {"backend_blamed", "gauge", "Workers that found it to err where others do not.", blamed},
-    {"backend_requests_total", "counter", "Requests answered.", completed},
+    {"backend_slow_start_ratio", "gauge", "Share of its weight that it gets; 1: all.",
+     slow_start},
+    {"backend_idle_connections", "gauge", "Idle connections kept open.", idle},
+    {"backend_blamed", "gauge", "Workers in which it fails requests that others serve.",
+     blamed},
+    {"backend_requests_total", "counter", "Responses completed.", completed},
     {"backend_connects_total", "counter", "Connections opened.", connects},
     {"backend_connect_errors_total", "counter", "Connections that failed.", connect_errors},
-    {"backend_resets_total", "counter", "Connections reset before an answer.", resets},
-    {"backend_timeouts_total", "counter", "Answers that did not come in time.", timeouts},
-    {"backend_cut_total", "counter", "Answers that ended in mid-body.", cut},
-    {"backend_gateway_errors_total", "counter", "Its own 502, 503 and 504.", gateway_errors},
-    {"backend_server_errors_total", "counter", "Its other 5xx.", server_errors},
-    {"backend_retry_warnings_total", "counter", "Requests that left for another.", retries},
-    {"backend_overtaken_total", "counter", "On trial, another answered first.", overtaken},
-    {"backend_mute_total", "counter", "And these were never answered.", mute},
-    {"backend_bytes_in_total", "counter", "Bytes from it.", bytes_in},
-    {"backend_bytes_out_total", "counter", "Bytes to it.", bytes_out},
+    {"backend_resets_total", "counter", "Connections reset before a response.", resets},
+    {"backend_timeouts_total", "counter", "Responses that timed out.", timeouts},
+    {"backend_cut_total", "counter", "Responses cut in the middle of the body.", cut},
+    {"backend_gateway_errors_total", "counter",
+     "502, 503 and 504 responses of the backend itself.", gateway_errors},
+    {"backend_server_errors_total", "counter", "Other 5xx responses of the backend itself.",
+     server_errors},
+    {"backend_retry_warnings_total", "counter", "Requests moved to another backend.", retries},
+    {"backend_overtaken_total", "counter",
+     "Probation requests that another backend answered first.", overtaken},
+    {"backend_mute_total", "counter", "Of these, the ones that it never answered.", mute},
+    {"backend_bytes_in_total", "counter", "Bytes from the backend.", bytes_in},
+    {"backend_bytes_out_total", "counter", "Bytes to the backend.", bytes_out},
     {"backend_checks_total", "counter", "Health checks.", checks},
     {"backend_check_failures_total", "counter", "Of these, failed.", check_failures},
-    {"backend_check_duration_seconds", "gauge", "Of the last check.", check_duration},
-    {"backend_check_last_change_seconds", "gauge", "Since the health changed.", change},
-    {"backend_ejected_seconds", "gauge", "How long it stays ejected; 0: it is not.", ejected},
+    {"backend_check_duration_seconds", "gauge", "Duration of the last check.", check_duration},
+    {"backend_check_last_change_seconds", "gauge", "Seconds since the state changed.", change},
+    {"backend_ejected_seconds", "gauge", "Seconds until the ejection ends; 0: not ejected.",
+     ejected},
     {"backend_ejections", "gauge", "Ejections in a row.", ejections},
-    {"backend_healing", "gauge", "1: being restarted, or in its slow start after.", healing},
+    {"backend_healing", "gauge", "1: being restarted, or in slow start after a restart.",
+     healing},
     {"backend_held", "gauge", "1: restarts did not help; needs a human.", held},
-    {"backend_restarts", "gauge", "Of the last hour, those that count.", restarts},
-    {"backend_health_score", "gauge", "Of the HealthScanner, 0 to 1.", score},
+    {"backend_restarts", "gauge", "Restarts in the last hour.", restarts},
+    {"backend_health_score", "gauge", "Health score of the HealthScanner, 0 to 1.", score},
 };
 
 static void labels(struct text *out, const struct status_backend *b)
@@ -222,7 +235,7 @@ static void labels(struct text *out, const struct status_backend *b)
 
 static void status_lines(struct text *out)
 {
-    static const char *const names[] = {"unknown", "up",    "saturated", "suspect",
+    static const char *const names[] = {"unknown", "up",    "degraded", "suspect",
                                         "down",    "drain", "maint"};
 
     head(out, "backend_status", "gauge", "1 for the state that it is in.");
@@ -242,14 +255,15 @@ static void status_lines(struct text *out)
 
 static void latency_lines(struct text *out)
 {
-    head(out, "backend_first_byte_seconds", "histogram", "Request sent to first byte.");
+    head(out, "backend_first_byte_seconds", "histogram",
+         "Time from request sent to first byte.");
     for (int i = 0; i < nbackends; i++) {
         const struct status_backend *b = &backends[i];
         uint64_t below = 0;
 
         for (int l = 0; l < TABLE_LATENCY; l++) {
             below += b->sum.latency[l];
-            if (l < 8 || l == TABLE_LATENCY - 1) /* below 0.5 ms: one bucket is enough */
+            if (l < 8 || l == TABLE_LATENCY - 1) /* one bucket is enough below 0.5 ms */
                 continue;
             text_add(out, "pasgate_backend_first_byte_seconds_bucket");
             labels(out, b);
@@ -269,16 +283,15 @@ static void pools(struct text *out, const struct summary *summary)
 {
     static const struct {
         const char *name, *type, *help;
-        size_t at; /* of a number in struct summary_pool */
+        size_t at; /* offset of a number in struct summary_pool */
         bool wide; /* uint64_t, else uint32_t */
     } rows[] = {
 #define P(name, type, field, wide, help) \
     {name, type, help, offsetof(struct summary_pool, field), wide}
         P("pool_backends", "gauge", backends, false, "Configured backends."),
         P("pool_backends_available", "gauge", available, false,
-          "Of these, given new requests."),
-        P("pool_queued", "gauge", queued, true,
-          "Requests that wait for a slot, of one or of any."),
+          "Backends that get new requests."),
+        P("pool_queued", "gauge", queued, true, "Requests that wait for a slot."),
         P("pool_queue_full_total", "counter", queue_full, true, "503: the queue was full."),
         P("pool_queue_timeouts_total", "counter", queue_timeouts, true,
           "503: no slot in time."),
@@ -312,7 +325,7 @@ static void status_metrics_certificates(struct text *out, const struct table *ta
             text_add(out, ",source=\"%s\"} %" PRIu64 "\n", status_cert_source(&cert),
                      cert.not_after_wall_ms / 1000);
         }
-    head(out, "tls_certs_as_configured", "gauge", "1: all workers serve what is asked for.");
+    head(out, "tls_certs_as_configured", "gauge", "1: all workers serve the live generation.");
     for (uint32_t i = 0; i < table_certs(table); i++)
         if (status_cert_read(table, (int)i, &cert)) {
             text_add(out, "pasgate_tls_certs_as_configured{name=");
@@ -343,7 +356,7 @@ ssize_t status_metrics(const struct table *table, char *bytes, size_t cap)
             nbackends++;
     service(out, &s);
     summary_read(table, &s, &summary);
-    one(out, "ready", "gauge", "1: each pool has a backend that is given new requests.",
+    one(out, "ready", "gauge", "1: each pool has a backend that gets new requests.",
         summary.ready);
     pools(out, &summary);
     status_lines(out);

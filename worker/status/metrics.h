@@ -6,7 +6,7 @@
 
 struct table;
 
-/* As status_page_render(). */
+/* Like status_page_render(). */
 ssize_t status_metrics(const struct table *, char *out, size_t cap);
 
 #endif

@@ -80,7 +80,7 @@ static const char *human_us(char out[HUMAN], uint64_t us)
     return out;
 }
 
-/* Digits in groups of three, set apart by a narrow space. */
+/* Digits in groups of three, separated by a narrow space. */
 static const char *human_count(char out[HUMAN], uint64_t n)
 {
     char digits[24];
@@ -138,7 +138,7 @@ static const char *backend_tone(const struct status_backend *b)
     switch (b->health.state) {
     case HEALTH_UP:
         return "good";
-    case HEALTH_SATURATED:
+    case HEALTH_DEGRADED:
     case HEALTH_SUSPECT:
         return "warn";
     case HEALTH_DOWN:
@@ -165,7 +165,7 @@ static void header(struct text *out, const struct status_service *s, const struc
              human_time(t, s->uptime_ms), h->config_generation);
     if (h->reload_wall_ms && !h->reload_ok) {
         text_add(out, "<p class=note><b class=\"bad t\">The last reload failed</b>, the "
-                      "configuration before it is in use: <code>");
+                      "previous configuration stays in use: <code>");
         text_html(out, h->reload_error);
         text_add(out, "</code>");
         if (h->reload_nerrors > 1)
@@ -191,7 +191,7 @@ static void tiles(struct text *out, const struct status_service *s)
     text_add(out, "</div>");
 }
 
-/* What no tile has room for. */
+/* Numbers that have no tile. */
 static void refused(struct text *out, const struct status_service *s)
 {
     size_t before = out->n;
@@ -200,7 +200,7 @@ static void refused(struct text *out, const struct status_service *s)
     size_t begin = out->n;
     status_add_refused(out, s);
     if (out->n == begin)
-        out->n = before; /* nobody was */
+        out->n = before; /* nothing was refused */
     else
         text_add(out, "</p>");
 }
@@ -250,7 +250,7 @@ static void backend_line(struct text *out, const struct status_backend *b,
         text_add(out, "<td class=\"n soft\">none yet");
 }
 
-/* What waits in the pool's queue, and what did so in vain. */
+/* What waits in the pool's queue, and what was refused or timed out there. */
 static void status_page_queue_of(struct text *out, const struct summary_pool *pool)
 {
     if (!pool || !(pool->queued + pool->queue_full + pool->queue_timeouts))
@@ -259,11 +259,11 @@ static void status_page_queue_of(struct text *out, const struct summary_pool *po
     if (pool->queue_full + pool->queue_timeouts)
         text_add(out,
                  ", <span class=\"bad t\">since start %" PRIu64
-                 " refused as the queue was full, %" PRIu64 " timed out in it</span>",
+                 " refused because the queue was full, %" PRIu64 " timed out in it</span>",
                  pool->queue_full, pool->queue_timeouts);
 }
 
-/* Backends pool by pool, in the order in which the pools come up. */
+/* Backends grouped by pool, in the order in which the pools first occur. */
 static void backends(struct text *out, const struct table *table,
                      const struct status_service *s)
 {
@@ -406,10 +406,11 @@ static ssize_t page(const struct table *table, char *bytes, size_t cap)
         status_page_certificates(out, table, &s);
         processes(out, table, &s);
     } else {
-        text_add(out, "<p class=note>The table is being written; this page comes again.</p>");
+        text_add(out,
+                 "<p class=note>The table is being written; this page reloads itself.</p>");
     }
     text_add(out,
-             "<footer>Renewed every 2 seconds &middot; <a href=/status.json>status.json</a> "
+             "<footer>Reloads every 2 seconds &middot; <a href=/status.json>status.json</a> "
              "&middot; <a href=/metrics>metrics</a></footer></main></html>\n");
     return text_done(out);
 }
@@ -422,7 +423,7 @@ static ssize_t status_page_plain(char *out, size_t cap, const char *word)
     return text_done(&text);
 }
 
-/* A byte of a query, or the one that %XX stands for; *i is moved behind it. */
+/* A byte of a query, or the one that %XX encodes; advances *i past it. */
 static char query_byte(struct str value, size_t *i)
 {
     char c = value.p[(*i)++];
@@ -435,7 +436,7 @@ static char query_byte(struct str value, size_t *i)
     return (char)(high << 4 | low);
 }
 
-/* The decoded value of a field of a query, cut where out is full; false: it is not there. */
+/* The decoded value of a field of a query, cut if out is full; false: not found. */
 static bool query_field(struct str query, struct str field, char *out, size_t cap)
 {
     while (query.n > 0) {
@@ -454,14 +455,14 @@ static bool query_field(struct str query, struct str field, char *out, size_t ca
     return false;
 }
 
-/* Of all pools, or of the one that is asked for. */
+/* Of all pools, or of the requested one. */
 static ssize_t readiness(const struct table *table, struct str query, char *out, size_t cap,
                          int *status)
 {
     struct text text = text_into(out, cap);
     struct status_service s;
     struct summary summary;
-    char name[2 * TABLE_NAME]; /* a longer one than any pool's stays another one when cut */
+    char name[2 * TABLE_NAME]; /* long enough that a cut name differs from every pool's */
     bool one = query_field(query, STR("pool="), name, sizeof name);
 
     *status = 503;
@@ -519,5 +520,5 @@ ssize_t status_page_render(const struct table *table, const char *path, struct s
         return readiness(table, query, out, cap, status);
     *status = 404;
     return status_page_plain(out, cap,
-                             "not here: try /, /status.json, /metrics, /healthz or /readyz");
+                             "not found: try /, /status.json, /metrics, /healthz or /readyz");
 }

@@ -1,12 +1,12 @@
 /*
- * The pages of `serve = "status"` listeners: pure over the mapped table.
+ * The pages of `serve = "status"` listeners: pure functions of the mapped table.
  *
- *   /             a page for people, renewed every 2 s, no scripts
+ *   /             a page for people, reloads every 2 s, no scripts
  *   /status.json  the same as `pasgate status --json` (shm/status/status.h)
  *   /metrics      for Prometheus, text format 0.0.4
- *   /healthz      200 "ok" when at least one worker serves, else 503: is this process alive?
- *   /readyz       200 when each pool has a backend that is given new requests, else 503, with a
- *                 line for each pool; ?pool=NAME: of that one, 404 when there is none
+ *   /healthz      200 "ok" if at least one worker serves, else 503: is this process alive?
+ *   /readyz       200 if each pool has a backend that gets new requests, else 503, with a
+ *                 line for each pool; ?pool=NAME: of that one, 404 if there is none
  *
  * Any process that has the table mapped, one thread. Allocates nothing.
  */
@@ -21,12 +21,12 @@
 struct table;
 
 enum {
-    STATUS_PAGE_MAX = 24 * 1024 * 1024, /* enough for every page of a full table */
+    STATUS_PAGE_MAX = 24 * 1024 * 1024, /* enough for every page with a full table */
 };
 
-/* Renders the page of a path and its query (without "?") into out[0, cap): its length, no NUL.
- * *status is the HTTP status (404 for an unknown path, with a short text); *content_type lives
- * for ever. -1: cap was too small. */
+/* Renders the page of a path and its query (without "?") into out[0, cap). Returns its length,
+ * without a NUL. *status is the HTTP status (404 for an unknown path, with a short text);
+ * *content_type is static text. -1: cap was too small. */
 ssize_t status_page_render(const struct table *, const char *path, struct str query, char *out,
                            size_t cap, const char **content_type, int *status);
 

@@ -1,9 +1,9 @@
-/* tls-alpn-01 (RFC 8737, for IP addresses RFC 8738): proving control of a name to a CA.
+/* tls-alpn-01 (RFC 8737, for IP addresses RFC 8738): proves control of a name to a CA.
  *
- * Only for a client that offers exactly acme-tls/1, and only while acmed has a row of that name
- * in the table: it gets a self-signed certificate that holds the digest of the row's key
- * authorization, and nothing else. The connection is an ordinary one until then, with the
- * ordinary deadline and cap. */
+ * Only for a client that offers exactly acme-tls/1, and only while acmed has a row for that
+ * name in the table: the client gets a self-signed certificate with the digest of the row's key
+ * authorization, and nothing else. Until then the connection is an ordinary one, with the
+ * ordinary deadline and limit. */
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -22,7 +22,7 @@ enum {
     DAY_S = 24 * 3600,
 };
 
-/* The extension's value: an OCTET STRING of the digest (RFC 8737 section 3). */
+/* The value of the extension: an OCTET STRING with the digest (RFC 8737 section 3). */
 struct identifier {
     uint8_t tag, length, digest[DIGEST];
 };
@@ -67,7 +67,7 @@ static bool tls_alpn_acme_add_name(X509 *cert, const char *name)
     bool added;
 
     snprintf(text, sizeof text, "%s:%s", is_ip ? "IP" : "DNS", name);
-    extension = strpbrk(name, ",;\n") /* would be more names */
+    extension = strpbrk(name, ",;\n") /* would add more names */
                     ? NULL
                     : X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, text);
     added = extension && X509_add_ext(cert, extension, -1) == 1;
@@ -105,7 +105,8 @@ bool tls_alpn_acme_reply(const struct tls_engine *engine, SSL *ssl, const char *
                                         clock_mono_ms(), &row)) {
         key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
         cert = key ? tls_alpn_acme_make_cert(key, &row) : NULL;
-        SSL_certs_clear(ssl); /* with its chain: of the context that it was made of */
+        SSL_certs_clear(ssl); /* removes the certificate and chain of the context from which the
+                                 session was made */
         ready =
             cert && SSL_use_certificate(ssl, cert) == 1 && SSL_use_PrivateKey(ssl, key) == 1;
         ERR_clear_error();

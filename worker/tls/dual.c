@@ -1,7 +1,7 @@
-/* Two certificates for the same names, one with an ECDSA key and one of RSA. OpenSSL, which has
- * both in one context, chooses by what the client offers: ECDSA where it can have that. Each is
- * loaded, proved and renewed by itself; while only one is there that clients take, everybody
- * gets that. */
+/* Two certificates for the same names, one with an ECDSA key and one with an RSA key. OpenSSL
+ * has both in one context and chooses by what the client offers, preferring ECDSA. Each is
+ * loaded, self-tested and renewed separately. While only one of them is one that clients
+ * accept, every client gets that one. */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ uint32_t tls_dual_first(const struct tls_engine *engine, uint32_t cert_index)
     return dual && dual->index < cert_index ? dual->index : cert_index;
 }
 
-/* The other one, or itself. */
+/* The other one, or the same one if there is only one. */
 static uint32_t tls_dual_second(const struct tls_engine *engine, uint32_t first)
 {
     const struct conf_cert *dual = engine->conf->certs[first].dual;
@@ -30,8 +30,8 @@ static bool is_good(const struct tls_engine *engine, uint32_t cert)
     return !engine->temporary[cert] && clock_wall_ms() < engine->until_wall_ms[cert];
 }
 
-/* One of which clients complain, self-signed or expired, is no choice where there is a better.
- */
+/* A certificate that clients complain about (self-signed or expired) is not used if the other
+ * one is better. */
 static bool gives_way(const struct tls_engine *engine, uint32_t cert, uint32_t to)
 {
     return !engine->ctx[cert] ||
@@ -70,7 +70,7 @@ static uint64_t tls_dual_end_of(X509 *cert)
     return (uint64_t)t * 1000;
 }
 
-/* Joins the two after one of them changed. 0, or -1 and a line in err. */
+/* Joins the two after one of them has changed. 0, or -1 and a line in err. */
 static int tls_dual_join(struct tls_engine *engine, uint32_t first, uint32_t other, char *err,
                          size_t n)
 {
@@ -80,7 +80,7 @@ static int tls_dual_join(struct tls_engine *engine, uint32_t first, uint32_t oth
         both = tls_engine_policy(engine, first, err, n);
         if (!both)
             return -1;
-        /* Of two with one kind of key, the first stays. */
+        /* If both have the same kind of key, the first one stays: it is added last. */
         if (!tls_dual_add(both, engine->ctx[other]) ||
             !tls_dual_add(both, engine->ctx[first])) {
             const char *why = ERR_reason_error_string(ERR_peek_last_error());

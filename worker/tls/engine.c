@@ -1,4 +1,4 @@
-/* Certificates, policy, and which of them a client gets. */
+/* Certificates, policy, and the choice of the certificate for a client. */
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -11,13 +11,13 @@
 #include "base/str.h"
 #include "worker/tls/internal.h"
 
-/* The first list that this OpenSSL knows: 3.5 and later have the hybrid. */
+/* The first list that this OpenSSL accepts is used: 3.5 and later have the hybrid group. */
 static const char *const tls_groups[] = {
     "X25519MLKEM768:X25519:P-256:P-384",
     "X25519:P-256:P-384",
 };
 
-/* What we speak, best first, as ALPN spells it (RFC 7301). */
+/* Protocols that we speak, best first, as ALPN spells them (RFC 7301). */
 static const struct {
     const char *name;
     enum tls_alpn alpn;
@@ -26,8 +26,8 @@ static const struct {
     {"http/1.0", TLS_ALPN_HTTP1},
 };
 
-/* Of a file that cannot be opened, the last entry says "system lib"; the one of the system is
- * before it, and has errno. */
+/* If a file cannot be opened, the last entry says "system lib"; the entry of the system call is
+ * before it and has errno. */
 static const char *tls_engine_openssl_says(void)
 {
     const char *why = ERR_reason_error_string(ERR_peek_last_error());
@@ -36,7 +36,7 @@ static const char *tls_engine_openssl_says(void)
     return first && ERR_SYSTEM_ERROR(first) ? strerror(ERR_GET_REASON(first)) : why;
 }
 
-/* "what: why" from OpenSSL's queue, which is empty afterwards. */
+/* "what: why" from OpenSSL's error queue, which is empty afterwards. */
 static int say(char *err, size_t n, const char *what)
 {
     const char *why = tls_engine_openssl_says();
@@ -56,8 +56,8 @@ static int tls_engine_name_cmp(const void *a, const void *b)
     return d ? d : (x->cert > y->cert) - (x->cert < y->cert);
 }
 
-/* Collects the names of all certificates; a wildcard is kept as ".example.com", which no host
- * name can be. */
+/* Collects the names of all certificates. A wildcard is stored as ".example.com", which cannot
+ * be a host name. */
 static int names_build(struct tls_engine *engine)
 {
     const struct conf *conf = engine->conf;
@@ -78,7 +78,7 @@ static int names_build(struct tls_engine *engine)
     return 0;
 }
 
-/* The first certificate with this name, or -1; of two for the same names, the first. */
+/* The first certificate with this name, or -1. */
 static int names_find(const struct tls_engine *engine, const char *name)
 {
     size_t low = 0, high = engine->nnames;
@@ -101,7 +101,8 @@ uint32_t tls_engine_choose(const struct tls_engine *engine, const char *name, si
     char lower[CONF_HOST_LEN + 1];
     int found = -1;
 
-    if (n && name[n - 1] == '.') /* a root label is not sent (RFC 6066 section 3), but seen */
+    /* a root label must not be sent (RFC 6066 section 3), but some send it */
+    if (n && name[n - 1] == '.')
         n--;
     if (n == 0 || n > CONF_HOST_LEN || name[0] == '.' || memchr(name, '\0', n))
         return 0;
@@ -115,7 +116,8 @@ uint32_t tls_engine_choose(const struct tls_engine *engine, const char *name, si
     return found < 0 ? 0 : (uint32_t)found;
 }
 
-/* The chosen one, else the first one that is loaded; NULL when none is. */
+/* The context of this certificate, else that of the first one that is loaded; NULL if none
+ * is. */
 static SSL_CTX *engine_ctx(const struct tls_engine *engine, uint32_t *cert)
 {
     SSL_CTX *ctx;
@@ -146,9 +148,9 @@ bool tls_engine_ready(const struct tls_engine *engine)
 
 /* ---- callbacks */
 
-/* Before anything else of the ClientHello, so that a ticket too is judged under the certificate
- * that was asked for (CVE-2025-23419: the default's one was asked instead). What is malformed
- * OpenSSL itself refuses later. */
+/* Runs before the rest of the ClientHello is processed, so that a ticket too is checked under
+ * the certificate that was requested (CVE-2025-23419: it was checked under the default one).
+ * Malformed extensions are left to OpenSSL, which refuses them later. */
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
     struct tls_engine *engine = arg;
@@ -165,7 +167,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     if (tls_alpn_acme_offered(ssl)) {
         if (tls_alpn_acme_reply(engine, ssl, (const char *)p + 5, len))
             engine->current->alpn = TLS_ALPN_ACME;
-        return SSL_CLIENT_HELLO_SUCCESS; /* else on_alpn() finds nothing that we speak */
+        return SSL_CLIENT_HELLO_SUCCESS; /* if not, on_alpn() finds no protocol that we speak */
     }
     uint32_t cert = tls_engine_choose(engine, (const char *)p + 5, len);
     SSL_CTX *ctx = engine_ctx(engine, &cert);
@@ -175,7 +177,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-/* The choice is made; this makes OpenSSL confirm the name and remember it for the log. */
+/* The choice has been made already; this makes OpenSSL confirm the name and remember it for the
+ * log. */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     (void)ssl, (void)alert, (void)arg;
@@ -188,7 +191,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
     struct tls_engine *engine = arg;
 
     (void)ssl;
-    if (engine->current->alpn == TLS_ALPN_ACME) { /* the only one that it offers */
+    if (engine->current->alpn == TLS_ALPN_ACME) { /* the only protocol that the client offers */
         *out = in + 1;
         *out_n = in[0];
         return SSL_TLSEXT_ERR_OK;
@@ -223,12 +226,12 @@ static void tls_engine_on_message(int sent, int version, int type, const void *b
 static int no_passphrase(char *buf, int size, int writing, void *arg)
 {
     (void)buf, (void)size, (void)writing, (void)arg;
-    return 0; /* a daemon has nobody to ask */
+    return 0; /* a daemon has nobody to ask for a passphrase */
 }
 
 /* ---- contexts */
 
-/* Tickets of one certificate or policy are no good under another (HOSTILE 2.4). */
+/* Tickets of one certificate or policy are not valid under another one (HOSTILE 2.4). */
 static int bind_sessions(const struct tls_engine *engine, SSL_CTX *ctx, uint32_t cert)
 {
     const struct conf_tls *tls = &engine->conf->tls;
@@ -265,7 +268,7 @@ static int set_groups(struct tls_engine *engine, SSL_CTX *ctx)
     return -1;
 }
 
-/* A context with the whole policy and no certificate. NULL and a text. */
+/* A context with the whole policy and no certificate. NULL and a line in err. */
 static SSL_CTX *ctx_new(struct tls_engine *engine, char *err, size_t n)
 {
     const struct conf_tls *tls = &engine->conf->tls;
@@ -339,7 +342,7 @@ SSL_CTX *tls_engine_context(struct tls_engine *engine, uint32_t cert_index,
         SSL_CTX_free(ctx);
         return NULL;
     }
-    ERR_clear_error(); /* the chain reader leaves "no start line" behind */
+    ERR_clear_error(); /* the chain reader leaves "no start line" in the error queue */
     return ctx;
 }
 

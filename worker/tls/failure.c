@@ -1,9 +1,10 @@
-/* Why a handshake failed, as one of a few reasons. */
+/* Why a handshake failed, reduced to a few reasons. */
 #include <openssl/ssl.h>
 
 #include "worker/tls/internal.h"
 
-/* A method in capitals and a space: what HTTP without TLS begins with, and no record does. */
+/* A method in capitals and a space: HTTP without TLS begins like this, and no TLS record
+ * does. */
 static bool looks_like_http(const struct tls_conn *conn)
 {
     unsigned i = 0;
@@ -13,7 +14,7 @@ static bool looks_like_http(const struct tls_conn *conn)
     return i >= 3 && (i == sizeof conn->first || (i < conn->nfirst && conn->first[i] == ' '));
 }
 
-/* The client's alerts (RFC 8446 section 6.2), which OpenSSL numbers behind its own reasons. */
+/* The client's alerts (RFC 8446 section 6.2), which OpenSSL numbers after its own reasons. */
 static enum handshake_failure by_alert(int alert)
 {
     switch (alert) {

@@ -1,17 +1,17 @@
 /*
- * What the files of this room share; nobody else includes this.
+ * What the files of this directory share; not included from elsewhere.
  *
- *   tls/engine.c  certificates, policy, choice by SNI and ALPN
- *   tls/dual.c    two certificates for the same names, one with each kind of key
- *   tls/ticket.c  session tickets
- *   tls/alpn_acme.c    the answer to tls-alpn-01
- *   tls/stand_in.c  a self-signed certificate, where the store has none
- *   tls/selftest.c   handshakes with ourselves under a certificate that is not live yet
- *   tls/io.c      the shared areas, what waits beside them, our BIO
- *   tls/tls.c         connections
- *   tls/failure.c why a handshake failed
+ *   tls/engine.c     certificates, policy, choice by SNI and ALPN
+ *   tls/dual.c       two certificates for the same names, with an ECDSA and an RSA key
+ *   tls/ticket.c     session tickets
+ *   tls/alpn_acme.c  the reply to tls-alpn-01
+ *   tls/stand_in.c   a self-signed certificate, if the store has none that can be read
+ *   tls/selftest.c   handshakes with ourselves, for a certificate that is not live yet
+ *   tls/io.c         the shared areas, bytes that wait outside them, our BIO
+ *   tls/tls.c        connections
+ *   tls/failure.c    why a handshake failed
  *
- * OpenSSL's structs are named by their tags only, so that this header too compiles without it.
+ * OpenSSL's structs are named by their tags only, so that this header compiles without OpenSSL.
  */
 #ifndef WORKER_TLS_INTERNAL_H
 #define WORKER_TLS_INTERNAL_H
@@ -26,22 +26,23 @@
 #include "worker/tls/tls.h"
 
 enum {
-    TLS_RECORD =
-        16384 + 256 + 5,   /* the longest on the wire (RFC 5246 section 6.2.3: 1.3 less) */
-    TLS_BLOCK = 16 * 1024, /* of what waits; one takes an ordinary answer */
-    TLS_BLOCKS_KEPT = 64,  /* idle blocks: 1 MiB per worker */
-    TLS_CONNS_KEPT = 1024, /* small */
+    /* longest record of TLS 1.3 on the wire (RFC 8446 section 5.2) */
+    TLS_RECORD = 16384 + 256 + 5,
+    TLS_BLOCK = 16 * 1024, /* of waiting bytes; an ordinary response fits in one */
+    TLS_BLOCKS_KEPT = 64,  /* idle blocks that are kept: 1 MiB per worker */
+    TLS_CONNS_KEPT = 1024, /* idle structs that are kept; they are small */
     /* A full write, what goes before it (ticket) and after it (close_notify), and 22 to 29
-     * bytes for each of its records. */
+     * bytes of overhead for each of its records. */
     TLS_SEND_AREA = TLS_WRITE_MAX + 4 * 1024,
-    TLS_KEY_UPDATES = 64, /* of one connection; honest peers need one per 2^24 records */
-    /* Bytes that a peer's records alone may make us send over the life of a connection: alerts
-     * and our half of key updates. Far more than honest peers cause, and never a burden. */
+    TLS_KEY_UPDATES = 64, /* limit per connection; honest peers need one per 2^24 records */
+    /* Limit of the bytes that a peer's records alone may make us send over the life of a
+     * connection: alerts and our half of key updates. Far more than honest peers cause, and
+     * never a burden. */
     TLS_UNPROMPTED = 4 * 1024,
-    TLS_RECEIVES = 4, /* recv(2) of one call; then other connections have their turn */
+    TLS_RECEIVES = 4, /* calls of recv(2) in one call; then other connections get their turn */
 };
 
-/* Bytes in the order in which they came, in blocks of the engine's pool. */
+/* A queue of bytes, in blocks of the engine's memory pool. */
 struct tls_block {
     struct tls_block *next;
     uint32_t at, end;
@@ -60,7 +61,7 @@ struct tls_area {
     uint8_t *bytes;
 };
 
-/* A name of a certificate; wildcards without their "*". Sorted by name, then cert. */
+/* A name of a certificate; a wildcard without its "*". Sorted by name, then cert. */
 struct tls_name {
     const char *name;
     uint32_t cert;
@@ -70,23 +71,23 @@ struct tls_engine {
     const struct conf *conf;
     struct ssl_ctx_st *ctx[CONF_MAX_CERTS]; /* NULL: not loaded */
     /* At the first of two certificates for the same names: a context with both. NULL: only one
-     * is loaded, or there are no two. */
+     * is loaded, or there is only one for these names. */
     struct ssl_ctx_st *both[CONF_MAX_CERTS];
-    bool temporary[CONF_MAX_CERTS]; /* self-signed until a real one comes */
+    bool temporary[CONF_MAX_CERTS]; /* self-signed, until a real one is loaded */
     bool next_is_temporary;
-    uint64_t until_wall_ms[CONF_MAX_CERTS]; /* their notAfter */
+    uint64_t until_wall_ms[CONF_MAX_CERTS]; /* their notAfter, wall clock */
     struct bio_method_st *method;
-    struct tls_conn *current; /* whose SSL call is running: what the callbacks are about */
+    struct tls_conn *current; /* connection whose SSL call is running; used by the callbacks */
     struct tls_area rx, tx;
     struct mempool conns, blocks;
     struct tls_name *names;
     size_t nnames;
-    const char *groups; /* that this OpenSSL took */
+    const char *groups; /* the list that this OpenSSL accepted */
     struct ticket_ring ring;
     bool have_ring;
-    const struct table *table; /* whose challenges are answered; NULL: none */
+    const struct table *table; /* where challenges are looked up; NULL: none */
     struct evp_cipher_st *ticket_cipher;
-    struct ssl_ctx_st *trial; /* while it is proved: in place of ctx[trial_cert]; else NULL */
+    struct ssl_ctx_st *trial; /* during a self-test: used for trial_cert; else NULL */
     uint32_t trial_cert;
 };
 
@@ -95,24 +96,24 @@ struct tls_conn {
     struct ssl_st *ssl;
     const char *error;    /* NULL: none */
     struct tls_chain in;  /* received, not decrypted */
-    struct tls_chain out; /* encrypted, not sent; older than what is in the send area */
-    uint64_t handed;      /* encrypted bytes that the socket took, ever */
+    struct tls_chain out; /* encrypted, not sent; older than the bytes in the send area */
+    uint64_t handed;      /* total of encrypted bytes that the socket took */
     int fd;
-    uint32_t unprompted; /* bytes sent because of what was read, see TLS_UNPROMPTED */
+    uint32_t unprompted; /* bytes sent as a reaction to what was read, see TLS_UNPROMPTED */
     int reason;          /* why OpenSSL gave up (ERR_GET_REASON); 0: it did not */
     uint16_t cert;
-    uint8_t first[8]; /* the first bytes of the peer */
+    uint8_t first[8]; /* the first bytes from the peer */
     uint8_t nfirst;
     uint8_t key_updates;
     uint8_t alpn;        /* enum tls_alpn */
-    bool starved : 1;    /* OpenSSL asked for more input than there was */
-    bool full : 1;       /* the last recv(2) took all that it may: there may be more */
-    bool asked : 1;      /* this tls_read() called recv(2) */
-    bool reading : 1;    /* SSL_read() runs: what is written now was not asked for */
+    bool starved : 1;    /* OpenSSL wanted more input than there was */
+    bool full : 1;       /* the last recv(2) filled its buffer: there may be more */
+    bool asked : 1;      /* this tls_read() has called recv(2) */
+    bool reading : 1;    /* SSL_read() is running: bytes written now are unprompted */
     bool eof : 1;        /* the peer sent FIN */
     bool closed : 1;     /* the peer sent close_notify */
-    bool dead : 1;       /* nothing works any more */
-    bool ticketed : 1;   /* its ticket was sent, or none is due */
+    bool dead : 1;       /* failed: nothing works any more */
+    bool ticketed : 1;   /* its ticket was sent, or no ticket is due */
     bool close_sent : 1; /* close_notify was encrypted */
     bool hangup : 1;     /* the loop saw EPOLLRDHUP */
 };
@@ -122,25 +123,25 @@ struct tls_conn {
 struct bio_method_st *tls_io_method(void);
 
 /* One recv(2) of at most n bytes into the receive area. 1: there is input; 0: none now, or the
- * end of the stream (eof); -1: dead. Only when tls_io_input() is 0. */
+ * end of the stream (eof); -1: dead. Only if tls_io_input() is 0. */
 int tls_io_receive(struct tls_conn *, size_t n);
 
-/* Remembers the peer's first bytes, of what was just received. */
+/* Stores the peer's first bytes, from what was just received. */
 void tls_io_note_first(struct tls_conn *);
 
-/* Bytes received and not decrypted. */
+/* Number of bytes received and not decrypted. */
 size_t tls_io_input(const struct tls_conn *);
 
-/* Marks the connection dead; the first reason stays. */
+/* Marks the connection dead; the first reason is kept. */
 void tls_io_fail(struct tls_conn *, const char *why);
 
-/* Leaves the areas and gives all blocks back. */
+/* Releases the areas and returns all blocks. */
 void tls_io_drop(struct tls_conn *);
 
 /* ---- tls/engine.c */
 
-/* A session under the first certificate, until the ClientHello names another one; *cert is its
- * index. NULL: none is loaded, or no memory. */
+/* A session under the first certificate, until the ClientHello asks for another one; *cert is
+ * its index. NULL: none is loaded, or no memory. */
 struct ssl_st *tls_engine_session(struct tls_engine *, uint32_t *cert);
 
 /* A context of certificate cert_index with the whole policy. NULL and a line in err. */
@@ -148,48 +149,47 @@ struct ssl_ctx_st *tls_engine_context(struct tls_engine *, uint32_t cert_index,
                                       const char *chain_path, const char *key_path, char *err,
                                       size_t n);
 
-/* A context of certificate cert_index with the whole policy, and neither chain nor key. NULL
- * and a line in err. */
+/* The same without chain and key. NULL and a line in err. */
 struct ssl_ctx_st *tls_engine_policy(struct tls_engine *, uint32_t cert_index, char *err,
                                      size_t n);
 
 /* ---- tls/dual.c */
 
-/* The first one for the same names; itself when there are no two. */
+/* The first of the certificates for the same names; cert_index itself if there is only one. */
 uint32_t tls_dual_first(const struct tls_engine *, uint32_t cert_index);
 
-/* What is served for these names, of cert_index (which is tls_dual_first()); *cert becomes
- * which one that is, the first if both. NULL: neither is loaded. */
+/* The context to serve for these names. cert: in, the result of tls_dual_first(); out, the
+ * certificate that is served, the first one if both are. NULL: neither is loaded. */
 struct ssl_ctx_st *tls_dual_context(const struct tls_engine *, uint32_t *cert);
 
-/* Takes a context for certificate cert_index in place of the one before, and joins it with that
- * for the same names, if there is one. 0, or -1 and a line in err: it is freed, and what was
- * before stays. */
+/* Replaces the context of certificate cert_index, and joins it with the one for the same names,
+ * if there is one. Takes ownership of ctx. 0, or -1 and a line in err: ctx is freed, and the
+ * previous state stays. */
 int tls_dual_take(struct tls_engine *, uint32_t cert_index, struct ssl_ctx_st *ctx,
                   bool temporary, char *err, size_t n);
 
-/* ---- tls/alpn_acme.c: both from within the ClientHello callback */
+/* ---- tls/alpn_acme.c: both are called from the ClientHello callback */
 
 /* Does the client offer exactly acme-tls/1? */
 bool tls_alpn_acme_offered(struct ssl_st *);
 
-/* Gives the session the certificate that answers the challenge of this name. false: there is
- * none, or it could not be made. */
+/* Gives the session the certificate for the challenge of this name. false: there is none, or it
+ * could not be made. */
 bool tls_alpn_acme_reply(const struct tls_engine *, struct ssl_st *, const char *sni, size_t n);
 
 /* ---- tls/stand_in.c */
 
-/* Gives a context a self-signed certificate for these names, which is made now. false: it could
- * not be made. */
+/* Generates a self-signed certificate for these names and puts it into the context. false: it
+ * could not be made. */
 bool tls_stand_in_use(struct ssl_ctx_st *, const char *const *names, size_t n);
 
 /* ---- tls/ticket.c */
 
-/* Sets up the contexts for tickets: callback, lifetime. 0 or -1. */
+/* Sets up a context for tickets: callback, lifetime. 0 or -1. */
 int tls_ticket_setup(struct tls_engine *, struct ssl_ctx_st *);
 
-/* Makes the next write take a ticket along, once, where the protocol has that (1.3; an earlier
- * version sends it in the handshake). */
+/* Lets the next write carry a ticket, once, if the protocol is TLS 1.3 (earlier versions send
+ * it in the handshake). */
 void tls_ticket_send(struct tls_conn *);
 
 #endif

@@ -1,4 +1,5 @@
-/* The shared areas, what waits beside them, and the BIO that joins OpenSSL to them. */
+/* The shared areas, the bytes that wait outside them, and the BIO that connects OpenSSL to
+ * them. */
 #include <errno.h>
 #include <openssl/bio.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "base/check.h"
 #include "worker/tls/internal.h"
 
-enum { TLS_IOV = 12 }; /* blocks of one sendmsg(2), and the send area */
+enum { TLS_IOV = 12 }; /* blocks per sendmsg(2), and the send area */
 
 void tls_io_fail(struct tls_conn *conn, const char *why)
 {
@@ -91,7 +92,8 @@ static void area_clear(struct tls_area *area)
     area->at = area->end = 0;
 }
 
-/* Makes the area this connection's: what another one left in it moves to that one's chain. */
+/* Takes the area for this connection: bytes that another connection left in it move to the
+ * chain of that one. */
 static void area_take(struct tls_area *area, struct tls_conn *conn)
 {
     struct tls_conn *owner = area->owner;
@@ -176,8 +178,8 @@ int tls_io_receive(struct tls_conn *conn, size_t n)
     return -1;
 }
 
-/* One sendmsg(2) of what waits and of what is in the send area. *whole: the socket took all
- * that the call could list. 0, or -1: dead. */
+/* One sendmsg(2) of the waiting blocks and of the send area. *whole: the socket took everything
+ * that the call listed. 0, or -1: dead. */
 static int send_once(struct tls_conn *conn, bool *whole)
 {
     struct tls_area *tx = &conn->engine->tx;
@@ -193,7 +195,7 @@ static int send_once(struct tls_conn *conn, bool *whole)
         iov[message.msg_iovlen++] = (struct iovec){b->bytes + b->at, has};
         listed += has;
     }
-    if (fresh && listed == conn->out.n) { /* else older bytes did not fit the list */
+    if (fresh && listed == conn->out.n) { /* else older bytes did not fit into the list */
         iov[message.msg_iovlen++] = (struct iovec){tx->bytes + tx->at, fresh};
         listed += fresh;
     }
@@ -231,14 +233,14 @@ ssize_t tls_flush(struct tls_conn *conn)
 
     if (conn->dead)
         return -1;
-    /* As long as the socket takes all, no event will tell that it takes more. */
+    /* As long as the socket takes everything, no event will report that it can take more. */
     while (whole && tls_waiting(conn))
         if (send_once(conn, &whole) < 0)
             return -1;
     return (ssize_t)conn->out.n;
 }
 
-/* ---- the BIO: its data is the engine, which knows whose call is running */
+/* ---- the BIO: its data is the engine, which knows the connection whose call is running */
 
 static int io_read(BIO *bio, char *to, int room)
 {
@@ -281,7 +283,7 @@ static int io_write(BIO *bio, const char *from, int size)
 
     BIO_clear_retry_flags(bio);
     if (conn->reading && (conn->unprompted += (uint32_t)n) > TLS_UNPROMPTED) {
-        tls_io_fail(conn, "too many alerts or key updates caused");
+        tls_io_fail(conn, "too many alerts or key updates provoked");
         return -1;
     }
     area_take(tx, conn);
@@ -299,7 +301,7 @@ static int io_write(BIO *bio, const char *from, int size)
 static long io_ctrl(BIO *bio, int what, long number, void *pointer)
 {
     (void)bio, (void)number, (void)pointer;
-    return what == BIO_CTRL_FLUSH; /* "sent": tls_flush() does it for the whole event */
+    return what == BIO_CTRL_FLUSH; /* report success: tls_flush() sends once per event */
 }
 
 static int io_create(BIO *bio)

@@ -14,11 +14,11 @@
 #include "worker/tls/internal.h"
 
 enum {
-    ROUNDS = 64,       /* of both sides, in one handshake: a chain may be longer than a BIO */
-    EXAMPLE_SIZE = 80, /* more than the label that stands for a wildcard */
+    ROUNDS = 64,       /* of both sides, in one handshake: a chain may exceed a BIO's buffer */
+    EXAMPLE_SIZE = 80, /* longer than the label that replaces the "*" of a wildcard */
 };
 
-static const char label[] = "pasgate-proof"; /* in place of "*" */
+static const char label[] = "pasgate-proof"; /* replaces the "*" */
 
 static const struct {
     int number;
@@ -32,8 +32,8 @@ struct tls_selftest {
     const struct conf_cert *cert;
     SSL_CTX *server, *client;
     size_t n_versions;
-    size_t name, version; /* what is next */
-    size_t worked;        /* versions, of this name */
+    size_t name, version; /* the next ones to test */
+    size_t worked;        /* versions that worked for this name */
     struct tls_selftest_result worst;
 };
 
@@ -49,7 +49,7 @@ static int tls_selftest_rank(enum cert_proof proof, bool partly)
     return partly ? 1 : ranks[proof];
 }
 
-/* Keeps the worst; of equals, the first. */
+/* Keeps the worst finding; of equal ones, the first. */
 __attribute__((format(printf, 5, 6))) static void found(struct tls_selftest *p,
                                                         enum cert_proof proof, bool partly,
                                                         uint32_t name, const char *fmt, ...)
@@ -67,7 +67,7 @@ __attribute__((format(printf, 5, 6))) static void found(struct tls_selftest *p,
     va_end(ap);
 }
 
-/* ---- what needs no handshake */
+/* ---- checks without a handshake */
 
 static void look_at_dates(struct tls_selftest *p, X509 *cert, const char *which)
 {
@@ -106,7 +106,7 @@ static bool tls_selftest_is_address(const char *name)
     return inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1;
 }
 
-/* A name that a client may ask for. */
+/* A name that a client can request. */
 static const char *example(const char *name, char *out, size_t n)
 {
     if (name[0] != '*')
@@ -115,7 +115,7 @@ static const char *example(const char *name, char *out, size_t n)
     return out;
 }
 
-/* OpenSSL matches no wildcard right below the root ("*.lan"); others do. */
+/* OpenSSL does not match a wildcard right below the root ("*.lan"); other libraries do. */
 static bool tls_selftest_has_wildcard(X509 *leaf, const char *name)
 {
     GENERAL_NAMES *alt = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
@@ -133,7 +133,7 @@ static bool tls_selftest_has_wildcard(X509 *leaf, const char *name)
     return found;
 }
 
-/* asked: what the client asked for, an example of the name if that is a wildcard. */
+/* asked: the name that the client requested, which is an example if `name` is a wildcard. */
 static bool is_for(X509 *leaf, const char *name, const char *asked)
 {
     return tls_selftest_is_address(name)
@@ -142,7 +142,7 @@ static bool is_for(X509 *leaf, const char *name, const char *asked)
                      (name[0] == '*' && tls_selftest_has_wildcard(leaf, name));
 }
 
-/* Both sides in turn, until both are through. */
+/* Runs both sides in turn until both are finished. */
 static bool shake(SSL *client, SSL *server)
 {
     int mine = 0, theirs = 0;
@@ -176,16 +176,16 @@ static void look_at_leaf(struct tls_selftest *p, SSL *client, const char *name)
     uint32_t number = (uint32_t)p->name + 1;
 
     if (!leaf || X509_cmp(leaf, SSL_CTX_get0_certificate(p->server)) != 0)
-        found(p, CERT_PROOF_LEAF, false, number, "who asks for %s gets another certificate",
-              name);
+        found(p, CERT_PROOF_LEAF, false, number,
+              "a client that asks for %s gets another certificate", name);
     else if (!is_for(leaf, p->cert->names[p->name], name))
         found(p, CERT_PROOF_NAMES, false, number, "the certificate is not for %s", name);
 }
 
-/* "" or why there is no handshake. */
+/* "", or why the handshake failed. */
 static const char *try_name(struct tls_selftest *p, const char *name, int version)
 {
-    struct tls_conn conn = {.engine = p->engine, .fd = -1}; /* what the callbacks fill in */
+    struct tls_conn conn = {.engine = p->engine, .fd = -1}; /* filled in by the callbacks */
     struct tls_conn *current = p->engine->current;
     SSL *client = SSL_new(p->client), *server = SSL_new(p->server);
     const char *why = "no memory";
@@ -204,7 +204,7 @@ static const char *try_name(struct tls_selftest *p, const char *name, int versio
         } else {
             const char *reason = ERR_reason_error_string(ERR_peek_error());
 
-            why = reason ? reason : "it does not end";
+            why = reason ? reason : "it does not finish";
         }
     }
     SSL_free(client);
@@ -254,7 +254,7 @@ struct tls_selftest *tls_selftest_new(struct tls_engine *engine, uint32_t cert_i
         free(p);
         return NULL;
     }
-    SSL_CTX_set_verify(p->client, SSL_VERIFY_NONE, NULL); /* the CA may be one's own */
+    SSL_CTX_set_verify(p->client, SSL_VERIFY_NONE, NULL); /* the CA may be a private one */
     SSL_CTX_set_options(p->client, SSL_OP_NO_TICKET);
     p->engine = engine;
     p->cert = &engine->conf->certs[cert_index];

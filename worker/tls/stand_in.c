@@ -1,6 +1,7 @@
-/* A self-signed certificate that stands in memory only: what a worker serves for the names of a
- * certificate of which the store has none that it can read. Clients then see an unknown signer,
- * as with acmed's own (acmed/cert/selfsigned.c), and not a connection that hangs. */
+/* A self-signed certificate that exists only in memory: what a worker serves for the names of a
+ * certificate if the store has none for them that can be read. Clients then see an unknown
+ * issuer, as with acmed's own self-signed one (acmed/cert/selfsigned.c), instead of a
+ * connection that hangs. */
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -12,7 +13,7 @@
 
 enum {
     DAY_S = 24 * 3600,
-    STAND_IN_DAYS = 397, /* longer ones are refused by some browsers, whoever signed them */
+    STAND_IN_DAYS = 397, /* some browsers refuse longer ones, whoever signed them */
     SERIAL_BITS = 126,
 };
 

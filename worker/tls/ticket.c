@@ -1,4 +1,4 @@
-/* Session tickets (RFC 5077, RFC 8446 section 4.6.1) under the supervisor's key ring. */
+/* Session tickets (RFC 5077, RFC 8446 section 4.6.1) with the supervisor's key ring. */
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -9,10 +9,10 @@
 #include "worker/tls/internal.h"
 
 enum {
-    TICKET_LIFE_S = TICKET_ROTATE_MS / 1000, /* a key opens for one to two rotations */
+    TICKET_LIFE_S = TICKET_ROTATE_MS / 1000, /* a key decrypts for one to two rotations */
 };
 
-/* The callback's words (SSL_CTX_set_tlsext_ticket_key_evp_cb(3)). */
+/* Return values of the callback (SSL_CTX_set_tlsext_ticket_key_evp_cb(3)). */
 enum { TICKET_ERROR = -1, TICKET_NONE = 0, TICKET_GOOD = 1, TICKET_RENEW = 2 };
 
 static bool ticket_mac_key(EVP_MAC_CTX *mac, const struct ticket_key *key)
@@ -53,7 +53,7 @@ static int ticket_open(const struct tls_engine *engine, const uint8_t *name, con
             return TICKET_ERROR;
         return i == 0 ? TICKET_GOOD : TICKET_RENEW;
     }
-    return TICKET_NONE; /* a full handshake */
+    return TICKET_NONE; /* leads to a full handshake */
 }
 
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
@@ -69,8 +69,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
 int tls_ticket_setup(struct tls_engine *engine, SSL_CTX *ctx)
 {
-    /* OpenSSL's own sending is off: it would cost a packet right after the handshake. See
-     * tls_ticket_send(). */
+    /* OpenSSL does not send tickets by itself: that would cost a packet right after the
+     * handshake. See tls_ticket_send(). */
     if (SSL_CTX_set_num_tickets(ctx, 0) != 1)
         return -1;
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);

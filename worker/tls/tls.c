@@ -9,8 +9,8 @@
 #include "base/check.h"
 #include "worker/tls/internal.h"
 
-/* Before each call into OpenSSL: the callbacks and the BIO ask whose it is. Its error queue is
- * empty at that moment, because whoever fills it ends in tls_fail(). */
+/* Must precede each call into OpenSSL: the callbacks and the BIO need to know the connection.
+ * OpenSSL's error queue is empty at that moment, because every failure ends in tls_fail(). */
 static SSL *tls_enter(struct tls_conn *conn)
 {
     conn->engine->current = conn;
@@ -18,7 +18,7 @@ static SSL *tls_enter(struct tls_conn *conn)
     return conn->ssl;
 }
 
-/* Why OpenSSL gave up. */
+/* Records why OpenSSL gave up. */
 static void tls_fail(struct tls_conn *conn)
 {
     unsigned long code = ERR_peek_error();
@@ -87,9 +87,9 @@ int tls_handshake(struct tls_conn *conn)
             break;
     }
     if (conn->dead && tls_conn_failure(conn) == HANDSHAKE_PLAIN_HTTP)
-        return -1; /* an alert would be noise */
+        return -1; /* a client without TLS cannot read an alert */
     bool dead = conn->dead;
-    conn->dead = false; /* let the alert out */
+    conn->dead = false; /* so that the alert is sent */
     if (tls_flush(conn) < 0 || dead) {
         conn->dead = true;
         return -1;
@@ -99,8 +99,8 @@ int tls_handshake(struct tls_conn *conn)
 
 /* ---- bytes */
 
-/* How much to receive for `room`: what it can hold, at least one record, and less when a part
- * of a record is waiting in OpenSSL, because that comes out first. */
+/* How much to receive for `room`: as much as it can hold, but at least one record, and less if
+ * a part of a record is waiting in OpenSSL, because that is returned first. */
 static size_t want(const struct tls_conn *conn, size_t room)
 {
     size_t n = room < TLS_READ_MAX ? room : TLS_READ_MAX;
@@ -110,13 +110,13 @@ static size_t want(const struct tls_conn *conn, size_t room)
     return n > TLS_RECORD ? n : TLS_RECORD;
 }
 
-/* Is there something to decrypt without recv(2)? */
+/* Can something be decrypted without recv(2)? */
 static bool loaded(const struct tls_conn *conn)
 {
     return tls_io_input(conn) > 0 || SSL_pending(conn->ssl) > 0;
 }
 
-/* Decrypts what there is; true when more plaintext may follow at once. */
+/* Decrypts what there is; true if more plaintext may follow at once. */
 static bool decrypt(struct tls_conn *conn, uint8_t *buf, size_t room, size_t *got)
 {
     int n;
@@ -158,8 +158,8 @@ ssize_t tls_read(struct tls_conn *conn, void *buf, size_t room)
         if (conn->asked && !conn->full && !loaded(conn))
             break;
     }
-    /* What came from memory says nothing about the socket, where more may have come since:
-     * its edge was told once and must not be forgotten. */
+    /* If this call did not use recv(2), the socket may have received more since. Its edge was
+     * reported once and must not be lost. */
     if (!conn->asked)
         conn->full = true;
     if (tls_waiting(conn) > unsent) { /* an alert, or our half of a key update */
@@ -199,7 +199,7 @@ int tls_write(struct tls_conn *conn, const void *buf, size_t n)
         tls_fail(conn);
         return -1;
     }
-    if (first) /* sending the ticket allocated a read buffer too, and left it there */
+    if (first) /* sending the ticket allocated a read buffer, too */
         SSL_free_buffers(conn->ssl);
     return 0;
 }
@@ -230,7 +230,7 @@ void tls_probe(struct tls_conn *conn)
         return;
     tls_ticket_send(conn);
     if (SSL_do_handshake(tls_enter(conn)) != 1)
-        ERR_clear_error(); /* the next write will say */
+        ERR_clear_error(); /* the next write will report it */
     SSL_free_buffers(conn->ssl);
     tls_flush(conn);
 }
