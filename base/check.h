@@ -1,8 +1,8 @@
 /* Assertions that stay on in every build.
  *
- * CHECK() is for our own bugs only: what a peer, a file or the host can cause
- * gets a return code. A failed check ends this process; the supervisor starts
- * another, and the other workers go on. */
+ * CHECK() is for our own bugs only: errors that a peer, a file or the host can
+ * cause are handled with a return code. A failed check ends this process; the
+ * supervisor starts a new one, and the other processes keep running. */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H
 

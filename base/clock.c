@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CLOCK_LAST_MS UINT64_C(253402300799999) /* of the year 9999 */
+#define CLOCK_LAST_MS UINT64_C(253402300799999) /* last millisecond of the year 9999 */
 
 char *clock_iso(char out[CLOCK_ISO_SIZE], uint64_t wall_ms)
 {
@@ -11,7 +11,7 @@ char *clock_iso(char out[CLOCK_ISO_SIZE], uint64_t wall_ms)
     struct tm tm;
     char date[20];
 
-    /* Who prints may have it of a process that was taken over. */
+    /* The value may come from shared memory that a compromised process can write. */
     if (wall_ms > CLOCK_LAST_MS)
         return strcpy(out, "9999-12-31T23:59:59.999Z");
 
@@ -25,7 +25,7 @@ char *clock_span(char out[CLOCK_SPAN_SIZE], uint64_t ms)
 {
     enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR, YEAR = 365 * DAY + DAY / 4 };
     static const struct {
-        uint64_t size, from; /* seconds: of one, and how many make it the unit */
+        uint64_t size, from; /* seconds: of one unit, and from which on the unit is used */
         const char *name;
     } units[] = {
         {YEAR, 2 * (uint64_t)YEAR, "year"},

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What libraries look at when they find a host, a proxy or roots. */
+/* Variables that libraries read to find a host, a proxy or root certificates. */
 static bool environment_is_wanted(const char *variable, size_t n)
 {
     static const char *const wanted[] = {

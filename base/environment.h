@@ -1,9 +1,10 @@
-/* What a process was given by its environment. */
+/* The environment variables of a process. */
 #ifndef BASE_ENVIRONMENT_H
 #define BASE_ENVIRONMENT_H
 
-/* Overwrites the value of each variable but of those that libraries look at: settings, keys
- * among them, may be written as ${NAME}. In the process that needs none of them. */
+/* Overwrites the value of every variable, except those that libraries read. Settings may be
+ * written as ${NAME}, so the environment may hold keys. For processes that need none of them.
+ */
 void environment_wipe(void);
 
 #endif

@@ -7,7 +7,7 @@ enum { PRINT_MAX = 4096 }; /* bytes of what escape_print() formats */
 static const char hex[] = "0123456789abcdef";
 
 /* Length of the well-formed UTF-8 sequence at p (RFC 3629: no overlong form, no surrogate) that
- * is not ASCII nor a control of the C1 set; else 0. */
+ * is neither ASCII nor a C1 control; otherwise 0. */
 static size_t sequence(const unsigned char *p, size_t n)
 {
     unsigned char low = 0x80, high = 0xbf;
@@ -40,8 +40,8 @@ static size_t sequence(const unsigned char *p, size_t n)
     return len;
 }
 
-/* U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069: breaks of lines, and what makes a text be
- * shown in another order than it has. */
+/* U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069: line breaks, and characters that make a
+ * text appear in another order than it is stored in. */
 static bool misleads(const unsigned char *p)
 {
     if (p[0] != 0xe2)
@@ -66,8 +66,9 @@ static bool escape_plain(unsigned char c, enum escape_mode mode)
     }
 }
 
-/* JSON has no bytes: one that is no character becomes the four characters \xab, as in other
- * logs. So does NUL, because readers of JSON are known to refuse \u0000. */
+/* JSON strings hold characters, not bytes: a byte that is not part of a character becomes the
+ * four characters \xab, as in other logs. So does NUL, because some JSON readers refuse \u0000.
+ */
 static size_t byte(char out[ESCAPE_UNIT], unsigned char c, enum escape_mode mode)
 {
     size_t n = 0;

@@ -14,20 +14,21 @@
 
 enum {
     LOG_TEXT_MAX = 2048,     /* bytes of one message before escaping */
-    LOG_LINE_MAX = PIPE_BUF, /* a pipe takes it whole or not at all */
+    LOG_LINE_MAX = PIPE_BUF, /* bytes of a line: a pipe takes it whole or not at all */
     LOG_FRAME = 192,         /* of these, for time, level, process and pid */
     LOG_GATE_MS = 10000,
-    LOG_RETRY_MS = 200, /* between two tries to write what nobody took */
+    LOG_RETRY_MS = 200, /* between two attempts to write held lines */
 };
 
 static enum log_level log_level = LOG_LEVEL_INFO;
 static enum log_format log_format = LOG_FORMAT_TEXT;
 static char log_process[32] = "pasgate";
 
-/* Where to, and what is not taken there yet: whole lines, of which the first may be cut. */
+/* The destination, and the lines that it has not accepted yet: whole lines, except that the
+ * first one may have been written in part. */
 static struct {
     struct sink sink;
-    pid_t pid; /* whose this is: a child begins with nothing */
+    pid_t pid; /* owner of the held lines: a child starts with none */
     size_t n;
     uint64_t retry_ms;
     uint64_t lost, told, counted;
@@ -68,7 +69,7 @@ bool log_wants(enum log_level level)
 
 /* ---- writing, without ever waiting */
 
-/* A child goes on with its own lines: what its parent holds is its parent's. */
+/* A forked child drops the copy of its parent's held lines: the parent writes them. */
 static void log_take_over(void)
 {
     pid_t self = getpid();
@@ -79,7 +80,7 @@ static void log_take_over(void)
     journal.lost = journal.told = journal.counted = 0;
 }
 
-/* Writes as much as is taken; returns how much. *error: why not all. */
+/* Writes as many bytes as possible; returns their number. *error: why not all, or 0. */
 static size_t write_some(const char *p, size_t n, int *error)
 {
     size_t done = 0;
@@ -96,7 +97,7 @@ static size_t write_some(const char *p, size_t n, int *error)
     return done;
 }
 
-/* Nobody will ever read it there: it is lost now. */
+/* After such an error nobody will ever read what is written there, so it is lost. */
 static bool is_dead(int error)
 {
     return error == EPIPE || error == EBADF || error == EIO || error == EINVAL;
@@ -151,7 +152,7 @@ static void tell_lost(void)
              (unsigned long long)(lost - journal.told));
     if (journal.lost == lost)
         journal.told = lost;
-    journal.lost = lost; /* where nobody reads, this line is none of them */
+    journal.lost = lost; /* this line itself does not count as lost */
     journal.retry_ms = clock_mono_ms() + LOG_RETRY_MS;
 }
 

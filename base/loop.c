@@ -85,8 +85,8 @@ static void unlink_timer(struct loop_timer *timer)
 
 static void link_timer(struct loop *loop, struct loop_timer *timer)
 {
-    /* A round up, so that no timer fires early; far ones wait at the end of
-     * the wheel and are put back from there. */
+    /* Rounded up, so that no timer fires early. A timer beyond the end of the wheel waits
+     * in its last slot and is linked again from there. */
     uint64_t slot = (timer->due_ms >> LOOP_WHEEL_SHIFT) + 1;
     uint64_t last = loop->slot + LOOP_WHEEL_SLOTS - 1;
 
@@ -130,8 +130,8 @@ static void serve_slot(struct loop *loop, size_t i)
     loop->busy[i / 64] &= ~(UINT64_C(1) << (i % 64));
     if (head->next == head)
         return;
-    /* The slot's timers move to a list of this call, so that one that is armed
-     * again from a callback is not met twice. */
+    /* The slot's timers move to a local list, so that one that is armed again from a
+     * callback is not served twice. */
     list.prev->next = list.next->prev = &list;
     head->prev = head->next = head;
     while (list.next != &list) {
@@ -150,7 +150,7 @@ static void serve_timers(struct loop *loop)
 {
     uint64_t now_slot = loop->now_ms >> LOOP_WHEEL_SHIFT;
 
-    /* After a long stop (a suspended machine) one turn of the wheel meets all. */
+    /* After a long pause (a stopped process, for example) one turn of the wheel serves all. */
     if (now_slot - loop->slot >= LOOP_WHEEL_SLOTS && now_slot > loop->slot)
         loop->slot = now_slot - LOOP_WHEEL_SLOTS + 1;
     while (loop->slot <= now_slot) {

@@ -1,12 +1,12 @@
 /* The event loop: epoll, edge-triggered, and a timer wheel. One thread.
  *
  * A source belongs to its owner (it is embedded in a connection); the loop
- * never frees one. loop_del() also drops events of the source that are still
- * waiting in the current batch, so an owner may free itself, or another, from
- * any callback.
+ * never frees one. loop_del() also drops the source's events that are still
+ * pending in the current batch, so that an owner may free itself, or another
+ * owner, from any callback.
  *
- * Timers are lazy: moving a deadline further away is one store, because the
- * timer is looked at when its old slot comes round and put back. */
+ * Timers are lazy: moving a deadline further away is one store. When its old slot
+ * is served, the timer is moved to its new one. */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
 
@@ -15,10 +15,10 @@
 #include <sys/epoll.h>
 
 enum {
-    LOOP_BATCH = 256,         /* events of one epoll_wait */
+    LOOP_BATCH = 256,         /* events per epoll_wait() */
     LOOP_WHEEL_SLOTS = 4096,  /* a power of two */
     LOOP_WHEEL_SHIFT = 4,     /* one slot is 16 ms: the resolution of timers */
-    LOOP_IDLE_WAIT_MS = 1000, /* longest sleep, so that heartbeats go on */
+    LOOP_IDLE_WAIT_MS = 1000, /* longest sleep, so that heartbeats continue */
 };
 
 struct loop_source {
@@ -33,44 +33,44 @@ struct loop_link {
 struct loop_timer {
     struct loop_link link; /* in a slot of the wheel; link.next NULL: not armed */
     uint64_t due_ms;       /* when to fire */
-    uint64_t slot;         /* where it stands in the wheel, absolute */
+    uint64_t slot;         /* its slot in the wheel, absolute */
     void (*fire)(struct loop_timer *);
 };
 
 struct loop {
     int epfd;
-    bool stop;       /* loop_run returns after this round */
-    uint64_t now_us; /* taken once a round, monotonic */
+    bool stop;       /* loop_run() returns after this round */
+    uint64_t now_us; /* read once per round, monotonic */
     uint64_t now_ms;
-    uint64_t slot;    /* next slot of the wheel to be looked at */
+    uint64_t slot;    /* next slot of the wheel to serve */
     int nready, next; /* the batch that is being served */
     struct epoll_event ready[LOOP_BATCH];
     uint64_t busy[LOOP_WHEEL_SLOTS / 64]; /* bit set: the slot may hold timers */
     struct loop_link wheel[LOOP_WHEEL_SLOTS];
 };
 
-/* 0, or -1 with errno. release closes the epoll descriptor only. */
+/* 0, or -1 with errno. loop_release() closes only the epoll descriptor. */
 int loop_init(struct loop *loop);
 void loop_release(struct loop *loop);
 
-/* Watches fd for `events` (EPOLLIN | EPOLLOUT | EPOLLET ...). source->ready is
- * set before. 0, or -1 with errno (ENOSPC, ENOMEM: the host). */
+/* Watches fd for `events` (EPOLLIN | EPOLLOUT | EPOLLET ...). The caller sets
+ * source->ready before. 0, or -1 with errno (ENOSPC, ENOMEM: limits of the host). */
 int loop_add(struct loop *loop, struct loop_source *source, int fd, uint32_t events);
 int loop_mod(struct loop *loop, struct loop_source *source, uint32_t events);
 
-/* Stops watching; the descriptor stays open. Harmless when not added. */
+/* Stops watching; the descriptor stays open. Does nothing if fd is -1. */
 void loop_del(struct loop *loop, struct loop_source *source);
 
-/* Stops watching and closes the descriptor: the kernel then drops it from the
- * epoll set itself, which saves a call. It must not have been dup()ed. */
+/* Stops watching and closes the descriptor: the kernel then removes it from the
+ * epoll set, which saves a call. The descriptor must not have been dup()ed. */
 void loop_close(struct loop *loop, struct loop_source *source);
 
-/* Serves events and timers once (waiting at most max_wait_ms), or until stop. */
+/* Serve events and timers once, waiting at most max_wait_ms; or until loop->stop. */
 void loop_once(struct loop *loop, int max_wait_ms);
 void loop_run(struct loop *loop);
 
-/* Arms or moves a timer to loop->now_ms + delay_ms. timer->fire is set before;
- * it may arm again, or free its owner. */
+/* Arms or moves a timer to loop->now_ms + delay_ms. The caller sets timer->fire
+ * before; that callback may arm the timer again, or free its owner. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_ms);
 void loop_timer_cancel(struct loop_timer *timer);
 

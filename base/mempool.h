@@ -1,7 +1,7 @@
-/* Fixed-size blocks on a free list: what the path of a request allocates from.
- * Blocks that come back are the next to go out, so they are warm in the cache;
- * beyond `keep` idle blocks they go back to the heap, so that memory follows
- * the load down again. One thread, one process. */
+/* Fixed-size blocks on a free list: the request path allocates from these.
+ * The block returned last is handed out first, because it is still in the cache.
+ * Beyond `keep` idle blocks, blocks go back to the heap, so that memory use falls
+ * with the load. One thread, one process. */
 #ifndef BASE_MEMPOOL_H
 #define BASE_MEMPOOL_H
 
@@ -18,13 +18,13 @@ struct mempool {
     struct mempool_block *head;
 };
 
-/* size: bytes of each block; keep: how many idle ones are held. */
+/* size: bytes of each block; keep: how many idle blocks are kept. */
 void mempool_init(struct mempool *pool, size_t size, uint32_t keep);
 
-/* Frees the idle blocks. All must be back: CHECK. */
+/* Frees the idle blocks. All blocks must have been returned (CHECK). */
 void mempool_release(struct mempool *pool);
 
-/* A block, not cleared; NULL when the host has no memory. */
+/* A block, not zeroed; NULL when the host has no memory. */
 void *mempool_acquire(struct mempool *pool);
 void mempool_return(struct mempool *pool, void *block);
 

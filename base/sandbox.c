@@ -18,9 +18,9 @@
 
 /* ---- system calls */
 
-enum { NAME_MAX_BYTES = 32 }; /* of a call */
+enum { NAME_MAX_BYTES = 32 }; /* of the name of a call, with NUL */
 
-/* false: any argument will do. */
+/* False: the rule has no condition. */
 static bool sandbox_compare(const struct sandbox_rule *rule, struct scmp_arg_cmp *to)
 {
     *to = (struct scmp_arg_cmp){.arg = rule->arg, .datum_a = rule->value};
@@ -110,7 +110,7 @@ int sandbox_forbid_both(const struct sandbox_rule rule[2])
 
 enum {
     READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
-    HANDLED = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1, /* all that the first Landlock knows */
+    HANDLED = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1, /* all rights of Landlock's first ABI */
 };
 
 int sandbox_can_hide(void)
@@ -118,7 +118,7 @@ int sandbox_can_hide(void)
     return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 }
 
-/* What cannot be opened, or is no file system's, stays hidden. */
+/* An entry that cannot be opened, or that Landlock refuses, stays hidden. */
 static void allow(int rules, int parent, const char *name)
 {
     struct landlock_path_beneath_attr beneath = {
@@ -127,7 +127,7 @@ static void allow(int rules, int parent, const char *name)
 
     if (beneath.parent_fd < 0)
         return;
-    /* What a link leads to is allowed by its own path, or not. */
+    /* Access to the target of a symbolic link depends on the target's own path. */
     if (fstat(beneath.parent_fd, &st) == 0 && !S_ISLNK(st.st_mode)) {
         beneath.allowed_access = S_ISDIR(st.st_mode) ? READ : LANDLOCK_ACCESS_FS_READ_FILE;
         syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
@@ -135,7 +135,7 @@ static void allow(int rules, int parent, const char *name)
     close(beneath.parent_fd);
 }
 
-/* All of this folder but one name. */
+/* Allows every entry of this directory except one. */
 static void allow_beside(int rules, const char *dir, const char *but)
 {
     DIR *listing = opendir(dir);

@@ -1,17 +1,18 @@
-/* What a process may no longer ask of the kernel: filters of system calls (seccomp), and a
- * folder that it cannot open (Landlock). Neither is ever undone; both go on over fork() and
+/* Limits what a process may ask of the kernel: system call filters (seccomp), and a directory
+ * that it cannot open (Landlock). Neither can be undone; both are inherited over fork() and
  * exec(), add up when called again, and set no_new_privs. One thread.
  *
- * What is forbidden is a list, and fails with an error: a later version of a library that tries
- * something new finds it as before, or degrades, and certificates are still renewed; who took
- * the process over gets nothing by it. Only calls by another architecture's numbers kill. */
+ * A filter lists what is forbidden, and a forbidden call fails with an error. So a later
+ * version of a library that uses a new call still works, or falls back, and certificates are
+ * still renewed; an attacker in the process gains nothing by that. Only a call by another
+ * architecture's numbers kills the process. */
 #ifndef BASE_SANDBOX_H
 #define BASE_SANDBOX_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* The leak checker of a sanitized build forks, and traces its own process, at exit. */
+/* At exit, the leak checker of a sanitized build forks and traces its own process. */
 #if defined __SANITIZE_ADDRESS__
 #define SANDBOX_LEAK_CHECK 1
 #elif defined __has_feature
@@ -30,29 +31,31 @@ enum sandbox_when {
     SANDBOX_ABOVE, /* argument > value */
 };
 
-/* Calls that are forbidden, or those with such an argument. */
+/* Forbidden calls: always, or only with such an argument. */
 struct sandbox_rule {
     const char
-        *calls; /* names, a space between; what this architecture has not is passed over */
-    int error;  /* what they fail with; 0: EPERM */
+        *calls; /* names, separated by spaces; names that this architecture lacks are skipped */
+    int error;  /* errno of the failed call; 0: EPERM */
     enum sandbox_when when;
-    unsigned arg; /* which one, from 0 */
+    unsigned arg; /* index of the argument, from 0 */
     uint64_t mask, value;
 };
 
-/* 0; -1 with errno: nothing is forbidden, because the kernel has no filters (or no memory). */
+/* 0; -1 with errno: nothing is forbidden, because the kernel has no filters (or no memory is
+ * left). */
 int sandbox_forbid(const struct sandbox_rule *rules, size_t n);
 
-/* The same for the calls of rule[0], where the arguments are as both rules say. */
+/* Forbids the calls of rule[0] where the conditions of both rules are met. */
 int sandbox_forbid_both(const struct sandbox_rule rule[2]);
 
-/* Whether sandbox_hide() can work here. */
+/* True if the kernel supports sandbox_hide(). */
 int sandbox_can_hide(void);
 
-/* From now on this process can open nothing at this path, nor write to any file; it reads what
- * was beside it, and beside each folder above it, when this was called, and all below that.
- * Those folders themselves cannot be listed. 0; -1 with errno: nothing is hidden. A path that
- * is not there is no error. */
+/* From now on this process can open nothing at or below this path, and can write to no file. It
+ * can read the entries that existed at the time of the call beside the path, and beside each
+ * directory above it, with everything below those entries. The directories above the path
+ * cannot be listed themselves. 0; -1 with errno: nothing is hidden. A path that does not exist
+ * is no error. */
 int sandbox_hide(const char *path);
 
 #endif

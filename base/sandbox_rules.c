@@ -16,9 +16,8 @@
 #ifndef PR_SCHED_CORE
 #define PR_SCHED_CORE 62
 #endif
-#define ANY_BITS                                                                \
-    UINT32_MAX /* arguments that are ints: the kernel does not look at the rest \
-                */
+#define ANY_BITS \
+    UINT32_MAX /* arguments of type int: the kernel ignores the upper half of the register */
 
 const char sandbox_programs[] = "execve execveat";
 
@@ -56,8 +55,8 @@ int sandbox_forbid_others(void)
     return sandbox_forbid(rules, sizeof rules / sizeof *rules);
 }
 
-/* Each by its number, because libraries look at arguments before the kernel does. With
- * arguments that would change nothing, or fail for another reason, were the call allowed. */
+/* Calls go by number, because libraries check arguments before the kernel does. If a call were
+ * allowed, its arguments would change nothing, or make it fail for another reason. */
 const char *sandbox_try_others(void)
 {
     const long pid = getppid();
@@ -101,8 +100,8 @@ const char *sandbox_try_others(void)
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         const long *a = tries[i].a;
 
-        /* Where the filter answers, it is EPERM; the kernel itself has other words for these
-         * arguments, or the call works. A call that it does not know harms nobody. */
+        /* The filter fails with EPERM; without it, these arguments give another error, or the
+         * call works. ENOSYS: the kernel does not have the call, so it can do no harm. */
         if (syscall(tries[i].call, a[0], a[1], a[2], a[3], a[4]) >= 0 ||
             (errno != EPERM && errno != ENOSYS))
             return tries[i].name;

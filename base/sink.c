@@ -16,11 +16,11 @@
 #include "base/fd.h"
 
 enum {
-    GUARD_MS = 20, /* longest wait in a write that poll(2) said would not wait */
+    GUARD_MS = 20, /* longest wait in a write that should not block according to poll(2) */
     FIRST_FD = 3,
 };
 
-/* ---- what it is */
+/* ---- the kind */
 
 static bool is_ptmx(const struct stat *st)
 {
@@ -53,7 +53,7 @@ void sink_open(struct sink *sink, int fd)
     }
 }
 
-/* ---- a description of our own */
+/* ---- an open file description of our own */
 
 int sink_reopen(int fd)
 {
@@ -62,7 +62,7 @@ int sink_reopen(int fd)
     struct stat st;
     int fresh, above;
 
-    /* Opening a terminal's master again would make another terminal. */
+    /* Opening the master side of a terminal again would create another terminal. */
     if ((kind != SINK_PIPE && kind != SINK_TERMINAL) || fstat(fd, &st) != 0 || is_ptmx(&st)) {
         errno = EINVAL;
         return -1;
@@ -94,7 +94,7 @@ static size_t min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How many bytes of whole lines fit PIPE_BUF, at least one line. */
+/* Bytes of the whole lines that fit in PIPE_BUF, but at least one line. */
 static size_t whole_lines(const char *p, size_t n)
 {
     if (n <= PIPE_BUF)
@@ -107,10 +107,11 @@ static size_t whole_lines(const char *p, size_t n)
 
 static void ignore_alarm(int sig)
 {
-    (void)sig; /* a blocked write(2) ends with EINTR, or with what it has written */
+    (void)sig; /* a blocked write(2) returns EINTR, or the bytes that it has written */
 }
 
-/* A write into what others fill, too: after poll(2) it has room, but may have lost it since. */
+/* A write to a pipe or terminal that other processes write to as well: poll(2) found room, but
+ * they may have used it up since. */
 static ssize_t guarded_write(int fd, const char *p, size_t n)
 {
     static const struct itimerval soon = {{0, GUARD_MS * 1000}, {0, GUARD_MS * 1000}}, off;
@@ -124,7 +125,7 @@ static ssize_t guarded_write(int fd, const char *p, size_t n)
     sigaddset(&alarm, SIGALRM);
     sigaction(SIGALRM, &wake, &before);
     sigprocmask(SIG_UNBLOCK, &alarm, &mask);
-    setitimer(ITIMER_REAL, &soon, NULL); /* again and again: the first may come too early */
+    setitimer(ITIMER_REAL, &soon, NULL); /* repeats: the first may fire before the write */
     sent = write(fd, p, n);
     error = errno == EINTR ? EAGAIN : errno;
     setitimer(ITIMER_REAL, &off, NULL);

@@ -1,11 +1,12 @@
-/* Writing to a log without ever waiting for whoever reads it.
+/* Writing to a log without ever waiting for its reader.
  *
- * A pipe that nobody reads, a terminal that was stopped, a socket whose peer hangs: a blocking
- * write(2) to one of them stops the process. O_NONBLOCK helps, but it belongs to the open file
- * description, which we may share with processes that count on blocking writes (a shell, `tee`,
- * an init). So pipes and terminals are opened once more, for us alone. Where the host forbids
- * that (the pipe belongs to another user), poll(2) goes first and a timer ends what blocks all
- * the same, because somebody else filled it in between. */
+ * A blocking write(2) to a pipe that nobody reads, to a stopped terminal or to a socket whose
+ * peer hangs stops the process. O_NONBLOCK helps, but it belongs to the open file description,
+ * which we may share with processes that rely on blocking writes (a shell, `tee`, an init). So
+ * pipes and terminals are opened again, for this process alone. Where the host forbids that
+ * (the pipe belongs to another user), poll(2) is called before each write, and a timer
+ * interrupts a write that blocks nevertheless, because another process filled the pipe in
+ * between. */
 #ifndef BASE_SINK_H
 #define BASE_SINK_H
 
@@ -14,31 +15,32 @@
 #include <sys/types.h>
 
 enum sink_kind {
-    SINK_FILE,     /* a regular file, /dev/null: nobody has to read it */
-    SINK_PIPE,     /* whole lines up to PIPE_BUF, so that those of others do not get between */
-    SINK_TERMINAL, /* in pieces, too: a line of a stopped one may be torn */
+    SINK_FILE,     /* a regular file, /dev/null: needs no reader */
+    SINK_PIPE,     /* whole lines up to PIPE_BUF, so that lines of other writers do not mix */
+    SINK_TERMINAL, /* partial writes possible: a line may be torn if the terminal is stopped */
     SINK_SOCKET,   /* a stream: journald as standard output */
 };
 
 struct sink {
     int fd; /* not owned; -1: none */
     enum sink_kind kind;
-    bool shared; /* its description blocks, and may be somebody else's */
+    bool shared; /* its open file description blocks, and other processes may share it */
 };
 
-/* Finds out what fd is. */
+/* Detects the kind of fd. -1 is allowed. */
 void sink_open(struct sink *sink, int fd);
 
-/* As write(2) of lines [p, p + n), n > 0, but it never waits: -1 with EAGAIN when nothing was
- * taken. It may take less than all; a pipe then takes whole lines, if they fit PIPE_BUF. */
+/* Like write(2) of the lines [p, p + n), n > 0, but never waits: -1 with EAGAIN when nothing
+ * could be written. It may write less than n bytes; to a pipe it then writes whole lines, if
+ * they fit in PIPE_BUF. */
 ssize_t sink_write(const struct sink *sink, const char *p, size_t n);
 
-/* A fresh non-blocking descriptor (the caller's, close-on-exec, above 2) for the pipe or
- * terminal behind fd. -1 with errno: it may not be opened again; EINVAL: it is neither. */
+/* A new non-blocking descriptor (owned by the caller, close-on-exec, above 2) for the pipe or
+ * terminal behind fd. -1 with errno: it cannot be opened again; EINVAL: fd is neither. */
 int sink_reopen(int fd);
 
-/* Standard output and error of this process and its children become descriptions of our own,
- * where sink_reopen() can. Once, at the start, before privileges are dropped. */
+/* Gives this process and its children their own open file descriptions for standard output and
+ * error, where sink_reopen() can. Once, at start, before privileges are dropped. */
 void sink_adopt_standard(void);
 
 #endif

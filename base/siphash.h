@@ -1,6 +1,6 @@
 /* SipHash-2-4, 64 bits (Aumasson and Bernstein 2012): a keyed hash that is fast on
- * short input and that nobody without the key can foretell. For tables that a peer
- * fills and for tags that a peer hands back.
+ * short input and that nobody can predict without the key. For tables that a peer
+ * fills and for tags that a peer sends back.
  *
  * Any process; pure; no allocation. */
 #ifndef BASE_SIPHASH_H
@@ -15,13 +15,13 @@ struct siphash_key {
     uint64_t k[2];
 };
 
-/* A key from its bytes, as the reference reads them. */
+/* A key from its bytes, in the byte order of the reference implementation. */
 struct siphash_key siphash_key(const uint8_t bytes[SIPHASH_KEY]);
 
-/* In pieces: begin, then add any number of times, then end. */
+/* Incremental: begin, then add any number of times, then end. */
 struct siphash {
     uint64_t v[4];
-    uint64_t tail; /* bytes that do not fill a word yet, the first one lowest */
+    uint64_t tail; /* bytes that do not fill a word yet, the first one in the lowest bits */
     uint64_t n;    /* bytes so far */
 };
 
@@ -29,7 +29,7 @@ void siphash_begin(struct siphash *, const struct siphash_key *key);
 void siphash_add(struct siphash *, const void *bytes, size_t n);
 uint64_t siphash_end(struct siphash *);
 
-/* All at once. */
+/* In one call. */
 uint64_t siphash(const struct siphash_key *key, const void *bytes, size_t n);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * A slice of bytes: a pointer and a length, no terminator, no ownership.
  *
- * Callable from any process; pure. A slice lives as long as the memory that it points into,
- * which somebody else owns. An empty slice may have a NULL pointer. All case folding is ASCII
+ * Callable from any process; pure. A slice is valid as long as the memory that it points into,
+ * which it does not own. An empty slice may have a NULL pointer. All case folding is ASCII
  * only.
  */
 #ifndef BASE_STR_H
@@ -40,7 +40,7 @@ static inline struct str str_from(const char *cstr)
     return (struct str){cstr, cstr ? strlen(cstr) : 0};
 }
 
-/* Slice from `begin` up to, without, `end`. */
+/* Slice from `begin` up to, but not including, `end`. */
 static inline struct str str_span(const char *begin, const char *end)
 {
     return (struct str){begin, (size_t)(end - begin)};
@@ -116,20 +116,20 @@ static inline struct str str_skip(struct str s, size_t n)
     return n ? (struct str){s.p + n, s.n - n} : s;
 }
 
-/* The first n bytes, or all when there are fewer. */
+/* The first n bytes, or all of them if there are fewer. */
 static inline struct str str_head(struct str s, size_t n)
 {
     return (struct str){s.p, n < s.n ? n : s.n};
 }
 
-/* Index of the first byte c, or s.n when there is none. */
+/* Index of the first byte c, or s.n if there is none. */
 static inline size_t str_index(struct str s, char c)
 {
     const char *at = s.n ? memchr(s.p, c, s.n) : NULL;
     return at ? (size_t)(at - s.p) : s.n;
 }
 
-/* Without SP and HTAB (RFC 9110 OWS; no other byte is white space) at both ends. */
+/* Removes SP and HTAB (RFC 9110 OWS; no other byte is white space) at both ends. */
 static inline struct str str_trim(struct str s)
 {
     while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
@@ -140,8 +140,8 @@ static inline struct str str_trim(struct str s)
 }
 
 /*
- * Take the next element of a comma-separated list off *list, trimmed (it may be empty).
- * False when the list is used up. Does not know quoted strings: for token lists only.
+ * Takes the next element of a comma-separated list off *list, trimmed (it may be empty).
+ * False at the end of the list. Does not parse quoted strings: for token lists only.
  */
 static inline bool str_next_item(struct str *list, struct str *item)
 {
@@ -156,7 +156,7 @@ static inline bool str_next_item(struct str *list, struct str *item)
     return true;
 }
 
-/* Copy into a C buffer, cut to fit, always terminated (cap > 0). Returns dst. */
+/* Copies into a C buffer, cut to fit, always NUL-terminated (cap > 0). Returns dst. */
 static inline char *str_copy(char *dst, size_t cap, struct str s)
 {
     size_t n = s.n < cap - 1 ? s.n : cap - 1;
@@ -166,8 +166,8 @@ static inline char *str_copy(char *dst, size_t cap, struct str s)
     return dst;
 }
 
-/* The same for people: one that does not fit ends with "...", at a word where there is one
- * near, so that nobody takes its beginning for the whole. */
+/* The same for people: a text that does not fit ends with " ...", after a whole word if one
+ * ends in the second half, so that the cut is visible. */
 static inline char *str_fit(char *dst, size_t cap, struct str s)
 {
     static const char more[] = " ...";
@@ -182,7 +182,7 @@ static inline char *str_fit(char *dst, size_t cap, struct str s)
             n = back;
             break;
         }
-    while (n > 0 && ((unsigned char)dst[n] & 0xc0) == 0x80) /* within a character of UTF-8 */
+    while (n > 0 && ((unsigned char)dst[n] & 0xc0) == 0x80) /* inside a UTF-8 character */
         n--;
     memcpy(dst + n, more, sizeof more);
     return dst;

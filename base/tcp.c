@@ -4,7 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-enum { PROBES = 3 /* without a response, until the peer counts as gone */ };
+enum { PROBES = 3 /* unanswered keepalive probes until the peer counts as gone */ };
 
 static void tcp_set(int fd, int level, int name, int value)
 {
