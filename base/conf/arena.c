@@ -8,9 +8,8 @@
 
 #include "base/check.h"
 
-/* Address space, of which only touched pages count. The largest tree that the limits of
- * conf/conf.h allow (64 certificates of 100 names of 253 bytes, 256 routes, 256 backends) needs
- * 4 MiB. */
+/* Address space, of which only touched pages use memory. The largest part that the limits of
+ * conf/conf.h allow are the names of certificates: 1024 * 100 of 256 bytes, 25 MiB. */
 #define ARENA_BYTES ((size_t)64 << 20)
 
 struct conf_arena {
@@ -29,7 +28,7 @@ struct conf_arena *conf_arena_new(void)
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena == MAP_FAILED)
         return NULL;
-    (void)madvise(arena, ARENA_BYTES, MADV_DONTDUMP); /* secrets may stand in a configuration */
+    (void)madvise(arena, ARENA_BYTES, MADV_DONTDUMP); /* a configuration may contain secrets */
     arena->size = ARENA_BYTES;
     arena->used = round_up(sizeof *arena, alignof(max_align_t));
     return arena;
@@ -62,7 +61,7 @@ void conf_arena_seal(struct conf_arena *arena)
     size_t keep = round_up(arena->used, (size_t)sysconf(_SC_PAGESIZE));
     if (keep < arena->size && munmap((char *)arena + keep, arena->size - keep) == 0)
         arena->size = keep;
-    /* It is a safety net only: where the host refuses, the tree is as good as before. */
+    /* Only a safety net: where the host refuses, the tree is still usable. */
     (void)mprotect(arena, keep, PROT_READ);
 }
 

@@ -2,8 +2,8 @@
  * conf/arena.h - the memory of one configuration.
  *
  * One reservation of address space, filled from the front, that becomes read-only when the
- * configuration is complete: a stray write to it then ends the process instead of changing
- * what everybody believes. Used in base/conf only, in the process that loads.
+ * configuration is complete: a stray write then ends the process instead of changing settings
+ * that all later children inherit. Used in base/conf only, in the process that loads.
  */
 #ifndef BASE_CONF_ARENA_H
 #define BASE_CONF_ARENA_H
@@ -21,13 +21,13 @@ void conf_arena_free(struct conf_arena *arena);
 void *conf_arena_alloc(struct conf_arena *arena, size_t n);
 const char *conf_arena_strdup(struct conf_arena *arena, const char *s);
 
-/* Makes it read-only and gives back the rest of the reservation. */
+/* Makes the arena read-only and returns the unused part of the reservation to the system. */
 void conf_arena_seal(struct conf_arena *arena);
 
-/* From now on this process has nothing but zeroes there. */
+/* From now on this process reads only zeroes there. */
 void conf_arena_blank(struct conf_arena *arena);
 
-/* Processes forked from now on do not have it. */
+/* Processes forked from now on do not have this memory. */
 void conf_arena_keep_from_children(struct conf_arena *arena);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * conf/build.h - a configuration while it is being made.
+ * conf/build.h - a configuration while it is being built.
  *
- * Used in base/conf only. Everything but the arena is released when the load is over.
+ * Used in base/conf only. Everything except the arenas is released at the end of the load.
  */
 #ifndef BASE_CONF_BUILD_H
 #define BASE_CONF_BUILD_H
@@ -20,45 +20,46 @@ struct conf_build {
     struct conf_arena *arena, *secrets;
     struct conf_source text;
     struct conf_error_list report, warnings;
-    struct conf_mark *marks; /* where each field was written */
+    struct conf_mark *marks; /* the line of each field and record */
     size_t n_marks, cap_marks;
-    bool early; /* files of certificates may be missing */
+    bool early; /* certificate files may be missing */
 };
 
-/* Reads the text into the tree by the table: syntax, names, types, ranges, defaults. What is
- * wrong goes to the report. False: the syntax is such that there is no tree. */
+/* Reads the text into the tree by the table: syntax, names, types, ranges, defaults. Errors go
+ * to the report. False: a syntax error, so that there is no tree. */
 bool conf_read(struct conf_build *b);
 
-/* The line where a field or a list's record begins; 0 when it was not written. */
+/* The line of a field, or of a record of a list; 0 if the file does not contain it. */
 unsigned conf_line_of_field(const struct conf_build *b, const void *field);
 unsigned conf_line_of_record(const struct conf_build *b, const void *record);
 
-/* Checks what no single setting shows, fills what follows from others, and puts pools,
- * backends and routes into their final order. What is wrong goes to the report. */
+/* Checks settings against each other, fills in values that follow from other settings, and puts
+ * pools, backends and routes into their final order. Errors go to the report. */
 void conf_check(struct conf_build *b);
 
 /* "file:line" of a line, in the arena. */
 const char *conf_where(struct conf_build *b, unsigned line);
 
-/* Allowed, but likely not meant. conf_warn_all() looks for all that the file alone shows, in a
- * tree without errors, before its lines go by where they were (conf/warn.c). */
+/* For settings that are allowed but probably a mistake. conf_warn_all() finds those that the
+ * file alone shows, in a tree without errors (conf/warn.c). Lines are found by the address of a
+ * field, so it runs before backends and certificates move. */
 #define conf_warn(b, line, ...) conf_errors_add(&(b)->warnings, line, __VA_ARGS__)
 void conf_warn_all(struct conf_build *b);
 
 /* ---- conf/check_acme.c, for conf/check.c */
 void conf_check_acme(struct conf_build *b);
-/* Of acme or of a certificate; whose: what stands before ".challenges". */
+/* Checks the challenges of acme or of a certificate; whose: the name before ".challenges". */
 void conf_check_challenges(struct conf_build *b, const char *whose,
                            const char *const *challenges, size_t n);
 
 /* ---- conf/check_certs.c, for conf/check.c */
 void conf_check_certs(struct conf_build *b);
-/* Makes two of each certificate with two types of key, and joins those for the same names.
- * Only without errors so far. */
+/* Splits each certificate with two key types into two, and links these. Only call it if there
+ * are no errors so far. */
 void conf_spread_certs(struct conf_build *b);
 
-/* ---- conf/check.c: a name made of a host's: other characters become "-", and those in front
- * go. */
+/* ---- conf/check.c: a name made from a host name: characters that a name cannot have become
+ * "-", or are dropped at the start. */
 const char *conf_name_from_host(struct conf_build *b, const char *host);
 
 /* ---- conf/check_methods.c, for conf/check.c: fills route->allow */

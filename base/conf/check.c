@@ -1,8 +1,8 @@
-/* conf/check.c - what no single setting shows: names that refer to each other, settings that
- * exclude each other, and all that is not written because it follows. See conf/build.h.
+/* conf/check.c - checks across settings: names that refer to each other and settings that
+ * exclude each other; and fills in values that follow from other settings. See conf/build.h.
  *
- * It also runs on trees with errors in them, so that one run tells everything: a string that
- * could not be read is "" here, and is not complained about a second time. */
+ * It also runs on trees with errors, so that one run reports all of them: a string that could
+ * not be read is "" here, and is not reported a second time. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -24,7 +24,7 @@ static bool conf_check_eq(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
-/* What could not be read is NULL until here. */
+/* A string that could not be read may be NULL until here. */
 static void conf_check_no_null(const char **s)
 {
     if (!*s)
@@ -163,7 +163,7 @@ static void resolve_check(struct conf_build *b, struct conf_check *check)
                         "pools.check.body: a tcp check has no response; write type = \"http\"");
 }
 
-/* Whether a backend before this one has its name, or, in the same pool, its address. */
+/* Reports an earlier backend with the same name, or with the same address in the same pool. */
 static void check_twins(struct conf_build *b, size_t pool, size_t backend)
 {
     const struct conf_pool *pools = b->conf->pools;
@@ -189,7 +189,7 @@ static void check_twins(struct conf_build *b, size_t pool, size_t backend)
     }
 }
 
-/* Sessions that go by a route need one that only one backend has. */
+/* Stickiness by route needs a route that only one backend has. */
 static void check_route_twins(struct conf_build *b, const struct conf_pool *pool,
                               size_t backend)
 {
@@ -261,7 +261,7 @@ static void check_pool(struct conf_build *b, size_t index)
     }
 }
 
-/* Puts the backends of all pools side by side. */
+/* Copies the backends of all pools into one array. */
 static void gather_backends(struct conf_build *b)
 {
     struct conf *conf = b->conf;
@@ -290,7 +290,8 @@ static void gather_backends(struct conf_build *b)
 
 /* ---- routes */
 
-/* An exact host before a wildcard before any host; of each the longest first. */
+/* Exact hosts sort before wildcards, and those before "any host"; within each, the longest is
+ * first. */
 static int host_rank(const char *host)
 {
     return !*host ? 2 : *host == '*' ? 1 : 0;
@@ -319,7 +320,7 @@ static void default_route(struct conf_build *b)
     struct conf *conf = b->conf;
 
     if (conf->n_pools == 0)
-        return; /* that is the complaint */
+        return; /* already reported: pools is required */
     if (conf->n_pools > 1) {
         conf_errors_add(&b->report, 0,
                         "routes: are missing, with %zu pools; write routes = ( { path = \"/\"; "
@@ -356,7 +357,7 @@ static void unknown_pool(struct conf_build *b, const struct conf_route *r)
                     best);
 }
 
-/* What is not given is filled in, so that the dump tells it. */
+/* Defaults are filled in, so that the dump shows them. */
 static void default_retry(struct conf_build *b, struct conf_route *r)
 {
     enum conf_retry *reasons = conf_arena_alloc(b->arena, CONF_MAX_LIST * sizeof *reasons);
@@ -434,7 +435,7 @@ void conf_check(struct conf_build *b)
     check_routes(b);
     if (!b->report.bad)
         conf_warn_all(b);
-    /* Last: the lines of backends and certificates go by where they were. */
+    /* Last, because the lines of backends and certificates are found by their address. */
     if (!b->report.bad)
         conf_spread_certs(b);
     gather_backends(b);

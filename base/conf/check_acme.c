@@ -1,5 +1,4 @@
-/* conf/check_acme.c - what no single setting of acme shows; see conf/check.c and conf/build.h.
- */
+/* conf/check_acme.c - checks across the settings of acme; see conf/check.c and conf/build.h. */
 #include <string.h>
 
 #include "base/conf/build.h"
@@ -27,7 +26,8 @@ void conf_check_challenges(struct conf_build *b, const char *whose,
                             whose);
 }
 
-/* As it must be to be decoded: no padding, no stray bits. "***" stands for it in a dump. */
+/* Strict, so that the key can be decoded: no padding, no stray bits. "***" is accepted because
+ * a dump shows it instead of the key. */
 static bool conf_check_acme_is_base64url(const char *text)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -42,7 +42,7 @@ static bool conf_check_acme_is_base64url(const char *text)
     return n == 0 || ((strchr(letters, text[n - 1]) - letters) & stray[n % 4]) == 0;
 }
 
-/* The key itself is in no message. */
+/* Messages never contain the key itself. */
 static void check_hmac_key(struct conf_build *b, const char *const *key, const char *whose)
 {
     if (!conf_check_acme_is_base64url(*key))

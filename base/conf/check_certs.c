@@ -1,4 +1,4 @@
-/* conf/check_certs.c - what no single setting of a certificate shows; see conf/check.c and
+/* conf/check_certs.c - checks across the settings of certificates; see conf/check.c and
  * conf/build.h. */
 #include <errno.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static void check_file(struct conf_build *b, const char *const *field, const cha
 
     if (!**field || (b->early && access(*field, F_OK) < 0))
         return;
-    /* What only root may see is looked at by root: not being allowed to is no error here. */
+    /* No error if this user may not look at the file: the service checks it as root. */
     if (stat(*field, &st) == 0 ? !S_ISREG(st.st_mode) : errno == ENOENT || errno == ENOTDIR)
         conf_errors_add(&b->report, conf_line_of_field(b, field),
                         "certificates.%s: %s is not a file; write the path of a PEM file", what,
@@ -68,9 +68,9 @@ static void check_source(struct conf_build *b, struct conf_cert *c)
                         "or write chain and key");
 }
 
-/* ---- two kinds of key */
+/* ---- two key types */
 
-/* What is not given is filled in, so that the dump tells it. */
+/* Defaults are filled in, so that the dump shows them. */
 static void check_key_type(struct conf_build *b, struct conf_cert *c)
 {
     unsigned line = conf_line_of_record(b, c);
@@ -111,7 +111,8 @@ static bool conf_check_certs_same_names(const struct conf_cert *a, const struct 
     return a->n_names == b->n_names && a->n_names > 0;
 }
 
-/* May a client get either, by the key? Of files, only a look into them tells. */
+/* True if a client may get either one, depending on the key type. The key type of a file is
+ * only known when the file is read, so files with the same names always match here. */
 static bool may_be_dual(const struct conf_cert *a, const struct conf_cert *b)
 {
     bool ordered = a->source == CONF_CERT_ACME && b->source == CONF_CERT_ACME;
@@ -129,7 +130,7 @@ static void find_dual(struct conf_cert *all, size_t upto)
         }
 }
 
-/* The name of the second, after that of the first. */
+/* The name of the second certificate, made from that of the first. */
 static const char *dual_name(struct conf_build *b, const char *name, const struct conf_cert *c)
 {
     const char *end = c->source != CONF_CERT_ACME     ? "-2"
@@ -143,10 +144,9 @@ static const char *dual_name(struct conf_build *b, const char *name, const struc
 
 /* ---- names */
 
-/* A name, and where it is written. */
 struct cert_name {
     const char *name;
-    uint32_t cert, at;
+    uint32_t cert, at; /* index of the certificate, and of the name in it */
 };
 
 static int conf_check_certs_name_cmp(const void *va, const void *vb)
@@ -175,8 +175,9 @@ static struct cert_name *all_names(const struct conf *conf, size_t *n)
     return all;
 }
 
-/* No name twice, in one certificate or two: which one should a client get? Only two with
- * different kinds of key may share theirs. Sorted, as there may be a hundred thousand. */
+/* No name may occur twice, in one certificate or in two, because it must be clear which one a
+ * client gets. Only two with different key types may share their names. Sorted, because there
+ * may be a hundred thousand names. */
 static void check_cert_names(struct conf_build *b)
 {
     const struct conf_cert *certs = b->conf->certs;
@@ -251,7 +252,7 @@ void conf_check_certs(struct conf_build *b)
     check_cert_names(b);
 }
 
-/* The second of two, which is at the end of all. */
+/* Appends the second certificate, for the second key type of all[of]. */
 static void add_second(struct conf_build *b, struct conf_cert *all, size_t of, size_t line_of)
 {
     struct conf *conf = b->conf;

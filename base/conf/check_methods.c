@@ -1,4 +1,4 @@
-/* conf/check_methods.c - the methods of a route; see conf/check.c and conf/build.h. */
+/* conf/check_methods.c - checks the methods of a route; see conf/check.c and conf/build.h. */
 #include <stdio.h>
 #include <string.h>
 

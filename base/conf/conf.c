@@ -1,5 +1,6 @@
-/* conf/conf.c - the front of the configuration; see conf/conf.h. The work is in conf/source.c
- * (files), conf/read.c (syntax, by the table of conf/table.c) and conf/check.c (sense). */
+/* conf/conf.c - the entry points of the configuration; see conf/conf.h. The work is done in
+ * conf/source.c (files), conf/read.c (syntax, by the table of conf/table.c) and conf/check.c
+ * (consistency). */
 #include "base/conf/conf.h"
 
 #include <malloc.h>
@@ -12,7 +13,7 @@
 #include "base/conf/build.h"
 #include "base/conf/table.h"
 
-/* The files of a tree, in its arena. What is included twice stands there once. */
+/* Copies the list of files into the arena; a file that is included twice is listed once. */
 static void keep_files(struct conf_build *b)
 {
     struct conf_file *to = conf_arena_alloc(b->arena, b->text.n_files * sizeof *to);
@@ -31,7 +32,7 @@ static void keep_files(struct conf_build *b)
     b->conf->n_files = n;
 }
 
-/* Into the arena. */
+/* Copies the warnings into the arena. */
 static void keep_warnings(struct conf_build *b)
 {
     struct conf_errors list = {0};
@@ -59,7 +60,7 @@ const char *conf_where(struct conf_build *b, unsigned line)
     return conf_arena_strdup(b->arena, text);
 }
 
-/* Without a tree, the errors have them. */
+/* If there is no tree, the errors carry the list of files. */
 static void give_files(struct conf_source *text, struct conf_errors *errs)
 {
     errs->files = calloc(text->n_files, sizeof *errs->files);
@@ -70,8 +71,8 @@ static void give_files(struct conf_source *text, struct conf_errors *errs)
     text->n_files = 0;
 }
 
-/* Secrets may stand in a configuration, and libconfig's scanner has copies, too: while it is
- * read, what is freed is overwritten, or every child would get it by fork. */
+/* A configuration may contain secrets, and libconfig's scanner makes copies. So freed memory is
+ * overwritten during the load; otherwise every child would inherit it by fork. */
 static void overwrite_freed(bool on)
 {
 #ifdef __GLIBC__
@@ -81,9 +82,9 @@ static void overwrite_freed(bool on)
 #endif
 }
 
-/* Of every tree that this process has: a child is forked from a supervisor that may have older
- * ones, whose workers still drain, and one that is being tried. */
-enum { TREES = 80 }; /* more than rows of workers, each of a generation of its own */
+/* The secrets of every tree in this process: the supervisor that forks a child may also hold
+ * older trees, whose workers still drain, and one that is on trial. */
+enum { TREES = 80 }; /* more than there are worker rows, each with a generation of its own */
 static struct conf_arena *secrets[TREES];
 
 static bool replace(const struct conf_arena *old, struct conf_arena *new)
@@ -107,7 +108,7 @@ static void conf_forget(const struct conf_arena *arena)
         replace(arena, NULL);
 }
 
-/* From the text, if there is one, to the tree. Releases all but that. */
+/* Builds the tree from the text, if there is one. Releases everything else. */
 static struct conf *build(struct conf_build *b, bool have_text, struct conf_errors *errs)
 {
     struct conf *conf = NULL;

@@ -1,18 +1,18 @@
 /*
- * conf/conf.h - the configuration: one immutable tree, read from one file.
+ * conf/conf.h - the configuration: one immutable tree, read from one file and its includes.
  *
- * The supervisor loads a file at start and at each reload; a child gets the tree that was
- * current when it was forked and keeps it for life. Nobody writes to a struct conf after
- * conf_load() returned it, so any process and thread may read it without asking.
+ * The supervisor loads a file at start and at each reload; a child has the tree that was
+ * current when it was forked, and keeps it until it exits. Nobody writes to a struct conf after
+ * conf_load() has returned it, so any process and thread may read it without a lock.
  *
- * Ownership: a struct conf and all that it points to live in one arena; conf_free() releases
- * the whole. Nothing in it points to libconfig, to the text that was parsed or to another conf.
+ * Ownership: a struct conf and everything that it points to live in its two arenas; conf_free()
+ * releases all of it. No pointer leads to libconfig, to the parsed text or to another conf.
  *
- * Units: what ends in _ms is milliseconds (0: switched off, where the setting allows "off");
- * sizes are bytes (CONF_UNLIMITED: no limit). A string is never NULL: "" is "not given".
- * Names of hosts are in lower case. Every default is already filled in.
+ * Units: fields that end in _ms are milliseconds (0: off, where the setting allows "off");
+ * sizes are bytes (CONF_UNLIMITED: no limit). A string is never NULL: "" means "not given".
+ * Host names are in lower case. Every default is already filled in.
  *
- * All settings come from one table, conf/table.c; pasgate.conf(5) tells what each one means.
+ * All settings come from one table, conf/table.c; pasgate.conf(5) explains each one.
  */
 #ifndef PASGATE_BASE_CONF_H
 #define PASGATE_BASE_CONF_H
@@ -25,20 +25,20 @@
 #include <sys/stat.h>
 
 /* Capacities: the table in shared memory has a fixed number of rows for each. */
-#define CONF_MAX_FILES     512 /* the file and what it includes */
-#define CONF_MAX_WORKERS   32  /* children that serve; as many again may drain */
+#define CONF_MAX_FILES     512 /* the file and its includes */
+#define CONF_MAX_WORKERS   32  /* serving workers; as many again may drain */
 #define CONF_MAX_LISTENERS 16  /* each costs one socket per worker */
 #define CONF_MAX_POOLS     256 /* one for each backend */
-#define CONF_MAX_BACKENDS  256 /* over all pools: sites of 200 instances exist */
+#define CONF_MAX_BACKENDS  256 /* over all pools: sites with 200 backends exist */
 #define CONF_MAX_ROUTES    1024
 #define CONF_MAX_CERTS     1024
 #define CONF_MAX_NAMES     100 /* in one certificate: the limit of Let's Encrypt */
 #define CONF_MAX_TRUSTED   64  /* networks */
-#define CONF_MAX_LIST      16  /* of any other list */
+#define CONF_MAX_LIST      16  /* elements of any other list */
 #define CONF_NAME_LEN      63  /* bytes in the name of a pool, backend or certificate, no NUL */
 #define CONF_HOST_LEN      253 /* bytes in a host name (RFC 1035 section 2.3.4) */
 #define CONF_PATH_LEN      255 /* bytes in a path of a route or check */
-#define CONF_METHOD_LEN    32  /* bytes in the name of a method */
+#define CONF_METHOD_LEN    32  /* bytes in the name of a method, no NUL */
 #define CONF_SOCKET_LEN    107 /* bytes in the path of a unix socket, no NUL (unix(7)) */
 
 #define CONF_UNLIMITED UINT64_MAX
@@ -82,13 +82,13 @@ enum conf_redirect {
 };
 
 enum conf_serve {
-    CONF_SERVE_PROXY,  /* what the routes say */
+    CONF_SERVE_PROXY,  /* requests, by the routes */
     CONF_SERVE_STATUS, /* the status and metrics pages */
 };
 
 enum conf_targets {
-    CONF_TARGETS_ENCODE, /* bytes that browsers send raw are passed on percent-encoded */
-    CONF_TARGETS_STRICT, /* they are refused */
+    CONF_TARGETS_ENCODE, /* bytes that browsers send raw are percent-encoded for the backend */
+    CONF_TARGETS_STRICT, /* such bytes are refused */
 };
 
 struct conf_listen {
@@ -97,14 +97,14 @@ struct conf_listen {
     struct sockaddr_storage addr;
     socklen_t addr_len;
     uint16_t port; /* host order */
-    bool dual;     /* "*:443": addr is [::] and takes IPv4 too, clear IPV6_V6ONLY */
+    bool dual;     /* "*:443": addr is [::] and accepts IPv4 too; clear IPV6_V6ONLY */
     bool tls;
     bool http2;          /* not supported yet */
     bool proxy_protocol; /* not supported yet */
     enum conf_redirect redirect;
-    uint16_t redirect_port; /* to name in Location; 443: name none */
+    uint16_t redirect_port; /* the port in Location; 443: none is written */
     enum conf_serve serve;
-    const char *const *hosts; /* of the status listener: further names to be asked by */
+    const char *const *hosts; /* of the status listener: further accepted host names */
     size_t n_hosts;
     enum conf_targets targets;
 };
@@ -116,63 +116,63 @@ enum conf_tls_version {
 
 struct conf_tls {
     enum conf_tls_version min_version;
-    uint64_t hsts_ms; /* max-age of Strict-Transport-Security; 0: no such field */
+    uint64_t hsts_ms; /* max-age of Strict-Transport-Security; 0: the field is not sent */
     bool hsts_subdomains;
     const char *ciphers;      /* TLS 1.2, OpenSSL's syntax */
     const char *ciphersuites; /* TLS 1.3, OpenSSL's syntax */
-    const char *groups;       /* OpenSSL's syntax; "auto": the best that this OpenSSL has */
+    const char *groups;       /* OpenSSL's syntax; "auto": the best ones of this OpenSSL */
     bool tickets;
 };
 
-/* What a CA is asked for at most. 0: "auto", which depends on the CA (acmed/order/rate_log.h).
- */
+/* Upper limits of what a CA is asked for. 0: "auto", which depends on the CA
+ * (acmed/order/rate_log.h). */
 struct conf_ca_limits {
     uint32_t failures;   /* of one name in an hour */
     uint32_t orders;     /* of the account in three hours */
     uint32_t same_names; /* certificates for the same set of names in seven days */
-    uint32_t accounts;   /* made in three hours */
+    uint32_t accounts;   /* created in three hours */
 };
 
-/* A second CA, for when the first one fails. */
+/* A second CA, used when the first one fails. */
 struct conf_fallback {
-    const char *directory; /* as that of conf_acme; "": there is none */
+    const char *directory; /* like that of conf_acme; "": no second CA */
     const char *email;     /* "": that of conf_acme */
     const char *eab_kid;
     const char *eab_hmac_key;
     const char *ca_file;
     const char *profile;
     bool profile_required;
-    uint32_t after; /* failures of the first one in a row */
+    uint32_t after; /* failures in a row at the first CA */
     struct conf_ca_limits limits;
 };
 
 struct conf_acme {
-    const char *directory; /* a URL: the short names are resolved */
-    const char *staging; /* a URL: where an order is tried first after a failure; "" nowhere */
+    const char *directory; /* a URL: short names are already resolved */
+    const char *staging;   /* a URL: where an order is tried first after a failure; "": off */
     struct conf_fallback fallback;
     const char *email; /* may be "" */
     bool agree_tos;
-    const char *store; /* absolute folder of accounts, keys and certificates */
+    const char *store; /* absolute; directory of accounts, keys and certificates */
     const char *eab_kid;
     const char *eab_hmac_key;
     const char *const *challenges; /* "http-01", "tls-alpn-01", "dns-01" */
     size_t n_challenges;           /* 0: http-01, then tls-alpn-01 */
     const char *profile;
-    bool profile_required; /* never order without it */
+    bool profile_required; /* do not order without the profile */
     struct conf_ca_limits limits;
     const char *preferred_chain; /* common name of an issuer; "": the CA's choice */
     const char *ca_file;
     const char *hook; /* absolute; never "" with dns-01 */
     bool preflight;
-    uint16_t http_port;   /* where the CA looks for http-01 */
+    uint16_t http_port;   /* the port at which the CA asks for http-01 */
     const char *resolver; /* "address:port" for preflight and dns-01; "": the system's */
-    uint32_t dns_wait_ms; /* for TXT records to be seen, before the CA is told; 0: not at all */
+    uint32_t dns_wait_ms; /* for TXT records to be visible, before the CA is asked; 0: none */
 };
 
 enum conf_cert_source {
-    CONF_CERT_ACME,  /* ordered by acmed; self-signed until it came */
+    CONF_CERT_ACME,  /* ordered by acmed; self-signed until the first one is there */
     CONF_CERT_FILES, /* chain and key, watched by acmed */
-    CONF_CERT_SELF,  /* self-signed for ever, on demand: tests, internal use */
+    CONF_CERT_SELF,  /* always self-signed, on request: for tests and internal use */
 };
 
 enum conf_key_type { CONF_KEY_P256, CONF_KEY_P384, CONF_KEY_RSA2048, CONF_KEY_RSA4096 };
@@ -184,24 +184,24 @@ static inline bool conf_key_is_rsa(enum conf_key_type type)
 
 struct conf_cert {
     uint32_t index;           /* in conf.certs */
-    const char *where;        /* "file:line" where it is written */
-    const char *name;         /* unique; the first of names if not given */
+    const char *where;        /* its "file:line" */
+    const char *name;         /* unique; from the first of names if not given */
     const char *const *names; /* host names, "*.example.com" among them; n_names > 0 */
     size_t n_names;
     enum conf_cert_source source;
-    bool acme, self_signed;             /* as the file spells source */
-    const enum conf_key_type *key_type; /* of those that are ordered from now on: one */
+    bool acme, self_signed;             /* how the file expresses source */
+    const enum conf_key_type *key_type; /* of new orders; one after the load */
     size_t n_key_type;
-    const char *const *challenges; /* as those of conf_acme */
+    const char *const *challenges; /* like those of conf_acme */
     size_t n_challenges;           /* 0: those of conf_acme */
     const char *chain;             /* absolute PEM file; "" unless CONF_CERT_FILES */
     const char *key;               /* absolute PEM file; "" unless CONF_CERT_FILES */
-    /* That for the same names with the other kind of key, ECDSA or RSA: what a client offers
-     * decides between them. NULL: none. */
+    /* The certificate for the same names with the other key type, ECDSA or RSA: the client's
+     * offer decides which one is used. NULL: none. */
     const struct conf_cert *dual;
 };
 
-/* Everything that one exchange may wait for. */
+/* The timeouts of everything that an exchange waits for. */
 struct conf_timeouts {
     uint32_t handshake_ms;     /* whole TLS handshake */
     uint32_t header_ms;        /* whole header of a request, from its first byte */
@@ -209,66 +209,66 @@ struct conf_timeouts {
     uint32_t idle_ms;          /* client connection between two requests */
     uint32_t send_ms;          /* between two writes to a client that does not read */
     uint32_t connect_ms;       /* to a backend */
-    uint32_t first_byte_ms;    /* request sent to first byte of the answer; 0: wait for ever */
-    uint32_t response_idle_ms; /* between two reads of an answer; 0: wait for ever */
-    uint32_t tunnel_ms;        /* WebSocket with no byte either way; 0: wait for ever */
-    uint32_t upstream_idle_ms; /* kept connection to a backend, unused */
+    uint32_t first_byte_ms;    /* request sent to first byte of the response; 0: no limit */
+    uint32_t response_idle_ms; /* between two reads of a response; 0: no limit */
+    uint32_t tunnel_ms;        /* WebSocket without a byte either way; 0: no limit */
+    uint32_t upstream_idle_ms; /* idle keep-alive connection to a backend */
 };
 
-/* How long TCP waits for a peer that may have vanished: without it an answer that may take for
- * ever is waited for for ever. */
+/* How long TCP waits for a peer that may have vanished. Without these, a response without a
+ * time limit would be awaited forever. */
 struct conf_tcp {
-    uint32_t keepalive_ms; /* silence until the peer is asked whether it is there; 0: never */
-    uint32_t
-        user_ms; /* until what it does not acknowledge ends the connection; 0: the host's */
+    uint32_t keepalive_ms; /* silence before keepalive probes are sent; 0: none */
+    uint32_t user_ms;      /* unacknowledged data ends the connection; 0: the host's limit */
 };
 
 struct conf_limits {
-    uint32_t header_bytes;       /* of a request's or an answer's header, first line included */
-    uint32_t header_fields;      /* in it */
-    uint32_t field_bytes;        /* of one of them */
-    uint32_t target_bytes;       /* of a request's target, as it came and as it is passed on */
-    uint64_t body_bytes;         /* of a request; CONF_UNLIMITED */
+    uint32_t header_bytes;       /* header of a request or response, with its first line */
+    uint32_t header_fields;      /* fields in a header */
+    uint32_t field_bytes;        /* one field */
+    uint32_t target_bytes;       /* target of a request, as received and as forwarded */
+    uint64_t body_bytes;         /* body of a request; CONF_UNLIMITED */
     uint32_t request_buffer;     /* of a body, collected before a backend is chosen */
-    uint32_t response_buffer;    /* of a response that its client is slow to read; 0: none */
-    uint32_t response_memory;    /* of all these, per worker */
-    uint32_t memory;             /* of all buffers of connections, per worker */
-    uint32_t min_body_rate;      /* of a client that sends a body; bytes per second; 0: any */
-    uint32_t min_read_rate;      /* of a client that reads a response; 0: any */
+    uint32_t response_buffer;    /* of a response that its client reads slowly; 0: none */
+    uint32_t response_memory;    /* all response buffers, per worker */
+    uint32_t memory;             /* all buffers of connections, per worker */
+    uint32_t min_body_rate;      /* of a client that sends a body; bytes per second; 0: none */
+    uint32_t min_read_rate;      /* of a client that reads a response; 0: none */
     uint32_t connections;        /* of clients, per worker */
-    uint32_t upstream_keepalive; /* kept idle connections per backend and worker */
-    uint32_t upstream_pinned;    /* the same, of those that belong to one client each */
+    uint32_t upstream_keepalive; /* idle connections kept per backend and worker */
+    uint32_t upstream_pinned;    /* the same, for connections that belong to one client each */
     uint64_t max_requests;       /* not supported yet */
 };
 
-/* A network. IPv4 is held in its IPv6-mapped form, ::ffff:a.b.c.d, so that one compare does. */
+/* A network. IPv4 is stored in its IPv6-mapped form, ::ffff:a.b.c.d, so that one comparison
+ * works for both. */
 struct conf_prefix {
-    uint8_t addr[16]; /* network order; bits beyond .bits are 0 */
+    uint8_t addr[16]; /* network order; bits after .bits are 0 */
     uint8_t bits;     /* 0..128; IPv4: 96..128 */
 };
 
 enum conf_fail_open {
-    CONF_FAIL_OPEN_ONE, /* one request at a time tries, the others get 503 */
-    CONF_FAIL_OPEN_ALL, /* all go to the least bad one */
-    CONF_FAIL_OPEN_OFF, /* all get 503 until healthd finds one that is up */
+    CONF_FAIL_OPEN_ONE, /* one request at a time is sent, the others get 503 */
+    CONF_FAIL_OPEN_ALL, /* all requests go to the least bad backend */
+    CONF_FAIL_OPEN_OFF, /* all requests get 503 until healthd finds a backend up */
 };
 
 enum conf_balance {
     CONF_BALANCE_ROUNDROBIN, /* weighted */
-    CONF_BALANCE_LEASTCONN,  /* least in flight by weight, over all workers */
+    CONF_BALANCE_LEASTCONN,  /* fewest requests in flight by weight, over all workers */
 };
 
 enum conf_sticky {
     CONF_STICKY_NONE,
-    CONF_STICKY_AUTO,   /* a tag of ours at the JSESSIONID that is handed out */
-    CONF_STICKY_ROUTE,  /* the jvmRoute that PAS itself puts there */
-    CONF_STICKY_COOKIE, /* a cookie of our own */
+    CONF_STICKY_AUTO,   /* our own tag, appended to the JSESSIONID that clients get */
+    CONF_STICKY_ROUTE,  /* the jvmRoute that PAS appends to it */
+    CONF_STICKY_COOKIE, /* a separate cookie */
 };
 
 enum conf_check_type {
-    CONF_CHECK_TCP,   /* connects */
+    CONF_CHECK_TCP,   /* connect only */
     CONF_CHECK_HTTP,  /* status, and body if .body is set */
-    CONF_CHECK_PASOE, /* the ping service, and its _retVal */
+    CONF_CHECK_PASOE, /* the ping service and its _retVal */
 };
 
 struct conf_status_range {
@@ -279,12 +279,12 @@ struct conf_check {
     enum conf_check_type type;
     const char *path; /* resolved by type: never "" for HTTP and PASOE */
     uint16_t port;    /* 0: the backend's own */
-    const char *host; /* of the Host field; "": the backend's own host:port */
+    const char *host; /* for the Host field; "": the backend's own host:port */
     const struct conf_status_range *status;
     size_t n_status;
-    const char *body; /* must occur in the answer's body; "" */
+    const char *body; /* must occur in the body of the response; "": not checked */
     uint32_t interval_ms;
-    uint32_t fast_interval_ms; /* while suspect, or between two verdicts */
+    uint32_t fast_interval_ms; /* while SUSPECT, or between two states */
     uint32_t down_interval_ms;
     uint32_t timeout_ms;
     uint32_t rise;
@@ -292,12 +292,12 @@ struct conf_check {
     uint32_t jitter_percent; /* of each interval, both ways */
 };
 
-/* When what workers see takes a backend out although its checks pass. */
+/* When a backend is ejected because of what workers see, although its checks pass. */
 struct conf_eject {
-    uint32_t failures; /* in a row, or so many in the window that are most; 0: off */
+    uint32_t failures; /* in a row, or in the window if they are most of it; 0: off */
     uint32_t window_ms;
     uint32_t time_ms, max_ms; /* of the first ejection, and of any */
-    uint32_t gateway_percent; /* of answers that are 502, 503, 504 of its own; 0: off */
+    uint32_t gateway_percent; /* share of its responses that are 502, 503, 504; 0: off */
 };
 
 struct conf_queue {
@@ -321,13 +321,13 @@ struct conf_backend {
     uint32_t weight;        /* 1..1000 */
     uint32_t max_in_flight; /* over all workers; 0: no cap. The pool's if not given */
     enum conf_state state;
-    const char *restart_docker;         /* a container; "": none */
-    const char *const *restart_command; /* program and arguments; never with a container */
+    const char *restart_docker;         /* name of a container; "": none */
+    const char *const *restart_command; /* program and arguments; excludes restart_docker */
     size_t n_restart_command;
     uint32_t restart_timeout_ms;   /* the whole action */
-    uint32_t restart_stop_ms;      /* of it, from asking it to stop to killing it */
+    uint32_t restart_stop_ms;      /* part of it: from the request to stop to the kill */
     const char *restart_socket;    /* of the Docker Engine; absolute */
-    const char *restart_oemanager; /* "name:password" of PAS's manager; "": without */
+    const char *restart_oemanager; /* "name:password" of PAS's manager; "": not used */
 };
 
 enum conf_discover {
@@ -339,23 +339,23 @@ struct conf_pool {
     uint32_t index; /* in conf.pools */
     const char *name;
     enum conf_balance balance;
-    enum conf_fail_open fail_open; /* when every backend is down by verdict */
+    enum conf_fail_open fail_open; /* when healthd has declared every backend down */
     enum conf_sticky sticky;
     struct conf_check check;
     struct conf_eject eject;
     struct conf_queue queue;
     uint32_t max_in_flight; /* per backend, the default of its backends; 0: no cap */
     uint32_t retries;       /* further attempts on other backends, when that is safe */
-    const struct conf_backend *backends; /* a run inside conf.backends */
+    const struct conf_backend *backends; /* consecutive entries of conf.backends */
     size_t n_backends;                   /* > 0 */
-    uint32_t min_healthy;                /* others that have to be well for a restart */
-    uint32_t heal_after_ms;              /* DOWN for so long: a restart is asked for */
+    uint32_t min_healthy;                /* other backends that must be healthy for a restart */
+    uint32_t heal_after_ms;              /* time in DOWN before a restart is requested */
     uint32_t max_restarts;               /* of one backend in an hour */
-    uint32_t heal_hold_down_ms;          /* between two; doubled with each of the hour */
-    uint32_t heal_verify_ms;             /* from the end of a restart to UP */
+    uint32_t heal_hold_down_ms; /* between two restarts; doubled with each one in the hour */
+    uint32_t heal_verify_ms;    /* from the end of a restart to UP */
     bool heal_dry_run;
     uint32_t slow_start_ms;    /* 0: none */
-    uint32_t drain_timeout_ms; /* 0: a drain waits for ever */
+    uint32_t drain_timeout_ms; /* 0: a drain has no time limit */
     uint32_t session_idle_ms;
     /* not supported yet: */
     enum conf_discover discover;
@@ -371,64 +371,64 @@ enum conf_class {
 
 enum conf_slash {
     CONF_SLASH_REJECT, /* %2F in a path: 400 */
-    CONF_SLASH_PASS,   /* it is passed on as it is */
+    CONF_SLASH_PASS,   /* it is forwarded unchanged */
 };
 
-/* What went wrong with an attempt, so that a request is tried again elsewhere. */
+/* Failures of an attempt for which a request is retried elsewhere. */
 enum conf_retry {
     CONF_RETRY_CONNECT = 1, /* no connection: nothing was sent */
-    CONF_RETRY_EMPTY = 2,   /* reset or closed before an answer, or that was nonsense */
-    CONF_RETRY_VERDICT = 4, /* down by verdict while it waited */
-    CONF_RETRY_CUT = 8,     /* a small answer that ended too early */
-    CONF_RETRY_500 = 16,    /* the instance answered so */
+    CONF_RETRY_EMPTY = 2,   /* reset or closed before a response, or an invalid response */
+    CONF_RETRY_VERDICT = 4, /* healthd declared the backend down while the request waited */
+    CONF_RETRY_CUT = 8,     /* a small response that ended too early */
+    CONF_RETRY_500 = 16,    /* the backend responded with this status */
     CONF_RETRY_502 = 32,
     CONF_RETRY_503 = 64,
     CONF_RETRY_504 = 128,
     CONF_RETRY_TIMEOUT = 256, /* no first byte in time */
-    CONF_RETRY_NONE = 512,    /* in a file: nothing */
+    CONF_RETRY_NONE = 512,    /* only in a file: no retries */
     CONF_RETRY_DEFAULT =
         CONF_RETRY_CONNECT | CONF_RETRY_EMPTY | CONF_RETRY_VERDICT | CONF_RETRY_CUT,
 };
 
 struct conf_route {
-    uint32_t index;    /* in conf.routes */
-    const char *where; /* "file:line" where it is written */
-    const char *host;  /* "": any; "*.example.com": any name below it */
-    const char *path;  /* "/" or without a slash at its end; matched on segment borders */
-    const char *upstream_path; /* takes path's place; the same form */
+    uint32_t index;            /* in conf.routes */
+    const char *where;         /* its "file:line" */
+    const char *host;          /* "": any; "*.example.com": any name below it */
+    const char *path;          /* "/", or without a trailing slash; matches whole segments */
+    const char *upstream_path; /* replaces path; has the same form */
     const char *pool_name;
     const struct conf_pool *pool;
     enum conf_class class;
-    struct conf_timeouts timeouts; /* the global ones with the route's own put over them */
+    struct conf_timeouts timeouts; /* the global ones, overridden by the route's own */
     uint64_t body_bytes;           /* CONF_UNLIMITED */
     uint32_t request_buffer;       /* as in conf_limits; 0: none */
     const enum conf_retry *retry_on;
-    size_t n_retry_on;       /* those of CONF_RETRY_DEFAULT when none is given */
-    unsigned retry;          /* the sum of these, without CONF_RETRY_NONE */
+    size_t n_retry_on;       /* those of CONF_RETRY_DEFAULT if none is given */
+    unsigned retry;          /* all of retry_on as bits, without CONF_RETRY_NONE */
     uint32_t hedge_after_ms; /* 0: never */
     bool acme_passthrough;   /* ACME challenges that are not ours go to the pool */
     enum conf_slash encoded_slash;
-    const char *const *methods; /* that it takes */
+    const char *const *methods; /* allowed methods */
     size_t n_methods;           /* 0: all */
-    const char *allow;          /* these, as in an Allow field; "": all */
+    const char *allow;          /* the same as the value of an Allow field; "": all */
 };
 
-/* A file as it was when it was read, for one who waits until it changes. */
+/* A file and its state when it was read, so that a change can be noticed. */
 struct conf_file {
     const char *path;
-    struct stat seen; /* all 0: it could not be read, or was no file */
+    struct stat seen; /* all 0: it could not be found, or is no file on disk */
 };
 
 struct conf {
     const char *file;              /* as given to conf_load() */
-    const struct conf_file *files; /* it and all that it includes, each once */
+    const struct conf_file *files; /* the file and its includes, each once */
     size_t n_files;
 
     uint32_t workers;    /* resolved: never 0 */
     bool workers_auto;   /* "auto": one per CPU that this process may use */
-    const char *user;    /* "": the supervisor's rule (pasgate, else nobody) */
-    const char *pidfile; /* absolute; "" none */
-    bool watch;          /* reload when one of files changes */
+    const char *user;    /* "": the supervisor decides (pasgate, else nobody) */
+    const char *pidfile; /* absolute; "": none */
+    bool watch;          /* reload when one of the files changes */
     uint32_t stop_timeout_ms;
 
     struct conf_log log;
@@ -440,64 +440,64 @@ struct conf {
 
     const struct conf_listen *listen; /* never empty: *:443 and *:80 if not given */
     size_t n_listen;
-    const struct conf_cert *certs; /* the first one answers unknown names */
+    const struct conf_cert *certs; /* the first one is used for unknown names */
     size_t n_certs;
-    const struct conf_prefix *trusted; /* whose X-Forwarded-* are believed */
+    const struct conf_prefix *trusted; /* networks whose X-Forwarded-* are believed */
     size_t n_trusted;
     const struct conf_pool *pools;
     size_t n_pools;
-    const struct conf_backend *backends; /* those of all pools, pool by pool */
+    const struct conf_backend *backends; /* of all pools, pool by pool */
     size_t n_backends;
-    const struct conf_route *routes; /* the most specific first: the first match is it */
+    const struct conf_route *routes; /* the most specific first: the first match is used */
     size_t n_routes;
 
-    /* What is allowed and likely not meant, as "file:line: what, and what would be right". More
-     * of that is found by who looks at the host (supervisor/examine.h). */
+    /* Settings that are allowed but probably a mistake, as "file:line: what, and what would be
+     * right". Checks that look at the host find more of these (supervisor/examine.h). */
     const char *const *warnings;
     size_t n_warnings;
 
     const char *const *etcd; /* URLs. Not supported yet */
     size_t n_etcd;
 
-    struct conf_arena *arena;   /* owns all of the above, and this */
-    struct conf_arena *secrets; /* where secret settings lie, and nothing else */
+    struct conf_arena *arena;   /* owns all of the above, and this struct */
+    struct conf_arena *secrets; /* holds only the secret settings */
 };
 
-/* What is wrong with a file: one "file:line: what, and what would be right" per entry, in the
- * order of the lines. Set it to {0} before use; conf_errors_release() frees the whole. */
+/* The errors of a file: one "file:line: what, and what would be right" per entry, in the order
+ * of the lines. Set it to {0} before use; conf_errors_release() frees its contents. */
 struct conf_errors {
     char **v;
     size_t n;
-    struct conf_file *files; /* as far as they were read; the last one may be missing */
+    struct conf_file *files; /* as far as they were read; the last one may not exist */
     size_t n_files;
 };
 
-/* Reads a file. Returns a tree to be given to conf_free(), or NULL and at least one error.
- * A relative path in the file is taken from the file's folder, that of @include too. */
+/* Reads a file. Returns a tree for conf_free(), or NULL and at least one error. A relative path
+ * in a file, also of @include, starts at the directory of that file. */
 struct conf *conf_load(const char *file, struct conf_errors *errs);
 
-/* The same, but the files of certificates may be missing: for who is about to write them. */
+/* The same, but certificate files may be missing: for a caller that is about to write them. */
 struct conf *conf_load_early(const char *file, struct conf_errors *errs);
 
-/* The same for a text of n bytes (any bytes: it need not end in NUL). `name` stands for the
- * file in messages, and its folder is where relative paths start. */
+/* The same for a text of n bytes (any bytes; no NUL at the end needed). `name` stands for the
+ * file in messages, and relative paths start at its directory. */
 struct conf *conf_parse(const char *text, size_t n, const char *name, struct conf_errors *errs);
 
-/* Releases a tree; takes NULL. */
+/* Releases a tree; NULL is allowed. */
 void conf_free(struct conf *conf);
 
-/* This process, a child that needs none, has no secret any more, of no tree; those settings are
- * "". but: the tree whose secrets stay; NULL: none. */
+/* Erases the secrets of all trees from this process, for a child that needs none; those
+ * settings become "". but: the tree whose secrets are kept; NULL: none. */
 void conf_forget_secrets(const struct conf *but);
 
-/* Processes forked from now on do not have it, nor the secrets of any tree. */
+/* Processes forked from now on have neither this tree nor the secrets of any tree. */
 void conf_keep_from_children(const struct conf *conf);
 
 /* Releases the messages; the struct is {0} again. */
 void conf_errors_release(struct conf_errors *errs);
 
-/* Writes a complete file, every setting in it, that parses back to the same tree but for its
- * secrets: each of these is "***", behind its name if it has one. */
+/* Writes a complete file with every setting, which parses back to the same tree except for its
+ * secrets: each of these is "***", after its "name:" if it has one. */
 void conf_dump(const struct conf *conf, FILE *out);
 
 /* Writes pasgate.conf(5) in mdoc, from the table of settings. */
@@ -507,10 +507,10 @@ void conf_manual(FILE *out);
 const struct conf_backend *conf_backend_find(const struct conf *conf, const char *name);
 const struct conf_pool *conf_pool_find(const struct conf *conf, const char *name);
 
-/* Whether an address (AF_INET or AF_INET6) lies in one of the trusted networks. */
+/* True if an address (AF_INET or AF_INET6) lies in one of the trusted networks. */
 bool conf_trusts(const struct conf *conf, const struct sockaddr *addr);
 
-/* The name of a value, as the file spells it; for logs and the status page. */
+/* The name of a value, as written in the file; for logs and the status page. */
 const char *conf_state_name(enum conf_state state);
 const char *conf_balance_name(enum conf_balance balance);
 const char *conf_check_name(enum conf_check_type type);

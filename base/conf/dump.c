@@ -1,4 +1,4 @@
-/* conf/dump.c - a configuration as a file again, by the table. */
+/* conf/dump.c - writes a configuration as a file, by the table. */
 #include <string.h>
 
 #include "base/conf/conf.h"
@@ -42,7 +42,7 @@ static bool dumped(const struct conf_setting *row, const void *record, bool in_r
 {
     if (row->flags & SOON || (in_route && !(row->flags & IN_ROUTE)))
         return false;
-    /* A list that must not be empty, and is, was not given. */
+    /* A list that must not be empty but is empty was not given. */
     return !(row->flags & LIST) || row->min == 0 ||
            *(const size_t *)((const char *)record + row->count) > 0;
 }

@@ -13,11 +13,11 @@ struct conf_report_entry {
     unsigned line;
     size_t order;  /* keeps the sort stable */
     uint64_t kind; /* hash of the text without its values */
-    size_t more;   /* at the last of a kind that is kept: how many are not */
+    size_t more;   /* in the last kept entry of a kind: how many more were dropped */
     char *text;
 };
 
-/* Of the text without what is quoted and without numbers: the same for messages alike. */
+/* Hash of the text without quoted values and digits: equal for similar messages. */
 static uint64_t conf_errors_kind_of(const char *text)
 {
     uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
@@ -31,7 +31,7 @@ static uint64_t conf_errors_kind_of(const char *text)
     return h;
 }
 
-/* How many bytes of UTF-8 there are that a terminal shows and does not obey; 0: none. */
+/* Length of the UTF-8 character at p; 0 if it is none, or one that a terminal would obey. */
 static size_t conf_errors_shown(const char *p)
 {
     const unsigned char *s = (const unsigned char *)p;
@@ -45,7 +45,7 @@ static size_t conf_errors_shown(const char *p)
     return n;
 }
 
-/* A copy in which the others are escaped; NULL: no memory. */
+/* A malloc'ed copy in which all other bytes are escaped; NULL: no memory. */
 static char *escape(const char *text)
 {
     char *out = malloc(4 * strlen(text) + 1), *to = out;
@@ -68,7 +68,7 @@ static char *escape(const char *text)
     return out;
 }
 
-/* Whether there are enough of its kind already; then it is counted at the last of these. */
+/* True if enough messages of this kind are kept already; the last of them then counts it. */
 static bool is_more_alike(struct conf_error_list *report, uint64_t kind)
 {
     struct conf_report_entry *last = NULL;

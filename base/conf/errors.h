@@ -1,8 +1,8 @@
 /*
- * conf/errors.h - collects what is wrong with a file, in the order of its lines.
+ * conf/errors.h - collects the errors of a file, in the order of its lines.
  *
- * Used in base/conf only. A line here is a line of the spliced text (conf/source.h), which
- * is turned into file and line when the report is handed over.
+ * Used in base/conf only. A line here is a line of the spliced text (conf/source.h);
+ * conf_errors_finish() translates it into file and line.
  */
 #ifndef BASE_CONF_ERRORS_H
 #define BASE_CONF_ERRORS_H
@@ -17,19 +17,19 @@ struct conf_source;
 struct conf_error_list {
     struct conf_report_entry *v;
     size_t n, cap;
-    size_t more; /* for which there was no place */
-    bool bad;    /* something was added, even if there was no memory to keep it */
+    size_t more; /* errors beyond CONF_REPORT_MAX */
+    bool bad;    /* an error was added, even if there was no memory to keep it */
 };
 
-/* "what, and what would be right". Line 0: the file as a whole. Control characters of a value
- * are escaped, as \r, or they would hide what stands before them on a terminal. Of messages
- * that only differ in quoted values and numbers the first CONF_REPORT_ALIKE are kept, and how
- * many more there are; of all, CONF_REPORT_MAX. */
+/* Adds "what, and what would be right". Line 0: the file as a whole. Control characters of a
+ * value are escaped, such as \r, because they could hide the text before them on a terminal. Of
+ * messages that differ only in quoted values and numbers, the first CONF_REPORT_ALIKE are kept,
+ * and the number of the others; of all messages, CONF_REPORT_MAX. */
 enum { CONF_REPORT_ALIKE = 20, CONF_REPORT_MAX = 200 };
 __attribute__((format(printf, 3, 4))) void conf_errors_add(struct conf_error_list *report,
                                                            unsigned line, const char *fmt, ...);
 
-/* Moves everything to errs, sorted, each with "file:line: " before it; frees the report. */
+/* Moves all messages to errs, sorted, each after "file:line: "; frees the report. */
 void conf_errors_finish(struct conf_error_list *report, const struct conf_source *text,
                         struct conf_errors *errs);
 

@@ -27,7 +27,7 @@ static bool conf_expand_append(char *out, size_t cap, size_t *used, const char *
     return true;
 }
 
-/* One "${...}" at `in`; *value is what it stands for, the result its length, 0 on error. */
+/* Expands one "${...}" at `in` into *value. Returns its length in the input; 0 on error. */
 static size_t variable(const char *in, struct str *value, char *why, size_t why_cap)
 {
     char name[NAME_LEN + 1];

@@ -69,7 +69,7 @@ static const char ending[] =
     ".Sh SEE ALSO\n"
     ".Xr pasgate 8\n";
 
-/* A line of text, with what mdoc would take for a command of its own disarmed. */
+/* Writes a line of text; characters that mdoc would take for commands are escaped. */
 static void text_line(const char *s, FILE *out)
 {
     if (*s == '.' || *s == '\'')
@@ -102,7 +102,7 @@ static bool is_number(const struct conf_kind *kind)
            kind == &conf_port;
 }
 
-/* What may be written: the kind, its range or its words. */
+/* Describes the allowed values: the kind, with its range or its words. */
 static void values(const struct conf_setting *row, FILE *out)
 {
     const char *between = "";
@@ -132,7 +132,7 @@ static void values(const struct conf_setting *row, FILE *out)
     }
 }
 
-/* Lists of ciphers are longer than a line: they may be cut at a colon. */
+/* Cipher lists are longer than a line: the manual may break them at a colon. */
 static void default_text(const char *def, FILE *out)
 {
     fputs(".\nThe default is\n.Ic ", out);
@@ -160,7 +160,7 @@ static void setting(const struct conf_setting *row, FILE *out)
         fputs(".\n", out);
 }
 
-/* A group that has a part of its own in the manual. */
+/* True for a group that has its own section in the manual. */
 static bool apart(const struct conf_setting *row)
 {
     return !row->kind && !(row->flags & (SOON | IN_ROUTE)) && row->section->title;

@@ -1,6 +1,6 @@
-/* conf/manual_notes.c - the parts of pasgate.conf(5) that no single setting tells; see
- * conf/manual.c. The numbers are those of worker/, healthd/ and shm/: t/unit/limits.c compares
- * them. */
+/* conf/manual_notes.c - the parts of pasgate.conf(5) that do not belong to a single setting;
+ * see conf/manual.c. Their numbers come from worker/, healthd/ and shm/: t/unit/limits.c
+ * compares them. */
 #include "base/conf/manual_notes.h"
 
 const char conf_manual_notes[] =

@@ -1,4 +1,4 @@
-/* conf/read.c - from text to tree, by the table. The only file that knows libconfig. */
+/* conf/read.c - reads the text into a tree, by the table. The only file that uses libconfig. */
 #include <libconfig.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 
 struct conf_mark {
     const void *at;
-    bool record; /* a record, or a field: both may lie at one address */
+    bool record; /* a record, or a field: both may have the same address */
     unsigned line;
 };
 
@@ -26,8 +26,8 @@ struct reader {
     char path[PATH_LEN]; /* of the group that is being read */
 };
 
-/* libconfig leaves the string that it was reading behind when the syntax is wrong. That is
- * small and rare, but the leak checker would end the process for it. */
+/* On a syntax error, libconfig leaks the string that it was reading. That is small and rare,
+ * but the leak checker would end the process because of it. */
 #if defined(__SANITIZE_ADDRESS__)
 #define WITH_ASAN 1
 #elif defined(__has_feature)
@@ -49,7 +49,7 @@ static void mark(struct conf_build *b, const void *at, bool record, unsigned lin
         size_t cap = b->cap_marks ? 2 * b->cap_marks : 256;
         struct conf_mark *v = reallocarray(b->marks, cap, sizeof *v);
         if (!v)
-            return; /* messages lose a line number */
+            return; /* only costs messages a line number */
         b->marks = v;
         b->cap_marks = cap;
     }
@@ -75,7 +75,7 @@ unsigned conf_line_of_record(const struct conf_build *b, const void *record)
     return line_of(b, record, true);
 }
 
-/* Reports at a setting, with its full name before. */
+/* Reports an error at a setting, after its full name. */
 __attribute__((format(printf, 4, 5))) static void
 complain(struct reader *r, const config_setting_t *s, const char *name, const char *fmt, ...)
 {
@@ -85,7 +85,7 @@ complain(struct reader *r, const config_setting_t *s, const char *name, const ch
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    /* With no name the path itself is meant, which ends in a dot, or is the whole file. */
+    /* Without a name, the error is about the path itself, which ends in a dot or is empty. */
     int dot = !*name && *r->path;
     conf_errors_add(&r->b->report, config_setting_source_line(s), "%.*s%s%s%s",
                     (int)strlen(r->path) - dot, r->path, name, *name || dot ? ": " : "", text);
@@ -111,7 +111,8 @@ static const char *type_name(const config_setting_t *s)
 
 /* ---- one value */
 
-/* Its text, whatever libconfig took it for; NULL if this kind is not written in that way. */
+/* The value as text, whatever type libconfig gave it; NULL if this kind does not accept that
+ * type. */
 static const char *scalar_text(const config_setting_t *s, unsigned accepts, char *buf,
                                size_t cap)
 {
@@ -161,7 +162,8 @@ static void read_value(struct reader *r, const config_setting_t *s,
         explicit_bzero(expanded, sizeof expanded);
         return;
     }
-    /* Not the default either: that could collide with something and be complained about. */
+    /* The default would not do: it could collide with another setting and cause a second error.
+     */
     if (kind->accepts == ACCEPT_STRING && kind->size == sizeof(const char *))
         *(const char **)field = "";
 }
@@ -221,7 +223,7 @@ static void unknown(struct reader *r, const config_setting_t *s,
 static void read_section(struct reader *r, config_setting_t *from,
                          const struct conf_section *section, void *record, bool in_route);
 
-/* Appends to the path while a part of the tree is read; returns where it ended before. */
+/* Appends to the path while a part of the tree is read; returns the old length of the path. */
 static size_t conf_read_enter(struct reader *r, const char *name)
 {
     size_t n = strlen(r->path);
@@ -327,8 +329,9 @@ static void read_row(struct reader *r, config_setting_t *s, const struct conf_se
         read_group(r, row->flags & SOON ? NULL : s, row, record);
 }
 
-/* One struct. `from` is its group, or the bare string that stands for one, or NULL for all
- * defaults. A route's own timeouts begin as the global ones, not as the defaults. */
+/* Reads one struct. `from` is its group, or the bare string that stands for a group, or NULL
+ * for all defaults. The timeouts of a route start from the global ones, not from the defaults.
+ */
 static void read_section(struct reader *r, config_setting_t *from,
                          const struct conf_section *section, void *record, bool in_route)
 {
@@ -355,7 +358,7 @@ static void read_section(struct reader *r, config_setting_t *from,
     }
 }
 
-/* libconfig's two words, in the form of all the other messages. */
+/* Turns libconfig's short message into the form of all other messages. */
 static void syntax_error(struct conf_build *b, const config_t *cfg)
 {
     const char *text = config_error_text(cfg);
@@ -373,7 +376,7 @@ static void syntax_error(struct conf_build *b, const config_t *cfg)
     conf_errors_add(&b->report, line > 0 ? (unsigned)line : 1, "%s%s", text, right);
 }
 
-/* ---- secrets leave nothing behind: every child would get it by fork */
+/* ---- wiping secrets: every child would inherit them by fork */
 
 static void wipe_strings(const config_setting_t *s)
 {
@@ -386,9 +389,9 @@ static void wipe_strings(const config_setting_t *s)
         wipe_strings(config_setting_get_elem(s, (unsigned)i));
 }
 
-/* libconfig's scanner has copies of the text and of each word. What it frees is overwritten by
- * the allocator (conf/conf.c), but for small pieces: of each size it keeps some for the next
- * who asks, as they are. So we ask for them. */
+/* libconfig's scanner copies the text and each word. The allocator overwrites what it frees
+ * (conf/conf.c), except for small blocks: it keeps some of each size unchanged for the next
+ * allocation. So this function allocates and overwrites them. */
 static void wipe_freed(void)
 {
     enum { KEPT = 16, STEP = 16, SMALL = 1100 }; /* glibc keeps 7 of each, up to 1032 bytes */

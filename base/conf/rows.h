@@ -1,5 +1,5 @@
-/* conf/rows.h - how rows of the table of settings are written, and the sections that stand in
- * files of their own. Used by base/conf_table*.c only. */
+/* conf/rows.h - macros for rows of the table of settings, and the sections that have their own
+ * files. Used by base/conf/table*.c only. */
 #ifndef BASE_CONF_ROWS_H
 #define BASE_CONF_ROWS_H
 

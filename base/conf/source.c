@@ -1,4 +1,4 @@
-/* conf/source.c - reads files, splices includes, and looks at the text as libconfig's scanner
+/* conf/source.c - reads files, splices includes, and scans the text the way libconfig's scanner
  * will; see conf/source.h. */
 #include "base/conf/source.h"
 
@@ -24,7 +24,7 @@ struct conf_line {
     uint32_t line;
 };
 
-/* What libconfig's scanner is inside of at some byte. */
+/* The state of libconfig's scanner at a byte. */
 enum inside {
     IN_PLAIN,
     IN_STRING,
@@ -37,7 +37,7 @@ struct splice {
     struct conf_error_list *report;
 };
 
-/* Secrets may stand in it. */
+/* Overwrites before freeing: the text may contain secrets. */
 static void wipe(char *p, size_t n)
 {
     if (p)
@@ -98,11 +98,11 @@ bool conf_source_path_from(const char *file, const char *path, bool absolute, ch
     return n > 0 && (size_t)n < cap;
 }
 
-/* The content of a regular file, malloc'ed, and what it was just before; NULL with *why. */
+/* The content of a regular file, malloc'ed, and its stat() from just before; NULL with *why. */
 static char *slurp(const char *file, size_t *n, struct stat *seen, const char **why)
 {
     char *p = NULL;
-    /* O_NONBLOCK: to open a pipe would wait for its writer. */
+    /* O_NONBLOCK: opening a pipe would wait for its writer. */
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     *n = 0;
@@ -110,7 +110,7 @@ static char *slurp(const char *file, size_t *n, struct stat *seen, const char **
     *seen = (struct stat){0};
     if (fd < 0 || fstat(fd, seen) < 0) {
         *why = strerror(errno);
-        if (errno != ENOENT) /* it is there, so that it is no news when it still is */
+        if (errno != ENOENT) /* it exists: a watcher must not take it for a new file */
             stat(file, seen);
     } else if (!S_ISREG(seen->st_mode)) {
         *why = "not a regular file";
@@ -150,7 +150,7 @@ static bool include_line(struct str line, struct str *name)
     return true;
 }
 
-/* How long the number at the start of `s` is, as far as its digits go. */
+/* Length of the number at the start of `s`, up to its last digit. */
 static size_t number_span(struct str s, bool *hex)
 {
     size_t n = 0;
@@ -164,7 +164,7 @@ static size_t number_span(struct str s, bool *hex)
     return n;
 }
 
-/* libconfig cuts a number to 32 bits unless it ends in L, so let it. */
+/* libconfig cuts a number to 32 bits unless it ends in L, so an L is appended. */
 static bool conf_source_add_number(struct splice *s, struct str number, bool hex, char after)
 {
     size_t digits = hex ? number.n - 2 : number.n;
@@ -193,10 +193,10 @@ static bool add_nesting(struct splice *s, char c)
     return true;
 }
 
-/* Copies one line of one file, following what it is inside of. */
+/* Copies one line of one file and tracks the scanner's state. */
 static bool add_scanned(struct splice *s, struct str line, enum inside *in)
 {
-    bool word = false; /* inside a name: digits there are no number */
+    bool word = false; /* inside a name: digits do not start a number */
 
     for (size_t i = 0; i < line.n; i++) {
         char c = line.p[i], next = i + 1 < line.n ? line.p[i + 1] : '\0';
@@ -210,7 +210,7 @@ static bool add_scanned(struct splice *s, struct str line, enum inside *in)
                 if (!conf_source_add_number(s, str_make(line.p + i, n), hex, after))
                     return false;
                 i += n - 1;
-                word = true; /* what follows a dot, an x or an e belongs to it */
+                word = true; /* digits after a dot, an x or an e belong to the same number */
                 continue;
             }
             word = ascii_is_alpha((unsigned char)c) || ascii_is_digit((unsigned char)c) ||
@@ -337,7 +337,7 @@ static bool add_file(struct splice *s, const char *file, unsigned depth)
 
     if (!p) {
         conf_errors_add(s->report, line, "cannot read %s: %s", file, why);
-        if (depth > 0) /* to be waited for; without the first one there is nobody to wait */
+        if (depth > 0) /* so that watch notices it when it appears */
             conf_source_add_name(s->text, file, &seen);
         return false;
     }
@@ -350,7 +350,7 @@ static bool conf_source_finish(struct splice *s, bool good)
 {
     if (good && s->text->n == 0)
         good = add_text(s->text, "\n", 1); /* so that p is a string */
-    /* What failed without a word of its own did so for want of room. */
+    /* A failure without a message of its own means that the text was too large. */
     if (!good && s->report->n == 0)
         conf_errors_add(s->report, (unsigned)s->text->n_lines,
                         "more than 1 MiB, including all included files");
@@ -389,7 +389,7 @@ const char *conf_source_where(const struct conf_source *text, unsigned line, uns
         return text->n_files ? text->files[0].path : "";
     }
     if (line > text->n_lines)
-        line = (unsigned)text->n_lines; /* an error "behind" the end is at the end */
+        line = (unsigned)text->n_lines; /* an error past the end is reported at the end */
     *number = text->lines[line - 1].line;
     return text->files[text->lines[line - 1].file].path;
 }

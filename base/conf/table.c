@@ -1,8 +1,9 @@
 /* conf/table.c - every setting of pasgate.conf, once; with conf/table_acme.c and
  * conf/table_pools.c. See conf/table.h.
  *
- * The texts are the manual's: one sentence or two, what it does and why the default is safe.
- * They are mdoc, where a line may not start with a dot and \e is a backslash. */
+ * The texts go into the manual: one or two sentences that say what the setting does and why the
+ * default is safe. They are mdoc, where a line may not start with a dot and \e is a backslash.
+ */
 #include "base/conf/rows.h"
 
 static const struct conf_choice log_levels[] = {

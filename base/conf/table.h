@@ -1,11 +1,11 @@
 /*
  * conf/table.h - the table of settings, and the kinds of value that they have.
  *
- * The table is the one place that knows a setting: the reader, the ranges, the defaults, the
- * dump and the manual page are all made from its rows. To add a setting, add a field to a
- * struct of conf/conf.h and a row here; to enable one that was prepared, delete its SOON.
+ * The table is the only place that describes a setting: reader, ranges, defaults, dump and
+ * manual page all work from its rows. To add a setting, add a field to a struct of conf/conf.h
+ * and a row to conf/table*.c; to enable one that is prepared already, delete its SOON.
  *
- * Used in base/conf only. Constant data and pure functions, but for the arena.
+ * Used in base/conf only. Constant data and pure functions, except for the arena.
  */
 #ifndef BASE_CONF_TABLE_H
 #define BASE_CONF_TABLE_H
@@ -28,9 +28,9 @@ struct conf_setting;
 enum conf_flag {
     SOON = 1,     /* not supported yet: refused wherever it is written */
     REQUIRED = 2, /* has no default */
-    LIST = 4,     /* of .min to .max values; `count` is set */
+    LIST = 4,     /* a list of .min to .max values; `count` is set */
     OPTIONAL = 8, /* "" is allowed and means: not given */
-    IN_ROUTE = 16 /* of the timeouts: a route may have its own */
+    IN_ROUTE = 16 /* a timeout that a route may set for itself */
 };
 
 struct conf_choice {
@@ -39,12 +39,12 @@ struct conf_choice {
     unsigned flags; /* SOON */
 };
 
-/* A kind of value. Groups have none of the functions: the reader knows them. */
+/* A kind of value. Groups have no kind: the reader handles them. */
 struct conf_kind {
-    const char *name;   /* as the manual says it */
-    const char *syntax; /* what would be right, for messages and the manual */
-    size_t size;        /* of the field */
-    unsigned accepts;   /* which of libconfig's scalars: ACCEPT_* */
+    const char *name;   /* as the manual calls it */
+    const char *syntax; /* what to write, for messages and the manual */
+    size_t size;        /* bytes of the field */
+    unsigned accepts;   /* which of libconfig's scalar types: ACCEPT_* */
     bool (*parse)(struct conf_cell *cell, const char *text, void *field);
     void (*print)(const struct conf_setting *row, const void *field, FILE *out);
 };
@@ -61,31 +61,31 @@ struct conf_setting {
     const struct conf_kind *kind; /* NULL: a group, or with LIST a list of groups */
     size_t offset;                /* of the field in the section's struct */
     size_t count;                 /* LIST: offset of its size_t count */
-    const char *def;              /* in the file's own spelling; NULL: as `init` left it */
+    const char *def;              /* as written in the file; NULL: the value set by `init` */
     uint64_t min, max;            /* of a number; length of a string; elements of a list */
-    const char *zero;             /* the word that stands for 0, as "off" */
+    const char *zero;             /* the word that stands for 0, such as "off" */
     const struct conf_choice *choices;
     const struct conf_section *section; /* of a group */
     unsigned flags;
-    const char *text; /* one or two lines of manual */
-    const char *more; /* LIST: what to do with what is beyond .max; NULL: nothing can be done */
+    const char *text; /* one or two lines for the manual */
+    const char *more; /* LIST: advice when there are more than .max; NULL: there is none */
 };
 
 struct conf_section {
-    const char *title; /* of its part of the manual; NULL: told with its parent */
+    const char *title; /* of its section of the manual; NULL: described with its parent */
     const char *text;
-    const struct conf_setting *rows; /* in the order of reading, the last has no name */
-    size_t size;                     /* of the struct */
+    const struct conf_setting *rows; /* in the order of reading; the last has no name */
+    size_t size;                     /* bytes of the struct */
     const char *shorthand;           /* setting that a bare string in a list stands for */
-    /* Fills what has no default of its own, from the struct that this one lies in. */
+    /* Sets fields that have no default of their own, from the enclosing struct. */
     void (*init)(void *record, const void *parent, const struct conf *conf);
 };
 
-/* What a value is parsed for. */
+/* The context of one value that is parsed. */
 struct conf_cell {
     const struct conf_setting *row;
-    struct conf_arena *arena, *secrets; /* of all other values, of secrets */
-    const char *file;                   /* where it is written: relative paths start there */
+    struct conf_arena *arena, *secrets; /* secrets is for secret values only */
+    const char *file;                   /* that contains it: relative paths start there */
     char why[CONF_WHY_LEN];
 };
 
@@ -95,10 +95,10 @@ extern const struct conf_section conf_top;
 extern const struct conf_choice conf_states[], conf_balances[], conf_check_types[],
     conf_retry_reasons[];
 
-/* The name of a value in such a list; "?" when it is not there. */
+/* The name of a value in such a list; "?" if it is not in the list. */
 const char *conf_choice_name(const struct conf_choice *choices, unsigned value);
 
-/* All that are supported, as `"a", "b" or "c"`. */
+/* Writes the supported choices, as `"a", "b" or "c"`. */
 void conf_choice_list(const struct conf_choice *choices, char *out, size_t cap);
 
 #endif

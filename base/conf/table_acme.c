@@ -1,4 +1,4 @@
-/* conf/table_acme.c - settings of certificates and how they are ordered. See conf/table.h. */
+/* conf/table_acme.c - settings of certificates and of ordering them. See conf/table.h. */
 #include "base/conf/rows.h"
 
 static const struct conf_choice key_types[] = {{"p256", CONF_KEY_P256, 0},
@@ -18,7 +18,7 @@ static const struct conf_setting eab_rows[] = {
 static const struct conf_section eab_section = {NULL, NULL, eab_rows, sizeof(struct conf_acme),
                                                 NULL, NULL};
 
-#define LIMIT_MAX 1000000 /* more than anybody orders: to switch a limit off */
+#define LIMIT_MAX 1000000 /* more than anybody orders: switches a limit off */
 static const struct conf_setting limit_rows[] = {
     {"failures", &conf_count, AT(conf_ca_limits, failures), .def = "auto", .min = 1,
      .max = LIMIT_MAX, .zero = "auto",

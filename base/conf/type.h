@@ -8,7 +8,7 @@
 
 #include "base/conf/table.h"
 
-/* The comment is the type of the field. */
+/* Each comment gives the type of the field. */
 extern const struct conf_kind conf_bool;     /* bool */
 extern const struct conf_kind conf_count;    /* uint32_t */
 extern const struct conf_kind conf_count64;  /* uint64_t */
@@ -42,18 +42,18 @@ extern const struct conf_kind conf_staging;   /* const char *: the same, "off" o
 extern const struct conf_kind conf_resolver;  /* const char *: address and port */
 extern const struct conf_kind conf_challenge; /* const char *: of ACME */
 
-/* The staging directory that is known of a CA's directory; "": none. */
+/* The staging directory that belongs to a CA's directory, if it is a known one; "": none. */
 const char *conf_staging_of(const char *directory);
 
 #define CONF_SHOWN 60 /* bytes of a wrong value, in a message */
 
-/* Say in cell->why what is wrong with a value, and what would be right; or just that it is not
- * of its kind. Return false. */
+/* Write to cell->why what is wrong with a value and what would be right; the second says that
+ * it is not of its kind. Both return false. */
 __attribute__((format(printf, 2, 3))) bool conf_wrong(struct conf_cell *cell, const char *fmt,
                                                       ...);
 bool conf_wrong_kind(struct conf_cell *cell, const char *text);
 
-/* Prints a string as the file has it, quoted. */
+/* Prints a string as the file would contain it: quoted and escaped. */
 void conf_print_string(const char *s, FILE *out);
 
 #endif

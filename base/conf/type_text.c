@@ -28,7 +28,7 @@ void conf_print_string(const char *s, FILE *out)
     putc('"', out);
 }
 
-/* What holds for every string. Empty is settled here: true with *out "", or an error. */
+/* The checks for every string. An empty one is handled here: true with *out "", or an error. */
 static bool string(struct conf_cell *cell, const char *text, const char **out)
 {
     size_t n = strlen(text), max = STRING_MAX;
@@ -105,7 +105,7 @@ static bool is_method(const char *s)
            strcmp(s, "TRACE") != 0 && strcmp(s, "PRI") != 0;
 }
 
-/* OpenSSL says whether it knows the names; this keeps out what cannot be a list of them. */
+/* OpenSSL checks the names; this only refuses text that cannot be a list of them. */
 static bool is_cipher_list(const char *s)
 {
     return s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -162,8 +162,8 @@ static bool read_host(struct conf_cell *cell, const char *text, void *field)
     return read_lower(cell, text, field, is_plain_host);
 }
 
-/* Of an address one spelling is as good as another; here it gets the one of RFC 5952, so that
- * everywhere else texts may be compared, and CAs, which want that one, take it. */
+/* An IPv6 address can be written in several ways. It is stored in the form of RFC 5952, so that
+ * all other code can compare texts, and because CAs require that form. */
 static bool read_cert_name(struct conf_cell *cell, const char *text, void *field)
 {
     char address[INET6_ADDRSTRLEN];
@@ -185,7 +185,7 @@ static bool read_secret(struct conf_cell *cell, const char *text, void *field)
     return string(cell, text, &FIELD(const char *, field));
 }
 
-/* Only what stands before a colon, which is a name. */
+/* Prints only the part before a colon, which is a name; "***" replaces the rest. */
 static void print_secret(const struct conf_setting *row, const void *field, FILE *out)
 {
     const char *secret = FIELD(const char *const, field), *colon = strchr(secret, ':');

@@ -9,9 +9,9 @@
 
 #include "base/str.h"
 
-#define COUNT_DIGITS   18 /* fit in 63 bits */
-#define MEASURE_DIGITS 12 /* before a unit: 1e12 of the largest one still fits in 64 bits */
-#define MEASURE_SCALE  1000000 /* of a fraction: six digits are read */
+#define COUNT_DIGITS   18      /* fit in 63 bits */
+#define MEASURE_DIGITS 12      /* before a unit */
+#define MEASURE_SCALE  1000000 /* of a fraction: six digits are used */
 #define LABEL_LEN      63      /* RFC 1035 section 2.3.4 */
 #define DISTANCE_LEN   40      /* longer names are never compared */
 
@@ -20,7 +20,7 @@ struct unit {
     uint64_t factor;
 };
 
-/* Largest first: format takes the first that divides. */
+/* Largest first: format_measure() uses the first one that divides the value. */
 static const struct unit durations[] = {
     {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"min", 60000},
     {"s", 1000},     {"ms", 1},      {"", 1000},
@@ -62,7 +62,7 @@ static bool parse_measure(const char *s, const struct unit *units, size_t n_unit
     if (*s == '.') {
         for (s++; ascii_is_digit((unsigned char)*s); s++) {
             if (scale == MEASURE_SCALE)
-                continue; /* finer than it will be kept */
+                continue; /* beyond the precision that is kept */
             part = 10 * part + (uint64_t)(*s - '0');
             scale *= 10;
         }
@@ -120,7 +120,7 @@ static bool parse_port(const char *s, uint16_t *port)
     return true;
 }
 
-/* Cuts "host:port" and "[v6]:port" at the right colon; host loses its brackets. */
+/* Splits "host:port" and "[v6]:port" at the last colon; removes the brackets of host. */
 static bool split_port(const char *s, char *host, size_t cap, bool *brackets, uint16_t *port)
 {
     const char *colon = strrchr(s, ':');
@@ -131,7 +131,7 @@ static bool split_port(const char *s, char *host, size_t cap, bool *brackets, ui
     if (*brackets)
         h = str_make(h.p + 1, h.n - 2);
     else if (str_index(h, ':') != h.n)
-        return false; /* IPv6 without brackets: where would the port begin? */
+        return false; /* IPv6 without brackets: ambiguous */
     if (h.n >= cap)
         return false;
     str_copy(host, cap, h);
@@ -291,7 +291,7 @@ bool conf_is_path(const char *s, bool query)
 
 unsigned conf_distance(const char *a, const char *b)
 {
-    unsigned row[3][DISTANCE_LEN + 1]; /* two before, before, this */
+    unsigned row[3][DISTANCE_LEN + 1]; /* the last three rows, by i % 3 */
     size_t n = strlen(a), m = strlen(b);
 
     if (n > DISTANCE_LEN || m > DISTANCE_LEN)

@@ -1,8 +1,8 @@
 /*
- * conf/value.h - how values are spelled: durations, sizes, addresses, networks, names.
+ * conf/value.h - how values are written: durations, sizes, addresses, networks, names.
  *
- * Pure functions on C strings; each reader returns false, and writes nothing, when the text is
- * not of its kind. Any process may call them.
+ * Pure functions on C strings; each parser returns false, and its result is not to be used, if
+ * the text is not of its kind. Any process may call them.
  */
 #ifndef BASE_CONF_VALUE_H
 #define BASE_CONF_VALUE_H
@@ -25,17 +25,17 @@ bool conf_parse_duration(const char *s, uint64_t *ms);
 /* "64k", "2m", "1g" (powers of 1024), or bytes. */
 bool conf_parse_size(const char *s, uint64_t *bytes);
 
-/* The shortest spelling that reads back to the same. Return `out`. */
+/* Write a short form that parses back to the same value. Return `out`. */
 char *conf_format_duration(uint64_t ms, char out[static CONF_FORMAT_LEN]);
 char *conf_format_size(uint64_t bytes, char out[static CONF_FORMAT_LEN]);
 
 /* "*:443", ":443" (dual is set, addr is [::]), "127.0.0.1:80", "[::1]:80". */
 bool conf_parse_listen(const char *s, struct conf_listen *out);
 
-/* "pas1:8810", "10.0.0.7:8810", "[fd00::7]:8810"; host gets no brackets and lower case. */
+/* "pas1:8810", "10.0.0.7:8810", "[fd00::7]:8810"; host is in lower case, without brackets. */
 bool conf_parse_hostport(const char *s, char host[static CONF_HOST_LEN + 1], uint16_t *port);
 
-/* "10.0.0.0/8", "fd00::/8", or one address. Bits set behind the length are an error. */
+/* "10.0.0.0/8", "fd00::/8", or one address. Bits set after the prefix length are an error. */
 bool conf_parse_network(const char *s, struct conf_prefix *out);
 char *conf_format_network(const struct conf_prefix *net, char *out, size_t cap);
 
@@ -46,11 +46,11 @@ bool conf_parse_status(const char *s, struct conf_status_range *out);
  * An underscore is allowed: compose service names have it. */
 bool conf_is_host(const char *s, bool wildcard);
 
-/* A path as routes have it: starts with "/", no empty, "." or ".." segment, no query, nothing
- * that a request line cannot hold. With `query` (checks), "?..." may follow. */
+/* A path for a route: starts with "/", has no empty, "." or ".." segment, no query, and no byte
+ * that a request line cannot contain. With `query` (for checks), "?..." may follow. */
 bool conf_is_path(const char *s, bool query);
 
-/* How many edits (insert, delete, replace, swap neighbours) make one of the other. */
+/* The number of edits (insert, delete, replace, swap neighbours) between two strings. */
 unsigned conf_distance(const char *a, const char *b);
 
 #endif

@@ -1,5 +1,5 @@
-/* conf/warn.c - what is allowed and likely not meant: told with its line, and no error. See
- * conf/build.h. What needs a look at the host is supervisor/examine.c's. */
+/* conf/warn.c - warns about settings that are allowed but probably a mistake. See conf/build.h.
+ * Checks that need to look at the host are in supervisor/examine.c. */
 #include <netinet/in.h>
 #include <string.h>
 
@@ -28,7 +28,7 @@ static bool is_any(const struct conf_listen *l)
     return l->addr.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
 }
 
-/* Whether a connection to b's address could be a's, too. */
+/* True if a connection to b's address could also be accepted by a. */
 static bool conf_warn_covers(const struct conf_listen *a, const struct conf_listen *b)
 {
     return a->addr_len && b->addr_len && a->port == b->port && is_any(a) &&
@@ -58,7 +58,8 @@ static void warn_listeners(struct conf_build *b)
 
 /* ---- the rest */
 
-/* A rule of OpenSSL's that lets in what neither encrypts nor proves who is there. */
+/* Finds a rule in OpenSSL's syntax that enables ciphers without encryption or authentication.
+ */
 static const char *weak_rule(const char *ciphers)
 {
     static const char *const weak[] = {"NULL", "eNULL", "aNULL", "COMPLEMENTOFALL",
