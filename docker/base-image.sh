@@ -1,11 +1,11 @@
 #!/bin/sh
-# base-image.sh: makes the image debian:trixie-slim from Debian's own packages when
-# there is none, for machines that reach a Debian mirror but no image registry. Where
-# a registry can be reached it is not needed: `docker build` pulls the image.
+# base-image.sh: makes the image debian:trixie-slim from Debian's packages if it does
+# not exist, for machines that reach a Debian mirror but no image registry. Where a
+# registry can be reached, it is not needed: `docker build` pulls the image.
 #
-# The mirror, and the proxy if there is one, are those of this machine's apt; the
-# image keeps them, so that apt-get works in `docker build` too. apt checks every
-# signature against Debian's keyring (package debian-archive-keyring).
+# The mirror, and the proxy if there is one, are those of this machine's apt. The image
+# keeps them, so that apt-get also works in `docker build`. apt checks every signature
+# with Debian's keyring (package debian-archive-keyring).
 #
 #     docker/base-image.sh [--force]
 set -eu
@@ -21,7 +21,7 @@ command -v mmdebstrap >/dev/null || {
     exec docker pull "$IMAGE"
 }
 
-# First address that apt has under this label, without its last slash.
+# The first address that apt has under this label, without a trailing slash.
 mirror()
 {
     apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
@@ -31,7 +31,7 @@ mirror()
 main=$(mirror Debian)
 security=$(mirror Debian-Security)
 [ -n "$main" ] || {
-    # never updated, or no Debian: mmdebstrap's own default is Debian's
+    # apt was never updated, or is not Debian's: mmdebstrap's default mirror is Debian's
     echo "base-image.sh: apt names no Debian mirror; using the default one" >&2
 }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# ctl.sh: one GET to the control port, as `docker compose exec pas2 ctl mode=hang`.
+# ctl.sh: sends one GET to the control port: `docker compose exec pas2 ctl mode=hang`.
 query=${1:-}
 case $query in
 /*) ;;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Starts Pebble, and puts into /ca, which pasgate reads, too:
-#   ca.pem    what signed Pebble's own TLS certificate: acme.ca_file
-#   root.pem  what the certificates end in that it issues; another one after each start
+# Starts Pebble, and writes two files to /ca, which pasgate can read:
+#   ca.pem    the root of Pebble's own TLS certificate, for acme.ca_file
+#   root.pem  the root of the certificates that it issues; a new one at each start
 set -eu
 cd /ca
 rm -f root.pem
