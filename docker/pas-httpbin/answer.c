@@ -1,4 +1,4 @@
-/* The answers of PAS, each made at once; web.c says which path gives which. */
+/* The responses of PAS that are complete at once; web.c maps paths to them. */
 #include "httpbin.h"
 
 #include <arpa/inet.h>
@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 enum {
-    TABLE_SIZE = 4096, /* sessions and APSV connections that are remembered */
+    TABLE_SIZE = 4096, /* remembered sessions and APSV connections */
 };
 
-static struct buf body; /* of the answer that is being made */
+static struct buf body; /* of the response that is being rendered */
 
 struct known {
     uint64_t id;
@@ -23,7 +23,7 @@ struct known {
 static struct known sessions[TABLE_SIZE], handles[TABLE_SIZE];
 static unsigned sessions_n, handles_n;
 
-/* ---- answers ---- */
+/* ---- responses ---- */
 
 static const char *reason(int status)
 {
@@ -53,7 +53,7 @@ void answer_head(struct conn *c, const struct req *r, int status, const char *ty
 
     if (r->close || (r->http10 && !r->keepalive) || limit || status == 400 || status == 501 ||
         status == 505) {
-        c->closing = true; /* when all is written */
+        c->closing = true; /* when everything is written */
         counters.closed_limit += limit;
     }
     buf_puts(&obuf, "HTTP/1.1 "); /* Tomcat sends no reason phrase either */
@@ -119,7 +119,7 @@ static void put_key(const char *name)
     buf_puts(&body, "\": ");
 }
 
-/* The end of every JSON answer. */
+/* The end of every JSON response. */
 static void put_instance(void)
 {
     put_key("instance");
@@ -136,7 +136,7 @@ static void answer_json(struct conn *c, const struct req *r, int status, const c
     answer(c, r, status, "application/json", extra, &body);
 }
 
-/* ---- /get: what came in ---- */
+/* ---- /get: the request as JSON ---- */
 
 static void put_camel(struct str name)
 {
@@ -170,7 +170,7 @@ static void put_headers(const struct req *r)
         while (k < i && !same_name(r->hdr[k].name, r->hdr[i].name))
             k++;
         if (k < i)
-            continue; /* was joined to the first of that name */
+            continue; /* already joined to the first field of that name */
         if (i)
             buf_puts(&body, ", ");
         put_camel(r->hdr[i].name);
@@ -384,7 +384,7 @@ void page_status(struct conn *c, const struct req *r)
     answer_json(c, r, code, NULL);
 }
 
-/* ---- sessions: they live in one instance, as in PAS ---- */
+/* ---- sessions: each belongs to one backend, as in PAS ---- */
 
 static struct known *find(struct known *t, uint64_t id)
 {
@@ -423,7 +423,7 @@ void page_session(struct conn *c, const struct req *r)
 
     if (fresh) {
         s = remember(sessions, &sessions_n);
-        /* the same route in every instance, as containers of one image have it */
+        /* the same route in every backend, as in containers of one image */
         const char *path = req_arg(r, "path");
         snprintf(extra, sizeof extra,
                  "Set-Cookie: JSESSIONID=%016llX%016llX.as-pas; Path=%.60s; HttpOnly\r\n",

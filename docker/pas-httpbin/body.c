@@ -1,4 +1,4 @@
-/* A request body: by length or chunked (RFC 9112 section 7.1), given on slice by slice. */
+/* A request body: by length or chunked (RFC 9112 section 7.1), passed on slice by slice. */
 #include "httpbin.h"
 
 #include <stdlib.h>

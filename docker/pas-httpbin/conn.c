@@ -1,8 +1,8 @@
 /*
- * A connection. Bytes come in (conn_read), are eaten by its state (feed), what
- * is answered is rendered to obuf and written together with the stream that may
- * follow (flush). While an answer is held, trickled or not yet written, nothing
- * is read: back-pressure, and pipelined requests wait their turn.
+ * A connection. Bytes are read (conn_read) and consumed by its state (feed). The
+ * response is rendered to obuf, and written together with the stream that may
+ * follow (flush). While a response is held, sent in pieces or not written yet,
+ * nothing is read: this is back-pressure, and pipelined requests wait.
  */
 #include "httpbin.h"
 
@@ -20,7 +20,7 @@ enum {
     CHUNK = 16 * 1024,      /* payload of a full chunk of a stream */
     CHUNK_WIRE = 6 + CHUNK + 2,
     IOV_MAX_USED = 18,        /* about 1 MiB in one writev */
-    RENDER_AHEAD = 64 * 1024, /* pipelined answers gathered before they are written */
+    RENDER_AHEAD = 64 * 1024, /* pipelined responses collected before they are written */
     SWALLOW_MAX = 2 * 1024 * 1024,
     LINGER_MS = 1000,
 };
@@ -29,7 +29,7 @@ struct buf obuf;
 
 static char rbuf[READ_SIZE + HEAD_MAX];
 static struct conn *idle_first, *idle_last; /* by time of the last event */
-static struct conn *graveyard;              /* closed in this turn of the loop */
+static struct conn *graveyard;              /* closed in this round of the loop */
 
 static void list_remove(struct conn *c)
 {
@@ -108,7 +108,7 @@ static bool blocked(const struct conn *c)
 
 /* ---- writing ---- */
 
-/* The piece of a chunked stream that lies at wire position off. */
+/* The piece of a chunked stream at wire position off. */
 static struct iovec chunk_piece(const struct stream *s, uint64_t off)
 {
     uint64_t full = s->n / CHUNK, nth = off / CHUNK_WIRE, at = off % CHUNK_WIRE;
@@ -146,7 +146,7 @@ static int stream_iov(const struct stream *s, struct iovec *iov, int n, int max)
     return n;
 }
 
-/* Takes w written bytes from the front of left-over, rendered bytes and stream. */
+/* Removes w written bytes from the front of c->out, obuf and the stream. */
 static void consume(struct conn *c, size_t w, size_t *rendered_off)
 {
     if (c->out.n) {
@@ -160,7 +160,7 @@ static void consume(struct conn *c, size_t w, size_t *rendered_off)
     c->stream.off += w - k;
 }
 
-/* Writes what there is. 1: all; 0: some is left; -1: the peer is gone. */
+/* Writes the pending bytes. 1: all; 0: some are left; -1: the peer is gone. */
 static int flush(struct conn *c)
 {
     size_t off = 0;
@@ -268,7 +268,7 @@ static size_t feed(struct conn *c, char *p, size_t n)
     return used;
 }
 
-/* Reads once behind the left-over. Returns the bytes in rbuf, -1 when the peer is gone. */
+/* Reads once, after the bytes in c->in. Returns the bytes in rbuf; -1: the peer is gone. */
 static ssize_t conn_read(struct conn *c)
 {
     size_t n = c->in.n;
@@ -303,7 +303,7 @@ static void keep_left_over(struct conn *c, const char *p, size_t n)
 }
 
 /* The peer may still be sending a body: with unread bytes in the socket, close() would
- * reset the connection and the answer with it. As Tomcat does (maxSwallowSize). */
+ * reset the connection, and the response would be lost. Like Tomcat (maxSwallowSize). */
 static void linger(struct conn *c)
 {
     shutdown(c->fd, SHUT_WR);
@@ -355,11 +355,11 @@ void conn_run(struct conn *c)
 void conn_event(struct conn *c, uint32_t events)
 {
     if (c->fd < 0)
-        return; /* closed earlier in this turn */
+        return; /* closed earlier in this round */
     touch(c);
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         c->readable = true;
-    /* whoever waits for a held answer and goes away is not kept for it */
+    /* a peer that leaves while its response is held is not kept */
     if (events & (EPOLLHUP | EPOLLERR) || (events & EPOLLRDHUP && (c->held || c->ticks_left))) {
         counters.aborted += !c->ctl && (c->held || c->ticks_left);
         conn_close(c, false);
@@ -429,7 +429,7 @@ void conn_close_all(const struct conn *except)
 void conn_release_held(void)
 {
     for (struct conn *c = idle_first, *next; c; c = next) {
-        next = c->next; /* conn_run(c) closes none but c */
+        next = c->next; /* conn_run(c) closes no connection except c */
         if (c->held && c->timer == TIMER_NONE) {
             c->held = false;
             conn_run(c);

@@ -1,11 +1,11 @@
 /*
- * Illness on command, and the book of what was seen.
+ * Faults on command, and the record of received requests (the book).
  *
  *   /ctl?mode=M[&ms=N][&s=N][&n=N][&code=N]   set a mode, for N seconds or N requests
- *       [&ping=ok]       the ping is spared
- *   /ctl?health=0.4      the score that /health tells
+ *       [&ping=ok]       the mode does not apply to the ping
+ *   /ctl?health=0.4      the score that /health reports
  *   /ctl                 the mode and the counters
- *   /ctl/requests        every request seen: id (X-Request-Id), method, target; ?brief
+ *   /ctl/requests        every request received: id (X-Request-Id), method, target; ?brief
  *   /ctl/connections     counters of connections
  *   /ctl/reset           mode ok, counters and book empty
  */
@@ -56,7 +56,7 @@ static struct book {
 static void set_mode(enum mode m, const struct conn *except)
 {
     if (mode != m)
-        healed = true; /* who was held for ever goes on, whatever comes next */
+        healed = true; /* held connections continue, whatever mode comes next */
     mode = m;
     until = 0;
     mode_left = 0;
@@ -92,7 +92,7 @@ enum mode ctl_mode(bool ping)
         (!ping && (m == MODE_SLOWPING || m == MODE_PINGFAIL)))
         return MODE_OK;
     if (mode_left && --mode_left == 0) {
-        mode = MODE_OK; /* not set_mode(): this last one stays ill */
+        mode = MODE_OK; /* not set_mode(): the mode still applies to this last request */
         until = 0;
     }
     return m;
@@ -123,14 +123,14 @@ static void copy(char *to, size_t size, struct str s)
 
 void ctl_book_open(void)
 {
-    /* shared with a file, if there is one: what SIGKILL ends is in the book all the same */
+    /* shared with a file, if there is one, so that the record survives SIGKILL */
     int fd = settings.book ? open(settings.book, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
 
     if (settings.book && (fd < 0 || ftruncate(fd, sizeof *book) < 0)) {
         perror(settings.book);
         exit(1);
     }
-    /* not touched, not used: a quiet instance stays small */
+    /* pages that are never touched use no memory: a quiet process stays small */
     book = mmap(NULL, sizeof *book, PROT_READ | PROT_WRITE,
                 (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_NORESERVE, fd, 0);
     if (book == MAP_FAILED)
@@ -163,7 +163,7 @@ static int by_id(const void *a, const void *b)
     return strcmp(((const struct entry *)a)->id, ((const struct entry *)b)->id);
 }
 
-/* Requests that came more than once, by id; those without an id are not looked at. */
+/* Requests that came more than once, by id; requests without an id are ignored. */
 static uint64_t duplicates(uint64_t n)
 {
     uint64_t dup = 0;
@@ -241,7 +241,7 @@ static void reset(const struct conn *except)
     counters = (struct counters){.open = open, .max_open = open};
 }
 
-/* Sets what the arguments ask for. False: no such mode. */
+/* Applies the arguments. False: no such mode. */
 static bool apply(const struct conn *c, const struct req *r)
 {
     const char *name = req_arg(r, "mode"), *score = req_arg(r, "health");

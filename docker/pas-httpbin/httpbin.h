@@ -1,19 +1,19 @@
 /*
- * pas-httpbin: a stand-in for a PAS for OpenEdge instance that runs the ABL
- * program of the same name. It is a test backend: it answers what PAS answers,
- * keeps connections as its Tomcat keeps them, writes down what it saw, and
- * falls ill on command.
+ * pas-httpbin: a stand-in for PAS for OpenEdge that runs the ABL program of the
+ * same name. It is a test backend: it sends the responses that PAS sends, keeps
+ * connections the way its Tomcat does, records what it received, and shows
+ * faults on command.
  *
  * One process, one thread, one epoll loop; libc only, no header of pasgate.
  *
  *   main.c   options, listeners, the loop, timers      wire.c  parsing, buffers, sums
- *   conn.c   a connection: reading, writing, bodies    web.c   paths, streamed answers
- *   ws.c     WebSocket echo                            answer.c  what PAS answers
- *   body.c   request bodies                            ctl.c    illness and records
+ *   conn.c   a connection: reading, writing, bodies    web.c   paths, streamed responses
+ *   ws.c     WebSocket echo                            answer.c  responses of PAS
+ *   body.c   request bodies                            ctl.c    faults and records
  *
- * Memory: an idle connection owns nothing but its struct. Reading and rendering
- * use one shared buffer each; only what could not be parsed or written at once
- * is copied to the connection.
+ * Memory: an idle connection owns only its struct. Reading and rendering use one
+ * shared buffer each; only bytes that could not be parsed or written at once are
+ * copied to the connection.
  */
 #ifndef PAS_HTTPBIN_H
 #define PAS_HTTPBIN_H
@@ -32,7 +32,7 @@ struct iovec;
 
 enum {
     MAX_HEADERS = 128,
-    HEAD_MAX = 64 * 1024, /* bytes of a request head; more is answered 400 as Tomcat does */
+    HEAD_MAX = 64 * 1024, /* bytes of a request head; a longer one gets 400, as from Tomcat */
 };
 
 struct str {
@@ -40,7 +40,7 @@ struct str {
     size_t n;
 };
 
-/* A growing byte buffer; out of memory ends the process. */
+/* A growing byte buffer; lack of memory ends the process. */
 struct buf {
     char *p;
     size_t n, size;
@@ -70,11 +70,11 @@ struct req {
     uint64_t length;
 };
 
-/* Parses a whole head, the empty line included. Returns 0 or the status to refuse it with. */
+/* Parses a whole head with its empty line. Returns 0, or the status with which to refuse it. */
 int req_parse(struct req *r, const char *p, size_t n);
-/* First field of that name; {NULL, 0} when there is none. */
+/* The first field of that name; {NULL, 0} if there is none. */
 struct str req_header(const struct req *r, const char *name);
-/* Query argument, percent-decoded into a shared ring of small buffers; "" when absent. */
+/* A query argument, percent-decoded into a shared ring of small buffers; "" if absent. */
 const char *req_arg(const struct req *r, const char *name);
 uint64_t req_arg_num(const struct req *r, const char *name, uint64_t deflt);
 /* Walks the query. Returns false at the end; *at starts at 0. The slices are not decoded. */
@@ -85,8 +85,8 @@ uint32_t crc32_add(uint32_t crc, const void *p, size_t n); /* start with 0; zlib
 void sha1(const void *p, size_t n, unsigned char out[20]);
 void base64(struct buf *b, const unsigned char *p, size_t n);
 
-/* The test pattern: byte i of every download. Period is prime so that a piece
- * that was lost or doubled at a power of two shows. */
+/* The test pattern: byte i of every download. The period is a prime, so that a
+ * piece that is lost or doubled at a power of two is noticed. */
 enum { PATTERN_PERIOD = 65521, PATTERN_RUN = 65536 };
 void pattern_init(void);
 const char *pattern_at(uint64_t offset); /* at least PATTERN_RUN bytes follow */
@@ -114,28 +114,28 @@ enum body_state { BODY_LENGTH, BODY_SIZE, BODY_EXT, BODY_DATA, BODY_CRLF, BODY_T
 enum sink { SINK_SUM, SINK_ECHO, SINK_DROP };
 enum timer { TIMER_NONE, TIMER_HOLD, TIMER_TICK, TIMER_CLOSE };
 
-/* A body that is made while it is written: `n` bytes of the pattern. */
+/* A body that is generated while it is written: `n` bytes of the pattern. */
 struct stream {
-    uint64_t off, end; /* on the wire, chunk framing included */
+    uint64_t off, end; /* on the wire, including chunk framing */
     uint64_t n;
     bool chunked;
-    char tail[12]; /* size line of the last, short chunk */
+    char tail[12]; /* size line of the last chunk, which is shorter */
     uint8_t ntail;
 };
 
 struct conn {
-    int fd;        /* -1: closed, freed at the end of the turn */
-    bool ctl;      /* came in by the control port: never ill */
-    bool readable; /* epoll said so and no short read since */
+    int fd;        /* -1: closed, freed at the end of this round */
+    bool ctl;      /* accepted on the control port: faults do not apply */
+    bool readable; /* reported by epoll, and no short read since */
     bool eof;
-    bool closing; /* close when all is written */
+    bool closing; /* close when everything is written */
     bool held;    /* nothing is read or written until the hold ends */
     uint32_t requests;
 
     enum conn_state state;
     enum body_state body;
     enum sink sink;
-    enum mode mode; /* that the current request met */
+    enum mode mode; /* for the current request */
     uint64_t body_left, body_seen;
     uint32_t crc;
     bool echo_chunked;
@@ -143,9 +143,9 @@ struct conn {
     struct buf head; /* of the request whose body is arriving */
     struct buf keep; /* first bytes of that body, for POST /post */
 
-    struct buf in, out; /* left-overs */
+    struct buf in, out; /* bytes that are not parsed or not written yet */
     struct stream stream;
-    unsigned ticks_left, ticks, tick_ms; /* a trickled answer */
+    unsigned ticks_left, ticks, tick_ms; /* a response sent in pieces, tick_ms apart */
     bool tick_sse;
 
     unsigned char ws_head[14];
@@ -163,39 +163,39 @@ void conn_open(int fd, bool ctl);
 void conn_event(struct conn *c, uint32_t events);
 void conn_run(struct conn *c);
 void conn_close(struct conn *c, bool reset);
-/* Holds what was answered for ms; UINT64_MAX: until mode ok. */
+/* Holds the response for ms milliseconds; UINT64_MAX: until mode ok. */
 void conn_hold(struct conn *c, uint64_t ms);
 void conn_timer(struct conn *c);
-/* Closes those that have been idle too long; returns ms until the next is due. */
+/* Closes connections that were idle too long; returns ms until the next one is due. */
 int conn_sweep(void);
-void conn_close_all(const struct conn *except); /* nor those of the control port */
-void conn_release_held(void); /* those that were held for ever go on; only from the loop */
-void conn_bury(void);         /* frees what was closed in this turn */
+void conn_close_all(const struct conn *except); /* keeps those of the control port, too */
+void conn_release_held(void); /* continues those held until mode ok; only from the loop */
+void conn_bury(void);         /* frees connections that were closed in this round */
 
-/* What is being rendered for the connection that is being run. */
+/* The output of the connection that is being served. */
 extern struct buf obuf;
 
-/* body.c: eats bytes of a body; at its end the state is CONN_HEAD again. */
+/* body.c: consumes bytes of a body; at its end the state is CONN_HEAD again. */
 size_t body_feed(struct conn *c, const char *p, size_t n);
 
-/* ws.c, WebSocket: eats bytes, adds the echo to obuf; sets c->closing at the end. */
+/* ws.c, WebSocket: consumes bytes, adds the echo to obuf; sets c->closing at the end. */
 void ws_start(struct conn *c, const struct req *r);
 size_t ws_feed(struct conn *c, char *p, size_t n);
 
-/* ---- web.c: which path gives what, and answers that take their time ---- */
+/* ---- web.c: the paths, and responses that take time ---- */
 
-/* The head is complete. Answers at once, or prepares the connection for the body. */
+/* The head is complete. Responds at once, or prepares the connection for the body. */
 void web_head(struct conn *c, const struct req *r);
 /* The body is complete; the head is parsed again from c->head. */
 void web_body_end(struct conn *c, const struct req *r);
 /* A slice of the body. */
 void web_body(struct conn *c, const char *p, size_t n);
-/* The next piece of a trickled answer. */
+/* Sends the next piece of a response that is sent in pieces. */
 void web_tick(struct conn *c);
 
-/* ---- answer.c: answers that are made at once, rendered to obuf ---- */
+/* ---- answer.c: responses that are complete at once, rendered to obuf ---- */
 
-/* A finished answer: status line, common fields, extra (lines with CRLF or NULL), body. */
+/* A whole response: status line, common fields, extra (lines with CRLF or NULL), body. */
 void answer(struct conn *c, const struct req *r, int status, const char *type,
             const char *extra, const struct buf *text);
 void answer_error(struct conn *c, const struct req *r, int status, const char *text);
@@ -225,14 +225,14 @@ struct counters {
 };
 extern struct counters counters;
 
-/* The mode that this request meets; uses up one of `n`. */
+/* The mode for this request; counts one of `n`. */
 enum mode ctl_mode(bool ping);
 uint64_t ctl_mode_ms(void);
 unsigned ctl_mode_code(void);
 double ctl_health(void);
-void ctl_expire(void);   /* heals when the mode's time is over */
+void ctl_expire(void);   /* sets mode ok when the mode's time is over */
 int ctl_expire_in(void); /* ms, or -1 */
-bool ctl_healed(void);   /* true once after mode ok was set: held connections go on */
+bool ctl_healed(void);   /* true once after mode ok was set: held connections continue */
 void ctl_book_open(void);
 void ctl_record(const struct req *r);
 void ctl_answer(struct conn *c, const struct req *r);
@@ -242,14 +242,14 @@ void ctl_answer(struct conn *c, const struct req *r);
 struct settings {
     const char *instance, *bind;
     unsigned port, ctl_port;
-    unsigned max_requests; /* of one connection, 0: no limit */
+    unsigned max_requests; /* per connection; 0: no limit */
     unsigned idle_ms;
-    bool quiet;       /* keeps no list of request ids */
-    const char *book; /* the file that has that list, NULL: none */
+    bool quiet;       /* keeps no record of request ids */
+    const char *book; /* the file with that record; NULL: none */
 };
 extern struct settings settings;
 
-uint64_t now_ms(void); /* of this turn of the loop */
+uint64_t now_ms(void); /* of this round of the loop */
 const char *now_date(void);
 void timer_set(struct conn *c, enum timer kind, uint64_t ms);
 void timer_clear(struct conn *c);

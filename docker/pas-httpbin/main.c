@@ -1,4 +1,4 @@
-/* Options, listeners, the loop, timers; and the small client `pas-httpbin -C mode=...`. */
+/* Options, listeners, the loop and timers; and the small client `pas-httpbin -C mode=...`. */
 #include "httpbin.h"
 
 #include <errno.h>
@@ -139,7 +139,7 @@ static void die(const char *what)
     exit(1);
 }
 
-/* Listens and stores the port that it got when *port was 0. */
+/* Listens; if *port is 0, stores the port that the kernel chose. */
 static int listen_on(unsigned *port)
 {
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST,

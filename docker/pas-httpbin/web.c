@@ -1,6 +1,6 @@
 /*
- * Which path gives what; and the answers that take their time: downloads, echo,
- * trickles. A request with a body is answered when the body is in, but for
+ * Maps paths to responses, and sends the responses that take time: downloads,
+ * echo, trickles. A request with a body gets its response after the body, except
  * /web/echo (both ways at once) and /web/early (before the body).
  */
 #include "httpbin.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    KEEP_MAX = 4096,   /* body bytes that POST /post gives back */
+    KEEP_MAX = 4096,   /* body bytes that POST /post returns */
     CHUNK = 16 * 1024, /* as in conn.c */
 };
 
@@ -34,7 +34,7 @@ static void bytes(struct conn *c, const struct req *r)
         c->stream = s;
 }
 
-/* The crc32 of what /web/bytes?n= gives. */
+/* The crc32 of the body of /web/bytes?n=. */
 static void sum(struct conn *c, const struct req *r)
 {
     static struct buf b;
@@ -217,9 +217,9 @@ static void dispatch(struct conn *c, const struct req *r)
         answer_error(c, r, 404, "not found");
 }
 
-/* ---- illness ---- */
+/* ---- faults ---- */
 
-/* Leaves half of the body of the answer that begins at `from`, and ends the connection. */
+/* Keeps half of the body of the response that begins at `from`, and ends the connection. */
 static void cut(struct conn *c, size_t from)
 {
     char *body = memmem(obuf.p + from, obuf.n - from, "\r\n\r\n", 4);
@@ -250,7 +250,7 @@ static void dispatch_ill(struct conn *c, const struct req *r)
         conn_hold(c, ctl_mode_ms());
 }
 
-/* Illness that shows before any body is read. True: the connection is at its end. */
+/* Applies faults that come before any body is read. True: the connection is finished. */
 static bool ill_at_once(struct conn *c)
 {
     switch (c->mode) {
@@ -273,7 +273,7 @@ static bool ill_at_once(struct conn *c)
     }
 }
 
-/* ---- what conn.c calls ---- */
+/* ---- called by conn.c ---- */
 
 static void body_expect(struct conn *c, const struct req *r)
 {

@@ -1,4 +1,4 @@
-/* Bytes: buffers, the request head, query arguments, sums. Nothing here knows a connection. */
+/* Buffers, the request head, query arguments, checksums. Knows nothing about connections. */
 #include "httpbin.h"
 
 #include <stdio.h>
@@ -57,7 +57,8 @@ void buf_json(struct buf *b, struct str s)
         if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
             continue;
         buf_add(b, s.p + from, i - from);
-        /* a byte that is not ASCII becomes its Latin-1 character: always valid JSON */
+        /* a byte that is not ASCII becomes its Latin-1 character, so the JSON is always valid
+         */
         buf_add(b, t, (size_t)snprintf(t, sizeof t, "\\u%04x", c));
         from = i + 1;
     }
@@ -81,7 +82,7 @@ bool str_has_prefix(struct str s, const char *lit)
     return s.n >= n && memcmp(s.p, lit, n) == 0;
 }
 
-/* Is `token` one of the comma-separated elements of `list`? */
+/* True if `token` is one of the comma-separated elements of `list`. */
 static bool list_has(struct str list, const char *token)
 {
     for (size_t i = 0; i < list.n;) {
@@ -115,7 +116,7 @@ static int parse_length(struct str v, uint64_t *out)
     return 0;
 }
 
-/* Notes the fields that decide how the message is framed. */
+/* Evaluates the fields that decide how the message is framed. */
 static int parse_known(struct req *r, const struct header *h, bool *length_seen)
 {
     switch (h->name.n) {

@@ -1,5 +1,5 @@
-/* WebSocket echo, RFC 6455: every frame comes back as it was, ping as pong, close as close.
- * Payload is passed on while it arrives, so a frame may have any length. */
+/* WebSocket echo, RFC 6455: every frame is sent back unchanged, ping as pong, close as close.
+ * Payload is echoed while it arrives, so a frame may have any length. */
 #include "httpbin.h"
 
 #include <string.h>
@@ -93,7 +93,7 @@ void ws_start(struct conn *c, const struct req *r)
     c->ws_left = 0;
 }
 
-/* Bytes of a client's frame head, once its second byte is known. */
+/* Length of the head of a client's frame; its second byte must be known. */
 static unsigned frame_head_size(unsigned char second)
 {
     unsigned n = second & 127;
