@@ -163,13 +163,13 @@ void conn_open(int fd, bool ctl);
 void conn_event(struct conn *c, uint32_t events);
 void conn_run(struct conn *c);
 void conn_close(struct conn *c, bool reset);
-/* Holds the response for ms milliseconds; UINT64_MAX: until mode ok. */
+/* Holds the response for ms milliseconds; UINT64_MAX: until the mode changes. */
 void conn_hold(struct conn *c, uint64_t ms);
 void conn_timer(struct conn *c);
 /* Closes connections that were idle too long; returns ms until the next one is due. */
 int conn_sweep(void);
 void conn_close_all(const struct conn *except); /* keeps those of the control port, too */
-void conn_release_held(void); /* continues those held until mode ok; only from the loop */
+void conn_release_held(void); /* continues those held without a time; only from the loop */
 void conn_bury(void);         /* frees connections that were closed in this round */
 
 /* The output of the connection that is being served. */
@@ -232,7 +232,7 @@ unsigned ctl_mode_code(void);
 double ctl_health(void);
 void ctl_expire(void);   /* sets mode ok when the mode's time is over */
 int ctl_expire_in(void); /* ms, or -1 */
-bool ctl_healed(void);   /* true once after mode ok was set: held connections continue */
+bool ctl_healed(void);   /* true once after the mode has changed: held connections continue */
 void ctl_book_open(void);
 void ctl_record(const struct req *r);
 void ctl_answer(struct conn *c, const struct req *r);

@@ -1,22 +1,22 @@
-/* acme-try: one job of acmed against a CA, without pasgate around it: for t/35-acme.t.
+/* acme-try: runs one job of acmed against a CA, without pasgate; for t/35-acme.t.
  *
  *   acme-try KEY=VALUE...
  *     kind       issue account rollover close revoke ari (issue)
  *     directory  URL               ca_file   PEM roots of the CA's own TLS
- *     account    file of the account's key, made when it is not there; FILE.url: its URL
+ *     account    file of the account's key, created if it does not exist; FILE.url: its URL
  *     next       file of the new account key (rollover)
- *     key        file of the certificate's key, made when it is not there
- *     order      file of the order's URL: read at the start, kept at progress
+ *     key        file of the certificate's key, created if it does not exist
+ *     order      file of the order's URL: read at the start, updated with the progress
  *     names      a.test,b.test     challenges  http-01,tls-alpn-01,dns-01
- *     chain      where to write the chain; to be revoked: where to read it from
+ *     chain      file to write the chain to; for revoke: to read it from
  *     contact profile prefer replaces eab_kid eab_hmac renewal_id key_type deadline_ms
  *     tos=0      do not agree      must_exist=1
- *     http       PORT: answers http-01 on 127.0.0.1 from the rows, as a worker would
+ *     http       PORT: answers http-01 on 127.0.0.1 from the rows, as a worker does
  *     tls        PORT: the same for tls-alpn-01, with a worker's TLS engine
- *     dns        URL of challtestsrv's management
+ *     dns        URL of challtestsrv's management interface
  *     stop_at    account ordered validated finalized: exits 3 there, as if killed
  *
- * Prints a line for each event; exit 0 done, 1 failed, 2 usage. */
+ * Prints a line for each event. Exit code 0: done, 1: failed, 2: usage. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +74,7 @@ static void spew(const char *file, const char *text, size_t n)
     close(fd);
 }
 
-/* The key of this file, made if need be. */
+/* The key in this file, created if it does not exist. */
 static struct str key_of(const char *file, bool account)
 {
     size_t n = 0;
@@ -108,7 +108,7 @@ static char *line_of(const char *file)
     return text ? text : strdup("");
 }
 
-/* ---- http-01, as a worker answers it */
+/* ---- http-01, answered as a worker does */
 
 static int listen_on(const char *port)
 {
@@ -319,7 +319,7 @@ static int serve(struct job_run *run, struct table *table, int listener, int tls
 int main(int argc, char **argv)
 {
     static struct table table;
-    static const char *names[JOB_NAMES_MAX]; /* static: what they hold is no leak */
+    static const char *names[JOB_NAMES_MAX]; /* static, so that it is not reported as a leak */
     static struct signer_keys keys;
     static struct job job;
     const char *account;

@@ -1,10 +1,10 @@
 #!/usr/bin/perl
-# layers.pl FILE...: includes point down, and each library stays in its place.
+# layers.pl FILE...: checks that includes point down, and that only some files include libraries.
 #
 #   base  <-  shm  <-  worker | healthd | acmed  <-  supervisor
 #
-# The three in the middle never include each other. The supervisor takes from them
-# only the headers that name their bodies, and those of what its commands do. Prints every violation; exit 1 on any.
+# The three in the middle never include each other. The supervisor includes only the headers of
+# their entry points, and those that its commands need. Prints every violation; exit code 1 on any.
 use strict;
 use warnings;
 
@@ -20,7 +20,7 @@ my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/resta
     acmed/cert/certbot.h acmed/cert/examine_cert.h acmed/cert/import_file.h acmed/cert/store_delete.h
     worker/http/route_spelling.h);
 
-# Rooms that include nothing of their own folder but themselves and these ("" is the folder's root).
+# Subdirectories that include from their own top-level directory only themselves and these.
 my %room = (
     'base'          => [],
     'base/conf'     => ['base'],
@@ -32,7 +32,7 @@ my %room = (
     'worker/status' => ['worker/http'],
 );
 
-# Which files may include a library. No header of ours may include any of them.
+# The files that may include a library. None of our headers may include any of them.
 my @library = (
     [libconfig => qr{^libconfig},         qr{^base/conf/\w+\.c$}],
     [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls/\w+|certs_stored)|acmed/(?:key|cert)/\w+)\.c$}],
@@ -49,7 +49,7 @@ sub violation {
     $bad = 1;
 }
 
-# A folder, or a folder in it.
+# The directory of a file.
 sub room_of { return $_[0] =~ m{^(.*)/} ? $1 : '' }
 
 for my $file (@ARGV) {

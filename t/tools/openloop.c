@@ -1,26 +1,26 @@
 /*
- * openloop: sends requests at a fixed rate, whatever the answers do, and counts what failed.
- * A closed loop would slow down together with the server and so hide a stall; here each
- * request has its time, and a late answer is a long latency.
+ * openloop: sends requests at a fixed rate, independent of the responses, and counts failures.
+ * A closed loop would slow down together with the server, and so hide a stall; here each
+ * request has its scheduled time, and a late response is a long latency.
  *
  *     openloop [-r per-second] [-d seconds] [-c connections] [-t timeout-ms] [-m METHOD]
  *              [-w slow-ms] [-s file] https://host:port/path
  *
- * Idle connections are reused, newest first; with none idle a new one is made, up to -c. A
- * request that finds its kept connection just closed by the server (nothing of an answer
- * received) is sent once more on a fresh one, as browsers do; `resent` counts it. Everything
- * else that ends without a whole answer, or not with 2xx, is a failure.
+ * Idle connections are reused, newest first; if none is idle, a new one is opened, up to -c. A
+ * request whose kept connection was just closed by the server (no byte of a response received)
+ * is sent once more on a new one, as browsers do; `resent` counts it. Every other request
+ * without a complete 2xx response is a failure.
  *
- * `slow` counts the good ones that took longer than -w (1000 ms).
+ * `slow` counts successful requests that took longer than -w (1000 ms).
  *
- * -d 0 runs until SIGINT or SIGTERM. -s: the summary so far is written there each second.
- * The end prints a line of JSON and exits 0, or 1 when something failed:
+ * -d 0 runs until SIGINT or SIGTERM. -s: a file to which the summary is written every second.
+ * At the end it prints a line of JSON and exits with 0, or with 1 if a request failed:
  *     {"requests":N,"ok":N,"failed":N,"slow":N,"resent":N,"connections":N,"p50_ms":..,
  *      "p99_ms":..,"max_ms":..,"statuses":{"200":N},"instances":{"pas1":N},"errors":{"timeout":N},
  *      "first_errors":["12.345 s: ..."],
  *      "first_slow":["12.345 s: after 1200 ms, pas1"]}
  *
- * One process, one thread, epoll; libssl. Certificates are not verified: it is for tests.
+ * One process, one thread, epoll; libssl. Certificates are not verified: only for tests.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +48,7 @@ enum {
     INSTANCES = 64,
     FIRST_ERRORS = 10,
     FIRST_SLOW = 24,
-    IDLE_MS = 4000, /* a kept connection that is older is not used again */
+    IDLE_MS = 4000, /* a connection that was idle for longer is not reused */
 };
 
 enum state { FREE, CONNECTING, HANDSHAKE, SENDING, READING, IDLE };
@@ -58,13 +58,13 @@ struct conn {
     int fd;
     SSL *ssl;
     bool reused, resent, close;
-    uint64_t since; /* us: the time that the request was due at */
+    uint64_t since; /* us: when the request was due */
     uint64_t idle;  /* us: when it became idle */
     size_t sent, head_n;
     char head[HEAD_MAX];
     bool in_body, chunked;
     int status;
-    char instance[24]; /* X-Instance of the answer */
+    char instance[24]; /* X-Instance of the response */
     int64_t left;      /* of the body or chunk; -1: until the end */
     int chunk_state;   /* 0 size, 1 data, 2 CRLF after data, 3 trailer */
     size_t chunk_line; /* bytes of the line so far */
@@ -237,8 +237,8 @@ static void fail(struct conn *c, const char *why)
     conn_drop(c);
 }
 
-/* A client that goes away for good, as one that was killed: a FIN alone could be half a close,
- * after which the response is still waited for. */
+/* Closes with a reset, like a client that was killed: a FIN alone could be a half-close, after
+ * which the client still waits for the response. */
 static void give_up(struct conn *c)
 {
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
@@ -274,7 +274,7 @@ static void request_start(struct conn *c)
     c->state = SENDING;
 }
 
-/* The connection ended or broke before the answer was whole. */
+/* The connection ended or broke before the response was complete. */
 static void conn_broken(struct conn *c, const char *why)
 {
     if (c->reused && !c->resent && c->head_n == 0) {
@@ -345,7 +345,7 @@ static void parse_head(struct conn *c)
         c->left = 0;
 }
 
-/* Eats a piece of the body. True: the answer is whole. */
+/* Consumes a piece of the body. True: the response is complete. */
 static bool body_feed(struct conn *c, const char *p, size_t n)
 {
     if (!c->chunked) {
@@ -380,7 +380,7 @@ static bool body_feed(struct conn *c, const char *p, size_t n)
     return false;
 }
 
-/* True: the answer is whole. */
+/* True: the response is complete. */
 static bool feed(struct conn *c, const char *p, size_t n)
 {
     if (!c->in_body) {
@@ -394,7 +394,7 @@ static bool feed(struct conn *c, const char *p, size_t n)
         size_t head = (size_t)(end - c->head) + 4;
         end[2] = 0;
         parse_head(c);
-        if (c->status >= 100 && c->status < 200) { /* interim: the real one follows */
+        if (c->status >= 100 && c->status < 200) { /* interim: the final response follows */
             c->head_n = 0;
             return head - old < n && feed(c, p + (head - old), n - (head - old));
         }
@@ -531,7 +531,7 @@ static void conn_run(struct conn *c)
         case READING:
             more = conn_step_read(c);
             break;
-        case IDLE: /* session tickets, or the end */
+        case IDLE: /* session tickets, or end of the connection */
             if (conn_read(c, &byte, 1) != -1)
                 conn_drop(c);
             return;
@@ -578,7 +578,7 @@ static void request_fire(uint64_t due)
     }
 }
 
-/* Ends those that take too long; returns how many requests are under way. */
+/* Ends requests that take too long; returns how many are in flight. */
 static unsigned sweep(void)
 {
     unsigned busy = 0;

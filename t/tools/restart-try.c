@@ -1,10 +1,10 @@
-/* restart-try: one restarter without pasgate around it, for t/55-restarter.t.
+/* restart-try: runs one restarter without pasgate, for t/55-restarter.t.
  *
- *   restart-try CONF BACKEND FOLDER
+ *   restart-try CONF BACKEND DIRECTORY
  *
- * Reads the configuration, makes a table of its own with a little history in it, and is the
- * restarter of that backend; evidence goes to FOLDER, which exists, or "" for none. Prints
- * what it would have told the supervisor. Exits as a restarter does; 2: usage. */
+ * Reads the configuration, creates its own table with a little history, and acts as the
+ * restarter of that backend; evidence goes to DIRECTORY, which must exist, or "" for none.
+ * Prints the messages for the supervisor. Exits like a restarter; 2: usage. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  *
  *     table-poke PIDFILE port SLOT PORT         health row: where workers connect
  *     table-poke PIDFILE weight SLOT N          backend row
- *     table-poke PIDFILE wish SLOT N            admin row
+ *     table-poke PIDFILE wish SLOT N            admin row: the override
  *     table-poke PIDFILE used SLOT 1            backend row: as if it were configured
  *     table-poke PIDFILE child ROW STATE        child row
  *     table-poke PIDFILE in_flight SLOT N ROW   a worker's cell

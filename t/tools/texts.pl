@@ -1,15 +1,15 @@
 #!/usr/bin/perl
-# texts.pl FILE...: each string of our C files that can reach a person, with its place, so that
-# somebody can read them all: the log, messages of commands, status, page, metrics, the manual of
-# settings. Neighbouring literals are joined, as the compiler does. What has no two words
-# (formats, names, paths) is left out.
+# texts.pl FILE...: prints each string of our C files that people may read, with its place, so that
+# all of them can be reviewed: log, messages of commands, status, page, metrics, the manual of
+# settings. Adjacent literals are joined, as by the compiler. Strings without two words (formats,
+# names, paths) are left out.
 use strict;
 use warnings;
 
 my $literal = qr/"((?:\\.|[^"\\\n])*)"/;
 my ($texts, $words) = (0, 0);
 
-# What is between two pieces of one string.
+# The text between two pieces of one string.
 my $between = qr{(?:\s|\\\n|/\*.*?\*/)*}s;
 
 for my $file (@ARGV) {

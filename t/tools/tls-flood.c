@@ -1,8 +1,8 @@
 /* tls-flood PORT BYTES: a TLS 1.2 client that never reads. After the handshake it sends records
- * of type handshake that hold the header of a ClientHello and nothing else, each of which asks
- * for an alert. OpenSSL's own client would not do that, so the records are made here.
+ * of type handshake that contain only the header of a ClientHello; each of them provokes an
+ * alert. OpenSSL's client cannot send these, so the records are built here.
  *
- * Prints "sent N end WHY"; WHY is closed (by the peer), stuck (it reads no more), or all. */
+ * Prints "sent N end WHY"; WHY is closed (by the peer), stuck (it no longer reads), or all. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
     unsigned char key[KEY], salt[SALT];
     EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
     int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
-    uint64_t all, sent = 0, sequence = 1; /* our Finished had 0 */
+    uint64_t all, sent = 0, sequence = 1; /* our Finished was record 0 */
     const char *end = "all";
 
     if (argc != 3)
