@@ -1,7 +1,7 @@
 #!/bin/bash
-# check.sh [STAGE...]: what "make check" does, one stage after another. A stage that fails
-# does not stop the next; at the end each failure is told once more with the end of its log.
-# In CI (the variable CI is set) a skipped test is a failure.
+# check.sh [STAGE...]: runs the stages of "make check" one after another. A stage that fails does
+# not stop the next one; at the end each failure is shown again with the end of its log. In CI (the
+# variable CI is set) a skipped test is a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -12,15 +12,15 @@ only=" $* "
 began=$SECONDS
 failed=()
 
-export PASGATE TOOLS=$B # what t/lib/PasGate.pm starts
+export PASGATE TOOLS=$B # for t/lib/PasGate.pm
 export UBSAN_OPTIONS=print_stacktrace=1
 MAKE=(make --no-print-directory -j"$(nproc)")
 PROVE=(prove --timer --failures --directives)
-# The integration tests mostly wait. Those with containers, or with figures, come one after the
-# other, and with nothing beside them.
+# The integration tests mostly wait, so they run in parallel. Those with containers or measurements
+# run one after another, alone.
 SIDE_BY_SIDE=(-j3)
 
-# stage NAME LIMIT COMMAND...: runs it within a time limit, its output shown and kept.
+# stage NAME LIMIT COMMAND...: runs the command within a time limit; shows and keeps its output.
 stage()
 {
     local name=$1 limit=$2 start=$SECONDS code
@@ -56,9 +56,9 @@ stage unit-valgrind 10m make -s B="$B" valgrind
 stage integration 25m "${PROVE[@]}" "${SIDE_BY_SIDE[@]}" t/[0-68]*.t
 stage containers 20m "${PROVE[@]}" t/[79]*.t
 
-# The same again on the sanitized build. Neither the images of layer 7 nor the figures of
-# layer 9 are made with it; testssl.sh, which rates what is offered by thousands of handshakes,
-# would say the same of it after three minutes more; and two tests wait for a CA most of the time.
+# The same on the sanitized build, without layer 7 (images are not built from it), layer 9
+# (measurements), testssl.sh (the same result after three more minutes), and two tests that mostly
+# wait for a CA.
 PASGATE=$B-asan/pasgate
 GLOBIGNORE=t/33-testssl.t:t/39-acme-options.t:t/39-acme-processing.t
 stage integration-asan 25m "${PROVE[@]}" "${SIDE_BY_SIDE[@]}" t/[0-68]*.t
@@ -67,7 +67,7 @@ FUZZ_SECONDS=${FUZZ_SECONDS_CHECK:-3}
 export FUZZ_SECONDS
 stage fuzz 10m "${MAKE[@]}" B="$B" fuzz
 
-# Whatever runs one of our programs now was left behind.
+# Finds processes of our programs that are still running.
 leftovers()
 {
     local exe pid path left=0

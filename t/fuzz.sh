@@ -1,6 +1,6 @@
 #!/bin/bash
-# fuzz.sh BUILD: runs each fuzzer of BUILD/fuzz for FUZZ_SECONDS, from the seeds in
-# t/fuzz/seeds/NAME, as many at a time as there are CPUs. A finding is printed and kept in
+# fuzz.sh BUILD: runs each fuzzer in BUILD/fuzz for FUZZ_SECONDS, with the seeds in
+# t/fuzz/seeds/NAME, in parallel on all CPUs. A finding is printed and kept in
 # BUILD/fuzz/NAME.crash-*.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -26,7 +26,7 @@ one()
 export -f one
 
 bad=0
-perl t/fuzz/seed.pl "$1/fuzz" || bad=1 # the hostile cases, into the corpora
+perl t/fuzz/seed.pl "$1/fuzz" || bad=1 # adds the hostile cases to the corpora
 find "$1/fuzz" -maxdepth 1 -type f -perm -u+x -print0 | sort -z |
     xargs -0 -n 1 -P "$(nproc)" bash -c 'one "$0"' || bad=1
 exit $bad

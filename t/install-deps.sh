@@ -1,12 +1,12 @@
 #!/bin/sh
-# install-deps.sh [build|demo|bench|check]: the Debian packages that pasgate needs to be built,
-# shown, measured or tested. "check" takes in all the others. Nothing is done, and no privilege
-# asked for, when all of them are there. For Debian 12 and 13.
+# install-deps.sh [build|demo|bench|check]: installs the Debian packages that pasgate needs to be
+# built, demonstrated, measured or tested. "check" includes all the others. If all packages are
+# installed, it does nothing and needs no privileges. For Debian 12 and 13.
 #
-# What Debian 12 has only in versions that are too old comes with "check" into the folder
-# ${XDG_CACHE_HOME:-~/.cache}/pasgate-test-tools, where the tests look too: Pebble 2.10, for
-# ARI, profiles and IP names, built by Go where there is one, else Debian sid's; and
-# testssl.sh 3.2, which rates, of Debian 13.
+# With "check", tools that are too old in Debian 12 go to the directory
+# ${XDG_CACHE_HOME:-~/.cache}/pasgate-test-tools, where the tests look too: Pebble 2.10, for ARI,
+# profiles and IP names, built with Go if it is installed, else from Debian sid; and testssl.sh
+# 3.2 from Debian 13, which rates.
 set -eu
 
 build="gcc make pkg-config libssl-dev libconfig-dev libcurl4-openssl-dev libnghttp2-dev
@@ -16,7 +16,7 @@ bench="nginx-light haproxy apache2 perl libio-socket-ssl-perl util-linux"
 check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap pebble bsdextrautils
        bind9-dnsutils openssl certbot busybox ca-certificates"
 # certbot: its timer has nothing to renew here
-peers="nginx haproxy apache2 apache-htcacheclean" # services that come with them
+peers="nginx haproxy apache2 apache-htcacheclean" # services of these packages
 case ${1:-check} in
 build) want=$build ;;
 demo) want="$build $demo" ;;
@@ -40,7 +40,7 @@ known()
     apt-cache show "$1" >/dev/null 2>&1
 }
 
-# Prints those packages that are missing, with what depends on the release.
+# Prints the missing packages, including those that depend on the release.
 missing()
 {
     for package in $want; do
@@ -51,14 +51,14 @@ missing()
     done
     [ "$want" != "${want%"$check"}" ] || return 0
 
-    # The sanitizers and libFuzzer of clang; it only recommends them.
+    # Sanitizers and libFuzzer, which the package clang only recommends.
     version=$(apt-cache depends clang 2>/dev/null | sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p')
     [ -z "$version" ] || has "libclang-rt-$version-dev" || echo "libclang-rt-$version-dev"
 
-    # The tree is formatted with version 14, of Debian 12; later ones lay code out otherwise.
+    # The code is formatted with version 14, of Debian 12; later versions format differently.
     has clang-format-14 || ! known clang-format-14 || echo clang-format-14
 
-    # The client is a package of its own since Debian 13.
+    # The client is a separate package since Debian 13.
     command -v docker >/dev/null || {
         echo docker.io
         ! known docker-cli || echo docker-cli
@@ -66,7 +66,7 @@ missing()
     docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null ||
         echo docker-compose
 
-    # The one of Debian 12 does not rate; see get_testssl().
+    # Debian 12's testssl.sh does not rate; see get_testssl().
     ! testssl_rates || has testssl.sh || echo testssl.sh
 }
 
@@ -86,8 +86,8 @@ get_packages()
     install=$(missing | sort -u)
     echo "installing:" $install
 
-    # The services that come with the test peers must not take ports on this machine, now or after
-    # its next start; where no systemd runs, no service is to be started at all.
+    # The services of these packages must not use ports of this machine, neither now nor after its
+    # next start. Where systemd is not running, no service may be started at all.
     policy=/usr/sbin/policy-rc.d
     made=
     if [ ! -e $policy ]; then
@@ -111,8 +111,8 @@ tools=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/pasgate-test-tools
 pebble=github.com/letsencrypt/pebble/v2
 pebble_version=v2.10.1
 
-# unpack SUITE PACKAGE FILE...: files of a package of another Debian release, put into $tools.
-# Nothing is installed, and the machine's own lists stay as they are; signatures are checked.
+# unpack SUITE PACKAGE FILE...: puts files of a package of another Debian release into $tools.
+# Nothing is installed, and the machine's package lists do not change; signatures are checked.
 unpack()
 {
     suite=$1 package=$2 work=$(mktemp -d)
@@ -132,7 +132,7 @@ unpack()
     rm -rf "$work"
 }
 
-# Go as it is installed by hand is seldom in the PATH.
+# A Go that was installed by hand is often not in the PATH.
 go_command()
 {
     command -v go || { [ -x /usr/local/go/bin/go ] && echo /usr/local/go/bin/go; }

@@ -1,4 +1,4 @@
-# AcmeGate.pm: a pasgate that gets its certificates from a Pebble (Pebble.pm), and looks at them.
+# AcmeGate.pm: a pasgate that gets its certificates from a Pebble (Pebble.pm), and checks of them.
 #
 #     my $gate = acme_gate($ca, acme => 'profile = "shortlived";');
 #     ok wait_row($gate, sub { $_->{source} eq 'acme' }), 'it came';
@@ -14,10 +14,10 @@ our @EXPORT = qw(acme_gate cert_row wait_row wait_issued verified served state_o
 
 my ($gates, $backend) = 0;
 
-# Options beyond those of PasGate: names => [...], acme => more settings of acme, store,
-# directory, address. Its plain listener is where this CA looks for http-01, by IPv4 and IPv6; at
-# an address of its own (on the loopback) it is found by its names only, so that several gates
-# can have one CA.
+# Options in addition to those of PasGate: names => [...], acme => more settings of acme, store,
+# directory, address. The CA asks for http-01 at its plain listener, by IPv4 and IPv6. With an
+# address of its own (on the loopback) it is reached only by its names, so that several gates can
+# share one CA.
 sub acme_gate
 {
     my ($ca, %opt) = @_;
@@ -39,7 +39,7 @@ sub acme_gate
         %opt);
 }
 
-# What the status says of a certificate: by its name, else of the first one.
+# The row of a certificate in the status: by its name, else the first one.
 sub cert_row
 {
     my ($gate, $name) = @_;
@@ -60,8 +60,8 @@ sub wait_issued
     return wait_row($gate, sub { $_->{source} eq 'acme' && $_->{generation} >= ($generation // 1) });
 }
 
-# What is served for this name, verified by openssl up to the root of the CA: '' or what is
-# wrong. An address is asked for as clients do, without a server name.
+# Verifies with openssl, up to the root of the CA, what is served for this name: '' or the error.
+# For an address, no server name is sent, as clients do.
 sub verified
 {
     my ($gate, $ca, $name) = @_;
@@ -72,7 +72,7 @@ sub verified
     return $code ? $said : '';
 }
 
-# The leaf that is served, as PEM.
+# The leaf certificate that is served, as PEM.
 sub served
 {
     my ($gate, $name) = @_;
@@ -83,7 +83,7 @@ sub served
     return $pem;
 }
 
-# What acmed has written down about its first certificate: { key => value }.
+# The state file of acmed for its first certificate: { key => value }.
 sub state_of
 {
     my ($gate) = @_;
@@ -91,7 +91,7 @@ sub state_of
     return { map { /^(\w+)=(.*)$/ ? ($1 => $2) : () } split /\n/, slurp($file // '') };
 }
 
-# Changes that while pasgate is not running: as if time had gone by.
+# Changes that file while pasgate is not running, as if time had passed.
 sub change_state
 {
     my ($gate, %change) = @_;

@@ -1,14 +1,14 @@
-# Compose: a compose project of a test's own, made from a clean copy of the files that git
-# knows, so that a forgotten one shows. Containers, networks, volumes and the image of pasgate
-# bear this run's name and are removed at the end; the stand-ins' images and the layers stay
-# for the next run.
+# Compose.pm: a compose project for one test, made from a clean copy of the files in git, so that a
+# file that was never added is noticed. Containers, networks, volumes and the image of pasgate
+# have the name of this run and are removed at the end; the stand-ins' images and the layers are
+# kept for the next run.
 #
 #     my $c = Compose->new('t');            # skips the test, or dies in CI, without docker
 #     $c->file('docker-compose.json', $text);
 #     $c->ok('up', 'up', '-d');
 #     my ($rc, $out) = $c->docker('stop', $c->container('pas1'));
 #
-# It may be used in forked children; only the process that made it cleans up.
+# It may be used in forked children; only the process that created it cleans up.
 package Compose;
 use strict;
 use warnings;
@@ -53,7 +53,7 @@ sub new
     return $self;
 }
 
-# A clean copy of the files that git knows, in $folder; where it is.
+# Makes a clean copy of the files in git in $folder; returns its path.
 sub clone
 {
     my ($folder) = @_;
@@ -64,7 +64,7 @@ sub clone
     return getcwd;
 }
 
-# A file of the project; the compose file if its name ends in .json.
+# Writes a file of the project; it is the compose file if its name ends in .json.
 sub file
 {
     my ($self, $name, $text) = @_;
@@ -94,7 +94,7 @@ sub ok
     return $rc == 0;
 }
 
-# The id of a service's container. It is remembered: it stays over stop and start.
+# The id of a service's container, cached: it does not change over stop and start.
 sub container
 {
     my ($self, $service) = @_;
@@ -108,7 +108,7 @@ sub container
 
 sub exec { my ($self, $service, @cmd) = @_; return $self->docker('exec', $self->container($service), @cmd) }
 
-# `pasgate VERB` inside the container of pasgate.
+# Runs `pasgate VERB` in the container of pasgate.
 sub cli
 {
     my ($self, $verb, @args) = @_;
@@ -129,7 +129,7 @@ sub backend
     return $row // {};
 }
 
-# The row of a backend when its health is one of $want (a pattern); undef: it never was.
+# Waits until the health of a backend matches $want (a pattern); returns its row, or undef.
 sub wait_state
 {
     my ($self, $name, $want, $seconds) = @_;
@@ -140,7 +140,7 @@ sub wait_state
     }, $seconds // 60);
 }
 
-# What is left of the project: "" after down.
+# What is left of the project; "" after down.
 sub leftovers
 {
     my ($self) = @_;
@@ -157,7 +157,7 @@ sub down
 {
     my ($self) = @_;
     my @down = ('down', '-v', '-t', '10', '--remove-orphans');
-    # The engine may still be taking the last container off its network.
+    # The engine may still be removing the last container from its network.
     my ($rc, $out) = $self->compose(@down);
     for (1 .. 3) {
         last if $rc == 0 || $out !~ /has active endpoints/;

@@ -1,13 +1,13 @@
-# FaultProxy.pm: stands before a Pebble and does to its replies what networks and CAs do.
+# FaultProxy.pm: a proxy in front of a Pebble that applies faults of networks and CAs to its replies.
 #
 #     my $bad = FaultProxy->new($ca, [qr{^/order-plz}, 1, sub { my ($reply) = @_; ... }], ...);
 #
-# Each rule has a path (or code that is given the path, and says yes), how often it applies (0:
-# always), and what it does with the reply { status, headers => {lower case}, body }: change it,
-# return a text that is sent as it is in place of all, or 'lost': the connection is closed
-# without an answer. A true fourth value: the CA never sees the request. Pebble makes its URLs of Host, which is kept, so all of
-# a conversation comes this way. One request at a time, one per connection. After $bad->hang(1),
-# and until hang(0), connections are accepted and nothing is said.
+# Each rule has a path (or code that gets the path and returns true), how often it applies (0:
+# always), and code for the reply { status, headers => {lower case}, body }. The code changes the
+# reply, or returns a text that is sent as it is instead, or 'lost': the connection is closed
+# without a reply. With a true fourth value, the CA never gets the request. Pebble builds its URLs
+# from Host, which is kept, so the whole conversation passes through here. One request at a time,
+# one per connection. From $bad->hang(1) until hang(0), connections are accepted but get no reply.
 package FaultProxy;
 use strict;
 use warnings;
@@ -29,7 +29,7 @@ sub new
     $self->{pid} = fork // die "fork: $!";
     if (!$self->{pid}) {
         $SIG{$_} = 'DEFAULT' for qw(TERM INT HUP);
-        # No alarm looks after the parent: it would break off connections to the CA.
+        # No alarm to watch the parent: it would interrupt connections to the CA.
         my ($ready, @held) = (IO::Select->new($listener));
         while (getppid == $parent) {
             $ready->can_read(2) or next;
@@ -51,7 +51,7 @@ sub hang
     return $yes ? spew("$self->{paths}.hang", '') : unlink "$self->{paths}.hang";
 }
 
-# How often a path was asked for.
+# How often a path was requested.
 sub seen
 {
     my ($self, $pattern) = @_;

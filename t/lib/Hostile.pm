@@ -1,4 +1,4 @@
-# Hostile.pm: reads t/hostile/cases.txt, whose head tells the format.
+# Hostile.pm: reads t/hostile/cases.txt; the format is described at its top.
 package Hostile;
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ sub unescape
     return $out;
 }
 
-# All cases in order: hashes by key, with id, number and name; the repeatable keys are lists.
+# All cases in order: hashes by key, with id, number and name; keys that may repeat are lists.
 sub cases
 {
     my $file = 't/hostile/cases.txt';

@@ -1,5 +1,5 @@
-# PasGate.pm: starts pasgate, stand-ins and scripted backends for the integration tests, all
-# on ports of their own in a folder of their own, and ends what it started.
+# PasGate.pm: starts pasgate, stand-ins and scripted backends for the integration tests, each test
+# with its own ports and its own directory, and ends what it started.
 #
 #     use lib 't/lib';
 #     use PasGate;
@@ -10,11 +10,11 @@
 #     $gate->stop_ok;
 #     done_testing;
 #
-# Environment: PASGATE (the binary; $TOOLS/pasgate), TOOLS (the folder of pas-httpbin and the
-# like; build), KEEP=1 keeps the folder and tells where it is.
+# Environment: PASGATE (the binary; default $TOOLS/pasgate), TOOLS (the directory of pas-httpbin and
+# other tools; default build), KEEP=1 (keeps the test's directory and prints its path).
 #
 # Nothing here waits for a fixed time: wait_for() takes a condition and a deadline. Deadlines
-# are generous, for a sanitized build on a busy machine; they bound a failure, no success.
+# are generous, for a sanitized build on a busy machine; they only limit how long a failure takes.
 package PasGate;
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ use Time::HiRes qw(time sleep);
 our @EXPORT = qw(sanitized wait_for free_port free_ports tmp spew slurp run_cmd make_cert make_dated tool rss_kb
   in_parallel DEADLINE);
 
-use constant DEADLINE => 20;    # seconds that anything may take before it counts as failed
+use constant DEADLINE => 20;    # seconds: default limit of every wait
 
 $SIG{PIPE} = 'IGNORE';
 $SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);    # so that END runs
@@ -42,7 +42,7 @@ my $gates = 0;
 
 # ---- small things
 
-# Calls $cond until it returns true, and returns that; undef after $seconds.
+# Calls $cond until it returns true, and returns that value; undef after $seconds.
 sub wait_for(&;$)
 {
     my ($cond, $seconds) = @_;
@@ -57,7 +57,7 @@ sub wait_for(&;$)
     }
 }
 
-# The folder of this test: readable by the user that pasgate drops to.
+# The directory of this test: readable by the user that pasgate switches to.
 sub tmp
 {
     $folder //= do {
@@ -86,8 +86,8 @@ sub slurp
     return scalar <$in> // '';
 }
 
-# Ports that are free, and are given to no other test until this one has ended: each is a locked
-# file. They lie below those that the kernel gives to clients, of which tests have thousands.
+# Free ports, reserved for this test until it ends by one locked file each. They are below the range
+# that the kernel gives to clients, of which tests have thousands.
 sub free_ports
 {
     my ($n) = @_;
@@ -112,7 +112,7 @@ sub free_port { return (free_ports(1))[0] }
 
 sub tool { return ($ENV{TOOLS} // 'build') . "/$_[0]" }
 
-# Where t/install-deps.sh puts what the machine's packages are too old for.
+# Where t/install-deps.sh puts tools for which the machine's packages are too old.
 sub test_tools
 {
     return ($ENV{XDG_CACHE_HOME} || ($ENV{HOME} || '/tmp') . '/.cache') . '/pasgate-test-tools';
@@ -120,14 +120,14 @@ sub test_tools
 
 sub binary { return $ENV{PASGATE} // tool('pasgate') }
 
-# Whether the binary is an ASan build: slower, and with a memory of its own.
+# True if the binary is an ASan build, which is slower and uses memory differently.
 my %sanitized;
 sub sanitized
 {
     return $sanitized{ binary() } //= (run_cmd('grep', '-q', '__asan_init', binary()))[0] == 0 ? 1 : 0;
 }
 
-# Runs a command; returns (exit code, what it printed to either channel).
+# Runs a command; returns (exit code, standard output and error).
 sub run_cmd
 {
     my @cmd = @_;
@@ -143,8 +143,8 @@ sub run_cmd
     return ($? & 127 ? 128 + ($? & 127) : $? >> 8, $text);
 }
 
-# Runs each code in a process of its own, all at once; returns their results in order.
-# A result is anything that JSON holds.
+# Runs each code in its own process, all at once; returns their results in order. A result is
+# anything that JSON can hold.
 sub in_parallel
 {
     my @jobs = map {
@@ -171,8 +171,8 @@ sub in_parallel
     } @jobs;
 }
 
-# A CA of this test, and a certificate for the names that it signed: (chain file, key file).
-# $id names the files; making it again under the same id replaces them.
+# Creates a CA for this test, and a certificate for the names, signed by it: (chain file, key file).
+# $id names the files; a second call with the same id replaces them.
 sub make_cert
 {
     my ($id, @names) = @_;
@@ -197,8 +197,8 @@ sub make_cert
     return ($chain, $key);
 }
 
-# A certificate of that CA for a request ("$id.csr" of make_cert), that began and ends so many
-# days from now: its file.
+# A certificate of that CA for a request ("$id.csr" of make_cert), valid from and until so many days
+# from now; returns its file.
 sub make_dated
 {
     my ($csr, $from, $to, $names) = @_;
@@ -215,7 +215,7 @@ sub make_dated
     return "$db/new.pem";
 }
 
-# Resident kilobytes of a process, its peak with $peak.
+# Resident memory of a process in kilobytes; with $peak, its peak.
 sub rss_kb
 {
     my ($pid, $peak) = @_;
@@ -225,7 +225,7 @@ sub rss_kb
 
 # ---- processes
 
-# Starts a command with its output in a file; it dies with this test, however that ends.
+# Starts a command with its output in a file; it is killed when this test ends, however that happens.
 sub spawn
 {
     my ($log, @cmd) = @_;
@@ -240,7 +240,7 @@ sub spawn
     return $pid;
 }
 
-# Reaps $pid within $seconds; returns its wait status, or undef when it still runs.
+# Reaps $pid within $seconds; returns its wait status, or undef if it is still running.
 sub reap
 {
     my ($pid, $seconds) = @_;
@@ -270,17 +270,17 @@ END {
 
 # ---- pasgate
 
-# Options, all of them with defaults:
+# Options, all with defaults:
 #   backends  [stand-ins, or hashes with name, port and more settings]
 #   workers   1
 #   pool      settings of the pool, libconfig text: 'balance = "roundrobin";'
-#   more_pools  [the inside of further pools, libconfig text]
+#   more_pools  [content of further pools, libconfig text]
 #   check     settings of its check: 'type = "tcp"; interval = "200ms";'
-#   routes    the inside of routes; { path = "/pas"; pool = "pas"; upstream_path = "/web"; }
+#   routes    content of routes; { path = "/pas"; pool = "pas"; upstream_path = "/web"; }
 #   listen    further listeners, libconfig text
-#   certs     the inside of certificates; one from make_cert for localhost
+#   certs     content of certificates; one from make_cert for localhost
 #   global    more settings of the top level
-#   config    the whole text, in place of all that
+#   config    the whole text, instead of all the above
 #   start     0: only write the file
 sub new
 {
@@ -309,7 +309,7 @@ sub new
     return $self;
 }
 
-# The config's text from the options; changes given here stay.
+# The text of the configuration, from the options; options that are given here are kept.
 sub write_config
 {
     my ($self, %change) = @_;
@@ -334,7 +334,7 @@ END
       qq({ address = "127.0.0.1:$self->{plain}"; }),
       qq({ address = "127.0.0.1:$self->{status_port}"; serve = "status"; }),
       $self->{listen} || ();
-    # A store of its own: two services on one store would prune each other's generations.
+    # Its own store: two services on one store would delete each other's generations.
     my $store = $self->{global} =~ /\bacme\b/ ? '' : qq(acme = { store = "$self->{dir}/store"; };\n);
     return spew($self->{conf}, <<"END");
 workers = $self->{workers};
@@ -348,7 +348,7 @@ $pools
 END
 }
 
-# Starts it and waits until it serves; dies with its log when it does not.
+# Starts it and waits until it serves; if it does not, dies with its log.
 sub start
 {
     my ($self) = @_;
@@ -364,12 +364,12 @@ sub start
         $self->tell;
         die "pasgate does not serve\n";
     }
-    # A worker serves before the supervisor has heard of it, and says so in the status.
+    # A worker serves before the supervisor knows, and before the status shows it.
     wait_for { %{ $self->status } } 5;
     return $self;
 }
 
-# Ready: a request by TLS is answered by a backend (or there is none, and a listener accepts).
+# Ready: a backend responds to a request over TLS (or there is no backend, and a listener accepts).
 sub serving
 {
     my ($self) = @_;
@@ -385,7 +385,7 @@ sub signal
     return kill $signal, $self->{pid};
 }
 
-# Stops it with TERM, or $signal; a test of its own: exit code 0, no report of a sanitizer.
+# Stops it with TERM, or $signal. Counts as a test: exit code 0, no report of a sanitizer.
 sub stop_ok
 {
     my ($self, $name, $signal, $seconds) = @_;
@@ -395,7 +395,7 @@ sub stop_ok
       || do { Test::More::diag($problem); $self->tell; 0 };
 }
 
-# Ends it; returns what was wrong with that, or ''.
+# Ends it; returns what went wrong, or ''.
 sub finish
 {
     my ($self, $signal, $seconds) = @_;
@@ -429,7 +429,7 @@ sub end
     return 0;
 }
 
-# Reports of sanitizers and failed checks in its log, as one string.
+# Sanitizer reports and failed CHECK()s in its log, as one string.
 sub complaints
 {
     my ($self) = @_;
@@ -450,14 +450,14 @@ sub tell
 
 sub log_text { return slurp($_[0]{log}) }
 
-# Waits for a line in the log that matches; returns it.
+# Waits for a matching line in the log; returns it.
 sub wait_log
 {
     my ($self, $re, $seconds, $from) = @_;
     return wait_for { (grep { $_ =~ $re } split /\n/, substr($self->log_text, $from // 0))[0] } $seconds;
 }
 
-# The access log's lines, decoded; $n waits for as many.
+# The lines of the access log, decoded; with $n, waits for that many.
 sub access
 {
     my ($self, $n, $seconds) = @_;
@@ -470,21 +470,21 @@ sub access
     return map { eval { decode_json($_) } // { bad_line => $_ } } @lines;
 }
 
-# One subcommand of the CLI: (exit code, output).
+# Runs one subcommand: (exit code, output).
 sub cli
 {
     my ($self, $verb, @arg) = @_;
     return run_cmd(binary(), $verb, '-c', $self->{conf}, @arg);
 }
 
-# What is asked again and again in order to wait: by the plain build, as a sanitized one takes
-# four times as long for it, and most of that looks for leaks. Tests of the status use cli().
+# The status, for polling: uses the plain build, because a sanitized one takes four times as long,
+# most of it to look for leaks. Tests of the status itself use cli().
 sub status
 {
     my ($self) = @_;
     my $plain = tool('pasgate');
     my ($code, $out) = run_cmd(sanitized() && -x $plain ? $plain : binary(), 'status', '-c', $self->{conf}, '--json');
-    return $code <= 1 ? eval { decode_json($out) } // {} : {};    # 1: also when a pool has no healthy backend
+    return $code <= 1 ? eval { decode_json($out) } // {} : {};    # 1: for example, a pool has no healthy backend
 }
 
 # Waits until the status of backend $name has this health; returns its row.
@@ -506,14 +506,14 @@ sub health_of
     return ref $h ? $h->{state} // '' : $h;
 }
 
-# Direct children of a process.
+# The direct children of a process.
 sub children
 {
     my ($pid) = @_;
     return split ' ', slurp("/proc/$pid/task/$pid/children");
 }
 
-# pids of the children of one kind, by the table: ->pids('worker').
+# The pids of the children of one kind, from the status: ->pids('worker').
 sub pids
 {
     my ($self, $kind) = @_;
@@ -523,8 +523,8 @@ sub pids
 
 # ---- its clients
 
-# A connection: TLS to the tls listener unless plain => 1 or port => N. Further options go to
-# IO::Socket::SSL. The server's certificate is verified by the test's CA.
+# Opens a connection: TLS to the tls listener unless plain => 1 or port => N. Other options go to
+# IO::Socket::SSL. The server's certificate is verified with the test's CA.
 sub connect
 {
     my ($self, %opt) = @_;
@@ -533,7 +533,7 @@ sub connect
     return PasGate::Conn->new($port, $plain ? () : (tls => 1), %opt);
 }
 
-# One request on a connection of its own.
+# Sends one request on its own connection.
 sub request
 {
     my ($self, $method, $target, %opt) = @_;

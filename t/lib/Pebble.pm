@@ -1,18 +1,18 @@
-# Pebble.pm: Let's Encrypt's test CA and its DNS, on ports of their own on the loopback.
+# Pebble.pm: Let's Encrypt's test CA and its DNS, on their own ports on the loopback.
 #
 #     my $ca = Pebble->new(nonce_reject => 20);
 #     $ca->directory;             # https URL
-#     $ca->ca_file;               # roots of its own TLS
-#     $ca->root(0);               # PEM of what its certificates end in
-#     $ca->{http_port};           # where it looks for http-01; {tls_port}: for tls-alpn-01
+#     $ca->ca_file;               # root of its own TLS certificate
+#     $ca->root(0);               # root of the certificates that it issues, PEM
+#     $ca->{http_port};           # port at which it asks for http-01; {tls_port}: tls-alpn-01
 #     $ca->dns('set-txt', { host => '...', value => '...' });
-#     $ca->said(qr/.../);         # how often its log says so
+#     $ca->said(qr/.../);         # how often its log matches
 #
-#     $ca->renewal_info($pem, $answer);   # newer ones: what ARI says of a certificate from now
+#     $ca->renewal_info($pem, $answer);   # newer ones: sets the ARI response for a certificate
 #
-# Options: nonce_reject, authz_reuse (percent), eab => { kid => key }, more => { of "pebble" },
-# env => { further variables }, newer => 1. The binaries: $PEBBLE and $CHALLTESTSRV, or
-# Debian's; of newer ones, which have ARI, profiles and IP names, those of t/install-deps.sh.
+# Options: nonce_reject, authz_reuse (percent), eab => { kid => key }, more => { settings of
+# "pebble" }, env => { further variables }, newer => 1. The binaries are $PEBBLE and $CHALLTESTSRV,
+# or Debian's; newer ones, with ARI, profiles and IP names, come from t/install-deps.sh.
 package Pebble;
 use strict;
 use warnings;
@@ -79,7 +79,7 @@ sub start
         PEBBLE_ALTERNATE_ROOTS => 1,
         %{ $self->{env} // {} });
 
-    # Its option was renamed with 2.5.
+    # Version 2.5 renamed this option.
     my ($pebble, $server) = binaries($self->{newer});
     my ($code, $usage) = run_cmd($server, '-help');
     my $option = $usage =~ /-dnsserver\b/ ? '-dnsserver' : '-dns01';
@@ -90,7 +90,7 @@ sub start
     $self->{pid} = PasGate::spawn($self->{log}, $pebble, '-strict', -config => $self->conf_file,
         -dnsserver => $dns);
     PasGate::remember($self);
-    # It makes its RSA keys first: a second of CPU, and many times that on a machine that is busy.
+    # It first creates RSA keys: a second of CPU time, and much longer on a busy machine.
     my $answers = sub { return $self->fetch("127.0.0.1:$self->{port}/dir") };
     wait_for { $answers->() || waitpid($self->{pid}, WNOHANG) } 120;
     $answers->() or do {
@@ -108,7 +108,7 @@ sub fetch
     return $code ? undef : $text;
 }
 
-# A file with root number $n, as PEM.
+# A file with root number $n in PEM.
 sub root
 {
     my ($self, $n) = @_;
@@ -117,7 +117,7 @@ sub root
     return spew(tmp("pebble$self->{n}-root$n.pem"), $pem);
 }
 
-# The common name of the issuer that root number $n is.
+# The common name of root number $n.
 sub root_name
 {
     my ($self, $n) = @_;

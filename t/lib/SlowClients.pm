@@ -1,4 +1,4 @@
-# SlowClients.pm: what the tests of slow clients look at.
+# SlowClients.pm: helpers for the tests of slow clients.
 package SlowClients;
 use strict;
 use warnings;
@@ -7,7 +7,7 @@ use PasGate;
 
 our @EXPORT = qw(in_flight total lines all_get);
 
-# Over all backends.
+# The sum over all backends.
 sub in_flight
 {
     my ($gate) = @_;
@@ -18,7 +18,7 @@ sub in_flight
 
 sub total { return $_[0]->status->{totals}{ $_[1] } // 0 }
 
-# The lines of the access log that match, as soon as there are $n.
+# Waits for $n matching lines of the access log; returns them.
 sub lines
 {
     my ($gate, $n, $match) = @_;
@@ -27,7 +27,7 @@ sub lines
     return @lines;
 }
 
-# $n requests, each on a connection of its own: what came of them.
+# Sends $n requests, each on its own connection; returns the results.
 sub all_get
 {
     my ($gate, $n, $path) = @_;

@@ -1,4 +1,4 @@
-# Conn.pm: one connection. A part of PasGate.pm, which loads it.
+# Conn.pm: one client connection. Part of PasGate.pm, which loads it.
 package PasGate::Conn;
 use strict;
 use warnings;
@@ -9,8 +9,8 @@ use Time::HiRes qw(time);
 
 my $context;
 
-# Options: tls => 1, host => 'localhost', timeout => seconds for every step, rcvbuf => bytes,
-# anything that IO::Socket::SSL takes. Dies when it cannot connect.
+# Options: tls => 1, host => 'localhost', timeout => seconds for each step, rcvbuf => bytes, and all
+# options of IO::Socket::SSL. Dies if it cannot connect.
 sub new
 {
     my ($class, $port, %opt) = @_;
@@ -28,7 +28,7 @@ sub new
     }
     setsockopt $sock, IPPROTO_TCP, TCP_NODELAY, 1;
     if ($tls) {
-        # One context for all that want nothing special: each loads every CA of the system.
+        # One context for all connections without special options: each loads all CAs of the system.
         $context //= IO::Socket::SSL::SSL_Context->new(
             SSL_verifycn_scheme => 'none', SSL_verify_mode => SSL_VERIFY_NONE);
         IO::Socket::SSL->start_SSL($sock,
@@ -56,7 +56,7 @@ sub _wait
     return 0;
 }
 
-# Sends all of it; returns the bytes that went out (fewer: the peer is gone, or too slow).
+# Sends all bytes; returns how many were sent (fewer: the peer is gone, or too slow).
 sub write
 {
     my ($self, $bytes, %opt) = @_;
@@ -76,8 +76,8 @@ sub write
     return $done;
 }
 
-# Reads something more into the buffer; false at the end of file or after the timeout, which
-# ->{eof} tells apart ('reset' for an error).
+# Reads more bytes into the buffer; false at end of file or after the timeout. ->{eof} tells which
+# one it was ('reset' for an error).
 sub fill
 {
     my ($self, $timeout) = @_;
@@ -96,7 +96,7 @@ sub fill
     return 0;
 }
 
-# Everything until the peer closes; ->{eof} is false when it did not within the timeout.
+# Reads until the peer closes; ->{eof} is false if it did not within the timeout.
 sub rest
 {
     my ($self, $timeout) = @_;
@@ -107,7 +107,7 @@ sub rest
     return $all;
 }
 
-# True when the peer closes within the timeout and has sent nothing more.
+# True if the peer closes within the timeout without sending anything more.
 sub closed
 {
     my ($self, $timeout) = @_;
@@ -154,7 +154,7 @@ sub build
       map({ "$_->[0]: $_->[1]\r\n" } @h), "\r\n", $body;
 }
 
-# Sends a request and returns its answer.
+# Sends a request and returns its response.
 sub request
 {
     my ($self, $method, $target, %opt) = @_;
@@ -162,9 +162,9 @@ sub request
     return $self->response($method, %opt);
 }
 
-# Reads one answer: { status, reason, head, fields => [[name, value]...], h => {name => value},
-# body, interim => [heads], complete }. Returns { status => 0, why } when none came.
-# Options: timeout; discard => 1 counts the body in {length} and does not keep it.
+# Reads one response: { status, reason, head, fields => [[name, value]...], h => {name => value},
+# body, interim => [heads], complete }. Returns { status => 0, why } if there is none.
+# Options: timeout; discard => 1 counts the body in {length} without keeping it.
 sub response
 {
     my ($self, $method, %opt) = @_;
@@ -246,7 +246,7 @@ sub _take
     return 1;
 }
 
-# Closes with a reset in place of a FIN.
+# Closes with a reset instead of a FIN.
 sub abort
 {
     my ($self) = @_;

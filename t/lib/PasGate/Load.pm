@@ -1,4 +1,4 @@
-# Load.pm: clients in the background. A part of PasGate.pm, which loads it.
+# Load.pm: clients in the background. Part of PasGate.pm, which loads it.
 package PasGate::Load;
 use strict;
 use warnings;
@@ -6,10 +6,10 @@ use JSON::PP;
 use POSIX qw(_exit);
 use Time::HiRes qw(time sleep);
 
-# Starts clients that ask without pause until ->stop. Options: clients (4), path, close (a new
-# connection for each request), plain, pause (seconds between two requests), method, body.
-# An idle connection that the server closed is opened anew; anything else that goes wrong is
-# kept as a failure with its time.
+# Starts clients that send requests until ->stop. Options: clients (4), path, close (a new
+# connection for each request), plain, pause (seconds between two requests), method, body. An idle
+# connection that the server closed is opened again; every other error is recorded as a failure
+# with its time.
 sub new
 {
     my ($class, $gate, %opt) = @_;
@@ -48,7 +48,7 @@ sub _client
         my $r = $c->request($opt{method} // 'GET', $opt{path} // '/pas/get', timeout => 10,
             close => $opt{close}, defined $opt{body} ? (body => $opt{body}) : ());
         if ($r->{status} == 0 && $r->{head} eq '' && $used && $r->{why} ne 'timeout' && !$opt{strict}) {
-            push @{ $by{closed} }, time;    # closed between two requests: to be told apart
+            push @{ $by{closed} }, time;    # closed between two requests: counted separately
             undef $c;
             next;
         }
@@ -85,7 +85,7 @@ sub stop
     return \%sum;
 }
 
-# Ends the clients; a test: something was asked, and nothing failed. Returns the sum.
+# Ends the clients. Counts as a test: at least one request, no failure. Returns the sum.
 sub stop_ok
 {
     my ($self, $name) = @_;

@@ -1,4 +1,4 @@
-# OpenLoop.pm: requests at a fixed rate, whatever the answers do (t/tools/openloop.c). A part of
+# OpenLoop.pm: requests at a fixed rate, independent of the responses (t/tools/openloop.c). Part of
 # PasGate.pm, which loads it.
 package PasGate::OpenLoop;
 use strict;
@@ -7,9 +7,9 @@ use JSON::PP;
 
 my $count = 0;
 
-# Sends until ->stop, to $gate (or { tls => port }). Options: rate (per second), path, nice (its
-# own; a client that has to wait for the machine takes that for a slow answer), more (flags of the
-# tool).
+# Sends requests until ->stop, to $gate (or { tls => port }). Options: rate (per second), path, nice
+# (of the client; if it has to wait for the CPU, it counts that as a slow response), more (flags of
+# the tool).
 sub new
 {
     my ($class, $gate, %opt) = @_;
@@ -21,10 +21,10 @@ sub new
     return $self;
 }
 
-# The tool's summary so far, up to a second old.
+# The tool's current summary, up to a second old.
 sub now { return eval { decode_json(PasGate::slurp($_[0]{file})) } // {} }
 
-# Ends it; its summary.
+# Ends it; returns its summary.
 sub stop
 {
     my ($self) = @_;
@@ -35,7 +35,7 @@ sub stop
     return $self->now;
 }
 
-# Ends it; a test: something was asked, and nothing failed. Returns the summary.
+# Ends it. Counts as a test: at least one request, no failure. Returns the summary.
 sub stop_ok
 {
     my ($self, $name) = @_;

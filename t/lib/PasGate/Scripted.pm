@@ -1,4 +1,4 @@
-# Scripted.pm: a backend that says what a test scripts. A part of PasGate.pm, which loads it.
+# Scripted.pm: a backend whose responses are scripted. Part of PasGate.pm, which loads it.
 package PasGate::Scripted;
 use strict;
 use warnings;
@@ -7,12 +7,12 @@ use POSIX qw(_exit);
 use Time::HiRes qw(time);
 
 # Options:
-#   reply  the bytes of every answer, or a code that gets (request bytes, number of the
+#   reply  the bytes of every response, or code that gets (request bytes, number of the
 #          connection, number of the request on it) and returns them; a list element that is a
-#          number waits so many seconds, undef closes, 'RESET' resets
-#   serve  a code that gets (socket, recorder, number of the connection) in place of all that;
-#          recorder->(bytes) keeps what it read
-# Every byte received is kept: ->seen returns one string per connection, in order.
+#          number waits that many seconds, undef closes, 'RESET' resets
+#   serve  code that gets (socket, recorder, number of the connection) and does everything
+#          itself; recorder->(bytes) records what it read
+# Every received byte is recorded: ->seen returns one string per connection, in order.
 sub new
 {
     my ($class, %opt) = @_;
@@ -77,7 +77,7 @@ sub _serve
     }
 }
 
-# One whole request from a socket, as it came; undef at the end.
+# Reads one whole request from a socket, unchanged; undef at end of file.
 sub read_request
 {
     my ($sock, $buf, $record) = @_;
@@ -107,7 +107,7 @@ sub read_request
     return substr $$buf, 0, $length, '';
 }
 
-# What it received: one string per connection that sent anything.
+# The received bytes: one string per connection that sent anything.
 sub seen
 {
     my ($self) = @_;
@@ -116,7 +116,7 @@ sub seen
 
 sub connections { my ($self) = @_; return scalar(my @files = glob "$self->{dir}/*") }
 
-# Forgets what was seen so far.
+# Forgets the bytes received so far.
 sub clear
 {
     my ($self) = @_;

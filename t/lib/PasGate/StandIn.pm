@@ -1,10 +1,10 @@
-# StandIn.pm: a stand-in for PAS. A part of PasGate.pm, which loads it.
+# StandIn.pm: a stand-in for PAS. Part of PasGate.pm, which loads it.
 package PasGate::StandIn;
 use strict;
 use warnings;
 use JSON::PP;
 
-# Starts pas-httpbin under this id; more options go to its command line.
+# Starts pas-httpbin with this id; further options go to its command line.
 sub new
 {
     my ($class, $id, @args) = @_;
@@ -26,7 +26,7 @@ sub start
     return $self;
 }
 
-# Asks its control port: ->ctl('mode=hang'). Returns the answer.
+# Sends a command to its control port: ->ctl('mode=hang'). Returns the response.
 sub ctl
 {
     my ($self, $query) = @_;
@@ -37,7 +37,7 @@ sub ctl
     return $r->{body};
 }
 
-# Ends it at once, as docker kill does; start() brings it back on the same ports.
+# Kills it, as docker kill does; start() starts it again on the same ports.
 sub kill
 {
     my ($self, $signal) = @_;
