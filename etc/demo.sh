@@ -1,6 +1,6 @@
 #!/bin/bash
-# demo.sh: "make demo". Installs what is missing, builds, and starts pasgate before three
-# stand-ins for PAS on unprivileged ports of 127.0.0.1. Ctrl-C ends all of it.
+# demo.sh: "make demo". Installs missing packages, builds, and starts pasgate in front of three
+# stand-ins for PAS on unprivileged ports of 127.0.0.1. Ctrl-C ends everything.
 set -eu
 cd "$(dirname "$0")/.."
 
