@@ -172,7 +172,7 @@ struct conf_acme {
 enum conf_cert_source {
     CONF_CERT_ACME,  /* ordered by acmed; self-signed until the first one is there */
     CONF_CERT_FILES, /* chain and key, watched by acmed */
-    CONF_CERT_SELF,  /* always self-signed, on request: for tests and internal use */
+    CONF_CERT_SELF,  /* always self-signed, if the file says so: tests, internal use */
 };
 
 enum conf_key_type { CONF_KEY_P256, CONF_KEY_P384, CONF_KEY_RSA2048, CONF_KEY_RSA4096 };
@@ -284,7 +284,7 @@ struct conf_check {
     size_t n_status;
     const char *body; /* must occur in the body of the response; "": not checked */
     uint32_t interval_ms;
-    uint32_t fast_interval_ms; /* while SUSPECT, or between two states */
+    uint32_t fast_interval_ms; /* while SUSPECT, or while the state may change */
     uint32_t down_interval_ms;
     uint32_t timeout_ms;
     uint32_t rise;
