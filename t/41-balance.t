@@ -114,6 +114,18 @@ subtest 'a full queue, and one that waits too long' => sub {
     $gate->stop_ok;
 };
 
+# Of the two, only the session's request waits for one backend first, and then for any.
+subtest 'the queue timeout ends every request alike' => sub {
+    my $mute = PasGate::Scripted->new(reply => sub { return (20) });
+    my $gate = PasGate->new(workers => 1, backends => [{ name => 'b1', port => $mute->{port} }], no_probe => 1,
+        check => 'type = "http"; path = "/"; interval = "30s"; timeout = "20s";',
+        pool  => 'sticky = "route"; queue = { size = 9; timeout = "700ms"; };');
+    is $gate->get('/pas/x', headers => [@$_])->{status}, 503, 'no verdict in time: 503' for [], [['Cookie', 'JSESSIONID=1.b1']];
+    is_deeply [map { "$_->{end} $_->{phase} $_->{detail}" } $gate->access(2)],
+      [('timeout queue timed out waiting for a free backend slot') x 2], 'and the log tells the same of both';
+    $gate->stop_ok;
+};
+
 subtest 'one that left the queue leaves its place' => sub {
     my $gate = gate(backends => [$pas[0]], pool => 'sticky = "none"; max_in_flight = 1; queue = { size = 2; timeout = "30s"; };');
     my $busy = $gate->connect;

@@ -91,19 +91,30 @@ static bool has_better(const struct backend_view *b)
     return backends_has_healthy(b->pool, itself);
 }
 
+struct exchange *backends_first_running(struct backend_view *b)
+{
+    b->walk = b->running;
+    return backends_next_running(b);
+}
+
+struct exchange *backends_next_running(struct backend_view *b)
+{
+    struct exchange *x = b->walk;
+
+    if (x)
+        b->walk = x->running_next;
+    return x;
+}
+
 /* Moves exchanges that wait at a backend which is down, where that is safe: otherwise they
  * would only wait for their deadline. Repeated at each refresh, because there may have been no
  * other backend before. */
 static void move_waiting(struct backend_view *b)
 {
-    struct exchange *next;
-
     if (!b->running || !has_better(b))
         return;
-    for (struct exchange *x = b->running; x; x = next) {
-        next = x->running_next;
+    for (struct exchange *x = backends_first_running(b); x; x = backends_next_running(b))
         exchange_move(x);
-    }
 }
 
 /* An exchange that now runs elsewhere, hedged, whose first attempt is still here. */
@@ -116,8 +127,7 @@ static struct exchange *racing_at(const struct backend_view *b)
     return NULL;
 }
 
-/* A drain has timed out. An exchange that leaves may end or wake others, so the head of the
- * list is read again each time; no new ones come. */
+/* A drain has timed out. No new exchanges come: none may begin here any more. */
 static void expel_running(struct backend_view *b)
 {
     struct exchange *x;
@@ -126,8 +136,8 @@ static void expel_running(struct backend_view *b)
     overtaken_close(b);
     while ((x = racing_at(b)) != NULL)
         hedge_drop(x);
-    while (b->running)
-        exchange_expel(b->running, "drain_timeout");
+    for (x = backends_first_running(b); x; x = backends_next_running(b))
+        exchange_expel(x, "drain_timeout");
 }
 
 /* Their backend responds to nothing: arms their hedges, by hedge_delay(). */

@@ -47,6 +47,7 @@ struct backend_view {
     struct upstream *pinned; /* idle, each for one client's connection (worker/pins.h) */
     uint32_t npinned;
     struct exchange *running;   /* list: this worker's exchanges at it */
+    struct exchange *walk;      /* the next one for backends_next_running(); NULL: no walk */
     struct upstream *overtaken; /* list: detached attempts (worker/overtaken.h) */
     struct waiters waiters;     /* requests whose session is here */
     uint32_t failed_in_row;     /* as in our cell */
@@ -108,6 +109,12 @@ bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried);
 
 /* Do others already wait for what an exchange with that affinity target (or none) needs? */
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
+
+/* A walk over the exchanges that run at a backend, the first one and the next one; NULL: that
+ * was all. Any of them may end or move meanwhile; those that join are not visited. One walk at
+ * a time for each backend. */
+struct exchange *backends_first_running(struct backend_view *backend);
+struct exchange *backends_next_running(struct backend_view *backend);
 
 /* The backend of a pool with that id in tags; NULL: none. */
 struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);

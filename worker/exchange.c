@@ -87,6 +87,8 @@ void exchange_unlink_running(struct exchange *x)
 {
     struct backend_view *b = x->backend;
 
+    if (b->walk == x)
+        b->walk = x->running_next;
     if (x->running_prev)
         x->running_prev->running_next = x->running_next;
     else
@@ -389,12 +391,18 @@ static void fail_none_left(struct exchange *x)
 }
 
 /* A request that was at a backend before reports what happened there. */
-static void fail_no_place(struct exchange *x, enum exchange_end end, const char *detail)
+static void fail_no_slot(struct exchange *x, enum exchange_end end, const char *detail)
 {
     if (x->error)
         fail_none_left(x);
     else
         exchange_fail(x, 503, end, "connection_limit_reached", detail);
+}
+
+static void fail_queue_timeout(struct exchange *x)
+{
+    backends_queue_refused(x, true);
+    fail_no_slot(x, EXCHANGE_END_TIMEOUT, "timed out waiting for a free backend slot");
 }
 
 static void wait_in_queue(struct exchange *x)
@@ -403,13 +411,12 @@ static void wait_in_queue(struct exchange *x)
     uint64_t waited = x->queued_ms ? x->worker->loop.now_ms - x->queued_ms : 0;
 
     if (waited >= limit) {
-        backends_queue_refused(x, true);
-        fail_no_place(x, EXCHANGE_END_PROXY, "timed out waiting for a free backend slot");
+        fail_queue_timeout(x);
         return;
     }
     if (!backends_queue_join(x->worker, x->pool, x)) {
         backends_queue_refused(x, false);
-        fail_no_place(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
+        fail_no_slot(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
         return;
     }
     x->state = EXCHANGE_QUEUED;
@@ -629,8 +636,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
             exchange_choose(x);
             return;
         }
-        backends_queue_refused(x, true);
-        fail_no_place(x, EXCHANGE_END_TIMEOUT, "timed out waiting for a free backend slot");
+        fail_queue_timeout(x);
         return;
     case EXCHANGE_CONNECTING:
         exchange_connect_failed(x, ETIMEDOUT);

@@ -1,0 +1,56 @@
+/* A walk over the exchanges at a backend, while what is done to one ends or moves others. */
+#include "t/unit/tap.h"
+#include "worker/backends.h"
+#include "worker/exchange.h"
+
+enum { MOST = 4 };
+
+static struct backend_view here, there;
+static struct exchange all[MOST];
+
+/* The numbers of the exchanges that a walk visits; on visiting `at`, `gone` leaves (or moves,
+ * or at -1 nothing does), as when a slot that became free ends another exchange. */
+static const char *walked(int at, int gone, bool moves)
+{
+    static char seen[2 * MOST + 1];
+    size_t n = 0;
+
+    here = there = (struct backend_view){0};
+    for (int i = MOST - 1; i >= 0; i--) { /* the last one that joins is the first */
+        all[i] = (struct exchange){0};
+        exchange_join_running(&all[i], &here);
+    }
+    for (struct exchange *x = backends_first_running(&here); x && n < sizeof seen - 1;
+         x = backends_next_running(&here)) {
+        int i = (int)(x - all);
+
+        seen[n++] = (char)('0' + i);
+        if (i != at)
+            continue;
+        exchange_unlink_running(&all[gone]);
+        if (moves)
+            exchange_join_running(&all[gone], &there);
+    }
+    seen[n] = '\0';
+    return seen;
+}
+
+int main(void)
+{
+    is_str(walked(-1, 0, false), "0123", "all");
+    is_str(walked(1, 1, false), "0123", "the one that is visited ends");
+    is_str(walked(1, 2, false), "013", "the next one ends");
+    is_str(walked(1, 2, true), "013", "the next one moves to another backend");
+    is_str(walked(2, 3, false), "012", "the next one ends, and was the last");
+    is_str(walked(1, 0, false), "0123", "one that was visited ends");
+    is_str(walked(0, 0, true), "0123", "the first one moves");
+    ok(!here.walk, "no walk is left over");
+
+    here = (struct backend_view){0};
+    ok(!backends_first_running(&here), "nothing runs");
+    exchange_join_running(&all[0], &here);
+    backends_first_running(&here);
+    exchange_join_running(&all[1], &here);
+    ok(!backends_next_running(&here), "one that joins meanwhile is not visited");
+    return done();
+}
