@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -268,6 +270,80 @@ static void test_pipe(void)
     close(fd[0]);
 }
 
+/* A pipe of one page with a name. Its reader is gone and another one comes; the pipe keeps what
+ * was in it, because the log has it open. */
+static int fifo_reader(const char *path)
+{
+    return open(path, O_RDONLY | O_NONBLOCK);
+}
+
+/* A long line is torn, its rest is dropped because the reader is gone. Returns the next reader;
+ * the pipe is still full. */
+static int tear(const char *path, struct access_log **log)
+{
+    static const struct conf_log conf = {.access = CONF_ACCESS_STDOUT};
+    static char target[ACCESS_TEXT_MAX]; /* each byte of it becomes six */
+    struct access_record r = record();
+    int reader, writer;
+
+    unlink(path);
+    if (mkfifo(path, 0600) != 0 || (reader = fifo_reader(path)) < 0)
+        return -1;
+    writer = open(path, O_WRONLY | O_NONBLOCK);
+    fcntl(writer, F_SETPIPE_SZ, 4096);
+    *log = access_new(&conf, writer, 0);
+    r.target = str_make(memset(target, 1, sizeof target), sizeof target);
+    access_write(*log, &r);
+    access_flush(*log);
+    close(reader);
+    access_flush(*log);
+    is_int(access_dropped(*log), 1, "the reader went away in the middle of a line");
+    return fifo_reader(path);
+}
+
+static void test_torn(void)
+{
+    char path[] = "/tmp/pasgate-access-fifo-XXXXXX", next[] = "/tmp/pasgate-access-XXXXXX";
+    static char buf[1 << 16];
+    struct access_record r = record();
+    struct access_log *log = NULL;
+    int reader, file = mkstemp(path);
+    size_t n;
+
+    close(file);
+    signal(SIGPIPE, SIG_IGN);
+    reader = tear(path, &log);
+    n = drain(reader, buf, sizeof buf);
+    ok(n == 4096 && !memchr(buf, '\n', n), "half a line is there");
+    access_write(log, &r);
+    access_flush(log);
+    n = drain(reader, buf, sizeof buf - 1);
+    buf[n] = '\0';
+    ok(strncmp(buf, "\n{", 2) == 0 && strstr(buf, ",\"dropped\":1}\n{"),
+       "the next line begins a new one: %.40s", buf);
+    close(reader);
+    access_write(log, &r);
+    access_flush(log);
+    is_int(access_dropped(log), 2, "whole lines are lost one by one");
+    access_free(log);
+
+    reader = tear(path, &log);
+    access_write(log, &r); /* it waits: the pipe is full */
+    file = mkstemp(next);
+    access_reopen(log, file);
+    access_free(log);
+    file = open(next, O_RDONLY);
+    n = drain(file, buf, sizeof buf - 1);
+    buf[n] = '\0';
+    ok(buf[0] == '{' && strstr(buf, "\"target\":\"/pas/get?a=1\""),
+       "at reopen the line that waits goes to the new file: %.40s", buf);
+    is_int(count(buf, n), 2, "whole, after one about the lost line");
+    close(file);
+    close(reader);
+    unlink(path);
+    unlink(next);
+}
+
 static void test_syslog(void)
 {
     static const struct conf_log conf = {.access = CONF_ACCESS_SYSLOG};
@@ -308,6 +384,7 @@ int main(void)
     test_long();
     test_file();
     test_pipe();
+    test_torn();
     test_syslog();
     measure();
     return done();

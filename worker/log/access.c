@@ -28,7 +28,9 @@ struct access_log {
     uint32_t slot;
     bool own;   /* we must close the sink's fd */
     bool stuck; /* the last write did not take everything: wait until the next one is due */
-    bool torn;  /* and ended in the middle of a line */
+    bool torn;  /* what was written ends in the middle of a line; the batch begins with its rest
+                 */
+    bool half;  /* the same, but the rest was dropped: a newline is due before the next line */
     uint64_t since_ms; /* time of the first check of this batch; 0: not checked yet */
     uint64_t dropped, told;
     uint64_t in_log; /* number of these that the event log has reported */
@@ -128,10 +130,11 @@ static uint64_t lines(const char *p, size_t n)
     return count;
 }
 
-/* Drops the first n bytes of the batch. */
+/* Drops the first n bytes of the batch. A newline in front only ends a half line, which was
+ * either dropped before or lacks nothing else. */
 static void batch_drop(struct access_log *log, size_t n)
 {
-    log->dropped += lines(log->batch, n);
+    log->dropped += lines(log->batch, n) - (n && log->batch[0] == '\n');
     memmove(log->batch, log->batch + n, log->n - n);
     log->n -= n;
 }
@@ -185,8 +188,11 @@ void access_flush(struct access_log *log)
         access_tell_trouble(log, error);
         memmove(log->batch, log->batch + at, log->n - at);
         log->n -= at;
-        if (error == EPIPE || error == EBADF || error == EIO)
+        if (error == EPIPE || error == EBADF || error == EIO) {
             batch_drop(log, log->n);
+            log->half = log->torn;
+            log->torn = false;
+        }
     } else {
         log->torn = false;
         log->n = 0;
@@ -232,9 +238,17 @@ static void tell_dropped(struct access_log *log)
     log->told = log->dropped;
 }
 
+/* So that the next line is not read as part of a line whose rest was lost. */
+static void end_half_line(struct access_log *log)
+{
+    log->batch[log->n++] = '\n';
+    log->half = false;
+    log->torn = true;
+}
+
 void access_write(struct access_log *log, const struct access_record *record)
 {
-    enum { TELL = 128 }; /* bytes for the line of tell_dropped() */
+    enum { TELL = 128 }; /* bytes for the line of tell_dropped() and end_half_line() */
 
     if (!log)
         return;
@@ -244,6 +258,8 @@ void access_write(struct access_log *log, const struct access_record *record)
         log->dropped++;
         return;
     }
+    if (log->half)
+        end_half_line(log);
     if (log->dropped != log->told)
         tell_dropped(log);
     log->n += access_format(log->batch + log->n, sizeof log->batch - log->n,
@@ -270,7 +286,7 @@ void access_reopen(struct access_log *log, int fd)
 
         batch_drop(log, end ? (size_t)(end + 1 - log->batch) : log->n);
     }
-    log->torn = log->stuck = false;
+    log->torn = log->half = log->stuck = false;
     target_close(log);
     target_open(log, fd);
 }

@@ -126,7 +126,8 @@ void access_flush_due(struct access_log *, uint64_t now_ms);
 /* Writes the batch now: at drain and exit. */
 void access_flush(struct access_log *);
 
-/* Writes the batch to the old descriptor, then takes over the new one. */
+/* Writes the batch to the old descriptor, then takes over the new one. The rest of a line that
+ * the old one has taken in part is dropped. */
 void access_reopen(struct access_log *, int fd);
 
 /* Number of lines lost since the start. */
