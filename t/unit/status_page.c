@@ -242,7 +242,8 @@ static void test_summary(void)
     set_cert(1, "intern.example.com", CERT_SELF_SIGNED, 61, "");
     for (int w = 0; w < 2; w++)
         atomic_store(&table->worker[w].cert_loaded[0], 3);
-    ok(strstr(get("/"), ">certificate intern.example.com: a self-signed one is served instead<"),
+    ok(strstr(get("/"),
+              ">certificate intern.example.com: a self-signed one is served instead<"),
        "a stand-in is not well");
     set_cert(1, "intern.example.com", CERT_FILE, 61, "");
     ok(strstr(get("/"), "not all workers use it yet") != NULL, "nor what is not loaded");
@@ -288,6 +289,22 @@ static void test_summary(void)
     ok(strstr(out, "\npasgate_pool_backends_available{pool=\"reports\"} 0\n") != NULL,
        "metric");
     ok(strstr(out, "\npasgate_ready 0\n") != NULL, "and in one figure");
+}
+
+/* Label values are escaped for Prometheus, alike in all metrics: a metric's lines about one
+ * thing could not be joined otherwise. */
+static void test_labels(void)
+{
+    set_backend(5, "pas\x7f", "odd\x01pool", HEALTH_UP, "");
+    set_cert(2, "odd\x01name", CERT_FILE, 61, "");
+    get("/metrics");
+    ok(strstr(out, "\\u") == NULL, "no escapes of JSON");
+    ok(strstr(out, "\npasgate_pool_queued{pool=\"odd\\\\x01pool\"}") != NULL, "a pool");
+    ok(strstr(out, "\npasgate_backend_weight{pool=\"odd\\\\x01pool\",") != NULL, "its backend");
+    ok(strstr(out, "\npasgate_tls_certs_as_configured{name=\"odd\\\\x01name\"}") != NULL,
+       "a certificate");
+    ok(strstr(out, "\npasgate_acme_next_try_seconds{name=\"odd\\\\x01name\"}") != NULL,
+       "in another metric");
 }
 
 static size_t count(const char *text, const char *what)
@@ -363,7 +380,7 @@ static void test_full(void)
     header_publish(&table->header, &h);
     ok(strstr(get("/"), "pasgate.conf:7: &#60;oops&#62;</code> and 1 more"), "a failed reload");
     seq_write_begin(&table->header.seq);
-    ok(strstr(get("/"), "comes again") != NULL, "a half-written header");
+    ok(strstr(get("/"), "this page reloads itself") != NULL, "a half-written header");
     ok(get("/status.json")[0] == '{', "JSON too");
 }
 
@@ -380,6 +397,7 @@ int main(void)
     test_json();
     test_pages();
     test_summary();
+    test_labels();
     test_many();
     test_full();
     free(table);

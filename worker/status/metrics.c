@@ -207,8 +207,8 @@ static const struct metric metrics[] = {
      server_errors},
     {"backend_retry_warnings_total", "counter", "Requests moved to another backend.", retries},
     {"backend_overtaken_total", "counter",
-     "Probation requests that another backend answered first.", overtaken},
-    {"backend_mute_total", "counter", "Of these, the ones that it never answered.", mute},
+     "Probation requests that another backend responded to first.", overtaken},
+    {"backend_mute_total", "counter", "Of these, the ones that it never responded to.", mute},
     {"backend_bytes_in_total", "counter", "Bytes from the backend.", bytes_in},
     {"backend_bytes_out_total", "counter", "Bytes to the backend.", bytes_out},
     {"backend_checks_total", "counter", "Health checks.", checks},
@@ -304,7 +304,7 @@ static void pools(struct text *out, const struct summary *summary)
             const char *at = (const char *)&summary->pool[i] + rows[m].at;
 
             text_add(out, "pasgate_%s{pool=", rows[m].name);
-            text_json(out, summary->pool[i].name);
+            text_label(out, summary->pool[i].name);
             text_add(out, "} %" PRIu64 "\n",
                      rows[m].wide ? *(const uint64_t *)(const void *)at
                                   : *(const uint32_t *)(const void *)at);
@@ -329,7 +329,7 @@ static void status_metrics_certificates(struct text *out, const struct table *ta
     for (uint32_t i = 0; i < table_certs(table); i++)
         if (status_cert_read(table, (int)i, &cert)) {
             text_add(out, "pasgate_tls_certs_as_configured{name=");
-            text_json(out, cert.name);
+            text_label(out, cert.name);
             text_add(out, "} %d\n", !summary_cert(table, i, &cert, now_wall_ms));
         }
     head(out, "acme_next_try_seconds", "gauge", "Next order, seconds since 1970; 0: none.");

@@ -183,7 +183,7 @@ static void tiles(struct text *out, const struct status_service *s)
     tile(out, human_count(t, s->connections), "client connections");
     tile(out, human_count(t, s->exchanges), "requests in progress");
     tile(out, human_count(t, s->exchanges_total), "requests served");
-    tile(out, human_count(t, bad), "answers 5xx");
+    tile(out, human_count(t, bad), "5xx responses");
     tile(out, human_bytes(t, s->bytes_out), "sent to clients");
     snprintf(pair, sizeof pair, "%.0f %%",
              s->handshakes ? 100.0 * (double)s->handshakes_resumed / (double)s->handshakes : 0);
