@@ -100,6 +100,21 @@ subtest 'a redirect needs a host' => sub {
 
 $gate->stop_ok;
 
+# Raw bytes are encoded for the Location, which keeps segments that the path loses.
+subtest 'a redirect needs room' => sub {
+    my $long = gate(global => 'limits = { target_bytes = "32k"; };');
+    my %ask = (plain => 1, port => $redirect, host => 'in.test');
+    my $r = $long->request('GET', '/' . '{' x 3000 . '/../x', %ask);
+    is $r->{status}, 301, 'raw bytes are redirected';
+    is $r->{h}{location}, "https://in.test:$long->{tls}/" . '%7B' x 3000 . '/../x', 'encoded';
+    $r = $long->request('GET', ('/' . '{' x 3000 . '/..') x 5 . '/x', %ask);
+    is $r->{status}, 414, 'too many of them are too long';
+    is $r->{h}{location}, undef, 'without a Location';
+    ok wait_for { grep { ($_->{detail} // '') eq 'target too long to redirect once it is percent-encoded' } $long->access },
+      'as the log tells';
+    $long->stop_ok;
+};
+
 subtest 'nobody else is believed' => sub {
     my $stranger = gate();
     my %ask = (plain => 1, port => $redirect, host => 'in.test');

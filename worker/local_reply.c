@@ -70,8 +70,8 @@ static void reply_redirect(struct exchange *x, struct str path)
     char location[HTTP_TARGET_MOST + CONF_HOST_LEN + 32];
     ssize_t n;
 
-    /* An ABL client reports any 3xx as an error without an explanation: better to refuse it
-     * plainly, and to inform the operator (PAS.md section 1). */
+    /* An ABL client follows no redirect: it reports any 3xx as an error without an explanation.
+     * Better to refuse it plainly, and to inform the operator. */
     if (route_class_of(path) == ROUTE_CLASS_APSV) {
         static struct log_gate gate;
 
@@ -83,11 +83,15 @@ static void reply_redirect(struct exchange *x, struct str path)
         exchange_reply(x, &info);
         return;
     }
-    n = !x->origin.host.n ? -1
-                          : rewrite_https_location(location, sizeof location, r, x->origin.host,
-                                                   x->peer->listen->redirect_port);
-    if (n < 0) {
+    if (!x->origin.host.n) {
         exchange_fail(x, 400, EXCHANGE_END_CLIENT, NULL, "no host to redirect to");
+        return;
+    }
+    n = rewrite_https_location(location, sizeof location, r, x->origin.host,
+                               x->peer->listen->redirect_port);
+    if (n < 0) {
+        exchange_fail(x, 414, EXCHANGE_END_CLIENT, NULL,
+                      "target too long to redirect once it is percent-encoded");
         return;
     }
     info.location = str_make(location, (size_t)n);
@@ -116,7 +120,7 @@ static bool is_for_status(struct exchange *x)
     return false;
 }
 
-static void answer_status(struct exchange *x, struct str path)
+static void reply_status(struct exchange *x, struct str path)
 {
     struct rewrite_own_info info = {.confined = true};
     struct str query = x->request->query;
@@ -152,7 +156,7 @@ bool local_reply(struct exchange *x, struct str path)
     if (route_acme_token(path, &token))
         return reply_challenge(x, path, token);
     if (x->peer->listen->serve == CONF_SERVE_STATUS)
-        answer_status(x, path);
+        reply_status(x, path);
     else if (x->peer->listen->redirect == CONF_REDIRECT_HTTPS && !x->origin.https)
         reply_redirect(x, path);
     else
