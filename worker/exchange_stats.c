@@ -126,17 +126,22 @@ static const struct backend_view *asked(const struct exchange *x)
     return x->backend ? x->backend : x->served_by;
 }
 
+/* The row has a cell for each class that HTTP knows; 0 is for no response. */
+static void count_status(struct worker_row *row, unsigned status)
+{
+    if (status / 100 < sizeof row->status / sizeof *row->status)
+        count_add(&row->status[status / 100], 1);
+}
+
 static void count_exchange(const struct exchange *x)
 {
     struct worker_row *row = x->worker->row;
-    unsigned hundred = x->status / 100;
 
     if (!is_traffic(x->peer))
         return;
     count_add(&row->bytes_in, x->wire_in);
     count_add(&row->bytes_out, x->wire_out);
-    if (hundred < 6)
-        count_add(&row->status[hundred], 1);
+    count_status(row, x->status);
     if (x->error && x->status >= 500)
         count_add(&row->own_errors, 1);
 }
@@ -243,7 +248,7 @@ void exchange_stats_refused(struct worker *worker, const struct peer *peer, uint
 
     if (is_traffic(peer)) {
         count_add(&worker->row->bad_requests, 1);
-        count_add(&worker->row->status[status / 100], 1);
+        count_status(worker->row, status);
         count_add(&worker->row->bytes_in, in);
         count_add(&worker->row->bytes_out, out);
     }

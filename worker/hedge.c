@@ -86,6 +86,7 @@ static struct backend_view *hedge_second(struct exchange *x)
     bool resent = x->resent, in_budget = x->in_budget;
     uint32_t i = (uint32_t)(x->backend - x->pool->backends);
     uint64_t tried[TABLE_BACKENDS / 64];
+    enum backends_choice choice = BACKENDS_FULL;
     struct backend_view *b = NULL;
 
     memcpy(tried, x->tried, sizeof tried);
@@ -93,8 +94,12 @@ static struct backend_view *hedge_second(struct exchange *x)
     if (!backends_has_healthy(x->pool, tried))
         return NULL;
     x->resent = true;
-    if (retry_budget_acquire(x) &&
-        backends_choose(x->worker, x->pool, NULL, tried, &b) == BACKENDS_CHOSEN) {
+    if (retry_budget_acquire(x))
+        choice = backends_choose(x->worker, x->pool, NULL, tried, &b);
+    /* A backend that is down is not chosen while a healthy one is left, and this exchange has
+     * no use for the permit to try one. */
+    CHECK(choice != BACKENDS_TRIES);
+    if (choice == BACKENDS_CHOSEN) {
         memcpy(x->tried, tried, sizeof tried);
         return b;
     }
