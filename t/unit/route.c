@@ -11,10 +11,7 @@ static const struct route_rule rules[] = {
     {.host = STR_INIT("*.eu.test"), .path = STR_INIT("/"), .target = 5},
     {.path = STR_INIT("/ops"), .upstream_path = STR_INIT("/oemanager"), .target = 6},
     {.path = STR_INIT("/pas"), .target = 7},
-    {.path = STR_INIT("/all"),
-     .upstream_path = STR_INIT("/"),
-     .target = 8,
-     .allow_admin = true},
+    {.path = STR_INIT("/all"), .upstream_path = STR_INIT("/"), .target = 8},
     {.path = STR_INIT("/rest/_oepingService/_oeping"), .target = 9},
 };
 
@@ -81,7 +78,7 @@ static void test_shield(void)
     routed("x", "/pas/deep/oemanager", "2 /oemanager shielded");
     routed("x", "/pas/deep;a/oemanager", "2 /;a/oemanager shielded");
     routed("x", "/ops/applications", "6 /oemanager/applications");
-    routed("x", "/all/manager", "8 /manager");
+    routed("x", "/all/manager", "8 /manager shielded");
     routed("x", "/rest/_oepingService/_oeping", "9 /rest/_oepingService/_oeping");
     routed("x", "/rest/_oepingService/other", "0 /rest/_oepingService/other shielded");
 }

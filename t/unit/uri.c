@@ -99,13 +99,6 @@ static void test_lenient(void)
        "an encoded slash");
 }
 
-static void stripped(const char *path, const char *want)
-{
-    char out[256];
-    struct str s = uri_strip_params(out, sizeof(out), str_from(path));
-    is_mem(s.p, s.n, want, strlen(want), "%s without parameters", path);
-}
-
 int main(void)
 {
     normal("/", "/");
@@ -155,17 +148,6 @@ int main(void)
     refused("/;x/a", URI_E_PARAM);
     refused("/..%3b/", URI_E_PARAM);
 
-    stripped("/a/b", "/a/b");
-    stripped("/a;x/b;y=z", "/a/b");
-    stripped("/a;x", "/a");
-    is_int((intmax_t)uri_prefix_end(STR("/pas;a=b/x"), 4), 4,
-           "the prefix ends before its parameters");
-    is_int((intmax_t)uri_prefix_end(STR("/pas;a=b/x"), 5), 9, "and after them with the slash");
-    is_int((intmax_t)uri_prefix_end(STR("/pas"), 9), 4, "and at the end at the latest");
-
-    ok(uri_under(STR("/a/b"), STR("/a")) && uri_under(STR("/a"), STR("/a")) &&
-           uri_under(STR("/a"), STR("/")) && !uri_under(STR("/ab"), STR("/a")),
-       "below on a segment border");
     test_flags_and_bounds();
     test_lenient();
     return done();

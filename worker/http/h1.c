@@ -80,7 +80,6 @@ static const struct h1_error_info errors[H1_ERRORS] = {
     [H1_E_HOST_MISSING] = {400, "no Host"},
     [H1_E_HOST_TWICE] = {400, "more than one Host"},
     [H1_E_HOST_INVALID] = {400, "malformed Host"},
-    [H1_E_MISDIRECTED] = {421, "Host does not belong to this connection"},
     [H1_E_FIELD_SPACE] = {400, "white space at a field name"},
     [H1_E_FIELD_COLON] = {400, "field without colon"},
     [H1_E_FIELD_NAME] = {400, "bad field name"},
@@ -192,7 +191,7 @@ const char *h1_field_line(const char *p, const char *end, struct http_field *fie
     for (p++; p < end && (*p == ' ' || *p == '\t'); p++)
         ;
     const char *value = p;
-    p = http1_scan_value(p, end);
+    p = h1_scan_value(p, end);
     if (p == end)
         return NULL;
     if (*p != '\r' || p + 1 == end || p[1] != '\n') {
@@ -271,8 +270,8 @@ bool h1_scan_line_complete(struct h1_scan *scan, const char *buf, size_t len)
     if (scan->seen <= scan->line)
         return true; /* nothing of this line was scanned: parse it now */
     /* A line continues until a control byte, either its end or an error. A CR as the last byte
-     * was left unscanned by http1_scan_seen(), because the byte after it decides. */
-    const char *at = http1_scan_value(buf + scan->seen, buf + len);
+     * was left unscanned by h1_scan_seen(), because the byte after it decides. */
+    const char *at = h1_scan_value(buf + scan->seen, buf + len);
     scan->seen = (size_t)(at - buf);
     return at < buf + len;
 }

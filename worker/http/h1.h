@@ -5,8 +5,8 @@
  * rewriter can express; everything ambiguous is refused (cases 1-98 of the list of hostile
  * cases, data in t/hostile/cases.txt). Sizes are in bytes.
  *
- * Cases that the parser cannot see, and who handles them: 28 (host against SNI:
- * H1_E_MISDIRECTED, not used yet, as no virtual host has a TLS policy of its own); 57, 67, 97
+ * Cases that the parser cannot see, and who handles them: 28 (host against SNI: nobody, as all
+ * names of a configuration have one TLS policy, so that no host is stricter); 57, 67, 97
  * (end of input inside a message: the connection code aborts both sides); 58 (early response);
  * 59 (one 100 per request, close if a final status comes first); 60 (pipelining: surplus bytes
  * after a message are the next head, parsed from a fresh h1_scan); 92 (the caller counts
@@ -96,7 +96,6 @@ enum h1_error {
     H1_E_HOST_MISSING,
     H1_E_HOST_TWICE,
     H1_E_HOST_INVALID,
-    H1_E_MISDIRECTED, /* 421, set by the caller (case 28) */
     /* fields */
     H1_E_FIELD_SPACE, /* space around the name, or a line that starts with space: obs-fold */
     H1_E_FIELD_COLON,

@@ -28,7 +28,7 @@ enum {
 extern const uint8_t h1_class[256];
 
 /* First control byte of [p, end) except HTAB (0x00-0x08, 0x0a-0x1f, 0x7f), or end. */
-static inline const char *http1_scan_value(const char *p, const char *end)
+static inline const char *h1_scan_value(const char *p, const char *end)
 {
 #ifdef __SSE2__
     const __m128i last_ctl = _mm_set1_epi8(0x1f);
@@ -65,7 +65,7 @@ static inline const char *http1_scan_value(const char *p, const char *end)
 }
 
 /* First byte of [p, end) that is not in the class, or end. */
-static inline const char *http1_scan_class(const char *p, const char *end, unsigned class)
+static inline const char *h1_scan_class(const char *p, const char *end, unsigned class)
 {
     while (p < end && (h1_class[(unsigned char)*p] & class))
         p++;

@@ -28,7 +28,7 @@ enum {
     H1_SCAN_NAMES = 32,     /* Connection nominates other fields */
 };
 
-static inline uint64_t http1_once_bit(unsigned id)
+static inline uint64_t h1_once_bit(unsigned id)
 {
     return UINT64_C(1) << id;
 }
@@ -60,14 +60,14 @@ bool h1_scan_line_complete(struct h1_scan *, const char *buf, size_t len);
 
 /* Limit of field lines: one entry of the array is reserved for the line that exceeds the
  * limit. */
-static inline unsigned http1_fields_bound(const struct http_limits *limits)
+static inline unsigned h1_fields_bound(const struct http_limits *limits)
 {
     return limits->fields < HTTP_FIELDS_MAX ? limits->fields : HTTP_FIELDS_MAX - 1;
 }
 
 /* Nothing more can be decided with these bytes: records where to continue scanning when more
  * arrive. */
-static inline void http1_scan_seen(struct h1_scan *scan, const char *buf, size_t len)
+static inline void h1_scan_seen(struct h1_scan *scan, const char *buf, size_t len)
 {
     scan->seen = len > scan->line && buf[len - 1] == '\r' ? len - 1 : len;
 }

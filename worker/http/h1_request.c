@@ -81,7 +81,7 @@ static enum h1_error request_line(const char *p, const char *end, struct http_re
                                   const char **next)
 {
     unsigned may = raw_targets ? H1_C_TARGET | H1_C_RAW : H1_C_TARGET;
-    const char *at = http1_scan_class(p, end, H1_C_TOKEN);
+    const char *at = h1_scan_class(p, end, H1_C_TOKEN);
 
     *next = NULL;
     if (at - p > H1_METHOD_MAX)
@@ -97,7 +97,7 @@ static enum h1_error request_line(const char *p, const char *end, struct http_re
     req->method_name = str_span(p, at);
 
     p = at + 1;
-    at = http1_scan_class(p, end, may);
+    at = h1_scan_class(p, end, may);
     if ((size_t)(at - p) > limits->target)
         return H1_E_TARGET_LONG;
     if (at == end)
@@ -205,7 +205,7 @@ static enum h1_error target_of(struct http_request *req, const struct h1_request
 /* Errors that one field line alone shows, and the notes for h1_request_finish(). */
 static enum h1_error h1_request_note_field(struct h1_scan *scan, const struct http_field *field)
 {
-    uint64_t bit = http1_once_bit(field->id);
+    uint64_t bit = h1_once_bit(field->id);
     bool again = (scan->once & bit) != 0;
 
     scan->once |= bit;
@@ -243,7 +243,7 @@ static enum h1_error finish_host(struct http_request *req, const struct h1_scan 
     struct str host;
     uint16_t port;
 
-    if (!(scan->once & http1_once_bit(HTTP_F_HOST))) {
+    if (!(scan->once & h1_once_bit(HTTP_F_HOST))) {
         if (req->version_minor || policy->refuse_10_without_host)
             return H1_E_HOST_MISSING;
         return H1_E_NONE;
@@ -259,8 +259,8 @@ static enum h1_error h1_request_finish_framing(struct http_request *req,
                                                const struct h1_scan *scan,
                                                const struct http_limits *limits)
 {
-    bool has_length = scan->once & http1_once_bit(HTTP_F_CONTENT_LENGTH);
-    bool has_coding = scan->once & http1_once_bit(HTTP_F_TRANSFER_ENCODING);
+    bool has_length = scan->once & h1_once_bit(HTTP_F_CONTENT_LENGTH);
+    bool has_coding = scan->once & h1_once_bit(HTTP_F_TRANSFER_ENCODING);
 
     req->body = HTTP_BODY_NONE;
     req->content_length = 0;
@@ -285,9 +285,9 @@ static enum h1_error h1_request_finish_framing(struct http_request *req,
 /* WebSocket is the only upgrade that is passed on (cases 72-74). */
 static void finish_upgrade(struct http_request *req, const struct h1_scan *scan)
 {
-    const uint64_t needed = http1_once_bit(HTTP_F_UPGRADE) |
-                            http1_once_bit(HTTP_F_SEC_WEBSOCKET_KEY) |
-                            http1_once_bit(HTTP_F_SEC_WEBSOCKET_VERSION);
+    const uint64_t needed = h1_once_bit(HTTP_F_UPGRADE) |
+                            h1_once_bit(HTTP_F_SEC_WEBSOCKET_KEY) |
+                            h1_once_bit(HTTP_F_SEC_WEBSOCKET_VERSION);
 
     req->upgrade_websocket = false;
     if ((scan->once & needed) != needed || !(scan->flags & H1_SCAN_UPGRADE) ||
@@ -313,7 +313,7 @@ static enum h1_error h1_request_finish(struct http_request *req, const struct h1
         return err;
 
     req->expect_continue = false;
-    if (scan->once & http1_once_bit(HTTP_F_EXPECT)) {
+    if (scan->once & h1_once_bit(HTTP_F_EXPECT)) {
         if (!str_eq_case(value_of(req, HTTP_F_EXPECT), STR("100-continue")))
             return H1_E_EXPECT;
         req->expect_continue = req->version_minor > 0; /* 1.0: ignored, RFC 9110 10.1.1 */
@@ -361,7 +361,7 @@ static ssize_t h1_request_need_more(struct h1_scan *scan, const char *buf, size_
 {
     size_t line = len - scan->line;
 
-    http1_scan_seen(scan, buf, len);
+    h1_scan_seen(scan, buf, len);
     if (scan->stage == H1_STAGE_START && line > (size_t)limits->target + H1_METHOD_MAX + 1 + 9)
         return -H1_E_TARGET_LONG;
     if (scan->stage == H1_STAGE_FIELDS && line > (size_t)limits->field + 1)
@@ -410,7 +410,7 @@ ssize_t h1_request_parse(struct http_request *req, const char *buf, size_t len,
                          const struct h1_request_policy *policy)
 {
     enum h1_error err;
-    unsigned classes = 0, most = http1_fields_bound(limits);
+    unsigned classes = 0, most = h1_fields_bound(limits);
 
     if (scan->base != (uintptr_t)buf)
         h1_request_rebase(req, scan, buf);

@@ -36,7 +36,7 @@ static enum h1_error status_line(const char *p, const char *end, struct http_res
     if (*p == ' ')
         p++;
     const char *reason = p;
-    p = http1_scan_value(p, end);
+    p = h1_scan_value(p, end);
     if (p == end)
         return H1_E_NONE;
     if (*p != '\r' || p + 1 == end || p[1] != '\n')
@@ -54,7 +54,7 @@ static enum h1_error status_line(const char *p, const char *end, struct http_res
 static bool h1_response_note_field(struct h1_scan *scan, struct http_response *res,
                                    const struct http_field *field, enum h1_error *err)
 {
-    uint64_t bit = http1_once_bit(field->id), length;
+    uint64_t bit = h1_once_bit(field->id), length;
     bool again = (scan->once & bit) != 0;
 
     *err = H1_E_NONE;
@@ -90,10 +90,10 @@ static enum h1_error h1_response_finish_framing(struct http_response *res,
                                                 const struct h1_scan *scan, uint8_t method,
                                                 bool *misframed)
 {
-    bool has_coding = scan->once & http1_once_bit(HTTP_F_TRANSFER_ENCODING);
+    bool has_coding = scan->once & h1_once_bit(HTTP_F_TRANSFER_ENCODING);
     bool bodiless = res->status < 200 || res->status == 204;
 
-    res->has_length = scan->once & http1_once_bit(HTTP_F_CONTENT_LENGTH);
+    res->has_length = scan->once & h1_once_bit(HTTP_F_CONTENT_LENGTH);
     if (res->has_length && has_coding)
         return H1_E_LENGTH_AND_CODING;
     if (has_coding && res->version_minor == 0)
@@ -167,7 +167,7 @@ static void h1_response_rebase(struct http_response *res, struct h1_scan *scan, 
 static ssize_t h1_response_need_more(struct h1_scan *scan, const char *buf, size_t len,
                                      const struct http_limits *limits)
 {
-    http1_scan_seen(scan, buf, len);
+    h1_scan_seen(scan, buf, len);
     if (len - scan->line > (size_t)limits->field + 1)
         return -H1_E_FIELD_LONG;
     return len >= limits->head ? -H1_E_HEAD_LONG : 0;
@@ -198,7 +198,7 @@ ssize_t h1_response_parse(struct http_response *res, const char *buf, size_t len
                           const struct h1_response_context *context)
 {
     enum h1_error err;
-    unsigned classes = 0, most = http1_fields_bound(limits);
+    unsigned classes = 0, most = h1_fields_bound(limits);
 
     if (scan->base != (uintptr_t)buf)
         h1_response_rebase(res, scan, buf);

@@ -5,7 +5,8 @@
 #include "base/conf/conf.h"
 #include "worker/http/h1_chars.h"
 
-/* Webapps and path segments that only the operator may reach (PAS.md section 6, row 8). */
+/* Webapps and path segments of PASOE that only the operator may reach: they manage and monitor
+ * the instance. */
 static const struct str admin_webapps[] = {STR_INIT("oemanager"), STR_INIT("manager"),
                                            STR_INIT("host-manager"), STR_INIT("health")};
 static const struct str admin_segments[] = {STR_INIT("_oeping"), STR_INIT("_oepingService")};
@@ -20,7 +21,7 @@ struct entry {
     struct str upstream_path;
     uint32_t target;
     uint32_t rule;
-    bool allow_admin;
+    bool names_admin; /* upstream_path itself is shielded: the operator wants it reached */
 };
 
 struct route_table {
@@ -194,7 +195,7 @@ struct route_table *route_table_new(const struct route_rule *rules, size_t n)
         e->upstream_path = route_keep(&text, without_slash(upstream), false);
         e->target = rules[i].target;
         e->rule = (uint32_t)i;
-        e->allow_admin = rules[i].allow_admin || route_is_admin(e->upstream_path);
+        e->names_admin = route_is_admin(e->upstream_path);
     }
     if (n > 1)
         qsort(t->entries, n, sizeof(t->entries[0]), route_compare);
@@ -297,7 +298,7 @@ bool route_lookup(const struct route_table *t, struct str host, struct str path,
     *match = (struct route_match){.target = e->target,
                                   .rule = e->rule,
                                   .class = (uint8_t)class_of(mapped),
-                                  .shielded = !e->allow_admin && is_admin(mapped),
+                                  .shielded = !e->names_admin && is_admin(mapped),
                                   .prefix = e->path,
                                   .upstream_path = e->upstream_path};
     return true;

@@ -23,11 +23,10 @@ struct route_rule {
     struct str path;          /* "/pas"; a trailing slash is ignored, "/" matches all */
     struct str upstream_path; /* "/web"; empty: the same as path */
     uint32_t target;          /* the caller's number (index of the route); returned unchanged */
-    bool allow_admin; /* lets shielded paths through even if the route does not name them */
 };
 
-/* The kind of PASOE transport that a path belongs to (PAS.md section 1); decides about retries
- * and redirects. */
+/* The PASOE transport that a path belongs to: PASOE offers an application as web handlers and
+ * REST, to ABL clients (APSV) and by SOAP. Decides about retries and redirects. */
 enum route_class {
     ROUTE_CLASS_PLAIN, /* web handlers, REST, static: the method's own rules apply */
     ROUTE_CLASS_APSV,  /* /apsv, /{webapp}/apsv: sticky, no retry, no redirect, no gzip */

@@ -246,37 +246,3 @@ ssize_t uri_encode(char *out, size_t cap, struct str text)
     }
     return (ssize_t)n;
 }
-
-struct str uri_strip_params(char *out, size_t cap, struct str path)
-{
-    size_t n = 0;
-    bool in_params = false;
-
-    if (str_index(path, ';') == path.n)
-        return path;
-    for (size_t i = 0; i < path.n && n < cap; i++) {
-        if (path.p[i] == '/')
-            in_params = false;
-        else if (path.p[i] == ';')
-            in_params = true;
-        if (!in_params)
-            out[n++] = path.p[i];
-    }
-    return str_make(out, n);
-}
-
-size_t uri_prefix_end(struct str path, size_t n)
-{
-    size_t i = 0, matched = 0;
-
-    while (i < path.n && matched < n) {
-        if (path.p[i] == ';') {
-            while (i < path.n && path.p[i] != '/')
-                i++;
-        } else {
-            i++;
-            matched++;
-        }
-    }
-    return i;
-}

@@ -55,31 +55,7 @@ bool uri_has_encoded_slash(struct str path);
 size_t uri_encoded_size(struct str text);
 ssize_t uri_encode(char *out, size_t cap, struct str text);
 
-/*
- * The form for matching only: a normalised path without the ;parameters of its segments, as
- * Tomcat sees it. Returns `path` itself if there are none, else a slice of out[0, cap). cap >=
- * path.n.
- */
-struct str uri_strip_params(char *out, size_t cap, struct str path);
-
-/*
- * The position in a normalised path at which the first n bytes of its stripped form end: for
- * `/pas;a=b/x`, 4 gives 4, and 5 gives 9. So a route that matched the stripped form can replace
- * the prefix in the real path.
- */
-size_t uri_prefix_end(struct str path, size_t n);
-
 /* Text for the log. Takes the error positive or negated. */
 const char *uri_error_text(int err);
-
-/* True if `path` is `prefix` or continues below it: the next byte is a slash (or prefix ends
- * with one). */
-static inline bool uri_under(struct str path, struct str prefix)
-{
-    if (!str_starts(path, prefix))
-        return false;
-    return path.n == prefix.n || (prefix.n && prefix.p[prefix.n - 1] == '/') ||
-           path.p[prefix.n] == '/';
-}
 
 #endif
