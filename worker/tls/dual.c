@@ -70,45 +70,45 @@ static uint64_t tls_dual_end_of(X509 *cert)
     return (uint64_t)t * 1000;
 }
 
-/* Joins the two after one of them has changed. 0, or -1 and a line in err. */
-static int tls_dual_join(struct tls_engine *engine, uint32_t first, uint32_t other, char *err,
-                         size_t n)
+/* Puts both into a context that has the policy and no certificate. 0, or -1 and a line in
+ * err. */
+static int tls_dual_join(const struct tls_engine *engine, uint32_t first, uint32_t other,
+                         SSL_CTX *both, char *err, size_t n)
 {
-    SSL_CTX *both = NULL;
+    const char *why;
 
-    if (engine->ctx[first] && engine->ctx[other]) {
-        both = tls_engine_policy(engine, first, err, n);
-        if (!both)
-            return -1;
-        /* If both have the same kind of key, the first one stays: it is added last. */
-        if (!tls_dual_add(both, engine->ctx[other]) ||
-            !tls_dual_add(both, engine->ctx[first])) {
-            const char *why = ERR_reason_error_string(ERR_peek_last_error());
-
-            snprintf(err, n, "not together with %s: %s", engine->conf->certs[other].name,
-                     why ? why : "failed");
-            ERR_clear_error();
-            SSL_CTX_free(both);
-            return -1;
-        }
-    }
-    SSL_CTX_free(engine->both[first]);
-    engine->both[first] = both;
-    return 0;
+    /* If both have the same kind of key, the first one stays: it is added last. */
+    if (tls_dual_add(both, engine->ctx[other]) && tls_dual_add(both, engine->ctx[first]))
+        return 0;
+    why = ERR_reason_error_string(ERR_peek_last_error());
+    snprintf(err, n, "not together with %s: %s", engine->conf->certs[other].name,
+             why ? why : "failed");
+    ERR_clear_error();
+    return -1;
 }
 
-int tls_dual_take(struct tls_engine *engine, uint32_t cert_index, SSL_CTX *ctx, bool temporary,
-                  char *err, size_t n)
+bool tls_dual_joins(const struct tls_engine *engine, uint32_t cert_index)
+{
+    uint32_t first = tls_dual_first(engine, cert_index), other = tls_dual_second(engine, first);
+
+    return other != first && engine->ctx[cert_index == first ? other : first];
+}
+
+int tls_dual_take(struct tls_engine *engine, uint32_t cert_index, SSL_CTX *ctx, SSL_CTX *both,
+                  bool temporary, char *err, size_t n)
 {
     uint32_t first = tls_dual_first(engine, cert_index), other = tls_dual_second(engine, first);
     SSL_CTX *before = engine->ctx[cert_index];
 
     engine->ctx[cert_index] = ctx;
-    if (other != first && tls_dual_join(engine, first, other, err, n) < 0) {
+    if (both && tls_dual_join(engine, first, other, both, err, n) < 0) {
         engine->ctx[cert_index] = before;
+        SSL_CTX_free(both);
         SSL_CTX_free(ctx);
         return -1;
     }
+    SSL_CTX_free(engine->both[first]);
+    engine->both[first] = both;
     engine->temporary[cert_index] = temporary;
     engine->until_wall_ms[cert_index] = tls_dual_end_of(SSL_CTX_get0_certificate(ctx));
     SSL_CTX_free(before);

@@ -231,7 +231,8 @@ static int no_passphrase(char *buf, int size, int writing, void *arg)
 
 /* ---- contexts */
 
-/* Tickets of one certificate or policy are not valid under another one (HOSTILE 2.4). */
+/* Tickets of one certificate or policy are not valid under another one: otherwise a session
+ * that began under a weaker policy could be resumed under a stricter one. */
 static int bind_sessions(const struct tls_engine *engine, SSL_CTX *ctx, uint32_t cert)
 {
     const struct conf_tls *tls = &engine->conf->tls;
@@ -308,7 +309,8 @@ out:
     return NULL;
 }
 
-SSL_CTX *tls_engine_policy(struct tls_engine *engine, uint32_t cert_index, char *err, size_t n)
+/* The same for one certificate, whose sessions it binds. */
+static SSL_CTX *ctx_new_for(struct tls_engine *engine, uint32_t cert_index, char *err, size_t n)
 {
     SSL_CTX *ctx = ctx_new(engine, err, n);
 
@@ -329,7 +331,7 @@ SSL_CTX *tls_engine_context(struct tls_engine *engine, uint32_t cert_index,
         snprintf(err, n, "no certificate %u", (unsigned)cert_index);
         return NULL;
     }
-    if (!(ctx = tls_engine_policy(engine, cert_index, err, n)))
+    if (!(ctx = ctx_new_for(engine, cert_index, err, n)))
         return NULL;
     if (SSL_CTX_use_certificate_chain_file(ctx, chain_path) != 1)
         bad = chain_path;
@@ -346,6 +348,20 @@ SSL_CTX *tls_engine_context(struct tls_engine *engine, uint32_t cert_index,
     return ctx;
 }
 
+/* Puts a complete context to use, and frees it if that fails. 0, or -1 and a line in err. */
+static int engine_take(struct tls_engine *engine, uint32_t cert_index, SSL_CTX *ctx,
+                       bool temporary, char *err, size_t n)
+{
+    SSL_CTX *both = NULL;
+
+    if (tls_dual_joins(engine, cert_index) &&
+        !(both = ctx_new_for(engine, tls_dual_first(engine, cert_index), err, n))) {
+        SSL_CTX_free(ctx);
+        return -1;
+    }
+    return tls_dual_take(engine, cert_index, ctx, both, temporary, err, n);
+}
+
 int tls_engine_stand_in(struct tls_engine *engine, uint32_t cert_index, char *err, size_t n)
 {
     SSL_CTX *ctx = cert_index < engine->conf->n_certs ? ctx_new(engine, err, n) : NULL;
@@ -359,7 +375,7 @@ int tls_engine_stand_in(struct tls_engine *engine, uint32_t cert_index, char *er
         SSL_CTX_free(ctx);
         return -1;
     }
-    return tls_dual_take(engine, cert_index, ctx, true, err, n);
+    return engine_take(engine, cert_index, ctx, true, err, n);
 }
 
 int tls_engine_load(struct tls_engine *engine, uint32_t cert_index, const char *chain_path,
@@ -369,7 +385,7 @@ int tls_engine_load(struct tls_engine *engine, uint32_t cert_index, const char *
     bool temporary = engine->next_is_temporary;
 
     engine->next_is_temporary = false;
-    return ctx ? tls_dual_take(engine, cert_index, ctx, temporary, err, n) : -1;
+    return ctx ? engine_take(engine, cert_index, ctx, temporary, err, n) : -1;
 }
 
 void tls_engine_temporary(struct tls_engine *engine)

@@ -149,10 +149,6 @@ struct ssl_ctx_st *tls_engine_context(struct tls_engine *, uint32_t cert_index,
                                       const char *chain_path, const char *key_path, char *err,
                                       size_t n);
 
-/* The same without chain and key. NULL and a line in err. */
-struct ssl_ctx_st *tls_engine_policy(struct tls_engine *, uint32_t cert_index, char *err,
-                                     size_t n);
-
 /* ---- tls/dual.c */
 
 /* The first of the certificates for the same names; cert_index itself if there is only one. */
@@ -162,11 +158,15 @@ uint32_t tls_dual_first(const struct tls_engine *, uint32_t cert_index);
  * certificate that is served, the first one if both are. NULL: neither is loaded. */
 struct ssl_ctx_st *tls_dual_context(const struct tls_engine *, uint32_t *cert);
 
-/* Replaces the context of certificate cert_index, and joins it with the one for the same names,
- * if there is one. Takes ownership of ctx. 0, or -1 and a line in err: ctx is freed, and the
- * previous state stays. */
+/* Does tls_dual_take() join this certificate with another one for the same names? */
+bool tls_dual_joins(const struct tls_engine *, uint32_t cert_index);
+
+/* Replaces the context of certificate cert_index. both: a context with the policy and no
+ * certificate, in which it is joined with the other one for the same names; NULL unless
+ * tls_dual_joins(). Takes ownership of ctx and both. 0, or -1 and a line in err: they are
+ * freed, and the previous state stays. */
 int tls_dual_take(struct tls_engine *, uint32_t cert_index, struct ssl_ctx_st *ctx,
-                  bool temporary, char *err, size_t n);
+                  struct ssl_ctx_st *both, bool temporary, char *err, size_t n);
 
 /* ---- tls/alpn_acme.c: both are called from the ClientHello callback */
 

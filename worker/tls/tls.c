@@ -259,14 +259,6 @@ const char *tls_conn_cipher(const struct tls_conn *conn)
     return name ? name : "";
 }
 
-const char *tls_conn_group(const struct tls_conn *conn)
-{
-    int id = (int)SSL_get_negotiated_group(conn->ssl);
-    const char *name = id > 0 ? SSL_group_to_name(conn->ssl, id) : NULL;
-
-    return name ? name : "";
-}
-
 const char *tls_conn_sni(const struct tls_conn *conn)
 {
     const char *name = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);

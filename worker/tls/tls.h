@@ -173,7 +173,6 @@ bool tls_conn_heard(const struct tls_conn *);
 /* For the log; after the handshake. The strings live as long as the connection. */
 const char *tls_conn_version(const struct tls_conn *); /* "TLSv1.3" */
 const char *tls_conn_cipher(const struct tls_conn *);  /* "TLS_AES_128_GCM_SHA256" */
-const char *tls_conn_group(const struct tls_conn *);   /* "X25519MLKEM768"; "" unknown */
 const char *tls_conn_sni(const struct tls_conn *);     /* as sent; "" if none */
 bool tls_conn_resumed(const struct tls_conn *);
 /* Index of the certificate that was served; of two for the same names, that of the first
