@@ -125,7 +125,7 @@ static void in_the_log(void)
             responded(0, 200);
     }
     log_to_fd(STDERR_FILENO);
-    is_int(told(fd, "pas1 answers with errors"), 1,
+    is_int(told(fd, "pas1 fails requests that other backends serve"), 1,
            "the log is told once of what comes and goes");
     is_int(told(fd, "pas1 serves requests as others do again; weight restored"), 1,
            "and of the end of what it was told");
