@@ -127,7 +127,7 @@ subtest 'the queue' => sub {
     ok $g->wait_log(qr/pool pas: its queue is full \(queue\.size: 1 /), 'and told';
     is $second->response('GET')->{status}, 503, 'the other one waited in vain';
     is $pool->()->{queue_timeouts}, 1, 'which is counted';
-    ok $g->wait_log(qr/pool pas: no slot of any backend came free within queue\.timeout/), 'and told';
+    ok $g->wait_log(qr/pool pas: no slot of any backend became free within queue\.timeout/), 'and told';
     my ($code, $text) = $g->cli('status');
     like $text, qr/^pool pas: 0 queued; since the start 1 refused because the queue was full, 1 timed out in it$/m, 'status';
     like $g->get('/metrics', port => $g->{status_port}, plain => 1)->{body},
