@@ -14,19 +14,19 @@ enum { STORE_PATH_MAX = 4096 };
 
 static struct {
     struct worker *worker;
-    struct tls_selftest *proof; /* NULL: no test in progress */
+    struct tls_selftest *selftest; /* NULL: no test in progress */
     uint32_t cert, candidate;
     struct loop_timer turn;
-} prover;
+} canary;
 
 /* The candidate of this certificate that we reported on last. */
-static uint32_t told(const struct worker *w, uint32_t cert)
+static uint32_t last_reported(const struct worker *w, uint32_t cert)
 {
     return cert_finding_unpack(atomic_load(&w->row->cert_proof[cert])).candidate;
 }
 
-static void cert_canary_tell(struct worker *w, uint32_t cert, uint32_t candidate,
-                             const struct tls_selftest_result *verdict)
+static void cert_canary_report(struct worker *w, uint32_t cert, uint32_t candidate,
+                               const struct tls_selftest_result *verdict)
 {
     const struct cert_finding finding = {.candidate = candidate,
                                          .proof = verdict->proof,
@@ -45,9 +45,9 @@ static void cert_canary_tell(struct worker *w, uint32_t cert, uint32_t candidate
 
 void cert_canary_end(void)
 {
-    tls_selftest_free(prover.proof);
-    prover.proof = NULL;
-    loop_timer_cancel(&prover.turn);
+    tls_selftest_free(canary.selftest);
+    canary.selftest = NULL;
+    loop_timer_cancel(&canary.turn);
 }
 
 static void cert_canary_turn(struct loop_timer *timer)
@@ -55,14 +55,14 @@ static void cert_canary_turn(struct loop_timer *timer)
     uint64_t start = clock_mono_us();
     struct tls_selftest_result verdict;
 
-    while (tls_selftest_step(prover.proof, &verdict))
+    while (tls_selftest_step(canary.selftest, &verdict))
         if (clock_mono_us() - start >= CERT_CANARY_TURN_US) {
-            loop_timer_set(&prover.worker->loop, timer, 0);
+            loop_timer_set(&canary.worker->loop, timer, 0);
             return;
         }
     cert_canary_end();
-    cert_canary_tell(prover.worker, prover.cert, prover.candidate, &verdict);
-    cert_canary_look(prover.worker); /* another candidate may have come meanwhile */
+    cert_canary_report(canary.worker, canary.cert, canary.candidate, &verdict);
+    cert_canary_look(canary.worker); /* another candidate may have come meanwhile */
 }
 
 static void cert_canary_begin(struct worker *w, uint32_t cert, const struct cert_row *row)
@@ -74,16 +74,16 @@ static void cert_canary_begin(struct worker *w, uint32_t cert, const struct cert
     snprintf(chain, sizeof chain, "%s/certs/%s/%u/fullchain.pem", store, row->name,
              row->candidate);
     snprintf(key, sizeof key, "%s/certs/%s/%u/key.pem", store, row->name, row->candidate);
-    prover.worker = w;
-    prover.cert = cert;
-    prover.candidate = row->candidate;
-    prover.turn.fire = cert_canary_turn;
-    prover.proof =
+    canary.worker = w;
+    canary.cert = cert;
+    canary.candidate = row->candidate;
+    canary.turn.fire = cert_canary_turn;
+    canary.selftest =
         tls_selftest_new(w->tls, cert, chain, key, verdict.text, sizeof verdict.text);
-    if (prover.proof)
-        loop_timer_set(&w->loop, &prover.turn, 0);
+    if (canary.selftest)
+        loop_timer_set(&w->loop, &canary.turn, 0);
     else
-        cert_canary_tell(w, cert, row->candidate, &verdict);
+        cert_canary_report(w, cert, row->candidate, &verdict);
 }
 
 static bool cert_canary_is_ours(const struct worker *w, const struct cert_row *row)
@@ -109,18 +109,18 @@ void cert_canary_look(struct worker *w)
 
     if (!w->tls)
         return;
-    if (prover.proof &&
-        cert_find(w->table, cert_dir(dir, w->conf->certs[prover.cert].name), prover.cert,
+    if (canary.selftest &&
+        cert_find(w->table, cert_dir(dir, w->conf->certs[canary.cert].name), canary.cert,
                   &row) &&
-        (!cert_canary_is_ours(w, &row) || row.candidate != prover.candidate))
+        (!cert_canary_is_ours(w, &row) || row.candidate != canary.candidate))
         cert_canary_end(); /* another worker's by now, or dropped */
-    if (prover.proof || (looked && epoch == looked_epoch))
+    if (canary.selftest || (looked && epoch == looked_epoch))
         return;
-    for (uint32_t i = 0; !prover.proof && i < w->conf->n_certs; i++)
+    for (uint32_t i = 0; !canary.selftest && i < w->conf->n_certs; i++)
         if (may_be_ours(w, i) &&
             cert_find(w->table, cert_dir(dir, w->conf->certs[i].name), i, &row) &&
-            cert_canary_is_ours(w, &row) && told(w, i) != row.candidate)
+            cert_canary_is_ours(w, &row) && last_reported(w, i) != row.candidate)
             cert_canary_begin(w, i, &row);
-    looked = !prover.proof;
+    looked = !canary.selftest;
     looked_epoch = epoch;
 }

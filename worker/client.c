@@ -13,7 +13,7 @@
 #include "worker/core.h"
 #include "worker/tls/tls.h"
 
-enum { MOST_LOOKED_AT = 8 /* idle connections to check, to find one that may be closed */ };
+enum { IDLE_LOOKS_MAX = 8 /* idle connections to check, to find one that may be closed */ };
 
 #define CLIENT_OF(member, field) \
     ((struct client *)(void *)((char *)(member)-offsetof(struct client, field)))
@@ -321,7 +321,7 @@ bool clients_make_room(struct worker *worker)
 {
     struct loop_link *list = &worker->idle_clients;
 
-    for (int tried = 0; tried < MOST_LOOKED_AT && list->next != list; tried++) {
+    for (int tried = 0; tried < IDLE_LOOKS_MAX && list->next != list; tried++) {
         struct client *c = CLIENT_OF(list->next, idle);
 
         if (!has_asked(c)) {

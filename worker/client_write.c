@@ -146,8 +146,8 @@ static bool goes_on(const struct client *c)
     return c->keep && c->body_done && !c->worker->draining;
 }
 
-static ssize_t client_write_write_head(struct client *c, const struct exchange *x,
-                                       const struct http_response *head)
+static ssize_t client_write_head(struct client *c, const struct exchange *x,
+                                 const struct http_response *head)
 {
     struct worker *worker = c->worker;
     char cookie[STICKY_COOKIE], authority[ORIGIN_AUTHORITY];
@@ -169,14 +169,14 @@ static ssize_t client_write_write_head(struct client *c, const struct exchange *
     };
 
     sticky_mark(x, &info, cookie);
-    rewrite_out_init(&out, worker->head_area, WORKER_FRONT - H1_CHUNK_HEAD_MAX);
+    rewrite_out_init(&out, worker->head_scratch, WORKER_HEADROOM - H1_CHUNK_HEAD_MAX);
     return rewrite_response(&out, head, &info);
 }
 
 /* Ends a chunked body that has trailers; the bytes before are out. */
 static int put_trailers(struct client *c, const struct exchange *x)
 {
-    char *to = c->worker->head_area;
+    char *to = c->worker->head_scratch;
     size_t n = x->trailer.n;
 
     memcpy(to, "0\r\n", 3);
@@ -197,7 +197,7 @@ static int put_chunk(struct client *c, const struct exchange *x, struct str befo
         n = request_chunk(&data, n, last && !trailers);
     if (before.n) {
         /* Head and first bytes go out as one record and one write. */
-        CHECK(data - x->worker->area >= (ptrdiff_t)before.n);
+        CHECK(data - x->worker->relay_buffer >= (ptrdiff_t)before.n);
         data -= before.n;
         memcpy(data, before.p, before.n);
         n += before.n;
@@ -219,10 +219,10 @@ static int respond(struct exchange *x, const struct http_response *head, char *d
     c->keep = goes_on(c) && body != HTTP_BODY_UNTIL_CLOSE && !c->tunnel;
     if (c->tunnel)
         c->want_body = c->body_done = false;
-    len = client_write_write_head(c, x, head);
+    len = client_write_head(c, x, head);
     if (len < 0)
         return -1;
-    return put_chunk(c, x, str_make(x->worker->head_area, (size_t)len), data, n, last);
+    return put_chunk(c, x, str_make(x->worker->head_scratch, (size_t)len), data, n, last);
 }
 
 static int body(struct exchange *x, char *data, size_t n, bool last)
@@ -256,8 +256,8 @@ static int client_write_interim(struct exchange *x, const struct http_response *
 
     if (c->minor == 0)
         return 0;
-    len = client_write_write_head(c, x, head);
-    return len < 0 ? -1 : client_write_put(c, c->worker->head_area, (size_t)len, false);
+    len = client_write_head(c, x, head);
+    return len < 0 ? -1 : client_write_put(c, c->worker->head_scratch, (size_t)len, false);
 }
 
 /* Length of the body of a whole response. */
@@ -268,15 +268,16 @@ static size_t body_of(const char *bytes, size_t n)
     return end ? n - (size_t)(end + 4 - bytes) : 0;
 }
 
-/* sent, body: length of the response, and of its body. */
+/* *sent, *body: length of the response, and of its body; 0 if it could not be made. */
 static int put_own(struct client *c, struct rewrite_own_info *info, size_t *sent, size_t *body)
 {
     size_t room = info->body.n + REWRITE_GROWTH_MAX + info->location.n;
-    char *bytes = room <= WORKER_FRONT ? c->worker->head_area : malloc(room);
+    char *bytes = room <= WORKER_HEADROOM ? c->worker->head_scratch : malloc(room);
     struct rewrite_out out;
     ssize_t len;
     int result = -1;
 
+    *sent = *body = 0;
     info->client_method = c->method;
     info->keep_alive = c->keep;
     info->tls = c->peer.tls != NULL;
@@ -287,13 +288,12 @@ static int put_own(struct client *c, struct rewrite_own_info *info, size_t *sent
         return -1;
     rewrite_out_init(&out, bytes, room);
     len = rewrite_own_response(&out, info);
-    *sent = *body = 0;
     if (len >= 0) {
         *sent = (size_t)len;
         *body = body_of(bytes, (size_t)len);
         result = client_write_put(c, bytes, (size_t)len, true);
     }
-    if (bytes != c->worker->head_area)
+    if (bytes != c->worker->head_scratch)
         free(bytes);
     return result;
 }
@@ -301,7 +301,7 @@ static int put_own(struct client *c, struct rewrite_own_info *info, size_t *sent
 static int own(struct exchange *x, struct rewrite_own_info *info)
 {
     struct client *c = x->client;
-    size_t sent, body = 0;
+    size_t sent, body;
     int result;
 
     /* After a refusal that the client's bytes caused, its next bytes cannot be trusted to be a
@@ -315,7 +315,7 @@ static int own(struct exchange *x, struct rewrite_own_info *info)
 
 static void refuse(struct client *c, struct rewrite_own_info *info, const char *detail)
 {
-    size_t sent = 0, body = 0;
+    size_t sent, body;
 
     c->keep = false;
     c->method = HTTP_GET;

@@ -31,9 +31,9 @@ struct route_table;
 struct tls_engine;
 
 enum {
-    WORKER_FRONT = 80 * 1024, /* headroom of relayed bytes: a whole head and a chunk's head */
-    WORKER_BODY = 64 * 1024,  /* relayed at once: four TLS records in one write */
-    WORKER_BACK = 64,         /* tailroom: a chunk's end and the last chunk */
+    WORKER_HEADROOM = 80 * 1024,    /* before relayed bytes: a whole head and a chunk's head */
+    WORKER_BODY = 64 * 1024,        /* relayed at once: four TLS records in one write */
+    WORKER_TAILROOM = 64,           /* behind them: a chunk's end and the last chunk */
     WORKER_HEAD_BUFFER = 16 * 1024, /* first size for a request's head; grows to the limit */
     WORKER_REQUEST_BUFFER =
         12 * 1024,               /* enough for most rewritten heads with a small body behind */
@@ -66,9 +66,8 @@ struct worker {
     struct cap_rows live;         /* rows whose cells count; refreshed at the doorbell */
 
     struct http_limits limits;
-    char *area;      /* relay buffer, valid within one callback: WORKER_FRONT + WORKER_BODY +
-                        WORKER_BACK */
-    char *head_area; /* WORKER_FRONT: a head while it is built */
+    char *relay_buffer;            /* headroom, body, tailroom; valid within one callback */
+    char *head_scratch;            /* WORKER_HEADROOM: a head while it is built */
     struct http_response response; /* scratch: the head that is being relayed */
 
     struct mempool clients, exchanges, upstreams, head_buffers, request_buffers;
@@ -89,10 +88,10 @@ struct worker {
     uint64_t id_count;
 };
 
-/* The part of area that bytes are read into. */
+/* The part of the relay buffer that bytes are read into. */
 static inline char *worker_body(struct worker *worker)
 {
-    return worker->area + WORKER_FRONT;
+    return worker->relay_buffer + WORKER_HEADROOM;
 }
 
 /* May connections hold n more bytes, by limits.memory? A refusal (false) is counted and

@@ -45,9 +45,9 @@ struct worker;
 
 /* What the exchange needs from its transport. None of these calls back into the exchange: the
  * transport acts on them in its own turn. Bytes given to respond() and body() lie in
- * worker->area with the headroom and tailroom of core.h around them, which the transport may
- * use. Results: 0 = all is out, go on; 1 = stop until exchange_transport_writable(); 2 = some
- * is kept, go on; -1 = the client is gone. */
+ * worker->relay_buffer with the headroom and tailroom of core.h around them, which the
+ * transport may use. Results: 0 = all is out, go on; 1 = stop until
+ * exchange_transport_writable(); 2 = some is kept, go on; -1 = the client is gone. */
 struct transport_ops {
     /* Head of the final response and its first n bytes; last: there are no more. */
     int (*respond)(struct exchange *, const struct http_response *, char *data, size_t n,
@@ -216,8 +216,8 @@ struct str exchange_id(const struct exchange *x);
  * all functions below. */
 void exchange_begin(struct exchange *x, const char *data, size_t n, bool last);
 
-/* The next n bytes of the request's body, or of a tunnel, in worker->area with headroom and
- * tailroom. More only after want_body(). */
+/* The next n bytes of the request's body, or of a tunnel, in worker->relay_buffer with headroom
+ * and tailroom. More only after want_body(). */
 void exchange_body(struct exchange *x, char *data, size_t n, bool last);
 
 /* The client sends nothing more through the tunnel, whose other direction goes on. */

@@ -1,5 +1,5 @@
 /* What happens if a backend fails an exchange: what may be sent again and to which backend, and
- * otherwise what the client gets (worker/exchange.h; the table in worker/README.md). */
+ * otherwise what the client gets (worker/exchange.h; the table in docs/proxy.md#retries). */
 #include <errno.h>
 #include <string.h>
 

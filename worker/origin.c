@@ -50,7 +50,7 @@ static uint16_t number_of_port(struct str text)
 
 /* ---- addresses: "192.0.2.1", "192.0.2.1:4711", "2001:db8::1", "[2001:db8::1]:4711" */
 
-struct place {
+struct hop_address {
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
@@ -59,7 +59,7 @@ struct place {
     char text[INET6_ADDRSTRLEN];
 };
 
-static bool parse_address(struct place *place, struct str s)
+static bool parse_address(struct hop_address *parsed, struct str s)
 {
     struct str ip = s, port = STR_EMPTY;
     char text[INET6_ADDRSTRLEN];
@@ -79,26 +79,26 @@ static bool parse_address(struct place *place, struct str s)
     if (!ip.n || ip.n >= sizeof text || memchr(ip.p, '\0', ip.n))
         return false;
     str_copy(text, sizeof text, ip);
-    memset(&place->address, 0, sizeof place->address);
-    if (inet_pton(AF_INET, text, &place->address.v4.sin_addr) == 1) {
-        place->address.v4.sin_family = AF_INET;
+    memset(&parsed->address, 0, sizeof parsed->address);
+    if (inet_pton(AF_INET, text, &parsed->address.v4.sin_addr) == 1) {
+        parsed->address.v4.sin_family = AF_INET;
     } else if (inet_pton(AF_INET6, text, &six) == 1) {
         if (IN6_IS_ADDR_V4MAPPED(&six)) {
-            place->address.v4.sin_family = AF_INET;
-            memcpy(&place->address.v4.sin_addr, six.s6_addr + 12, 4);
+            parsed->address.v4.sin_family = AF_INET;
+            memcpy(&parsed->address.v4.sin_addr, six.s6_addr + 12, 4);
         } else {
-            place->address.v6.sin6_family = AF_INET6;
-            place->address.v6.sin6_addr = six;
+            parsed->address.v6.sin6_family = AF_INET6;
+            parsed->address.v6.sin6_addr = six;
         }
     } else {
         return false;
     }
-    if (place->address.any.sa_family == AF_INET) {
-        place->address.v4.sin_port = htons(port.n ? number_of_port(str_skip(port, 1)) : 0);
-        inet_ntop(AF_INET, &place->address.v4.sin_addr, place->text, sizeof place->text);
+    if (parsed->address.any.sa_family == AF_INET) {
+        parsed->address.v4.sin_port = htons(port.n ? number_of_port(str_skip(port, 1)) : 0);
+        inet_ntop(AF_INET, &parsed->address.v4.sin_addr, parsed->text, sizeof parsed->text);
     } else {
-        place->address.v6.sin6_port = htons(port.n ? number_of_port(str_skip(port, 1)) : 0);
-        inet_ntop(AF_INET6, &place->address.v6.sin6_addr, place->text, sizeof place->text);
+        parsed->address.v6.sin6_port = htons(port.n ? number_of_port(str_skip(port, 1)) : 0);
+        inet_ntop(AF_INET6, &parsed->address.v6.sin6_addr, parsed->text, sizeof parsed->text);
     }
     return true;
 }
@@ -258,15 +258,15 @@ static enum origin_source origin_read_chain(const struct http_request *r, struct
 /* Goes from the right, as long as the addresses are trusted. */
 static void find_client(struct origin *o, const struct chain *chain, const struct conf *conf)
 {
-    struct place place;
+    struct hop_address parsed;
 
     for (unsigned i = kept(chain); i-- > 0;) {
-        if (!parse_address(&place, element_at(chain, i)->from))
+        if (!parse_address(&parsed, element_at(chain, i)->from))
             break;
         o->hop = (int8_t)i;
-        memcpy(&o->told, &place.address, sizeof o->told);
-        memcpy(o->text, place.text, sizeof o->text);
-        if (!conf_trusts(conf, &place.address.any))
+        memcpy(&o->told, &parsed.address, sizeof o->told);
+        memcpy(o->text, parsed.text, sizeof o->text);
+        if (!conf_trusts(conf, &parsed.address.any))
             break;
     }
     if (o->hop < 0)
@@ -286,8 +286,8 @@ static void take_scheme(struct origin *o, struct str proto, bool *told)
         *told = false;
 }
 
-static void origin_acquire_slot(struct origin *o, const struct http_request *r,
-                                struct str authority, struct str told_port, bool told_scheme)
+static void take_public_authority(struct origin *o, const struct http_request *r,
+                                  struct str authority, struct str told_port, bool told_scheme)
 {
     uint16_t given = r->port, port = number_of_port(told_port);
     struct str host;
@@ -349,7 +349,7 @@ void origin_find(struct origin *o, const struct http_request *r, const struct or
         host = e->host;
     }
     take_scheme(o, proto, &told_scheme);
-    origin_acquire_slot(o, r, host, port, told_scheme);
+    take_public_authority(o, r, host, port, told_scheme);
 }
 
 struct str origin_authority(const struct origin *o, char buf[ORIGIN_AUTHORITY])
@@ -366,14 +366,14 @@ unsigned origin_hops(const struct origin *o, const struct http_request *r,
                      struct origin_hop hops[ORIGIN_HOPS])
 {
     struct chain chain;
-    struct place place;
+    struct hop_address parsed;
 
     if (o->source == ORIGIN_CONNECTION)
         return 0;
     origin_read_chain(r, &chain);
     for (unsigned i = 0; i < kept(&chain); i++) {
-        bool known = parse_address(&place, element_at(&chain, i)->from);
-        const char *text = known ? place.text : "unknown";
+        bool known = parse_address(&parsed, element_at(&chain, i)->from);
+        const char *text = known ? parsed.text : "unknown";
 
         hops[i].n = (uint8_t)strlen(text);
         memcpy(hops[i].text, text, hops[i].n + 1u);

@@ -16,7 +16,7 @@
 #include "worker/retry_budget.h"
 #include "worker/sticky.h"
 
-_Static_assert(2 * HTTP_TARGET_MOST + CONF_PATH_LEN <= WORKER_FRONT, "a path and its map");
+_Static_assert(2 * HTTP_TARGET_MOST + CONF_PATH_LEN <= WORKER_HEADROOM, "a path and its map");
 _Static_assert(H1_METHOD_MAX == CONF_METHOD_LEN, "methods that come can be configured");
 
 enum { CHUNK_ROOM = H1_CHUNK_HEAD_MAX + sizeof H1_CHUNK_TAIL H1_CHUNK_LAST };
@@ -263,7 +263,7 @@ static ssize_t normal_path(struct exchange *x, char *path)
 bool request_prepare(struct exchange *x, const char *data, size_t n)
 {
     const struct http_request *r = x->request;
-    char *path = x->worker->head_area, *mapped = path + HTTP_TARGET_MOST;
+    char *path = x->worker->head_scratch, *mapped = path + HTTP_TARGET_MOST;
     struct sticky_cuts cuts;
     ssize_t len;
     size_t bare;

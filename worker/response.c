@@ -302,8 +302,8 @@ static enum exchange_flow keep_partial(struct exchange *x, const struct http_res
     size_t room = n + WORKER_BODY; /* so that any single read fits after it */
 
     CHECK(!x->partial);
-    x->partial =
-        head_buffer_new(x->worker, room > WORKER_FRONT ? room : WORKER_FRONT + WORKER_BODY);
+    x->partial = head_buffer_new(x->worker,
+                                 room > WORKER_HEADROOM ? room : WORKER_HEADROOM + WORKER_BODY);
     if (!x->partial) {
         exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", "out of memory");
         return EXCHANGE_OVER;
@@ -316,7 +316,7 @@ static enum exchange_flow keep_partial(struct exchange *x, const struct http_res
 }
 
 /* A head that arrived in pieces: appends the rest to what was kept. The bytes after the head
- * are copied to the area, where body bytes are expected. */
+ * are copied to the relay buffer, where body bytes are expected. */
 static enum exchange_flow response_partial(struct exchange *x, const char *data, size_t n)
 {
     struct worker *worker = x->worker;

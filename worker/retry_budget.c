@@ -36,14 +36,14 @@ bool retry_budget_exceed(struct exchange *x)
     return true;
 }
 
-/* Lets another exchange use the free place: one of ours, or one that waits in another
- * worker. */
+/* Lets another exchange use the freed part of the budget: one of ours, or one that waits in
+ * another worker. */
 static void retry_budget_pass_on(struct worker *worker, struct pool_view *pool)
 {
     int slot = pool->backends[0].slot; /* the cell in which they are counted */
 
     if (pool->retriers.first) {
-        /* Not from here: bytes of a response may be in the worker's area now. */
+        /* Not from here: bytes of a response may be in the relay buffer now. */
         fd_ring(worker->heritage->doorbell[worker->heritage->row]);
         return;
     }
@@ -105,7 +105,7 @@ static bool may_try(const struct exchange *x)
            x->route->retry & CONF_RETRY_EMPTY;
 }
 
-static bool retry_budget_acquire_slot(struct worker *worker, const struct backend_view *b)
+static bool acquire_probation_slot(struct worker *worker, const struct backend_view *b)
 {
     int row = worker->heritage->row;
     uint32_t most = b->health.trial == TRIAL_SILENT ? TRIAL_SILENT_PLACES : TRIAL_PLACES;
@@ -138,7 +138,7 @@ struct backend_view *trial_acquire(struct exchange *x)
         struct backend_view *b = &pool->backends[i];
 
         if (!b->health.trial || b->health.state == HEALTH_DOWN || b->admin != ADMIN_READY ||
-            !b->address_len || !retry_budget_acquire_slot(x->worker, b))
+            !b->address_len || !acquire_probation_slot(x->worker, b))
             continue;
         x->trial = true;
         tell_waiting(x, b);

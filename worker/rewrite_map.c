@@ -59,19 +59,20 @@ static void put_mapped(struct rewrite_out *out, struct str path, const struct re
 }
 
 /* A parsed authority; port is the given one or the scheme's default, 0 without a scheme. */
-struct place {
+struct authority {
     struct str host;
     uint16_t given;
     uint16_t port;
 };
 
-static bool place_parse(struct place *place, struct str authority, bool has_scheme, bool https)
+static bool authority_parse(struct authority *to, struct str authority, bool has_scheme,
+                            bool https)
 {
-    if (!http_authority_parse(authority, &place->host, &place->given))
+    if (!http_authority_parse(authority, &to->host, &to->given))
         return false;
-    place->port = place->given;
-    if (!place->port && has_scheme)
-        place->port = https ? 443 : 80;
+    to->port = to->given;
+    if (!to->port && has_scheme)
+        to->port = https ? 443 : 80;
     return true;
 }
 
@@ -80,12 +81,12 @@ static bool place_parse(struct place *place, struct str authority, bool has_sche
  * TLS, so on a TLS listener http:// with our port or without one means us. But https:// from a
  * plain listener is intended, not an error.
  */
-static bool is_public(const struct place *at, bool has_scheme, bool https,
+static bool is_public(const struct authority *at, bool has_scheme, bool https,
                       const struct rewrite_map *map, struct str name)
 {
-    struct place us;
+    struct authority us;
 
-    if (!place_parse(&us, name, true, map->tls) || !str_eq_case(at->host, us.host))
+    if (!authority_parse(&us, name, true, map->tls) || !str_eq_case(at->host, us.host))
         return false;
     if (!has_scheme)
         return !at->given || at->given == us.port;
@@ -96,16 +97,16 @@ static bool is_public(const struct place *at, bool has_scheme, bool https,
 
 /* Whether it is the backend under its own name; without a port only if that is not our public
  * name, too. */
-static bool is_backend(const struct place *at, const struct rewrite_map *map)
+static bool is_backend(const struct authority *at, const struct rewrite_map *map)
 {
-    struct place backend, us;
+    struct authority backend, us;
 
-    if (!place_parse(&backend, map->backend_authority, true, false) ||
+    if (!authority_parse(&backend, map->backend_authority, true, false) ||
         !str_eq_case(at->host, backend.host))
         return false;
     if (at->port == backend.port)
         return true;
-    return !at->given && !(place_parse(&us, map->public_authority, false, false) &&
+    return !at->given && !(authority_parse(&us, map->public_authority, false, false) &&
                            str_eq_case(us.host, backend.host));
 }
 
@@ -115,7 +116,7 @@ static bool put_absolute(struct rewrite_out *out, struct str value,
                          const struct rewrite_map *map)
 {
     struct str scheme = STR_EMPTY, rest = value;
-    struct place at;
+    struct authority at;
 
     if (str_starts_case(value, STR("http://")) || str_starts_case(value, STR("https://"))) {
         scheme = str_head(value, str_index(value, ':'));
@@ -128,7 +129,7 @@ static bool put_absolute(struct rewrite_out *out, struct str value,
     while (n < rest.n && rest.p[n] != '/' && !is_path_end(rest.p[n]))
         n++;
     bool https = scheme.n == 5;
-    if (!place_parse(&at, str_head(rest, n), scheme.n, https))
+    if (!authority_parse(&at, str_head(rest, n), scheme.n, https))
         return false;
     if (!is_public(&at, scheme.n, https, map, map->public_authority) &&
         !is_public(&at, scheme.n, https, map, map->host_authority) && !is_backend(&at, map))
@@ -160,7 +161,8 @@ static struct str rewrite_map_unquoted(struct str s)
     return s;
 }
 
-/* localhost, or the backend under its own name: no browser could match these (PAS.md 5). */
+/* localhost, or the backend under its own name: the backend may put them into a
+ * cookie, and a browser, which knows only the public name, would refuse it. */
 static bool is_backend_domain(struct str domain, const struct rewrite_map *map)
 {
     struct str host;

@@ -88,7 +88,7 @@ static uint64_t waiting_since(const struct worker *worker, int row,
 
 /* A slot became free: the exchange that has waited longest for one there gets it, in whichever
  * worker it is. */
-static void pass_place_on(struct worker *worker, struct backend_view *b)
+static void offer_slot(struct worker *worker, struct backend_view *b)
 {
     uint64_t oldest = waiting_since(worker, worker->heritage->row, b);
     int row = -1;
@@ -117,7 +117,7 @@ void backends_leave(struct worker *worker, struct backend_view *b)
 {
     backends_leave_quietly(worker, b);
     if (b->conf->max_in_flight)
-        pass_place_on(worker, b);
+        offer_slot(worker, b);
     else if (b->pool->nwaiting)
         backends_wake(worker, b->pool);
 }
@@ -153,7 +153,7 @@ void backends_queue_refused(const struct exchange *x, bool timed_out)
                  pool->conf->name, queue->size);
 }
 
-static struct waiters *wait_queue_queue_of(struct pool_view *pool, const struct exchange *x)
+static struct waiters *wait_queue_of(struct pool_view *pool, const struct exchange *x)
 {
     if (x->resent && !x->in_budget && !x->beyond_budget)
         return &pool->retriers;
@@ -162,7 +162,7 @@ static struct waiters *wait_queue_queue_of(struct pool_view *pool, const struct 
 
 bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x)
 {
-    struct waiters *queue = wait_queue_queue_of(pool, x);
+    struct waiters *queue = wait_queue_of(pool, x);
 
     /* An exchange that had a slot before was already admitted. */
     if (!x->resent && is_queue_full(worker, pool, x->home))

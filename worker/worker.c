@@ -80,18 +80,19 @@ static void renew_date(struct worker *w)
 
 enum { SESSION_BITS = 256 };
 
-/* Was its session counted before? A session counts once, however many of its requests wait:
- * four long reports of one user at one backend mean nothing, four of different users do. */
-static bool is_counted(const struct exchange *x, uint64_t seen[SESSION_BITS / 64])
+/* Counts the exchange unless its session, now marked in seen, was counted before: 1 or 0. A
+ * session counts once, however many of its requests wait: four long reports of one user at one
+ * backend mean nothing, four of different users do. */
+static unsigned count_session_once(const struct exchange *x, uint64_t seen[SESSION_BITS / 64])
 {
     unsigned bit = x->session % SESSION_BITS;
     uint64_t mask = UINT64_C(1) << bit % 64;
 
     if (!x->session_at)
-        return false;
+        return 1;
     bool counted = seen[bit / 64] & mask;
     seen[bit / 64] |= mask;
-    return counted;
+    return !counted;
 }
 
 /* Publishes for each backend, for healthd, what waits for it. Exchanges that wait for their own
@@ -108,7 +109,7 @@ static void publish_unanswered(struct worker *w)
 
             if (!since_ms)
                 continue;
-            n += !is_counted(x, seen);
+            n += count_session_once(x, seen);
             if (!oldest || since_ms < oldest)
                 oldest = since_ms;
         }
@@ -339,7 +340,7 @@ static int build_tls(struct worker *w)
 
 static int build_memory(struct worker *w)
 {
-    size_t area = WORKER_FRONT + WORKER_BODY + WORKER_BACK;
+    size_t size = WORKER_HEADROOM + WORKER_BODY + WORKER_TAILROOM;
 
     mempool_init(&w->clients, sizeof(struct client), WORKER_KEEP);
     mempool_init(&w->exchanges, sizeof(struct exchange), WORKER_KEEP);
@@ -350,9 +351,9 @@ static int build_memory(struct worker *w)
                  WORKER_KEEP / 4);
     w->all_clients.prev = w->all_clients.next = &w->all_clients;
     w->idle_clients.prev = w->idle_clients.next = &w->idle_clients;
-    w->area = malloc(area);
-    w->head_area = malloc(WORKER_FRONT);
-    return w->area && w->head_area ? 0 : -1;
+    w->relay_buffer = malloc(size);
+    w->head_scratch = malloc(WORKER_HEADROOM);
+    return w->relay_buffer && w->head_scratch ? 0 : -1;
 }
 
 static int worker_watch(struct worker *w)
