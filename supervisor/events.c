@@ -195,7 +195,7 @@ static void events_on_message(struct process *p, const struct message *message)
     case MESSAGE_HEAL:
         if (p->kind != KIND_HEALTHD)
             goto not_for_us;
-        recovery_please(p->sup, message->number, message->body.text);
+        recovery_request_healthd(p->sup, message->number, message->body.text);
         break;
     case MESSAGE_TOLD:
         if (p->kind != KIND_RESTARTER)

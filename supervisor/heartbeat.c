@@ -10,8 +10,8 @@
 
 enum {
     HEARTBEAT_MS = 1000,
-    SAVE_AGAIN_MS = 5000, /* between two tries to write what could not be written */
-    PULSE_LATE_MS = 3000, /* so late ourselves: the host was stopped, not a child */
+    SAVE_AGAIN_MS = 5000,     /* between two tries to write what could not be written */
+    HEARTBEAT_LATE_MS = 3000, /* so late ourselves: the host was stopped, not a child */
 };
 
 static uint64_t heartbeat_of(const struct process *p)
@@ -119,7 +119,7 @@ static void on_heartbeat(struct loop_timer *timer)
 
     /* After `docker pause` or a suspend, all heartbeats look overdue: every child gets its full
      * time again. */
-    if (now > sup->heartbeat_due_ms + PULSE_LATE_MS) {
+    if (now > sup->heartbeat_due_ms + HEARTBEAT_LATE_MS) {
         log_warn("the supervisor was stopped for %llu s",
                  (unsigned long long)(now - sup->heartbeat_due_ms) / 1000);
         sup->grace_until_ms = now;

@@ -30,8 +30,9 @@ static bool is_lent(const struct process *p)
            to->fsm.state != CHILD_DRAINING;
 }
 
-/* The serving worker with the nearest following slot. */
-static struct process *find_lender(struct process *p, uint64_t now)
+/* The worker that will also serve the sockets of p: the serving one with the nearest following
+ * slot. */
+static struct process *find_borrower(struct process *p, uint64_t now)
 {
     struct process *best = NULL;
     uint32_t workers = p->generation->workers, nearest = workers;
@@ -63,7 +64,7 @@ static void take_back(struct process *p)
 static void lend(struct process *p, uint64_t now)
 {
     struct heritage_listener socket[HERITAGE_LISTENERS];
-    struct process *to = find_lender(p, now);
+    struct process *to = find_borrower(p, now);
     struct message message = {.type = MESSAGE_SERVE, .which = (uint32_t)p->slot};
     uint32_t n = listeners_of_slot(&p->generation->listeners, (uint32_t)p->slot,
                                    p->generation->workers, socket);

@@ -244,8 +244,8 @@ static int supervise_prepare(struct supervisor *sup, const char *object)
     watch_init(&sup->watch, &sup->loop, on_file_changed);
     watch_files(&sup->watch, sup->current->conf->files, sup->current->conf->n_files);
     processes_init(sup);
-    sup->healer = recovery_new(sup);
-    if (!sup->healer) {
+    sup->recoveries = recovery_new(sup);
+    if (!sup->recoveries) {
         log_error("cannot start: %s", strerror(errno));
         return -1;
     }
@@ -349,7 +349,7 @@ int supervise(const char *conf_file)
         code = supervise_run(&sup);
     watch_release(&sup.watch);
     generation_unref(sup.current);
-    recovery_free(sup.healer);
+    recovery_free(sup.recoveries);
     tickets_release(sup.tickets);
     affinity_key_release(sup.affinity);
     object_remove(&sup.object);

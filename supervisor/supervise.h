@@ -77,7 +77,7 @@ struct supervisor {
     struct header_row header;
     struct watch watch;
     struct admin_overrides overrides;
-    struct recovery_table *healer;
+    struct recovery_table *recoveries;
     struct loop_source signals;
     struct loop_timer heartbeat, rotation, drains;
     uint64_t heartbeat_due_ms, grace_until_ms, watchdog_ms, watchdog_due_ms;

@@ -80,7 +80,7 @@ static void launch(struct supervisor *sup, int slot, const struct conf_backend *
 void recovery_event(struct supervisor *sup, int slot, enum recovery_event what,
                     const char *actor, const char *reason)
 {
-    struct recovery_table *healer = sup->healer;
+    struct recovery_table *recoveries = sup->recoveries;
     struct recovery *h = recovery_of(sup, slot);
     const struct conf_backend *b = recovery_backend(sup, slot);
     struct recovery_limits limits = limits_of(sup, b);
@@ -103,7 +103,7 @@ void recovery_event(struct supervisor *sup, int slot, enum recovery_event what,
     if (actions & HEAL_LAUNCH)
         launch(sup, slot, b);
     if (recovery_is_busy(h->heal.state) || h->heal.state == HEAL_SLOWSTART)
-        loop_timer_set(&sup->loop, &healer->timer, LOOK_MS);
+        loop_timer_set(&sup->loop, &recoveries->timer, LOOK_MS);
 }
 
 static void recovery_failed(struct supervisor *sup, int slot, const char *why)
@@ -127,20 +127,20 @@ static void recovery_failed(struct supervisor *sup, int slot, const char *why)
 
 static void recovery_prepare(struct supervisor *sup, int slot)
 {
-    struct recovery_table *healer = sup->healer;
+    struct recovery_table *recoveries = sup->recoveries;
     const struct generation *g = sup->current;
 
-    healer->acting = slot;
-    healer->launched = false;
-    healer->text[0] = '\0';
-    healer->ntexts = 0;
+    recoveries->acting = slot;
+    recoveries->launched = false;
+    recoveries->text[0] = '\0';
+    recoveries->ntexts = 0;
     for (int r = 0; r < TABLE_WORKERS; r++)
-        healer->seen[r] = table_row_used(sup->table, r)
-                              ? atomic_load(&sup->table->worker[r].verdicts_seen)
-                              : 0;
+        recoveries->seen[r] = table_row_used(sup->table, r)
+                                  ? atomic_load(&sup->table->worker[r].verdicts_seen)
+                                  : 0;
     incident_id(recovery_of(sup, slot)->incident, backend_own(&sup->table->backend[slot])->name,
-                ++healer->incidents);
-    incident_dir(healer->dir, recovery_of(sup, slot)->incident, g->conf->acme.store,
+                ++recoveries->incidents);
+    incident_dir(recoveries->dir, recovery_of(sup, slot)->incident, g->conf->acme.store,
                  &g->identity);
 }
 
@@ -149,16 +149,16 @@ static void launch(struct supervisor *sup, int slot, const struct conf_backend *
     struct recovery *h = recovery_of(sup, slot);
     struct heritage_action action = {0};
 
-    sup->healer->launched = true;
+    sup->recoveries->launched = true;
     if (!b) {
-        sup->healer->acting = RECOVERY_NOBODY;
+        sup->recoveries->acting = RECOVERY_NOBODY;
         recovery_failed(sup, slot, "no longer in the configuration");
         return;
     }
     action.backend = b->index;
     memcpy(action.incident, h->incident, sizeof action.incident);
     memcpy(action.reason, h->reason, sizeof action.reason);
-    memcpy(action.evidence, sup->healer->dir, sizeof action.evidence);
+    memcpy(action.evidence, sup->recoveries->dir, sizeof action.evidence);
     struct admin_row row = *admin_own(&sup->table->admin[slot]);
     recovery_publish(sup, slot, &row); /* the try counts from now on */
     /* The restarter keeps to the time limits itself; this limit is for one that hangs. */
@@ -169,33 +169,33 @@ static void launch(struct supervisor *sup, int slot, const struct conf_backend *
 
 void recovery_told(struct supervisor *sup, const char *text)
 {
-    struct recovery_table *healer = sup->healer;
+    struct recovery_table *recoveries = sup->recoveries;
 
-    recovery_clean(healer->text, text);
-    if (healer->ntexts++ < TOLD_MAX)
-        log_debug("restarter: %s", healer->text);
+    recovery_clean(recoveries->text, text);
+    if (recoveries->ntexts++ < TOLD_MAX)
+        log_debug("restarter: %s", recoveries->text);
 }
 
 void recovery_restarter_ended(struct supervisor *sup, int status)
 {
-    struct recovery_table *healer = sup->healer;
-    int slot = healer->acting;
+    struct recovery_table *recoveries = sup->recoveries;
+    int slot = recoveries->acting;
     char why[TABLE_REASON];
 
-    healer->acting = RECOVERY_NOBODY;
+    recoveries->acting = RECOVERY_NOBODY;
     if (slot == RECOVERY_NOBODY)
         return; /* its slot was given to another backend meanwhile */
     if (status == 0) {
         recovery_event(sup, slot, HEAL_RESTARTED, "supervisor",
-                       *healer->text ? healer->text : "restarted");
+                       *recoveries->text ? recoveries->text : "restarted");
         return;
     }
     if (status == -1)
         snprintf(why, sizeof why, "the restarter could not be started");
     else if (WIFSIGNALED(status))
         snprintf(why, sizeof why, "the restarter was ended by signal %d", WTERMSIG(status));
-    else if (*healer->text)
-        snprintf(why, sizeof why, "%s", healer->text);
+    else if (*recoveries->text)
+        snprintf(why, sizeof why, "%s", recoveries->text);
     else
         snprintf(why, sizeof why, "the restarter ended with exit code %d", WEXITSTATUS(status));
     recovery_failed(sup, slot, why);
@@ -248,13 +248,13 @@ static void look_draining(struct supervisor *sup, int slot, const struct conf_ba
         recovery_event(sup, slot, HEAL_UNSAFE, "supervisor", reason);
         return;
     }
-    if (sup->healer->acting != RECOVERY_NOBODY ||
+    if (sup->recoveries->acting != RECOVERY_NOBODY ||
         sup->process[ROW_RESTARTER].fsm.state != CHILD_EMPTY ||
         !recovery_drain_over(sup, slot, b))
         return;
     recovery_prepare(sup, slot);
-    if (*sup->healer->dir && strlen(sup->healer->dir) < sizeof reason - 20)
-        snprintf(reason, sizeof reason, "diagnostics in %s", sup->healer->dir);
+    if (*sup->recoveries->dir && strlen(sup->recoveries->dir) < sizeof reason - 20)
+        snprintf(reason, sizeof reason, "diagnostics in %s", sup->recoveries->dir);
     else
         snprintf(reason, sizeof reason, "incident %s", h->incident);
     recovery_event(sup, slot, HEAL_DRAINED, "supervisor", reason);
@@ -265,7 +265,7 @@ static bool is_settled(const struct supervisor *sup, int slot)
 {
     for (int r = 0; r < TABLE_WORKERS; r++)
         if (worker_row_live(sup->table, r) &&
-            atomic_load(&sup->table->worker[r].verdicts_seen) == sup->healer->seen[r])
+            atomic_load(&sup->table->worker[r].verdicts_seen) == sup->recoveries->seen[r])
             return false;
     return backend_in_flight(sup->table, slot) == 0;
 }
@@ -303,7 +303,7 @@ static void recovery_look(struct supervisor *sup, int slot)
         look_draining(sup, slot, b);
         break;
     case HEAL_RESTARTING:
-        if (!sup->healer->launched && (is_settled(sup, slot) || now >= h->deadline_ms))
+        if (!sup->recoveries->launched && (is_settled(sup, slot) || now >= h->deadline_ms))
             recovery_event(sup, slot, HEAL_SETTLED, "supervisor", "");
         break;
     case HEAL_VERIFYING:
@@ -320,37 +320,37 @@ static void recovery_look(struct supervisor *sup, int slot)
 
 static void recovery_on_timer(struct loop_timer *timer)
 {
-    struct recovery_table *healer =
+    struct recovery_table *recoveries =
         (struct recovery_table *)((char *)timer - offsetof(struct recovery_table, timer));
-    struct supervisor *sup = healer->sup;
+    struct supervisor *sup = recoveries->sup;
     bool any = false;
 
     for (int slot = 0; slot < (int)sup->header.nbackends && !sup->stopping; slot++) {
-        uint8_t *state = &healer->slot[slot].heal.state;
+        uint8_t *state = &recoveries->slot[slot].heal.state;
 
         if (recovery_is_busy(*state) || *state == HEAL_SLOWSTART)
             recovery_look(sup, slot);
         any |= recovery_is_busy(*state) || *state == HEAL_SLOWSTART;
     }
     if (any)
-        loop_timer_set(&sup->loop, &healer->timer, LOOK_MS);
+        loop_timer_set(&sup->loop, &recoveries->timer, LOOK_MS);
 }
 
 /* ---- life */
 
 struct recovery_table *recovery_new(struct supervisor *sup)
 {
-    struct recovery_table *healer = calloc(1, sizeof *healer);
+    struct recovery_table *recoveries = calloc(1, sizeof *recoveries);
 
-    if (!healer)
+    if (!recoveries)
         return NULL;
-    healer->sup = sup;
-    healer->acting = RECOVERY_NOBODY;
-    healer->timer.fire = recovery_on_timer;
-    return healer;
+    recoveries->sup = sup;
+    recoveries->acting = RECOVERY_NOBODY;
+    recoveries->timer.fire = recovery_on_timer;
+    return recoveries;
 }
 
-void recovery_free(struct recovery_table *healer)
+void recovery_free(struct recovery_table *recoveries)
 {
-    free(healer);
+    free(recoveries);
 }

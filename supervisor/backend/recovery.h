@@ -17,7 +17,7 @@ struct recovery_table;
 struct supervisor;
 
 struct recovery_table *recovery_new(struct supervisor *sup); /* NULL with errno */
-void recovery_free(struct recovery_table *healer);           /* takes NULL */
+void recovery_free(struct recovery_table *recoveries);       /* takes NULL */
 
 /* An operator's restart by signal: the number of a backend (1..), plus RESTART_FORCE to restart
  * it even if fewer than min_healthy would be left. The row's requests and reply give the
@@ -25,7 +25,7 @@ void recovery_free(struct recovery_table *healer);           /* takes NULL */
 void recovery_request(struct supervisor *sup, int value, uid_t uid);
 
 /* healthd asks for a restart, with whatever number and text it sent. */
-void recovery_please(struct supervisor *sup, uint64_t slot, const char *text);
+void recovery_request_healthd(struct supervisor *sup, uint64_t slot, const char *text);
 
 /* An operator's `ready` ends HOLD, and takes back a restart that is still draining. */
 void recovery_ready(struct supervisor *sup, int slot, uid_t uid);

@@ -23,9 +23,9 @@ struct recovery {
     bool dry_told;        /* a dry run was logged for this outage */
     uint64_t since_ms;    /* of the state */
     uint64_t deadline_ms; /* of the state; 0: none */
-    char override[TABLE_REASON]; /* why healthd asks for a restart */
-    char told[TABLE_REASON];     /* why healthd's request was refused last */
-    char reason[TABLE_REASON];   /* of the restart under way */
+    char wanted_reason[TABLE_REASON]; /* why healthd asks for it */
+    char told[TABLE_REASON];          /* why healthd's request was refused last */
+    char reason[TABLE_REASON];        /* of the restart under way */
     char incident[TABLE_INCIDENT];
 };
 

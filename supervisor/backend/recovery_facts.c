@@ -8,7 +8,7 @@
 
 struct recovery *recovery_of(const struct supervisor *sup, int slot)
 {
-    return &sup->healer->slot[slot];
+    return &sup->recoveries->slot[slot];
 }
 
 const struct conf_backend *recovery_backend(const struct supervisor *sup, int slot)

@@ -275,7 +275,7 @@ enum recovery_verdict recovery_fsm_judge(const struct recovery_facts *f, char ou
 const char *recovery_fsm_event_name(enum recovery_event event)
 {
     static const char *const names[] = {"go",     "drained",   "settled", "restarted",
-                                        "failed", "up",        "timer",   "well",
+                                        "failed", "up",        "timer",   "healthy",
                                         "unsafe", "exhausted", "ready",   "gone"};
 
     _Static_assert(sizeof names / sizeof *names == HEAL_EVENTS, "a name for each event");

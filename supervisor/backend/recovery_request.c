@@ -59,7 +59,7 @@ static void tell_refusal(struct supervisor *sup, int slot, const char *why)
         return;
     snprintf(h->told, sizeof h->told, "%s", why);
     log_info("backend %d %s: restart wanted by healthd (%s), but not now: %s", slot + 1,
-             backend_own(&sup->table->backend[slot])->name, h->override, why);
+             backend_own(&sup->table->backend[slot])->name, h->wanted_reason, why);
     if (h->heal.state != HEAL_NONE)
         return;
     snprintf(row.heal_reason, sizeof row.heal_reason, "not restarted: %.140s", why);
@@ -74,7 +74,7 @@ static void tell_dry(struct supervisor *sup, int slot)
     if (h->dry_told)
         return;
     h->dry_told = true;
-    snprintf(reason, sizeof reason, "dry run, would be restarted: %.120s", h->override);
+    snprintf(reason, sizeof reason, "dry run, would be restarted: %.120s", h->wanted_reason);
     recovery_tell(sup, slot, h->heal.state, "supervisor", reason, false);
 }
 
@@ -89,7 +89,7 @@ static void recovery_request_consider(struct supervisor *sup, int slot,
     case HEAL_MAY:
         h->heal.by_operator = h->force = false;
         h->told[0] = '\0';
-        memcpy(h->reason, h->override, sizeof h->reason);
+        memcpy(h->reason, h->wanted_reason, sizeof h->reason);
         recovery_event(sup, slot, HEAL_GO, "healthd", h->reason);
         break;
     case HEAL_DRY:
@@ -104,7 +104,7 @@ static void recovery_request_consider(struct supervisor *sup, int slot,
     }
 }
 
-void recovery_please(struct supervisor *sup, uint64_t slot, const char *text)
+void recovery_request_healthd(struct supervisor *sup, uint64_t slot, const char *text)
 {
     const struct conf_backend *b =
         slot < TABLE_BACKENDS ? recovery_backend(sup, (int)slot) : NULL;
@@ -112,7 +112,7 @@ void recovery_please(struct supervisor *sup, uint64_t slot, const char *text)
     if (!b)
         return; /* its backend was removed by a reload meanwhile */
     struct recovery *h = recovery_of(sup, (int)slot);
-    recovery_clean(h->override, text);
+    recovery_clean(h->wanted_reason, text);
     h->wanted = true;
     recovery_request_consider(sup, (int)slot, b);
 }
@@ -150,7 +150,7 @@ void recovery_ready(struct supervisor *sup, int slot, uid_t uid)
 
 void recovery_forget(struct supervisor *sup, int slot)
 {
-    if (sup->healer->acting == slot)
-        sup->healer->acting = RECOVERY_NOBODY;
+    if (sup->recoveries->acting == slot)
+        sup->recoveries->acting = RECOVERY_NOBODY;
     *recovery_of(sup, slot) = (struct recovery){0};
 }
