@@ -1,12 +1,9 @@
 #include "supervisor/examine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <poll.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +12,6 @@
 #include <unistd.h>
 
 #include "acmed/cert/examine_cert.h"
-#include "base/clock.h"
-#include "base/fd.h"
 #include "supervisor/errors.h"
 #include "supervisor/privilege.h"
 #include "worker/http/route_spelling.h"
@@ -266,80 +261,4 @@ void examine(const struct conf *conf, enum examine_for what, struct conf_errors 
     examine_routes(&x);
     errors_limit(errs, conf->file, "errors");
     errors_limit(warnings, conf->file, "warnings");
-}
-
-/* ---- in a child: one line each, with its kind (E, W) in front */
-
-static void send_lines(FILE *out, char kind, const struct conf_errors *lines)
-{
-    for (size_t i = 0; i < lines->n; i++)
-        fprintf(out, "%c%s\n", kind, lines->v[i]);
-}
-
-_Noreturn static void child_main(const struct conf *conf, enum examine_for what, int fd)
-{
-    struct conf_errors errs = {0}, warnings = {0};
-    FILE *out = fdopen(fd, "w");
-
-    examine(conf, what, &errs, &warnings);
-    if (out) {
-        send_lines(out, 'E', &errs);
-        send_lines(out, 'W', &warnings);
-        fputs(".\n", out); /* the end: it is complete */
-        fflush(out);
-    }
-    _exit(0);
-}
-
-/* Reads what arrives within the time limit; false: that was not everything. */
-static bool read_lines(int fd, char *text, size_t cap)
-{
-    uint64_t end = clock_mono_ms() + EXAMINE_LIMIT_MS, now;
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    size_t n = 0;
-
-    while (n + 1 < cap && (now = clock_mono_ms()) < end) {
-        ssize_t got;
-
-        if (poll(&poll_fd, 1, (int)(end - now)) < 0 && errno != EINTR)
-            break;
-        if (!(poll_fd.revents & (POLLIN | POLLHUP)))
-            continue;
-        got = read(fd, text + n, cap - 1 - n);
-        if (got <= 0)
-            break;
-        n += (size_t)got;
-    }
-    text[n] = '\0';
-    return n >= 2 && strcmp(text + n - 2, ".\n") == 0;
-}
-
-enum { ANSWER_MAX = 256 * 1024 };
-
-void examine_in_child(const struct conf *conf, enum examine_for what, struct conf_errors *errs,
-                      struct conf_errors *warnings)
-{
-    char *text = malloc(ANSWER_MAX), *rest = text;
-    int pair[2] = {-1, -1};
-    pid_t pid = text && pipe2(pair, O_CLOEXEC) == 0 ? fork() : -1;
-    bool whole = false;
-
-    if (pid == 0)
-        child_main(conf, what, pair[1]);
-    fd_close(&pair[1]);
-    if (pid > 0) {
-        whole = read_lines(pair[0], text, ANSWER_MAX);
-        if (!whole)
-            kill(pid, SIGKILL);
-        /* A child that hangs in the kernel ends when it can, and processes_reap() reaps it. */
-        while (waitpid(pid, NULL, whole ? 0 : WNOHANG) < 0 && errno == EINTR)
-            ;
-    }
-    fd_close(&pair[0]);
-    for (char *line; whole && (line = strsep(&rest, "\n")) && *line != '.' && *line;)
-        errors_add(*line == 'E' ? errs : warnings, "%s", line + 1);
-    if (!whole)
-        errors_add(warnings, "%s: certificates and programs could not be checked: %s",
-                   conf->file, pid < 0 ? strerror(errno) : "it took too long");
-    free(text);
 }

@@ -3,7 +3,7 @@
  * probably a mistake.
  *
  * It reads private keys: `pasgate check` does that itself and exits; the supervisor has a child
- * do it, so that no key is ever in its own memory. */
+ * do it (examine_child.h). */
 #ifndef SUPERVISOR_EXAMINE_H
 #define SUPERVISOR_EXAMINE_H
 
@@ -19,11 +19,5 @@ enum examine_for {
  * including the configuration's own warnings. Once per process. */
 void examine(const struct conf *conf, enum examine_for what, struct conf_errors *errs,
              struct conf_errors *warnings);
-
-/* The same in a child. Waits at most EXAMINE_LIMIT_MS, because a directory on a network that
- * does not respond must not stop the supervisor. If it takes longer, that is a warning. */
-enum { EXAMINE_LIMIT_MS = 5000 };
-void examine_in_child(const struct conf *conf, enum examine_for what, struct conf_errors *errs,
-                      struct conf_errors *warnings);
 
 #endif

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/errors.h"
-#include "supervisor/examine.h"
+#include "supervisor/examine_child.h"
 #include "supervisor/logging.h"
 #include "supervisor/notify.h"
 #include "supervisor/room.h"
@@ -88,7 +88,7 @@ static struct generation *read_conf(struct supervisor *sup, struct conf_errors *
     }
     if (strcmp(conf->pidfile, sup->current->conf->pidfile) != 0)
         log_warn("reload: pidfile: a new path takes effect at the next start only");
-    examine_in_child(conf, EXAMINE_RELOAD, errs, &warnings);
+    examine_child_run(conf, EXAMINE_RELOAD, errs, &warnings);
     errors_log_warnings(&warnings);
     if (errs->n > 0) {
         conf_free(conf);

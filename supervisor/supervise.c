@@ -21,7 +21,7 @@
 #include "shm/message.h"
 #include "supervisor/backend/recovery.h"
 #include "supervisor/errors.h"
-#include "supervisor/examine.h"
+#include "supervisor/examine_child.h"
 #include "supervisor/logging.h"
 #include "supervisor/notify.h"
 #include "supervisor/oom.h"
@@ -319,7 +319,7 @@ int supervise(const char *conf_file)
         return SUPERVISE_EXIT_CONFIG;
     }
     logging_init(conf, "supervisor");
-    examine_in_child(conf, EXAMINE_START, &errs, &warnings);
+    examine_child_run(conf, EXAMINE_START, &errs, &warnings);
     errors_log_warnings(&warnings);
     if (errs.n > 0) {
         supervise_print_errors(&errs);
