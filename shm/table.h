@@ -125,7 +125,7 @@ const char *child_state_name(enum child_state state);
 enum saved {
     SAVED_OK,
     SAVED_NOWHERE, /* no store is configured */
-    SAVED_NOT,     /* the store is not writable; retried every second */
+    SAVED_NOT,     /* the store is not writable; retried (ADMIN_OVERRIDES_RETRY_MS) */
 };
 
 struct header_row {                    /* writer: supervisor */

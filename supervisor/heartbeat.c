@@ -10,7 +10,6 @@
 
 enum {
     HEARTBEAT_MS = 1000,
-    SAVE_AGAIN_MS = 5000,     /* between two tries to write what could not be written */
     HEARTBEAT_LATE_MS = 3000, /* so late ourselves: the host was stopped, not a child */
 };
 
@@ -131,9 +130,9 @@ static void on_heartbeat(struct loop_timer *timer)
     look_for_object(sup);
     lend_sockets(sup);
     recovery_heartbeat(sup);
-    if (now >= sup->save_again_ms) {
-        sup->save_again_ms = now + SAVE_AGAIN_MS;
-        admin_save_again(sup);
+    if (now >= sup->overrides_retry_ms) {
+        sup->overrides_retry_ms = now + ADMIN_OVERRIDES_RETRY_MS;
+        admin_retry(sup);
     }
     tell_watchdog(sup, now);
     sup->heartbeat_due_ms = now + HEARTBEAT_MS;

@@ -81,7 +81,7 @@ struct supervisor {
     struct loop_source signals;
     struct loop_timer heartbeat, rotation, drains;
     uint64_t heartbeat_due_ms, grace_until_ms, watchdog_ms, watchdog_due_ms;
-    uint64_t save_again_ms;
+    uint64_t overrides_retry_ms; /* when admin_retry() is due */
     bool reload_wanted;   /* a reload was requested while another one is in progress or waits */
     bool reload_waits;    /* this was logged */
     uint32_t reload_rows; /* worker rows that must be free before the next try; 0: none */
@@ -169,8 +169,9 @@ void admin_commit(struct supervisor *sup, const struct generation *generation);
 void admin_load(struct supervisor *sup);
 /* Sets an operator's override for backend `number` (1..). */
 void admin_override(struct supervisor *sup, enum admin_state override, int number, uid_t uid);
-/* Retries writing overrides that could not be written (a full disk). */
-void admin_save_again(struct supervisor *sup);
+/* Every ADMIN_OVERRIDES_RETRY_MS: reads and writes overrides that could not be read or written
+ * (a failing or full disk). */
+void admin_retry(struct supervisor *sup);
 /* A drain has ended: if it was an operator's override, its end is stored, so that it is still
  * ended after a restart of the service. */
 void admin_drain_ended(struct supervisor *sup, int slot);

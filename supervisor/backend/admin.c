@@ -70,7 +70,7 @@ static void set_override(struct supervisor *sup, int slot, enum admin_state over
 }
 
 /* Applies an override from before a restart of the service, or from before another name had the
- * slot. */
+ * slot, or one that was read late. */
 static void restore_override(struct supervisor *sup, int slot, const char *name)
 {
     const struct admin_override *override = admin_overrides_find(&sup->overrides, name);
@@ -264,10 +264,20 @@ void admin_override(struct supervisor *sup, enum admin_state override, int numbe
     keep_override(sup, number - 1); /* last, because it waits for the disk */
 }
 
-void admin_save_again(struct supervisor *sup)
+void admin_retry(struct supervisor *sup)
 {
-    if (sup->overrides.changed && !sup->stopping)
-        save_overrides(sup, sup->current);
+    const struct generation *g = sup->current;
+    bool loaded = !sup->stopping && admin_overrides_load_again(&sup->overrides);
+
+    for (uint32_t i = 0; loaded && i < g->conf->n_backends; i++)
+        restore_override(sup, g->backend_slot[i], g->conf->backends[i].name);
+    if (loaded) {
+        drains_watch(sup);
+        processes_ring_workers(sup);
+        fd_ring(sup->heritage.doorbell_healthd);
+    }
+    if (loaded || (sup->overrides.changed && !sup->stopping))
+        save_overrides(sup, g);
 }
 
 void admin_drain_ended(struct supervisor *sup, int slot)

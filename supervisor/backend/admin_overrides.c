@@ -54,9 +54,10 @@ void admin_overrides_drop(struct admin_overrides *overrides, const char *backend
 {
     struct admin_override *override = find(overrides, backend);
 
-    if (!override)
+    if (override)
+        *override = overrides->v[--overrides->n];
+    else if (!overrides->unread) /* the file may have one */
         return;
-    *override = overrides->v[--overrides->n];
     overrides->changed = true;
 }
 
@@ -183,6 +184,7 @@ wrong:
 
 /* ---- the file */
 
+/* NULL with errno; EPERM, ELOOP, EFBIG: the file is not one that we wrote. */
 static char *admin_overrides_read_file(int dir, size_t *n)
 {
     int fd = openat(dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -191,48 +193,107 @@ static char *admin_overrides_read_file(int dir, size_t *n)
 
     if (fd < 0)
         return NULL;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+    if (fstat(fd, &st) == 0) {
         errno = EPERM;
-    else
-        text = fd_read_all(fd, ADMIN_OVERRIDES_BYTES, n);
+        if (S_ISREG(st.st_mode) && st.st_uid == geteuid())
+            text = fd_read_all(fd, ADMIN_OVERRIDES_BYTES, n);
+    }
     int error = errno;
     close(fd);
     errno = error;
     return text;
 }
 
+static void set_bad_aside(int dir, const char *path, const char *why)
+{
+    bool renamed = renameat(dir, FILE_NAME, dir, FILE_BAD) == 0;
+
+    log_error("%s/" FILE_NAME "%s; %s, overrides discarded", path, why,
+              renamed ? "saved as " FILE_BAD : "cannot be renamed to " FILE_BAD);
+}
+
+/* An error of the host says nothing about the file: it stays, and is read again later. */
+static void admin_overrides_not_read(struct admin_overrides *overrides, const char *what)
+{
+    if (!overrides->unread)
+        log_error("%s%s: cannot be read: %s; its admin overrides are not in force, retried "
+                  "every %d s",
+                  overrides->dir, what, strerror(errno), ADMIN_OVERRIDES_RETRY_MS / 1000);
+    overrides->unread = true;
+}
+
 static void read_from(int dir, struct admin_overrides *overrides)
 {
     size_t n;
-    unsigned line = 0;
-    char *text = admin_overrides_read_file(dir, &n);
+    unsigned line;
+    char why[64], *text = admin_overrides_read_file(dir, &n);
 
-    if (!text && errno == ENOENT)
+    if (!text && (errno == EPERM || errno == ELOOP || errno == EFBIG)) {
+        snprintf(why, sizeof why, ": %s",
+                 errno == EFBIG ? "too long" : "not a regular file of the service's user");
+        set_bad_aside(dir, overrides->dir, why);
+    } else if (!text && errno != ENOENT) {
+        admin_overrides_not_read(overrides, "/" FILE_NAME);
         return;
-    const char *why = text ? "malformed" : strerror(errno);
-    if (text && (line = admin_overrides_parse(overrides, text, n)) == 0)
-        goto out;
-    renameat(dir, FILE_NAME, dir, FILE_BAD);
-    log_error("%s/" FILE_NAME ":%u: %s; saved as " FILE_BAD ", overrides discarded",
-              overrides->dir, line, why);
-out:
+    } else if (text && (line = admin_overrides_parse(overrides, text, n)) > 0) {
+        snprintf(why, sizeof why, ":%u: malformed", line);
+        set_bad_aside(dir, overrides->dir, why);
+    } else if (overrides->unread) {
+        log_info("%s/" FILE_NAME ": could be read now", overrides->dir);
+    }
+    overrides->unread = false;
     free(text);
+}
+
+static void admin_overrides_read(struct admin_overrides *overrides)
+{
+    int dir = state_dir_open(overrides->dir);
+
+    if (dir >= 0)
+        read_from(dir, overrides);
+    else if (errno == ENOENT)
+        overrides->unread = false;
+    else if (errno == EPERM)
+        log_warn("%s: not used for admin overrides: it must belong to the service's user, and "
+                 "nobody else may write to it",
+                 overrides->dir);
+    else
+        admin_overrides_not_read(overrides, "");
+    fd_close(&dir);
 }
 
 void admin_overrides_load(struct admin_overrides *overrides, const char *store,
                           const struct identity *identity)
 {
-    if (!*store || !state_dir_name(overrides->dir, store, identity))
-        return;
+    if (*store && state_dir_name(overrides->dir, store, identity))
+        admin_overrides_read(overrides);
+}
+
+bool admin_overrides_load_again(struct admin_overrides *overrides)
+{
+    if (!overrides->unread || overrides->changed)
+        return false;
+    admin_overrides_read(overrides);
+    return !overrides->unread;
+}
+
+/* New overrides replace a file that could not be read: it is kept aside for people. */
+static int set_unread_aside(struct admin_overrides *overrides)
+{
     int dir = state_dir_open(overrides->dir);
-    if (dir >= 0)
-        read_from(dir, overrides);
-    else if (errno != ENOENT)
-        log_warn("%s: not used for admin overrides: %s", overrides->dir,
-                 errno == EPERM
-                     ? "it must belong to the service's user, and nobody else may write to it"
-                     : strerror(errno));
+    int rc = dir < 0 ? -1 : renameat(dir, FILE_NAME, dir, FILE_BAD);
+    int error = errno;
+
     fd_close(&dir);
+    errno = error;
+    if (rc < 0 && errno != ENOENT)
+        return -1;
+    if (rc == 0)
+        log_warn("%s/" FILE_NAME ": could not be read and is replaced by new admin overrides; "
+                 "saved as " FILE_BAD,
+                 overrides->dir);
+    overrides->unread = false;
+    return 0;
 }
 
 static int admin_overrides_write_file(int dir, const struct admin_overrides *overrides)
@@ -280,9 +341,10 @@ enum saved admin_overrides_save(struct admin_overrides *overrides, const char *s
     if (!*store || !state_dir_name(path, store, identity))
         return SAVED_NOWHERE;
     bool moved = strcmp(path, overrides->dir) != 0;
-    if (!overrides->changed && !moved)
+    if (!overrides->changed && (!moved || overrides->unread))
         return SAVED_OK;
-    if (save_to(path, overrides, store, identity) < 0) {
+    if ((overrides->unread && set_unread_aside(overrides) < 0) ||
+        save_to(path, overrides, store, identity) < 0) {
         if (!overrides->told)
             log_error("%s: admin overrides cannot be written and are lost at a restart of the "
                       "service: %s",

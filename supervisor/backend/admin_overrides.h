@@ -10,7 +10,9 @@
  * OVERRIDE is drain, ready or maint; drained or cut for a drain that has ended, empty or not.
  *
  * A malformed file is not used at all; that is logged once, and the file is renamed to
- * wishes.bad. */
+ * wishes.bad. A file that cannot be read at the moment (EIO, no memory) stays: it is read again
+ * later, unless an operator sets an override first, which replaces it; then it is renamed to
+ * wishes.bad, too. */
 #ifndef SUPERVISOR_BACKEND_ADMIN_OVERRIDES_H
 #define SUPERVISOR_BACKEND_ADMIN_OVERRIDES_H
 
@@ -27,6 +29,7 @@ enum {
     ADMIN_OVERRIDES_LINE = 2 * TABLE_NAME + TABLE_REASON + 32, /* bytes, at most */
     ADMIN_OVERRIDES_BYTES =
         32 + ADMIN_OVERRIDES_MAX * ADMIN_OVERRIDES_LINE, /* of the file, at most */
+    ADMIN_OVERRIDES_RETRY_MS = 5000, /* between two tries to read or write it */
 };
 
 struct admin_override {
@@ -42,13 +45,15 @@ struct admin_overrides {
     uint32_t n;
     bool changed; /* since it was last written */
     bool told;    /* the failure to write it was logged */
+    bool unread;  /* the file in dir could not be read; that was logged */
     char dir[PATH_MAX];
 };
 
 const struct admin_override *admin_overrides_find(const struct admin_overrides *overrides,
                                                   const char *backend);
 
-/* Adds or replaces one; false: the list is full. */
+/* Adds or replaces one; false: the list is full. Removes one. Either replaces a file that could
+ * not be read. */
 bool admin_overrides_put(struct admin_overrides *overrides,
                          const struct admin_override *override);
 void admin_overrides_drop(struct admin_overrides *overrides, const char *backend);
@@ -63,6 +68,10 @@ unsigned admin_overrides_parse(struct admin_overrides *overrides, char *text, si
 /* At start: loads the file of this store. Errors are logged. */
 void admin_overrides_load(struct admin_overrides *overrides, const char *store,
                           const struct identity *identity);
+
+/* Reads it again if it could not be read and nothing has changed since; true: it was read now,
+ * or is found to be unusable. */
+bool admin_overrides_load_again(struct admin_overrides *overrides);
 
 /* Writes the list if it changed, whole or not at all; if the store is now elsewhere, the file
  * moves there. A failure is logged once and retried with the next change, or when this is

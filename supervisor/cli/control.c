@@ -10,6 +10,7 @@
 #include "base/conf/conf.h"
 #include "base/escape.h"
 #include "shm/table.h"
+#include "supervisor/backend/admin_overrides.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/examine.h"
 
@@ -190,8 +191,10 @@ int cli_reload(const struct cli *cli)
 static void tell_saved(enum saved saved)
 {
     if (saved == SAVED_NOT)
-        fprintf(stderr, "pasgate: this cannot be stored and is lost if the service restarts; "
-                        "storing is retried every second: see its log\n");
+        fprintf(stderr,
+                "pasgate: this cannot be stored and is lost if the service restarts; "
+                "storing is retried every %d s: see its log\n",
+                ADMIN_OVERRIDES_RETRY_MS / 1000);
     else if (saved == SAVED_NOWHERE)
         fprintf(
             stderr,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,6 +151,81 @@ static void spew(const char *path, const char *content)
         exit(done());
 }
 
+/* Loads with so few descriptors that the directory can be opened but not the file. */
+static bool without_descriptors(bool (*how)(const char *store), const char *store)
+{
+    struct rlimit limit, low;
+    int next = dup(2);
+
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    low = limit;
+    low.rlim_cur = (rlim_t)next + 1;
+    setrlimit(RLIMIT_NOFILE, &low);
+    bool loaded = how(store);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return loaded;
+}
+
+static bool load(const char *store)
+{
+    admin_overrides_load(&copy, store, &self);
+    return copy.n > 0;
+}
+
+static bool load_again(const char *store)
+{
+    (void)store;
+    return admin_overrides_load_again(&copy);
+}
+
+/* An error of the host is no reason to lose what operators have set. */
+static void test_unread(void)
+{
+    char store[] = "/tmp/unit-unread.XXXXXX", dir[64], file[80], bad[96];
+    struct admin_override w = override("pas1", ADMIN_DRAIN),
+                          other = override("pas2", ADMIN_MAINT);
+
+    if (!mkdtemp(store))
+        exit(done());
+    snprintf(dir, sizeof dir, "%s/state", store);
+    snprintf(file, sizeof file, "%s/wishes", dir);
+    snprintf(bad, sizeof bad, "%s.bad", file);
+    list = (struct admin_overrides){0};
+    admin_overrides_put(&list, &w);
+    is_int(admin_overrides_save(&list, store, &self), SAVED_OK, "one override is stored");
+
+    copy = (struct admin_overrides){0};
+    ok(!without_descriptors(load, store), "its file cannot be read");
+    ok(access(file, F_OK) == 0 && access(bad, F_OK) < 0, "it stays");
+    is_int(admin_overrides_save(&copy, store, &self), SAVED_OK, "all is stored still");
+    is_int(admin_overrides_save(&copy, "/tmp/elsewhere", &self), SAVED_OK, "nor does it move");
+    ok(access(file, F_OK) == 0, "it stays");
+    ok(!without_descriptors(load_again, store), "again");
+    ok(load_again(store) && copy.n == 1 && !copy.changed, "then it can be read");
+    ok(!load_again(store), "once");
+
+    copy = (struct admin_overrides){0};
+    without_descriptors(load, store);
+    admin_overrides_put(&copy, &other);
+    ok(!load_again(store), "not after a new override");
+    is_int(admin_overrides_save(&copy, store, &self), SAVED_OK, "which is stored");
+    ok(access(bad, F_OK) == 0, "the file is kept aside");
+    copy = (struct admin_overrides){0};
+    ok(load(store) && copy.n == 1 && !!admin_overrides_find(&copy, "pas2"), "for the new one");
+
+    copy = (struct admin_overrides){0};
+    without_descriptors(load, store);
+    admin_overrides_drop(&copy, "pas2");
+    is_int(admin_overrides_save(&copy, store, &self), SAVED_OK, "one is taken back");
+    copy = (struct admin_overrides){0};
+    ok(!load(store) && !copy.unread, "and does not come back");
+    unlink(bad);
+    unlink(file);
+    rmdir(dir);
+    rmdir(store);
+}
+
 static void test_files(void)
 {
     char store[] = "/tmp/unit-wishes.XXXXXX", other[40], dir[64], file[80], bad[96];
@@ -223,5 +299,6 @@ int main(void)
     test_full();
     test_strict();
     test_files();
+    test_unread();
     return done();
 }
