@@ -36,24 +36,47 @@ int affinity_key_init(uint8_t **key)
     return 0;
 }
 
+/* 0, or an errno: EPERM when others may read or write it, EINVAL when it is not a key. */
+static int affinity_key_read_file(int fd, uint8_t key[KEY])
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return errno;
+    if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & (S_IRWXG | S_IRWXO)))
+        return EPERM;
+    if (st.st_size != KEY)
+        return EINVAL;
+    ssize_t got = read(fd, key, KEY);
+    return got == KEY ? 0 : got < 0 ? errno : EINVAL;
+}
+
 /* 1: read; 0: there is no file; -1 with errno: the file cannot be used. */
 static int affinity_key_read_key(int dir, uint8_t key[KEY])
 {
     int fd = openat(dir, FILE_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    struct stat st;
-    int rc = -1;
 
     if (fd < 0)
         return errno == ENOENT ? 0 : -1;
-    if (fstat(fd, &st) < 0)
-        goto out;
-    errno = EPERM;
-    if (S_ISREG(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IRWXG | S_IRWXO)) &&
-        st.st_size == KEY && read(fd, key, KEY) == KEY)
-        rc = 1;
-out:
+    int error = affinity_key_read_file(fd, key);
     close(fd);
-    return rc;
+    errno = error;
+    return error ? -1 : 1;
+}
+
+static void tell_unused(const char *path, bool dir_opened, int error)
+{
+    const char *why = strerror(error);
+
+    if (error == EPERM)
+        why = dir_opened ? "it must be a file that belongs to the service's user and that "
+                           "nobody else may read or write"
+                         : "that directory must belong to the service's user, and nobody else "
+                           "may write to it";
+    else if (error == EINVAL)
+        why = "it is not a key: its size is wrong";
+    log_warn("%s/" FILE_NAME ": not used: %s; earlier sessions may move to another backend",
+             path, why);
 }
 
 static int write_key(int dir, const uint8_t key[KEY])
@@ -83,11 +106,7 @@ bool affinity_key_load(uint8_t *key, const char *store, const struct identity *i
     if (dir >= 0)
         got = affinity_key_read_key(dir, found);
     if (dir < 0 || got < 0)
-        log_warn("%s/" FILE_NAME ": not used: %s; earlier sessions may move to another backend",
-                 path,
-                 errno == EPERM ? "it must be a key that belongs to the service's user and "
-                                  "that nobody else may read"
-                                : strerror(errno));
+        tell_unused(path, dir >= 0, errno);
     if (got > 0)
         memcpy(key, found, KEY);
     explicit_bzero(found, sizeof found);
