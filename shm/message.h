@@ -40,7 +40,7 @@ enum cert_request {
 enum pem_file { PEM_CHAIN, PEM_KEY };
 
 enum {
-    TICKET_KEYS = 3,    /* next, current, previous */
+    TICKET_KEYS = 3,    /* current, previous, next */
     TICKET_NAME = 16,   /* bytes: identifies the key in a ticket */
     TICKET_SECRET = 32, /* bytes each of AES-256 and HMAC-SHA256 keys */
     TICKET_ROTATE_MS = 12 * 3600 * 1000,

@@ -34,19 +34,33 @@ static void reopen_logs(struct supervisor *sup)
     log_info("log files reopened");
 }
 
-/* An override needs a backend's number, so it has to be sent by sigqueue(), and only by root or
- * our own user. */
+/* A request carries a number, so it has to be sent by sigqueue(), and only by root or our own
+ * user. */
+static bool accepts(const struct signalfd_siginfo *info, const char *what)
+{
+    int which = (int)info->ssi_signo - SIGRTMIN;
+
+    if (info->ssi_uid != 0 && info->ssi_uid != geteuid())
+        log_warn("signal RTMIN+%d from uid %u: refused, only root and uid %u may send it",
+                 which, info->ssi_uid, geteuid());
+    else if (info->ssi_code != SI_QUEUE)
+        log_warn("signal RTMIN+%d from uid %u without a %s number: refused "
+                 "(kill -q NUMBER -s RTMIN+%d PID)",
+                 which, info->ssi_uid, what, which);
+    else
+        return true;
+    return false;
+}
+
 static void on_override(struct supervisor *sup, const struct signalfd_siginfo *info)
 {
     static const enum admin_state states[] = {
         [1] = ADMIN_DRAIN, [2] = ADMIN_READY, [4] = ADMIN_MAINT};
     int which = (int)info->ssi_signo - SIGRTMIN;
 
-    if (info->ssi_code != SI_QUEUE || (info->ssi_uid != 0 && info->ssi_uid != geteuid()))
-        log_warn("signal RTMIN+%d from uid %u without a backend number: refused "
-                 "(kill -q NUMBER -s RTMIN+%d PID)",
-                 which, info->ssi_uid, which);
-    else if (which == SIGNAL_RESTART)
+    if (!accepts(info, "backend"))
+        return;
+    if (which == SIGNAL_RESTART)
         recovery_request(sup, info->ssi_int, info->ssi_uid);
     else
         admin_override(sup, states[which], info->ssi_int, info->ssi_uid);
@@ -70,11 +84,12 @@ static void on_cert_request(struct supervisor *sup, const struct signalfd_siginf
                               .number = (uint64_t)number - 1,
                               .value = (uint32_t)info->ssi_int >> REASON_SHIFT};
 
-    if (info->ssi_code != SI_QUEUE || (info->ssi_uid != 0 && info->ssi_uid != geteuid()) ||
-        number < 1 || (uint64_t)number > sup->current->conf->n_certs ||
+    if (!accepts(info, "certificate"))
+        return;
+    if (number < 1 || (uint64_t)number > sup->current->conf->n_certs ||
         message.value > REASON_LAST) {
         log_warn("signal RTMIN+%d from uid %u: refused, there is no certificate %d", which,
-                 info->ssi_uid, info->ssi_code == SI_QUEUE ? info->ssi_int : 0);
+                 info->ssi_uid, info->ssi_int);
         return;
     }
     log_info("uid %u asks to %s certificate %s", info->ssi_uid, words[message.which],

@@ -56,8 +56,8 @@ static const struct command {
     {"reload", cli_reload, 0, "reload", "load the changed configuration and report the result"},
     {"status", cli_status, OPTION_JSON, "status [--json|--watch]",
      "what runs and how it is; exit code 1 if a pool has no healthy backend or the\n"
-     "                             certificate store cannot be used;\n"
-     "                             --live: only if no worker serves"},
+     "                             certificate store cannot be used"},
+    {"status", NULL, 0, "status --live", "the same, but exit code 1 only if no worker serves"},
     {"drain", cli_drain, TAKES_BACKEND | OPTION_WAIT, "drain B [--wait]",
      "no new sessions for backend B (a name or its number); --wait:\n"
      "                             until nothing is left there (0), or it was cut (3)"},

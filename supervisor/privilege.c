@@ -139,7 +139,9 @@ int privilege_make_store(const char *path, const struct identity *identity)
     if (identity->change || access(path, W_OK | X_OK) == 0)
         return 0;
     /* A failing disk turns read-only; the certificates on it can still be served. */
-    if (errno == EROFS && !is_empty(path))
+    int error = errno;
+    if (error == EROFS && !is_empty(path))
         return 0;
+    errno = error;
     return -1;
 }

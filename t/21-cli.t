@@ -6,6 +6,7 @@ use lib 't/lib';
 use IO::Socket::UNIX;
 use JSON::PP;
 use PasGate;
+use POSIX ();
 use Socket qw(SOCK_DGRAM);
 use Test::More;
 
@@ -30,7 +31,7 @@ sub says
 
 subtest 'used wrongly' => sub {
     says [], 2, qr/^usage: pasgate COMMAND/, 'nothing';
-    says ['help'], 0, qr/status.*--json.*drain B.*Exit codes/s, 'help';
+    says ['help'], 0, qr/status.*--json.*status --live.*drain B.*Exit codes/s, 'help';
     says ['--help'], 0, qr/^usage/, '--help';
     says ['statsu'], 2, qr/unknown command: statsu/, 'a typo';
     says ['status', '--dump'], 2, qr/status: no such option/, 'an option of another command';
@@ -80,6 +81,18 @@ subtest 'wishes' => sub {
     ok $gate->wait_log(qr/number 0 .*refused/, undef, $from), '0: refused';
     run_cmd('/bin/kill', '-q', 99, '-s', 'RTMIN+2', $gate->{pid});
     ok $gate->wait_log(qr/number 99 .*refused/, undef, $from), '99: refused';
+    run_cmd('/bin/kill', '-s', 'RTMIN+5', $gate->{pid});
+    ok $gate->wait_log(qr/without a certificate number: refused/, undef, $from), 'nor of a certificate';
+    if ($> == 0) {
+        my $nobody = getpwnam 'nobody';
+        my $pid = fork // die $!;
+        if (!$pid) {
+            $< = $nobody;    # it may send signals still
+            exec '/bin/kill', '-q', 2, '-s', 'RTMIN+1', $gate->{pid};
+        }
+        waitpid $pid, 0;
+        ok $gate->wait_log(qr/RTMIN\+1 from uid $nobody: refused, only root and uid 0 may send it/, undef, $from), 'of another user: refused';
+    }
     is backend('pas2')->{admin}, 'ready', 'and nothing changed';
 };
 
@@ -151,6 +164,26 @@ subtest 'wishes outlive a restart' => sub {
     $restart->();
     is $state->(), 'ready drain', 'as it is again';
     $gate->cli('ready', 'pas2');
+};
+
+subtest 'cert delete in a store of somebody else' => sub {
+    plan skip_all => 'needs two users' if $> != 0;
+    my $dir = tmp('other');
+    mkdir "$dir$_" or die $! for '', qw(/store /store/certs /store/orders /store/orders/old);
+    chmod 0711, "$dir/store/certs" or die $!;
+    chmod 0755, $dir, "$dir/store", "$dir/store/orders", "$dir/store/orders/old";
+    spew("$dir/x.conf", qq~acme = { store = "$dir/store"; };\nlisten = ( { address = "127.0.0.1:1"; } );\n~
+          . 'pools = ( { name = "pas"; backends = ( { name = "pas1"; address = "127.0.0.1:2"; } ); } );' . "\n");
+    my $pid = fork // die $!;
+    if (!$pid) {
+        open STDERR, '>', "$dir/err";
+        POSIX::setuid(scalar getpwnam 'nobody');
+        exec PasGate::binary(), 'cert', 'delete', 'old', '--force', '-c', "$dir/x.conf";
+    }
+    waitpid $pid, 0;
+    is $? >> 8, 1, 'it fails';
+    like slurp("$dir/err"), qr/certs cannot be opened: Permission denied; nothing was deleted/, 'and says why';
+    ok -d "$dir/store/orders/old", 'nothing was deleted';
 };
 
 subtest 'a state of the configuration' => sub {

@@ -57,18 +57,21 @@ static bool in_rows(const struct table *table, const char *dir)
     return false;
 }
 
-/* Takes the store's lock if no service holds it; -1: one does. While it is held, no service can
- * begin to use the store. */
-static int cli_cert_delete_lock(const char *path)
+/* The directory that carries the store's lock; -1 with errno. */
+static int open_certs(const char *path)
 {
     char certs[PATH_MAX];
-    int fd;
 
     snprintf(certs, sizeof certs, "%s/certs", path);
-    fd = open(certs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        fd_close(&fd);
-    return fd;
+    return open(certs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Takes the store's lock until certs_fd is closed, so that no service can begin to use the
+ * store; false: a service holds it. A store without certs/ and a file system without locks have
+ * none. */
+static bool cli_cert_delete_lock(int certs_fd)
+{
+    return certs_fd < 0 || flock(certs_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
 }
 
 /* The running service may still use an older configuration than the file. true: it uses the
@@ -116,13 +119,12 @@ static int delete_as_user(const struct conf *conf, const char *dir, uint32_t gen
     return CLI_OK;
 }
 
-static int delete_it(const struct cli *cli, const struct conf *conf)
+static int delete_from(const struct cli *cli, const struct conf *conf, int certs_fd)
 {
     char dir[CERT_DIR_SIZE];
     const struct conf_cert *cert;
     const char *store = conf->acme.store;
     uint32_t generations;
-    int code, fd;
 
     cert_dir(dir, cli->name);
     if (!store_knows(store, dir, &generations) && store_is_dir(cli->name))
@@ -137,11 +139,24 @@ static int delete_it(const struct cli *cli, const struct conf *conf)
     }
     if (!store_knows(store, dir, &generations))
         return not_there(conf, cli->name);
-    fd = cli_cert_delete_lock(store);
-    if (fd < 0 && service_uses(cli, conf, dir))
+    if (!cli_cert_delete_lock(certs_fd) && service_uses(cli, conf, dir))
         return CLI_FAILURE;
-    code = delete_as_user(conf, dir, generations);
-    fd_close(&fd);
+    return delete_as_user(conf, dir, generations);
+}
+
+static int delete_it(const struct cli *cli, const struct conf *conf)
+{
+    int code, certs_fd = open_certs(conf->acme.store);
+
+    if (certs_fd < 0 && errno != ENOENT) {
+        escape_print(stderr,
+                     "pasgate: %s/certs cannot be opened: %s; nothing was deleted: run this as "
+                     "the store's owner or as root\n",
+                     conf->acme.store, strerror(errno));
+        return CLI_FAILURE;
+    }
+    code = delete_from(cli, conf, certs_fd);
+    fd_close(&certs_fd);
     return code;
 }
 

@@ -30,9 +30,9 @@ static void ends(void)
     is_str(why, "drained: empty after 12 s", "and it says so");
     is_int(at(LIMIT - 1, 3, 2), DRAIN_GOES_ON, "just before its time is over");
     is_int(at(LIMIT, 3, 2), DRAIN_CUT, "its time is over");
-    is_str(why, "drain_timeout: 3 requests and 2 sessions are cut", "and it says so");
+    is_str(why, "drain_timeout: 3 requests and 2 sessions cut", "and it says so");
     at(LIMIT, 1, 1);
-    is_str(why, "drain_timeout: 1 request and 1 session are cut", "in the singular too");
+    is_str(why, "drain_timeout: 1 request and 1 session cut", "in the singular too");
     is_int(at(LIMIT, 0, 0), DRAIN_EMPTY, "empty at the last moment is empty");
 
     is_int(drain_deadline(&v), 0, "no drain_timeout, no deadline");
