@@ -1,7 +1,5 @@
 /* `pasgate cert list`, and requests about a certificate or the account that it is ordered with.
  * A request is a signal with the certificate's number; its result is read from the table. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +11,13 @@
 #include "shm/certs.h"
 #include "shm/message.h"
 #include "shm/status/status.h"
-#include "supervisor/cli/cert.h"
+#include "supervisor/cli/cert_renew_all.h"
+#include "supervisor/cli/cert_request.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/status_text.h"
 #include "supervisor/cli/text_table.h"
-#include "supervisor/signals.h"
+
+enum { LIST_MS = 1000 }; /* a list is wanted now */
 
 /* ---- list */
 
@@ -75,7 +75,7 @@ static int cli_cert_list(const struct service *service, const char *name)
     struct text_table text_table = text_table_new(columns, sizeof columns / sizeof *columns);
     struct cert_row cert;
 
-    cert_settle(service, CERT_LIST_MS);
+    cert_request_settle(service, LIST_MS);
     for (int i = 0; i < (int)table_certs(service->table); i++)
         if (status_cert_read(service->table, i, &cert) && (!name || is_named(name, i, &cert))) {
             list_row(&text_table, service->table, i, &cert);
@@ -92,32 +92,6 @@ static int cli_cert_list(const struct service *service, const char *name)
 
 /* ---- requests */
 
-static bool acmed_begins(const struct table *table)
-{
-    struct header_row header;
-    struct child_row child;
-    bool begins = false;
-
-    if (!header_read(&table->header, &header))
-        return true;
-    for (int i = 0; i < TABLE_CHILDREN; i++) {
-        if (!status_child_read(table, i, &child) || child.kind != KIND_ACMED)
-            continue;
-        if (child.generation == header.config_generation && child.state == CHILD_RUNNING)
-            return false;
-        begins |= child.generation != header.config_generation || child.state == CHILD_STARTING;
-    }
-    return begins;
-}
-
-void cert_settle(const struct service *service, unsigned ms)
-{
-    uint64_t limit = clock_mono_ms() + ms;
-
-    while (acmed_begins(service->table) && clock_mono_ms() < limit && service_alive(service))
-        usleep(CERT_LOOK_US);
-}
-
 /* -1: not found. */
 static int cli_cert_find(const struct service *service, const char *name, struct cert_row *row)
 {
@@ -127,45 +101,11 @@ static int cli_cert_find(const struct service *service, const char *name, struct
     return -1;
 }
 
-/* Prints the result of an order: what is live now. */
-static int tell_order(const struct cert_row *before, const struct cert_row *now, int which)
-{
-    char until[CLOCK_ISO_SIZE];
-    const char *done = which == CERT_REVOKE ? "revoked; " : "";
-
-    if (now->generation == before->generation) {
-        escape_print(stderr, "pasgate: certificate %s: %s%s; generation %u stays live\n",
-                     now->name, done,
-                     now->error[0] ? now->error : "no result; see the log of the service",
-                     now->generation);
-        return CLI_FAILURE;
-    }
-    escape_print(stdout, "certificate %s: %sgeneration %u is live%s, until %.10s\n", now->name,
-                 done, now->generation, which == CERT_ROLLBACK ? " again" : "",
-                 clock_iso(until, now->not_after_wall_ms));
-    return CLI_OK;
-}
-
-int cert_tell(const struct cert_row *before, const struct cert_row *now, int which)
-{
-    if (now->reply[0]) {
-        escape_print(stderr, "pasgate: certificate %s: %s\n", now->name, now->reply);
-        return CLI_FAILURE;
-    }
-    if (which == CERT_ROLLOVER)
-        escape_print(stdout, "the account has a new key\n");
-    else if (which == CERT_DEACTIVATE)
-        escape_print(stdout, "the account is closed; the next order makes another one\n");
-    else
-        return tell_order(before, now, which);
-    return CLI_OK;
-}
-
 /* false: the service has ended, or does not respond. */
 static bool cli_cert_watch(const struct service *service, int index,
                            const struct cert_row *before, struct cert_row *now)
 {
-    uint64_t start = clock_mono_ms(), limit = start + CERT_HEARD_MS;
+    uint64_t start = clock_mono_ms(), limit = start + CERT_REQUEST_HEARD_MS;
     bool heard = false;
 
     while (clock_mono_ms() < limit && service_alive(service)) {
@@ -182,10 +122,10 @@ static bool cli_cert_watch(const struct service *service, int index,
         if (heard && !now->busy && !now->candidate)
             return true;
         if (heard) /* acmed, or its successor, completes the order */
-            limit = start + CERT_ORDER_MS;
+            limit = start + CERT_REQUEST_ORDER_MS;
         if (service_silent(service))
             return false;
-        usleep(CERT_LOOK_US);
+        usleep(CERT_REQUEST_LOOK_US);
     }
     fprintf(stderr, "pasgate: %s\n",
             !service_alive(service) ? "the service ended meanwhile: see its log"
@@ -206,17 +146,6 @@ static int find_ordered(const struct service *service, struct cert_row *row)
     return -1;
 }
 
-int cert_ask(const struct service *service, int index, int which, int reason)
-{
-    union sigval value = {.sival_int = (index + 1) | reason << REASON_SHIFT};
-
-    if (sigqueue(service->pid, SIGRTMIN + SIGNAL_CERT + which - CERT_RENEW, value) == 0)
-        return CLI_OK;
-    fprintf(stderr, "pasgate: cannot signal process %d: %s\n", (int)service->pid,
-            strerror(errno));
-    return CLI_FAILURE;
-}
-
 static int request(const struct cli *cli, const struct service *service, int which, int reason)
 {
     struct cert_row before, now;
@@ -224,7 +153,7 @@ static int request(const struct cli *cli, const struct service *service, int whi
         cli->name ? cli_cert_find(service, cli->name, &before) : find_ordered(service, &before);
 
     if (index < 0) {
-        cert_settle(service, CERT_SETTLE_MS);
+        cert_request_settle(service, CERT_REQUEST_SETTLE_MS);
         index = cli->name ? cli_cert_find(service, cli->name, &before)
                           : find_ordered(service, &before);
     }
@@ -234,10 +163,11 @@ static int request(const struct cli *cli, const struct service *service, int whi
         fprintf(stderr, "pasgate: no certificate was ordered, so there is no account\n");
         return CLI_FAILURE;
     }
-    if (cert_ask(service, index, which, reason) != CLI_OK)
+    if (cert_request_send(service, index, which, reason) != CLI_OK)
         return CLI_FAILURE;
-    return cli_cert_watch(service, index, &before, &now) ? cert_tell(&before, &now, which)
-                                                         : CLI_FAILURE;
+    return cli_cert_watch(service, index, &before, &now)
+               ? cert_request_tell(&before, &now, which)
+               : CLI_FAILURE;
 }
 
 static int cli_cert_usage(const char *what)

@@ -1,4 +1,5 @@
-/* `pasgate cert renew --all`: every certificate that is to be ordered, with a line for each. */
+#include "supervisor/cli/cert_renew_all.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "base/escape.h"
 #include "shm/certs.h"
 #include "shm/status/status.h"
-#include "supervisor/cli/cert.h"
+#include "supervisor/cli/cert_request.h"
 #include "supervisor/cli/cli.h"
 
 enum { UNHEARD_MAX = 16 }; /* requests not yet accepted by acmed; its socket holds more */
@@ -32,46 +33,42 @@ struct renewals {
     int code;
 };
 
-static void cli_cert_renew_all_done(struct renewals *all, struct renewal *one)
+static void renew_done(struct renewals *all, struct renewal *one)
 {
     all->unheard -= one->step == STEP_ASKED;
     one->step = STEP_DONE;
     all->left--;
 }
 
-static void cli_cert_renew_all_failed(struct renewals *all, struct renewal *one,
-                                      const char *why)
+static void renew_failed(struct renewals *all, struct renewal *one, const char *why)
 {
     escape_print(stderr, "pasgate: certificate %s: %s\n", one->before.name, why);
     all->code = CLI_FAILURE;
-    cli_cert_renew_all_done(all, one);
+    renew_done(all, one);
 }
 
-static void cli_cert_renew_all_ended(struct renewals *all, struct renewal *one,
-                                     const struct cert_row *now)
+static void renew_ended(struct renewals *all, struct renewal *one, const struct cert_row *now)
 {
     if (strcmp(now->reply, CERT_NOT_DUE) == 0)
         escape_print(stdout, "certificate %s: %s\n", now->name, now->reply);
-    else if (cert_tell(&one->before, now, all->which) != CLI_OK)
+    else if (cert_request_tell(&one->before, now, all->which) != CLI_OK)
         all->code = CLI_FAILURE;
-    cli_cert_renew_all_done(all, one);
+    renew_done(all, one);
 }
 
-static void cli_cert_renew_all_look(struct renewals *all, struct renewal *one, uint64_t now_ms)
+static void renew_look(struct renewals *all, struct renewal *one, uint64_t now_ms)
 {
     struct cert_row now;
 
     if (!cert_read(&all->service->table->cert[one->index], &now))
         return; /* being written at the moment */
     if (strcmp(now.name, one->before.name) != 0) {
-        cli_cert_renew_all_failed(all, one,
-                                  "the configuration was reloaded meanwhile: try again");
+        renew_failed(all, one, "the configuration was reloaded meanwhile: try again");
         return;
     }
     if (now.requests == one->before.requests) {
-        if (now_ms - one->asked_ms > CERT_HEARD_MS)
-            cli_cert_renew_all_failed(all, one,
-                                      "the service did not respond in time: see its log");
+        if (now_ms - one->asked_ms > CERT_REQUEST_HEARD_MS)
+            renew_failed(all, one, "the service did not respond in time: see its log");
         return;
     }
     if (one->step == STEP_ASKED) {
@@ -80,12 +77,12 @@ static void cli_cert_renew_all_look(struct renewals *all, struct renewal *one, u
         all->moved_ms = now_ms;
     }
     if (!now.busy && !now.candidate) {
-        cli_cert_renew_all_ended(all, one, &now);
+        renew_ended(all, one, &now);
         all->moved_ms = now_ms;
     }
 }
 
-static void cli_cert_renew_all_go_on(struct renewals *all, uint64_t now_ms)
+static void renew_go_on(struct renewals *all, uint64_t now_ms)
 {
     for (int i = 0; i < all->n; i++) {
         struct renewal *one = &all->of[i];
@@ -94,17 +91,17 @@ static void cli_cert_renew_all_go_on(struct renewals *all, uint64_t now_ms)
             one->step = STEP_ASKED;
             one->asked_ms = now_ms;
             all->unheard++;
-            if (cert_ask(all->service, one->index, all->which, 0) != CLI_OK) {
+            if (cert_request_send(all->service, one->index, all->which, 0) != CLI_OK) {
                 all->code = CLI_FAILURE;
-                cli_cert_renew_all_done(all, one);
+                renew_done(all, one);
             }
         } else if (one->step == STEP_ASKED || one->step == STEP_HEARD) {
-            cli_cert_renew_all_look(all, one, now_ms);
+            renew_look(all, one, now_ms);
         }
     }
 }
 
-static void cli_cert_renew_all_collect(struct renewals *all)
+static void renew_collect(struct renewals *all)
 {
     for (int i = 0; i < (int)table_certs(all->service->table); i++) {
         struct renewal *one = &all->of[all->n];
@@ -128,25 +125,25 @@ int cert_renew_all(const struct service *service, int which)
         fprintf(stderr, "pasgate: no memory\n");
         return CLI_FAILURE;
     }
-    cert_settle(service, CERT_SETTLE_MS);
-    cli_cert_renew_all_collect(&all);
+    cert_request_settle(service, CERT_REQUEST_SETTLE_MS);
+    renew_collect(&all);
     if (all.n == 0)
         printf("no certificate is to be ordered\n");
     while (all.left > 0 && !why) {
-        cli_cert_renew_all_go_on(&all, clock_mono_ms());
+        renew_go_on(&all, clock_mono_ms());
         fflush(stdout);
         if (!service_alive(service))
             why = "the service ended meanwhile: see its log";
         else if (service_silent(service))
             why = "the supervisor does not respond";
-        else if (clock_mono_ms() - all.moved_ms > CERT_ORDER_MS)
+        else if (clock_mono_ms() - all.moved_ms > CERT_REQUEST_ORDER_MS)
             why = "no result in time: see the log of the service";
         else if (all.left > 0)
-            usleep(CERT_LOOK_US);
+            usleep(CERT_REQUEST_LOOK_US);
     }
     for (int i = 0; i < all.n; i++)
         if (all.of[i].step != STEP_DONE)
-            cli_cert_renew_all_failed(&all, &all.of[i], why);
+            renew_failed(&all, &all.of[i], why);
     free(all.of);
     return all.code;
 }
