@@ -34,7 +34,7 @@ subtest 'used wrongly' => sub {
     says ['help'], 0, qr/status.*--json.*status --live.*drain B.*Exit codes/s, 'help';
     says ['--help'], 0, qr/^usage/, '--help';
     says ['statsu'], 2, qr/unknown command: statsu/, 'a typo';
-    says ['status', '--dump'], 2, qr/status: no such option/, 'an option of another command';
+    says ['status', '--dump'], 2, qr/status: unknown option for this command/, 'an option of another command';
     says ['status', '--jsno'], 2, qr/unrecognized option/, 'an option of none';
     says ['reload', 'now'], 2, qr/unexpected argument: now/, 'too much';
     says ['drain'], 2, qr/which backend/, 'too little';
@@ -148,7 +148,7 @@ subtest 'wishes outlive a restart' => sub {
     $gate->start;
     is $state->(), 'ready ready', 'a file that is cut is not used';
     ok -e "$file.bad" && !-e $file, 'and kept aside';
-    my $told = () = substr($gate->log_text, $from) =~ /\Q$file\E:2: .*not as we write it/g;
+    my $told = () = substr($gate->log_text, $from) =~ /\Q$file\E:2: malformed; saved as wishes\.bad, overrides discarded/g;
     is $told, 1, 'which is told once';
 
     return if $> != 0;
@@ -159,7 +159,7 @@ subtest 'wishes outlive a restart' => sub {
     chown $nobody, -1, $folder or die $!;
     $gate->start;
     is $state->(), 'ready ready', 'a folder that a child may write to is not believed';
-    like $gate->log_text, qr/\Q$folder\E: not used .*must belong to us/, 'and that is told';
+    like $gate->log_text, qr/\Q$folder\E: not used .*must belong to the service's user/, 'and that is told';
     chown 0, -1, $folder or die $!;
     $restart->();
     is $state->(), 'ready drain', 'as it is again';

@@ -271,8 +271,8 @@ subtest 'after a restart' => sub {
         backends => [map { { name => $_->{id}, port => $_->{port}, restart => '{ command = [ "/bin/true" ]; }' } } @pas]);
     is +($gate->cli('drain', 'pas2', '--wait'))[0], 0, 'drained';
     ok $gate->cli('restart', 'pas2', '--force'), 'and restarted';
-    ok $gate->wait_log(qr/pas2: heal draining -> restarting/), 'by a command';
-    ok $gate->wait_log(qr/pas2: heal restarting -> verifying/), 'that ends well';
+    ok $gate->wait_log(qr/pas2: recovery draining -> restarting/), 'by a command';
+    ok $gate->wait_log(qr/pas2: recovery restarting -> verifying/), 'that ends well';
     my ($code, $out) = $gate->cli('drain', 'pas2', '--wait');
     is $code, 0, 'asked again';
     like $out, qr/pas2: drained: empty/, 'it is the drain that is told of';

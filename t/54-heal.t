@@ -229,7 +229,7 @@ subtest 'a restart that fails' => sub {
     my $row = backend('pas3');
     is $row->{heal_attempts}, 3, 'attempts';
     like $row->{heal_reason}, qr/exit.*3.*needs a human/, 'the reason';
-    ok $gate->wait_log(qr/error supervisor.*pas3: heal .* -> hold/), 'an error in the log';
+    ok $gate->wait_log(qr/error supervisor.*pas3: recovery .* -> hold/), 'an error in the log';
     like +($gate->cli('status'))[1], qr/^attention: .*^ *\d+ +pas3 .* ready .*\n(?:.*\n)?.*recovery:\s+hold\s(?:.*\n)?.*needs\s+a\s+human/ms, 'status shows it, and what the operator wants beside it';
     away 'fail-pas3';
     my $seen = path('pas3');
@@ -301,7 +301,7 @@ subtest 'dry run' => sub {
     my $was = $pas{pas2}->instance;
     my $from = length $gate->log_text;
     $pas{pas2}->ctl('mode=pingfail');
-    ok $gate->wait_log(qr/pas2: heal none -> none by supervisor: dry run, it would be restarted/, undef, $from), 'the log tells it';
+    ok $gate->wait_log(qr/pas2: recovery none -> none by supervisor: dry run, would be restarted/, undef, $from), 'the log tells it';
     like +(phases('pas2'))[-1][4], qr/^dry run/, 'why too';
     my $probes = backend('pas2')->{check}{probes};
     ok wait_for { backend('pas2')->{check}{probes} > $probes + 4 }, 'time goes by';
@@ -349,7 +349,7 @@ subtest 'removed meanwhile, and the end' => sub {
     my @all = @{ $gate->{backends} };
     reload(backends => [@all[0, 1]]);
     away 'slow-pas3';
-    ok $gate->wait_log(qr/pas3: heal verifying -> none by supervisor: no longer in the configuration/), 'its end is seen, no more';
+    ok $gate->wait_log(qr/pas3: recovery verifying -> none by supervisor: no longer in the configuration/), 'its end is seen, no more';
     reload(backends => \@all);
     ok all_up(), 'it is back';
 

@@ -41,7 +41,7 @@ subtest 'a worker in a crash loop' => sub {
 subtest 'a worker that hangs' => sub {
     my ($row) = wait_for { (grep { $_->{kind} eq 'worker' && $_->{slot} == 0 && $_->{state} eq 'running' } @{ $gate->status->{children} // [] })[0] };
     kill 'STOP', $row->{pid};
-    ok $gate->wait_log(qr/worker 1 serves the sockets of worker 0 too/), 'its sockets are lent before it is killed';
+    ok $gate->wait_log(qr/worker 1 also serves the sockets of worker 0/), 'its sockets are lent before it is killed';
     is join(' ', map { $gate->get('/pas/get', plain => 1, timeout => 3)->{status} } 1 .. 20), join(' ', (200) x 20), 'all are served';
     kill 'CONT', $row->{pid};
 };

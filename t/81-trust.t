@@ -144,7 +144,7 @@ subtest 'a forged table' => sub {
 subtest 'a table that was removed' => sub {
     $gate->start;
     unlink grep { -f } glob "$object*";
-    ok $gate->wait_log(qr/error supervisor.*table \S+ was removed: the service goes on, but .pasgate status/), 'is told in the log';
+    ok $gate->wait_log(qr/error supervisor.*table \S+ was removed: the service keeps running, but .pasgate status/), 'is told in the log';
     is $gate->get('/pas/get')->{status}, 200, 'it serves on';
     for my $args (['status'], ['drain', 'pas1'], ['reload']) {
         my ($code, $said) = $gate->cli(@$args);
