@@ -90,8 +90,8 @@ for my $file (sort glob 't/conf/good/*.conf etc/*.conf') {
 
     spew("$dir/nul.conf", "workers = 1;\0\n");
     ($code, $out, $err) = pasgate('check', '-c', "$dir/nul.conf");
-    is("$code $err", "78 $dir/nul.conf:  $dir/nul.conf; write plain text\n",
-        'a file with  it');
+    is("$code $err", "78 $dir/nul.conf: $dir/nul.conf contains a NUL byte; write plain text\n",
+        'a file with a NUL byte in it');
 
     spew("$dir/large.conf", "# a long line\n" x 80_000);
     ($code, $out, $err) = pasgate('check', '-c', "$dir/large.conf");
@@ -120,7 +120,7 @@ for my $file (sort glob 't/conf/good/*.conf etc/*.conf') {
     local $ENV{PASGATE_T_CR} = "127.0.0.1:80\r\e[2K\xc2\x9b1\x9b";
     spew("$dir/cr.conf", 'pools = ( { name = "p"; backends = "${PASGATE_T_CR}"; } );' . "\n");
     ($code, $out, $err) = pasgate('check', '-c', "$dir/cr.conf");
-    like($err, qr/^\Q$dir\E\/cr\.conf:1: .*"127\.0\.0\.1:80\\r\\x1b\[2K\\xc2\\x9b1\\x9b"/m, 'control characters are escaped');
+    like($err, qr/^\Q$dir\E\/cr\.conf:1: .*"127\.0\.0\.1:80\\x0d\\x1b\[2K\\xc2\\x9b1\\x9b"/m, 'control characters are escaped');
     unlike($err, qr/[^\x20-\x7e\n]/, 'and no other ones');
 
     spew("$dir/cert.pem", "x");

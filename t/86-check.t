@@ -108,11 +108,14 @@ subtest 'what is likely wrong' => sub {
     warned qq~trusted = [ "10.0.0.0/8", "$_" ];\n~ . $good . $pool, qr/x\.conf:1: trusted: with $_ everybody/, "everybody is trusted: $_" for '0.0.0.0/0', '::/0';
     my $route = qq~routes = ( { path = "/.well-known/acme-challenge"; pool = "pas"; MORE } );\n~;
     warned $listen . sprintf($acme, 'www.shop.eu') . $pool . $route =~ s/MORE//r, qr/acme-challenge" gets no request/, 'a route for challenges';
+    my $sorted = qq~routes = (\n{ path = "/"; pool = "pas"; },\n{ path = "/.well-known/acme-challenge"; pool = "pas"; } );\n~;
+    my $before = () = ($listen . sprintf($acme, 'www.shop.eu') . $pool) =~ /\n/g;
+    warned $listen . sprintf($acme, 'www.shop.eu') . $pool . $sorted, qr/x\.conf:@{[$before + 3]}: routes\.path: [^\n]*gets no request/, 'with its own line, also where routes are reordered';
     my $passes = $listen . sprintf($acme, 'www.shop.eu') . $pool . $route =~ s/MORE/acme_passthrough = true;/r;
     is +(check($passes, '--strict'))[0], 0, 'but not where others than ours pass';
     for my $key ('not!base64', 'YWJj=', 'YWJjZ', 'YWJ') {
         refused $listen . sprintf($acme =~ s/email/eab = { kid = "k"; hmac_key = "$key"; }; email/r, 'www.shop.eu') . $pool,
-          qr/x\.conf:\d+: acme\.eab\.hmac_key: is no key in base64url/, "a key that is none: $key";
+          qr/x\.conf:\d+: acme\.eab\.hmac_key: is not a base64url key/, "a key that is none: $key";
     }
     is +(check($listen . qq~certificates = ( { names = [ "localhost" ]; } );\n~ . $pool, '--strict'))[0], 0, 'but not localhost';
     for ([ '/a%2fb', qr/"\/a%2fb"/ ], [ '/%61dmin', qr/it comes as "\/admin"; write that/ ], [ '/caf%c3%a9', qr/it comes as "\/caf%C3%A9"/ ]) {

@@ -44,21 +44,6 @@ static uint32_t count_cpus(void)
     return n < 1 ? 1 : n > CONF_MAX_WORKERS ? CONF_MAX_WORKERS : (uint32_t)n;
 }
 
-const char *conf_name_from_host(struct conf_build *b, const char *host)
-{
-    char name[CONF_NAME_LEN + 1];
-    size_t n = 0;
-
-    for (; *host && n < CONF_NAME_LEN; host++) {
-        unsigned char c = (unsigned char)*host;
-        bool plain = ascii_is_alpha(c) || ascii_is_digit(c);
-        if (plain || n > 0)
-            name[n++] = plain || strchr("._-", c) ? *host : '-';
-    }
-    name[n] = '\0';
-    return conf_arena_strdup(b->arena, name);
-}
-
 /* ---- listeners */
 
 static struct conf_listen *default_listeners(struct conf_build *b)
@@ -412,6 +397,13 @@ static void check_routes(struct conf_build *b)
             break;
         }
     }
+}
+
+/* Puts the routes into the order in which they are tried, and links each to its pool. */
+static void order_routes(struct conf *conf)
+{
+    struct conf_route *r = (struct conf_route *)conf->routes;
+
     if (conf->n_routes > 1)
         qsort(r, conf->n_routes, sizeof *r, route_cmp);
     for (size_t i = 0; i < conf->n_routes; i++) {
@@ -435,7 +427,8 @@ void conf_check(struct conf_build *b)
     check_routes(b);
     if (!b->report.bad)
         conf_warn_all(b);
-    /* Last, because the lines of backends and certificates are found by their address. */
+    /* Last, because the lines of records are found by their address. */
+    order_routes(conf);
     if (!b->report.bad)
         conf_spread_certs(b);
     gather_backends(b);

@@ -11,6 +11,7 @@
 
 #include "base/conf/arena.h"
 #include "base/conf/build.h"
+#include "base/conf/report.h"
 #include "base/conf/table.h"
 
 /* Copies the list of files into the arena; a file that is included twice is listed once. */
@@ -38,26 +39,13 @@ static void keep_warnings(struct conf_build *b)
     struct conf_errors list = {0};
     const char **to;
 
-    conf_errors_finish(&b->warnings, &b->text, &list);
+    conf_report_finish(&b->warnings, &b->text, &list);
     to = conf_arena_alloc(b->arena, (list.n ? list.n : 1) * sizeof *to);
     for (size_t i = 0; i < list.n; i++)
         to[i] = conf_arena_strdup(b->arena, list.v[i]);
     b->conf->warnings = to;
     b->conf->n_warnings = list.n;
     conf_errors_release(&list);
-}
-
-const char *conf_where(struct conf_build *b, unsigned line)
-{
-    char text[4096 + 16];
-    unsigned number;
-    const char *file = conf_source_where(&b->text, line, &number);
-
-    if (number)
-        snprintf(text, sizeof text, "%s:%u", file, number);
-    else
-        snprintf(text, sizeof text, "%s", file);
-    return conf_arena_strdup(b->arena, text);
 }
 
 /* If there is no tree, the errors carry the list of files. */
@@ -138,7 +126,7 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
         conf_arena_free(b->secrets);
         conf_arena_free(b->arena);
     }
-    conf_errors_finish(&b->report, &b->text, errs);
+    conf_report_finish(&b->report, &b->text, errs);
     if (!conf && !errs->files)
         give_files(&b->text, errs);
     conf_source_release(&b->text);
@@ -204,24 +192,6 @@ void conf_errors_release(struct conf_errors *errs)
         free((char *)(uintptr_t)errs->files[i].path);
     free(errs->files);
     *errs = (struct conf_errors){0};
-}
-
-const struct conf_backend *conf_backend_find(const struct conf *conf, const char *name)
-{
-    for (size_t i = 0; i < conf->n_backends; i++) {
-        if (strcmp(conf->backends[i].name, name) == 0)
-            return &conf->backends[i];
-    }
-    return NULL;
-}
-
-const struct conf_pool *conf_pool_find(const struct conf *conf, const char *name)
-{
-    for (size_t i = 0; i < conf->n_pools; i++) {
-        if (strcmp(conf->pools[i].name, name) == 0)
-            return &conf->pools[i];
-    }
-    return NULL;
 }
 
 static bool in_network(const struct conf_prefix *net, const uint8_t addr[16])

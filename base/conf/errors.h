@@ -2,17 +2,22 @@
  * conf/errors.h - collects the errors of a file, in the order of its lines.
  *
  * Used in base/conf only. A line here is a line of the spliced text (conf/source.h);
- * conf_errors_finish() translates it into file and line.
+ * conf_report_finish() translates it into file and line.
  */
 #ifndef BASE_CONF_ERRORS_H
 #define BASE_CONF_ERRORS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "base/conf/conf.h"
-
-struct conf_source;
+struct conf_report_entry {
+    unsigned line;
+    size_t order;  /* keeps the sort stable */
+    uint64_t kind; /* hash of the text without its values */
+    size_t more;   /* in the last kept entry of a kind: how many more were dropped */
+    char *text;
+};
 
 struct conf_error_list {
     struct conf_report_entry *v;
@@ -22,15 +27,11 @@ struct conf_error_list {
 };
 
 /* Adds "what, and what would be right". Line 0: the file as a whole. Control characters of a
- * value are escaped, such as \r, because they could hide the text before them on a terminal. Of
+ * value are escaped, because they could hide the text before them on a terminal. Of
  * messages that differ only in quoted values and numbers, the first CONF_REPORT_ALIKE are kept,
  * and the number of the others; of all messages, CONF_REPORT_MAX. */
 enum { CONF_REPORT_ALIKE = 20, CONF_REPORT_MAX = 200 };
 __attribute__((format(printf, 3, 4))) void conf_errors_add(struct conf_error_list *report,
                                                            unsigned line, const char *fmt, ...);
-
-/* Moves all messages to errs, sorted, each after "file:line: "; frees the report. */
-void conf_errors_finish(struct conf_error_list *report, const struct conf_source *text,
-                        struct conf_errors *errs);
 
 #endif

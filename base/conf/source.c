@@ -47,8 +47,10 @@ static void wipe(char *p, size_t n)
 
 static bool add_text(struct conf_source *text, const char *p, size_t n)
 {
-    if (n > CONF_TEXT_MAX_BYTES - text->n)
+    if (n > CONF_TEXT_MAX_BYTES - text->n) {
+        text->too_large = true;
         return false;
+    }
     if (text->n + n + 1 > text->cap) {
         size_t cap = 2 * (text->n + n) + 4096;
         char *q = malloc(cap);
@@ -124,7 +126,7 @@ static char *slurp(const char *file, size_t *n, struct stat *seen, const char **
             *n += (size_t)got;
         if (got < 0) {
             *why = strerror(errno);
-            free(p);
+            wipe(p, *n);
             p = NULL;
         }
     }
@@ -350,10 +352,10 @@ static bool conf_source_finish(struct splice *s, bool good)
 {
     if (good && s->text->n == 0)
         good = add_text(s->text, "\n", 1); /* so that p is a string */
-    /* A failure without a message of its own means that the text was too large. */
     if (!good && s->report->n == 0)
         conf_errors_add(s->report, (unsigned)s->text->n_lines,
-                        "more than 1 MiB, including all included files");
+                        s->text->too_large ? "more than 1 MiB, including all included files"
+                                           : "out of memory");
     return good;
 }
 

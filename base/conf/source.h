@@ -31,6 +31,8 @@ struct conf_source {
     struct conf_file files[CONF_MAX_FILES]; /* paths are malloc'ed */
     size_t n_files;
     unsigned nest;
+    bool
+        too_large; /* beyond CONF_TEXT_MAX_BYTES; else a failure without a message: no memory */
 };
 
 /* Read the text of a file, or take n bytes under a name. False: not usable; the report says

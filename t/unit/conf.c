@@ -267,17 +267,17 @@ static void test_dual(void)
     conf_free(conf);
     round_trip(DUAL("[ \"rsa2048\", \"p256\" ]"), "two types of key");
     refused(DUAL("[ \"p256\", \"p384\" ]"),
-            "x.conf:1: certificates.key_type: two of one kind; write one of p256 and p384, and "
-            "one of rsa2048 and rsa4096");
-    refused("certificates = ( { names = \"a.test\"; self_signed = true; key_type = [ \"p256\", "
-            "\"rsa2048\" ]; } );\n" POOL,
-            "x.conf:1: certificates.key_type: two are for one that is ordered; write two "
-            "certificates with the same names, one with each kind of key");
+            "x.conf:1: certificates.key_type: both are of the same kind; write one of p256 and "
+            "p384, and one of rsa2048 and rsa4096");
     refused(
-        "certificates = ( { names = \"a.test\"; key_type = [ \"p256\", \"rsa2048\" ]; },\n"
-        "{ name = \"a.test-rsa\"; names = \"c.test\"; } );\n" POOL,
-        "x.conf:1: certificates.key_type: the second one would be called \"a.test-rsa\", as "
-        "another one is; give that another name");
+        "certificates = ( { names = \"a.test\"; self_signed = true; key_type = [ \"p256\", "
+        "\"rsa2048\" ]; } );\n" POOL,
+        "x.conf:1: certificates.key_type: two key types work only for a certificate that is "
+        "ordered; write two certificates with the same names, one for each key type");
+    refused("certificates = ( { names = \"a.test\"; key_type = [ \"p256\", \"rsa2048\" ]; },\n"
+            "{ name = \"a.test-rsa\"; names = \"c.test\"; } );\n" POOL,
+            "x.conf:1: certificates.key_type: the second one would be called \"a.test-rsa\", "
+            "which is taken; rename the other certificate");
 }
 
 static void test_dual_written(void)
@@ -480,10 +480,8 @@ static void test_refused(void)
             "x.conf:6: duplicate setting name; write each name only once in a group");
     refused(FOUR "wrokers = 1;",
             "x.conf:4: unknown setting \"wrokers\"; did you mean \"workers\"?");
-    refused(FOUR "pools = /* one\n two",
-            "x.conf:4: a comment is not closed; write /* ... */");
-    refused(FOUR "user = \"one\n two",
-            "x.conf:4: a string is not closed; write \"...\"");
+    refused(FOUR "pools = /* one\n two", "x.conf:4: a comment is not closed; write /* ... */");
+    refused(FOUR "user = \"one\n two", "x.conf:4: a string is not closed; write \"...\"");
     refused(FOUR "workers = 99999999999;", "x.conf:4: workers: 99999999999 is out of range; "
                                            "write 1 to 32, or \"auto\"");
     refused(FOUR "workers = 9999999999999999999;",
@@ -504,10 +502,9 @@ static void test_refused(void)
                   "certificates = ( { names = [ \"www.example.com\" ]; } );");
     refused("@include \"/dev/null\"\n" FOUR,
             "x.conf:1: cannot read /dev/null: not a regular file");
-    refused(
-        PLAIN "pools = ( { name = \"p\"; backends = ( \"h:1\", \"H:1\" ); } );",
-        "x.conf:2: pools.backends: h:1 twice in pool \"p\"; write it once, with more weight "
-        "if it shall get more");
+    refused(PLAIN "pools = ( { name = \"p\"; backends = ( \"h:1\", \"H:1\" ); } );",
+            "x.conf:2: pools.backends: h:1 twice in pool \"p\"; write it once, with a larger "
+            "weight if it is to get more requests");
     refused(PLAIN "pools = ( { name = \"p\"; backends = \"h:1\"; },\n"
                   "{ name = \"q\"; backends = \"h:2\"; } );\nroutes = { pool = \"p\"; };",
             "x.conf:3: pools.backends.name: \"h\" twice; give each backend of the file its own "
@@ -517,7 +514,7 @@ static void test_refused(void)
 
     struct conf_errors errs = {0};
     ok(!conf_parse("a\0b", 3, "x.conf", &errs) && errs.n == 1, "a NUL byte is refused");
-    is_str(errs.v[0], "x.conf:  x.conf; write plain text", "and said so");
+    is_str(errs.v[0], "x.conf: x.conf contains a NUL byte; write plain text", "and said so");
     conf_errors_release(&errs);
     ok(!conf_load("/nonexistent/x.conf", &errs) && errs.n == 1, "a missing file is refused");
     is_str(errs.v[0], "cannot read /nonexistent/x.conf: No such file or directory", "by name");
