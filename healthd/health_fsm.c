@@ -44,8 +44,6 @@ static uint32_t wanted_passes(const struct health_fsm *v, const struct health_fs
 
     if (v->state == HEALTH_DOWN && rules->alone)
         return rules->rise;
-    if (v->state == HEALTH_DOWN && doubts > VERDICT_FLAPS)
-        doubts = VERDICT_FLAPS;
     return v->state == HEALTH_SUSPECT || v->state == HEALTH_DOWN ? rules->rise << doubts
                                                                  : rules->rise;
 }

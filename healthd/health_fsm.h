@@ -30,8 +30,7 @@
 #include "shm/table.h"
 
 enum {
-    VERDICT_DOUBT = 4, /* doublings: with rise 2 and a second between, 32 s */
-    VERDICT_FLAPS = 2, /* doublings for the return from DOWN, if it flaps */
+    VERDICT_DOUBT = 2, /* doublings at most: with rise 2 and a second between, 8 s */
     VERDICT_WARY = 10, /* passes while UP, after which trouble counts as the first */
 };
 

@@ -80,10 +80,10 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
         snprintf(text, sizeof text,
                  "not ejected, because no other backend of the pool is healthy: %.80s", why);
     else
-        snprintf(
-            text, sizeof text,
-            "not ejected, because only %u other backends are healthy (min_healthy %u): %.75s",
-            others->healthy, w->pool->min_healthy, why);
+        snprintf(text, sizeof text,
+                 "not ejected, because only %u other%s healthy (min_healthy %u): %.80s",
+                 others->healthy, others->healthy == 1 ? " is" : "s are", w->pool->min_healthy,
+                 why);
     log_warn("backend %s %s", w->backend->name, text);
     w->row.trial = TRIAL_NONE;
     backend_health_force(w, HEALTH_SUSPECT, text, now_ms);

@@ -327,7 +327,8 @@ static void test_guards(void)
             probe(i, OUTCOME_FAIL);
     eject_it(1);
     is_state(0, HEALTH_SUSPECT, "the last one is not ejected");
-    ok(strstr(row(0).reason, "not ejected, no other of the pool is well"), "  and why");
+    ok(strstr(row(0).reason, "not ejected, because no other backend of the pool is healthy"),
+       "  and why");
 
     conf.min_healthy = 2;
     all_up();
@@ -335,7 +336,7 @@ static void test_guards(void)
         probe(2, OUTCOME_FAIL);
     eject_it(1);
     is_state(0, HEALTH_SUSPECT, "nor is one where too few others would be left");
-    ok(strstr(row(0).reason, "of the others only 1 well, of 2"), "  and why");
+    ok(strstr(row(0).reason, "because only 1 other is healthy (min_healthy 2)"), "  and why");
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_PASS);
     look();
@@ -355,7 +356,7 @@ static void test_guards(void)
     look();
     for (int i = 0; i < N; i++)
         is_state(i, HEALTH_SUSPECT, "all fail alike: none is ejected");
-    ok(strstr(row(0).reason, "fail alike"), "  and it is told");
+    ok(strstr(row(0).reason, "other backends of the pool fail too"), "  and it is told");
 
     all_up();
     count_add(&cell(0)->completed, 3);
