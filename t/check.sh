@@ -44,6 +44,7 @@ stage gcc 8m "${MAKE[@]}" B="$B" CC=gcc all units tools
 stage clang 8m "${MAKE[@]}" B="$B-clang" CC=clang all units tools
 stage asan 8m "${MAKE[@]}" B="$B-asan" CC=gcc SAN=1 all units
 stage layers 1m make -s layers
+stage circles 2m make -s B="$B" circles
 stage headers 3m make -s headers
 stage format 1m make -s format
 stage cppcheck 8m make -s cppcheck

@@ -1,14 +1,20 @@
 #!/usr/bin/perl
-# circles.pl DIR FILE.o...: which of our object files take symbols from each other in a circle.
-# DIR is where the object files are (its folders are those of the source). Files of one circle
-# cannot be understood or tested apart. Prints each circle with the symbols that close it, and
-# fails if there is one.
+# circles.pl DIR KNOWN FILE.o...: which of our object files take symbols from each other in a
+# circle. DIR is where the object files are (its directories are those of the source). The files
+# of a circle cannot be understood or tested apart.
+#
+# KNOWN has one line, with its files, for each circle that is still there. Every other circle is
+# printed with the symbols that close it, and is a failure; so is a known circle that is gone or
+# has other files: its line has to follow.
 use strict;
 use warnings;
 
-my $dir = shift;
+my ($dir, $known_file, @objects) = @ARGV;
+open my $list, '<', $known_file or die "$known_file: $!\n";
+my %known = map { join(' ', sort split) => 1 } grep { !/^(?:#|$)/ } <$list>;
+
 my (%home, %needs, %uses, @files);
-for my $object (@ARGV) {
+for my $object (@objects) {
     my $file = $object =~ s{^\Q$dir\E/}{}r =~ s/\.o$//r;
     push @files, $file;
     open my $nm, '-|', 'nm', $object or die "nm: $!\n";
@@ -25,8 +31,9 @@ for my $file (@files) {
     }
 }
 
-# Tarjan: strongly connected components.
+# Tarjan's strongly connected components.
 my ($n, %index, %low, %on, @stack, @circles) = (0);
+
 sub visit
 {
     my ($v) = @_;
@@ -46,14 +53,16 @@ sub visit
 }
 defined $index{$_} or visit($_) for sort @files;
 
-for my $circle (sort { $a->[0] cmp $b->[0] } @circles) {
+my @new = grep { !delete $known{"@$_"} } sort { $a->[0] cmp $b->[0] } @circles;
+for my $circle (@new) {
     my %in = map { $_ => 1 } @$circle;
-    print 'circle of ', scalar(@$circle), ' files: ', join(' ', @$circle), "\n";
+    print 'circle of ', scalar(@$circle), ' files: ', "@$circle", "\n";
     for my $from (@$circle) {
         for my $to (grep { $in{$_} } sort keys %{ $uses{$from} }) {
             print "  $from -> $to: ", join(' ', sort @{ $uses{$from}{$to} }), "\n";
         }
     }
 }
-print scalar(@files), ' object files, ', scalar(@circles) || 'no', ' circle', @circles == 1 ? '' : 's', "\n";
-exit(@circles ? 1 : 0);
+print "not a circle any more, or of other files: $_ (see $known_file)\n" for sort keys %known;
+print scalar(@files), ' object files, ', @circles - @new, ' known circle(s), ', scalar(@new), " new\n";
+exit(@new || %known ? 1 : 0);
