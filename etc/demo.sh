@@ -62,14 +62,14 @@ done
 
 cat <<END
 
-    https://localhost:$HTTPS/pas/get        three instances, balanced (a self-signed certificate)
-    http://localhost:$HTTP/pas/get         sends you there
+    https://localhost:$HTTPS/pas/get        three backends, balanced (self-signed certificate)
+    http://localhost:$HTTP/pas/get         redirects there
     http://localhost:$STATUS/               the status page
 
     Try it, and see "instance" change:
         curl -sk https://localhost:$HTTPS/pas/get
 
-    Make pas2 ill, and well again (refuse, hang, slow, reset, 500, cut, garbage, ok):
+    Make pas2 fail, and recover (refuse, hang, slow, reset, 500, cut, garbage, ok):
         curl -s 'http://localhost:8822/ctl?mode=hang'
         curl -s 'http://localhost:8822/ctl?mode=ok'
 

@@ -16,7 +16,7 @@ static const struct {
     {"alreadyReplaced", NULL, "the CA has already replaced this certificate"},
     {"alreadyRevoked", NULL, "it is already revoked"},
     {"badCSR", NULL, "the CA refused the certificate request"},
-    {"badNonce", NULL, "the CA refuses its own nonces; retrying later"},
+    {"badNonce", NULL, "the CA does not accept its own nonces; retrying later"},
     {"badPublicKey", NULL, "the CA does not accept this kind of key"},
     {"badRevocationReason", NULL, "the CA does not accept this reason for a revocation"},
     {"badSignatureAlgorithm", NULL, "the CA does not accept ES256 signatures"},

@@ -184,7 +184,7 @@ static void test_looks_at_loop(void)
     s.exit_code = 0; /* as long as it runs */
     snprintf(s.started, sizeof s.started, "t3");
     is_int(look(200, s), DOCKER_WAIT, "it runs for a moment");
-    ok(strstr(result.text, "again and again"), "what is told stays");
+    ok(strstr(result.text, "keeps ending"), "what is told stays");
     s.restarts = 7;
     is_int(look(300, s), DOCKER_BAD, "three times: a loop");
     is_str(result.text, "it keeps ending and being started again, with exit code 9",

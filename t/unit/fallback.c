@@ -309,13 +309,13 @@ static void test_words(void)
     ok(says("new", "a.test", 0, "the CA refuses a.test (new: its words)"), "one of the future");
     ok(says("net.connect", "", 0, "its words") && !says("net.connect", "", 0, "net.connect"),
        "ours are said as they are");
-    ok(says("dns", "", 86400000, "the clock here is 24 hours behind the CA's; the CA does not"),
+    ok(says("dns", "", 86400000, "the clock here is 24 hours behind the CA's; the CA cannot"),
        "a clock that is wrong is said first");
     p = problem("unauthorized", "*.a.test", 0);
     p.challenge = JOB_DNS_01;
     problem_text_for(&p, 0, text, sizeof text);
     ok(strstr(text, "the zone of _acme-challenge.a.test, ") && strstr(text, "a CNAME there") &&
-           strstr(text, "acme.hook") && !strstr(text, "server before us"),
+           strstr(text, "acme.hook") && !strstr(text, "in front of pasgate"),
        "dns-01: where its record belongs, and not to another web server");
     p = problem("rejectedIdentifier", "", 0);
     memset(p.name, 'x', sizeof p.name - 1);
