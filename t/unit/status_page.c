@@ -291,6 +291,22 @@ static void test_summary(void)
     ok(strstr(out, "\npasgate_ready 0\n") != NULL, "and in one figure");
 }
 
+/* Label values are escaped for Prometheus, alike in all metrics: a metric's lines about one
+ * thing could not be joined otherwise. */
+static void test_labels(void)
+{
+    set_backend(5, "pas\x7f", "odd\x01pool", HEALTH_UP, "");
+    set_cert(2, "odd\x01name", CERT_FILE, 61, "");
+    get("/metrics");
+    ok(strstr(out, "\\u") == NULL, "no escapes of JSON");
+    ok(strstr(out, "\npasgate_pool_queued{pool=\"odd\\\\x01pool\"}") != NULL, "a pool");
+    ok(strstr(out, "\npasgate_backend_weight{pool=\"odd\\\\x01pool\",") != NULL, "its backend");
+    ok(strstr(out, "\npasgate_tls_certs_as_configured{name=\"odd\\\\x01name\"}") != NULL,
+       "a certificate");
+    ok(strstr(out, "\npasgate_acme_next_try_seconds{name=\"odd\\\\x01name\"}") != NULL,
+       "in another metric");
+}
+
 static size_t count(const char *text, const char *what)
 {
     size_t n = 0;
@@ -364,7 +380,7 @@ static void test_full(void)
     header_publish(&table->header, &h);
     ok(strstr(get("/"), "pasgate.conf:7: &#60;oops&#62;</code> and 1 more"), "a failed reload");
     seq_write_begin(&table->header.seq);
-    ok(strstr(get("/"), "reloads itself") != NULL, "a half-written header");
+    ok(strstr(get("/"), "this page reloads itself") != NULL, "a half-written header");
     ok(get("/status.json")[0] == '{', "JSON too");
 }
 
@@ -381,6 +397,7 @@ int main(void)
     test_json();
     test_pages();
     test_summary();
+    test_labels();
     test_many();
     test_full();
     free(table);
