@@ -328,7 +328,7 @@ sub judge
         $say->(sprintf 'elsewhere %.1f %% were slow', 100 * $r->{noise}) if $r->{noise};
         $say->($_) for @{ $r->{notes} }, @{ $r->{turns} }, map({"well: $_"} @{ $r->{well} }),
           map({"failed: $_"} @{ $r->{posts} });
-        # a line of README's table
+        # a line of the table in docs/figures.md
         $say->(sprintf 'row: | %s | %s | %d of %d | %d | %d of %d | %d of %d |', $r->{name},
             $fault->{never} ? 'never, rightly' : defined $r->{down} && !$fault->{turns} ? sprintf('%.1f s', $r->{down}) : '',
             @$get{qw(failed requests slow)}, @$post{qw(failed requests)}, @$long{qw(failed requests)});

@@ -230,7 +230,7 @@ static void backend_note(struct text_table *text_table, const struct status_back
             b->admin.attempts == 1 ? "" : "s");
     if (b->admin.override != ADMIN_READY)
         ADD("%s by %s: %s", admin_state_name(b->admin.override), b->admin.who, b->admin.reason);
-    if (*b->health.probe_text && strcmp(b->health.probe_text, b->health.reason) != 0)
+    if (*b->health.probe_text && !strstr(b->health.reason, b->health.probe_text))
         ADD("last check: %s", b->health.probe_text);
     if (errors_of(c))
         ADD("errors since the start: %" PRIu64 " connect, %" PRIu64 " reset, %" PRIu64
