@@ -278,7 +278,7 @@ subtest 'what it includes is watched, too' => sub {
     my $now = $n->();
     $level->(21);
     ok wait_for { $n->() == $now + 1 }, 'it was written in place';
-    like $gate->log_text, qr/\Q$part\E has changed: reload/, 'and named in the log';
+    like $gate->log_text, qr/\Q$part\E has changed: reloading/, 'and named in the log';
     spew("$part.new", qq(stop_timeout = "22s";\n));
     rename "$part.new", $part or die $!;
     ok wait_for { $n->() == $now + 2 }, 'it was replaced';

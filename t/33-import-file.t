@@ -108,7 +108,7 @@ subtest 'what is wrong is said' => sub {
     import 1, qr/cannot read .*nowhere: No such file/, 'no such password file', $p12, '--password-file', tmp('nowhere');
     import 2, qr/nowhere\.p12 is not a file/, 'no such file', tmp('nowhere.p12'), '--password-file', $password;
     my $none = p12('none.p12', '-nokeys', '-in', $leaf);
-    import 1, qr/none\.p12: holds no key: have it exported together/, 'no key in it', $none, '--password-file', $password;
+    import 1, qr/none\.p12: holds no key: export it together/, 'no key in it', $none, '--password-file', $password;
     import 1, qr/leaf\.crt: holds no key in PEM: give the file of the key with --key/, 'nor in this one', $leaf;
     import 1, qr/the key does not match any certificate in it/, 'a key of another', $leaf, '--key', $stranger_key;
     import 1, qr/holds no certificate, neither in PEM nor PKCS #12/, 'rubbish', $password, '--key', $leaf_key;
@@ -134,7 +134,7 @@ subtest 'at a terminal, while the service runs' => sub {
     my $next = p12('next.p12', '-in', $new, '-inkey', $leaf_key, '-certfile', tmp('others.pem'));
     my ($code, $said) = at_terminal('s3cret word', $next);
     is $code, 1, 'what is there is not replaced by mistake';
-    like $said, qr/Password of .*next\.p12: \s+pasgate: .* is there already, with something else: add --force/, 'and said';
+    like $said, qr/Password of .*next\.p12: \s+pasgate: .* already exists with other content: add --force/, 'and said';
     unlike $said, qr/s3cret/, 'the password is not shown';
     ($code, $said) = at_terminal('s3cret word', $next, '--force');
     is $code, 0, 'with --force it is' or diag $said;

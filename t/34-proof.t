@@ -84,13 +84,13 @@ subtest 'one that the workers cannot use' => sub {
     is served(), $good, 'and is served';
     my @findings = $gate->log_text =~ /generation 3: no handshake for shop\.test: no shared cipher/g;
     is @findings, 2, 'the log says more, and that two of them agree';
-    ok wait_for { slurp($told) =~ m{^failed \S+/2/fullchain.pem generation 3 was not taken}m }, 'the hook hears of it';
+    ok wait_for { slurp($told) =~ m{^failed \S+/2/fullchain.pem generation 3 was not accepted}m }, 'the hook hears of it';
     ok -d "$gate->{store}/certs/shop/.bad-3" && !-e "$gate->{store}/certs/shop/3", 'it is set aside';
     $gate->stop_ok;
     $gate->start;
     ok live(2), 'a restart does not take it either';
     is served(), $good, 'the old one is served';
-    ok wait_for { row()->{error} =~ /was not taken/ }, 'and it is told again';
+    ok wait_for { row()->{error} =~ /was not accepted/ }, 'and it is told again';
     PasGate::spew($chain, $old[0]);
     PasGate::spew($key, $old[1]);
     ok wait_for { row()->{error} eq '' }, 'repaired: no complaint is left';

@@ -205,15 +205,15 @@ END
 subtest 'nothing is ordered that was not meant' => sub {
     my $gate = PasGate->new(backends => [$pas], no_probe => 1,
         certs => '{ names = [ "localhost" ]; acme = true; }, { names = [ "shop.internal" ]; }, { names = [ "own.internal" ]; self_signed = true; }');
-    ok $gate->wait_log(qr/certificate localhost: not ordered: no public CA signs for a private name/), 'it is said why';
+    ok $gate->wait_log(qr/certificate localhost: not ordered: no public CA signs a private name/), 'it is said why';
     is row($gate, 'localhost')->{error}, '', 'but is no error';
     my ($code, $out) = $gate->cli('cert', 'renew', 'localhost', '--force');
     is $code, 1, 'not by force either';
-    like $out, qr/localhost: not ordered: no public CA signs for a private name/, 'which is told, with what helps';
+    like $out, qr/localhost: not ordered: no public CA signs a private name/, 'which is told, with what helps';
     ok wait_for { $gate->status->{health}{text} =~ /shop\.internal/ }, 'one for another private name is missed';
     is $gate->status->{health}{text}, 'certificate shop.internal: a self-signed one is served instead', 'and the status tells';
     my %row = map { $_ => row($gate, $_) } qw(localhost shop.internal own.internal);
-    like $row{'shop.internal'}{notes}[0], qr/^not ordered: no public CA signs for a private name/, 'and why';
+    like $row{'shop.internal'}{notes}[0], qr/^not ordered: no public CA signs a private name/, 'and why';
     is $row{$_}{next_try}, undef, "$_: no other one is to come" for 'localhost', 'shop.internal';
     ok $row{'own.internal'}{next_try}, 'one that is meant to be self-signed is renewed';
     $gate->stop_ok;

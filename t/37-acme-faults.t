@@ -127,7 +127,7 @@ fails('JSON 10,000 deep', [[qr{^/order-plz}, 0, sub { $_[0]{body} = '[' x 10_000
 fails('a leaf that is swapped', [[qr{^/certZ}, 0, sub { $_[0]{body} = slurp($ca->{chain}); return }]],
     qr/failed net\.chain\|.*another key.*order_gone=1/);
 fails('a chain that is cut', [[qr{^/certZ}, 0, sub { $_[0]{body} = substr $_[0]{body}, 0, 700; return }]],
-    qr/failed net\.chain\|.*does not parse/);
+    qr/failed net\.chain\|.*cannot be parsed/);
 fails('a redirect', [[qr{^/order-plz}, 0, sub { $_[0]{status} = '307 There'; $_[0]{headers}{location} = ['https://127.0.0.1:1/x']; $_[0]{body} = ''; return }, 1]],
     qr/failed net\.answer\|.*307/);
 for my $days (1, -1) {

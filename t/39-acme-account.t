@@ -35,7 +35,7 @@ sub renew
 
 subtest 'terms that a person must agree to' => sub {
     spew(tmp('terms'), '');
-    like renew(), qr{^1: .*wants a person to act, as on new terms of service; open the page that it names \(userActionRequired: Terms of service have changed; see https://ca\.test/agree\?token=W8Ih3PswD-8\)},
+    like renew(), qr{^1: .*requires a person to act, such as accepting new terms of service; open the page that it names \(userActionRequired: Terms of service have changed; see https://ca\.test/agree\?token=W8Ih3PswD-8\)},
         'where they are is told';
     unlink tmp('terms');
 };
@@ -46,7 +46,7 @@ subtest 'another address for mail' => sub {
     spew($gate->{conf}, $config =~ s/first\@shop/second\@shop/r);
     is +($gate->cli('reload'))[0], 0, 'another one, a reload';
     ok wait_for { slurp($heard) =~ /mailto:second\@shop\.test/ }, 'the CA is told' or $gate->tell;
-    ok $gate->wait_log(qr/the CA has acme\.email as it is now/), 'and the log says so';
+    ok $gate->wait_log(qr/the CA has the current acme\.email/), 'and the log says so';
     spew($heard, '');
     $gate->stop_ok;
     $gate->start;
@@ -54,7 +54,7 @@ subtest 'another address for mail' => sub {
     is slurp($heard), '', 'which does not tell it again';
     spew($gate->{conf}, $config =~ s/email = "\S+";//r);
     is +($gate->cli('reload'))[0], 0, 'none any more, a reload';
-    ok $gate->wait_log(qr/the CA has no address for mail any more, as acme\.email was removed/), 'the log says that the CA has none' or $gate->tell;
+    ok $gate->wait_log(qr/email removed at the CA, because acme\.email was removed/), 'the log says that the CA has none' or $gate->tell;
 };
 
 subtest 'a key that is damaged, or cannot be read' => sub {
@@ -70,7 +70,7 @@ subtest 'a key that is damaged, or cannot be read' => sub {
         like +($gate->cli('status'))[1] =~ s/\s+/ /gr, qr/certificate www\.shop\.test: $of_no_use/, 'all is not well';
         ok $gate->wait_log($of_no_use), 'the log has it';
         my $said = renew();
-        like $said, qr{^1: .*the account's key \S+/key\.pem \Q$words\E.*; bring it back from a backup, or move it away}, $words;
+        like $said, qr{^1: .*the account's key \S+/key\.pem \Q$words\E.*; restore it from a backup, or move it away}, $words;
         like +($gate->cli('cert', 'deactivate', '--force'))[1] =~ s/\s+/ /gr, qr{key\.pem \Q$words\E.*move it away}, 'deactivate says what to do';
         isnt slurp("$account/key.pem"), $key, 'and it is not replaced';
         like slurp("$account/key.pem"), $words =~ /damaged/ ? qr/^-----BEGIN/ : qr/^$/, 'by another one';

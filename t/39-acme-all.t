@@ -40,7 +40,7 @@ subtest 'renew --all' => sub {
     is $ca->said(qr/Added order/), $orders, 'nothing was ordered';
     says ['renew', '--all', '--force'], 0, 'both', map { qr/^certificate $_\.test: generation 3 is live, until 20/m } qw(a b);
     is $ca->said(qr/Added order/), $orders + 2, 'an order each';
-    says ['renew', '--all', 'a.test'],     2, 'not with a name', qr/a name and --all together/;
+    says ['renew', '--all', 'a.test'],     2, 'not with a name', qr/a name or --all, not both/;
     says ['rollback', '--all', '--force'], 2, 'not with another verb', qr/--all works with renew only/;
 };
 

@@ -171,7 +171,7 @@ my @once = (
 # What fails for an hour.
 my @hour = (
     ['429 for an hour', [limited('too many for n.test: see https://ca.test/limits', 'retry-after' => 3600)],
-        qr{^a limit of the CA is reached; .*\(rateLimited: too many for n\.test: see https://ca\.test/limits\)$}],
+        qr{^a rate limit of the CA is reached; .*\(rateLimited: too many for n\.test: see https://ca\.test/limits\)$}],
     ['a page with 503 for an hour', [refuse($new_order, 1, '503 No', $page, 'retry-after' => 3600)],
         qr/^the CA responded with status 503 and no reason$/],
 );

@@ -42,7 +42,7 @@ subtest 'a store that cannot be had at the first start' => sub {
     my ($code, $out) = $gate->cli('status');
     is $code, 1, 'status exits with 1';
     like $out, qr{the store \S+/blocked: Not a directory}, 'and says why';
-    like((map { $_->cli('cert', 'list') } $gate)[1], qr/serves a self-signed one of its own, from memory/, 'cert list tells what is served');
+    like((map { $_->cli('cert', 'list') } $gate)[1], qr/serves a self-signed certificate of its own, from memory/, 'cert list tells what is served');
     like $gate->connect(port => $gate->{status_port}, plain => 1)->request('GET', '/')->{body}, qr{blocked: Not a directory}, 'the page, too';
     is orders($ca), 0, 'nothing is ordered';
     cmp_ok scalar(() = $gate->log_text =~ m{acmed.*blocked: Not}g), '<=', 3, 'the log does not say it again and again';
@@ -90,7 +90,7 @@ subtest 'a store that cannot be read any more' => sub {
     my ($old, $orders) = (served($gate), orders($ca));
     my $mode = (stat $gate->{store})[2] & 07777;
     chmod 0, $gate->{store};
-    my $says = qr{cannot read the store \Q$gate->{store}\E: Permission denied; make the user that the children run as its owner; workers go on};
+    my $says = qr{cannot read the store \Q$gate->{store}\E: Permission denied; make the user that the children run as its owner; workers keep what they have};
     ok wait_row($gate, sub { ($_->{notes}[0] // '') =~ /^$says/ }), 'it is noticed' or $gate->tell;
     like +($gate->cli('cert', 'list'))[1] =~ s/\s+/ /gr, $says, 'cert list tells';
     my ($code, $out) = $gate->cli('status');
@@ -128,8 +128,8 @@ subtest 'what is not ordered' => sub {
         return "$code: $out";
     };
     like $check->('*.shop.org', 'email = "a@shop.org"; agree_tos = true;'), qr/^0: .*a wildcard needs/s, 'check warns of it';
-    like $check->('shop.org', ''), qr/^0: .*not ordered: give acme.email/s, 'and of an email that is not there';
-    like $check->("shop.$_", 'email = "a@shop.org"; agree_tos = true;'), qr/^0: .*not ordered: no public CA signs for a private name/s, "and of .$_" for 'local', 'internal';
+    like $check->('shop.org', ''), qr/^0: .*not ordered: set acme.email/s, 'and of an email that is not there';
+    like $check->("shop.$_", 'email = "a@shop.org"; agree_tos = true;'), qr/^0: .*not ordered: no public CA signs a private name/s, "and of .$_" for 'local', 'internal';
     unlike $check->('localhost', ''), qr/not ordered/, 'not of localhost';
 };
 

@@ -88,7 +88,7 @@ subtest 'http-01 is impossible' => sub {
     my ($ca, $gate) = ($kinds, $gate{kinds});
     ok wait_issued($gate), 'a few seconds later it comes by tls-alpn-01' or $gate->tell;
     is $ca->said($made), 2, 'of the second order';
-    ok $gate->wait_log(qr/failure 1: .*port 80 and 443|failure 1: .*is not proved/), 'the failure is told';
+    ok $gate->wait_log(qr/failure 1: .*ports 80 and 443|failure 1: .*could not be validated/), 'the failure is told';
     my $generation = cert_row($gate)->{generation};
     is state_of($gate)->{kind_worked}, $tls_alpn_01, 'what worked is written down';
     $gate->stop_ok;
@@ -112,7 +112,7 @@ subtest 'the marker is not found' => sub {
 subtest 'after a failure, a rehearsal' => sub {
     my $gate = $gate{stage};
     ok wait_row($gate, sub { $_->{error} }), 'an order fails' or $gate->tell;
-    like cert_row($gate)->{doing}, qr/rehearsal at staging/, 'the status tells what comes next';
+    like cert_row($gate)->{doing}, qr/staging dry run/, 'the status tells what comes next';
     isnt renew($gate), 0, 'it fails again';
     is $staging->said($made), 1, 'at staging';
     isnt renew($gate), 0, 'and again';
@@ -132,7 +132,7 @@ subtest 'after a failure, a rehearsal' => sub {
 subtest 'another server answers for the name' => sub {
     my $gate = $gate{marker};
     ok wait_row($gate, sub { $_->{error} }), 'it is not proved' or $gate->tell;
-    like notes($gate), qr/^www\.shop\.test: another server responds at 127\.0\.0\.2 \(status 404\); let that address lead here/m,
+    like notes($gate), qr/^www\.shop\.test: another server responds at 127\.0\.0\.2 \(status 404\); make that address lead here/m,
       'one clear line';
     my ($code, $text) = $gate->cli('status');
     like $text, qr/note: www\.shop\.test: another server responds/, 'for people, too';
@@ -152,7 +152,7 @@ subtest 'a second CA' => sub {
     ok wait_row($gate, sub { $_->{error} }), 'the first CA does not answer' or $gate->tell;
     is $second->said($made), 0, 'the second one is not asked at once';
     isnt renew($gate), 0, 'it still does not';
-    like cert_row($gate)->{doing}, qr/the second CA is asked/, 'the status tells what comes next';
+    like cert_row($gate)->{doing}, qr/the second CA is tried/, 'the status tells what comes next';
     is renew($gate), 0, 'now the second one' or $gate->tell;
     is $second->said($made), 1, 'makes it';
     ok wait_issued($gate), 'it is live';

@@ -129,7 +129,7 @@ subtest 'six days, and what the CA suggests' => sub {
     ok wait_for(sub { state_of($gate)->{ari_start} == $soon * 1000 }), 'another window';
     my $at = state_of($gate)->{renew_at};
     ok $at >= $soon * 1000 && $at < ($soon + 3600) * 1000, 'a moment within it';
-    like $gate->log_text, qr{the CA suggests to renew it; that is at .*see https://ca\.test/why}, 'and it is said where it tells why';
+    like $gate->log_text, qr{the CA suggests renewal \(ARI\); planned for .*see https://ca\.test/why}, 'and it is said where it tells why';
 
     my $old = served($gate);
     $ca->renewal_info($old, window(time - 7200, time - 3600));

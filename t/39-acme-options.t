@@ -43,7 +43,7 @@ for my $what (sort keys %gate) {
     is verified($gate, $ca, $what eq 'names' ? 'other.test' : 'shop.test'), '', 'served, and verified';
     unlike $gate->log_text, qr/not ordered, failure [2-9]/, 'with one failure at the most';
 }
-like $gate{key}->log_text, qr/the CA refused to be told which certificate this one replaces/,
+like $gate{key}->log_text, qr/the CA refused the field "replaces"/,
     'a new account key: it is said what was left out';
 like $gate{lost}->log_text, qr/the CA did not know our account; a new one was created with the same key/,
     'a CA that lost its data: a new account, in the same try';

@@ -32,15 +32,15 @@ my %store = (store => tmp('store-roots'));
 
 # What is wrong, the CA, options, and what has to be said.
 my @cases = (
-    ['no such path', $ca, [directory => "https://127.0.0.1:$ca->{port}/nope"], qr{no ACME directory at https://\S+/nope \(status 404\): write acme\.directory}],
-    ['a web page', $ca, [directory => answering(qr{^/dir}, '200 OK', '<html>')], qr{stands at https://\S+/dir is no ACME directory: write acme\.directory}],
-    ['another JSON', $ca, [directory => answering(qr{^/dir}, '200 OK', '{}')], qr{is no ACME directory: write acme\.directory}],
+    ['no such path', $ca, [directory => "https://127.0.0.1:$ca->{port}/nope"], qr{no ACME directory at https://\S+/nope \(status 404\); check acme\.directory}],
+    ['a web page', $ca, [directory => answering(qr{^/dir}, '200 OK', '<html>')], qr{https://\S+/dir is not an ACME directory; check acme\.directory}],
+    ['another JSON', $ca, [directory => answering(qr{^/dir}, '200 OK', '{}')], qr{is not an ACME directory; check acme\.directory}],
     ['an unknown host', $ca, [directory => 'https://acme.nowhere.invalid/dir'], qr{^acme\.nowhere\.invalid: not found in DNS; check acme\.directory}],
     ['nobody there', $ca, [directory => $nobody], qr{no connection; check acme\.directory}],
     ['unknown roots', $ca, [%store, global => sprintf 'acme = { store = "%s"; directory = "%s"; };', $store{store}, $ca->directory], qr{certificate.*; for a CA with roots of its own, set acme\.ca_file}],
     ['a name that is refused', $ca, [names => ['www.shop.test', 'blocked.test']], qr{rejectedIdentifier.*blocked\.test|blocked\.test.*rejectedIdentifier}],
     ['CAA', $ca, [listen => undef, directory => answering(qr{^/finalize}, '403 Forbidden', $caa)], qr{\bcaa\b.*prevents issuance}],
-    ['no EAB', $eab, [], qr{wants an account that it knows: write acme\.eab = }],
+    ['no EAB', $eab, [], qr{requires external account binding: write acme\.eab = }],
     ['an EAB kid that is wrong', $eab, [eab('kid-2', $secret)], qr{unauthorized.*'kid'.*not known}],
     ['an EAB key that is wrong', $eab, [eab('kid-1', $other)], qr{unauthorized.*external account binding}],
 );
@@ -81,7 +81,7 @@ for my $case (@cases) {
 
 for (['http://127.0.0.1/dir', qr{acme\.directory: "http://127\.0\.0\.1/dir" is not an ACME directory; write .*"https://}],
     ['letsencrypt"; eab = { kid = "kid-1"; }; email = "a@shop.test', qr{acme\.eab: hmac_key is missing; write both}],
-    ['letsencrypt"; eab = { kid = "kid-1"; hmac_key = "not!base64"; }; email = "a@shop.test', qr{acme\.eab\.hmac_key: is no key in base64url.*copy it anew}]) {
+    ['letsencrypt"; eab = { kid = "kid-1"; hmac_key = "not!base64"; }; email = "a@shop.test', qr{acme\.eab\.hmac_key: is not a base64url key.*copy it again}]) {
     my ($directory, $words) = @$_;
     my ($code, $text) = acme_gate($ca, directory => $directory, start => 0)->cli('check');
     is $code, 78, 'the configuration is refused';

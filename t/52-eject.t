@@ -127,7 +127,7 @@ subtest 'cut responses while the ping is well' => sub {
     ok wait_for { completed('pas3') > 20 }, 'all is well';
     my %from = map { $_->{id} => scalar(my @a = history($_->{id})) } @pas[0 .. 2];
     $_->ctl('mode=cut&ping=ok') for @pas[0 .. 2];
-    my $line = $gate->wait_log(qr/backend pas\d not ejected, (?:others of the pool fail alike|no other of the pool is well)/);
+    my $line = $gate->wait_log(qr/backend pas\d not ejected, because (?:other backends of the pool fail too|no other backend of the pool is healthy)/);
     ok $line, 'all fail: it is said, and nobody ejected' or diag map { "$_\n" } map { history($_->{id}) } @pas;
     my @down = grep { my $name = $_; grep { /-> down/ } splice(@{ [history($name)] }, $from{$name}) } sort keys %from;
     cmp_ok scalar @down, '<', 2, "at most one was taken out before the others showed: @down";

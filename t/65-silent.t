@@ -17,7 +17,7 @@ like $gate->get('/metrics', plain => 1, port => $gate->{status_port})->{body}, q
 for my $words ('drain pas1', 'reload', 'restart pas1', 'drain pas1 --wait', 'cert rollback 1') {
     my ($code, $out) = run_cmd('timeout', 60, PasGate::binary(), split(/ /, $words), '-c', $gate->{conf});
     is $code, 1, "$words ends";
-    like $out, qr/the request stands, and takes effect/, 'and says that it stands';
+    like $out, qr/the request takes effect/, 'and says that it stands';
 }
 kill 'CONT', $gate->{pid};
 ok wait_for { my ($b) = grep { $_->{name} eq 'pas1' } @{ $gate->status->{backends} // [] }; JSON::PP->new->encode($b // {}) =~ /"drain"/ }, 'the drain takes effect';

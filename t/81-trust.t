@@ -77,7 +77,7 @@ subtest 'it starts, whoever has its names' => sub {
     is sprintf('%o', (stat _)[2] & 07777 & 07137), '0', 'others cannot read it, and nobody else write' for @tables;
     my ($code, $said) = run_cmd(PasGate::binary(), 'run', '-c', $gate->{conf});
     isnt $code, 0, 'a second one does not start';
-    like $said, qr/runs already: process $gate->{pid} holds/, 'and says which one runs';
+    like $said, qr/is already running: process $gate->{pid} holds/, 'and says which one runs';
     $gate->stop_ok;
     is scalar(my @left = grep { -f } glob "$object*"), 0, 'the table is gone';
     rmdir $object;

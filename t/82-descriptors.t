@@ -24,7 +24,7 @@ my @idle = map { $gate->connect(plain => 1) } 1 .. $most + 20;
 ok wait_for { $gate->wait_log(qr/accepting paused: the limit of descriptors is reached/) },
   'others take all connections';
 ok wait_for { $early->closed }, 'it waits for nothing, and has made room';
-ok wait_for { ($gate->status->{health}{text} // '') =~ /^new clients wait: all connections are taken/ }, 'the status tells';
+ok wait_for { ($gate->status->{health}{text} // '') =~ /^new clients wait: all connections are in use/ }, 'the status tells';
 is $gate->status->{health}{tone}, 'warn', 'in a tone of warning';
 is((shift @idle)->request('GET', "/pas/get?n=$_")->{status}, 200, "request $_ of the others") for 1 .. 3;
 $pas->kill;
@@ -48,7 +48,7 @@ my @kept = map { my $c = $gate->connect(plain => 1); is $c->request('GET', '/pas
 ok $kept[$_]->closed, "for more than there may be, the one idle for longest goes: $_" for 0 .. 4;
 is $kept[5]->request('GET', '/pas/get')->{status}, 200, 'no other';
 is $reused->() - $before, 5, 'they are counted';
-ok $gate->wait_log(qr/idle client connections closed to make room for others: as many clients/), 'and told';
+ok $gate->wait_log(qr/idle client connections closed to make room for others: the limit of descriptors/), 'and told';
 $_->close for @kept;
 $gate->stop_ok;
 

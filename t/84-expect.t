@@ -142,8 +142,8 @@ subtest 'a client that was told to go on, and does not' => sub {
     my $r = $c->response('POST');
     is "$r->{status} " . @{ $r->{interim} }, "408 1", "408 after 100";
     is $r->{h}{connection}, 'close', 'and the connection ends';
-    is lines($gate, 1, sub { ($_->{detail} // '') =~ /did not begin after 100 Continue/ }), 1, 'the access log says why';
-    my ($line) = grep { ($_->{detail} // '') =~ /did not begin/ } $gate->access;
+    is lines($gate, 1, sub { ($_->{detail} // '') =~ /no request body after 100 Continue/ }), 1, 'the access log says why';
+    my ($line) = grep { ($_->{detail} // '') =~ /no request body/ } $gate->access;
     is $line->{end}, 'client', 'and who ended it';
     ok wait_for { in_flight($gate) == 0 }, 'the slot is free';
     is raw($gate)->{resets}, 0, 'and the backend has done nothing';
@@ -158,12 +158,12 @@ subtest 'a backend that gives up a body that does not come' => sub {
         $got{"$r->{status} " . ($r->{h}{connection} // '')}++;
     }
     is_deeply \%got, { '408 close' => 7 }, 'closing it is no fault: the client gets 408';
-    is lines($gate, 7, sub { ($_->{detail} // '') =~ /instance gave it up/ && $_->{end} eq 'client' }), 7,
+    is lines($gate, 7, sub { ($_->{detail} // '') =~ /backend gave up/ && $_->{end} eq 'client' }), 7,
       'with a word of its own in the access log';
     my $r = begin($gate, '/patient-408', 500_000, 'x' x 100_000)->response('POST');
     is $r->{status}, 408, 'a 408 of its own passes';
     is begin($gate, '/patient-503', 500_000, 'x' x 100_000)->response('POST')->{status}, 503, 'and so does 503';
-    is lines($gate, 9, sub { ($_->{detail} // '') =~ /instance gave it up/ && $_->{end} eq 'client' }), 9, 'told alike';
+    is lines($gate, 9, sub { ($_->{detail} // '') =~ /backend gave up/ && $_->{end} eq 'client' }), 9, 'told alike';
     my $row = raw($gate);
     is "@$row{qw(resets cut timeouts gateway_errors state)}", '0 0 0 0 up', 'nothing of it counts against the backend';
     is begin($gate, '/vanish', 500_000, 'x' x 100_000)->response('POST')->{status}, 502, 'one that closes at once has failed';

@@ -65,11 +65,11 @@ subtest 'what is wrong' => sub {
     refused $good . qq~acme = { hook = "$dir/plain.txt"; };\n~ . $pool, qr/acme\.hook: .* is not an executable program/, 'a hook that is none';
     refused $good . qq~acme = { ca_file = "$dir/none.pem"; };\n~ . $pool, qr/acme\.ca_file: cannot read/, 'a file of CAs';
     refused $good . $pool =~ s/; \} \)/; restart = { command = [ "\/no\/such" ]; }; } )/r,
-      qr/restart\.command: \/no\/such of backend pas1 is no program/, 'a restart command';
+      qr/restart\.command: \/no\/such of backend pas1 is not an executable/, 'a restart command';
     refused qq~log = { access = "$dir/none/access.log"; };\n~ . $good . $pool, qr/log\.access: .*\/none: No such file/, 'a folder of logs';
     my $hook = spew("$dir/hook", "#!/no/such/sh\n");
     chmod 0755, $hook;
-    warned $good . qq~acme = { hook = "$hook"; };\n~ . $pool, qr/acme\.hook: the first line of \Q$hook\E names \/no\/such\/sh, which is no program/, 'a hook without its interpreter';
+    warned $good . qq~acme = { hook = "$hook"; };\n~ . $pool, qr/acme\.hook: the first line of \Q$hook\E names \/no\/such\/sh, which is not a program/, 'a hook without its interpreter';
     spew($hook, "#!/bin/sh\n");
   SKIP: {
         skip 'root calls no hook as root', 2 if $> != 0;
@@ -100,11 +100,11 @@ subtest 'what is likely wrong' => sub {
     my $c = cert('shop.test', @shop) . $pool;
     warned qq~$l { address = "*:1180"; serve = "status"; } );\n$c~, qr/serves the status to everybody/, 'the status on all addresses';
     warned qq~$l { address = "*:1443"; } );\n$c~, qr/127\.0\.0\.1:1443 overlaps with \*:1443/, 'listeners that overlap';
-    warned $good . $pool =~ s/\{ name = "pas"/{ min_healthy = 1; name = "pas"/r, qr/min_healthy: 1 others can never be well/, 'min_healthy';
+    warned $good . $pool =~ s/\{ name = "pas"/{ min_healthy = 1; name = "pas"/r, qr/min_healthy: a pool of 1 cannot have 1 other healthy backends/, 'min_healthy';
     my $acme = qq~acme = { email = "a\@b.example"; };\ncertificates = ( { names = [ "%s" ]; } );\n~;
     warned $listen . sprintf($acme, 'a_b.shop.eu') . $pool, qr/underscore/, 'an underscore';
     warned $listen . sprintf($acme, '*.shop.eu') . $pool, qr/x\.conf:3: .*a wildcard needs/, 'a wildcard without dns-01';
-    warned $listen . qq~certificates = ( { names = [ "www.shop.eu" ]; } );\n~ . $pool, qr/give acme\.email/, 'a public name without an address of mail';
+    warned $listen . qq~certificates = ( { names = [ "www.shop.eu" ]; } );\n~ . $pool, qr/set acme\.email/, 'a public name without an address of mail';
     warned qq~trusted = [ "10.0.0.0/8", "$_" ];\n~ . $good . $pool, qr/x\.conf:1: trusted: with $_ everybody/, "everybody is trusted: $_" for '0.0.0.0/0', '::/0';
     my $route = qq~routes = ( { path = "/.well-known/acme-challenge"; pool = "pas"; MORE } );\n~;
     warned $listen . sprintf($acme, 'www.shop.eu') . $pool . $route =~ s/MORE//r, qr/acme-challenge" gets no request/, 'a route for challenges';
@@ -118,7 +118,7 @@ subtest 'what is likely wrong' => sub {
           qr/x\.conf:\d+: acme\.eab\.hmac_key: is not a base64url key/, "a key that is none: $key";
     }
     is +(check($listen . qq~certificates = ( { names = [ "localhost" ]; } );\n~ . $pool, '--strict'))[0], 0, 'but not localhost';
-    for ([ '/a%2fb', qr/"\/a%2fb"/ ], [ '/%61dmin', qr/it comes as "\/admin"; write that/ ], [ '/caf%c3%a9', qr/it comes as "\/caf%C3%A9"/ ]) {
+    for ([ '/a%2fb', qr/"\/a%2fb"/ ], [ '/%61dmin', qr/it arrives as "\/admin"; write that/ ], [ '/caf%c3%a9', qr/it arrives as "\/caf%C3%A9"/ ]) {
         warned $good . $pool . qq~routes = ( { path = "$_->[0]"; pool = "pas"; } );\n~, $_->[1], "a path that never matches: $_->[0]";
     }
 };
