@@ -23,8 +23,8 @@ const char *certbot_server(const char *directory)
 
 /* ---- files. Links are followed, because certbot's tree consists of them. */
 
-static char *certbot_read_read_by(char *(*reads)(int fd, size_t max, size_t *n),
-                                  const char *path, size_t max, size_t *n)
+static char *certbot_read_by(char *(*reads)(int fd, size_t max, size_t *n), const char *path,
+                             size_t max, size_t *n)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     char *text = fd < 0 ? NULL : reads(fd, max, n);
@@ -35,14 +35,14 @@ static char *certbot_read_read_by(char *(*reads)(int fd, size_t max, size_t *n),
     return text;
 }
 
-static char *certbot_read_read_pem(const char *path, size_t *n)
+static char *certbot_read_pem(const char *path, size_t *n)
 {
-    return certbot_read_read_by(secret_read, path, STORE_PEM_MAX, n);
+    return certbot_read_by(secret_read, path, STORE_PEM_MAX, n);
 }
 
 static char *read_small(const char *path, size_t *n)
 {
-    return certbot_read_read_by(fd_read_all, path, CERTBOT_FILE_MAX, n);
+    return certbot_read_by(fd_read_all, path, CERTBOT_FILE_MAX, n);
 }
 
 static int no_dots(const struct dirent *entry)
@@ -99,10 +99,10 @@ static void read_lineage(const char *dir, struct certbot_lineage *lineage)
     char path[PATH_MAX];
 
     snprintf(path, sizeof path, "%s/live/%s/fullchain.pem", dir, lineage->name);
-    lineage->pair.chain = certbot_read_read_pem(path, &lineage->pair.n_chain);
+    lineage->pair.chain = certbot_read_pem(path, &lineage->pair.n_chain);
     if (lineage->pair.chain) {
         snprintf(path, sizeof path, "%s/live/%s/privkey.pem", dir, lineage->name);
-        lineage->pair.key = certbot_read_read_pem(path, &lineage->pair.n_key);
+        lineage->pair.key = certbot_read_pem(path, &lineage->pair.n_key);
     }
     if (lineage->pair.key)
         return;
@@ -138,14 +138,14 @@ static int read_lineages(struct certbot *c)
 
 /* ---- accounts/SERVER/ID */
 
-static void certbot_read_read_account(const char *dir, struct certbot_account *account)
+static void certbot_read_account(const char *dir, struct certbot_account *account)
 {
     char path[PATH_MAX];
     size_t n = 0;
     char *text;
 
     snprintf(path, sizeof path, "%.3000s/%s/private_key.json", dir, account->id);
-    text = certbot_read_read_by(secret_read, path, CERTBOT_FILE_MAX, &n);
+    text = certbot_read_by(secret_read, path, CERTBOT_FILE_MAX, &n);
     if (!text)
         snprintf(account->error, sizeof account->error, "cannot read private_key.json: %s",
                  strerror(errno));
@@ -174,7 +174,7 @@ static void read_accounts(struct certbot *c, const char *directory)
 
         account->directory = directory;
         snprintf(account->id, sizeof account->id, "%s", names[i]->d_name);
-        certbot_read_read_account(path, account);
+        certbot_read_account(path, account);
     }
     free_list(names, n);
 }
