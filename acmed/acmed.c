@@ -18,6 +18,7 @@
 #include "acmed/cert/certificate.h"
 #include "acmed/cert/deploy.h"
 #include "acmed/cert/leftover.h"
+#include "acmed/cert/revoked.h"
 #include "acmed/cert/store_delete.h"
 #include "acmed/helper/hook.h"
 #include "acmed/key/key.h"
@@ -34,9 +35,9 @@
 #include "shm/message.h"
 
 enum {
-    HEARTBEAT_MS = 1000, /* longest sleep */
-    UMASK = 027,         /* see acmed/cert/store.h */
-    NURSERY_PAUSE_MS = 60000,
+    HEARTBEAT_MS = 1000,           /* longest sleep */
+    UMASK = 027,                   /* see acmed/cert/store.h */
+    HELPER_PAUSE_MS = 60000,       /* from a helper's end to ours, which brings new ones */
     TURN_MS = 200,                 /* of work; then messages are handled */
     READY_MS = 10000,              /* after the start at the latest */
     STORE_LOOK_MS = 5000,          /* between two checks of the store */
@@ -186,7 +187,8 @@ static void look_at_generations(struct acmed *a, uint64_t now_ms)
 {
     char trouble[TABLE_NOTE] = "";
 
-    if (a->has_store && store_usable(a->store.path, NULL, 0, trouble))
+    if (a->has_store && store_usable(a->store.path, NULL, 0, trouble) &&
+        revoked_readable(&a->store, trouble))
         ca_set_look(&a->ca_set);
     for (uint32_t i = 0; a->has_store && i < a->n; i++)
         certificate_look_at_store(&a->certificate[i], trouble, now_ms);
@@ -310,12 +312,12 @@ static void acmed_wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms
     if (fds[2].revents & (POLLHUP | POLLERR)) {
         log_error("the network helper exited; ordering suspended until it is started again");
         fd_close(&a->ca_set.forkserver);
-        a->leave_ms = now_ms + NURSERY_PAUSE_MS;
+        a->leave_ms = now_ms + HELPER_PAUSE_MS;
     }
     if (fds[3].revents & (POLLHUP | POLLERR)) {
         log_error("the hook helper exited; the hook is not called until it is started again");
         hook_close();
-        a->leave_ms = now_ms + NURSERY_PAUSE_MS;
+        a->leave_ms = now_ms + HELPER_PAUSE_MS;
     }
 }
 

@@ -78,9 +78,11 @@ subtest 'revoked, and killed' => sub {
     my $serial = served();
     my $generation = row()->{generation};
     $gate->stop_ok;
-    PasGate::spew("$store/certs/shop.test/$generation/revoked", '');
+    my $list = "$store/certs/.revoked";    # killed before it was added there
+    PasGate::spew("$store/certs/shop.test/$generation/revoked", "reason=1\n");
     $gate->start;
     ok wait_for(sub { row()->{generation} > $generation }, 60), 'a successor replaces it' or $gate->tell;
+    is scalar(() = PasGate::slurp($list) =~ /^[0-9a-f]+=[0-9a-f]+ \d+ 1 /mg), 2, 'and the list has it, with the reason that its key is known to others';
     ok wait_for { served() ne $serial }, 'it is served';
     says ['rollback', 'shop.test'], 1, qr/there is no older generation that is still good/, 'no way leads back';
 };

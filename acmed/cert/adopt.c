@@ -75,8 +75,10 @@ static void adopt_look_at(const struct store *store, const struct stored_folder 
     enum cert_source source;
     struct pem_pair pair;
     struct pem_leaf leaf;
+    char why[TABLE_NOTE];
 
-    if (store_read(store, f->name, generation, &pair, &source) < 0)
+    if (!revoked_readable(store, why) ||
+        store_read(store, f->name, generation, &pair, &source) < 0)
         return;
     if (!revoked_at(store, f->name, generation, &pair) && pem_leaf_read(&pair, &leaf)) {
         if (now >= leaf.not_before_wall_ms && now < leaf.not_after_wall_ms)

@@ -200,10 +200,15 @@ static void tell_left(struct work *w, struct certbot_lineage *lineage)
 
 static void refuse_revoked(const struct work *w, struct certbot_lineage *lineage)
 {
+    char until[CLOCK_ISO_SIZE], why[TABLE_NOTE];
+    bool readable = revoked_readable(&w->store, why);
     uint64_t at = *lineage->error ? 0 : revoked_at(&w->store, NULL, 0, &lineage->pair);
-    char until[CLOCK_ISO_SIZE];
 
-    if (at)
+    if (!readable && !*lineage->error)
+        snprintf(lineage->error, sizeof lineage->error,
+                 "it may have been revoked by pasgate: %.60s/certs/.revoked cannot be read",
+                 w->c->conf->acme.store);
+    else if (at)
         snprintf(lineage->error, sizeof lineage->error, "it was revoked by pasgate on %s",
                  day(until, at));
 }

@@ -61,12 +61,14 @@ static bool still_good(const struct certificate *k, enum cert_source source,
     }
 }
 
-/* text is "" if the pair may go live. */
+/* text is "" if the pair may go live. If the list of revoked ones cannot be read, it may do so
+ * only in place of a self-signed one, or of none. */
 static void tell_revoked(const struct certificate *k, const struct pem_pair *pair,
                          char text[TABLE_REASON])
 {
+    char when[CLOCK_ISO_SIZE], why[TABLE_NOTE];
+    bool readable = revoked_readable(k->store, why);
     uint64_t at = revoked_at(k->store, NULL, 0, pair);
-    char when[CLOCK_ISO_SIZE];
 
     text[0] = '\0';
     if (at)
@@ -74,6 +76,10 @@ static void tell_revoked(const struct certificate *k, const struct pem_pair *pai
                  "this certificate, or another one with its key, was revoked at %.16sZ and is "
                  "not used any more",
                  clock_iso(when, at));
+    else if (!readable && k->row.source >= CERT_FILE)
+        snprintf(text, TABLE_REASON,
+                 "the list of revoked certificates cannot be read: the live certificate stays "
+                 "until it can");
 }
 
 /* Is it a copy of a certificate that was revoked under another name? One that was live when it

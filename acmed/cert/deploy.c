@@ -93,8 +93,11 @@ void deploy_take(struct certificate *k, uint32_t generation, enum cert_source so
     deploy_describe(k, &next, generation, source, pair, info);
     set_live(k, &next);
     /* Marked by a predecessor that had no list yet, or stopped before writing the entry. */
-    if (next.revoked_wall_ms && k->store->ours && !revoked_at(k->store, NULL, 0, pair))
-        revoked_add(k->store, pair, 0, next.revoked_wall_ms);
+    if (next.revoked_wall_ms && k->store->ours && !revoked_at(k->store, NULL, 0, pair) &&
+        revoked_add(k->store, pair, store_marked_reason(k->store, k->row.name, generation),
+                    next.revoked_wall_ms) < 0)
+        log_warn("certificate %s: cannot add generation %u to the list of revoked ones: %s",
+                 k->conf->name, generation, strerror(errno));
 }
 
 /* ---- from the store to the workers */

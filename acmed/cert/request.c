@@ -37,8 +37,11 @@ static const char *unfit(const struct certificate *k, uint32_t generation,
                          struct pem_info *info)
 {
     static char error[TABLE_REASON];
+    char why[TABLE_NOTE];
     uint64_t now = clock_wall_ms();
 
+    if (!revoked_readable(k->store, why))
+        return "may be revoked: the list of revoked certificates cannot be read";
     if (revoked_at(k->store, k->row.name, generation, pair))
         return "is revoked";
     if (pem_check(pair, k->conf->names, k->conf->n_names, now, info, error) < 0)
@@ -158,12 +161,13 @@ static void cannot_note(const struct certificate *k)
              k->conf->name, strerror(errno));
 }
 
-/* The live one was revoked: another one is ordered, also by a successor. */
-static void replace_revoked(struct certificate *k, uint64_t wall_ms)
+/* The live one was revoked: another one is ordered, also by a successor. reason: for the list,
+ * if it is not on it yet. */
+static void replace_revoked(struct certificate *k, uint64_t wall_ms, unsigned reason)
 {
     const struct issue_live live = certificate_live(k);
 
-    if (store_mark_revoked(k->store, k->row.name, k->row.generation) < 0)
+    if (store_mark_revoked(k->store, k->row.name, k->row.generation, reason) < 0)
         cannot_note(k);
     k->row.revoked_wall_ms = wall_ms;
     deploy_publish(k);
@@ -174,14 +178,17 @@ static void replace_revoked(struct certificate *k, uint64_t wall_ms)
     issue_want(&k->issue, &live, true);
 }
 
-/* On disk it is noted first that it must be replaced, then that no copy may go live. */
+/* On disk it is noted first that it must be replaced, and why it was revoked; then that no copy
+ * may go live. A successor that finds only the first adds the second (deploy_take()). */
 static void request_is_revoked(struct certificate *k, uint32_t generation)
 {
     uint64_t now = clock_wall_ms();
 
     log_info("certificate %s: generation %u is revoked", k->conf->name, generation);
     if (generation == k->row.generation)
-        replace_revoked(k, now);
+        replace_revoked(k, now, k->op.reason);
+    else
+        store_mark_revoked(k->store, k->row.name, generation, k->op.reason);
     if (revoked_add(k->store, &k->op.pair, k->op.reason, now) < 0)
         cannot_note(k);
 }
@@ -202,10 +209,10 @@ static void look_for_revoked(struct certificate *k)
         return;
     at = revoked_at(k->store, NULL, 0, &pair);
     if (at) {
-        log_warn("certificate %s: it has the same key as one that was revoked because its key "
-                 "may be known to others",
+        log_warn("certificate %s: it was revoked, or has the same key as one that was revoked "
+                 "because its key may be known to others; another one is ordered",
                  k->conf->name);
-        replace_revoked(k, at);
+        replace_revoked(k, at, 0);
     }
     pem_pair_release(&pair);
 }

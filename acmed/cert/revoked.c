@@ -12,6 +12,7 @@
 #include "acmed/order/kvfile.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 enum {
     HEX = 2 * PEM_DIGEST + 1,
@@ -32,7 +33,8 @@ static struct {
     struct stat stamp;
     struct entry *entry;
     size_t n;
-    bool known;
+    bool known; /* stamp is that of a file that was read */
+    int error;  /* errno of the last attempt; 0: it was read, or there is none */
 } list;
 
 static uint32_t epoch;
@@ -69,24 +71,25 @@ static bool revoked_same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* If the file cannot be read now, the previous content stays. */
-static void refresh(const struct store *store)
+/* 0, or an errno; then the previous content stays. */
+static int revoked_load(const struct store *store)
 {
     struct stat now;
     char *text;
     size_t n;
 
     if (fstatat(store->certs_fd, list_name, &now, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno == ENOENT)
-            list.n = 0;
-        list.known &= errno != ENOENT;
-        return;
+        if (errno != ENOENT)
+            return errno;
+        list.n = 0;
+        list.known = false;
+        return 0;
     }
     if (list.known && revoked_same_file(&now, &list.stamp))
-        return;
+        return 0;
     text = kvfile_read(store->certs_fd, list_name, (size_t)REVOKED_MAX * LINE_MAX_BYTES, &n);
     if (!text)
-        return;
+        return errno ? errno : EIO;
     if (!list.entry)
         list.entry = calloc(REVOKED_MAX, sizeof *list.entry);
     CHECK(list.entry);
@@ -94,6 +97,25 @@ static void refresh(const struct store *store)
     free(text);
     list.stamp = now;
     list.known = true;
+    return 0;
+}
+
+/* false, with errno: it cannot be read. */
+static bool refresh(const struct store *store)
+{
+    int before = list.error;
+
+    list.error = revoked_load(store);
+    if (list.error && !before)
+        log_error("cannot read the list of revoked certificates %s/certs/%s: %s; no other "
+                  "certificate of the store is used until it can be read",
+                  store->path, list_name, strerror(list.error));
+    if (!list.error && before) {
+        log_info("the list of revoked certificates can be read again");
+        epoch++;
+    }
+    errno = list.error;
+    return !list.error;
 }
 
 /* An expired certificate can be forgotten, unless others know its key. */
@@ -162,10 +184,23 @@ int revoked_add(const struct store *store, const struct pem_pair *pair, unsigned
     revoked_to_hex(new.leaf, id.leaf);
     revoked_to_hex(new.key, id.key);
     new.not_after_wall_ms = id.not_after_wall_ms;
-    refresh(store);
+    if (!refresh(store))
+        return -1;
     merge(&new);
     epoch++;
     return write_list(store, &new);
+}
+
+bool revoked_readable(const struct store *store, char why[TABLE_NOTE])
+{
+    why[0] = '\0';
+    if (store->certs_fd < 0 || refresh(store))
+        return true;
+    snprintf(why, TABLE_NOTE,
+             "cannot read the list of revoked certificates %.160s/certs/%s: %s; workers keep "
+             "what they have loaded, and nothing is ordered",
+             store->path, list_name, store_says(list.error));
+    return false;
 }
 
 uint64_t revoked_at(const struct store *store, const char *dir, uint32_t generation,

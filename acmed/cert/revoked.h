@@ -10,6 +10,7 @@
 #ifndef ACMED_CERT_REVOKED_H
 #define ACMED_CERT_REVOKED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "acmed/cert/store.h"
@@ -19,18 +20,25 @@ enum {
     REVOKED_KEY_COMPROMISE = 1 /* RFC 5280, 5.3.1 */
 };
 
-/* Adds an entry, which is on disk when this returns. 0, or -1 with errno (EINVAL: the pair does
- * not parse). wall_ms: when it was revoked. */
+/* Adds an entry, which is on disk when this returns. 0, or -1 with errno and the list unchanged
+ * (EINVAL: the pair does not parse; else the list cannot be read or written). wall_ms: when it
+ * was revoked. */
 int revoked_add(const struct store *store, const struct pem_pair *pair, unsigned reason,
                 uint64_t wall_ms);
 
+/* Can the list be read? No list counts as an empty one. false: why says what is wrong, and what
+ * follows; a pair may be on the list, and revoked_at() knows only what was read before. This is
+ * logged once, until the list can be read again. */
+bool revoked_readable(const struct store *store, char why[TABLE_NOTE]);
+
 /* When this pair was revoked, or its key compromised, in milliseconds since 1970; 0: not, as
- * far as is known. dir and generation: where the pair is stored and may be marked as revoked;
- * dir NULL: nowhere. */
+ * far as is known (revoked_readable()). dir and generation: where the pair is stored and may be
+ * marked as revoked; dir NULL: nowhere. */
 uint64_t revoked_at(const struct store *store, const char *dir, uint32_t generation,
                     const struct pem_pair *pair);
 
-/* Grows with each new entry: other live certificates may have the same key. */
+/* Grows with each new entry, and when the list can be read again: other live certificates may
+ * have the same key. */
 uint32_t revoked_epoch(void);
 
 #endif

@@ -18,15 +18,18 @@
 enum {
     DIR_MODE = 0750,
     FILE_MODE = 0640,
-    META_MAX = 64,     /* bytes of "meta" */
-    NEW_NAME = 48,     /* ".new-GENERATION-PID" */
-    LISTED_MAX = 1024, /* generations that are listed; normally there are 3 */
+    META_MAX = 64,       /* bytes of "meta" */
+    MARK_MAX = 32,       /* bytes of "revoked" */
+    NEW_NAME = 48,       /* ".new-GENERATION-PID" */
+    LINK_MAX_BYTES = 64, /* of `current` */
+    LISTED_MAX = 1024,   /* generations that are listed; normally there are 3 */
 };
 
 static const char chain_name[] = "fullchain.pem";
 static const char key_name[] = "key.pem";
 static const char meta_name[] = "meta";
 static const char revoked_name[] = "revoked";
+static const char new_revoked[] = ".new-revoked";
 static const char new_prefix[] = ".new-";
 static const char bad_prefix[] = ".bad-";
 static const char current_name[] = "current";
@@ -176,7 +179,24 @@ static int newest_first(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* Generations in an open directory, newest first. */
+/* Adds a generation; when the list is full, instead of the oldest. */
+static int store_list_add(uint32_t *out, int n, uint32_t generation)
+{
+    int oldest = 0;
+
+    if (n < LISTED_MAX) {
+        out[n] = generation;
+        return n + 1;
+    }
+    for (int i = 1; i < n; i++)
+        if (out[i] < out[oldest])
+            oldest = i;
+    if (out[oldest] < generation)
+        out[oldest] = generation;
+    return n;
+}
+
+/* Generations in an open directory, newest first: the LISTED_MAX newest. */
 static int list_in(int dir_fd, uint32_t *out)
 {
     int n = 0, fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -187,11 +207,11 @@ static int list_in(int dir_fd, uint32_t *out)
         fd_close(&fd);
         return -1;
     }
-    while ((entry = readdir(dir)) != NULL && n < LISTED_MAX) {
+    while ((entry = readdir(dir)) != NULL) {
         uint32_t generation = stored_number(entry->d_name);
 
         if (generation)
-            out[n++] = generation;
+            n = store_list_add(out, n, generation);
     }
     closedir(dir);
     qsort(out, (size_t)n, sizeof *out, newest_first);
@@ -333,7 +353,8 @@ bool store_has(const struct store *store, const char *dir, uint32_t generation)
 
 static void remove_generation(int dir_fd, const char *name)
 {
-    static const char *const files[] = {chain_name, key_name, meta_name, revoked_name};
+    static const char *const files[] = {chain_name, key_name, meta_name, revoked_name,
+                                        new_revoked};
     int fd = store_open_dir(dir_fd, name, false);
 
     if (fd < 0)
@@ -385,21 +406,40 @@ uint32_t store_current(const struct store *store, const char *dir)
     return stored_current(store->certs_fd, dir);
 }
 
+static int put_link(int fd, const char *to)
+{
+    int error;
+
+    unlinkat(fd, new_current, 0);
+    if (symlinkat(to, fd, new_current) == 0 && renameat(fd, new_current, fd, current_name) == 0)
+        return 0;
+    error = errno;
+    unlinkat(fd, new_current, 0);
+    errno = error;
+    return -1;
+}
+
+/* If it is not known to be on disk, the previous link is put back. */
 int store_set_current(const struct store *store, const char *dir, uint32_t generation)
 {
-    int error, done = -1, fd = open_ours(store, dir, false);
-    char to[16];
+    int error, done, fd = open_ours(store, dir, false);
+    char to[16], before[LINK_MAX_BYTES];
+    ssize_t n;
 
     if (fd < 0)
         return -1;
     snprintf(to, sizeof to, "%u", generation);
-    unlinkat(fd, new_current, 0);
-    if (symlinkat(to, fd, new_current) == 0 &&
-        renameat(fd, new_current, fd, current_name) == 0 && fsync(fd) == 0)
-        done = 0;
+    n = readlinkat(fd, current_name, before, sizeof before - 1);
+    done = put_link(fd, to);
     error = errno;
-    if (done < 0)
-        unlinkat(fd, new_current, 0);
+    if (done == 0 && (done = fsync(fd)) < 0) {
+        error = errno;
+        before[n > 0 ? n : 0] = '\0';
+        if (n > 0)
+            put_link(fd, before);
+        else
+            unlinkat(fd, current_name, 0);
+    }
     close(fd);
     errno = error;
     return done;
@@ -421,21 +461,47 @@ void store_reject(const struct store *store, const char *dir, uint32_t generatio
     close(fd);
 }
 
-int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation)
+/* A mark that exists stays: it has the time of the revocation. The file gets its name when it
+ * is complete, because a successor needs the reason. */
+int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation,
+                       unsigned reason)
 {
-    int done, error, fd = open_generation(store, dir, generation);
+    int done = 0, error, n, fd = open_generation(store, dir, generation);
+    char text[MARK_MAX];
+    struct stat st;
 
     if (fd < 0)
         return -1;
-    done = store_write_file(fd, revoked_name, "", 0);
-    if (done < 0 && errno == EEXIST)
-        done = 0;
-    if (done == 0)
-        done = fsync(fd);
+    n = snprintf(text, sizeof text, "reason=%u\n", reason);
+    unlinkat(fd, new_revoked, 0); /* left by a crash */
+    if (fstatat(fd, revoked_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        done = store_write_file(fd, new_revoked, text, (size_t)n) < 0 ||
+                       renameat(fd, new_revoked, fd, revoked_name) < 0
+                   ? -1
+                   : 0;
     error = errno;
+    if (done < 0)
+        unlinkat(fd, new_revoked, 0);
+    else if ((done = fsync(fd)) < 0)
+        error = errno;
     close(fd);
     errno = error;
     return done;
+}
+
+unsigned store_marked_reason(const struct store *store, const char *dir, uint32_t generation)
+{
+    int fd = open_generation(store, dir, generation);
+    int file = fd < 0 ? -1 : openat(fd, revoked_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char text[MARK_MAX] = "";
+    unsigned reason = 0;
+
+    if (file >= 0 && read(file, text, sizeof text - 1) > 0 &&
+        sscanf(text, "reason=%9u", &reason) != 1)
+        reason = 0;
+    fd_close(&file);
+    fd_close(&fd);
+    return reason;
 }
 
 uint64_t store_marked_revoked(const struct store *store, const char *dir, uint32_t generation)
@@ -533,6 +599,7 @@ uint32_t store_write_again(const struct store *store, const char *dir, uint32_t 
     uint32_t generation = 0;
     char temporary[NEW_NAME], final[16];
     int error, dir_fd = -1, fd = -1;
+    bool renamed;
 
     dir_fd = open_ours(store, dir, true);
     if (dir_fd < 0 || fchmod(dir_fd, DIR_MODE) < 0)
@@ -542,11 +609,15 @@ uint32_t store_write_again(const struct store *store, const char *dir, uint32_t 
     snprintf(final, sizeof final, "%u", generation);
     snprintf(temporary, sizeof temporary, "%s%u-%d", new_prefix, generation, (int)getpid());
     fd = store_open_dir(dir_fd, temporary, true);
-    if (fd < 0 || write_generation(fd, pair, source, of) < 0 ||
-        renameat(dir_fd, temporary, dir_fd, final) < 0 || fsync(dir_fd) < 0 ||
-        fsync(store->certs_fd) < 0) {
+    renamed = fd >= 0 && write_generation(fd, pair, source, of) == 0 &&
+              renameat(dir_fd, temporary, dir_fd, final) == 0;
+    if (!renamed || fsync(dir_fd) < 0 || fsync(store->certs_fd) < 0) {
         error = errno;
-        remove_generation(dir_fd, temporary);
+        /* Back to its temporary name first, so that no half of it is ever found. */
+        if (!renamed || renameat(dir_fd, final, dir_fd, temporary) == 0)
+            remove_generation(dir_fd, temporary);
+        else
+            remove_generation(dir_fd, final);
         errno = error;
         generation = 0;
     }

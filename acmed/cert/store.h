@@ -4,7 +4,8 @@
  *                              key.pem
  *                              meta            "source=self|file|acme", and after a
  *                                              rollback "of=GENERATION", its origin
- *                              revoked         exists if it was revoked while live
+ *                              revoked         exists if it was revoked while live:
+ *                                              "reason=NUMBER", or nothing
  *                  /current    link to the generation that is live
  *                  /.bad-N     generation N, which no worker could use
  *             .revoked         what must not go live again, by content (cert/revoked.h)
@@ -104,11 +105,14 @@ int store_set_current(const struct store *store, const char *dir, uint32_t gener
 void store_reject(const struct store *store, const char *dir, uint32_t generation);
 
 /* The CA has revoked this generation, which is live: it is replaced, also by a successor, and
- * served until then. 0, or -1 with errno. store_marked_revoked(): when that was, in
- * milliseconds since 1970; 0: not revoked. Whether a pair may go live is another question:
- * revoked_at(). */
-int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation);
+ * served until then. reason: of RFC 5280, for the list (cert/revoked.h), which is written after
+ * this. 0, or -1 with errno and no mark, or the previous one. store_marked_revoked(): when that
+ * was, in milliseconds since 1970; 0: not revoked. Whether a pair may go live is another
+ * question: revoked_at(). store_marked_reason(): 0 if none was noted. */
+int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation,
+                       unsigned reason);
 uint64_t store_marked_revoked(const struct store *store, const char *dir, uint32_t generation);
+unsigned store_marked_reason(const struct store *store, const char *dir, uint32_t generation);
 
 /* Removes what is older than the STORE_KEEP newest pairs, and copies of newer ones; never the
  * live generation or the newest. */

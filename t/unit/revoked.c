@@ -5,7 +5,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "acmed/cert/revoked.h"
@@ -125,6 +127,36 @@ static void test_bounds(struct store *store)
     pem_pair_release(&old);
 }
 
+/* Written by a predecessor, and not readable now (as with EIO): a link is not followed. */
+static void test_unreadable(struct store *store)
+{
+    struct pem_pair x = make(clock_wall_ms()), y = make(clock_wall_ms());
+    char list[128], kept[128], why[TABLE_NOTE];
+    pid_t child = fork();
+    int status = -1;
+
+    if (child == 0)
+        _exit(revoked_add(store, &x, SUPERSEDED, when) < 0);
+    ok(waitpid(child, &status, 0) == child && status == 0, "a predecessor wrote the list");
+    snprintf(list, sizeof list, "%s/certs/.revoked", root);
+    snprintf(kept, sizeof kept, "%s/certs/kept", root);
+    ok(rename(list, kept) == 0 && symlink("kept", list) == 0, "it cannot be read");
+    ok(!revoked_readable(store, why) && strstr(why, "cannot read the list of revoked"),
+       "which is told: %s", why);
+    errno = 0;
+    ok(revoked_add(store, &y, 0, when) < 0 && errno == ELOOP, "nothing is added to it");
+    ok(rename(kept, list) == 0, "it can be read again");
+    is_int(lines(), 1, "the entry is still there");
+    uint32_t epoch = revoked_epoch();
+    ok(revoked_readable(store, why) && !*why, "no trouble");
+    ok(revoked_epoch() != epoch, "live certificates are compared with it again");
+    is_int(revoked_at(store, NULL, 0, &x), when, "the entry counts");
+    ok(unlink(list) == 0 && revoked_readable(store, why), "no list is an empty one");
+    is_int(revoked_at(store, NULL, 0, &x), 0, "nothing is on it");
+    pem_pair_release(&x);
+    pem_pair_release(&y);
+}
+
 /* A store of before, of which only the mark is there. */
 static void test_mark(struct store *store)
 {
@@ -132,7 +164,12 @@ static void test_mark(struct store *store)
     uint32_t generation = store_write(store, "a.test", 0, &x, CERT_ACME);
 
     is_int(revoked_at(store, "a.test", generation, &x), 0, "not marked");
-    is_int(store_mark_revoked(store, "a.test", generation), 0, "marked");
+    is_int(store_mark_revoked(store, "a.test", generation, REVOKED_KEY_COMPROMISE), 0,
+           "marked");
+    is_int(store_mark_revoked(store, "a.test", generation, 0), 0, "marked again");
+    is_int(store_marked_reason(store, "a.test", generation), REVOKED_KEY_COMPROMISE,
+           "the first reason stays, for the list");
+    is_int(store_marked_reason(store, "a.test", generation + 1), 0, "of another one: none");
     ok(revoked_at(store, "a.test", generation, &x) > when, "by its own time");
     is_int(revoked_at(store, NULL, 0, &x), 0, "a copy is not known by that");
     pem_pair_release(&x);
@@ -146,6 +183,7 @@ int main(void)
 
     if (!mkdtemp(root) || store_open(&store, root) < 0)
         return 1;
+    test_unreadable(&store);
     test_by_certificate(&store);
     test_bounds(&store);
     test_mark(&store);

@@ -14,6 +14,18 @@ static char path[128]; /* of the store */
 
 static const struct pem_pair sample = {"CHAIN", "KEY", 5, 3};
 
+/* A disk that fails: instead of libc's. 1: the next one fails; 0: none. */
+static int sync_fails;
+
+int fsync(int fd)
+{
+    if (sync_fails && --sync_fails == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return fdatasync(fd);
+}
+
 static const char *at(const char *below)
 {
     static char full[512];
@@ -83,6 +95,61 @@ static void test_write_and_read(struct store *store)
     ok(!pair.key && pair.n_key == 0, "released");
     ok(store_read(store, "a.test", 2, &pair, &source) < 0 && errno == ENOENT, "2 is not there");
     ok(store_read(store, "b.test", 1, &pair, &source) < 0, "nor is another certificate");
+}
+
+/* Each fsync() of a write fails in turn: nothing is left, and the number is not used up. */
+static void test_failing_disk(const struct store *store)
+{
+    uint32_t list[8], written = 0;
+    int n = 0;
+
+    is_int(store_write(store, "eio.test", 0, &sample, CERT_FILE), 1, "before the disk fails");
+    is_int(store_set_current(store, "eio.test", 1), 0, "  it is live");
+    for (; n < 20 && !written; n++) {
+        sync_fails = n + 1;
+        written = store_write(store, "eio.test", 0, &sample, CERT_FILE);
+        if (!written)
+            ok(errno == EIO && store_list(store, "eio.test", list, 8) == 1 &&
+                   mode_of("certs/eio.test/2") < 0,
+               "fsync %d fails: no generation is left behind", n + 1);
+    }
+    sync_fails = 0;
+    is_int(written, 2, "then it is written");
+    ok(n > 4, "the folders' own fsync was among them");
+    sync_fails = 1;
+    ok(store_set_current(store, "eio.test", 2) < 0 && errno == EIO,
+       "the link cannot be synced");
+    is_int(store_current(store, "eio.test"), 1, "  so it is unchanged");
+    ok(unlink(at("certs/eio.test/current")) == 0, "without a link");
+    sync_fails = 1;
+    ok(store_set_current(store, "eio.test", 2) < 0 && errno == EIO, "  nor the first one");
+    is_int(store_current(store, "eio.test"), 0, "  there is still none");
+    sync_fails = 0;
+}
+
+/* More than are listed at once, in no order: the newest are listed and kept. */
+static void test_very_many(const struct store *store)
+{
+    enum { MANY = 3001 };
+    uint32_t list[8];
+    char name[64];
+    bool made = true;
+
+    store_write(store, "many.test", 0, &sample, CERT_FILE);
+    for (uint32_t i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "certs/many.test/%u", 2 + i * 1009 % MANY);
+        made &= mkdir(at(name), 0700) == 0;
+    }
+    ok(made, "%d generations", MANY);
+    ok(store_list(store, "many.test", list, 8) == 8 && list[0] == MANY + 1 &&
+           list[7] == MANY - 6,
+       "the newest are listed: %u to %u", list[0], list[7]);
+    store_set_current(store, "many.test", 1);
+    for (int i = 0; i < 4; i++)
+        store_prune(store, "many.test");
+    ok(store_list(store, "many.test", list, 8) <= STORE_KEEP + 1 && list[0] == MANY + 1,
+       "pruned to the newest");
+    is_int(mode_of("certs/many.test/1"), 0750, "and the live one");
 }
 
 static uint32_t write_pair(const struct store *store, const char *dir, char which)
@@ -254,6 +321,8 @@ int main(void)
     test_write_and_read(&store);
     test_of_another(&second);
     test_current(&store);
+    test_failing_disk(&store);
+    test_very_many(&store);
     test_numbers(&store);
     test_copies(&store);
     test_leftovers(&store);
