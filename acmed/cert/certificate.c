@@ -374,7 +374,7 @@ static void tick_files(struct certificate *k, uint64_t now_ms)
         bad_files(k, "the supervisor does not open the files");
         k->settled = true;
     }
-    k->due_ms = now_ms + CERTIFICATE_ANSWER_MS;
+    k->due_ms = now_ms + CERTIFICATE_RESPONSE_MS;
     if (import_ask(&k->import, k->heritage->control_fd) < 0)
         k->due_ms = now_ms + CERTIFICATE_AGAIN_MS;
 }
@@ -436,7 +436,7 @@ static void settled_files(struct certificate *k, bool lives, const char *text)
     if (!lives)
         hook_events_trouble(k);
     else if (k->renewed)
-        k->event = "renewed";
+        hook_queue_deployed(&k->hook_queue, "renewed");
     deploy_complain(k, text);
 }
 
@@ -448,7 +448,7 @@ static void settled_ca(struct certificate *k, bool lives, const char *text)
         issue_forget_order(&k->issue); /* else the same one would come again, endlessly */
     issue_settle(&k->issue, &live, lives ? NULL : text);
     if (lives)
-        k->event = k->renewed ? "renewed" : "issued";
+        hook_queue_deployed(&k->hook_queue, k->renewed ? "renewed" : "issued");
     else
         hook_events_trouble(k);
     if (lives && *text)

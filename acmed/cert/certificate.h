@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "acmed/cert/ari.h"
+#include "acmed/cert/hook_queue.h"
 #include "acmed/cert/import.h"
 #include "acmed/cert/pem.h"
 #include "acmed/cert/store.h"
@@ -22,7 +23,7 @@ struct conf_cert;
 enum {
     CERTIFICATE_POLL_MS = 2000,          /* between two checks of configured files */
     CERTIFICATE_RETRY_MS = 10000,        /* after the store failed */
-    CERTIFICATE_ANSWER_MS = 5000,        /* longest wait for the supervisor's reply */
+    CERTIFICATE_RESPONSE_MS = 5000,      /* longest wait for the supervisor's reply */
     CERTIFICATE_AGAIN_MS = 100,          /* after a message could not be sent */
     CERTIFICATE_RENEWAL_MS = 60 * 60000, /* between two checks of a certificate's end date */
     CERTIFICATE_HOOK_MS = 60000,         /* between two checks whether the hook can be run */
@@ -86,7 +87,7 @@ struct certificate {
     char hook_failed[TABLE_REASON];  /* that call and why it failed, or "" */
     char hook_missing[TABLE_REASON]; /* why the hook cannot be called at all, or "" */
     uint64_t hook_look_ms;           /* next check whether it can be called */
-    const char *event;               /* to call the hook for once it is free; NULL: none */
+    struct hook_queue hook_queue;    /* events that wait until the hook is free */
     uint64_t expiring_ms; /* the last call about configured files that expire soon; 0: never */
     uint64_t self_ms; /* no new self-signed one before: the last one was rejected; 0: at once */
 };

@@ -11,15 +11,18 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 
-static void hook_failed(struct certificate *k)
+/* again: the same was logged before. */
+static void hook_failed(struct certificate *k, bool again)
 {
     snprintf(k->hook_failed, sizeof k->hook_failed, "acme.hook failed at \"%s\": %s", k->told,
              k->hook.why);
-    log_warn("certificate %s: hook %s, %s: %s", k->conf->name, k->heritage->conf->acme.hook,
-             k->told, k->hook.why);
+    if (!again)
+        log_warn("certificate %s: hook %s, %s: %s", k->conf->name, k->heritage->conf->acme.hook,
+                 k->told, k->hook.why);
 }
 
-static void call_hook(struct certificate *k, const char *event)
+/* false: it could not be started. */
+static bool call_hook(struct certificate *k, const char *event)
 {
     const char *store = k->heritage->conf->acme.store;
     char chain[PATH_MAX], key[PATH_MAX];
@@ -37,8 +40,7 @@ static void call_hook(struct certificate *k, const char *event)
              k->row.generation);
     snprintf(key, sizeof key, "%s/certs/%s/%u/key.pem", store, k->row.name, k->row.generation);
     snprintf(k->told, sizeof k->told, "%s", event);
-    if (hook_start(&k->hook, &call, clock_mono_ms()) < 0)
-        hook_failed(k);
+    return hook_start(&k->hook, &call, clock_mono_ms()) == 0;
 }
 
 /* The hook is rarely called, so it is checked regularly: a missing one is noticed before it is
@@ -172,16 +174,28 @@ void hook_events_show(struct certificate *k)
     add_note(&k->row, k->hook_missing[0] ? k->hook_missing : k->hook_failed);
 }
 
-/* One call at a time; of several pending events, only the latest is reported. */
+static void call_next(struct certificate *k, uint64_t now_ms)
+{
+    struct hook_queue *queue = &k->hook_queue;
+    const char *event = hook_queue_next(queue, now_ms);
+    bool started, again = queue->retry_ms != 0;
+
+    if (!event)
+        return;
+    started = k->heritage->conf->acme.hook[0] == '\0' || call_hook(k, event);
+    if (!started)
+        hook_failed(k, again);
+    hook_queue_called(queue, event, started, now_ms);
+}
+
+/* One call at a time. */
 void hook_events_look(struct certificate *k, uint64_t now_ms)
 {
-    const char *event = k->event;
-
     switch (hook_poll(&k->hook, now_ms)) {
     case HOOK_RUNS:
         return;
     case HOOK_BAD:
-        hook_failed(k);
+        hook_failed(k, false);
         break;
     case HOOK_GOOD:
         k->hook_failed[0] = '\0';
@@ -189,10 +203,8 @@ void hook_events_look(struct certificate *k, uint64_t now_ms)
     default:
         break;
     }
-    k->event = NULL;
     look_for_hook(k, now_ms);
-    if (event && k->heritage->conf->acme.hook[0] != '\0')
-        call_hook(k, event);
+    call_next(k, now_ms);
 }
 
 static bool expiring(const struct certificate *k, uint64_t now)
@@ -210,7 +222,8 @@ void hook_events_trouble(struct certificate *k)
     if (now - k->issue.state.hook_at < HOOK_ERRORS_MS)
         return;
     issue_told(&k->issue, now);
-    k->event = k->row.source >= CERT_FILE && expiring(k, now) ? "expiring" : "failed";
+    hook_queue_trouble(&k->hook_queue,
+                       k->row.source >= CERT_FILE && expiring(k, now) ? "expiring" : "failed");
 }
 
 /* Configured files: only the operator can renew them. */
@@ -220,7 +233,7 @@ void hook_events_expiring(struct certificate *k, uint64_t now_ms)
         (k->expiring_ms && now_ms - k->expiring_ms < CERTIFICATE_EXPIRING_MS))
         return;
     k->expiring_ms = now_ms;
-    k->event = "expiring";
+    hook_queue_trouble(&k->hook_queue, "expiring");
     log_warn("certificate %s: it %s; replace its files", k->conf->name,
              clock_wall_ms() < k->row.not_after_wall_ms ? "expires soon" : "has expired");
 }

@@ -20,7 +20,8 @@ void hook_events_store(struct certificate *certificate, const char *why);
 /* The same when the state of the clock or of the account has changed. */
 void hook_events_common(struct certificate *certificate);
 
-/* Checks the hook and its running call, and calls it with certificate->event. */
+/* Checks the hook and its running call, and calls it for what waits in
+ * certificate->hook_queue. */
 void hook_events_look(struct certificate *certificate, uint64_t now_ms);
 
 #endif
