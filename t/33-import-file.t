@@ -167,10 +167,14 @@ subtest 'an encrypted key in PEM' => sub {
     import 1, qr/pkcs8\.key has a password: there is no terminal/, 'no terminal', $leaf, '--key', $pkcs8;
     import 1, qr/pkcs8\.key: the password is wrong$/, 'a wrong password', $leaf, '--key', $pkcs8, '--password-file', $wrong;
     import 1, qr/classic\.key: the password is wrong$/, 'the older form', $leaf, '--key', $classic, '--password-file', $wrong;
+    my @group = ($>, $> ? (split ' ', $))[-1] : 4242);    # root may give it to any
+    ok chown(@group, $key) && chmod(0640, $key) && chmod(0600, $chain), 'a group may read the key, and nobody else the chain';
     import 0, qr/is in the files/, 'PKCS #8',   $leaf, '--key', $pkcs8,   '--password-file', $password, '--force';
     import 0, qr/is in the files/, 'traditional', $leaf, '--key', $classic, '--password-file', $password, '--force';
     import 0, qr/is in the files/, 'all in one file', $both, '--password-file', $password, '--force';
     like slurp($key), qr/^-----BEGIN PRIVATE KEY-----/, 'the written one has no password';
+    is_deeply [(stat $key)[4, 5], sprintf '%o', (stat $key)[2] & 07777], [@group, '640'], 'it has the owner, group and mode of the one before';
+    is sprintf('%o', (stat $chain)[2] & 07777), '600', 'the chain, too';
 };
 
 subtest 'into the store' => sub {

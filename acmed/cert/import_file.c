@@ -250,6 +250,22 @@ static int sync_dir(const char *path)
     return rc;
 }
 
+/* Gives the new file the owner, group and mode of the one that it replaces; without one, only
+ * this mode. -1 with errno. */
+static int keep_access(int fd, const char *path, mode_t mode)
+{
+    struct stat old, new;
+
+    if (stat(path, &old) < 0)
+        return errno == ENOENT ? fchmod(fd, mode) : -1;
+    if (fstat(fd, &new) < 0)
+        return -1;
+    if ((old.st_uid != new.st_uid || old.st_gid != new.st_gid) &&
+        fchown(fd, old.st_uid, old.st_gid) < 0)
+        return -1;
+    return fchmod(fd, old.st_mode & 0777);
+}
+
 /* The file is complete or unchanged. Links are followed, because operators use them to keep
  * several versions. */
 static int put_file(const char *path, const char *text, size_t n, mode_t mode)
@@ -265,8 +281,8 @@ static int put_file(const char *path, const char *text, size_t n, mode_t mode)
         return -1;
     }
     fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, KEY_MODE);
-    if (fd >= 0 && fd_write_all(fd, text, n) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
-        rename(temporary, to) == 0)
+    if (fd >= 0 && fd_write_all(fd, text, n) == 0 && keep_access(fd, to, mode) == 0 &&
+        fsync(fd) == 0 && rename(temporary, to) == 0)
         rc = sync_dir(to);
     error = errno;
     if (fd >= 0 && rc < 0)
@@ -349,23 +365,30 @@ static int write_store(struct import_file *x, FILE *out)
 
 /* ---- both */
 
-/* Would acmed refuse it because it was revoked through pasgate? The store is only read, as far
- * as permissions allow. true: after a message. */
+/* Would acmed refuse it because it was revoked through pasgate, or may have been? The store is
+ * only read, as far as permissions allow. true: after a message. */
 static bool was_revoked(const struct import_file *x)
 {
     struct store store = {.certs_fd = -1};
-    char when[CLOCK_ISO_SIZE];
+    char when[CLOCK_ISO_SIZE], why[TABLE_NOTE];
     uint64_t at;
+    bool readable;
 
     store_peek(&store, x->conf->acme.store);
+    readable = revoked_readable(&store, why);
     at = revoked_at(&store, NULL, 0, &x->pair);
     store_release(&store);
-    if (at)
+    if (!readable)
+        escape_print(stderr,
+                     "pasgate: %s: it cannot be checked whether this certificate was revoked, "
+                     "because %s/certs/.revoked cannot be read; it is not imported\n",
+                     x->request->file, x->conf->acme.store);
+    else if (at)
         escape_print(stderr,
                      "pasgate: %s: this certificate, or another one with its key, was revoked "
                      "at %.16sZ; it is not imported, because browsers may refuse it\n",
                      x->request->file, clock_iso(when, at));
-    return at != 0;
+    return !readable || at != 0;
 }
 
 static void import_file_advise(void *to, const char *text)
