@@ -38,17 +38,24 @@ static void examine_cert_advise(void *to, const char *text)
 /* Does the store have a pair from a CA or from files that would be served instead? */
 static bool store_has_one(const struct examination *x)
 {
-    char dir[CERT_DIR_SIZE], path[PATH_MAX], text[64];
-    int n = snprintf(path, sizeof path, "%s/certs/%s/current/meta", x->conf->acme.store,
-                     cert_dir(dir, x->cert->name));
-    int fd = n < (int)sizeof path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    struct store store = {.certs_fd = -1};
+    enum cert_source noted = CERT_NONE;
+    char dir[CERT_DIR_SIZE], error[TABLE_REASON];
+    struct pem_pair pair = {0};
+    struct pem_info info;
+    uint32_t generation = 0;
+    bool has = false;
 
-    fd_close(&fd);
-    if (got <= 0)
-        return false;
-    text[got] = '\0';
-    return strcmp(text, "source=self\n") != 0;
+    cert_dir(dir, x->cert->name);
+    store_peek(&store, x->conf->acme.store);
+    if (store.certs_fd >= 0)
+        generation = store_current(&store, dir);
+    if (generation && store_read(&store, dir, generation, &pair, &noted) == 0 &&
+        pem_check(&pair, x->cert->names, x->cert->n_names, clock_wall_ms(), &info, error) == 0)
+        has = pem_source(noted, &info) != CERT_SELF_SIGNED;
+    pem_pair_release(&pair);
+    store_release(&store);
+    return has;
 }
 
 static void bad_pair(struct examination *x, const char *why)
