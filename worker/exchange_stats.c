@@ -29,11 +29,9 @@ static enum access_end exchange_stats_end_of(const struct exchange *x)
     return ACCESS_END_PROXY;
 }
 
-static enum access_phase phase_of(const struct exchange *x)
+static enum access_phase phase_of_state(enum exchange_state state)
 {
-    if (x->end == EXCHANGE_END_WHOLE)
-        return ACCESS_PHASE_DONE;
-    switch ((enum exchange_state)x->state) {
+    switch (state) {
     case EXCHANGE_LOCAL:
         return ACCESS_PHASE_HEADER;
     case EXCHANGE_QUEUED:
@@ -52,6 +50,12 @@ static enum access_phase phase_of(const struct exchange *x)
         return ACCESS_PHASE_TUNNEL;
     }
     return ACCESS_PHASE_DONE;
+}
+
+static enum access_phase phase_of(const struct exchange *x)
+{
+    return x->end == EXCHANGE_END_WHOLE ? ACCESS_PHASE_DONE
+                                        : phase_of_state((enum exchange_state)x->state);
 }
 
 static uint64_t between(uint64_t from, uint64_t to)
@@ -127,7 +131,7 @@ static const struct backend_view *asked(const struct exchange *x)
 }
 
 /* The row has a cell for each class that HTTP knows; 0 is for no response. */
-static void count_status(struct worker_row *row, unsigned status)
+static void count_response(struct worker_row *row, unsigned status)
 {
     if (status / 100 < sizeof row->status / sizeof *row->status)
         count_add(&row->status[status / 100], 1);
@@ -141,7 +145,7 @@ static void count_exchange(const struct exchange *x)
         return;
     count_add(&row->bytes_in, x->wire_in);
     count_add(&row->bytes_out, x->wire_out);
-    count_status(row, x->status);
+    count_response(row, x->status);
     if (x->error && x->status >= 500)
         count_add(&row->own_errors, 1);
 }
@@ -158,7 +162,8 @@ static void exchange_stats_put_text(char *to, size_t size, const char *text)
 }
 
 /* Kept to find out later why this backend was unhealthy. */
-static void exchange_stats_remember(const struct exchange *x, const char *end, uint64_t end_us)
+static void exchange_stats_remember(const struct exchange *x, const char *end,
+                                    enum access_phase phase, uint64_t end_us)
 {
     struct recent_row row = {.end_wall_ms = clock_wall_ms(),
                              .total_us = shorter(between(x->at.begin, end_us)),
@@ -168,7 +173,7 @@ static void exchange_stats_remember(const struct exchange *x, const char *end, u
                              .attempts = x->attempts};
 
     exchange_stats_put_text(row.end, sizeof row.end, end);
-    exchange_stats_put_text(row.phase, sizeof row.phase, access_phase_name(phase_of(x)));
+    exchange_stats_put_text(row.phase, sizeof row.phase, access_phase_name(phase));
     struct str id = str_head(exchange_id(x), sizeof row.id);
     memcpy(row.id, id.p, id.n);
     struct str method = str_head(x->request->method_name, sizeof row.method);
@@ -180,7 +185,8 @@ static void exchange_stats_remember(const struct exchange *x, const char *end, u
 
 void exchange_stats_moved(const struct exchange *x)
 {
-    exchange_stats_remember(x, "moved", x->worker->loop.now_us);
+    exchange_stats_remember(x, "moved", phase_of_state((enum exchange_state)x->state),
+                            x->worker->loop.now_us);
 }
 
 void exchange_stats_count(const struct exchange *x)
@@ -214,7 +220,8 @@ void exchange_stats_count(const struct exchange *x)
 
     count_exchange(x);
     if (asked(x))
-        exchange_stats_remember(x, access_end_name((enum access_end)r.end), at->end);
+        exchange_stats_remember(x, access_end_name((enum access_end)r.end),
+                                (enum access_phase)r.phase, at->end);
     if (!x->worker->access)
         return;
     fill_peer(&r, x->peer);
@@ -248,7 +255,7 @@ void exchange_stats_refused(struct worker *worker, const struct peer *peer, uint
 
     if (is_traffic(peer)) {
         count_add(&worker->row->bad_requests, 1);
-        count_status(worker->row, status);
+        count_response(worker->row, status);
         count_add(&worker->row->bytes_in, in);
         count_add(&worker->row->bytes_out, out);
     }
