@@ -439,6 +439,18 @@ sub stamp
     $gate->stop_ok;
 }
 
+# No instance gives a response in time: a deadline ended it, however many were asked.
+{
+    my @mute = map { PasGate::Scripted->new(id => "mute$_", reply => sub { return (20) }) } 1 .. 2;
+    $gate = PasGate->new(workers => 1, backends => \@mute, check => $blind, routes => $routes, no_probe => 1,
+        pool => 'balance = "roundrobin"; sticky = "none"; slow_start = "off"; eject = { failures = "off"; };');
+    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @mute;
+    is $gate->get('/every/get')->{status}, 504, 'all are silent: 504';
+    my ($line) = $gate->access(1);
+    is "$line->{attempts} $line->{end} $line->{detail}", '2 timeout no first byte of the response in time', 'as the log tells';
+    $gate->stop_ok;
+}
+
 # Suspect: what must not fail goes to the well ones.
 {
     my $check = 'type = "pasoe"; path = "/rest/_oepingService/_oeping"; interval = "100ms"; fast_interval = "100ms"; '

@@ -382,7 +382,7 @@ void exchange_connect(struct exchange *x, struct backend_view *b)
 static void fail_none_left(struct exchange *x)
 {
     if (x->error)
-        exchange_fail(x, x->status ? x->status : 502, EXCHANGE_END_BACKEND, x->error,
+        exchange_fail(x, x->status ? x->status : 502, (enum exchange_end)x->end, x->error,
                       x->detail);
     else
         exchange_fail(x, 503, EXCHANGE_END_PROXY, "destination_unavailable",

@@ -128,6 +128,22 @@ void exchange_expel(struct exchange *x, const char *why)
     exchange_fail(x, 503, EXCHANGE_END_PROXY, x->error, why);
 }
 
+/* What is reported if no other backend serves it either. */
+static void note_failure(struct exchange *x, uint16_t status, enum exchange_end end,
+                         const char *error, const char *detail)
+{
+    x->status = status;
+    x->end = (uint8_t)end;
+    x->error = error;
+    x->detail = detail;
+}
+
+/* Ends it with what note_failure() noted. */
+static void fail_noted(struct exchange *x)
+{
+    exchange_fail(x, x->status, (enum exchange_end)x->end, x->error, x->detail);
+}
+
 static const char *connect_error_type(int error)
 {
     switch (error) {
@@ -158,13 +174,10 @@ void exchange_connect_failed(struct exchange *x, int error)
     }
     count_add(timeout ? &x->backend->cell->timeouts : &x->backend->cell->connect_errors, 1);
     backends_failed(x->worker, x->backend);
-    x->error = connect_error_type(error);
-    x->detail = strerror(error);
-    x->status = timeout ? 504 : 502;
-    if (failure_retry(x, CONF_RETRY_CONNECT, false))
-        return;
-    exchange_fail(x, x->status, timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND, x->error,
-                  x->detail);
+    note_failure(x, timeout ? 504 : 502, timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND,
+                 connect_error_type(error), strerror(error));
+    if (!failure_retry(x, CONF_RETRY_CONNECT, false))
+        fail_noted(x);
 }
 
 static void count_reset(struct exchange *x)
@@ -188,9 +201,8 @@ void exchange_gone_unanswered(struct exchange *x, int error, bool sent)
 
     if (!stale)
         count_reset(x);
-    x->error = "connection_terminated";
-    x->detail = error ? strerror(error) : "closed without a response";
-    x->status = 502;
+    note_failure(x, 502, EXCHANGE_END_BACKEND, "connection_terminated",
+                 error ? strerror(error) : "closed without a response");
     if (stale && !x->rival.upstream && may_go_fresh(x, sent)) {
         try_fresh(x);
         return;
@@ -199,47 +211,41 @@ void exchange_gone_unanswered(struct exchange *x, int error, bool sent)
         return;
     if (stale)
         count_reset(x);
-    exchange_fail(x, 502, EXCHANGE_END_BACKEND, x->error, x->detail);
+    fail_noted(x);
 }
 
 void exchange_bad_response(struct exchange *x, const char *reason)
 {
     count_reset(x);
-    x->error = "http_protocol_error";
-    x->detail = reason;
-    x->status = 502;
+    note_failure(x, 502, EXCHANGE_END_BACKEND, "http_protocol_error", reason);
     if (!failure_retry(x, CONF_RETRY_EMPTY, true))
-        exchange_fail(x, 502, EXCHANGE_END_BACKEND, x->error, x->detail);
+        fail_noted(x);
 }
 
 void exchange_no_response(struct exchange *x, const char *error, const char *detail)
 {
     count_add(&x->backend->cell->timeouts, 1);
     backends_complain(x->worker, x->backend);
-    x->error = error;
-    x->detail = detail;
-    x->status = 504;
+    note_failure(x, 504, EXCHANGE_END_TIMEOUT, error, detail);
     if (!failure_retry(x, CONF_RETRY_TIMEOUT, true))
-        exchange_fail(x, 504, EXCHANGE_END_TIMEOUT, x->error, x->detail);
+        fail_noted(x);
 }
 
 void exchange_response_cut(struct exchange *x, bool timeout, const char *error,
                            const char *detail)
 {
     enum exchange_end end = timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND;
-    uint16_t status = timeout ? 504 : 502;
 
     count_add(timeout ? &x->backend->cell->timeouts : &x->backend->cell->cut, 1);
     backends_failed(x->worker, x->backend);
-    x->error = error;
     if (!x->held) {
+        x->error = error;
         exchange_cut(x, end, detail);
         return;
     }
-    x->detail = detail;
-    x->status = status;
+    note_failure(x, timeout ? 504 : 502, end, error, detail);
     if (!failure_retry(x, CONF_RETRY_CUT, true))
-        exchange_fail(x, status, end, error, detail);
+        fail_noted(x);
 }
 
 bool exchange_may_hold(const struct exchange *x)
@@ -276,9 +282,8 @@ bool exchange_refuse_response(struct exchange *x, unsigned status)
         return false;
     blame_refuse(x);
     backends_completed(x->backend);
-    x->error = "http_response_status";
-    x->detail = "every backend that was tried returned an error";
-    x->status = (uint16_t)status;
+    note_failure(x, (uint16_t)status, EXCHANGE_END_BACKEND, "http_response_status",
+                 "every backend that was tried returned an error");
     try_another(x, why, true);
     return true;
 }

@@ -220,6 +220,7 @@ static void count_status(struct exchange *x, unsigned status)
     struct worker_backend *cell = x->backend->cell;
 
     x->status = x->backend_status = (uint16_t)status;
+    x->end = EXCHANGE_END_WHOLE;
     x->error = NULL;
     x->detail = NULL;
     /* An error response because of a body that the client does not send is not the backend's
