@@ -98,10 +98,10 @@ static void reply_redirect(struct exchange *x, struct str path)
     exchange_reply(x, &info);
 }
 
-/* Whether the status listener serves this request at all; otherwise responds to it. A foreign
+/* false: the status listener does not serve this request, and has responded to it. A foreign
  * page in an operator's browser can send any request, and would see the response if it does so
  * under a host name that its author points to this host (DNS rebinding). */
-static bool is_for_status(struct exchange *x)
+static bool admit_to_status(struct exchange *x)
 {
     struct rewrite_own_info info = {.confined = true};
     const struct http_request *r = x->request;
@@ -130,7 +130,7 @@ static void reply_status(struct exchange *x, struct str path)
     int status = 500;
     ssize_t n = -1;
 
-    if (!is_for_status(x))
+    if (!admit_to_status(x))
         return;
     str_copy(name, sizeof name, path);
     page = malloc(STATUS_PAGE_MAX);

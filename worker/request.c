@@ -219,8 +219,8 @@ static void reply_last_hop(struct exchange *x, struct str path)
     local_reply_options(x, allow);
 }
 
-/* Responds with 405 if the route does not accept the method. */
-static bool method_allowed(struct exchange *x)
+/* false: the route does not accept the method, and the response was 405. */
+static bool admit_method(struct exchange *x)
 {
     const struct conf_route *route = x->route;
     struct str method = x->request->method_name;
@@ -284,7 +284,7 @@ bool request_prepare(struct exchange *x, const char *data, size_t n)
         return refuse_slash(x);
     if (local_reply(x, str_make(path, (size_t)len)))
         return false;
-    if (!find_route(x, str_make(path, (size_t)len)) || !method_allowed(x))
+    if (!find_route(x, str_make(path, (size_t)len)) || !admit_method(x))
         return false;
     /* Otherwise pasgate sends 100 itself and collects the body like any other. */
     x->expects = x->expects && retry_budget_expect_acquire(x);

@@ -215,7 +215,7 @@ static void begin_response(struct exchange *x)
     hedge_won(x);
 }
 
-static void count_status(struct exchange *x, unsigned status)
+static void note_status(struct exchange *x, unsigned status)
 {
     struct worker_backend *cell = x->backend->cell;
 
@@ -264,7 +264,7 @@ static enum exchange_flow response_head(struct exchange *x, const struct http_re
     h1_chunked_init(&x->chunks);
     if (head->body == HTTP_BODY_CHUNKED)
         keep_trailers(x);
-    count_status(x, head->status);
+    note_status(x, head->status);
     x->upstream->bound |= pins_bound_by_response(head);
     if (head->status >= 500 && exchange_refuse_response(x, head->status))
         return EXCHANGE_OVER;
