@@ -136,7 +136,7 @@ subtest 'cut at drain_timeout' => sub {
     wait_for { row($gate, 'pas2')->{in_flight} == 3 };
     my $wait = drain_wait($gate);
     is ended($wait), 3, 'exit code 3: it was cut';
-    like slurp($wait->{log}), qr/backend 2 pas2: drain_timeout: 3 requests and 1 session are cut\n\z/, 'what was cut';
+    like slurp($wait->{log}), qr/backend 2 pas2: drain_timeout: 3 requests and 1 session cut\n\z/, 'what was cut';
     my $r = $post->response('POST');
     is $r->{status}, 503, 'a POST ends';
     like $r->{h}{'proxy-status'}, qr/destination_unavailable; details="drain_timeout"/, 'and is told why';
