@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "supervisor/backend/recovery.h"
 #include "supervisor/notify.h"
+#include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
 enum {
@@ -93,7 +94,7 @@ static void heartbeat_repair_rows(struct supervisor *sup)
         log_error(
             "%u rows of the table were overwritten by something else (the first: %s); repaired",
             n, kind);
-    processes_ring_workers(sup);
+    publish_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
     fd_ring(sup->heritage.doorbell_acmed);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "shm/message.h"
+#include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
 static bool lend_serves(const struct process *p, uint64_t now)
@@ -104,7 +105,7 @@ static void hasten(struct supervisor *sup, uint64_t now)
         return;
     first->next_start_ms = now + CHILD_FSM_DELAY_LAST_MS;
     loop_timer_set(&sup->loop, &first->timer, CHILD_FSM_DELAY_LAST_MS);
-    process_publish(first);
+    publish_child(first);
 }
 
 void lend_sockets(struct supervisor *sup)

@@ -16,6 +16,7 @@
 #include "shm/message.h"
 #include "supervisor/backend/recovery.h"
 #include "supervisor/launch.h"
+#include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
 enum { LAST_WORDS = 64 /* messages that are read after the end of a restarter */ };
@@ -33,29 +34,6 @@ static const char *process_describe(const struct process *p, char out[64])
     else
         snprintf(out, 64, "%s (pid %d)", kind_name(p->kind), (int)p->pid);
     return out;
-}
-
-void process_publish(const struct process *p)
-{
-    struct child_row row = {.kind = (uint8_t)p->kind,
-                            .state = p->fsm.state,
-                            .slot = (uint16_t)p->slot,
-                            .pid = p->pid,
-                            .generation = p->generation ? p->generation->number : 0,
-                            .restarts = p->restarts,
-                            .incarnation = p->incarnation,
-                            .started_wall_ms = p->started_wall_ms,
-                            .next_start_ms = p->next_start_ms,
-                            .last_exit = p->last_exit};
-
-    child_publish(&p->sup->table->child[p->row], &row);
-}
-
-void processes_ring_workers(struct supervisor *sup)
-{
-    for (int r = 0; r < TABLE_WORKERS; r++)
-        if (sup->process[r].pid)
-            fd_ring(sup->heritage.doorbell[r]);
 }
 
 int process_send(struct process *p, const struct message *message, int fd)
@@ -167,7 +145,7 @@ static int fork_child(struct process *p)
     p->incarnation++;
     p->started_wall_ms = clock_wall_ms();
     p->next_start_ms = 0;
-    process_publish(p); /* first: its cells count from its first moment */
+    publish_child(p); /* first: its cells count from its first moment */
     fill_heritage(p, pair[1]);
     if (process_is_worker(p) && send_affinity(p, pair[0]) < 0)
         p->pid = -1;
@@ -216,7 +194,7 @@ static void release_row(struct process *p)
     generation_unref(p->generation);
     p->generation = NULL;
     p->restarts = process_is_worker(p) ? 0 : p->restarts;
-    process_publish(p);
+    publish_child(p);
     if (p->kind == KIND_RESTARTER)
         recovery_restarter_ended(sup, p->last_exit);
     else if (!process_is_worker(p) && !sup->stopping)
@@ -258,11 +236,11 @@ void process_event(struct process *p, enum child_fsm_event event,
         loop_timer_cancel(&p->timer);
     if (actions & CHILD_FSM_ARM)
         loop_timer_set(loop, &p->timer, delay_ms);
-    process_publish(p);
+    publish_child(p);
     if (actions & CHILD_FSM_FORK)
         forked_or_not(p);
-    process_publish(p);
-    processes_ring_workers(p->sup);
+    publish_child(p);
+    publish_ring_workers(p->sup);
     lend_sockets(p->sup);
     if (actions & CHILD_FSM_SERVES)
         reload_on_ready(p);

@@ -13,6 +13,7 @@
 #include "supervisor/examine_child.h"
 #include "supervisor/logging.h"
 #include "supervisor/notify.h"
+#include "supervisor/publish.h"
 #include "supervisor/room.h"
 #include "supervisor/supervise.h"
 
@@ -26,7 +27,7 @@ static void told_result(struct supervisor *sup)
 {
     sup->header.reloading = 0;
     sup->header.reload_wall_ms = clock_wall_ms();
-    supervise_publish_header(sup);
+    publish_header(sup);
     if (sup->ready_told)
         notify_send("READY=1");
 }
@@ -103,7 +104,7 @@ static void reload_begin(struct supervisor *sup)
     struct generation *g;
 
     sup->header.reloading = 1;
-    supervise_publish_header(sup);
+    publish_header(sup);
     notify_send("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_mono_us());
     g = read_conf(sup, &errs);
     if (!g) {
@@ -116,7 +117,7 @@ static void reload_begin(struct supervisor *sup)
         lend_surplus(sup);
         /* A request that arrives meanwhile is the same one: the file will be read again. */
         sup->header.reloading = 0;
-        supervise_publish_header(sup);
+        publish_header(sup);
         reload_wait_for(sup, "older workers have finished");
         return;
     }

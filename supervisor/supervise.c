@@ -26,15 +26,11 @@
 #include "supervisor/notify.h"
 #include "supervisor/oom.h"
 #include "supervisor/pidfile.h"
+#include "supervisor/publish.h"
 #include "supervisor/room.h"
 #include "supervisor/tickets.h"
 
 enum { END_MARGIN_MS = 5000 }; /* for reaping children that have to be killed */
-
-void supervise_publish_header(struct supervisor *sup)
-{
-    header_publish(&sup->table->header, &sup->header);
-}
 
 /* ---- the running service */
 
@@ -132,7 +128,7 @@ void supervise_stop(struct supervisor *sup, bool now)
         sup->stopping = true;
         sup->header.stopping = 1;
         reload_forget(sup);
-        supervise_publish_header(sup);
+        publish_header(sup);
         notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest_end_us(sup));
         watch_set(&sup->watch, false);
     }

@@ -2,6 +2,7 @@
  * network.
  *
  *   supervise.c          start, stop, the state of the service
+ *   publish.c            rows that several parts change, the doorbell of workers
  *   process.c            rows of children: carries out what child_fsm.c decides
  *   reload.c             trial of a new generation, commit or rollback
  *   lend.c               the sockets of workers that do not serve
@@ -95,7 +96,6 @@ struct supervisor {
 /* Runs the service until it is told to stop. Returns the program's exit code. */
 int supervise(const char *conf_file);
 
-void supervise_publish_header(struct supervisor *sup);
 /* After each turn of the loop: is the service ready, or has it finished stopping? */
 void supervise_check(struct supervisor *sup);
 /* Begins a graceful stop; `now`: kills all children instead. */
@@ -119,11 +119,9 @@ void process_drain(struct process *p, uint64_t limit_ms);
 void processes_reap(struct supervisor *sup);
 uint32_t processes_free_rows(const struct supervisor *sup);
 bool process_is_worker(const struct process *p);
-void process_publish(const struct process *p);
 /* Sends to a child: 0 or -1. A child that does not read is left to its heartbeat. */
 int process_send(struct process *p, const struct message *message, int fd);
 void processes_send_workers(struct supervisor *sup, const struct message *message);
-void processes_ring_workers(struct supervisor *sup);
 void process_send_tickets(struct process *p);
 
 /* ---- reload.c */

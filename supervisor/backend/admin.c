@@ -10,6 +10,7 @@
 #include "supervisor/backend/affinity_key.h"
 #include "supervisor/backend/drain.h"
 #include "supervisor/backend/recovery.h"
+#include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
@@ -155,7 +156,7 @@ void admin_prepare(struct supervisor *sup, const struct generation *g)
         if (!row.configured || strcmp(row.name, g->conf->backends[i].name) != 0)
             publish_backend(sup, g, i);
     }
-    supervise_publish_header(sup);
+    publish_header(sup);
 }
 
 /* Do clients hold tags that must be understood after a restart? */
@@ -174,7 +175,7 @@ static void save_overrides(struct supervisor *sup, const struct generation *g)
     sup->header.saved =
         admin_overrides_save(&sup->overrides, g->conf->acme.store, &g->identity);
     sup->header.saves++;
-    supervise_publish_header(sup);
+    publish_header(sup);
 }
 
 void admin_commit(struct supervisor *sup, const struct generation *g)
@@ -193,8 +194,8 @@ void admin_commit(struct supervisor *sup, const struct generation *g)
         row.configured = 0;
         backend_publish(&sup->table->backend[slot], &row);
     }
-    supervise_publish_header(sup);
-    processes_ring_workers(sup);
+    publish_header(sup);
+    publish_ring_workers(sup);
     drains_watch(sup);
     save_overrides(sup, g);
     if (makes_tags(g->conf))
@@ -257,7 +258,7 @@ void admin_override(struct supervisor *sup, enum admin_state override, int numbe
     set_override(sup, number - 1, override, override != state_of(b), who,
                  "asked for by an operator");
     drains_watch(sup);
-    processes_ring_workers(sup);
+    publish_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
     if (override == ADMIN_READY)
         recovery_ready(sup, number - 1, uid);
@@ -273,7 +274,7 @@ void admin_retry(struct supervisor *sup)
         restore_override(sup, g->backend_slot[i], g->conf->backends[i].name);
     if (loaded) {
         drains_watch(sup);
-        processes_ring_workers(sup);
+        publish_ring_workers(sup);
         fd_ring(sup->heritage.doorbell_healthd);
     }
     if (loaded || (sup->overrides.changed && !sup->stopping))

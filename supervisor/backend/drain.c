@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "shm/admission.h"
 #include "shm/sessions.h"
+#include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
 /* ---- pure */
@@ -92,7 +93,7 @@ static void publish_end(struct supervisor *sup, int slot, struct admin_row *row,
                 reason);
     log_line(row->drained == DRAIN_CUT ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "backend %d %s: %s",
              slot + 1, backend_own(&sup->table->backend[slot])->name, reason);
-    processes_ring_workers(sup);
+    publish_ring_workers(sup);
     admin_drain_ended(sup, slot);
 }
 

@@ -14,6 +14,7 @@
 #include "supervisor/backend/incident.h"
 #include "supervisor/backend/recovery_core.h"
 #include "supervisor/backend/recovery_fsm.h"
+#include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
 enum {
@@ -46,7 +47,7 @@ void recovery_publish(struct supervisor *sup, int slot, struct admin_row *row)
 
 static void ring_all(struct supervisor *sup)
 {
-    processes_ring_workers(sup);
+    publish_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
 }
 
@@ -227,7 +228,7 @@ static bool recovery_drain_over(struct supervisor *sup, int slot, const struct c
         row.drained = DRAIN_CUT;
         row.deadline_ms = now;
         admin_publish(&sup->table->admin[slot], &row);
-        processes_ring_workers(sup);
+        publish_ring_workers(sup);
     }
     return false;
 }
