@@ -198,7 +198,7 @@ static void open_pem(struct process *p, const struct message *asked)
     fd_close(&fd);
 }
 
-static void events_on_message(struct process *p, const struct message *message)
+void events_message(struct process *p, const struct message *message)
 {
     switch (message->type) {
     case MESSAGE_READY:
@@ -221,24 +221,5 @@ static void events_on_message(struct process *p, const struct message *message)
     not_for_us:
         log_warn("%s sent message %u, which the supervisor does not handle", kind_name(p->kind),
                  message->type);
-    }
-}
-
-void events_from_child(struct loop_source *source, uint32_t events)
-{
-    struct process *p = (struct process *)((char *)source - offsetof(struct process, control));
-    struct message message;
-    int fd;
-
-    (void)events;
-    int got = message_recv(source->fd, &message, &fd);
-    fd_close(&fd); /* children never send one */
-    if (got == 1) {
-        message.body.text[sizeof message.body.text - 1] = '\0';
-        events_on_message(p, &message);
-    } else if (got == 0) {
-        loop_close(&p->sup->loop, source); /* its exit is reported by SIGCHLD */
-    } else if (errno == EPROTO) {
-        log_warn("%s sent a malformed message", kind_name(p->kind));
     }
 }

@@ -14,42 +14,13 @@ enum {
     HEARTBEAT_LATE_MS = 3000, /* so late ourselves: the host was stopped, not a child */
 };
 
-static uint64_t heartbeat_of(const struct process *p)
-{
-    const struct table *table = p->sup->table;
-
-    switch (p->kind) {
-    case KIND_WORKER:
-        return count_read(&table->worker[p->row].heartbeat_ms);
-    case KIND_HEALTHD:
-        return count_read(&table->healthd_heartbeat_ms);
-    default:
-        return count_read(&table->acmed_heartbeat_ms);
-    }
-}
-
-/* A heartbeat from the row's earlier process does not count: each process gets its full time
- * from its fork and from the moment it was ready. A heartbeat in the future counts as one of
- * now; a child that lies about it gains nothing except that its own hang goes unnoticed. */
-bool heartbeat_beats(const struct process *p, uint64_t now, uint64_t limit_ms)
-{
-    uint64_t last = heartbeat_of(p);
-
-    if (last < p->fsm.ready_ms)
-        last = p->fsm.ready_ms;
-    if (last < p->fsm.since_ms)
-        last = p->fsm.since_ms;
-    if (last < p->sup->grace_until_ms)
-        last = p->sup->grace_until_ms;
-    return last >= now || now - last < limit_ms;
-}
-
-static void check_hearts(struct supervisor *sup, uint64_t now)
+static void check_heartbeats(struct supervisor *sup, uint64_t now)
 {
     for (int r = 0; r < ROWS; r++) {
         struct process *p = &sup->process[r];
 
-        if (p->pid && p->kind != KIND_RESTARTER && !heartbeat_beats(p, now, HEARTBEAT_LIMIT_MS))
+        if (p->pid && p->kind != KIND_RESTARTER &&
+            !process_is_alive(p, now, HEARTBEAT_LIMIT_MS))
             process_event(p, CHILD_FSM_LATE, &(struct child_fsm_input){.now_ms = now});
     }
 }
@@ -63,7 +34,7 @@ static bool all_healthy(const struct supervisor *sup, uint64_t now)
         const struct process *p = &sup->process[r];
 
         if (p->generation == sup->current && p->fsm.state == CHILD_RUNNING &&
-            heartbeat_beats(p, now, HEARTBEAT_LIMIT_MS))
+            process_is_alive(p, now, HEARTBEAT_LIMIT_MS))
             role[p->kind] = true;
     }
     return role[KIND_WORKER] && role[KIND_HEALTHD] && role[KIND_ACMED];
@@ -126,7 +97,7 @@ static void on_heartbeat(struct loop_timer *timer)
     }
     count_add(&sup->table->supervisor_log_lost, log_lost_since());
     atomic_store(&sup->table->header.heartbeat_ms, now);
-    check_hearts(sup, now);
+    check_heartbeats(sup, now);
     heartbeat_repair_rows(sup);
     look_for_object(sup);
     lend_sockets(sup);

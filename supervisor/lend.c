@@ -13,7 +13,7 @@
 
 static bool lend_serves(const struct process *p, uint64_t now)
 {
-    return p->pid && p->fsm.state == CHILD_RUNNING && heartbeat_beats(p, now, LEND_LATE_MS);
+    return p->pid && p->fsm.state == CHILD_RUNNING && process_is_alive(p, now, LEND_LATE_MS);
 }
 
 /* A worker of the current generation that should serve: not one that drains. */

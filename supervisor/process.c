@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "shm/counters.h"
 #include "shm/message.h"
-#include "supervisor/backend/recovery.h"
 #include "supervisor/launch.h"
 #include "supervisor/publish.h"
 #include "supervisor/supervise.h"
@@ -61,6 +60,36 @@ void process_send_tickets(struct process *p)
     memcpy(&message.body.tickets, p->sup->tickets, sizeof message.body.tickets);
     process_send(p, &message, -1);
     explicit_bzero(&message, sizeof message);
+}
+
+static uint64_t heartbeat_of(const struct process *p)
+{
+    const struct table *table = p->sup->table;
+
+    switch (p->kind) {
+    case KIND_WORKER:
+        return count_read(&table->worker[p->row].heartbeat_ms);
+    case KIND_HEALTHD:
+        return count_read(&table->healthd_heartbeat_ms);
+    default:
+        return count_read(&table->acmed_heartbeat_ms);
+    }
+}
+
+/* A heartbeat from the row's earlier process does not count: each process gets its full time
+ * from its fork and from the moment it was ready. A heartbeat in the future counts as one of
+ * now; a child that lies about it gains nothing except that its own hang goes unnoticed. */
+bool process_is_alive(const struct process *p, uint64_t now, uint64_t limit_ms)
+{
+    uint64_t last = heartbeat_of(p);
+
+    if (last < p->fsm.ready_ms)
+        last = p->fsm.ready_ms;
+    if (last < p->fsm.since_ms)
+        last = p->fsm.since_ms;
+    if (last < p->sup->grace_until_ms)
+        last = p->sup->grace_until_ms;
+    return last >= now || now - last < limit_ms;
 }
 
 /* Is there no other worker that serves or starts instead of this one? */
@@ -180,7 +209,7 @@ static void forked_or_not(struct process *p)
     if (log_gate_open(&gate))
         log_error("cannot start %s: %s", process_describe(p, who), strerror(errno));
     if (p->generation == p->sup->trial)
-        reload_on_trial_death(p);
+        p->sup->ops->trial_ended(p);
     else
         process_event(
             p, CHILD_FSM_NOT_FORKED,
@@ -196,7 +225,7 @@ static void release_row(struct process *p)
     p->restarts = process_is_worker(p) ? 0 : p->restarts;
     publish_child(p);
     if (p->kind == KIND_RESTARTER)
-        recovery_restarter_ended(sup, p->last_exit);
+        sup->ops->restarter_ended(sup, p->last_exit);
     else if (!process_is_worker(p) && !sup->stopping)
         process_start_single(sup, p->row); /* a reload replaces it */
 }
@@ -241,9 +270,9 @@ void process_event(struct process *p, enum child_fsm_event event,
         forked_or_not(p);
     publish_child(p);
     publish_ring_workers(p->sup);
-    lend_sockets(p->sup);
+    p->sup->ops->changed(p->sup);
     if (actions & CHILD_FSM_SERVES)
-        reload_on_ready(p);
+        p->sup->ops->ready(p);
     if (actions & CHILD_FSM_RELEASE)
         release_row(p);
 }
@@ -253,6 +282,25 @@ static void process_on_timer(struct loop_timer *timer)
     struct process *p = (struct process *)((char *)timer - offsetof(struct process, timer));
 
     process_event(p, CHILD_FSM_TIMER, &(struct child_fsm_input){.now_ms = p->sup->loop.now_ms});
+}
+
+static void process_on_readable(struct loop_source *source, uint32_t events)
+{
+    struct process *p = (struct process *)((char *)source - offsetof(struct process, control));
+    struct message message;
+    int fd;
+
+    (void)events;
+    int got = message_recv(source->fd, &message, &fd);
+    fd_close(&fd); /* children never send one */
+    if (got == 1) {
+        message.body.text[sizeof message.body.text - 1] = '\0';
+        p->sup->ops->message(p, &message);
+    } else if (got == 0) {
+        loop_close(&p->sup->loop, source); /* its exit is reported by SIGCHLD */
+    } else if (errno == EPROTO) {
+        log_warn("%s sent a malformed message", kind_name(p->kind));
+    }
 }
 
 /* ---- ends */
@@ -283,14 +331,14 @@ static void process_ended(struct process *p, int status)
     log_end(p, status);
     /* It sends its last message just before it ends, and SIGCHLD may be handled first. */
     for (int i = 0; p->kind == KIND_RESTARTER && p->control.fd >= 0 && i < LAST_WORDS; i++)
-        events_from_child(&p->control, EPOLLIN);
+        process_on_readable(&p->control, EPOLLIN);
     loop_close(&sup->loop, &p->control);
     p->pid = 0;
     p->last_exit = status;
     if (process_is_worker(p)) /* before its row can be used again */
         counters_take(sup->table, p->row, p->incarnation, sup->header.nbackends);
     if (sup->trial && p->generation == sup->trial && !asked) {
-        reload_on_trial_death(p); /* gives up all of the trial, this row included */
+        sup->ops->trial_ended(p); /* gives up all of the trial, this row included */
         return;
     }
     if (!asked && p->kind != KIND_RESTARTER)
@@ -317,8 +365,9 @@ void processes_reap(struct supervisor *sup)
 
 /* ---- starts */
 
-void processes_init(struct supervisor *sup)
+void processes_init(struct supervisor *sup, const struct child_ops *ops)
 {
+    sup->ops = ops;
     for (int r = 0; r < ROWS; r++) {
         struct process *p = &sup->process[r];
 
@@ -328,7 +377,7 @@ void processes_init(struct supervisor *sup)
                   : r == ROW_ACMED   ? KIND_ACMED
                                      : KIND_RESTARTER;
         p->fsm.once = p->kind == KIND_RESTARTER;
-        p->control = (struct loop_source){.ready = events_from_child, .fd = -1};
+        p->control = (struct loop_source){.ready = process_on_readable, .fd = -1};
         p->timer.fire = process_on_timer;
     }
 }

@@ -216,7 +216,7 @@ static void reload_give_up(struct process *p)
         process_event(p, CHILD_FSM_EXITED, &now);
 }
 
-void reload_on_trial_death(struct process *p)
+void reload_on_trial_end(struct process *p)
 {
     struct supervisor *sup = p->sup;
     struct generation *g = sup->trial;

@@ -181,6 +181,14 @@ static void on_file_changed(struct watch *watch, const char *path)
     reload_request(sup);
 }
 
+static const struct child_ops ops = {
+    .changed = lend_sockets,
+    .ready = reload_on_ready,
+    .trial_ended = reload_on_trial_end,
+    .restarter_ended = recovery_restarter_ended,
+    .message = events_message,
+};
+
 static void first_header(struct supervisor *sup)
 {
     struct header_row *h = &sup->header;
@@ -239,7 +247,7 @@ static int supervise_prepare(struct supervisor *sup, const char *object)
     loop_timer_set(&sup->loop, &sup->rotation, TICKET_ROTATE_MS);
     watch_init(&sup->watch, &sup->loop, on_file_changed);
     watch_files(&sup->watch, sup->current->conf->files, sup->current->conf->n_files);
-    processes_init(sup);
+    processes_init(sup, &ops);
     sup->recoveries = recovery_new(sup);
     if (!sup->recoveries) {
         log_error("cannot start: %s", strerror(errno));

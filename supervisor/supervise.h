@@ -59,6 +59,19 @@ struct process {
     struct loop_timer timer;    /* the timer of fsm */
 };
 
+/* What the rest of the supervisor does about children; set by supervise.c. So process.c calls
+ * nothing above it by name. */
+struct child_ops {
+    void (*changed)(struct supervisor *sup); /* after each event of a child */
+    void (*ready)(struct process *p);        /* it serves */
+    /* A process of the trial ended before the commit, or could not be started: the reload has
+     * failed. This also sees to the row of p. */
+    void (*trial_ended)(struct process *p);
+    /* wait_status -1: it could not be started. Its row is free. */
+    void (*restarter_ended)(struct supervisor *sup, int wait_status);
+    void (*message)(struct process *p, const struct message *message); /* texts end in NUL */
+};
+
 enum { ROW_HEALTHD = TABLE_WORKERS, ROW_ACMED, ROW_RESTARTER, ROWS };
 
 struct supervisor {
@@ -74,6 +87,7 @@ struct supervisor {
     uint8_t *affinity;    /* the key of session tags */
     bool affinity_loaded; /* from a file: there may be sessions from before this start */
     struct process process[ROWS];
+    const struct child_ops *ops;
     struct heritage heritage; /* for the next child; doorbells are set once */
     struct header_row header;
     struct watch watch;
@@ -103,13 +117,12 @@ void supervise_stop(struct supervisor *sup, bool now);
 
 /* ---- process.c */
 
-void processes_init(struct supervisor *sup);
+void processes_init(struct supervisor *sup, const struct child_ops *ops);
 /* Starts a worker of a generation in a free row; false: no row is free. */
 bool process_start_worker(struct supervisor *sup, struct generation *generation, int slot);
 /* Starts healthd or acmed; its row must be empty. */
 void process_start_single(struct supervisor *sup, int row);
-/* Starts the restarter for one action, killed after limit_ms; its row must be empty. Its end,
- * or that it could not be started, is reported to recovery_restarter_ended(). */
+/* Starts the restarter for one action, killed after limit_ms; its row must be empty. */
 void process_start_restarter(struct supervisor *sup, const struct heritage_action *action,
                              uint64_t limit_ms);
 void process_event(struct process *p, enum child_fsm_event event,
@@ -119,6 +132,8 @@ void process_drain(struct process *p, uint64_t limit_ms);
 void processes_reap(struct supervisor *sup);
 uint32_t processes_free_rows(const struct supervisor *sup);
 bool process_is_worker(const struct process *p);
+/* Did the child show within limit_ms that it is alive? */
+bool process_is_alive(const struct process *p, uint64_t now, uint64_t limit_ms);
 /* Sends to a child: 0 or -1. A child that does not read is left to its heartbeat. */
 int process_send(struct process *p, const struct message *message, int fd);
 void processes_send_workers(struct supervisor *sup, const struct message *message);
@@ -131,9 +146,8 @@ void reload_request(struct supervisor *sup);
 /* Begins a reload that was requested, when nothing prevents it. After each turn of the loop, so
  * that no reload begins in the middle of another step. */
 void reload_continue(struct supervisor *sup);
-void reload_on_ready(struct process *p);
-/* A process of the trial ended before the commit: the reload has failed. */
-void reload_on_trial_death(struct process *p);
+void reload_on_ready(struct process *p);     /* for child_ops */
+void reload_on_trial_end(struct process *p); /* for child_ops */
 /* At a stop: forgets the trial; the caller stops its processes. */
 void reload_forget(struct supervisor *sup);
 
@@ -148,14 +162,12 @@ void lend_surplus(struct supervisor *sup);
 
 /* ---- events.c */
 
-int events_open(struct supervisor *sup); /* signals; 0 or -1 */
-void events_from_child(struct loop_source *source, uint32_t events);
+int events_open(struct supervisor *sup);                               /* signals; 0 or -1 */
+void events_message(struct process *p, const struct message *message); /* for child_ops */
 
 /* ---- heartbeat.c */
 
 void heartbeat_start(struct supervisor *sup);
-/* Did the child show within limit_ms that it is alive? */
-bool heartbeat_beats(const struct process *p, uint64_t now, uint64_t limit_ms);
 
 /* ---- backend/admin.c */
 
