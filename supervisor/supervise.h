@@ -182,8 +182,5 @@ void admin_override(struct supervisor *sup, enum admin_state override, int numbe
 /* Every ADMIN_OVERRIDES_RETRY_MS: reads and writes overrides that could not be read or written
  * (a failing or full disk). */
 void admin_retry(struct supervisor *sup);
-/* A drain has ended: if it was an operator's override, its end is stored, so that it is still
- * ended after a restart of the service. */
-void admin_drain_ended(struct supervisor *sup, int slot);
 
 #endif

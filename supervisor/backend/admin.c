@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/counters.h"
+#include "supervisor/backend/admin_stored.h"
 #include "supervisor/backend/affinity_key.h"
 #include "supervisor/backend/drain.h"
 #include "supervisor/backend/recovery.h"
@@ -169,15 +170,6 @@ static bool makes_tags(const struct conf *conf)
     return false;
 }
 
-/* Whoever asked for a change waits for this result. */
-static void save_overrides(struct supervisor *sup, const struct generation *g)
-{
-    sup->header.saved =
-        admin_overrides_save(&sup->overrides, g->conf->acme.store, &g->identity);
-    sup->header.saves++;
-    publish_header(sup);
-}
-
 void admin_commit(struct supervisor *sup, const struct generation *g)
 {
     bool named[TABLE_BACKENDS] = {false};
@@ -197,7 +189,7 @@ void admin_commit(struct supervisor *sup, const struct generation *g)
     publish_header(sup);
     publish_ring_workers(sup);
     drains_watch(sup);
-    save_overrides(sup, g);
+    admin_stored_save(sup);
     if (makes_tags(g->conf))
         affinity_key_save(sup->affinity, g->conf->acme.store, &g->identity);
 }
@@ -218,26 +210,6 @@ static const struct conf_backend *configured_backend(const struct supervisor *su
         if (g->backend_slot[i] == slot)
             return &g->conf->backends[i];
     return NULL;
-}
-
-/* Updates the file from the row. */
-static void keep_override(struct supervisor *sup, int slot)
-{
-    const struct generation *g = sup->current;
-    struct backend_row backend = backend_now(sup, slot);
-    struct admin_row row = *admin_own(&sup->table->admin[slot]);
-    struct admin_override override = {
-        .override = row.override, .drained = row.drained, .since_wall_ms = row.since_wall_ms};
-
-    snprintf(override.backend, sizeof override.backend, "%s", backend.name);
-    snprintf(override.who, sizeof override.who, "%s", row.who);
-    snprintf(override.reason, sizeof override.reason, "%s", row.reason);
-    if (!row.by_operator)
-        admin_overrides_drop(&sup->overrides, override.backend);
-    else if (!admin_overrides_put(&sup->overrides, &override))
-        log_warn("too many admin overrides: that of %s is lost at a restart of the service",
-                 override.backend);
-    save_overrides(sup, g);
 }
 
 void admin_override(struct supervisor *sup, enum admin_state override, int number, uid_t uid)
@@ -262,7 +234,7 @@ void admin_override(struct supervisor *sup, enum admin_state override, int numbe
     fd_ring(sup->heritage.doorbell_healthd);
     if (override == ADMIN_READY)
         recovery_ready(sup, number - 1, uid);
-    keep_override(sup, number - 1); /* last, because it waits for the disk */
+    admin_stored_update(sup, number - 1); /* last, because it waits for the disk */
 }
 
 void admin_retry(struct supervisor *sup)
@@ -278,13 +250,5 @@ void admin_retry(struct supervisor *sup)
         fd_ring(sup->heritage.doorbell_healthd);
     }
     if (loaded || (sup->overrides.changed && !sup->stopping))
-        save_overrides(sup, g);
-}
-
-void admin_drain_ended(struct supervisor *sup, int slot)
-{
-    const struct admin_row *row = admin_own(&sup->table->admin[slot]);
-
-    if (row->override == ADMIN_DRAIN && row->by_operator)
-        keep_override(sup, slot);
+        admin_stored_save(sup);
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "shm/admission.h"
 #include "shm/sessions.h"
+#include "supervisor/backend/admin_stored.h"
 #include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
@@ -94,7 +95,7 @@ static void publish_end(struct supervisor *sup, int slot, struct admin_row *row,
     log_line(row->drained == DRAIN_CUT ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "backend %d %s: %s",
              slot + 1, backend_own(&sup->table->backend[slot])->name, reason);
     publish_ring_workers(sup);
-    admin_drain_ended(sup, slot);
+    admin_stored_drain_ended(sup, slot);
 }
 
 /* false: no drain is running there. */
