@@ -14,6 +14,7 @@
 #include "shm/message.h"
 #include "supervisor/backend/recovery.h"
 #include "supervisor/signals.h"
+#include "supervisor/stop.h"
 #include "supervisor/supervise.h"
 
 enum { SIGNAL_BURST = 64 }; /* signals handled in one turn of the loop */
@@ -110,11 +111,11 @@ static void on_signal(struct supervisor *sup, const struct signalfd_siginfo *inf
     case SIGQUIT:
         log_info("signal %s: %s", sigabbrev_np((int)info->ssi_signo),
                  sup->stopping ? "stops now" : "stops gracefully");
-        supervise_stop(sup, sup->stopping);
+        stop_begin(sup, sup->stopping);
         return;
     case SIGINT:
         log_info("signal INT: stops now");
-        supervise_stop(sup, true);
+        stop_begin(sup, true);
         return;
     case SIGHUP:
         reload_request(sup);

@@ -1,11 +1,10 @@
-/* The supervisor's start and stop, and the state of the service that it reports. */
+/* The supervisor's start, and the state of the service that it reports. */
 #include "supervisor/supervise.h"
 #include "supervisor/backend/affinity_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +27,8 @@
 #include "supervisor/pidfile.h"
 #include "supervisor/publish.h"
 #include "supervisor/room.h"
+#include "supervisor/stop.h"
 #include "supervisor/tickets.h"
-
-enum { END_MARGIN_MS = 5000 }; /* for reaping children that have to be killed */
 
 /* ---- the running service */
 
@@ -45,14 +43,6 @@ static uint32_t supervise_count(const struct supervisor *sup, enum kind kind,
         n += p->generation == sup->current && p->kind == kind && p->fsm.state == state;
     }
     return n;
-}
-
-static bool any_left(const struct supervisor *sup, int from, int to)
-{
-    for (int r = from; r < to; r++)
-        if (sup->process[r].fsm.state != CHILD_EMPTY)
-            return true;
-    return false;
 }
 
 static void tell_status(struct supervisor *sup)
@@ -88,58 +78,17 @@ static void check_ready(struct supervisor *sup)
         /* It has never served, and cannot before somebody edits the file. */
         log_error("no worker can work with this configuration");
         sup->exit_code = SUPERVISE_EXIT_CONFIG;
-        supervise_stop(sup, true);
+        stop_begin(sup, true);
     }
 }
 
-static void check_stop(struct supervisor *sup)
-{
-    if (any_left(sup, 0, TABLE_WORKERS))
-        return;
-    /* healthd and acmed work until the last exchange has ended. */
-    for (int r = ROW_HEALTHD; r <= ROW_ACMED; r++)
-        process_drain(&sup->process[r], SINGLE_DRAIN_MS);
-    if (!any_left(sup, 0, ROWS))
-        sup->loop.stop = true;
-}
-
-void supervise_check(struct supervisor *sup)
+static void supervise_check(struct supervisor *sup)
 {
     if (sup->stopping)
-        check_stop(sup);
+        stop_continue(sup);
     else
         check_ready(sup);
     tell_status(sup);
-}
-
-/* systemd may be configured with less than our stop_timeout, and would kill what we let
- * finish. */
-static uint64_t longest_end_us(const struct supervisor *sup)
-{
-    return ((uint64_t)sup->current->conf->stop_timeout_ms + SINGLE_DRAIN_MS + END_MARGIN_MS) *
-           1000;
-}
-
-void supervise_stop(struct supervisor *sup, bool now)
-{
-    struct child_fsm_input input = {.now_ms = clock_mono_ms()};
-
-    if (!sup->stopping) {
-        sup->stopping = true;
-        sup->header.stopping = 1;
-        reload_forget(sup);
-        publish_header(sup);
-        notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest_end_us(sup));
-        watch_set(&sup->watch, false);
-    }
-    /* First, so that the workers' copies are the last ones; they accept what waits. */
-    listeners_close_all(&sup->listeners);
-    for (int r = 0; r < ROWS; r++) {
-        if (now)
-            process_event(&sup->process[r], CHILD_FSM_STOP, &input);
-        else if (r < TABLE_WORKERS || r == ROW_RESTARTER)
-            process_drain(&sup->process[r], sup->current->conf->stop_timeout_ms);
-    }
 }
 
 /* ---- the start */

@@ -1,7 +1,8 @@
 /* What the parts of the supervisor share. One thread, one loop. It reads no bytes from the
  * network.
  *
- *   supervise.c          start, stop, the state of the service
+ *   supervise.c          start, the state of the service
+ *   stop.c               the end of the service
  *   publish.c            rows that several parts change, the doorbell of workers
  *   process.c            rows of children: carries out what child_fsm.c decides
  *   reload.c             trial of a new generation, commit or rollback
@@ -9,6 +10,7 @@
  *   events.c             signals, and messages from children
  *   heartbeat.c          once a second: heartbeats, watchdog, repair of rows
  *   backend/admin.c      rows of backends, and the admin overrides
+ *   backend/admin_stored.c  keeps the file of admin overrides
  *   backend/drain.c      progress and end of drains
  *   backend/recovery.c   restarts of backends: carries out backend/recovery_fsm.c */
 #ifndef SUPERVISOR_SUPERVISE_H
@@ -109,11 +111,6 @@ struct supervisor {
 
 /* Runs the service until it is told to stop. Returns the program's exit code. */
 int supervise(const char *conf_file);
-
-/* After each turn of the loop: is the service ready, or has it finished stopping? */
-void supervise_check(struct supervisor *sup);
-/* Begins a graceful stop; `now`: kills all children instead. */
-void supervise_stop(struct supervisor *sup, bool now);
 
 /* ---- process.c */
 

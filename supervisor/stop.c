@@ -1,0 +1,59 @@
+#include "supervisor/stop.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "supervisor/notify.h"
+#include "supervisor/publish.h"
+#include "supervisor/supervise.h"
+
+enum { END_MARGIN_MS = 5000 }; /* for reaping children that have to be killed */
+
+/* systemd may be configured with less than our stop_timeout, and would kill what we let
+ * finish. */
+static uint64_t longest_end_us(const struct supervisor *sup)
+{
+    return ((uint64_t)sup->current->conf->stop_timeout_ms + SINGLE_DRAIN_MS + END_MARGIN_MS) *
+           1000;
+}
+
+void stop_begin(struct supervisor *sup, bool now)
+{
+    struct child_fsm_input input = {.now_ms = clock_mono_ms()};
+
+    if (!sup->stopping) {
+        sup->stopping = true;
+        sup->header.stopping = 1;
+        reload_forget(sup);
+        publish_header(sup);
+        notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest_end_us(sup));
+        watch_set(&sup->watch, false);
+    }
+    /* First, so that the workers' copies are the last ones; they accept what waits. */
+    listeners_close_all(&sup->listeners);
+    for (int r = 0; r < ROWS; r++) {
+        if (now)
+            process_event(&sup->process[r], CHILD_FSM_STOP, &input);
+        else if (r < TABLE_WORKERS || r == ROW_RESTARTER)
+            process_drain(&sup->process[r], sup->current->conf->stop_timeout_ms);
+    }
+}
+
+static bool any_left(const struct supervisor *sup, int from, int to)
+{
+    for (int r = from; r < to; r++)
+        if (sup->process[r].fsm.state != CHILD_EMPTY)
+            return true;
+    return false;
+}
+
+void stop_continue(struct supervisor *sup)
+{
+    if (any_left(sup, 0, TABLE_WORKERS))
+        return;
+    /* healthd and acmed work until the last exchange has ended. */
+    for (int r = ROW_HEALTHD; r <= ROW_ACMED; r++)
+        process_drain(&sup->process[r], SINGLE_DRAIN_MS);
+    if (!any_left(sup, 0, ROWS))
+        sup->loop.stop = true;
+}
