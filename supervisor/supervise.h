@@ -1,18 +1,18 @@
 /* What the parts of the supervisor share. One thread, one loop. It reads no bytes from the
  * network.
  *
- *   supervise.c          start, the state of the service
- *   stop.c               the end of the service
- *   publish.c            rows that several parts change, the doorbell of workers
- *   process.c            rows of children: carries out what child_fsm.c decides
- *   reload.c             trial of a new generation, commit or rollback
- *   lend.c               the sockets of workers that do not serve
- *   events.c             signals, and messages from children
- *   heartbeat.c          once a second: heartbeats, watchdog, repair of rows
- *   backend/admin.c      rows of backends, and the admin overrides
- *   backend/admin_stored.c  keeps the file of admin overrides
- *   backend/drain.c      progress and end of drains
- *   backend/recovery.c   restarts of backends: carries out backend/recovery_fsm.c */
+ *   supervise.c              start, the state of the service
+ *   stop.c                   the end of the service
+ *   publish.c                rows that several parts change, the doorbell of workers
+ *   process.c                rows of children: carries out what child_fsm.c decides
+ *   reload.c                 trial of a new generation, commit or rollback
+ *   lend.c                   the sockets of workers that do not serve
+ *   events.c                 signals, and messages from children
+ *   heartbeat.c              once a second: heartbeats, watchdog, repair of rows
+ *   backend/admin.c          rows of backends, and the admin overrides
+ *   backend/admin_stored.c   keeps the file of admin overrides
+ *   backend/drain.c          progress and end of drains
+ *   backend/recovery.c       restarts of backends: carries out backend/recovery_fsm.c */
 #ifndef SUPERVISOR_SUPERVISE_H
 #define SUPERVISOR_SUPERVISE_H
 
