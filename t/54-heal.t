@@ -122,7 +122,7 @@ subtest 'an operator restarts one, under load' => sub {
     my $was  = $pas{pas2}->instance;
     my ($code, $out) = $gate->cli('restart', 'pas2', '--wait');
     is $code, 0, 'it came back' or diag $out;
-    like $out, qr/draining: asked for by uid \d+\n.*restarting: diagnostics in .*\n.*verifying: .*restarting pas2 for .*\n.*slowstart: well again/,
+    like $out, qr/draining: asked for by uid \d+\n.*restarting: diagnostics in .*\n.*verifying: .*restarting pas2 for .*\n.*slowstart: healthy again/,
       'its phases';
     isnt $pas{pas2}->instance, $was, 'it is another process';
     ok heals('pas2', 'none'), 'its slow start ends';
