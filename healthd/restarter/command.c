@@ -81,8 +81,8 @@ struct program {
     pid_t pid;
     int pidfd;  /* -1: this kernel has none */
     int out;    /* its output; -1 after end-of-file */
-    int status; /* wait status */
-    bool ended;
+    int status; /* wait status, once it is reaped */
+    bool ended; /* it has ended, but is not reaped: its pid and group are still its own */
 };
 
 /* In the child, between fork and exec. */
@@ -178,6 +178,15 @@ static void read_output(struct program *program, struct tail *said)
     }
 }
 
+/* true: it has ended. It stays a zombie, so that nobody else can get its pid or its group. */
+static bool command_has_ended(const struct program *program)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    return waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == program->pid;
+}
+
 /* Waits until the program ends, or until the deadline; false: it still runs. */
 static bool command_wait_until(struct program *program, struct tail *said, uint64_t deadline_ms)
 {
@@ -192,13 +201,19 @@ static bool command_wait_until(struct program *program, struct tail *said, uint6
         poll(fds, 2, left);
         /* Its background processes may hold the pipe open: the end of the
          * program itself counts. */
-        if (waitpid(program->pid, &program->status, WNOHANG) == program->pid)
-            program->ended = true;
+        program->ended = command_has_ended(program);
         read_output(program, said);
         if (!program->ended && clock_mono_ms() >= deadline_ms)
             return false;
     }
     return true;
+}
+
+/* From here on its pid and its group may belong to others. */
+static void command_reap(struct program *program)
+{
+    if (program->ended)
+        waitpid(program->pid, &program->status, 0);
 }
 
 /* Ends a program whose time is over. */
@@ -216,13 +231,15 @@ static void command_stop(struct program *program, const struct restart_call *cal
                   ? "ignored SIGTERM and was killed"
                   : "and even SIGKILL did not end it";
     }
-    kill(-program->pid, SIGKILL); /* also what it started */
+    /* Also what it started. Not after the reaping: its group might be another's by then. */
+    kill(-program->pid, SIGKILL);
+    command_reap(program);
     restart_tell(result, false, "%.80s did not end within %s, %s", b->restart_command[0],
                  restart_seconds(limit, b->restart_timeout_ms), how);
 }
 
-static void tell_end(const struct program *program, const struct restart_call *call,
-                     uint64_t took_ms, struct restart_result *result)
+static void tell_end(struct program *program, const struct restart_call *call, uint64_t took_ms,
+                     struct restart_result *result)
 {
     const char *name = call->backend->restart_command[0];
     char took[RESTART_TIME], line[TABLE_REASON], quoted[TABLE_REASON + 8] = "";
@@ -230,6 +247,7 @@ static void tell_end(const struct program *program, const struct restart_call *c
     if (*tail_last_line(call->said, line, sizeof line))
         snprintf(quoted, sizeof quoted, ": %s", line);
     restart_seconds(took, took_ms);
+    command_reap(program);
     if (WIFSIGNALED(program->status))
         restart_tell(result, false, "%.60s was ended by signal %d (%s) after %s%s", name,
                      WTERMSIG(program->status), strsignal(WTERMSIG(program->status)), took,

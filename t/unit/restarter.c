@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -83,6 +85,22 @@ static struct restart_result run(uint32_t timeout_ms, uint32_t stop_ms, const ch
     return result;
 }
 
+/* Every kill() of the code under test ends here. A group may be signalled only while its leader
+ * is not reaped: afterwards the number may belong to others. */
+static int groups_signalled, signalled_after_reaping;
+
+int kill(pid_t pid, int sig)
+{
+    siginfo_t info;
+
+    if (pid < -1) {
+        groups_signalled++;
+        signalled_after_reaping +=
+            waitid(P_PID, (id_t)-pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0;
+    }
+    return (int)syscall(SYS_kill, pid, sig);
+}
+
 static bool says(const struct restart_result *r, const char *words)
 {
     return strstr(r->text, words) != NULL;
@@ -122,6 +140,15 @@ static void test_command_signals(void)
     r = run(300, 300, "trap '' TERM; while :; do sleep 0.05; done");
     ok(!r.done && says(&r, "ignored SIGTERM and was killed"), "it does not listen: killed");
     ok(clock_mono_ms() - began < 10000, "without waiting for ever");
+    ok(groups_signalled >= 4 && signalled_after_reaping == 0,
+       "no group is signalled after its leader was reaped");
+    r = run(300, 20000, "(trap '' TERM; exec sleep 60) & echo $! >&2; wait; exit 3");
+    size_t n;
+    pid_t left = (pid_t)atoi(tail_bytes(&said, &n));
+    for (int i = 0; i < 100 && left > 1 && syscall(SYS_kill, left, 0) == 0; i++)
+        usleep(20000);
+    ok(left > 1 && syscall(SYS_kill, left, 0) < 0, "and what it left behind is killed");
+    is_int(waitpid(-1, NULL, WNOHANG), -1, "no zombie stays");
     signal(SIGTERM, SIG_DFL);
 }
 
