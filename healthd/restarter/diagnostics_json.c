@@ -8,6 +8,7 @@
 #include "base/conf/conf.h"
 #include "base/str.h"
 #include "healthd/restarter/diagnostics.h"
+#include "healthd/restarter/mask.h"
 #include "healthd/restarter/restart.h"
 
 enum { DEPTH = 32 };
@@ -114,8 +115,7 @@ static json_t *harmless(json_t *value, int depth);
 
 static json_t *harmless_member(const char *key, json_t *value, int depth)
 {
-    if (has_word(key, "httpsession") || has_word(key, "password") || has_word(key, "token") ||
-        has_word(key, "cookie"))
+    if (mask_is_secret(key, strlen(key)))
         return json_string("(left out)");
     if (json_is_string(value) && (has_word(key, "url") || has_word(key, "uri")))
         return bare_url(json_string_value(value));

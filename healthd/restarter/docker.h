@@ -27,18 +27,19 @@ struct docker_state {
     int exit_code;             /* of the last run */
     uint32_t restarts;         /* by the engine itself */
     char started[DOCKER_TIME]; /* start time: distinguishes one run from the next */
-    char error[DOCKER_TEXT];   /* why it could not be started; "" */
-    char checked[DOCKER_TEXT]; /* output of the last HEALTHCHECK; "" */
+    char error[DOCKER_TEXT];   /* why it could not be started, masked (mask.h); "" */
+    char checked[DOCKER_TEXT]; /* output of the last HEALTHCHECK, masked; "" */
 };
 
 /* false: this is no description of a container. */
 bool docker_parse_inspect(const char *json, size_t n, struct docker_state *state);
 
-/* The message of an error, {"message": "..."}; "" if there is none. */
+/* The message of an error, {"message": "..."}, masked; "" if there is none. */
 void docker_parse_error(const char *json, size_t n, char out[DOCKER_TEXT]);
 
-/* The part of a description that may be kept: no environment, labels or command line, which may
- * hold passwords. NULL: no such description, or no memory. The caller frees it. */
+/* The part of a description that may be kept: state, exit code, times, results of the checks.
+ * No environment, labels, command lines or output of checks, which may hold passwords; the
+ * error is masked (mask.h). NULL: no such description, or no memory. The caller frees it. */
 char *docker_describe(const char *json, size_t n);
 
 /* Why a request failed, in plain words. status 0: there was no response; then `error` is the

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "healthd/restarter/docker.h"
+#include "healthd/restarter/mask.h"
 #include "healthd/restarter/tail.h"
 
 static void docker_json_take_text(char *out, size_t cap, const json_t *value)
@@ -14,13 +15,13 @@ static void docker_json_take_text(char *out, size_t cap, const json_t *value)
                json_string_length(value));
 }
 
-/* The first line of what a program printed, which usually has the reason. */
+/* The first line of what a program printed, which usually has the reason, masked. */
 static void docker_json_take_line(char *out, size_t cap, const json_t *value)
 {
     const char *text = json_is_string(value) ? json_string_value(value) : "";
 
     text += strspn(text, " \t\r\n");
-    tail_plain(out, cap, text, strcspn(text, "\r\n"));
+    mask_line(out, cap, text, strcspn(text, "\r\n"));
 }
 
 static enum docker_health health_of(const json_t *health)
@@ -53,7 +54,7 @@ bool docker_parse_inspect(const char *json, size_t n, struct docker_state *s)
         .restarts = restarts > 0 && restarts < UINT32_MAX ? (uint32_t)restarts : 0,
     };
     docker_json_take_text(s->started, sizeof s->started, json_object_get(state, "StartedAt"));
-    docker_json_take_text(s->error, sizeof s->error, json_object_get(state, "Error"));
+    docker_json_take_line(s->error, sizeof s->error, json_object_get(state, "Error"));
     if (json_array_size(log) > 0)
         docker_json_take_line(
             s->checked, sizeof s->checked,
@@ -70,6 +71,8 @@ void docker_parse_error(const char *json, size_t n, char out[DOCKER_TEXT])
     json_decref(root);
 }
 
+enum { DOCKER_ERROR = 400 }; /* bytes of an error in a description, with NUL */
+
 /* Copies members by name, if present. */
 static json_t *some_of(const json_t *from, const char *const *names)
 {
@@ -84,9 +87,37 @@ static json_t *some_of(const json_t *from, const char *const *names)
     return to;
 }
 
+/* Only what is known to be harmless: the output of checks is left out, because it may quote
+ * anything; an error is masked. */
+static json_t *describe_state(const json_t *state)
+{
+    static const char *const names[] = {"Status",    "Running",    "Paused", "Restarting",
+                                        "OOMKilled", "Dead",       "Pid",    "ExitCode",
+                                        "StartedAt", "FinishedAt", NULL};
+    static const char *const of_health[] = {"Status", "FailingStreak", NULL};
+    static const char *const of_check[] = {"Start", "End", "ExitCode", NULL};
+    const json_t *health = json_object_get(state, "Health");
+    const json_t *log = json_object_get(health, "Log");
+    json_t *out = some_of(state, names), *checks = json_array();
+    char error[DOCKER_ERROR];
+
+    docker_json_take_line(error, sizeof error, json_object_get(state, "Error"));
+    json_object_set_new(out, "Error", json_string(error));
+    if (json_is_object(health)) {
+        json_t *to = some_of(health, of_health);
+
+        for (size_t i = 0; i < json_array_size(log); i++)
+            json_array_append_new(checks, some_of(json_array_get(log, i), of_check));
+        json_object_set(to, "Log", checks);
+        json_object_set_new(out, "Health", to);
+    }
+    json_decref(checks);
+    return out;
+}
+
 char *docker_describe(const char *json, size_t n)
 {
-    static const char *const top[] = {"Id",           "Name",     "Created", "Image", "State",
+    static const char *const top[] = {"Id",           "Name",     "Created", "Image",
                                       "RestartCount", "Platform", "Driver",  NULL};
     static const char *const config[] = {"Hostname",   "Image",       "User", "Tty",
                                          "StopSignal", "StopTimeout", NULL};
@@ -99,6 +130,7 @@ char *docker_describe(const char *json, size_t n)
     if (json_is_object(root) && json_is_object(json_object_get(root, "State"))) {
         json_t *out = some_of(root, top);
 
+        json_object_set_new(out, "State", describe_state(json_object_get(root, "State")));
         json_object_set_new(out, "Config", some_of(json_object_get(root, "Config"), config));
         json_object_set_new(out, "HostConfig",
                             some_of(json_object_get(root, "HostConfig"), host));

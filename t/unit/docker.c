@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "healthd/restarter/mask.h"
 #include "healthd/restarter/tail.h"
 #include "t/unit/tap.h"
 
@@ -80,7 +81,64 @@ static void test_describe(void)
     ok(text && strstr(text, "\"Pid\": 7") && strstr(text, "/pas1"), "kept: the state");
     ok(text && !strstr(text, "hunter2"), "left out: environment, command, labels, check");
     free(text);
+
+    json = STATE(
+        "\"Running\":false,\"ExitCode\":137,\"OOMKilled\":true,\"Cmdline\":\"hunter2\","
+        "\"StartedAt\":\"t1\",\"FinishedAt\":\"t2\","
+        "\"Error\":\"exec: \\\"pas -pw hunter2\\\": not found\","
+        "\"Health\":{\"Status\":\"unhealthy\",\"FailingStreak\":3,\"Log\":[{\"Start\":\"t3\","
+        "\"End\":\"t4\",\"ExitCode\":22,\"Output\":\"curl http://u:hunter2@h/x\"}]}");
+    text = docker_describe(json, strlen(json));
+    ok(text && !strstr(text, "hunter2"),
+       "left out: the output of checks, command lines in errors, members that are not known");
+    static const char *const kept[] = {"\"ExitCode\": 137",
+                                       "\"OOMKilled\": true",
+                                       "t1",
+                                       "t2",
+                                       "t3",
+                                       "t4",
+                                       "\"ExitCode\": 22",
+                                       "\"FailingStreak\": 3",
+                                       "exec: \\\"...\\\": not found",
+                                       "unhealthy"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        ok(text && strstr(text, kept[i]), "kept: %s", kept[i]);
+    free(text);
     ok(!docker_describe("[]", 2) && !docker_describe("x", 1), "no description");
+}
+
+static void test_mask(void)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"", ""},
+        {"Bind for 0.0.0.0:8810 failed: port is already allocated",
+         "Bind for 0.0.0.0:8810 failed: port is already allocated"},
+        {"curl: (7) Failed to connect to localhost port 8810 after 0 ms",
+         "curl: (7) Failed to connect to localhost port 8810 after 0 ms"},
+        {"exec: \"pas -pw hunter2\": no such file", "exec: \"...\": no such file"},
+        {"exec: \"hunter2", "exec: \"...\""},
+        {"GET http://u:hunter2@h:8810/x?hunter2 502", "GET http://h:8810/... 502"},
+        {"GET https://hunter2:a@b@h", "GET https://h"},
+        {"DB_PASS=hunter2 is wrong", "DB_PASS=... is wrong"},
+        {"GET /x?t=hunter2", "GET /x?t=..."},
+        {"pas -pw hunter2 -b", "pas -... ... -..."},
+        {"curl --user hunter2 ended with -1", "curl -... ... ended with -1"},
+        {"password hunter2 refused", "password ... refused"},
+        {"sent Authorization: Basic hunter2, hunter2", "sent Authorization: ..."},
+    };
+    char out[DOCKER_TEXT];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        is_str(mask_line(out, sizeof out, cases[i].in, strlen(cases[i].in)), cases[i].out,
+               "masked: %s", cases[i].in);
+    is_str(mask_line(out, 8, "port 8810 is in use", 19), "port 88", "cut to fit");
+    struct docker_state s =
+        parse(STATE("\"Running\":true,\"Error\":\"pas -pw hunter2\",\"Health\":{\"Status\":"
+                    "\"unhealthy\",\"Log\":[{\"Output\":\"http://u:hunter2@h/ 502\"}]}"));
+    is_str(s.checked, "http://h/... 502", "the log's line has no secret");
+    is_str(s.error, "pas -... ...", "  nor has an error");
 }
 
 static const char *failure(long status, int error, const char *body)
@@ -237,6 +295,7 @@ int main(void)
     test_inspect();
     test_no_inspect();
     test_describe();
+    test_mask();
     test_failures();
     test_looks();
     test_looks_at_health();
