@@ -98,15 +98,17 @@ static int insert(struct recent_row out[EXCHANGE_RING_TOLD], int n,
     return n;
 }
 
-static int add_worker(const struct worker_row *worker, int slot, uint64_t identity,
-                      struct recent_row out[EXCHANGE_RING_TOLD], int n)
+/* usable: records of this row that are reserved. What the worker says of its own row is not
+ * trusted: a page that was never reserved is a SIGBUS if /dev/shm is full. */
+static int add_worker(const struct worker_row *worker, uint32_t usable, int slot,
+                      uint64_t identity, struct recent_row out[EXCHANGE_RING_TOLD], int n)
 {
     struct worker_row *w = (struct worker_row *)(uintptr_t)worker;
     uint32_t share = atomic_load(&w->exchange_ring_share);
     uint64_t count = atomic_load(&w->recent_ring[slot].count);
 
     if (atomic_load(&w->recent_ring[slot].identity) != identity ||
-        ((size_t)slot + 1) * share > TABLE_RECENT)
+        ((size_t)slot + 1) * share > usable)
         return n;
     for (uint64_t i = 0; i < count && i < share; i++) {
         const struct recent *from = &w->recent[(size_t)slot * share + i];
@@ -121,11 +123,15 @@ static int add_worker(const struct worker_row *worker, int slot, uint64_t identi
 int exchange_ring_read(const struct table *table, int slot, uint64_t identity,
                        struct recent_row out[EXCHANGE_RING_TOLD])
 {
+    struct table *t = (struct table *)(uintptr_t)table;
     int n = 0;
 
     for (int r = 0; r < TABLE_WORKERS; r++) {
+        uint32_t usable = atomic_load(&t->recent_rows[r]);
+
         if (table_row_used(table, r))
-            n = add_worker(&table->worker[r], slot, identity, out, n);
+            n = add_worker(&table->worker[r], usable < TABLE_RECENT ? usable : TABLE_RECENT,
+                           slot, identity, out, n);
     }
     return n;
 }

@@ -29,7 +29,8 @@ int object_create(struct object *object, const char *name);
 /* Lets the members of this group read it from now on. 0, or -1 with errno. */
 int object_share(const struct object *object, gid_t group);
 
-/* Does its name still lead to it, or was the name removed? */
+/* Does its name still lead to it, or was the name removed? true too if the kernel does not say:
+ * "removed" is reported once and for good, so it needs a proof. */
 bool object_is_named(const struct object *object);
 
 void object_remove(struct object *object);

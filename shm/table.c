@@ -31,6 +31,7 @@ char *table_object_name(char out[TABLE_OBJECT_NAME], const char *pidfile)
 /* ---- reserved pages */
 
 static int object_fd = -1; /* the supervisor's (struct object owns it), to reserve more pages */
+static struct table *created; /* the supervisor's, to say how much is reserved */
 static size_t reserved[TABLE_WORKERS];
 static uint32_t reserved_certs, reserved_challenges; /* rows */
 
@@ -61,6 +62,14 @@ static int table_reserve(size_t from, size_t n)
     return error ? -1 : 0;
 }
 
+static void publish_records(struct table *table, int row)
+{
+    size_t head = offsetof(struct worker_row, recent);
+    size_t n = reserved[row] > head ? (reserved[row] - head) / sizeof(struct recent) : 0;
+
+    atomic_store(&table->recent_rows[row], (uint32_t)(n < TABLE_RECENT ? n : TABLE_RECENT));
+}
+
 int table_reserve_row(int row, uint32_t records)
 {
     size_t n = table_row_missing(row, records);
@@ -72,6 +81,7 @@ int table_reserve_row(int row, uint32_t records)
     if (table_reserve(from, n) < 0)
         return -1;
     reserved[row] += n;
+    publish_records(created, row);
     return 0;
 }
 
@@ -90,6 +100,8 @@ void table_repair_certs(struct table *table)
 {
     atomic_store(&table->cert_rows, reserved_certs);
     atomic_store(&table->challenge_rows, reserved_challenges);
+    for (int row = 0; row < TABLE_WORKERS; row++)
+        publish_records(table, row);
 }
 
 int table_reserve_certs(struct table *table, uint32_t certs, uint32_t challenges)
@@ -130,6 +142,7 @@ struct table *table_create(struct object *object, const char *name)
         return NULL;
     memset(reserved, 0, sizeof reserved);
     reserved_certs = reserved_challenges = 0;
+    created = NULL;
     object_fd = object->fd;
     if (ftruncate(object_fd, sizeof *table) < 0 || table_reserve(0, TABLE_FIXED) < 0)
         goto out;
@@ -138,6 +151,7 @@ struct table *table_create(struct object *object, const char *name)
         table = NULL;
         goto out;
     }
+    created = table;
     table->header.size = sizeof *table;
     table->header.version = TABLE_VERSION;
     table->header.magic = TABLE_MAGIC;

@@ -26,7 +26,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 15,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 16,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -42,7 +42,6 @@ enum {
     TABLE_NOTE = 448,         /* bytes of a finding with its NUL; may quote the CA */
     CERT_DIR_SIZE = 256,      /* bytes of a certificate's directory with its NUL */
     CERT_KEY_SIZE = 16,       /* bytes of a kind of key with its NUL */
-    TABLE_ADDRESSES = 1,      /* resolved addresses of a backend */
     TABLE_HANDLES = 1024,     /* APSV connections that each worker remembers */
     TABLE_LATENCY = 24,       /* buckets: 2^i microseconds, the last one open */
     TABLE_INCIDENT = 32,      /* bytes of an incident's id with its NUL */
@@ -487,6 +486,9 @@ struct table {
     _Atomic uint64_t supervisor_log_lost;         /* supervisor: lost log lines */
     /* supervisor: usable rows of cert and challenge (table_reserve_certs()). */
     _Atomic uint32_t cert_rows, challenge_rows;
+    /* supervisor: usable records of each worker row's recent[] (table_reserve_row()). Readers
+     * go by this, not by what the worker wrote. */
+    _Atomic uint32_t recent_rows[TABLE_WORKERS];
     TABLE_PAGED struct health health[TABLE_BACKENDS]; /* healthd */
     struct history health_history[TABLE_BACKENDS];    /* healthd */
     _Atomic uint64_t healthd_heartbeat_ms;            /* healthd */
@@ -497,8 +499,7 @@ struct table {
     /* acmed: the hash by which the challenge of that row is found (shm/challenges.h); 0:
      * free. */
     _Atomic uint32_t challenge_key[TABLE_CHALLENGES];
-    struct cert cert[TABLE_CERTS]; /* acmed: hash by which the row's challenge is found
-                                      (shm/challenges.h); 0: free. */
+    struct cert cert[TABLE_CERTS];                /* acmed */
     struct challenge challenge[TABLE_CHALLENGES]; /* acmed */
     struct worker_row worker[TABLE_WORKERS];      /* worker i writes row i */
 };
@@ -522,16 +523,17 @@ enum { TABLE_FIXED = offsetof(struct table, cert) };
 int table_reserve_certs(struct table *table, uint32_t certs, uint32_t challenges);
 /* Bytes that table_reserve_certs() would still take. */
 size_t table_certs_missing(uint32_t certs, uint32_t challenges);
-/* Supervisor, once a second: writes the numbers of usable rows again, in case of a stray
- * write. */
+/* Supervisor, once a second: writes the numbers of usable rows and records again, in case of a
+ * stray write. */
 void table_repair_certs(struct table *table);
 
-/* Supervisor, once a second: rewrites the numbers of usable rows, in case of a stray write. */
+/* Bytes of a worker row with so many records, in whole pages. */
 size_t table_row_size(uint32_t records);
 
 /* Supervisor: bytes that table_reserve_row() would still take. */
 size_t table_row_missing(int row, uint32_t records);
-/* 0; -1 with errno: ENOSPC or ENOMEM. What is reserved stays reserved until the end. */
+/* Makes at least so many records of a worker row usable, in the table that table_create() made.
+ * 0; -1 with errno: ENOSPC or ENOMEM. What is reserved stays reserved until the end. */
 int table_reserve_row(int row, uint32_t records);
 /* Free bytes where the object is; UINT64_MAX: no known limit. */
 uint64_t table_room(void);

@@ -118,6 +118,7 @@ static void fill_table(void)
     history_add(&t->health_history[3], HEALTH_UP, HEALTH_DOWN, "healthd", "it hangs");
     history_add(&t->admin_history[3], ADMIN_READY, ADMIN_DRAIN, "operator", "signal");
     child_publish(&t->child[0], &child);
+    atomic_store(&t->recent_rows[0], TABLE_RECENT);
     exchange_ring_begin(&t->worker[0], 4, 1, TABLE_RECENT);
     exchange_ring_claim(&t->worker[0], 3, 7);
     memcpy(recent.method, "GET", 3);

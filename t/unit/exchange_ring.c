@@ -16,6 +16,7 @@ static void start(int r, uint32_t nslots, uint32_t workers)
     struct child_row child = {.kind = KIND_WORKER, .incarnation = 1};
 
     child_publish(&t->child[r], &child);
+    atomic_store(&t->recent_rows[r], TABLE_RECENT);
     exchange_ring_begin(&t->worker[r], nslots, workers, TABLE_RECENT);
     exchange_ring_claim(&t->worker[r], SLOT, WHO);
 }
@@ -95,6 +96,26 @@ static void test_rings(void)
     is_int(exchange_ring_read(t, SLOT + 1, 0, out), 1, "others' records are untouched");
 }
 
+/* Records that were never reserved are not read, whatever the worker says of its row. */
+static void test_reserved(void)
+{
+    size_t page = TABLE_PAGE;
+    char *from = (char *)&t->worker[4].recent[64], *to = (char *)&t->worker[5];
+
+    start(4, 8, 64);
+    is_int(exchange_ring_share(8, 64), 16, "64 workers: 16 records each");
+    add(4, SLOT, 1);
+    is_int(exchange_ring_read(t, SLOT, WHO, out), 2, "all are reserved: read");
+    atomic_store(&t->recent_rows[4], 8 * 16);
+    is_int(exchange_ring_read(t, SLOT, WHO, out), 2, "no more than that is reserved: read");
+    atomic_store(&t->worker[4].exchange_ring_share, 1024);
+    atomic_store(&t->worker[4].recent_ring[SLOT].count, 1024);
+    from += (page - (uintptr_t)from % page) % page + page;
+    mprotect(from, (size_t)(to - from), PROT_NONE);
+    is_int(exchange_ring_read(t, SLOT, WHO, out), 1, "a stray write into its share: not read");
+    mprotect(from, (size_t)(to - from), PROT_READ | PROT_WRITE);
+}
+
 static void test_lives(void)
 {
     exchange_ring_begin(&t->worker[0], 8, 2, TABLE_RECENT);
@@ -121,6 +142,7 @@ static void test_lives(void)
     is_int(exchange_ring_read(t, SLOT, WHO, out), 1, "and go on");
     atomic_store(&t->worker[3].recent_ring[SLOT].count, 9);
     is_int(exchange_ring_read(t, SLOT, WHO, out), 1, "what was another's before is not told");
+    test_reserved();
     atomic_store(&t->worker[9].exchange_ring_share, 0);
     add(9, SLOT, 1);
     pass("a worker without shares writes nothing");
