@@ -4,7 +4,7 @@
 
 #include "shm/counters.h"
 
-enum { SLOW_BUCKET = 21 }; /* of the latencies: from 2^21 us on */
+enum { SLOW_BUCKET = 21 }; /* of the latencies: from 2^21 us, which is 2.1 s, on */
 
 void observed_look(struct observed_live *live, const struct table *table)
 {

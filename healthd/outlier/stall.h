@@ -71,7 +71,7 @@ uint64_t stall_patience_ms(const struct stall *stall, uint64_t now_ms);
 uint64_t stall_trial_ms(const struct stall *stall, uint64_t now_ms);
 
 /* How many requests have to wait at one backend to be no coincidence, if `slow` of `all`
- * requests of its pool took longer than two seconds: few in a pool that is always quick, many
+ * requests of its pool took 2.1 s or longer: few in a pool that is always quick, many
  * where waiting is usual or nothing is known. At most one mistake in a million. */
 uint64_t stall_needed(uint64_t slow, uint64_t all);
 
