@@ -145,6 +145,14 @@ static bool outlier_consider(const struct pool_health *pool, struct backend_heal
 
 /* ---- probation */
 
+uint64_t outlier_probation_ms(const struct conf_eject *rules)
+{
+    uint64_t patience = OUTLIER_TRIAL_GOOD * (uint64_t)STALL_PATIENCE_MS;
+    uint64_t times = OUTLIER_PROBATIONS * (uint64_t)rules->time_ms;
+
+    return patience > times ? patience : times;
+}
+
 /* Where requests only wait, a first byte is the proof; where requests
  * failed, a complete response. */
 static uint64_t went_well(const struct backend_health *w, const struct observed *since)
@@ -163,35 +171,71 @@ static bool rescue(struct backend_health *w)
     return true;
 }
 
+/* What a request met on probation: writes the reason to `why`. *stalled: it was silence. */
+static bool went_badly(const struct backend_health *w, const struct observed *since,
+                       const char **why, bool *stalled)
+{
+    *stalled = signs_hard(since) == 0;
+    if (!*stalled)
+        *why = "a request failed on probation";
+    else if (w->seen.mute >= w->mute + OUTLIER_MUTE)
+        *why = "on probation it gave no response where others did";
+    else
+        return false;
+    return true;
+}
+
+/* Each fault counts once: if the backend has to stay in, requests from here on decide. */
+static void begin_again(struct backend_health *w, uint64_t now_ms)
+{
+    w->before = w->seen;
+    w->overtaken = w->seen.overtaken;
+    w->mute = w->seen.mute;
+    w->trial_ms = w->tried_ms = now_ms;
+}
+
+/* No fault, and no proof either: no eligible request, or none that ended here. */
+static bool lasted_long_enough(const struct pool_health *pool, const struct backend_health *w,
+                               uint64_t now_ms, char text[TABLE_REASON])
+{
+    const struct conf_eject *rules = &pool->conf->eject;
+
+    if (now_ms - w->tried_ms >= rules->time_ms)
+        snprintf(text, TABLE_REASON,
+                 "probation ended: checks pass, no eligible request arrived");
+    else if (now_ms - w->trial_ms >= outlier_probation_ms(rules))
+        snprintf(text, TABLE_REASON,
+                 "probation ended: checks pass, and no request failed within %llu s",
+                 (unsigned long long)outlier_probation_ms(rules) / 1000);
+    else
+        return false;
+    return true;
+}
+
 static bool outlier_try_it(const struct pool_health *pool, struct backend_health *w,
                            uint64_t now_ms)
 {
     struct observed since = observed_since(&w->seen, &w->before);
-    struct others others = outlier_look_at_others(pool, w, now_ms);
     uint64_t good = went_well(w, &since);
     char text[TABLE_REASON];
+    const char *why;
+    bool stalled;
 
     if (w->seen.trying > 0)
         w->tried_ms = now_ms;
-    if (signs_hard(&since) > 0) {
-        /* If it has to stay in, requests from here on may prove it healthy. */
-        w->before = w->seen;
-        return eject_or_keep(pool, w, &others, "a request failed on probation", false, now_ms);
+    if (went_badly(w, &since, &why, &stalled)) {
+        struct others others = outlier_look_at_others(pool, w, now_ms);
+
+        begin_again(w, now_ms);
+        return eject_or_keep(pool, w, &others, why, stalled, now_ms);
     }
-    if (w->seen.mute >= w->mute + OUTLIER_MUTE)
-        return eject_or_keep(pool, w, &others,
-                             "on probation it gave no response where others did", true, now_ms);
-    if (good >= OUTLIER_TRIAL_GOOD) {
+    if (good >= OUTLIER_TRIAL_GOOD)
         snprintf(text, sizeof text, "%llu requests succeeded on probation",
                  (unsigned long long)good);
-        backend_health_force(w, HEALTH_UP, text, now_ms);
-    } else if (now_ms - w->tried_ms >= pool->conf->eject.time_ms) {
-        /* No (more) request came that may be sent twice. Slow start bounds the harm. */
-        backend_health_force(
-            w, HEALTH_UP, "probation ended: checks pass, no eligible request arrived", now_ms);
-    } else {
+    else if (!lasted_long_enough(pool, w, now_ms, text))
         return rescue(w);
-    }
+    /* After a probation without proof, slow start bounds the harm. */
+    backend_health_force(w, HEALTH_UP, text, now_ms);
     return true;
 }
 
@@ -269,7 +313,10 @@ static bool outlier_look_at(const struct pool_health *pool, struct backend_healt
         return outlier_consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
                try_silent(pool, w, now_ms);
     case TRIAL_SILENT:
-        return outlier_consider(pool, w, now_ms) || outlier_try_it(pool, w, now_ms);
+        if (outlier_consider(pool, w, now_ms))
+            return true;
+        /* If it had to stay in, that ended the probation. */
+        return w->row.trial && outlier_try_it(pool, w, now_ms);
     default:
         return outlier_try_it(pool, w, now_ms);
     }

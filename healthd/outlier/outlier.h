@@ -15,17 +15,24 @@ enum {
     OUTLIER_MUTE = 2,        /* no byte here, but a response elsewhere; one may be bad luck */
     OUTLIER_RECORD = 20000,  /* requests of a pool after which older ones count half */
     OUTLIER_MOST_TENTHS = 7, /* tenths of the window that are "most of it" */
+    OUTLIER_PROBATIONS = 6,  /* longest probation, in times of eject.time */
 };
 
 struct pool_health {
     const struct conf_pool *conf;
     struct backend_health *target; /* [n] */
     uint32_t n;
-    uint64_t all, slow; /* requests of this pool, and those that took over two seconds */
+    uint64_t all, slow; /* requests of this pool, and those that took 2.1 s or longer */
 };
 
 /* true: no other backend of the pool serves and has the admin state READY. */
 bool outlier_alone(const struct pool_health *pool, const struct backend_health *target);
+
+/* The longest time from the begin of a probation, or from the last fault that a request met on
+ * it, to its end: six times `time`, or three times the longest that a probation request may
+ * wait (STALL_PATIENCE_MS) if that is longer. A request that goes on and on, or other backends
+ * that are always faster, cannot keep a backend on probation beyond it. */
+uint64_t outlier_probation_ms(const struct conf_eject *rules);
 
 /* Evaluates all backends of a pool. true: workers must be rung. */
 bool outlier_look(struct pool_health *pool, const struct observed_live *live, uint64_t now_ms);

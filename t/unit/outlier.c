@@ -212,6 +212,13 @@ static void test_trial(void)
         look();
     }
     is_state(0, HEALTH_SUSPECT, "while one is there, others are not asked for");
+    now = target[0].trial_ms + outlier_probation_ms(&conf.eject) - 1;
+    look();
+    is_state(0, HEALTH_SUSPECT, "  nor for long,");
+    now += 1;
+    look();
+    is_state(0, HEALTH_UP, "  but not for ever: it may be a stream");
+    ok(strstr(row(0).reason, "no request failed within 60 s"), "  %s", row(0).reason);
 
     all_up();
     eject_it(1);
@@ -348,6 +355,24 @@ static void test_guards(void)
     count_add(&cell(0)->completed, OUTLIER_TRIAL_GOOD);
     look();
     is_state(0, HEALTH_UP, "  and three that go well from there on end it");
+
+    all_up();
+    for (int k = 0; k < 3; k++)
+        probe(2, OUTCOME_FAIL);
+    eject_it(1);
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    count_add(&cell(0)->overtaken, OUTLIER_MUTE);
+    count_add(&cell(0)->mute, OUTLIER_MUTE);
+    look();
+    is_int(row(0).trial, TRIAL_SUSPECT, "nor does one where others answered what it did not");
+    now += conf.eject.time_ms - 1;
+    look();
+    is_state(0, HEALTH_SUSPECT, "  which counts once: from then on, silence");
+    now += 1;
+    look();
+    is_state(0, HEALTH_UP, "  for so long ends it");
     conf.min_healthy = 1;
 
     all_up();
