@@ -41,8 +41,8 @@ bool backend_health_is_healthy(const struct backend_health *w)
 
 bool backend_health_lively(const struct backend_health *w)
 {
-    return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT || target_ejected(w) ||
-           (w->heal != HEAL_NONE && w->heal != HEAL_HOLD);
+    return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT ||
+           backend_health_ejected(w) || (w->heal != HEAL_NONE && w->heal != HEAL_HOLD);
 }
 
 static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t now_ms)
@@ -52,7 +52,7 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
         .fall = w->pool->check.fall,
         .held = w->heal == HEAL_RESTARTING || now_ms < w->row.eject_until_ms,
         .alone = w->alone,
-        .trial = w->row.trial || target_ejected(w) || w->failing,
+        .trial = w->row.trial || backend_health_ejected(w) || w->failing,
     };
 }
 
@@ -67,7 +67,7 @@ static void begin_trial(struct backend_health *w, enum health_trial trial, uint6
 {
     w->row.trial = (uint8_t)trial;
     w->row.rescue = 0;
-    w->row.patience_ms = (uint32_t)stall_patience_ms(&w->stall, now_ms);
+    w->row.hang_timeout_ms = (uint32_t)stall_hang_timeout_ms(&w->stall, now_ms);
     w->trial_ms = w->tried_ms = now_ms;
     w->before = w->seen;
     note_heard(w);
@@ -84,7 +84,7 @@ static void note_risen(struct backend_health *w, enum health_state from, uint64_
     if (to != HEALTH_SUSPECT) {
         w->row.trial = TRIAL_NONE;
         w->failing = false;
-    } else if (!trial && target_ejected(w)) {
+    } else if (!trial && backend_health_ejected(w)) {
         begin_trial(w, TRIAL_EJECTED, now_ms);
     }
     if (in && (from == HEALTH_DOWN || trial == TRIAL_EJECTED ||
@@ -198,7 +198,7 @@ void backend_health_init(struct backend_health *w, struct table *table, int slot
     }
     observed_look(&live, table);
     w->seen = w->at_start = w->at_end = w->before = observed_sum(&live, table, slot);
-    w->mellow_ms = w->trial_ms = w->tried_ms = now;
+    w->decay_ms = w->trial_ms = w->tried_ms = now;
     note_heard(w);
     struct stall_view view = view_of(&w->seen);
     stall_init(&w->stall, &view, now);
@@ -254,7 +254,7 @@ static bool agree(struct backend_health *w, uint64_t now_ms)
     if (w->verdict.fall == 0)
         return false;
     if (w->outcome == OUTCOME_TIMEOUT) {
-        if (silent < stall_patience_ms(&w->stall, now_ms))
+        if (silent < stall_hang_timeout_ms(&w->stall, now_ms))
             return false;
         enough = timeout < HANG_PROBE_MS ? (HANG_PROBE_MS + timeout - 1) / timeout : 1;
         snprintf(text, sizeof text,
@@ -286,7 +286,7 @@ static void backend_health_judge(struct backend_health *w, const struct observed
     const struct health_fsm_rules rules = rules_of(w, now_ms);
     struct observed meanwhile = observed_since(now, &w->at_start);
     struct observed since = observed_since(now, &w->at_end);
-    struct evidence evidence = {
+    struct probe_evidence evidence = {
         .outcome = result->outcome,
         .text = result->text,
         .completed = meanwhile.responses + responses_late(w, now_ms),
@@ -298,7 +298,7 @@ static void backend_health_judge(struct backend_health *w, const struct observed
     enum health_state from = w->verdict.state;
 
     if (result->outcome == OUTCOME_PASS) {
-        stall_forgive(&w->stall, w->started_ms);
+        stall_acknowledge(&w->stall, w->started_ms);
         w->passed_ms = w->started_ms;
         w->errors_meant = w->errors_in_row >= ERRORS_FEW;
     }
@@ -410,18 +410,18 @@ static void look_for_silence(struct backend_health *w, uint64_t now_ms)
 }
 
 /* On probation it was given less time than it needs. true: the row must be published. */
-static bool grant_patience(struct backend_health *w, uint64_t now_ms)
+static bool grant_time(struct backend_health *w, uint64_t now_ms)
 {
     uint64_t ms = stall_trial_ms(&w->stall, now_ms);
 
-    if (!w->row.trial || ms <= w->row.patience_ms)
+    if (!w->row.trial || ms <= w->row.hang_timeout_ms)
         return false;
-    w->row.patience_ms = (uint32_t)ms;
+    w->row.hang_timeout_ms = (uint32_t)ms;
     return true;
 }
 
 bool backend_health_look(struct backend_health *w, const struct observed_live *live,
-                         uint64_t few, struct observed *added, uint64_t now_ms)
+                         uint64_t min_waiting, struct observed *added, uint64_t now_ms)
 {
     struct observed now = observed_sum(live, w->table, w->slot);
     enum health_state from = w->verdict.state;
@@ -437,14 +437,14 @@ bool backend_health_look(struct backend_health *w, const struct observed_live *l
     if (added->responses || added->overtaken)
         w->tried_ms = now_ms;
     eject_feed(&w->eject, &w->pool->eject,
-               &(struct eject_counts){signs_hard(added), added->completed, added->gateway},
+               &(struct eject_counts){observed_hard(added), added->completed, added->gateway},
                now.worker_in_row, now_ms);
-    responded = stall_feed(&w->stall, &view, few, now_ms);
+    responded = stall_feed(&w->stall, &view, min_waiting, now_ms);
     if (!backend_health_serves(w))
         return false;
     if (responded)
         stall_learn(&w->stall, now_ms);
-    granted = responded && grant_patience(w, now_ms);
+    granted = responded && grant_time(w, now_ms);
     look_for_failures(w, added, now_ms);
     look_for_errors(w, added, now_ms);
     look_for_silence(w, now_ms);
@@ -472,7 +472,7 @@ void backend_health_force(struct backend_health *w, enum health_state state, con
     eject_clear(&w->eject);
     w->bad_ms = 0;
     w->trouble = false;
-    w->mellow_ms = now_ms;
+    w->decay_ms = now_ms;
     backend_health_publish(w);
 }
 
@@ -496,7 +496,7 @@ bool backend_health_try(struct backend_health *w, uint64_t now_ms)
     return true;
 }
 
-void backend_health_doubt(struct backend_health *w, const char *text, uint64_t now_ms)
+void backend_health_try_silent(struct backend_health *w, const char *text, uint64_t now_ms)
 {
     begin_trial(w, TRIAL_SILENT, now_ms);
     snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
@@ -508,7 +508,7 @@ bool backend_health_release(struct backend_health *w, uint64_t now_ms)
 {
     const struct health_fsm_rules rules = rules_of(w, now_ms);
 
-    if (!target_ejected(w) || rules.held || w->verdict.state != HEALTH_DOWN)
+    if (!backend_health_ejected(w) || rules.held || w->verdict.state != HEALTH_DOWN)
         return false;
     if (!health_fsm_release(&w->verdict, &rules))
         return false;

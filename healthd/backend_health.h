@@ -49,11 +49,11 @@ struct backend_health {
     struct eject eject;
 
     /* ejection (healthd/outlier/outlier.h) */
-    bool failing;     /* failed requests made it SUSPECT; passing checks do not disprove that */
-    uint64_t doubted; /* number of silent requests that already led to a probation */
-    bool stalled;     /* the last ejection was because of silence */
-    bool told;        /* logged already why it is not ejected */
-    uint64_t mellow_ms;       /* healthy since then: one ejection is taken back per max_time */
+    bool failing; /* failed requests made it SUSPECT; passing checks do not disprove that */
+    uint64_t tried_waiting;   /* number of silent requests that already led to a probation */
+    bool stalled;             /* the last ejection was because of silence */
+    bool told;                /* logged already why it is not ejected */
+    uint64_t decay_ms;        /* healthy since then: one ejection is taken back per max_time */
     uint64_t trial_ms;        /* start of probation, or its last fault */
     uint64_t tried_ms;        /* when a probation request was last seen, or probation began */
     struct observed before;   /* sums at trial_ms */
@@ -82,10 +82,10 @@ bool backend_health_ended(struct backend_health *target, const struct observed_l
                           uint64_t now_ms);
 
 /* Evaluates what the workers saw since the last call; brings the next probe forward if
- * something failed. few: how many unanswered requests are no coincidence
- * (stall_needed()). true: as above. */
+ * something failed. min_waiting: how many unanswered requests are no coincidence
+ * (stall_min_waiting()). true: as above. */
 bool backend_health_look(struct backend_health *target, const struct observed_live *live,
-                         uint64_t few, struct observed *added, uint64_t now_ms);
+                         uint64_t min_waiting, struct observed *added, uint64_t now_ms);
 
 /* Sets the state unconditionally, in history, log and table. `text` is the reason. */
 void backend_health_force(struct backend_health *target, enum health_state state,
@@ -98,7 +98,8 @@ bool backend_health_try(struct backend_health *target, uint64_t now_ms);
 
 /* Starts probation because requests wait there silently; `text` is the reason. The backend
  * stays UP or SUSPECT meanwhile. */
-void backend_health_doubt(struct backend_health *target, const char *text, uint64_t now_ms);
+void backend_health_try_silent(struct backend_health *target, const char *text,
+                               uint64_t now_ms);
 
 /* Ends an ejection whose time is over: probation begins if checks pass. true: as above. */
 bool backend_health_release(struct backend_health *target, uint64_t now_ms);
@@ -112,7 +113,7 @@ bool backend_health_serves(const struct backend_health *target);
 bool backend_health_is_healthy(const struct backend_health *target);
 
 /* Was it ejected for failing while its checks pass? The time may be over. */
-static inline bool target_ejected(const struct backend_health *target)
+static inline bool backend_health_ejected(const struct backend_health *target)
 {
     return target->row.eject_until_ms != 0;
 }

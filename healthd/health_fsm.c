@@ -9,7 +9,7 @@ static bool health_fsm_turn(struct health_fsm *v, enum health_state state, const
     if (v->state == state)
         return false;
     v->state = state;
-    v->hasty = false;
+    v->provisional = false;
     snprintf(v->reason, sizeof v->reason, "%s", reason);
     return true;
 }
@@ -32,24 +32,24 @@ static uint16_t up_to(uint32_t limit, uint16_t n)
 
 /* The backend leaves UP. If it only just came back, more passes are
  * required for the next return. */
-static void doubt(struct health_fsm *v)
+static void penalize(struct health_fsm *v)
 {
-    v->doubt = v->wary ? (uint8_t)up_to(VERDICT_DOUBT, v->doubt) : 0;
-    v->wary = VERDICT_WARY;
+    v->penalty = v->penalty_ttl ? (uint8_t)up_to(VERDICT_PENALTY, v->penalty) : 0;
+    v->penalty_ttl = VERDICT_PENALTY_TTL;
 }
 
 static uint32_t wanted_passes(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    unsigned doubts = v->doubt;
+    unsigned doublings = v->penalty;
 
     if (v->state == HEALTH_DOWN && rules->alone)
         return rules->rise;
-    return v->state == HEALTH_SUSPECT || v->state == HEALTH_DOWN ? rules->rise << doubts
+    return v->state == HEALTH_SUSPECT || v->state == HEALTH_DOWN ? rules->rise << doublings
                                                                  : rules->rise;
 }
 
 static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
-                   const struct evidence *e)
+                   const struct probe_evidence *e)
 {
     uint32_t wanted = wanted_passes(v, rules);
 
@@ -63,7 +63,7 @@ static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
     if (v->state == HEALTH_UNKNOWN)
         return health_fsm_turn(v, HEALTH_UP, e->text);
     if (v->state == HEALTH_UP) {
-        v->wary -= v->wary > 0;
+        v->penalty_ttl -= v->penalty_ttl > 0;
         return e->low && health_fsm_turn(v, HEALTH_DEGRADED, e->text);
     }
     if (v->state == HEALTH_DEGRADED && e->low) {
@@ -78,7 +78,7 @@ static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
 }
 
 static bool health_fsm_failed(struct health_fsm *v, const struct health_fsm_rules *rules,
-                              const struct evidence *e)
+                              const struct probe_evidence *e)
 {
     v->rise = 0;
     v->fall = up_to(rules->fall, v->fall);
@@ -87,14 +87,14 @@ static bool health_fsm_failed(struct health_fsm *v, const struct health_fsm_rule
     if (v->state == HEALTH_DOWN)
         return false;
     if (v->state == HEALTH_UP)
-        doubt(v);
+        penalize(v);
     if (v->fall >= rules->fall)
         return turn_after(v, HEALTH_DOWN, v->fall, "failed", e->text);
     return health_fsm_turn(v, HEALTH_SUSPECT, e->text);
 }
 
 static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
-                 const struct evidence *e)
+                 const struct probe_evidence *e)
 {
     char reason[TABLE_REASON];
 
@@ -116,11 +116,11 @@ static bool health_fsm_serves(const struct health_fsm *v)
 /* Was it taken for hung although it was only slow? Responses that arrive now show that. */
 static bool only_slow(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    return v->state == HEALTH_DOWN && v->hasty && !rules->held && !rules->trial;
+    return v->state == HEALTH_DOWN && v->provisional && !rules->held && !rules->trial;
 }
 
 bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules,
-                      const struct evidence *e)
+                      const struct probe_evidence *e)
 {
     if (e->outcome == OUTCOME_PASS)
         return passed(v, rules, e);
@@ -140,7 +140,7 @@ bool health_fsm_sign(struct health_fsm *v, const char *text)
 {
     if (v->state != HEALTH_UP && v->state != HEALTH_DEGRADED)
         return false;
-    doubt(v);
+    penalize(v);
     v->rise = v->fall = 0;
     return health_fsm_turn(v, HEALTH_SUSPECT, text);
 }
@@ -152,7 +152,7 @@ bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules
         v->fall < (enough < rules->fall ? enough : rules->fall))
         return false;
     health_fsm_turn(v, HEALTH_DOWN, text);
-    v->hasty = true;
+    v->provisional = true;
     return true;
 }
 

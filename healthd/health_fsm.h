@@ -30,8 +30,8 @@
 #include "shm/table.h"
 
 enum {
-    VERDICT_DOUBT = 2, /* doublings at most: with rise 2 and a second between, 8 s */
-    VERDICT_WARY = 10, /* passes while UP, after which trouble counts as the first */
+    VERDICT_PENALTY = 2,      /* doublings at most: with rise 2 and a second between, 8 s */
+    VERDICT_PENALTY_TTL = 10, /* passes while UP, after which trouble counts as the first */
 };
 
 enum outcome {
@@ -44,9 +44,9 @@ enum outcome {
 struct health_fsm {
     enum health_state state;
     uint16_t rise, fall;       /* passes and failures in a row, up to what is required */
-    uint8_t doubt;             /* doublings of the required passes */
-    uint8_t wary;              /* passes while UP until trouble counts as the first */
-    bool hasty;                /* DOWN by health_fsm_agree(): it may only have been slow */
+    uint8_t penalty;           /* doublings of the required passes */
+    uint8_t penalty_ttl;       /* passes while UP until trouble counts as the first */
+    bool provisional;          /* DOWN by health_fsm_agree(): it may only have been slow */
     char reason[TABLE_REASON]; /* of the state */
 };
 
@@ -58,7 +58,7 @@ struct health_fsm_rules {
 };
 
 /* What is known when a probe has ended. */
-struct evidence {
+struct probe_evidence {
     enum outcome outcome;
     const char *text;         /* the outcome in plain words */
     uint64_t completed;       /* responses while the probe ran, or shortly before */
@@ -69,7 +69,7 @@ struct evidence {
 
 /* Takes in the result of a probe. true: the state changed, and the reason with it. */
 bool health_fsm_probe(struct health_fsm *verdict, const struct health_fsm_rules *rules,
-                      const struct evidence *evidence);
+                      const struct probe_evidence *evidence);
 
 /* Takes in a sign of trouble from the workers; `text` is the reason. true: the state changed. A
  * sign leads to SUSPECT, never to DOWN: the probe that follows decides. */

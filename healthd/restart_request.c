@@ -11,7 +11,7 @@ static bool restart_request_begin_anew(struct backend_health *w, uint64_t now_ms
 
     w->row.ejections = w->row.trial = 0;
     w->row.eject_until_ms = 0;
-    w->verdict.doubt = w->verdict.wary = 0;
+    w->verdict.penalty = w->verdict.penalty_ttl = 0;
     stall_init(&w->stall, &w->stall.view, now_ms);
     w->stale = w->running;
     backend_health_force(w, HEALTH_DOWN, "being restarted", now_ms);
@@ -52,7 +52,7 @@ static bool stays_unhealthy(const struct backend_health *w, uint64_t now_ms,
 
     if (w->verdict.state != HEALTH_DOWN)
         return false;
-    if (target_ejected(w) && w->row.ejections >= EJECT_HEAL) {
+    if (backend_health_ejected(w) && w->row.ejections >= EJECT_HEAL) {
         snprintf(why, TABLE_REASON, "ejected %u times in a row; %.110s", w->row.ejections,
                  w->row.reason);
         return true;

@@ -267,14 +267,14 @@ struct retired { /* writer: supervisor */
 struct health_row { /* writer: healthd */
     uint8_t state;  /* enum health_state */
     uint8_t has_address;
-    uint8_t trial;           /* enum health_trial: kind of probation; while SUSPECT or UP */
-    uint8_t ejections;       /* in a row: each lasts twice as long as the previous one */
-    uint8_t silent;          /* 1: the last probe got no response in time */
-    uint8_t rescue;          /* TRIAL_SILENT: hedge the requests that wait there, too */
-    uint16_t rise, fall;     /* consecutive passes and failures so far */
-    uint32_t score_permille; /* HealthScanner; 1000 if unknown */
-    uint32_t patience_ms;    /* on probation: how long a request may wait for a first byte */
-    uint64_t identity;       /* of the backend_row that this row describes */
+    uint8_t trial;            /* enum health_trial: kind of probation; while SUSPECT or UP */
+    uint8_t ejections;        /* in a row: each lasts twice as long as the previous one */
+    uint8_t silent;           /* 1: the last probe got no response in time */
+    uint8_t rescue;           /* TRIAL_SILENT: hedge the requests that wait there, too */
+    uint16_t rise, fall;      /* consecutive passes and failures so far */
+    uint32_t score_permille;  /* HealthScanner; 1000 if unknown */
+    uint32_t hang_timeout_ms; /* on probation: how long a request may wait for a first byte */
+    uint64_t identity;        /* of the backend_row that this row describes */
     uint64_t since_ms, since_wall_ms;
     uint64_t eject_until_ms; /* 0: not ejected; DOWN until then, whatever probes say */
     uint64_t risen_ms;       /* start of slow start (was DOWN, or is new); 0: none */

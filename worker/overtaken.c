@@ -50,7 +50,7 @@ static uint64_t waited_us(const struct upstream *u)
 /* Sets the timer for the rest of the wait. false: the time is over. */
 static bool wait_on(struct upstream *u)
 {
-    uint64_t patience_us = u->backend->health.patience_ms * UINT64_C(1000);
+    uint64_t patience_us = u->backend->health.hang_timeout_ms * UINT64_C(1000);
     uint64_t limit_us = u->elsewhere_us * OVERTAKEN_TIMES, waited = waited_us(u);
 
     if (limit_us < patience_us)

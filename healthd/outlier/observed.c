@@ -84,7 +84,7 @@ struct observed observed_since(const struct observed *now, const struct observed
 
 bool observed_trouble(const struct observed *added)
 {
-    return signs_hard(added) + added->timeouts > 0;
+    return observed_hard(added) + added->timeouts > 0;
 }
 
 bool observed_bad(const struct observed *added)

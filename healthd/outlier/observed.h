@@ -40,7 +40,7 @@ struct observed observed_since(const struct observed *now, const struct observed
 bool observed_trouble(const struct observed *added);
 bool observed_bad(const struct observed *added);
 
-static inline uint64_t signs_hard(const struct observed *added)
+static inline uint64_t observed_hard(const struct observed *added)
 {
     return added->connect_errors + added->resets + added->cut;
 }

@@ -26,7 +26,7 @@ static struct others outlier_look_at_others(const struct pool_health *pool,
         if (o == w)
             continue;
         others.responses += eject_window(&o->eject, &pool->conf->eject, now_ms).good;
-        others.stalled += target_ejected(o) && o->stalled;
+        others.stalled += backend_health_ejected(o) && o->stalled;
         bool near = eject_near(&o->eject, &pool->conf->eject, now_ms);
 
         others.alike += backend_health_serves(o) && (near || o->told);
@@ -96,13 +96,13 @@ static bool silent(const struct pool_health *pool, const struct backend_health *
                    const struct others *others, uint64_t now_ms, char text[TABLE_REASON])
 {
     uint64_t most = (uint64_t)pool->conf->eject.window_ms * OUTLIER_MOST_TENTHS / 10;
-    uint64_t ms = stall_few_ms(&w->stall, now_ms), patience;
+    uint64_t ms = stall_many_ms(&w->stall, now_ms), timeout;
 
-    patience = stall_patience_ms(&w->stall, now_ms);
+    timeout = stall_hang_timeout_ms(&w->stall, now_ms);
     /* Where checks fail too, the probes decide. And the waiting requests might be long reports
      * after all: therefore at most one backend at a time is ejected for silence. */
-    if (ms < most || ms < patience || w->passed_ms <= now_ms - ms || others->stalled > 0 ||
-        others->responses < STALL_FEW)
+    if (ms < most || ms < timeout || w->passed_ms <= now_ms - ms || others->stalled > 0 ||
+        others->responses < STALL_MIN_WAITING)
         return false;
     snprintf(text, TABLE_REASON, "%llu requests wait without a response for %.1f s",
              (unsigned long long)w->stall.view.unanswered, (double)ms / 1000);
@@ -133,7 +133,7 @@ static bool outlier_consider(const struct pool_health *pool, struct backend_heal
     if (pool->conf->eject.failures == 0 || pool->n < 2 || w->verdict.fall > 0)
         return false;
     failing = eject_due(&w->eject, &pool->conf->eject, now_ms, why);
-    if (!failing && stall_few_ms(&w->stall, now_ms) < STALL_SIGN_MS)
+    if (!failing && stall_many_ms(&w->stall, now_ms) < STALL_SIGN_MS)
         return false;
     others = outlier_look_at_others(pool, w, now_ms);
     if (!failing)
@@ -147,10 +147,10 @@ static bool outlier_consider(const struct pool_health *pool, struct backend_heal
 
 uint64_t outlier_probation_ms(const struct conf_eject *rules)
 {
-    uint64_t patience = OUTLIER_TRIAL_GOOD * (uint64_t)STALL_PATIENCE_MS;
+    uint64_t waits = OUTLIER_TRIAL_GOOD * (uint64_t)STALL_LONGEST_MS;
     uint64_t times = OUTLIER_PROBATIONS * (uint64_t)rules->time_ms;
 
-    return patience > times ? patience : times;
+    return waits > times ? waits : times;
 }
 
 /* Where requests only wait, a first byte is the proof; where requests
@@ -175,7 +175,7 @@ static bool rescue(struct backend_health *w)
 static bool went_badly(const struct backend_health *w, const struct observed *since,
                        const char **why, bool *stalled)
 {
-    *stalled = signs_hard(since) == 0;
+    *stalled = observed_hard(since) == 0;
     if (!*stalled)
         *why = "a request failed on probation";
     else if (w->seen.mute >= w->mute + OUTLIER_MUTE)
@@ -262,9 +262,9 @@ static bool try_silent(const struct pool_health *pool, struct backend_health *w,
     struct others others;
     char text[TABLE_REASON];
 
-    if (w->seen.unanswered < w->doubted)
-        w->doubted = w->seen.unanswered;
-    if (w->seen.unanswered <= w->doubted || pool->conf->eject.failures == 0 ||
+    if (w->seen.unanswered < w->tried_waiting)
+        w->tried_waiting = w->seen.unanswered;
+    if (w->seen.unanswered <= w->tried_waiting || pool->conf->eject.failures == 0 ||
         silent < STALL_HANG_MS)
         return false;
     /* Where checks fail too, the probes decide. */
@@ -274,22 +274,22 @@ static bool try_silent(const struct pool_health *pool, struct backend_health *w,
     others = outlier_look_at_others(pool, w, now_ms);
     if (others.healthy == 0 || others.good_ms <= now_ms - silent)
         return false;
-    w->doubted = w->seen.unanswered;
+    w->tried_waiting = w->seen.unanswered;
     snprintf(text, sizeof text,
              "%llu request%s without a response for %.1f s: on probation with single requests",
              (unsigned long long)w->seen.unanswered,
              w->seen.unanswered == 1 ? " waits" : "s wait", (double)silent / 1000);
-    backend_health_doubt(w, text, now_ms);
+    backend_health_try_silent(w, text, now_ms);
     return true;
 }
 
 /* After a long healthy time the next ejection is shorter. */
-static void mellow(struct backend_health *w, uint64_t now_ms)
+static void decay(struct backend_health *w, uint64_t now_ms)
 {
     if (!backend_health_is_healthy(w) || w->row.ejections == 0) {
-        w->mellow_ms = now_ms;
-    } else if (now_ms - w->mellow_ms >= w->pool->eject.max_ms) {
-        w->mellow_ms = now_ms;
+        w->decay_ms = now_ms;
+    } else if (now_ms - w->decay_ms >= w->pool->eject.max_ms) {
+        w->decay_ms = now_ms;
         w->row.ejections--;
         backend_health_publish(w);
     }
@@ -324,7 +324,7 @@ static bool outlier_look_at(const struct pool_health *pool, struct backend_healt
 
 bool outlier_look(struct pool_health *pool, const struct observed_live *live, uint64_t now_ms)
 {
-    uint64_t few = stall_needed(pool->slow, pool->all);
+    uint64_t min_waiting = stall_min_waiting(pool->slow, pool->all);
     bool news = false;
 
     for (uint32_t i = 0; i < pool->n; i++) {
@@ -332,15 +332,15 @@ bool outlier_look(struct pool_health *pool, const struct observed_live *live, ui
         bool served = backend_health_serves(w);
         struct observed added;
 
-        news |= backend_health_look(w, live, few, &added, now_ms);
+        news |= backend_health_look(w, live, min_waiting, &added, now_ms);
         if (served)
             record(pool, &added);
     }
     for (uint32_t i = 0; i < pool->n; i++) {
         struct backend_health *w = &pool->target[i];
 
-        mellow(w, now_ms);
-        if (target_ejected(w))
+        decay(w, now_ms);
+        if (backend_health_ejected(w))
             news |= backend_health_release(w, now_ms);
         else if (backend_health_serves(w))
             news |= outlier_look_at(pool, w, now_ms);

@@ -3,7 +3,7 @@
  *
  * A report that runs for minutes is no fault. Three things distinguish it from a hang: a check
  * that was sent meanwhile passes, which acknowledges the requests that waited before it
- * ("forgiven"); later requests get their responses; and long waits are usual in its pool. */
+ * ("acknowledged"); later requests get responses; and long waits are usual in its pool. */
 #ifndef HEALTHD_OUTLIER_STALL_H
 #define HEALTHD_OUTLIER_STALL_H
 
@@ -15,9 +15,9 @@ enum {
     /* A silence this long, with a check that got no response either, is a hang. More than 3 s,
      * because a backend that responds after 3 s is slow. */
     STALL_HANG_MS = 3250,
-    STALL_PATIENCE_MS = 20000, /* PAS lets a request wait 15 s for a session */
-    STALL_LEARNT_MS = 60000,   /* how long the time that it needed is remembered */
-    STALL_FEW = 3, /* minimum number of waiting requests for the comparison with peers */
+    STALL_LONGEST_MS = 20000, /* longest hang timeout: PAS lets a request wait 15 s */
+    STALL_LEARNT_MS = 60000,  /* how long the time that it needed is remembered */
+    STALL_MIN_WAITING = 3,    /* waiting requests at least for a comparison with peers */
 };
 
 /* What the workers report now. */
@@ -29,34 +29,35 @@ struct stall_view {
 
 struct stall {
     struct stall_view view;
-    uint64_t few;          /* as given to stall_feed() */
+    uint64_t min_waiting;  /* as given to stall_feed() */
     uint64_t responded_ms; /* when the last response was seen */
-    uint64_t none_ms;      /* when last only forgiven requests waited */
-    uint64_t fewer_ms;     /* when last fewer than `few` waited */
-    uint64_t forgiven;     /* number of waiting requests that a passed check acknowledged */
-    uint64_t silence_ms;   /* before the last response, forgiven requests left out */
-    uint64_t needed_ms;    /* the same, forgiven ones included */
-    uint64_t patience_ms, patience_until_ms; /* hang time that was learnt, and its end */
+    uint64_t none_ms;      /* when last only acknowledged requests waited */
+    uint64_t fewer_ms;     /* when last fewer than `min_waiting` waited */
+    uint64_t acknowledged; /* number of waiting requests that a passed check acknowledged */
+    uint64_t silence_ms;   /* before the last response, acknowledged requests left out */
+    uint64_t learned_latency_ms; /* the same, acknowledged ones included */
+    uint64_t hang_timeout_ms;    /* that was learnt, */
+    uint64_t learned_until_ms;   /* and until when it holds */
 };
 
 void stall_init(struct stall *stall, const struct stall_view *view, uint64_t now_ms);
 
-/* Takes in the current view. few: the number of unanswered requests for stall_few_ms(). true:
- * there were responses since the last call. */
-bool stall_feed(struct stall *stall, const struct stall_view *view, uint64_t few,
+/* Takes in the current view. min_waiting: the number of unanswered requests for
+ * stall_many_ms(). true: there were responses since the last call. */
+bool stall_feed(struct stall *stall, const struct stall_view *view, uint64_t min_waiting,
                 uint64_t now_ms);
 
-/* Duration of the silence while requests wait that are not forgiven; 0: none such. */
+/* Duration of the silence while requests wait that are not acknowledged; 0: none such. */
 uint64_t stall_ms(const struct stall *stall, uint64_t now_ms);
-/* Duration of the silence while `few` or more requests wait, forgiven or not. */
-uint64_t stall_few_ms(const struct stall *stall, uint64_t now_ms);
-/* Duration of the silence while any request waits, forgiven or not. */
+/* Duration of the silence while `min_waiting` or more requests wait, acknowledged or not. */
+uint64_t stall_many_ms(const struct stall *stall, uint64_t now_ms);
+/* Duration of the silence while any request waits, acknowledged or not. */
 uint64_t stall_all_ms(const struct stall *stall, uint64_t now_ms);
-/* How many requests wait, forgiven ones left out. */
+/* How many requests wait, acknowledged ones left out. */
 uint64_t stall_waiting(const struct stall *stall);
 
 /* A check that was sent at started_ms has passed. */
-void stall_forgive(struct stall *stall, uint64_t started_ms);
+void stall_acknowledge(struct stall *stall, uint64_t started_ms);
 
 /* It responded after all: from now on wait half as long again as it just needed. */
 void stall_learn(struct stall *stall, uint64_t now_ms);
@@ -64,15 +65,15 @@ void stall_learn(struct stall *stall, uint64_t now_ms);
 uint64_t stall_sign_ms(const struct stall *stall, uint64_t now_ms);
 /* After how long a silence is a hang, if that check got no response either:
  * at least STALL_HANG_MS. */
-uint64_t stall_patience_ms(const struct stall *stall, uint64_t now_ms);
+uint64_t stall_hang_timeout_ms(const struct stall *stall, uint64_t now_ms);
 
 /* How long a probation request may wait: what was learnt, or half as long again as its last
- * response needed, whatever was forgiven. */
+ * response needed, whatever was acknowledged. */
 uint64_t stall_trial_ms(const struct stall *stall, uint64_t now_ms);
 
 /* How many requests have to wait at one backend to be no coincidence, if `slow` of `all`
  * requests of its pool took 2.1 s or longer: few in a pool that is always quick, many
  * where waiting is usual or nothing is known. At most one mistake in a million. */
-uint64_t stall_needed(uint64_t slow, uint64_t all);
+uint64_t stall_min_waiting(uint64_t slow, uint64_t all);
 
 #endif

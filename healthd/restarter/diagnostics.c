@@ -18,18 +18,18 @@
 #include "shm/heritage.h"
 #include "shm/status/status.h"
 
-static void trouble(struct evidence *ev, const char *what, const char *why)
+static void trouble(struct diagnostics *ev, const char *what, const char *why)
 {
     if (*ev->trouble == '\0')
         snprintf(ev->trouble, sizeof ev->trouble, "%s: %s", what, why);
 }
 
-void diagnostics_open(struct evidence *ev, const struct heritage *heritage,
+void diagnostics_open(struct diagnostics *ev, const struct heritage *heritage,
                       const struct restart_call *call, size_t left)
 {
     const char *dir = heritage->action.evidence;
 
-    *ev = (struct evidence){.heritage = heritage, .call = call, .dir = -1, .left = left};
+    *ev = (struct diagnostics){.heritage = heritage, .call = call, .dir = -1, .left = left};
     if (*dir == '\0')
         return;
     ev->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -37,12 +37,12 @@ void diagnostics_open(struct evidence *ev, const struct heritage *heritage,
         trouble(ev, dir, strerror(errno));
 }
 
-void diagnostics_close(struct evidence *ev)
+void diagnostics_close(struct diagnostics *ev)
 {
     fd_close(&ev->dir);
 }
 
-int diagnostics_create(struct evidence *ev, const char *name)
+int diagnostics_create(struct diagnostics *ev, const char *name)
 {
     int fd;
 
@@ -54,7 +54,7 @@ int diagnostics_create(struct evidence *ev, const char *name)
     return fd;
 }
 
-void diagnostics_finish(struct evidence *ev, const char *name, int fd, const void *bytes,
+void diagnostics_finish(struct diagnostics *ev, const char *name, int fd, const void *bytes,
                         size_t n)
 {
     size_t most = ev->left < DIAGNOSTICS_FILE ? ev->left : DIAGNOSTICS_FILE;
@@ -72,7 +72,7 @@ void diagnostics_finish(struct evidence *ev, const char *name, int fd, const voi
     ev->left -= n;
 }
 
-static void diagnostics_write_file(struct evidence *ev, const char *name, const void *bytes,
+static void diagnostics_write_file(struct diagnostics *ev, const char *name, const void *bytes,
                                    size_t n)
 {
     diagnostics_finish(ev, name, diagnostics_create(ev, name), bytes, n);
@@ -80,7 +80,7 @@ static void diagnostics_write_file(struct evidence *ev, const char *name, const 
 
 /* ---- from the table */
 
-static int slot_of(const struct evidence *ev)
+static int slot_of(const struct diagnostics *ev)
 {
     return ev->heritage->backend_slot[ev->heritage->action.backend];
 }
@@ -103,7 +103,7 @@ static void print_transition(FILE *out, const struct transition *t, bool health)
 }
 
 /* As `pasgate why` does: both rings are in order of time. */
-static void print_transitions(const struct evidence *ev, FILE *out)
+static void print_transitions(const struct diagnostics *ev, FILE *out)
 {
     const struct table *table = ev->heritage->table;
     struct transition health[TABLE_HISTORY], admin[TABLE_HISTORY];
@@ -120,7 +120,7 @@ static void print_transitions(const struct evidence *ev, FILE *out)
 
 #define PRINT(field) fprintf(out, "%-22s %" PRIu64 "\n", #field, (uint64_t)cell->field);
 
-static void print_counters(const struct evidence *ev, FILE *out)
+static void print_counters(const struct diagnostics *ev, FILE *out)
 {
     struct status_backend b;
     const struct status_cell *cell = &b.sum;
@@ -153,7 +153,7 @@ static const char *diagnostics_shown(char *out, size_t cap, const char *text, si
     return tail_plain(out, cap, text, strnlen(text, size));
 }
 
-static void print_exchanges(const struct evidence *ev, FILE *out)
+static void print_exchanges(const struct diagnostics *ev, FILE *out)
 {
     static struct recent_row row[EXCHANGE_RING_TOLD];
     struct backend_row backend;
@@ -178,8 +178,8 @@ static void print_exchanges(const struct evidence *ev, FILE *out)
     }
 }
 
-static void print_to(struct evidence *ev, const char *name,
-                     void (*print)(const struct evidence *, FILE *))
+static void print_to(struct diagnostics *ev, const char *name,
+                     void (*print)(const struct diagnostics *, FILE *))
 {
     char *text = NULL;
     size_t n = 0;
@@ -193,7 +193,7 @@ static void print_to(struct evidence *ev, const char *name,
     free(text);
 }
 
-void diagnostics_of_table(struct evidence *ev)
+void diagnostics_of_table(struct diagnostics *ev)
 {
     char *incident;
 
@@ -210,7 +210,7 @@ void diagnostics_of_table(struct evidence *ev)
 
 /* ---- the action */
 
-void diagnostics_of_action(struct evidence *ev, const struct restart_result *result)
+void diagnostics_of_action(struct diagnostics *ev, const struct restart_result *result)
 {
     const char *said;
     size_t n, room;

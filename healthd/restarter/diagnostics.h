@@ -26,7 +26,7 @@ enum {
     DIAGNOSTICS_TROUBLE = 512, /* bytes of a message with its NUL */
 };
 
-struct evidence {
+struct diagnostics {
     const struct heritage *heritage;
     const struct restart_call *call;
     int dir;                           /* descriptor; -1: none */
@@ -35,29 +35,29 @@ struct evidence {
 };
 
 /* Opens the directory of the action; without one, everything that follows does nothing. */
-void diagnostics_open(struct evidence *ev, const struct heritage *heritage,
+void diagnostics_open(struct diagnostics *ev, const struct heritage *heritage,
                       const struct restart_call *call, size_t left);
-void diagnostics_close(struct evidence *ev);
+void diagnostics_close(struct diagnostics *ev);
 
 /* create: makes a new file; returns a descriptor, or -1. finish: writes it up to the limits and
  * closes it; does nothing with -1. */
-int diagnostics_create(struct evidence *ev, const char *name);
-void diagnostics_finish(struct evidence *ev, const char *name, int fd, const void *bytes,
+int diagnostics_create(struct diagnostics *ev, const char *name);
+void diagnostics_finish(struct diagnostics *ev, const char *name, int fd, const void *bytes,
                         size_t n);
 
 /* What pasgate itself knows: incident.json, transitions, counters, exchanges. */
-void diagnostics_of_table(struct evidence *ev);
+void diagnostics_of_table(struct diagnostics *ev);
 
 /* What the Docker Engine reports, within limit_ms: inspect.json and container.log. */
-void diagnostics_of_docker(struct evidence *ev, uint32_t limit_ms);
+void diagnostics_of_docker(struct diagnostics *ev, uint32_t limit_ms);
 
 /* What PAS reports, within limit_ms: healthscanner and oemanager. Gives up root rights
  * for good, because a restarter may run as root, which must not parse what an
  * unhealthy backend sends. */
-void diagnostics_of_pas(struct evidence *ev, uint32_t limit_ms);
+void diagnostics_of_pas(struct diagnostics *ev, uint32_t limit_ms);
 
 /* action.log: what was done, the response to it, and the result. */
-void diagnostics_of_action(struct evidence *ev, const struct restart_result *result);
+void diagnostics_of_action(struct diagnostics *ev, const struct restart_result *result);
 
 /* ---- JSON of PAS and of our own (restarter/diagnostics_json.c); pure */
 

@@ -83,13 +83,13 @@ static void print_reply(FILE *out, const struct fetch *f)
 
 /* ---- the container */
 
-static void diagnostics_ask_write_file(struct evidence *ev, const char *name, const char *bytes,
-                                       size_t n)
+static void diagnostics_ask_write_file(struct diagnostics *ev, const char *name,
+                                       const char *bytes, size_t n)
 {
     diagnostics_finish(ev, name, diagnostics_create(ev, name), bytes, n);
 }
 
-static void write_docker(struct evidence *ev, const struct fetch *inspect,
+static void write_docker(struct diagnostics *ev, const struct fetch *inspect,
                          const struct fetch *log, struct tail *tail)
 {
     const char *name = ev->call->backend->restart_docker;
@@ -142,7 +142,7 @@ static struct fetch *ask_docker(struct round *round, const struct conf_backend *
 /* ---- PAS */
 
 /* "10.0.0.5" or "[fd00::5]": where it was last seen; false: not known. */
-static bool where(const struct evidence *ev, char ip[INET6_ADDRSTRLEN + 2])
+static bool where(const struct diagnostics *ev, char ip[INET6_ADDRSTRLEN + 2])
 {
     const struct table *table = ev->heritage->table;
     int slot = ev->heritage->backend_slot[ev->heritage->action.backend];
@@ -244,8 +244,8 @@ static void ask_pas(struct round *round, const struct conf_check *check,
 }
 
 /* Writes the text of a memory stream into a file that is already open. */
-static void finish_text(struct evidence *ev, const char *name, int fd, FILE *out, char **text,
-                        size_t *n)
+static void finish_text(struct diagnostics *ev, const char *name, int fd, FILE *out,
+                        char **text, size_t *n)
 {
     bool good = out && fclose(out) == 0;
 
@@ -254,7 +254,7 @@ static void finish_text(struct evidence *ev, const char *name, int fd, FILE *out
     *text = NULL;
 }
 
-static void write_pas(struct evidence *ev, struct round *round, int scanner, int manager,
+static void write_pas(struct diagnostics *ev, struct round *round, int scanner, int manager,
                       const char *ip, uint64_t deadline_ms)
 {
     static struct round further;
@@ -283,7 +283,7 @@ static bool become_nobody(void)
 
 /* ---- both */
 
-void diagnostics_of_docker(struct evidence *ev, uint32_t limit_ms)
+void diagnostics_of_docker(struct diagnostics *ev, uint32_t limit_ms)
 {
     static struct round round;
     const struct conf_backend *b = ev->call->backend;
@@ -299,7 +299,7 @@ void diagnostics_of_docker(struct evidence *ev, uint32_t limit_ms)
     tail_release(&tail);
 }
 
-void diagnostics_of_pas(struct evidence *ev, uint32_t limit_ms)
+void diagnostics_of_pas(struct diagnostics *ev, uint32_t limit_ms)
 {
     static struct round round;
     uint64_t deadline = clock_mono_ms() + limit_ms;

@@ -50,21 +50,21 @@ static void restarter_tell(const struct heritage *heritage, const struct restart
  * backend sends may prevent its restart */
 
 struct part {
-    void (*collect)(struct evidence *ev, const struct restart_result *result);
+    void (*collect)(struct diagnostics *ev, const struct restart_result *result);
     size_t bytes;
 };
 
-static void collect_ours(struct evidence *ev, const struct restart_result *result)
+static void collect_ours(struct diagnostics *ev, const struct restart_result *result)
 {
     (void)result;
     diagnostics_of_table(ev);
-    diagnostics_of_docker(ev, RESTARTER_EVIDENCE_MS);
+    diagnostics_of_docker(ev, RESTARTER_DIAGNOSTICS_MS);
 }
 
-static void collect_pas(struct evidence *ev, const struct restart_result *result)
+static void collect_pas(struct diagnostics *ev, const struct restart_result *result)
 {
     (void)result;
-    diagnostics_of_pas(ev, RESTARTER_EVIDENCE_MS);
+    diagnostics_of_pas(ev, RESTARTER_DIAGNOSTICS_MS);
 }
 
 static const struct part before[] = {{collect_ours, DIAGNOSTICS_OURS},
@@ -76,7 +76,7 @@ static pid_t restarter_start(const struct part *part, const struct heritage *her
                              const struct restart_result *result)
 {
     pid_t pid = fork();
-    struct evidence ev;
+    struct diagnostics ev;
 
     if (pid != 0)
         return pid;
@@ -137,7 +137,8 @@ _Noreturn void restarter_main(const struct heritage *heritage)
 
     log_info("%s: restarting, incident %s%s%s: %s", b->name, action->incident,
              *action->evidence ? ", diagnostics in " : "", action->evidence, action->reason);
-    restarter_save(before, PARTS_MAX, RESTARTER_EVIDENCE_MS + AFTER_MS, heritage, &call, NULL);
+    restarter_save(before, PARTS_MAX, RESTARTER_DIAGNOSTICS_MS + AFTER_MS, heritage, &call,
+                   NULL);
     if (tail_init(&said, SAID_BYTES) < 0)
         restart_tell(&result, false, "out of memory for a restart");
     else

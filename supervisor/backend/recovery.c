@@ -164,8 +164,8 @@ static void launch(struct supervisor *sup, int slot, const struct conf_backend *
     recovery_publish(sup, slot, &row); /* the try counts from now on */
     /* The restarter keeps to the time limits itself; this limit is for one that hangs. */
     process_start_restarter(sup, &action,
-                            RESTARTER_EVIDENCE_MS + b->restart_timeout_ms + b->restart_stop_ms +
-                                RESTARTER_GRACE_MS);
+                            RESTARTER_DIAGNOSTICS_MS + b->restart_timeout_ms +
+                                b->restart_stop_ms + RESTARTER_GRACE_MS);
 }
 
 void recovery_told(struct supervisor *sup, const char *text)

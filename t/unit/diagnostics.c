@@ -47,7 +47,7 @@ static const char *slurp(const char *name, size_t *n)
     return text ? text : "";
 }
 
-static void put(struct evidence *ev, const char *name, const char *bytes, size_t n)
+static void put(struct diagnostics *ev, const char *name, const char *bytes, size_t n)
 {
     diagnostics_finish(ev, name, diagnostics_create(ev, name), bytes, n);
 }
@@ -55,7 +55,7 @@ static void put(struct evidence *ev, const char *name, const char *bytes, size_t
 static void test_limits(void)
 {
     static char big[DIAGNOSTICS_FILE + 5];
-    struct evidence ev;
+    struct diagnostics ev;
     struct stat st;
     char path[100];
     size_t n;
@@ -95,7 +95,7 @@ static void test_limits(void)
 
 static void test_full_disk(void)
 {
-    struct evidence ev;
+    struct diagnostics ev;
     char path[100];
 
     diagnostics_open(&ev, &heritage, &call, DIAGNOSTICS_OURS);
@@ -132,7 +132,7 @@ static void fill_table(void)
 static void test_table(void)
 {
     static const uint16_t slots[] = {3};
-    struct evidence ev;
+    struct diagnostics ev;
     struct restart_result result = {.done = true, .text = "it runs"};
     const char *text;
     size_t n;

@@ -114,7 +114,7 @@ static void watch(uint32_t i, bool reloaded)
 
     backend_health_init(w, table, (int)i, &backends[i], &conf, reloaded, now);
     /* It took the time from the clock. */
-    w->mellow_ms = w->trial_ms = w->tried_ms = now;
+    w->decay_ms = w->trial_ms = w->tried_ms = now;
     stall_init(&w->stall, &w->stall.view, now);
     mood[i].end_ms = 0;
 }
@@ -262,7 +262,7 @@ static uint64_t bound(enum quiet quiet)
     const struct conf_check *c = &conf.check;
     uint32_t pause =
         c->interval_ms > c->down_interval_ms ? c->interval_ms : c->down_interval_ms;
-    uint64_t passes = (uint64_t)(conf.check.rise << VERDICT_DOUBT) + 1;
+    uint64_t passes = (uint64_t)(conf.check.rise << VERDICT_PENALTY) + 1;
     uint64_t ms = c->timeout_ms + pause + conf.eject.max_ms + passes * c->fast_interval_ms;
 
     ms += quiet == QUIET_GOOD || quiet == QUIET_EMPTY ? conf.eject.time_ms

@@ -4,15 +4,16 @@
 
 static const struct health_fsm_rules rules = {.rise = 2, .fall = 3};
 
-static const struct evidence pass_ = {.outcome = OUTCOME_PASS, .text = "HTTP 200"};
-static const struct evidence fail_ = {.outcome = OUTCOME_FAIL, .text = "connect refused"};
-static const struct evidence late = {.outcome = OUTCOME_TIMEOUT, .text = "no answer"};
-static const struct evidence late_but_busy = {
+static const struct probe_evidence pass_ = {.outcome = OUTCOME_PASS, .text = "HTTP 200"};
+static const struct probe_evidence fail_ = {.outcome = OUTCOME_FAIL, .text = "connect refused"};
+static const struct probe_evidence late = {.outcome = OUTCOME_TIMEOUT, .text = "no answer"};
+static const struct probe_evidence late_but_busy = {
     .outcome = OUTCOME_TIMEOUT, .text = "no answer", .completed = 5, .completed_since = 9};
-static const struct evidence no_name = {.outcome = OUTCOME_NO_NAME, .text = "no such name"};
-static const struct evidence no_name_but_busy = {
+static const struct probe_evidence no_name = {.outcome = OUTCOME_NO_NAME,
+                                              .text = "no such name"};
+static const struct probe_evidence no_name_but_busy = {
     .outcome = OUTCOME_NO_NAME, .text = "no such name", .completed_since = 1};
-static const struct evidence pass_in_trouble = {
+static const struct probe_evidence pass_in_trouble = {
     .outcome = OUTCOME_PASS, .text = "HTTP 200", .signs = true};
 
 static struct health_fsm v;
@@ -23,7 +24,7 @@ static void begin(enum health_state state)
 }
 
 /* Feeds a probe; did it change to `want`, or stay there? */
-static void probe(const struct evidence *e, enum health_state want, const char *name)
+static void probe(const struct probe_evidence *e, enum health_state want, const char *name)
 {
     enum health_state from = v.state;
     bool changed = health_fsm_probe(&v, &rules, e);
@@ -146,7 +147,7 @@ static int passes_after_signs(void)
     return n;
 }
 
-static void test_doubt(void)
+static void test_penalty(void)
 {
     begin(HEALTH_UP);
     is_int(passes_after_signs(), 2, "signs: two passes");
@@ -155,10 +156,10 @@ static void test_doubt(void)
     for (int i = 0; i < 10; i++)
         passes_after_signs();
     is_int(passes_after_signs(), 8, "no more than that, however often");
-    for (int i = 0; i < VERDICT_WARY - 1; i++)
+    for (int i = 0; i < VERDICT_PENALTY_TTL - 1; i++)
         health_fsm_probe(&v, &rules, &pass_);
     is_int(passes_after_signs(), 8, "still, a little later");
-    for (int i = 0; i < VERDICT_WARY; i++)
+    for (int i = 0; i < VERDICT_PENALTY_TTL; i++)
         health_fsm_probe(&v, &rules, &pass_);
     is_int(passes_after_signs(), 2, "two, when it was well for long");
 }
@@ -182,7 +183,7 @@ static void test_flaps(void)
     is_int(passes_after_failures(), 4, "down again at once: four");
     is_int(passes_after_failures(), 8, "and again: eight");
     is_int(passes_after_failures(), 8, "but no more: it has to be able to come back");
-    for (int i = 0; i < VERDICT_WARY; i++)
+    for (int i = 0; i < VERDICT_PENALTY_TTL; i++)
         health_fsm_probe(&v, &rules, &pass_);
     is_int(passes_after_failures(), 2, "two, when it was well for long");
     begin(HEALTH_UP);
@@ -234,7 +235,7 @@ static void test_alone(void)
         int passes = 0;
 
         begin(HEALTH_DOWN);
-        v.doubt = 2;
+        v.penalty = 2;
         while (v.state == HEALTH_DOWN && passes < 100) {
             health_fsm_probe(&v, lone ? &alone : &rules, &pass_);
             passes++;
@@ -280,7 +281,8 @@ static void test_held(void)
 
 static void test_score(void)
 {
-    const struct evidence low = {.outcome = OUTCOME_PASS, .text = "health 0.55", .low = true};
+    const struct probe_evidence low = {
+        .outcome = OUTCOME_PASS, .text = "health 0.55", .low = true};
 
     begin(HEALTH_UP);
     probe(&low, HEALTH_DEGRADED, "up: a low score makes degraded");
@@ -300,7 +302,7 @@ int main(void)
     test_saturation();
     test_names();
     test_signs();
-    test_doubt();
+    test_penalty();
     test_flaps();
     test_agree();
     test_alone();

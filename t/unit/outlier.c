@@ -489,7 +489,7 @@ static void test_silence(void)
     wait_at(0, 1, now);
     live_on(8000);
     is_int(row(0).trial, TRIAL_SILENT, "but it is tried, whether it is a report");
-    is_int(row(0).patience_ms, STALL_HANG_MS, "  each may wait for so long");
+    is_int(row(0).hang_timeout_ms, STALL_HANG_MS, "  each may wait for so long");
     is_state(0, HEALTH_UP, "  without a word");
     response(0, OUTLIER_TRIAL_GOOD);
     live_on(500);
@@ -516,7 +516,8 @@ static void test_silence(void)
     is_state(0, HEALTH_UP, "  the next one waits too: that may be one as well");
     response(0, 1);
     look();
-    is_int(row(0).patience_ms, 13500, "  an answer after 9 s: it is given half as long again");
+    is_int(row(0).hang_timeout_ms, 13500,
+           "  an answer after 9 s: it is given half as long again");
 
     all_up();
     wait_at(0, 2, now);
@@ -550,7 +551,7 @@ static void test_silence(void)
 }
 
 /* A pool in which one request in four is slow: who hangs is found by what others say. */
-static void doubt_it(uint64_t waiting)
+static void wait_silently(uint64_t waiting)
 {
     all_up();
     pool.slow = pool.all / 4;
@@ -560,7 +561,7 @@ static void doubt_it(uint64_t waiting)
 
 static void test_overtaken(void)
 {
-    doubt_it(1);
+    wait_silently(1);
     is_int(row(0).trial, TRIAL_SILENT, "one waits in a slow pool: it is tried");
     is_int(row(0).rescue, 0, "  what waits there is left alone");
     count_add(&cell(0)->overtaken, 1);
@@ -577,7 +578,7 @@ static void test_overtaken(void)
     is_state(0, HEALTH_DOWN, "  two are");
     ok(strstr(row(0).reason, "ejected for 10 s"), "  %s", row(0).reason);
 
-    doubt_it(1);
+    wait_silently(1);
     count_add(&cell(0)->mute, 1);
     live_on(250);
     response(0, 1);
@@ -591,8 +592,8 @@ static void test_overtaken(void)
 
     all_up();
     pool.slow = pool.all / 4;
-    target[0].verdict.doubt = VERDICT_DOUBT;
-    target[0].verdict.wary = VERDICT_WARY;
+    target[0].verdict.penalty = VERDICT_PENALTY;
+    target[0].verdict.penalty_ttl = VERDICT_PENALTY_TTL;
     wait_at(0, 2, now);
     live_on(STALL_HANG_MS + 500);
     is_state(0, HEALTH_SUSPECT, "two wait at one that was suspected before: for long");
@@ -600,7 +601,7 @@ static void test_overtaken(void)
     live_on(20000);
     is_state(0, HEALTH_UP, "  no request came to try it with: its checks are believed");
 
-    doubt_it(2);
+    wait_silently(2);
     response(0, OUTLIER_TRIAL_GOOD);
     live_on(250);
     is_state(0, HEALTH_UP, "  three answers: well");

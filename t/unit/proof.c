@@ -100,7 +100,7 @@ static void test_deaths(void)
     is_int(look(&p, 4, &f), PROOF_DONE, "good");
 }
 
-static void test_doubt(void)
+static void test_penalty(void)
 {
     struct proof p;
 
@@ -156,7 +156,7 @@ int main(void)
     test_word();
     test_turns();
     test_deaths();
-    test_doubt();
+    test_penalty();
     test_verdicts();
     return done();
 }

@@ -5,11 +5,11 @@
 static struct stall s;
 static uint64_t now, oldest;
 
-static bool see(uint64_t responses, uint64_t unanswered, uint64_t few)
+static bool see(uint64_t responses, uint64_t unanswered, uint64_t min_waiting)
 {
     struct stall_view view = {responses, unanswered, unanswered ? oldest : 0};
 
-    return stall_feed(&s, &view, few, now);
+    return stall_feed(&s, &view, min_waiting, now);
 }
 
 static void begin(void)
@@ -45,18 +45,18 @@ static void test_few(void)
     oldest = now;
     now += 5000;
     see(100, 2, 3);
-    is_int(stall_few_ms(&s, now), 0, "two wait where three are asked for");
+    is_int(stall_many_ms(&s, now), 0, "two wait where three are asked for");
     now += 1000;
     see(100, 3, 3);
     now += 2000;
     see(100, 3, 3);
-    is_int(stall_few_ms(&s, now), 3000, "three: since the third came, not the first");
+    is_int(stall_many_ms(&s, now), 3000, "three: since the third came, not the first");
     is_int(stall_ms(&s, now), 8000, "  where the first counts");
     see(102, 3, 3);
-    is_int(stall_few_ms(&s, now), 0, "answers end it");
+    is_int(stall_many_ms(&s, now), 0, "answers end it");
 }
 
-static void test_forgive(void)
+static void test_acknowledge(void)
 {
     uint64_t started;
 
@@ -66,7 +66,7 @@ static void test_forgive(void)
     see(100, 1, 3);
     started = now;
     now += 100;
-    stall_forgive(&s, started);
+    stall_acknowledge(&s, started);
     is_int(stall_ms(&s, now), 0, "a check passed meanwhile: what waits is a long request");
     is_int(stall_waiting(&s), 0, "  which does not count");
     now += 600000;
@@ -88,20 +88,21 @@ static void test_forgive(void)
     oldest = now;
     now += 1200;
     see(100, 1, 3);
-    stall_forgive(&s, now - 1100);
-    is_int(stall_waiting(&s), 1, "a check that was sent when all was well forgives nothing");
+    stall_acknowledge(&s, now - 1100);
+    is_int(stall_waiting(&s), 1,
+           "a check that was sent when all was well acknowledges nothing");
 }
 
-static void test_patience(void)
+static void test_hang_timeout(void)
 {
     begin();
-    is_int(stall_patience_ms(&s, now), STALL_HANG_MS, "at first");
+    is_int(stall_hang_timeout_ms(&s, now), STALL_HANG_MS, "at first");
     is_int(stall_sign_ms(&s, now), STALL_SIGN_MS, "  and for a check");
     oldest = now;
     now += 5000;
     see(101, 2, 3);
     stall_learn(&s, now);
-    is_int(stall_patience_ms(&s, now), STALL_HANG_MS,
+    is_int(stall_hang_timeout_ms(&s, now), STALL_HANG_MS,
            "a wait that was never looked at teaches nothing");
     begin();
     oldest = now;
@@ -110,33 +111,34 @@ static void test_patience(void)
     now += 1000;
     see(101, 1, 2);
     stall_learn(&s, now);
-    is_int(stall_patience_ms(&s, now), 7500, "it answered after 5 s: 7.5 s next time");
+    is_int(stall_hang_timeout_ms(&s, now), 7500, "it answered after 5 s: 7.5 s next time");
     is_int(stall_sign_ms(&s, now), 7500, "  for a check too: 5 s are no news");
-    is_int(stall_patience_ms(&s, now + STALL_LEARNT_MS), STALL_HANG_MS, "for a minute");
+    is_int(stall_hang_timeout_ms(&s, now + STALL_LEARNT_MS), STALL_HANG_MS, "for a minute");
     s.silence_ms = 300000;
     stall_learn(&s, now);
-    is_int(stall_patience_ms(&s, now), STALL_PATIENCE_MS, "there is a limit");
+    is_int(stall_hang_timeout_ms(&s, now), STALL_LONGEST_MS, "there is a limit");
     s.silence_ms = 200;
     stall_learn(&s, now);
-    is_int(stall_patience_ms(&s, now), STALL_PATIENCE_MS, "quick answers teach nothing");
+    is_int(stall_hang_timeout_ms(&s, now), STALL_LONGEST_MS,
+           "quick answers teach nothing");
 }
 
 static void test_needed(void)
 {
-    is_int(stall_needed(0, 0), 20, "nothing known: twenty must wait");
-    is_int(stall_needed(0, 1000), STALL_FEW, "all were quick: three");
-    is_int(stall_needed(10, 1000), 4, "one in a hundred is slow: four");
-    is_int(stall_needed(100, 1000), 7, "one in ten: seven");
-    ok(stall_needed(500, 1000) >= 19, "every second one: many");
-    ok(stall_needed(1000, 1000) > 300, "all are slow: practically never");
+    is_int(stall_min_waiting(0, 0), 20, "nothing known: twenty must wait");
+    is_int(stall_min_waiting(0, 1000), STALL_MIN_WAITING, "all were quick: three");
+    is_int(stall_min_waiting(10, 1000), 4, "one in a hundred is slow: four");
+    is_int(stall_min_waiting(100, 1000), 7, "one in ten: seven");
+    ok(stall_min_waiting(500, 1000) >= 19, "every second one: many");
+    ok(stall_min_waiting(1000, 1000) > 300, "all are slow: practically never");
 }
 
 int main(void)
 {
     test_silence();
     test_few();
-    test_forgive();
-    test_patience();
+    test_acknowledge();
+    test_hang_timeout();
     test_needed();
     return done();
 }
