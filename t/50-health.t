@@ -53,9 +53,9 @@ subtest 'killed and started' => sub {
 
 subtest 'every illness, seen by http' => sub {
     my $gate = gate('type = "http"; path = "/web/get";');
-    my %word = (refuse => qr/connect|refus/i, hang => qr/time|answer/i, reset => qr/reset|clos|connection/i,
-        500 => qr/500|status/i, empty => qr/clos|empty|answer|reply/i, cut => qr/short|cut|clos|incomplete|partial|end/i,
-        garbage => qr/http|garbage|answer|malformed|protocol/i);
+    my %word = (refuse => qr/connect|refus/i, hang => qr/time|response/i, reset => qr/reset|clos|connection/i,
+        500 => qr/500|status/i, empty => qr/clos|empty|response|reply/i, cut => qr/short|cut|clos|incomplete|partial|end/i,
+        garbage => qr/http|garbage|response|malformed|protocol/i);
     for my $mode (sort keys %word) {
         $pas[0]->ctl("mode=$mode");
         my $row = $gate->wait_health('pas1', 'down');

@@ -144,7 +144,7 @@ static void fetch_tell_trouble(struct fetch *fetch, CURLcode code)
     if (code == CURLE_OPERATION_TIMEDOUT) {
         fetch->cut = fetch->status != 0;
         snprintf(fetch->trouble, sizeof fetch->trouble, "no %s within %u ms",
-                 fetch->cut ? "complete response" : "answer", fetch->took_ms);
+                 fetch->cut ? "complete response" : "response", fetch->took_ms);
     } else if (code == CURLE_COULDNT_CONNECT) {
         curl_easy_getinfo(((struct running *)fetch->running)->easy, CURLINFO_OS_ERRNO, &error);
         fetch->error = (int)error;

@@ -119,8 +119,7 @@ static void test_hang_timeout(void)
     is_int(stall_hang_timeout_ms(&s, now), STALL_LONGEST_MS, "there is a limit");
     s.silence_ms = 200;
     stall_learn(&s, now);
-    is_int(stall_hang_timeout_ms(&s, now), STALL_LONGEST_MS,
-           "quick answers teach nothing");
+    is_int(stall_hang_timeout_ms(&s, now), STALL_LONGEST_MS, "quick answers teach nothing");
 }
 
 static void test_needed(void)
