@@ -196,10 +196,10 @@ static void test_names(void)
 
 static void test_harmless(void)
 {
-    static const char json[] =
-        "{\"a\":[{\"requestURL\":\"http://h/web/"
-        "x?token=hunter2\",\"httpSessionId\":\"hunter2\","
-        "\"Password\":{\"x\":\"hunter2\"},\"n\":7}],\"uri\":\"/x;jsessionid=hunter2\"}";
+    static const char json[] = "{\"a\":[{\"requestURL\":\"http://h/web/"
+                               "x?token=hunter2\",\"httpSessionId\":\"hunter2\","
+                               "\"Password\":{\"x\":\"hunter2\"},\"clientSecret\":\"hunter2\","
+                               "\"n\":7}],\"uri\":\"/x;jsessionid=hunter2\"}";
     static char deep[2001];
     char *text = diagnostics_harmless(json, strlen(json));
 
