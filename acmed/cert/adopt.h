@@ -1,10 +1,10 @@
 /* Finds a good pair that the store has under another name: a certificate's names were written
  * in another order, or it was given a `name`, so that its directory is a different one now.
- * Part of cert/certificate.c. acmed only. */
+ * acmed only. */
 #ifndef ACMED_CERT_ADOPT_H
 #define ACMED_CERT_ADOPT_H
 
-#include "acmed/cert/certificate.h"
+#include "acmed/cert/certificate_data.h"
 
 /* adopt_begin() remembers which rows of the table were live, before they are rewritten. The
  * first adopt() that needs the store reads it, once. adopt_end() forgets both. Each may be

@@ -4,22 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acmed/cert/adopt.h"
 #include "acmed/cert/deploy.h"
 #include "acmed/cert/hook_events.h"
 #include "acmed/cert/request.h"
 #include "acmed/cert/revoked.h"
+#include "acmed/cert/row.h"
 #include "acmed/cert/selfsigned.h"
+#include "acmed/cert/take_over.h"
 #include "acmed/order/issue_dns.h"
 #include "acmed/order/policy.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/log.h"
-
-static bool has_live(const struct certificate *k)
-{
-    return k->row.source != CERT_NONE;
-}
 
 /* false: not now; the row says why. */
 static bool make_selfsigned(struct certificate *k)
@@ -31,10 +27,10 @@ static bool make_selfsigned(struct certificate *k)
     bool live = false;
 
     if (clock_mono_ms() < k->self_ms)
-        return has_live(k);
+        return row_has_live(k);
     if (selfsigned_make(k->conf->names, k->conf->n_names, now_wall_ms, &pair, error) < 0 ||
         pem_check(&pair, k->conf->names, k->conf->n_names, now_wall_ms, &info, error) < 0)
-        deploy_complain(k, error);
+        row_complain(k, error);
     else
         live = deploy_offer(k, &pair, CERT_SELF_SIGNED, &info, CERTIFICATE_SELF);
     k->settled = true; /* the service starts without one if necessary */
@@ -42,146 +38,59 @@ static bool make_selfsigned(struct certificate *k)
     return live;
 }
 
-/* ---- taking over what the store holds */
+/* ---- outcome of a deployment */
 
-static bool still_good(const struct certificate *k, enum cert_source source,
-                       const struct pem_info *info)
+static void settled_files(struct certificate *k, bool lives, const char *text)
 {
-    bool current = info->covers && clock_wall_ms() < info->not_after_wall_ms;
-    bool ours = source == CERT_SELF_SIGNED && current && info->n_names == k->conf->n_names;
-
-    switch (k->conf->source) {
-    case CONF_CERT_FILES: /* the first round shows whether the files still match */
-        return source == CERT_FILE || current;
-    case CONF_CERT_SELF:
-        return ours;
-    default: /* a CA's is better than self-signed, even if it lacks a new name */
-        return ours || (source == CERT_ACME && clock_wall_ms() < info->not_after_wall_ms) ||
-               (source == CERT_FILE && current);
-    }
+    if (!lives)
+        hook_events_trouble(k);
+    else if (k->renewed)
+        hook_queue_deployed(&k->hook_queue, "renewed");
+    row_complain(k, text);
 }
 
-/* text is "" if the pair may go live. If the list of revoked ones cannot be read, it may do so
- * only in place of a self-signed one, or of none. */
-static void tell_revoked(const struct certificate *k, const struct pem_pair *pair,
-                         char text[TABLE_REASON])
+static void settled_ca(struct certificate *k, bool lives, const char *text)
 {
-    char when[CLOCK_ISO_SIZE], why[TABLE_NOTE];
-    bool readable = revoked_readable(k->store, why);
-    uint64_t at = revoked_at(k->store, NULL, 0, pair);
+    const struct issue_live live = row_live(k);
 
-    text[0] = '\0';
-    if (at)
-        snprintf(text, TABLE_REASON,
-                 "this certificate, or another one with its key, was revoked at %.16sZ and is "
-                 "not used any more",
-                 clock_iso(when, at));
-    else if (!readable && k->row.source >= CERT_FILE)
-        snprintf(text, TABLE_REASON,
-                 "the list of revoked certificates cannot be read: the live certificate stays "
-                 "until it can");
-}
-
-/* Is it a copy of a certificate that was revoked under another name? One that was live when it
- * was revoked is still served until it is replaced, because there is nothing better. */
-static bool revoked_elsewhere(const struct certificate *k, uint32_t generation,
-                              const struct pem_pair *pair)
-{
-    char text[TABLE_REASON];
-
-    if (generation == store_current(k->store, k->row.name) &&
-        store_marked_revoked(k->store, k->row.name, generation))
-        return false;
-    tell_revoked(k, pair, text);
-    if (*text)
-        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
-                 text);
-    return *text != '\0';
-}
-
-static bool certificate_take_over(struct certificate *k, uint32_t generation)
-{
-    enum cert_source source = CERT_NONE;
-    struct pem_pair pair;
-    struct pem_info info;
-    char error[TABLE_REASON];
-    bool good = false;
-
-    if (store_read(k->store, k->row.name, generation, &pair, &source) < 0) {
-        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
-                 strerror(errno));
-        return false;
-    }
-    if (pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0)
-        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
-                 error);
+    if (!lives)
+        issue_forget_order(&k->issue); /* else the same one would come again, endlessly */
+    issue_settle(&k->issue, &live, lives ? NULL : text);
+    if (lives)
+        hook_queue_deployed(&k->hook_queue, k->renewed ? "renewed" : "issued");
     else
-        good = still_good(k, source = pem_source(source, &info), &info) &&
-               !revoked_elsewhere(k, generation, &pair);
-    if (good)
-        deploy_take(k, generation, source, &pair, &info);
-    pem_pair_release(&pair);
-    return good;
+        hook_events_trouble(k);
+    if (lives && *text)
+        log_warn("certificate %s: %s", k->conf->name, text);
 }
 
-/* The previously live generation comes first, because newer ones have not been tested. */
-static void look_into_folder(struct certificate *k)
+static void outcome_of(struct certificate *k, enum certificate_cause cause, bool lives,
+                       const char *text)
 {
-    uint32_t generations[STORE_KEEP], current = 0;
-    int n = 0;
-
-    if (k->store->certs_fd >= 0) {
-        current = store_current(k->store, k->row.name);
-        n = store_list(k->store, k->row.name, generations, STORE_KEEP);
+    switch (cause) {
+    case CERTIFICATE_SELF:
+        if (lives)
+            break;
+        k->self_ms = clock_mono_ms() + CERTIFICATE_RENEWAL_MS;
+        row_complain(k, text);
+        break;
+    case CERTIFICATE_FILES:
+        settled_files(k, lives, text);
+        break;
+    case CERTIFICATE_CA:
+        settled_ca(k, lives, text);
+        break;
+    case CERTIFICATE_ROLLBACK:
+        if (lives)
+            issue_hold(&k->issue);
+        else
+            snprintf(k->row.reply, sizeof k->row.reply, "%s", text);
+        break;
     }
-    if (current && certificate_take_over(k, current))
-        return;
-    for (int i = 0; i < n; i++)
-        if (generations[i] != current && certificate_take_over(k, generations[i])) {
-            store_set_current(k->store, k->row.name, generations[i]); /* or another time */
-            return;
-        }
+    k->due_ms = 0;
 }
 
-/* A pair under another name may be better than a live one that is self-signed or lacks names.
- * If nothing at all is live, adopting can wait for the certificate's turn: it needs time for
- * writing, and the workers have what they found by themselves (worker/certs_stored.c). */
-static void look_into_store(struct certificate *k)
-{
-    uint32_t generation;
-
-    look_into_folder(k);
-    k->adopts = k->store->certs_fd >= 0 && !has_live(k);
-    if (has_live(k) && (k->row.source < CERT_FILE || !k->covers) &&
-        (generation = adopt(k)) != 0)
-        certificate_take_over(k, generation);
-}
-
-static void adopt_in_turn(struct certificate *k)
-{
-    uint32_t generation = k->adopts ? adopt(k) : 0;
-
-    k->adopts = false;
-    if (generation && certificate_take_over(k, generation)) {
-        deploy_publish(k);
-        heritage_ring_workers(k->heritage);
-        deploy_tell(k);
-    }
-}
-
-/* The workers still have the predecessor's certificate in memory, though it is gone from the
- * store: that is better than a self-signed one in its place. */
-static bool keep_lost(struct certificate *k, const struct cert_row *before)
-{
-    if (k->settled || !before || before->source < CERT_FILE || !before->generation ||
-        k->conf->source == CONF_CERT_SELF || !k->store->ours ||
-        clock_wall_ms() >= before->not_after_wall_ms ||
-        store_has(k->store, k->row.name, before->generation))
-        return false;
-    k->row = *before;
-    k->lost = k->settled = true;
-    return true;
-}
+/* ---- start and store */
 
 /* Is it ordered? If not, logs the reason where an operator may have expected it. */
 static struct ca_set *who_orders(struct certificate *k, struct ca_set *ca_set)
@@ -216,8 +125,11 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
 {
     bool same;
 
-    *k = (struct certificate){
-        .heritage = heritage, .conf = conf, .store = store, .due_ms = now_ms};
+    *k = (struct certificate){.heritage = heritage,
+                              .conf = conf,
+                              .store = store,
+                              .outcome = outcome_of,
+                              .due_ms = now_ms};
     import_init(&k->import, conf);
     cert_dir(k->row.name, conf->name);
     if (before) {
@@ -225,15 +137,15 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
         k->row.requests = before->requests;
     }
     issue_init(&k->issue, who_orders(k, ca_set), conf, k->row.name, now_ms);
-    look_into_store(k);
-    if (!keep_lost(k, before) && !k->settled && before && store->certs_fd < 0)
+    take_over_store(k);
+    if (!take_over_lost(k, before) && !k->settled && before && store->certs_fd < 0)
         k->row = *before; /* the store is unreachable: workers keep what they have */
     /* A request that waits for an order of the predecessor keeps waiting. */
     k->row.busy = store->ours ? issue_busy(&k->issue) : before && before->busy;
     k->row.candidate = 0;
-    hook_events_show(k);
+    row_show_notes(k);
     k->row.wanted = wanted_source(k);
-    deploy_publish(k);
+    row_publish(k);
     same = before && before->generation == k->row.generation;
     if (k->settled && !same) {
         heritage_ring_workers(heritage);
@@ -252,18 +164,18 @@ void certificate_store(struct certificate *k, const char *trouble, uint64_t now_
     if (!trouble) {
         issue_release(&k->issue);
         issue_init(&k->issue, ca_set, k->conf, k->row.name, now_ms);
-        look_into_store(k);
+        take_over_store(k);
         k->row.busy = issue_busy(&k->issue);
         k->due_ms = now_ms;
     } else if (k->store->certs_fd >= 0 && store_current(k->store, k->row.name) != before) {
-        look_into_store(k);
+        take_over_store(k);
     }
     if (k->row.generation != before) {
-        deploy_publish(k);
+        row_publish(k);
         heritage_ring_workers(k->heritage);
         deploy_tell(k);
     }
-    deploy_complain(k, trouble ? trouble : "");
+    row_complain(k, trouble ? trouble : "");
 }
 
 /* Without a store nothing is ordered, because the result could not be kept. */
@@ -275,13 +187,13 @@ static void look_whether_usable(struct certificate *k, const char *trouble, uint
         trouble = why;
     if (*k->unusable && !*trouble)
         k->issue.due_ms = now_ms;
-    hook_events_store(k, trouble);
+    row_store_unusable(k, trouble);
 }
 
 void certificate_look_at_store(struct certificate *k, const char *trouble, uint64_t now_ms)
 {
     look_whether_usable(k, trouble, now_ms);
-    if (!has_live(k) || k->lost || deploy_waits(k) || !k->store->ours ||
+    if (!row_has_live(k) || k->lost || deploy_waits(k) || !k->store->ours ||
         store_has(k->store, k->row.name, k->row.generation))
         return;
     k->lost = true;
@@ -308,13 +220,28 @@ void certificate_release(struct certificate *k)
  * false: the store could not be written. */
 static bool bad_files(struct certificate *k, const char *error)
 {
-    bool stored = has_live(k) || make_selfsigned(k);
+    bool stored = row_has_live(k) || make_selfsigned(k);
 
     import_forget(&k->import);
     if (stored && (k->complained || !k->settled || k->row.source == CERT_SELF_SIGNED))
-        deploy_complain(k, error);
+        row_complain(k, error);
     k->complained = true;
     return stored;
+}
+
+/* Must the pair not go live? If the list of revoked ones cannot be read, it may do so only in
+ * place of a self-signed one, or of none. */
+static bool is_refused(const struct certificate *k, const struct pem_pair *pair,
+                       char text[TABLE_REASON])
+{
+    char why[TABLE_NOTE];
+
+    take_over_refuses(k, pair, text);
+    if (!*text && k->row.source >= CERT_FILE && !revoked_readable(k->store, why))
+        snprintf(text, TABLE_REASON,
+                 "the list of revoked certificates cannot be read; the live certificate stays "
+                 "until it can");
+    return *text != '\0';
 }
 
 static bool new_pair(struct certificate *k, const struct pem_pair *pair)
@@ -329,11 +256,10 @@ static bool new_pair(struct certificate *k, const struct pem_pair *pair)
     pem_digest(pair, digest);
     if (k->row.source == CERT_FILE && !k->lost &&
         memcmp(digest, k->digest, sizeof digest) == 0) {
-        deploy_complain(k, info.warning);
+        row_complain(k, info.warning);
         return true;
     }
-    tell_revoked(k, pair, error);
-    if (*error)
+    if (is_refused(k, pair, error))
         return bad_files(k, error);
     if (!deploy_waits(k) && deploy_offer(k, pair, CERT_FILE, &info, CERTIFICATE_FILES))
         return true;
@@ -381,19 +307,6 @@ static void tick_files(struct certificate *k, uint64_t now_ms)
 
 /* ---- the CA */
 
-struct issue_live certificate_live(const struct certificate *k)
-{
-    struct issue_live live = {
-        .plan = {.generation = k->row.generation,
-                 .from_ca = k->row.source == CERT_ACME,
-                 .covers = k->covers && !k->row.revoked_wall_ms && !k->lost,
-                 .can_ask = k->ari_id[0] != '\0',
-                 .life = {k->row.not_before_wall_ms, k->row.not_after_wall_ms}}};
-
-    memcpy(live.ari_id, k->ari_id, sizeof live.ari_id);
-    return live;
-}
-
 /* Result of an order: checks the pair once more, the way a worker will use it, and offers it
  * for deployment. */
 static void take_certificate(struct certificate *k, const struct issue_live *live,
@@ -404,7 +317,7 @@ static void take_certificate(struct certificate *k, const struct issue_live *liv
     uint8_t digest[PEM_DIGEST];
 
     pem_digest(pair, digest);
-    tell_revoked(k, pair, error);
+    take_over_refuses(k, pair, error);
     if (*error) {
         issue_forget_order(&k->issue);
         issue_settle(&k->issue, live, error);
@@ -429,61 +342,9 @@ static void take_certificate(struct certificate *k, const struct issue_live *liv
     }
 }
 
-/* ---- outcome of a deployment */
-
-static void settled_files(struct certificate *k, bool lives, const char *text)
-{
-    if (!lives)
-        hook_events_trouble(k);
-    else if (k->renewed)
-        hook_queue_deployed(&k->hook_queue, "renewed");
-    deploy_complain(k, text);
-}
-
-static void settled_ca(struct certificate *k, bool lives, const char *text)
-{
-    const struct issue_live live = certificate_live(k);
-
-    if (!lives)
-        issue_forget_order(&k->issue); /* else the same one would come again, endlessly */
-    issue_settle(&k->issue, &live, lives ? NULL : text);
-    if (lives)
-        hook_queue_deployed(&k->hook_queue, k->renewed ? "renewed" : "issued");
-    else
-        hook_events_trouble(k);
-    if (lives && *text)
-        log_warn("certificate %s: %s", k->conf->name, text);
-}
-
-void certificate_settled(struct certificate *k, enum certificate_cause cause, bool lives,
-                         const char *text)
-{
-    switch (cause) {
-    case CERTIFICATE_SELF:
-        if (lives)
-            break;
-        k->self_ms = clock_mono_ms() + CERTIFICATE_RENEWAL_MS;
-        deploy_complain(k, text);
-        break;
-    case CERTIFICATE_FILES:
-        settled_files(k, lives, text);
-        break;
-    case CERTIFICATE_CA:
-        settled_ca(k, lives, text);
-        break;
-    case CERTIFICATE_ROLLBACK:
-        if (lives)
-            issue_hold(&k->issue);
-        else
-            snprintf(k->row.reply, sizeof k->row.reply, "%s", text);
-        break;
-    }
-    k->due_ms = 0;
-}
-
 static void show_issue(struct certificate *k)
 {
-    const struct issue_live live = certificate_live(k);
+    const struct issue_live live = row_live(k);
     const struct issue *is = &k->issue;
     uint64_t now = clock_wall_ms(), at = plan_order_at(&is->state, &live.plan, now);
     bool past = plan_is_past(&is->state, &live.plan, now);
@@ -497,15 +358,15 @@ static void show_issue(struct certificate *k)
     memcpy(k->row.doing, is->doing, sizeof k->row.doing);
     if (past && !k->row.busy)
         k->row.doing[0] = '\0';
-    hook_events_show(k);
+    row_show_notes(k);
     k->row.failures = past ? 0 : is->state.failures;
     k->row.next_try_wall_ms = !plan_knows(&is->state, &live.plan) ? 0
                               : at > now                          ? at
                                                                   : now / 1000 * 1000;
-    if (has_live(k) && strncmp(k->row.error, error, sizeof k->row.error) != 0)
+    if (row_has_live(k) && strncmp(k->row.error, error, sizeof k->row.error) != 0)
         snprintf(k->row.error, sizeof k->row.error, "%s", error);
     if (memcmp(&before, &k->row, sizeof before) != 0)
-        deploy_publish(k);
+        row_publish(k);
 }
 
 /* Of two certificates for the same names only one is ordered at a time: both would be validated
@@ -515,9 +376,9 @@ static bool waits_for_dual(const struct certificate *k)
     return k->dual && k->dual->issue.run && !k->issue.run;
 }
 
-void certificate_tick_issue(struct certificate *k, uint64_t now_ms)
+static void tick_issue(struct certificate *k, uint64_t now_ms)
 {
-    const struct issue_live live = certificate_live(k);
+    const struct issue_live live = row_live(k);
     struct pem_pair pair = {0};
 
     if (waits_for_dual(k) || (*k->unusable && !k->issue.run)) {
@@ -545,9 +406,9 @@ static void show_hook(struct certificate *k)
 {
     struct cert_row before = k->row;
 
-    hook_events_show(k);
+    row_show_notes(k);
     if (memcmp(&before, &k->row, sizeof before) != 0)
-        deploy_publish(k);
+        row_publish(k);
 }
 
 /* ---- all of it */
@@ -557,8 +418,8 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
     bool old = k->row.source == CERT_SELF_SIGNED &&
                (k->lost || clock_wall_ms() >= selfsigned_renewal(k->row.not_after_wall_ms));
 
-    adopt_in_turn(k);
-    hook_events_common(k);
+    take_over_adopt(k);
+    row_look_at_common(k);
     hook_events_look(k, now_ms);
     issue_dns_look(&k->issue, now_ms);
     request_tick(k, now_ms);
@@ -566,9 +427,9 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
         deploy_look(k, now_ms);
         return;
     }
-    if (k->issue.ca_set && has_live(k) && k->store->ours &&
+    if (k->issue.ca_set && row_has_live(k) && k->store->ours &&
         (*k->unusable || request_settled(k, now_ms)))
-        certificate_tick_issue(k, now_ms);
+        tick_issue(k, now_ms);
     if (now_ms < k->due_ms || deploy_waits(k))
         return;
     if (k->conf->source == CONF_CERT_FILES) {
@@ -580,10 +441,22 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
         return;
     }
     k->due_ms = now_ms + CERTIFICATE_RENEWAL_MS;
-    if (has_live(k) && !old)
+    if (row_has_live(k) && !old)
         return;
     if (make_selfsigned(k))
-        deploy_complain(k, k->issue.state.problem);
+        row_complain(k, k->issue.state.problem);
     else
         k->due_ms = now_ms + CERTIFICATE_RETRY_MS;
+}
+
+void certificate_request(struct certificate *k, enum cert_request request, unsigned reason,
+                         uint64_t now_ms)
+{
+    /* The order must have started, or failed with a reason, before the operator gets the
+     * reply. */
+    if (request_start(k, request, reason, now_ms))
+        tick_issue(k, now_ms);
+    k->row.busy |= request_busy(k) || issue_busy(&k->issue);
+    k->row.requests++;
+    row_publish(k);
 }

@@ -5,32 +5,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "acmed/cert/hook_events.h"
 #include "acmed/cert/pem_ari.h"
 #include "acmed/cert/revoked.h"
+#include "acmed/cert/row.h"
 #include "acmed/cert/selfsigned.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
-
-void deploy_publish(struct certificate *k)
-{
-    struct table *table = k->heritage->table;
-
-    cert_publish(&table->cert[k->conf->index], &k->row);
-    atomic_fetch_add(&table->cert_epoch, 1); /* we are the only writer */
-}
-
-void deploy_complain(struct certificate *k, const char *error)
-{
-    if (strncmp(k->row.error, error, sizeof k->row.error) == 0)
-        return;
-    snprintf(k->row.error, sizeof k->row.error, "%s", error);
-    if (error[0] != '\0')
-        log_warn("certificate %s: %s", k->conf->name, error);
-    deploy_publish(k);
-}
 
 void deploy_tell(const struct certificate *k)
 {
@@ -79,7 +61,7 @@ static void set_live(struct certificate *k, const struct certificate_next *next)
     memcpy(k->digest, next->digest, sizeof k->digest);
     memcpy(k->ari_id, next->ari_id, sizeof k->ari_id);
     memcpy(k->incomplete, next->info.incomplete, sizeof k->incomplete);
-    hook_events_show(k);
+    row_show_notes(k);
     k->covers = next->info.covers && pem_suits(&next->info, k->conf);
     k->lost = false;
     k->settled = true;
@@ -112,7 +94,7 @@ static void store_trouble(struct certificate *k)
              k->store->ours ? "cannot write to the store" : "the store",
              k->heritage->conf->acme.store, store_says(errno));
     k->row.next_try_wall_ms = clock_wall_ms() + CERTIFICATE_RETRY_MS;
-    deploy_complain(k, error);
+    row_complain(k, error);
 }
 
 /* Makes it live in all workers. The link is set first, so that a successor does not go back to
@@ -131,12 +113,12 @@ static void deploy_commit(struct certificate *k, uint64_t now_ms)
     k->next = (struct certificate_next){0};
     k->renewed = k->row.source == next.source;
     set_live(k, &next);
-    deploy_publish(k);
+    row_publish(k);
     heritage_ring_workers(k->heritage);
     store_prune(k->store, k->row.name);
     deploy_tell(k);
-    certificate_settled(k, next.cause, true, odd);
-    deploy_publish(k);
+    k->outcome(k, next.cause, true, odd);
+    row_publish(k);
 }
 
 static void drop(struct certificate *k, const char *why)
@@ -149,8 +131,8 @@ static void drop(struct certificate *k, const char *why)
     store_reject(k->store, k->row.name, next.proof.candidate);
     k->next = (struct certificate_next){0};
     k->row.candidate = 0;
-    certificate_settled(k, next.cause, false, text);
-    deploy_publish(k);
+    k->outcome(k, next.cause, false, text);
+    row_publish(k);
 }
 
 static bool lenient(const struct certificate *k)
@@ -164,7 +146,7 @@ static void deploy_ask(struct certificate *k)
 
     k->row.candidate = proof->candidate;
     k->row.prover = (uint16_t)proof->row;
-    deploy_publish(k);
+    row_publish(k);
     fd_ring(k->heritage->doorbell[proof->row]);
 }
 

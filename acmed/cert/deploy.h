@@ -1,11 +1,11 @@
 /* Deploys a certificate: a pair becomes a generation of the store (a candidate), one worker
  * tests it, and then all workers load it; or it is set aside, and the live one stays.
- * docs/certificates.md has the states. Part of cert/certificate.c, which certificate_settled()
- * tells the outcome. acmed only. */
+ * docs/certificates.md has the states. certificate->outcome is told how it ended. acmed only.
+ */
 #ifndef ACMED_CERT_DEPLOY_H
 #define ACMED_CERT_DEPLOY_H
 
-#include "acmed/cert/certificate.h"
+#include "acmed/cert/certificate_data.h"
 
 enum { DEPLOY_LOOK_MS = 500 }; /* between two checks of a test: the worker may have died */
 
@@ -28,17 +28,7 @@ bool deploy_offer_again(struct certificate *certificate, const struct pem_pair *
 bool deploy_waits(const struct certificate *certificate);
 void deploy_look(struct certificate *certificate, uint64_t now_ms);
 
-void deploy_publish(struct certificate *certificate);
+/* Logs what is live. */
 void deploy_tell(const struct certificate *certificate);
-
-/* Reports what is wrong, once per change; "" when nothing is wrong any more. */
-void deploy_complain(struct certificate *certificate, const char *error);
-
-/* ---- cert/certificate.c */
-
-/* The candidate with this cause is live, with a warning or ""; or it was set aside, and text
- * tells why. */
-void certificate_settled(struct certificate *certificate, enum certificate_cause cause,
-                         bool lives, const char *text);
 
 #endif

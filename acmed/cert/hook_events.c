@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acmed/cert/deploy.h"
-#include "acmed/order/clock_note.h"
 #include "acmed/order/renew.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
@@ -64,114 +62,6 @@ static void look_for_hook(struct certificate *k, uint64_t now_ms)
              program, why);
     if (!before && log_gate_open(&gate))
         log_warn("certificate %s: %s", k->conf->name, k->hook_missing);
-}
-
-/* Adds a note; when all slots are used, it replaces the last one. */
-static void add_note(struct cert_row *row, const char *text)
-{
-    int at = 0;
-
-    if (!text[0])
-        return;
-    while (at + 1 < TABLE_NOTES && row->note[at][0])
-        at++;
-    str_fit(row->note[at], sizeof row->note[at], str_from(text));
-}
-
-/* false: unchanged. The log need not repeat it for each of a thousand certificates. */
-static bool hook_events_look_at_clock(struct certificate *k)
-{
-    static struct log_gate gate;
-    const struct ca_set *ca_set = k->issue.ca_set;
-    const struct clock_facts facts = {.now_wall_ms = clock_wall_ms(),
-                                      .off_ms = ca_set ? clock_heard_off(&ca_set->clock) : 0,
-                                      .not_before_wall_ms = k->row.not_before_wall_ms,
-                                      .files = k->row.source == CERT_FILE};
-    char text[TABLE_NOTE];
-
-    if (strcmp(clock_note(text, &facts), k->clock) == 0)
-        return false;
-    if (!*k->clock && log_gate_open(&gate))
-        log_warn("certificate %s: %s", k->conf->name, text);
-    memset(k->clock, 0, sizeof k->clock);
-    memcpy(k->clock, text, strlen(text));
-    return true;
-}
-
-/* Not logged here: that is done once for the whole set. */
-static bool hook_events_look_at_account(struct certificate *k)
-{
-    char text[TABLE_NOTE] = {0};
-
-    if (k->issue.ca_set)
-        str_fit(text, sizeof text, str_from(k->issue.ca_set->unusable));
-    if (strcmp(text, k->account) == 0)
-        return false;
-    memcpy(k->account, text, sizeof text);
-    return true;
-}
-
-void hook_events_common(struct certificate *k)
-{
-    bool clock = hook_events_look_at_clock(k), account = hook_events_look_at_account(k);
-
-    if (!clock && !account)
-        return;
-    hook_events_show(k);
-    deploy_publish(k);
-}
-
-/* A past failure: the certificate is good and not due. Its date is shown, because the cause may
- * have been fixed long ago. */
-static void note_past(struct certificate *k)
-{
-    const struct cert_state *s = &k->issue.state;
-    char day[CLOCK_ISO_SIZE] = "", note[TABLE_NOTE];
-
-    if (s->failed_at)
-        clock_iso(day, s->failed_at);
-    snprintf(note, sizeof note, "nothing is due; the last try%s%.10s%s failed: %.380s",
-             *day ? " (" : "", day, *day ? ")" : "", s->problem);
-    add_note(&k->row, note);
-}
-
-void hook_events_store(struct certificate *k, const char *why)
-{
-    static struct log_gate gate, again;
-
-    if (strcmp(k->unusable, why) == 0)
-        return;
-    if (*why && log_gate_open(&gate))
-        log_error("certificate %s: %s", k->conf->name, why);
-    if (!*why && log_gate_open(&again))
-        log_info("certificate %s: the store can be used again", k->conf->name);
-    memset(k->unusable, 0, sizeof k->unusable);
-    memcpy(k->unusable, why, strlen(why));
-    hook_events_show(k);
-    deploy_publish(k);
-}
-
-void hook_events_show(struct certificate *k)
-{
-    const struct issue_live live = certificate_live(k);
-
-    hook_events_look_at_clock(k);
-    hook_events_look_at_account(k);
-    memset(k->row.note, 0, sizeof k->row.note);
-    k->row.trouble = *k->unusable  ? CERT_STORE
-                     : *k->clock   ? CERT_CLOCK
-                     : *k->account ? CERT_ACCOUNT
-                                   : CERT_HINT;
-    add_note(&k->row, k->unusable);
-    add_note(&k->row, k->clock);
-    add_note(&k->row, k->account);
-    for (int i = 0; i < TABLE_NOTES; i++)
-        add_note(&k->row, k->issue.note[i]);
-    if (plan_is_past(&k->issue.state, &live.plan, clock_wall_ms()))
-        note_past(k);
-    add_note(&k->row, k->not_ordered ? k->not_ordered : "");
-    add_note(&k->row, k->incomplete);
-    add_note(&k->row, k->hook_missing[0] ? k->hook_missing : k->hook_failed);
 }
 
 static void call_next(struct certificate *k, uint64_t now_ms)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "acmed/cert/deploy.h"
-#include "acmed/cert/hook_events.h"
 #include "acmed/cert/revoked.h"
+#include "acmed/cert/row.h"
 #include "acmed/order/policy.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
@@ -165,12 +165,12 @@ static void cannot_note(const struct certificate *k)
  * if it is not on it yet. */
 static void replace_revoked(struct certificate *k, uint64_t wall_ms, unsigned reason)
 {
-    const struct issue_live live = certificate_live(k);
+    const struct issue_live live = row_live(k);
 
     if (store_mark_revoked(k->store, k->row.name, k->row.generation, reason) < 0)
         cannot_note(k);
     k->row.revoked_wall_ms = wall_ms;
-    deploy_publish(k);
+    row_publish(k);
     if (!k->issue.ca_set)
         return;
     if (!k->issue.run)
@@ -263,7 +263,7 @@ static void look_at_queue(struct certificate *k, uint64_t now_ms)
         return;
     snprintf(k->row.reply, sizeof k->row.reply, "%s", why);
     k->row.busy = 0;
-    deploy_publish(k);
+    row_publish(k);
 }
 
 void request_tick(struct certificate *k, uint64_t now_ms)
@@ -286,7 +286,7 @@ void request_tick(struct certificate *k, uint64_t now_ms)
     }
     account_op_release(&k->op);
     k->row.busy = k->issue.state.wanted;
-    deploy_publish(k);
+    row_publish(k);
 }
 
 /* NULL, or why not. */
@@ -302,7 +302,7 @@ static const char *renew(struct certificate *k, const struct issue_live *live, b
 static const char *carry_out(struct certificate *k, enum cert_request request, unsigned reason,
                              uint64_t now_ms)
 {
-    const struct issue_live live = certificate_live(k);
+    const struct issue_live live = row_live(k);
     static char why[TABLE_NOTE];
 
     if (!k->store->ours)
@@ -310,7 +310,7 @@ static const char *carry_out(struct certificate *k, enum cert_request request, u
                                       : "another pasgate uses the store";
     if (!store_usable(k->store->path, NULL, 0, why) ||
         !store_usable(k->store->path, k->row.name, k->row.generation, why)) {
-        hook_events_store(k, why);
+        row_store_unusable(k, why);
         return why;
     }
     if (deploy_waits(k))
@@ -332,19 +332,14 @@ static const char *carry_out(struct certificate *k, enum cert_request request, u
     return "no such request";
 }
 
-void certificate_request(struct certificate *k, enum cert_request request, unsigned reason,
-                         uint64_t now_ms)
+bool request_start(struct certificate *k, enum cert_request request, unsigned reason,
+                   uint64_t now_ms)
 {
     const char *why = carry_out(k, request, reason, now_ms);
 
     snprintf(k->row.reply, sizeof k->row.reply, "%s", why ? why : "");
-    /* The order must have started, or failed with a reason, before the operator gets the reply.
-     * While it is unknown which key the account has, nothing may be ordered, and a running
+    /* While it is unknown which key the account has, nothing may be ordered, and a running
      * conversation would not be served. */
-    if (!why && (request == CERT_RENEW || request == CERT_RENEW_FORCE) &&
-        request_settled(k, now_ms))
-        certificate_tick_issue(k, now_ms);
-    k->row.busy |= request_busy(k) || issue_busy(&k->issue);
-    k->row.requests++;
-    deploy_publish(k);
+    return !why && (request == CERT_RENEW || request == CERT_RENEW_FORCE) &&
+           request_settled(k, now_ms);
 }

@@ -1,9 +1,14 @@
 /* Operator requests for one certificate: renew, roll back, revoke; and for the account it is
- * ordered with: key rollover, deactivation. Part of cert/certificate.c. acmed only. */
+ * ordered with: key rollover, deactivation. acmed only. */
 #ifndef ACMED_CERT_REQUEST_H
 #define ACMED_CERT_REQUEST_H
 
-#include "acmed/cert/certificate.h"
+#include "acmed/cert/certificate_data.h"
+
+/* Starts a request, or refuses it; the reply is in the row, which is not published. reason: of
+ * CERT_REVOKE. true: an order is wanted, and may start now. */
+bool request_start(struct certificate *certificate, enum cert_request request, unsigned reason,
+                   uint64_t now_ms);
 
 /* Continues requests that take time. */
 void request_tick(struct certificate *certificate, uint64_t now_ms);
