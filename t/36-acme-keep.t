@@ -80,6 +80,7 @@ subtest 'from self-signed to real, without a reload' => sub {
     is $code, 0, 'renewed by force' or diag $out;
     like $out, qr/generation 3 is live/, 'another generation';
     ok wait_for { slurp($told) =~ /^renewed /m }, 'the hook was told that, too';
+    ok wait_for { !glob "$gate->{store}/certs/www.shop.test/*/event" }, 'nothing is left to be told';
     ($code, $out) = $gate->cli('cert', 'rollback', 'www.shop.test');
     is $code, 0, 'rolled back' or diag $out;
     like $out, qr/generation 4 is live again/, 'as a generation of its own';
@@ -97,6 +98,18 @@ subtest 'from self-signed to real, without a reload' => sub {
     $gate->start;
     is verified($gate, 'www.shop.test'), '', 'after a restart it is served at once';
     is $ca->said(qr/Added order/), $orders, 'and nothing is ordered';
+    is scalar(() = slurp($told) =~ /^(?:issued|renewed) /mg), 2, 'nor is the hook called again';
+
+    # The hook is away when a renewal goes live, and acmed ends before it is back.
+    rename $hook, "$hook.away" or die;
+    ($code, $out) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
+    is $code, 0, 'renewed by force' or diag $out;
+    ok $gate->wait_log(qr/hook \Q$hook\E, renewed: No such file/), 'the hook cannot be called';
+    $gate->stop_ok;
+    rename "$hook.away", $hook or die;
+    $gate->start;
+    ok wait_for { 3 == (() = slurp($told) =~ /^(?:issued|renewed) /mg) }, 'a successor calls it for that renewal' or diag slurp($told);
+    ok wait_for { !glob "$gate->{store}/certs/www.shop.test/*/event" }, 'once';
     $gate->stop_ok;
 };
 

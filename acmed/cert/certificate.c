@@ -44,8 +44,6 @@ static void settled_files(struct certificate *k, bool lives, const char *text)
 {
     if (!lives)
         hook_events_trouble(k);
-    else if (k->renewed)
-        hook_queue_deployed(&k->hook_queue, "renewed");
     row_complain(k, text);
 }
 
@@ -56,9 +54,7 @@ static void settled_ca(struct certificate *k, bool lives, const char *text)
     if (!lives)
         issue_forget_order(&k->issue); /* else the same one would come again, endlessly */
     issue_settle(&k->issue, &live, lives ? NULL : text);
-    if (lives)
-        hook_queue_deployed(&k->hook_queue, k->renewed ? "renewed" : "issued");
-    else
+    if (!lives)
         hook_events_trouble(k);
     if (lives && *text)
         log_warn("certificate %s: %s", k->conf->name, text);

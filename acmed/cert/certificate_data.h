@@ -72,7 +72,6 @@ struct certificate {
     struct certificate_next next;
     certificate_outcome *outcome; /* called at the end of each deployment */
     uint32_t highest;             /* highest generation ever written, as far as is known */
-    bool renewed; /* the last one that went live replaced another from the same source */
     struct import import;
     bool adopts;     /* nothing is live: search the store under other names */
     bool settled;    /* live, or nothing more can be done for now: READY may be said */
@@ -98,6 +97,7 @@ struct certificate {
     char hook_failed[TABLE_REASON];  /* that call and why it failed, or "" */
     char hook_missing[TABLE_REASON]; /* why the hook cannot be called at all, or "" */
     uint64_t hook_look_ms;           /* next check whether it can be called */
+    uint32_t hook_generation;        /* whose event the running call is about; 0: of none */
     struct hook_queue hook_queue;    /* events that wait until the hook is free */
     uint64_t expiring_ms; /* the last call about configured files that expire soon; 0: never */
     uint64_t self_ms; /* no new self-signed one before: the last one was rejected; 0: at once */

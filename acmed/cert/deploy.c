@@ -71,9 +71,13 @@ void deploy_take(struct certificate *k, uint32_t generation, enum cert_source so
                  const struct pem_pair *pair, const struct pem_info *info)
 {
     struct certificate_next next;
+    const char *event;
 
     deploy_describe(k, &next, generation, source, pair, info);
     set_live(k, &next);
+    event = store_event(k->store, k->row.name, generation);
+    if (event) /* a predecessor ended before the hook was called for it */
+        hook_queue_deployed(&k->hook_queue, event);
     /* Marked by a predecessor that had no list yet, or stopped before writing the entry. */
     if (next.revoked_wall_ms && k->store->ours && !revoked_at(k->store, NULL, 0, pair) &&
         revoked_add(k->store, pair, store_marked_reason(k->store, k->row.name, generation),
@@ -97,13 +101,29 @@ static void store_trouble(struct certificate *k)
     row_complain(k, error);
 }
 
+/* What the hook is called for once this candidate is live; NULL: nothing. */
+static const char *deploy_event(const struct certificate *k)
+{
+    bool renews = k->row.source == k->next.source;
+
+    if (k->next.cause == CERTIFICATE_CA)
+        return renews ? "renewed" : "issued";
+    return k->next.cause == CERTIFICATE_FILES && renews ? "renewed" : NULL;
+}
+
 /* Makes it live in all workers. The link is set first, so that a successor does not go back to
  * the old one; if the store cannot be written, this is retried. */
 static void deploy_commit(struct certificate *k, uint64_t now_ms)
 {
     struct certificate_next next = k->next;
     const char *odd = *next.info.warning ? next.info.warning : next.warning;
+    const char *event = deploy_event(k);
 
+    if (event && k->heritage->conf->acme.hook[0] &&
+        store_put_event(k->store, k->row.name, next.proof.candidate, event) < 0)
+        log_warn("certificate %s: cannot note in the store that acme.hook is to be called: %s; "
+                 "a restart before the call would lose it",
+                 k->conf->name, strerror(errno));
     if (store_set_current(k->store, k->row.name, next.proof.candidate) < 0 &&
         k->row.source != CERT_NONE) {
         store_trouble(k);
@@ -111,12 +131,13 @@ static void deploy_commit(struct certificate *k, uint64_t now_ms)
         return;
     }
     k->next = (struct certificate_next){0};
-    k->renewed = k->row.source == next.source;
     set_live(k, &next);
     row_publish(k);
     heritage_ring_workers(k->heritage);
     store_prune(k->store, k->row.name);
     deploy_tell(k);
+    if (event)
+        hook_queue_deployed(&k->hook_queue, event);
     k->outcome(k, next.cause, true, odd);
     row_publish(k);
 }

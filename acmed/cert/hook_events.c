@@ -75,7 +75,17 @@ static void call_next(struct certificate *k, uint64_t now_ms)
     started = k->heritage->conf->acme.hook[0] == '\0' || call_hook(k, event);
     if (!started)
         hook_failed(k, again);
+    else if (event == queue->deployed)
+        k->hook_generation = k->row.generation;
     hook_queue_called(queue, event, started, now_ms);
+}
+
+/* The call has ended, well or not: it is not repeated after a restart. */
+static void forget_event(struct certificate *k)
+{
+    if (k->hook_generation)
+        store_drop_event(k->store, k->row.name, k->hook_generation);
+    k->hook_generation = 0;
 }
 
 /* One call at a time. */
@@ -86,9 +96,11 @@ void hook_events_look(struct certificate *k, uint64_t now_ms)
         return;
     case HOOK_BAD:
         hook_failed(k, false);
+        forget_event(k);
         break;
     case HOOK_GOOD:
         k->hook_failed[0] = '\0';
+        forget_event(k);
         break;
     default:
         break;

@@ -19,7 +19,7 @@ enum {
     DIR_MODE = 0750,
     FILE_MODE = 0640,
     META_MAX = 64,       /* bytes of "meta" */
-    MARK_MAX = 32,       /* bytes of "revoked" */
+    MARK_MAX = 32,       /* bytes of "revoked", "event" */
     NEW_NAME = 48,       /* ".new-GENERATION-PID" */
     LINK_MAX_BYTES = 64, /* of `current` */
     LISTED_MAX = 1024,   /* generations that are listed; normally there are 3 */
@@ -29,7 +29,8 @@ static const char chain_name[] = "fullchain.pem";
 static const char key_name[] = "key.pem";
 static const char meta_name[] = "meta";
 static const char revoked_name[] = "revoked";
-static const char new_revoked[] = ".new-revoked";
+static const char event_name[] = "event";
+static const char new_mark[] = ".new-mark"; /* becomes "revoked" or "event" */
 static const char new_prefix[] = ".new-";
 static const char bad_prefix[] = ".bad-";
 static const char current_name[] = "current";
@@ -353,8 +354,8 @@ bool store_has(const struct store *store, const char *dir, uint32_t generation)
 
 static void remove_generation(int dir_fd, const char *name)
 {
-    static const char *const files[] = {chain_name, key_name, meta_name, revoked_name,
-                                        new_revoked};
+    static const char *const files[] = {chain_name,   key_name,   meta_name,
+                                        revoked_name, event_name, new_mark};
     int fd = store_open_dir(dir_fd, name, false);
 
     if (fd < 0)
@@ -461,27 +462,25 @@ void store_reject(const struct store *store, const char *dir, uint32_t generatio
     close(fd);
 }
 
-/* A mark that exists stays: it has the time of the revocation. The file gets its name when it
- * is complete, because a successor needs the reason. */
-int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation,
-                       unsigned reason)
+/* Puts a small file into a generation; one that exists stays. It gets its name when it is
+ * complete. */
+static int put_mark(const struct store *store, const char *dir, uint32_t generation,
+                    const char *name, const char *text)
 {
-    int done = 0, error, n, fd = open_generation(store, dir, generation);
-    char text[MARK_MAX];
+    int done = 0, error, fd = open_generation(store, dir, generation);
     struct stat st;
 
     if (fd < 0)
         return -1;
-    n = snprintf(text, sizeof text, "reason=%u\n", reason);
-    unlinkat(fd, new_revoked, 0); /* left by a crash */
-    if (fstatat(fd, revoked_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        done = store_write_file(fd, new_revoked, text, (size_t)n) < 0 ||
-                       renameat(fd, new_revoked, fd, revoked_name) < 0
+    unlinkat(fd, new_mark, 0); /* left by a crash */
+    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        done = store_write_file(fd, new_mark, text, strlen(text)) < 0 ||
+                       renameat(fd, new_mark, fd, name) < 0
                    ? -1
                    : 0;
     error = errno;
     if (done < 0)
-        unlinkat(fd, new_revoked, 0);
+        unlinkat(fd, new_mark, 0);
     else if ((done = fsync(fd)) < 0)
         error = errno;
     close(fd);
@@ -489,19 +488,63 @@ int store_mark_revoked(const struct store *store, const char *dir, uint32_t gene
     return done;
 }
 
-unsigned store_marked_reason(const struct store *store, const char *dir, uint32_t generation)
+/* "": there is none. */
+static void read_mark(const struct store *store, const char *dir, uint32_t generation,
+                      const char *name, char text[MARK_MAX])
 {
     int fd = open_generation(store, dir, generation);
-    int file = fd < 0 ? -1 : openat(fd, revoked_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    char text[MARK_MAX] = "";
-    unsigned reason = 0;
+    int file = fd < 0 ? -1 : openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t n = file < 0 ? -1 : read(file, text, MARK_MAX - 1);
 
-    if (file >= 0 && read(file, text, sizeof text - 1) > 0 &&
-        sscanf(text, "reason=%9u", &reason) != 1)
-        reason = 0;
+    text[n > 0 ? n : 0] = '\0';
     fd_close(&file);
     fd_close(&fd);
-    return reason;
+}
+
+int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation,
+                       unsigned reason)
+{
+    char text[MARK_MAX];
+
+    snprintf(text, sizeof text, "reason=%u\n", reason);
+    return put_mark(store, dir, generation, revoked_name, text);
+}
+
+unsigned store_marked_reason(const struct store *store, const char *dir, uint32_t generation)
+{
+    char text[MARK_MAX];
+    unsigned reason = 0;
+
+    read_mark(store, dir, generation, revoked_name, text);
+    return sscanf(text, "reason=%9u", &reason) == 1 ? reason : 0;
+}
+
+int store_put_event(const struct store *store, const char *dir, uint32_t generation,
+                    const char *event)
+{
+    char text[MARK_MAX];
+
+    snprintf(text, sizeof text, "%s\n", event);
+    return put_mark(store, dir, generation, event_name, text);
+}
+
+const char *store_event(const struct store *store, const char *dir, uint32_t generation)
+{
+    char text[MARK_MAX];
+
+    read_mark(store, dir, generation, event_name, text);
+    return strcmp(text, "issued\n") == 0    ? "issued"
+           : strcmp(text, "renewed\n") == 0 ? "renewed"
+                                            : NULL;
+}
+
+void store_drop_event(const struct store *store, const char *dir, uint32_t generation)
+{
+    int fd = open_generation(store, dir, generation);
+
+    if (fd >= 0)
+        unlinkat(fd, event_name, 0);
+    fd_close(&fd);
 }
 
 uint64_t store_marked_revoked(const struct store *store, const char *dir, uint32_t generation)

@@ -6,6 +6,8 @@
  *                                              rollback "of=GENERATION", its origin
  *                              revoked         exists if it was revoked while live:
  *                                              "reason=NUMBER", or nothing
+ *                              event           exists until the hook was called for it:
+ *                                              "issued" or "renewed"
  *                  /current    link to the generation that is live
  *                  /.bad-N     generation N, which no worker could use
  *             .revoked         what must not go live again, by content (cert/revoked.h)
@@ -113,6 +115,14 @@ int store_mark_revoked(const struct store *store, const char *dir, uint32_t gene
                        unsigned reason);
 uint64_t store_marked_revoked(const struct store *store, const char *dir, uint32_t generation);
 unsigned store_marked_reason(const struct store *store, const char *dir, uint32_t generation);
+
+/* The event that the hook is to be called for because this generation went live: noted before
+ * that, and dropped after the call, so that no crash loses it. 0, or -1 with errno.
+ * store_event(): NULL if none is noted. */
+int store_put_event(const struct store *store, const char *dir, uint32_t generation,
+                    const char *event);
+const char *store_event(const struct store *store, const char *dir, uint32_t generation);
+void store_drop_event(const struct store *store, const char *dir, uint32_t generation);
 
 /* Removes what is older than the STORE_KEEP newest pairs, and copies of newer ones; never the
  * live generation or the newest. */
