@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "acmed/cert/store_internal.h"
 #include "acmed/key/secret.h"
 #include "base/fd.h"
 #include "shm/stored.h"
@@ -18,23 +19,19 @@
 enum {
     DIR_MODE = 0750,
     FILE_MODE = 0640,
-    META_MAX = 64,       /* bytes of "meta" */
-    MARK_MAX = 32,       /* bytes of "revoked", "event" */
-    NEW_NAME = 48,       /* ".new-GENERATION-PID" */
-    LINK_MAX_BYTES = 64, /* of `current` */
-    LISTED_MAX = 1024,   /* generations that are listed; normally there are 3 */
+    META_MAX = 64,     /* bytes of "meta" */
+    NEW_NAME = 48,     /* ".new-GENERATION-PID" */
+    LISTED_MAX = 1024, /* generations that are listed; normally there are 3 */
 };
 
 static const char chain_name[] = "fullchain.pem";
 static const char key_name[] = "key.pem";
 static const char meta_name[] = "meta";
-static const char revoked_name[] = "revoked";
-static const char event_name[] = "event";
-static const char new_mark[] = ".new-mark"; /* becomes "revoked" or "event" */
+const char store_revoked_name[] = "revoked";
+const char store_event_name[] = "event";
+const char store_new_mark[] = ".new-mark"; /* becomes "revoked" or "event" */
 static const char new_prefix[] = ".new-";
-static const char bad_prefix[] = ".bad-";
-static const char current_name[] = "current";
-static const char new_current[] = ".new-current";
+const char store_bad_prefix[] = ".bad-";
 
 static const char *const source_names[] = {
     [CERT_NONE] = "none",
@@ -98,74 +95,13 @@ void store_peek(struct store *store, const char *path)
         store->certs_fd = open(certs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-bool store_there(const struct store *store)
-{
-    char path[PATH_MAX];
-    struct stat ours, there;
-
-    if (snprintf(path, sizeof path, "%s/certs", store->path) >= (int)sizeof path ||
-        fstat(store->certs_fd, &ours) < 0)
-        return true;
-    if (stat(path, &there) < 0)
-        return errno != ENOENT && errno != ENOTDIR;
-    return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
-}
-
-/* Checks one path below the store: true if it is accessible or does not exist. */
-static bool usable(const char *path, int how, char why[TABLE_NOTE])
-{
-    if (access(path, how) == 0 || errno == ENOENT || errno == ENOTDIR)
-        return true;
-    int error = errno;
-    bool read = how & W_OK && access(path, how & ~W_OK) == 0;
-
-    snprintf(why, TABLE_NOTE,
-             "cannot %s the store %.160s: %s; workers keep what they have loaded, and nothing "
-             "is ordered",
-             read ? "write to" : "read", path, store_says(error));
-    return false;
-}
-
-bool store_usable(const char *path, const char *dir, uint32_t generation, char why[TABLE_NOTE])
-{
-    static const char *const parts[] = {"certs", "orders", "accounts"};
-    size_t n = dir ? 2 : 3; /* accounts do not belong to one certificate */
-    char part[PATH_MAX];
-
-    why[0] = '\0';
-    if (!dir && !usable(path, R_OK | X_OK, why))
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        snprintf(part, sizeof part, "%.2048s/%s/%.255s", path, parts[i], dir ? dir : "");
-        if (!usable(part, R_OK | W_OK | X_OK, why))
-            return false;
-    }
-    if (!dir || generation == 0)
-        return true;
-    snprintf(part, sizeof part, "%.2048s/certs/%.255s/%u/key.pem", path, dir, generation);
-    return usable(part, R_OK, why);
-}
-
-const char *store_says(int error)
-{
-    switch (error) {
-    case EBUSY:
-        return "another pasgate uses it";
-    case EACCES:
-        return "Permission denied; make the user that the children run as its owner";
-    default:
-        return strerror(error);
-    }
-}
-
 void store_release(struct store *store)
 {
     fd_close(&store->certs_fd);
     store->ours = false;
 }
 
-/* For writing; -1 with errno, EBUSY when the store is not ours. */
-static int open_ours(const struct store *store, const char *dir, bool make)
+int store_open_ours(const struct store *store, const char *dir, bool make)
 {
     if (store->ours)
         return store_open_dir(store->certs_fd, dir, make);
@@ -232,8 +168,8 @@ static uint32_t highest_in(int dir_fd, uint32_t above)
         return highest;
     }
     while ((entry = readdir(dir)) != NULL) {
-        bool bad = strncmp(entry->d_name, bad_prefix, sizeof bad_prefix - 1) == 0;
-        uint32_t n = stored_number(entry->d_name + (bad ? sizeof bad_prefix - 1 : 0));
+        bool bad = strncmp(entry->d_name, store_bad_prefix, sizeof store_bad_prefix - 1) == 0;
+        uint32_t n = stored_number(entry->d_name + (bad ? sizeof store_bad_prefix - 1 : 0));
 
         if (n > highest)
             highest = n;
@@ -295,7 +231,7 @@ static enum cert_source read_meta(int at, uint32_t *of)
     return CERT_NONE;
 }
 
-static int open_generation(const struct store *store, const char *dir, uint32_t generation)
+int store_open_generation(const struct store *store, const char *dir, uint32_t generation)
 {
     char path[CERT_DIR_SIZE + 16];
 
@@ -306,7 +242,7 @@ static int open_generation(const struct store *store, const char *dir, uint32_t 
 int store_read(const struct store *store, const char *dir, uint32_t generation,
                struct pem_pair *pair, enum cert_source *source)
 {
-    int error, done = -1, fd = open_generation(store, dir, generation);
+    int error, done = -1, fd = store_open_generation(store, dir, generation);
     uint32_t of;
 
     *pair = (struct pem_pair){0};
@@ -327,7 +263,7 @@ int store_read(const struct store *store, const char *dir, uint32_t generation,
 
 uint32_t store_origin(const struct store *store, const char *dir, uint32_t generation)
 {
-    int fd = open_generation(store, dir, generation);
+    int fd = store_open_generation(store, dir, generation);
     uint32_t of = 0;
 
     if (fd >= 0)
@@ -350,43 +286,7 @@ bool store_has(const struct store *store, const char *dir, uint32_t generation)
     return true;
 }
 
-/* ---- removing */
-
-static void remove_generation(int dir_fd, const char *name)
-{
-    static const char *const files[] = {chain_name,   key_name,   meta_name,
-                                        revoked_name, event_name, new_mark};
-    int fd = store_open_dir(dir_fd, name, false);
-
-    if (fd < 0)
-        return;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        unlinkat(fd, files[i], 0);
-    close(fd);
-    unlinkat(dir_fd, name, AT_REMOVEDIR);
-}
-
-/* Removes what a crash left half-written, and other entries with this prefix. */
-static void remove_all(int dir_fd, const char *prefix, const char *but)
-{
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct dirent *entry;
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (!dir) {
-        fd_close(&fd);
-        return;
-    }
-    while ((entry = readdir(dir)) != NULL)
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
-            strcmp(entry->d_name, but) != 0)
-            remove_generation(dir_fd, entry->d_name);
-    closedir(dir);
-}
-
-/* ---- the live one */
-
-static int store_write_file(int at, const char *name, const char *text, size_t n)
+int store_write_file(int at, const char *name, const char *text, size_t n)
 {
     int error, done = -1;
     int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
@@ -402,160 +302,37 @@ static int store_write_file(int at, const char *name, const char *text, size_t n
     return done;
 }
 
-uint32_t store_current(const struct store *store, const char *dir)
+/* ---- removing */
+
+void store_remove_generation(int dir_fd, const char *name)
 {
-    return stored_current(store->certs_fd, dir);
-}
-
-static int put_link(int fd, const char *to)
-{
-    int error;
-
-    unlinkat(fd, new_current, 0);
-    if (symlinkat(to, fd, new_current) == 0 && renameat(fd, new_current, fd, current_name) == 0)
-        return 0;
-    error = errno;
-    unlinkat(fd, new_current, 0);
-    errno = error;
-    return -1;
-}
-
-/* If it is not known to be on disk, the previous link is put back. */
-int store_set_current(const struct store *store, const char *dir, uint32_t generation)
-{
-    int error, done, fd = open_ours(store, dir, false);
-    char to[16], before[LINK_MAX_BYTES];
-    ssize_t n;
-
-    if (fd < 0)
-        return -1;
-    snprintf(to, sizeof to, "%u", generation);
-    n = readlinkat(fd, current_name, before, sizeof before - 1);
-    done = put_link(fd, to);
-    error = errno;
-    if (done == 0 && (done = fsync(fd)) < 0) {
-        error = errno;
-        before[n > 0 ? n : 0] = '\0';
-        if (n > 0)
-            put_link(fd, before);
-        else
-            unlinkat(fd, current_name, 0);
-    }
-    close(fd);
-    errno = error;
-    return done;
-}
-
-void store_reject(const struct store *store, const char *dir, uint32_t generation)
-{
-    int fd = open_ours(store, dir, false);
-    char from[16], to[16 + sizeof bad_prefix];
+    static const char *const files[] = {chain_name,         key_name,         meta_name,
+                                        store_revoked_name, store_event_name, store_new_mark};
+    int fd = store_open_dir(dir_fd, name, false);
 
     if (fd < 0)
         return;
-    snprintf(from, sizeof from, "%u", generation);
-    snprintf(to, sizeof to, "%s%u", bad_prefix, generation);
-    if (renameat(fd, from, fd, to) < 0)
-        remove_generation(fd, from);
-    remove_all(fd, bad_prefix, to);
-    fsync(fd);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        unlinkat(fd, files[i], 0);
     close(fd);
+    unlinkat(dir_fd, name, AT_REMOVEDIR);
 }
 
-/* Puts a small file into a generation; one that exists stays. It gets its name when it is
- * complete. */
-static int put_mark(const struct store *store, const char *dir, uint32_t generation,
-                    const char *name, const char *text)
+void store_remove_all(int dir_fd, const char *prefix, const char *but)
 {
-    int done = 0, error, fd = open_generation(store, dir, generation);
-    struct stat st;
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dirent *entry;
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-    if (fd < 0)
-        return -1;
-    unlinkat(fd, new_mark, 0); /* left by a crash */
-    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        done = store_write_file(fd, new_mark, text, strlen(text)) < 0 ||
-                       renameat(fd, new_mark, fd, name) < 0
-                   ? -1
-                   : 0;
-    error = errno;
-    if (done < 0)
-        unlinkat(fd, new_mark, 0);
-    else if ((done = fsync(fd)) < 0)
-        error = errno;
-    close(fd);
-    errno = error;
-    return done;
-}
-
-/* "": there is none. */
-static void read_mark(const struct store *store, const char *dir, uint32_t generation,
-                      const char *name, char text[MARK_MAX])
-{
-    int fd = open_generation(store, dir, generation);
-    int file = fd < 0 ? -1 : openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    ssize_t n = file < 0 ? -1 : read(file, text, MARK_MAX - 1);
-
-    text[n > 0 ? n : 0] = '\0';
-    fd_close(&file);
-    fd_close(&fd);
-}
-
-int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation,
-                       unsigned reason)
-{
-    char text[MARK_MAX];
-
-    snprintf(text, sizeof text, "reason=%u\n", reason);
-    return put_mark(store, dir, generation, revoked_name, text);
-}
-
-unsigned store_marked_reason(const struct store *store, const char *dir, uint32_t generation)
-{
-    char text[MARK_MAX];
-    unsigned reason = 0;
-
-    read_mark(store, dir, generation, revoked_name, text);
-    return sscanf(text, "reason=%9u", &reason) == 1 ? reason : 0;
-}
-
-int store_put_event(const struct store *store, const char *dir, uint32_t generation,
-                    const char *event)
-{
-    char text[MARK_MAX];
-
-    snprintf(text, sizeof text, "%s\n", event);
-    return put_mark(store, dir, generation, event_name, text);
-}
-
-const char *store_event(const struct store *store, const char *dir, uint32_t generation)
-{
-    char text[MARK_MAX];
-
-    read_mark(store, dir, generation, event_name, text);
-    return strcmp(text, "issued\n") == 0    ? "issued"
-           : strcmp(text, "renewed\n") == 0 ? "renewed"
-                                            : NULL;
-}
-
-void store_drop_event(const struct store *store, const char *dir, uint32_t generation)
-{
-    int fd = open_generation(store, dir, generation);
-
-    if (fd >= 0)
-        unlinkat(fd, event_name, 0);
-    fd_close(&fd);
-}
-
-uint64_t store_marked_revoked(const struct store *store, const char *dir, uint32_t generation)
-{
-    char path[CERT_DIR_SIZE + 32];
-    struct stat st;
-
-    snprintf(path, sizeof path, "%s/%u/%s", dir, generation, revoked_name);
-    if (fstatat(store->certs_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    return st.st_mtim.tv_sec > 0 ? (uint64_t)st.st_mtim.tv_sec * 1000 : 1;
+    if (!dir) {
+        fd_close(&fd);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 &&
+            strcmp(entry->d_name, but) != 0)
+            store_remove_generation(dir_fd, entry->d_name);
+    closedir(dir);
 }
 
 /* A secret; NULL: it cannot be read. */
@@ -589,18 +366,18 @@ static void remove_number(int dir_fd, uint32_t generation)
     char name[16];
 
     snprintf(name, sizeof name, "%u", generation);
-    remove_generation(dir_fd, name);
+    store_remove_generation(dir_fd, name);
 }
 
 void store_prune(const struct store *store, const char *dir)
 {
     uint32_t all[LISTED_MAX], keep[STORE_KEEP], current;
-    int n, kept = 0, fd = open_ours(store, dir, false);
+    int n, kept = 0, fd = store_open_ours(store, dir, false);
 
     if (fd < 0)
         return;
     n = list_in(fd, all);
-    current = store_current(store, dir);
+    current = stored_current(store->certs_fd, dir);
     for (int i = 0; i < n; i++) {
         bool pair = kept < STORE_KEEP && !is_copy(fd, all[i], keep, kept);
 
@@ -644,10 +421,10 @@ uint32_t store_write_again(const struct store *store, const char *dir, uint32_t 
     int error, dir_fd = -1, fd = -1;
     bool renamed;
 
-    dir_fd = open_ours(store, dir, true);
+    dir_fd = store_open_ours(store, dir, true);
     if (dir_fd < 0 || fchmod(dir_fd, DIR_MODE) < 0)
         goto out;
-    remove_all(dir_fd, new_prefix, "");
+    store_remove_all(dir_fd, new_prefix, "");
     generation = highest_in(dir_fd, above) + 1;
     snprintf(final, sizeof final, "%u", generation);
     snprintf(temporary, sizeof temporary, "%s%u-%d", new_prefix, generation, (int)getpid());
@@ -658,9 +435,9 @@ uint32_t store_write_again(const struct store *store, const char *dir, uint32_t 
         error = errno;
         /* Back to its temporary name first, so that no half of it is ever found. */
         if (!renamed || renameat(dir_fd, final, dir_fd, temporary) == 0)
-            remove_generation(dir_fd, temporary);
+            store_remove_generation(dir_fd, temporary);
         else
-            remove_generation(dir_fd, final);
+            store_remove_generation(dir_fd, final);
         errno = error;
         generation = 0;
     }

@@ -1,0 +1,180 @@
+/* What the store notes about generations: the live one, those set aside, and marks. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acmed/cert/store.h"
+#include "acmed/cert/store_internal.h"
+#include "base/fd.h"
+#include "shm/stored.h"
+
+enum {
+    MARK_MAX = 32,       /* bytes of "revoked", "event" */
+    LINK_MAX_BYTES = 64, /* of `current` */
+};
+
+static const char current_name[] = "current";
+static const char new_current[] = ".new-current";
+
+/* ---- the live one */
+
+uint32_t store_current(const struct store *store, const char *dir)
+{
+    return stored_current(store->certs_fd, dir);
+}
+
+static int put_link(int fd, const char *to)
+{
+    int error;
+
+    unlinkat(fd, new_current, 0);
+    if (symlinkat(to, fd, new_current) == 0 && renameat(fd, new_current, fd, current_name) == 0)
+        return 0;
+    error = errno;
+    unlinkat(fd, new_current, 0);
+    errno = error;
+    return -1;
+}
+
+/* If it is not known to be on disk, the previous link is put back. */
+int store_set_current(const struct store *store, const char *dir, uint32_t generation)
+{
+    int error, done, fd = store_open_ours(store, dir, false);
+    char to[16], before[LINK_MAX_BYTES];
+    ssize_t n;
+
+    if (fd < 0)
+        return -1;
+    snprintf(to, sizeof to, "%u", generation);
+    n = readlinkat(fd, current_name, before, sizeof before - 1);
+    done = put_link(fd, to);
+    error = errno;
+    if (done == 0 && (done = fsync(fd)) < 0) {
+        error = errno;
+        before[n > 0 ? n : 0] = '\0';
+        if (n > 0)
+            put_link(fd, before);
+        else
+            unlinkat(fd, current_name, 0);
+    }
+    close(fd);
+    errno = error;
+    return done;
+}
+
+void store_reject(const struct store *store, const char *dir, uint32_t generation)
+{
+    int fd = store_open_ours(store, dir, false);
+    char from[16], to[32];
+
+    if (fd < 0)
+        return;
+    snprintf(from, sizeof from, "%u", generation);
+    snprintf(to, sizeof to, "%s%u", store_bad_prefix, generation);
+    if (renameat(fd, from, fd, to) < 0)
+        store_remove_generation(fd, from);
+    store_remove_all(fd, store_bad_prefix, to);
+    fsync(fd);
+    close(fd);
+}
+
+/* ---- marks */
+
+/* Puts a small file into a generation; one that exists stays. It gets its name when it is
+ * complete. */
+static int put_mark(const struct store *store, const char *dir, uint32_t generation,
+                    const char *name, const char *text)
+{
+    int done = 0, error, fd = store_open_generation(store, dir, generation);
+    struct stat st;
+
+    if (fd < 0)
+        return -1;
+    unlinkat(fd, store_new_mark, 0); /* left by a crash */
+    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        done = store_write_file(fd, store_new_mark, text, strlen(text)) < 0 ||
+                       renameat(fd, store_new_mark, fd, name) < 0
+                   ? -1
+                   : 0;
+    error = errno;
+    if (done < 0)
+        unlinkat(fd, store_new_mark, 0);
+    else if ((done = fsync(fd)) < 0)
+        error = errno;
+    close(fd);
+    errno = error;
+    return done;
+}
+
+/* "": there is none. */
+static void read_mark(const struct store *store, const char *dir, uint32_t generation,
+                      const char *name, char text[MARK_MAX])
+{
+    int fd = store_open_generation(store, dir, generation);
+    int file = fd < 0 ? -1 : openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t n = file < 0 ? -1 : read(file, text, MARK_MAX - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    fd_close(&file);
+    fd_close(&fd);
+}
+
+int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation,
+                       unsigned reason)
+{
+    char text[MARK_MAX];
+
+    snprintf(text, sizeof text, "reason=%u\n", reason);
+    return put_mark(store, dir, generation, store_revoked_name, text);
+}
+
+unsigned store_marked_reason(const struct store *store, const char *dir, uint32_t generation)
+{
+    char text[MARK_MAX];
+    unsigned reason = 0;
+
+    read_mark(store, dir, generation, store_revoked_name, text);
+    return sscanf(text, "reason=%9u", &reason) == 1 ? reason : 0;
+}
+
+int store_put_event(const struct store *store, const char *dir, uint32_t generation,
+                    const char *event)
+{
+    char text[MARK_MAX];
+
+    snprintf(text, sizeof text, "%s\n", event);
+    return put_mark(store, dir, generation, store_event_name, text);
+}
+
+const char *store_event(const struct store *store, const char *dir, uint32_t generation)
+{
+    char text[MARK_MAX];
+
+    read_mark(store, dir, generation, store_event_name, text);
+    return strcmp(text, "issued\n") == 0    ? "issued"
+           : strcmp(text, "renewed\n") == 0 ? "renewed"
+                                            : NULL;
+}
+
+void store_drop_event(const struct store *store, const char *dir, uint32_t generation)
+{
+    int fd = store_open_generation(store, dir, generation);
+
+    if (fd >= 0)
+        unlinkat(fd, store_event_name, 0);
+    fd_close(&fd);
+}
+
+uint64_t store_marked_revoked(const struct store *store, const char *dir, uint32_t generation)
+{
+    char path[CERT_DIR_SIZE + 32];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/%u/%s", dir, generation, store_revoked_name);
+    if (fstatat(store->certs_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return st.st_mtim.tv_sec > 0 ? (uint64_t)st.st_mtim.tv_sec * 1000 : 1;
+}
