@@ -67,6 +67,16 @@ static void set_live(struct certificate *k, const struct certificate_next *next)
     k->settled = true;
 }
 
+void deploy_list_revoked(const struct certificate *k, const struct pem_pair *pair)
+{
+    unsigned reason = store_marked_reason(k->store, k->row.name, k->row.generation);
+
+    if (!revoked_at(k->store, NULL, 0, pair) &&
+        revoked_add(k->store, pair, reason, k->row.revoked_wall_ms) < 0)
+        log_warn("certificate %s: cannot add generation %u to the list of revoked ones: %s",
+                 k->conf->name, k->row.generation, strerror(errno));
+}
+
 void deploy_take(struct certificate *k, uint32_t generation, enum cert_source source,
                  const struct pem_pair *pair, const struct pem_info *info)
 {
@@ -76,14 +86,10 @@ void deploy_take(struct certificate *k, uint32_t generation, enum cert_source so
     deploy_describe(k, &next, generation, source, pair, info);
     set_live(k, &next);
     event = store_event(k->store, k->row.name, generation);
-    if (event) /* a predecessor ended before the hook was called for it */
+    if (event && k->store->ours) /* a predecessor ended before the hook was called for it */
         hook_queue_deployed(&k->hook_queue, event);
-    /* Marked by a predecessor that had no list yet, or stopped before writing the entry. */
-    if (next.revoked_wall_ms && k->store->ours && !revoked_at(k->store, NULL, 0, pair) &&
-        revoked_add(k->store, pair, store_marked_reason(k->store, k->row.name, generation),
-                    next.revoked_wall_ms) < 0)
-        log_warn("certificate %s: cannot add generation %u to the list of revoked ones: %s",
-                 k->conf->name, generation, strerror(errno));
+    if (next.revoked_wall_ms && k->store->ours)
+        deploy_list_revoked(k, pair);
 }
 
 /* ---- from the store to the workers */

@@ -28,6 +28,11 @@ bool deploy_offer_again(struct certificate *certificate, const struct pem_pair *
 bool deploy_waits(const struct certificate *certificate);
 void deploy_look(struct certificate *certificate, uint64_t now_ms);
 
+/* Adds the live one, which is marked as revoked, to the list of revoked ones if it is not on
+ * it: it was marked by a predecessor that had no list yet or stopped before writing the entry,
+ * or the list could not be written. */
+void deploy_list_revoked(const struct certificate *certificate, const struct pem_pair *pair);
+
 /* Logs what is live. */
 void deploy_tell(const struct certificate *certificate);
 

@@ -194,7 +194,7 @@ static void request_is_revoked(struct certificate *k, uint32_t generation)
 }
 
 /* Another certificate was revoked because its key is known to others: the live one may have the
- * same key. */
+ * same key. Or the list can be read again: a revoked live one may not be on it. */
 static void look_for_revoked(struct certificate *k)
 {
     enum cert_source source;
@@ -204,11 +204,13 @@ static void look_for_revoked(struct certificate *k)
     if (k->revoked_epoch == revoked_epoch())
         return;
     k->revoked_epoch = revoked_epoch();
-    if (!k->row.generation || k->row.revoked_wall_ms || k->lost || !k->store->ours ||
+    if (!k->row.generation || k->lost || !k->store->ours ||
         store_read(k->store, k->row.name, k->row.generation, &pair, &source) < 0)
         return;
     at = revoked_at(k->store, NULL, 0, &pair);
-    if (at) {
+    if (k->row.revoked_wall_ms) {
+        deploy_list_revoked(k, &pair);
+    } else if (at) {
         log_warn("certificate %s: it was revoked, or has the same key as one that was revoked "
                  "because its key may be known to others; another one is ordered",
                  k->conf->name);

@@ -187,8 +187,10 @@ int revoked_add(const struct store *store, const struct pem_pair *pair, unsigned
     if (!refresh(store))
         return -1;
     merge(&new);
+    if (write_list(store, &new) < 0)
+        return -1;
     epoch++;
-    return write_list(store, &new);
+    return 0;
 }
 
 bool revoked_readable(const struct store *store, char why[TABLE_NOTE])
