@@ -17,6 +17,7 @@
 enum {
     HEX = 2 * PEM_DIGEST + 1,
     LINE_MAX_BYTES = 2 * HEX + 64,
+    LIST_MODE = 0640, /* workers with acmed's group read it (worker/certs_stored.c) */
 };
 
 static const char list_name[] = ".revoked";
@@ -148,6 +149,9 @@ static int write_list(const struct store *store, const struct entry *first)
         }
     rc = kvfile_write(store->certs_fd, list_name, text, at);
     error = errno;
+    if (rc == 0 && fchmodat(store->certs_fd, list_name, LIST_MODE, 0) < 0)
+        log_warn("cannot let workers read the list of revoked certificates %s/certs/%s: %s",
+                 store->path, list_name, strerror(errno));
     free(text);
     errno = error;
     return rc;

@@ -88,6 +88,8 @@ static void test_by_certificate(struct store *store)
 {
     struct pem_pair x = make(clock_wall_ms()), twin = same_key(&x), other = dressed(&x);
     uint32_t epoch = revoked_epoch();
+    struct stat st;
+    char path[128];
 
     is_int(revoked_at(store, NULL, 0, &x), 0, "nothing is revoked at first");
     is_int(revoked_add(store, &x, SUPERSEDED, when), 0, "it is");
@@ -100,6 +102,9 @@ static void test_by_certificate(struct store *store)
     is_int(revoked_add(store, &x, 0, when + 9), 0, "told once more");
     is_int(revoked_at(store, NULL, 0, &twin), when, "a key does not become good again");
     is_int(lines(), 1, "one line for it");
+    snprintf(path, sizeof path, "%s/certs/.revoked", root);
+    ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0640,
+       "workers of the group may read it");
     pem_pair_release(&x);
     pem_pair_release(&twin);
     pem_pair_release(&other);
