@@ -126,6 +126,19 @@ subtest 'a store that is full when the certificate comes' => sub {
     chmod $mode, $certs;
     ok wait_row($gate, sub { !$_->{error} }), 'readable again: it gets well by itself' or $gate->tell;
     is orders($ca), 3, 'without an order';
+
+    my $unread = qr{cannot read the list of revoked certificates \S+/store/certs/\.revoked: Too many levels};
+    symlink 'nowhere', "$certs/.revoked" or die;
+    ok wait_row($gate, sub { ($_->{notes}[0] // '') =~ $unread }), 'a list of revoked certificates that cannot be read: the status tells it'
+      or $gate->tell;
+    ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
+    is $code, 1, 'nothing is renewed';
+    like $said, $unread, 'which is told';
+    is served($gate), $old, 'the certificate serves on';
+    ok -l "$certs/.revoked", 'it is not replaced';
+    unlink "$certs/.revoked";
+    ok wait_row($gate, sub { !@{ $_->{notes} // [] } }), 'it can be read: all is well' or $gate->tell;
+    is orders($ca), 3, 'without an order';
     $gate->stop_ok;
     $proxy->end;
     $ca->end;

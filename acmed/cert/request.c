@@ -311,7 +311,8 @@ static const char *carry_out(struct certificate *k, enum cert_request request, u
         return k->store->certs_fd < 0 ? "the store cannot be opened; see status"
                                       : "another pasgate uses the store";
     if (!store_usable(k->store->path, NULL, 0, why) ||
-        !store_usable(k->store->path, k->row.name, k->row.generation, why)) {
+        !store_usable(k->store->path, k->row.name, k->row.generation, why) ||
+        !revoked_readable(k->store, why)) {
         row_store_unusable(k, why);
         return why;
     }
