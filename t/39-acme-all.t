@@ -76,7 +76,7 @@ subtest 'delete' => sub {
     says ['delete', 'nobody.test', '--force'], 2, 'a wrong name',
       qr/no certificate "nobody\.test"; these can be deleted: (?=.*b\.test)(?=.*mine\.test)(?!.*a\.test)/;
     says ['delete', '../certs', '--force'], 2, 'no way out of the store', qr/no certificate/;
-    says ['delete', 'b.test', '--force'], 0, 'then it is done', qr/^certificate b\.test: 3 generations and .* are deleted$/m;
+    says ['delete', 'b.test', '--force'], 0, 'then it is done', qr/^certificate b\.test: deleted 3 generations and the record of its orders$/m;
     is $there->('b.test'), 0, 'nothing is left';
     is verified($gate, $ca, 'a.test'), '', 'the other one is served';
 
@@ -84,7 +84,7 @@ subtest 'delete' => sub {
     $gate->stop_ok;
     rename "$store/orders/wild", "$store/orders/.deleted-1";
     rename "$store/certs/mine.test", "$store/certs/.deleted-1" or die;
-    says ['delete', 'wild', '--force'], 0, 'the rest of one, without a service', qr/wild: 1 generation and/;
+    says ['delete', 'wild', '--force'], 0, 'the rest of one, without a service', qr/wild: deleted 1 generation and/;
     is_deeply [glob "$store/{orders,certs}/.deleted*"], [], 'and of others';
     mkdir "$store/certs/.deleted-2" or die;
     PasGate::spew("$store/certs/.deleted-2/key.pem", 'KEY');
