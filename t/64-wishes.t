@@ -1,4 +1,4 @@
-# A wish that could not be written is tried again until it is.
+# An admin override that could not be written, or read at a start, is tried again until it is.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -27,5 +27,34 @@ like slurp($file), qr/pas1\tmaint/, 'with the wish';
 ok wait_for { $gate->status->{wishes_saved} }, 'the status says so';
 ($code, $out) = $gate->cli('ready', 'pas1');
 unlike $out, qr/cannot be stored/, 'the next command too';
+
+# A start while the disk fails: the file is not lost.
+my $admin = sub { $gate->status->{backends}[0]{admin} };
+$gate->cli('drain', 'pas1');
+ok wait_for { slurp($file) =~ /^pas1\tdrain/m }, 'a drain is stored';
+$gate->stop_ok;
+my $broken = spew(tmp('broken'), '');
+$from = length $gate->log_text;
+{
+    my $library = tool('t/preload/eio.so');
+    $library = "$ENV{PWD}/$library" if $library !~ m{^/};
+    local @ENV{qw(TEST_EIO TEST_EIO_WHILE LD_PRELOAD)} = ('wishes', $broken, $library);
+    local $ENV{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} || (), 'verify_asan_link_order=0';
+    local $gate->{no_probe} = 1;
+    $gate->start;
+}
+ok $gate->wait_log(qr{\Q$file\E: cannot be read: Input/output error; its admin overrides are not in force, retried every 5 s}, undef, $from),
+  'it cannot be read at a start';
+is $admin->(), 'ready', 'so it is not in force';
+ok -e $file && !-e "$file.bad", 'but the file stays';
+is +($gate->cli('reload'))[0], 0, 'over a reload';
+like slurp($file), qr/^pas1\tdrain/m, 'too';
+unlink $broken or die $!;
+ok wait_for { $admin->() eq 'drain' }, 'it is in force when it can be read';
+ok $gate->wait_log(qr/\Q$file\E: could be read now/, undef, $from), 'the log says so';
+like +($gate->cli('why', 'pas1'))[1], qr/ operator +ready +-> drain/, 'so does why';
+my $told = () = substr($gate->log_text, $from) =~ /cannot be read/g;
+is $told, 1, 'and it said once that it could not';
+like slurp($file), qr/^pas1\tdrain/m, 'the file has it still';
 $gate->stop_ok;
 done_testing;
