@@ -33,6 +33,7 @@ int main(void)
     worker.row = &t->worker[0];
     worker.loop.now_us = 5000;
     child_publish(&t->child[0], &child);
+    atomic_store(&t->recent_rows[0], TABLE_RECENT);
     exchange_ring_begin(worker.row, 4, 1, TABLE_RECENT);
     exchange_ring_claim(worker.row, SLOT, WHO);
 
