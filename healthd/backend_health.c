@@ -52,7 +52,7 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
         .fall = w->pool->check.fall,
         .held = w->heal == HEAL_RESTARTING || now_ms < w->row.eject_until_ms,
         .alone = w->alone,
-        .trial = w->row.trial || backend_health_ejected(w) || w->failing,
+        .probation = w->row.probation || backend_health_ejected(w) || w->failing,
     };
 }
 
@@ -63,12 +63,13 @@ static void note_heard(struct backend_health *w)
     w->mute = w->seen.mute;
 }
 
-static void begin_trial(struct backend_health *w, enum health_trial trial, uint64_t now_ms)
+static void begin_probation(struct backend_health *w, enum health_probation probation,
+                            uint64_t now_ms)
 {
-    w->row.trial = (uint8_t)trial;
+    w->row.probation = (uint8_t)probation;
     w->row.rescue = 0;
     w->row.hang_timeout_ms = (uint32_t)stall_hang_timeout_ms(&w->stall, now_ms);
-    w->trial_ms = w->tried_ms = now_ms;
+    w->probation_ms = w->tried_ms = now_ms;
     w->before = w->seen;
     note_heard(w);
 }
@@ -79,15 +80,15 @@ static void note_risen(struct backend_health *w, enum health_state from, uint64_
 {
     enum health_state to = w->verdict.state;
     bool in = to == HEALTH_UP || to == HEALTH_DEGRADED;
-    uint8_t trial = w->row.trial;
+    uint8_t probation = w->row.probation;
 
     if (to != HEALTH_SUSPECT) {
-        w->row.trial = TRIAL_NONE;
+        w->row.probation = PROBATION_NONE;
         w->failing = false;
-    } else if (!trial && backend_health_ejected(w)) {
-        begin_trial(w, TRIAL_EJECTED, now_ms);
+    } else if (!probation && backend_health_ejected(w)) {
+        begin_probation(w, PROBATION_EJECTED, now_ms);
     }
-    if (in && (from == HEALTH_DOWN || trial == TRIAL_EJECTED ||
+    if (in && (from == HEALTH_DOWN || probation == PROBATION_EJECTED ||
                (from == HEALTH_UNKNOWN && w->newcomer)))
         w->row.risen_ms = now_ms;
     else if (to == HEALTH_DOWN)
@@ -198,7 +199,7 @@ void backend_health_init(struct backend_health *w, struct table *table, int slot
     }
     observed_look(&live, table);
     w->seen = w->at_start = w->at_end = w->before = observed_sum(&live, table, slot);
-    w->decay_ms = w->trial_ms = w->tried_ms = now;
+    w->decay_ms = w->probation_ms = w->tried_ms = now;
     note_heard(w);
     struct stall_view view = view_of(&w->seen);
     stall_init(&w->stall, &view, now);
@@ -412,9 +413,9 @@ static void look_for_silence(struct backend_health *w, uint64_t now_ms)
 /* On probation it was given less time than it needs. true: the row must be published. */
 static bool grant_time(struct backend_health *w, uint64_t now_ms)
 {
-    uint64_t ms = stall_trial_ms(&w->stall, now_ms);
+    uint64_t ms = stall_probation_ms(&w->stall, now_ms);
 
-    if (!w->row.trial || ms <= w->row.hang_timeout_ms)
+    if (!w->row.probation || ms <= w->row.hang_timeout_ms)
         return false;
     w->row.hang_timeout_ms = (uint32_t)ms;
     return true;
@@ -466,7 +467,7 @@ void backend_health_force(struct backend_health *w, enum health_state state, con
         tell_change(w, from, now_ms);
     } else {
         w->row.rise = w->row.fall = 0;
-        w->row.trial = TRIAL_NONE;
+        w->row.probation = PROBATION_NONE;
         snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
     }
     eject_clear(&w->eject);
@@ -480,7 +481,7 @@ bool backend_health_may_try(const struct backend_health *w, uint64_t now_ms)
 {
     const struct health_fsm_rules rules = rules_of(w, now_ms);
 
-    return w->verdict.state == HEALTH_SUSPECT && w->failing && !w->row.trial &&
+    return w->verdict.state == HEALTH_SUSPECT && w->failing && !w->row.probation &&
            health_fsm_risen(&w->verdict, &rules);
 }
 
@@ -488,7 +489,7 @@ bool backend_health_try(struct backend_health *w, uint64_t now_ms)
 {
     if (!backend_health_may_try(w, now_ms))
         return false;
-    begin_trial(w, TRIAL_SUSPECT, now_ms);
+    begin_probation(w, PROBATION_SUSPECT, now_ms);
     snprintf(w->row.reason, sizeof w->row.reason,
              "checks pass again; on probation with single requests");
     log_info("backend %s: %s", w->backend->name, w->row.reason);
@@ -498,7 +499,7 @@ bool backend_health_try(struct backend_health *w, uint64_t now_ms)
 
 void backend_health_try_silent(struct backend_health *w, const char *text, uint64_t now_ms)
 {
-    begin_trial(w, TRIAL_SILENT, now_ms);
+    begin_probation(w, PROBATION_SILENT, now_ms);
     snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
     log_debug("backend %s: %s", w->backend->name, text);
     backend_health_publish(w);

@@ -54,10 +54,10 @@ struct backend_health {
     bool stalled;             /* the last ejection was because of silence */
     bool told;                /* logged already why it is not ejected */
     uint64_t decay_ms;        /* healthy since then: one ejection is taken back per max_time */
-    uint64_t trial_ms;        /* start of probation, or its last fault */
+    uint64_t probation_ms;    /* start of probation, or its last fault */
     uint64_t tried_ms;        /* when a probation request was last seen, or probation began */
-    struct observed before;   /* sums at trial_ms */
-    uint64_t overtaken, mute; /* sums at its last response, or at trial_ms */
+    struct observed before;   /* sums at probation_ms */
+    uint64_t overtaken, mute; /* sums at its last response, or at probation_ms */
 
     /* restarts (healthd/restart_request.h) */
     uint8_t override, heal; /* enum admin_state, enum heal_state: set by the supervisor */

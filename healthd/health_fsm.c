@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-static const char on_trial[] = "on probation with single requests after an ejection";
+static const char on_probation[] = "on probation with single requests after an ejection";
 
 static bool health_fsm_turn(struct health_fsm *v, enum health_state state, const char *reason)
 {
@@ -72,8 +72,8 @@ static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
     }
     if (rules->held || v->rise < wanted)
         return false;
-    if (rules->trial)
-        return health_fsm_turn(v, HEALTH_SUSPECT, on_trial);
+    if (rules->probation)
+        return health_fsm_turn(v, HEALTH_SUSPECT, on_probation);
     return turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
 }
 
@@ -100,7 +100,7 @@ static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
 
     v->rise = v->fall = 0;
     /* It is alive, and requests failed there: checks cannot tell more, only probation can. */
-    if (v->state == HEALTH_SUSPECT && rules->trial) {
+    if (v->state == HEALTH_SUSPECT && rules->probation) {
         v->rise = (uint16_t)wanted_passes(v, rules);
         return false;
     }
@@ -116,7 +116,7 @@ static bool health_fsm_serves(const struct health_fsm *v)
 /* Was it taken for hung although it was only slow? Responses that arrive now show that. */
 static bool only_slow(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    return v->state == HEALTH_DOWN && v->provisional && !rules->held && !rules->trial;
+    return v->state == HEALTH_DOWN && v->provisional && !rules->held && !rules->probation;
 }
 
 bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules,
@@ -159,7 +159,7 @@ bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules
 bool health_fsm_release(struct health_fsm *v, const struct health_fsm_rules *rules)
 {
     return v->state == HEALTH_DOWN && v->rise >= rules->rise &&
-           health_fsm_turn(v, HEALTH_SUSPECT, on_trial);
+           health_fsm_turn(v, HEALTH_SUSPECT, on_probation);
 }
 
 bool health_fsm_risen(const struct health_fsm *v, const struct health_fsm_rules *rules)

@@ -53,8 +53,8 @@ struct health_fsm {
 struct health_fsm_rules {
     uint32_t rise, fall; /* > 0 */
     bool held;           /* stays DOWN, whatever passes */
-    bool alone; /* no other backend serves: `rise` passes end DOWN, without doublings */
-    bool trial; /* passes make it SUSPECT instead of UP; SUSPECT then stays until forced */
+    bool alone;     /* no other backend serves: `rise` passes end DOWN, without doublings */
+    bool probation; /* passes make it SUSPECT instead of UP; SUSPECT then stays until forced */
 };
 
 /* What is known when a probe has ended. */

@@ -9,7 +9,7 @@ static bool restart_request_begin_anew(struct backend_health *w, uint64_t now_ms
 {
     enum health_state from = w->verdict.state;
 
-    w->row.ejections = w->row.trial = 0;
+    w->row.ejections = w->row.probation = 0;
     w->row.eject_until_ms = 0;
     w->verdict.penalty = w->verdict.penalty_ttl = 0;
     stall_init(&w->stall, &w->stall.view, now_ms);

@@ -20,7 +20,7 @@ static cell_at cell_of_backend(int slot, size_t field)
 /* What this process really holds in its row. The cells are written from it and never read back,
  * so that a wrong value there lasts until the next change, or cap_repair(). */
 static struct own {
-    uint32_t in_flight[TABLE_BACKENDS], trials[TABLE_BACKENDS];
+    uint32_t in_flight[TABLE_BACKENDS], probation_requests[TABLE_BACKENDS];
     uint32_t retrying[TABLE_POOLS], opening[TABLE_POOLS], expecting[TABLE_POOLS];
 } own[TABLE_WORKERS];
 
@@ -86,7 +86,8 @@ uint32_t cap_repair(struct table *table, int row)
 
     for (int s = 0; s < TABLE_BACKENDS; s++) {
         n += repair(table, row, AT_BACKEND(s, in_flight), own[row].in_flight[s]);
-        n += repair(table, row, AT_BACKEND(s, trials), own[row].trials[s]);
+        n += repair(table, row, AT_BACKEND(s, probation_requests),
+                    own[row].probation_requests[s]);
     }
     for (int p = 0; p < TABLE_POOLS; p++) {
         n += repair(table, row, AT_POOL(p, retrying), own[row].retrying[p]);
@@ -123,15 +124,17 @@ void cap_release(struct table *table, int mine, int slot, uint32_t cap)
     give(table, mine, AT_BACKEND(slot, in_flight), &own[mine].in_flight[slot], cap);
 }
 
-bool cap_trial_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
-                       uint32_t most)
+bool cap_probation_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
+                           uint32_t most)
 {
-    return cap_take(table, live, mine, AT_BACKEND(slot, trials), &own[mine].trials[slot], most);
+    return cap_take(table, live, mine, AT_BACKEND(slot, probation_requests),
+                    &own[mine].probation_requests[slot], most);
 }
 
-void cap_trial_release(struct table *table, int mine, int slot)
+void cap_probation_release(struct table *table, int mine, int slot)
 {
-    give(table, mine, AT_BACKEND(slot, trials), &own[mine].trials[slot], true);
+    give(table, mine, AT_BACKEND(slot, probation_requests), &own[mine].probation_requests[slot],
+         true);
 }
 
 uint32_t cap_retries(uint32_t in_flight)

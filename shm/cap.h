@@ -25,9 +25,9 @@ bool cap_acquire(struct table *table, const struct cap_rows *live, int mine, int
 void cap_release(struct table *table, int mine, int slot, uint32_t cap);
 
 /* The same for one of the `most` (> 0) probation requests of a backend. */
-bool cap_trial_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
-                       uint32_t most);
-void cap_trial_release(struct table *table, int mine, int slot);
+bool cap_probation_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
+                           uint32_t most);
+void cap_probation_release(struct table *table, int mine, int slot);
 
 /* The retry budget: the share of all exchanges of a pool that may be at their second backend or
  * later. A few always may, because a pool with little load would otherwise have none. */

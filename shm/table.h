@@ -70,12 +70,12 @@ enum health_state {
 };
 
 /* A backend that fails requests, or leaves them unanswered, although its checks pass is on
- * probation: single safe requests are sent to it. "trial" in the code means this probation. */
-enum health_trial {
-    TRIAL_NONE,
-    TRIAL_EJECTED, /* after an ejection: its sessions have moved by now */
-    TRIAL_SUSPECT, /* requests failed; its sessions stay */
-    TRIAL_SILENT,  /* requests wait there, possibly long ones; its sessions stay */
+ * probation: single safe requests are sent to it. */
+enum health_probation {
+    PROBATION_NONE,
+    PROBATION_EJECTED, /* after an ejection: its sessions have moved by now */
+    PROBATION_SUSPECT, /* requests failed; its sessions stay */
+    PROBATION_SILENT,  /* requests wait there, possibly long ones; its sessions stay */
 };
 
 enum admin_state {
@@ -267,12 +267,12 @@ struct retired { /* writer: supervisor */
 struct health_row { /* writer: healthd */
     uint8_t state;  /* enum health_state */
     uint8_t has_address;
-    uint8_t trial;            /* enum health_trial: kind of probation; while SUSPECT or UP */
-    uint8_t ejections;        /* in a row: each lasts twice as long as the previous one */
-    uint8_t silent;           /* 1: the last probe got no response in time */
-    uint8_t rescue;           /* TRIAL_SILENT: hedge the requests that wait there, too */
-    uint16_t rise, fall;      /* consecutive passes and failures so far */
-    uint32_t score_permille;  /* HealthScanner; 1000 if unknown */
+    uint8_t probation;       /* enum health_probation: kind of probation; while SUSPECT or UP */
+    uint8_t ejections;       /* in a row: each lasts twice as long as the previous one */
+    uint8_t silent;          /* 1: the last probe got no response in time */
+    uint8_t rescue;          /* PROBATION_SILENT: hedge the requests that wait there, too */
+    uint16_t rise, fall;     /* consecutive passes and failures so far */
+    uint32_t score_permille; /* HealthScanner; 1000 if unknown */
     uint32_t hang_timeout_ms; /* on probation: how long a request may wait for a first byte */
     uint64_t identity;        /* of the backend_row that this row describes */
     uint64_t since_ms, since_wall_ms;
@@ -366,8 +366,9 @@ struct worker_backend {         /* writer: the worker of the row; its cell of on
     _Atomic uint32_t
         queued_any; /* pool's first backend only: exchanges that wait for any backend */
     _Atomic uint32_t failed_in_row; /* hard failures since one completed */
-    _Atomic uint32_t trials;        /* our probation requests to it (worker/retry_budget.h) */
-    _Atomic uint32_t blamed;        /* 1: its error score is high (worker/blame.h) */
+    _Atomic uint32_t
+        probation_requests;  /* our probation requests to it (worker/retry_budget.h) */
+    _Atomic uint32_t blamed; /* 1: its error score is high (worker/blame.h) */
     /* Sessions seen in this epoch and the previous one: bits by hash (shm/sessions.h). They
      * outlive the worker that saw them. */
     _Atomic uint32_t session_epoch;

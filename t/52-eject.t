@@ -89,8 +89,8 @@ subtest 'cut responses while the ping is well' => sub {
     ok $row->{check}{ok}, 'although the check passes';
     like +($gate->cli('status'))[1], qr/ejected for \d s/, 'and why';
 
-    my $on_trial = turns('pas1', qr/-> suspect on probation/, 2);
-    like $on_trial, qr/on probation with single requests after an ejection/, 'then it is tried';
+    my $on_probation = turns('pas1', qr/-> suspect on probation/, 2);
+    like $on_probation, qr/on probation with single requests after an ejection/, 'then it is tried';
     like turns('pas1', qr/-> down ejected for 2 s/, 3), qr/ejected for 2 s: a request failed on probation/,
       'and fails: for twice as long';
     my @before = history('pas1');
@@ -99,7 +99,7 @@ subtest 'cut responses while the ping is well' => sub {
     my $was = @{ [history('pas1')] };
     $pas[0]->ctl('mode=ok');
     like turns('pas1', qr/-> up/, $was), qr/\d requests succeeded on probation/, 'well again: up after a few single requests';
-    ok !status_of('pas1')->{eject}{trial}, 'the trial is over';
+    ok !status_of('pas1')->{eject}{probation}, 'the probation is over';
     my $n = completed('pas1');
     ok wait_for { completed('pas1') > $n + 20 }, 'and it serves';
     is status_of('pas2')->{health}, 'up', 'the others never noticed';
@@ -212,7 +212,7 @@ subtest 'the same in a pool that is often slow' => sub {
     my ($get) = map { $_->stop_ok } @load;
     cmp_ok $get->{max_ms}, '<', 9000, "who waited there was helped before the verdict: $get->{max_ms} ms at most";
 
-    # Longer than is waited before it is tried, with a ping that is well: it passes its trial.
+    # Longer than is waited before it is tried, with a ping that is well: it passes its probation.
     my $slow = PasGate::OpenLoop->new($gate, rate => 5);
     $from{pas2} = @{ [history('pas2')] };
     $pas[1]->ctl('mode=slow&ms=3600&ping=ok');

@@ -60,7 +60,7 @@ static void refresh_view(struct backend_view *b)
         b->address_len = sizeof(struct sockaddr_in);
     if (b->health.has_address && b->health.address.ss_family == AF_INET6)
         b->address_len = sizeof(struct sockaddr_in6);
-    if (!b->health.trial)
+    if (!b->health.probation)
         b->race_ms = 0;
     if (b->health.state == HEALTH_DOWN || b->admin == ADMIN_MAINT) {
         upstream_close_idle(b);
@@ -75,7 +75,7 @@ bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried)
 
         if (!(tried[i / 64] >> (i % 64) & 1) && b->address_len && b->admin == ADMIN_READY &&
             b->health.state != HEALTH_DOWN && b->health.state != HEALTH_UNKNOWN &&
-            !b->health.trial)
+            !b->health.probation)
             return true;
     }
     return false;
@@ -144,7 +144,7 @@ static void expel_running(struct backend_view *b)
 static void rescue_waiting(struct backend_view *b)
 {
     for (struct exchange *x = b->running; x; x = x->running_next)
-        if (x->state == EXCHANGE_WAITING && !x->trial && !x->raced)
+        if (x->state == EXCHANGE_WAITING && !x->probation && !x->raced)
             exchange_arm_state(x);
 }
 
@@ -154,13 +154,13 @@ void backends_refresh(struct worker *worker)
 {
     find_live_rows(worker);
     for (size_t i = 0; i < worker->conf->n_pools; i++)
-        worker->pools[i].ntrials = 0;
+        worker->pools[i].nprobation = 0;
     for (size_t i = 0; i < worker->conf->n_backends; i++) {
         struct backend_view *b = &worker->backends[i];
 
         refresh_view(b);
-        b->pool->ntrials += b->health.trial != TRIAL_NONE;
-        if (b->health.trial == TRIAL_SILENT && b->health.rescue)
+        b->pool->nprobation += b->health.probation != PROBATION_NONE;
+        if (b->health.probation == PROBATION_SILENT && b->health.rescue)
             rescue_waiting(b);
     }
     for (size_t i = 0; i < worker->conf->n_backends; i++)
@@ -232,7 +232,7 @@ static enum balance_class backends_class_of(const struct backend_view *b, uint64
     if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
         return BALANCE_NEVER;
     /* One on probation gets only the requests that worker/retry_budget.c gives it. */
-    if (b->health.state == HEALTH_DOWN || b->health.trial)
+    if (b->health.state == HEALTH_DOWN || b->health.probation)
         return BALANCE_DOWN;
     if (b->admin == ADMIN_DRAIN)
         return BALANCE_DRAINING;
@@ -245,7 +245,7 @@ bool backends_is_home(const struct backend_view *b)
 {
     if (b->admin == ADMIN_MAINT)
         return false;
-    if (b->health.state == HEALTH_DOWN || b->health.trial == TRIAL_EJECTED)
+    if (b->health.state == HEALTH_DOWN || b->health.probation == PROBATION_EJECTED)
         return b->address_len && !has_better(b);
     /* Before the first verdict it is worth waiting for it. */
     return b->address_len || b->health.state == HEALTH_UNKNOWN;

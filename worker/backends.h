@@ -70,7 +70,7 @@ struct pool_view {
     bool waking;             /* backends_wake() is at work */
     uint8_t in_vain;         /* requests in a row that were retried in vain */
     uint64_t in_vain_ms;     /* when the last of them failed */
-    uint32_t ntrials;        /* backends on probation (health.trial) */
+    uint32_t nprobation;     /* backends on probation (health.probation) */
     struct waiters waiters;  /* for a slot at any backend of the pool */
     struct waiters retriers; /* for the retry budget (worker/retry_budget.h) */
     uint32_t nwaiting;       /* these two, and the waiters of its backends */

@@ -107,9 +107,9 @@ static void leave_running(struct exchange *x)
         return;
     exchange_unlink_running(x);
     fail_open_release(x);
-    if (x->trial)
-        trial_release(x->worker, b);
-    x->trial = false;
+    if (x->probation)
+        retry_budget_probation_release(x->worker, b);
+    x->probation = false;
     backends_leave(x->worker, b);
 }
 
@@ -453,7 +453,7 @@ void exchange_choose(struct exchange *x)
         wait_for_budget(x);
         return;
     }
-    b = trial_acquire(x);
+    b = retry_budget_probation_acquire(x);
     if (b) {
         exchange_connect(x, b);
         return;

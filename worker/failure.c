@@ -23,7 +23,7 @@ static bool may_retry(const struct exchange *x, enum conf_retry why, bool sent)
 {
     if (x->responded || x->streamed || !has_attempts(x))
         return false;
-    if (!(x->route->retry & why) && !x->trial)
+    if (!(x->route->retry & why) && !x->probation)
         return false;
     /* Nothing is kept of a body that is still arriving. */
     return !sent || (x->safe && x->body_done);

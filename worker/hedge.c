@@ -16,11 +16,13 @@
 uint32_t hedge_delay(const struct exchange *x)
 {
     uint32_t ms = x->route->hedge_after_ms;
-    uint32_t trial = x->trial && x->backend->race_ms ? x->backend->race_ms : HEDGE_TRIAL_MS;
+    uint32_t limit =
+        x->probation && x->backend->race_ms ? x->backend->race_ms : HEDGE_PROBATION_MS;
 
-    if (x->trial && (!ms || ms > trial))
-        ms = trial;
-    else if (!x->trial && x->backend->health.trial == TRIAL_SILENT && x->backend->health.rescue)
+    if (x->probation && (!ms || ms > limit))
+        ms = limit;
+    else if (!x->probation && x->backend->health.probation == PROBATION_SILENT &&
+             x->backend->health.rescue)
         ms = HEDGE_RESCUE_MS;
     if (!ms || x->raced || !x->safe || x->binds || x->streamed || !x->body_done || x->home ||
         x->request->upgrade.n)
@@ -40,13 +42,13 @@ static struct attempt hedge_take_out(struct exchange *x)
         .state = x->state,
         .reused = x->reused,
         .sticky = x->sticky,
-        .trial = x->trial,
+        .probation = x->probation,
     };
 
     exchange_unlink_running(x);
     x->upstream = NULL;
     x->at.connected = x->at.sent = 0;
-    x->trial = false;
+    x->probation = false;
     return a;
 }
 
@@ -61,7 +63,7 @@ static void put_in(struct exchange *x, const struct attempt *a)
     x->state = a->state;
     x->reused = a->reused;
     x->sticky = a->sticky;
-    x->trial = a->trial;
+    x->probation = a->probation;
 }
 
 static void trade(struct exchange *x)
@@ -135,8 +137,8 @@ static struct backend_view *end_rival(struct exchange *x)
 
     x->rival = (struct attempt){0};
     upstream_close(a.upstream);
-    if (a.trial)
-        trial_release(x->worker, a.backend);
+    if (a.probation)
+        retry_budget_probation_release(x->worker, a.backend);
     return a.backend;
 }
 

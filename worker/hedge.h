@@ -22,7 +22,7 @@ enum {
     HEDGE_RESCUE_MS = 1,
     /* a probation request is hedged after this time, or after 1.5 times the first-byte time
      * that was measured at that backend (backend_view.race_ms) */
-    HEDGE_TRIAL_MS = 1000,
+    HEDGE_PROBATION_MS = 1000,
     /* no second attempt was possible (no retry budget or no slot): checked again after this
      * time */
     HEDGE_AGAIN_MS = 100,

@@ -14,7 +14,7 @@
 
 bool overtaken_takes(const struct attempt *a, uint64_t elsewhere_us)
 {
-    return a->trial && a->state == EXCHANGE_WAITING &&
+    return a->probation && a->state == EXCHANGE_WAITING &&
            elsewhere_us / 1000 * OVERTAKEN_TIMES <= OVERTAKEN_LIMIT_MS;
 }
 
@@ -29,7 +29,7 @@ static void leave(struct upstream *u)
     if (u->next)
         u->next->prev = u->prev;
     u->prev = u->next = NULL;
-    trial_release(u->worker, b);
+    retry_budget_probation_release(u->worker, b);
     upstream_close(u);
 }
 

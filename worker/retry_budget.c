@@ -108,13 +108,14 @@ static bool may_try(const struct exchange *x)
 static bool acquire_probation_slot(struct worker *worker, const struct backend_view *b)
 {
     int row = worker->heritage->row;
-    uint32_t most = b->health.trial == TRIAL_SILENT ? TRIAL_SILENT_PLACES : TRIAL_PLACES;
+    uint32_t most =
+        b->health.probation == PROBATION_SILENT ? PROBATION_SILENT_SLOTS : PROBATION_SLOTS;
 
-    if (!cap_trial_acquire(worker->table, &worker->live, row, b->slot, most))
+    if (!cap_probation_acquire(worker->table, &worker->live, row, b->slot, most))
         return false;
     if (cap_acquire(worker->table, &worker->live, row, b->slot, b->conf->max_in_flight))
         return true;
-    cap_trial_release(worker->table, row, b->slot);
+    cap_probation_release(worker->table, row, b->slot);
     return false;
 }
 
@@ -128,26 +129,26 @@ static void tell_waiting(const struct exchange *x, const struct backend_view *b)
     atomic_store_explicit(&b->cell->unanswered, 1, memory_order_relaxed);
 }
 
-struct backend_view *trial_acquire(struct exchange *x)
+struct backend_view *retry_budget_probation_acquire(struct exchange *x)
 {
     struct pool_view *pool = x->pool;
 
-    if (!pool->ntrials || !may_try(x) || !backends_has_healthy(pool, x->tried))
+    if (!pool->nprobation || !may_try(x) || !backends_has_healthy(pool, x->tried))
         return NULL;
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         struct backend_view *b = &pool->backends[i];
 
-        if (!b->health.trial || b->health.state == HEALTH_DOWN || b->admin != ADMIN_READY ||
+        if (!b->health.probation || b->health.state == HEALTH_DOWN || b->admin != ADMIN_READY ||
             !b->address_len || !acquire_probation_slot(x->worker, b))
             continue;
-        x->trial = true;
+        x->probation = true;
         tell_waiting(x, b);
         return b;
     }
     return NULL;
 }
 
-void trial_release(struct worker *worker, const struct backend_view *b)
+void retry_budget_probation_release(struct worker *worker, const struct backend_view *b)
 {
-    cap_trial_release(worker->table, worker->heritage->row, b->slot);
+    cap_probation_release(worker->table, worker->heritage->row, b->slot);
 }

@@ -7,8 +7,8 @@
  * a pool in which everything fails would receive each request several times over. Attempts of
  * which nothing was sent cost no backend anything and are not counted.
  *
- * A backend in probation (health.trial) gets only a few exchanges at a time, which must be safe
- * and able to go elsewhere: they cost the client a moment at most, as they are also hedged
+ * A backend in probation (health.probation) gets only a few exchanges at a time, which must be
+ * safe and able to go elsewhere: they cost the client a moment at most, as they are also hedged
  * (worker/hedge.h). Whether the backend still responds is then found out without the client
  * (worker/overtaken.h).
  *
@@ -27,10 +27,10 @@ struct worker;
 
 enum {
     /* probation slots where requests fail, as each request may be one that fails */
-    TRIAL_PLACES = 1,
+    PROBATION_SLOTS = 1,
     /* probation slots where requests get no response: these only wait, and it takes two to
      * decide (healthd/outlier/outlier.h) */
-    TRIAL_SILENT_PLACES = 2
+    PROBATION_SILENT_SLOTS = 2
 };
 
 /* May the exchange run? Also true if it is not a retry, or is counted already. */
@@ -50,7 +50,7 @@ void retry_budget_expect_release(struct exchange *x);
 
 /* Gives the exchange a slot at a backend in probation. NULL: no backend is in probation or has
  * a free probation slot, or this exchange is not eligible. */
-struct backend_view *trial_acquire(struct exchange *x);
-void trial_release(struct worker *worker, const struct backend_view *backend);
+struct backend_view *retry_budget_probation_acquire(struct exchange *x);
+void retry_budget_probation_release(struct worker *worker, const struct backend_view *backend);
 
 #endif

@@ -25,7 +25,7 @@ static void observed_add_gauges(struct observed *sum, const struct worker_backen
     uint64_t in_row = read32(&cell->failed_in_row);
 
     sum->unanswered += count_read(&cell->unanswered);
-    sum->trying += read32(&cell->trials);
+    sum->trying += read32(&cell->probation_requests);
     if (oldest && (!sum->oldest_ms || oldest < sum->oldest_ms))
         sum->oldest_ms = oldest;
     if (in_row > sum->worker_in_row)

@@ -85,7 +85,7 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
                  others->healthy, others->healthy == 1 ? " is" : "s are", w->pool->min_healthy,
                  why);
     log_warn("backend %s %s", w->backend->name, text);
-    w->row.trial = TRIAL_NONE;
+    w->row.probation = PROBATION_NONE;
     backend_health_force(w, HEALTH_SUSPECT, text, now_ms);
     w->told = true;
 }
@@ -147,7 +147,7 @@ static bool outlier_consider(const struct pool_health *pool, struct backend_heal
 
 uint64_t outlier_probation_ms(const struct conf_eject *rules)
 {
-    uint64_t waits = OUTLIER_TRIAL_GOOD * (uint64_t)STALL_LONGEST_MS;
+    uint64_t waits = OUTLIER_PROBATION_GOOD * (uint64_t)STALL_LONGEST_MS;
     uint64_t times = OUTLIER_PROBATIONS * (uint64_t)rules->time_ms;
 
     return waits > times ? waits : times;
@@ -157,14 +157,15 @@ uint64_t outlier_probation_ms(const struct conf_eject *rules)
  * failed, a complete response. */
 static uint64_t went_well(const struct backend_health *w, const struct observed *since)
 {
-    return w->row.trial == TRIAL_SILENT ? since->responses : since->completed;
+    return w->row.probation == PROBATION_SILENT ? since->responses : since->completed;
 }
 
 /* The first probation request that another backend wins is no proof yet, but clients wait:
  * whatever else can be hedged is hedged, within the retry budget. */
 static bool rescue(struct backend_health *w)
 {
-    if (w->row.trial != TRIAL_SILENT || w->row.rescue || w->seen.overtaken <= w->overtaken)
+    if (w->row.probation != PROBATION_SILENT || w->row.rescue ||
+        w->seen.overtaken <= w->overtaken)
         return false;
     w->row.rescue = 1;
     backend_health_publish(w);
@@ -191,7 +192,7 @@ static void begin_again(struct backend_health *w, uint64_t now_ms)
     w->before = w->seen;
     w->overtaken = w->seen.overtaken;
     w->mute = w->seen.mute;
-    w->trial_ms = w->tried_ms = now_ms;
+    w->probation_ms = w->tried_ms = now_ms;
 }
 
 /* No fault, and no proof either: no eligible request, or none that ended here. */
@@ -203,7 +204,7 @@ static bool lasted_long_enough(const struct pool_health *pool, const struct back
     if (now_ms - w->tried_ms >= rules->time_ms)
         snprintf(text, TABLE_REASON,
                  "probation ended: checks pass, no eligible request arrived");
-    else if (now_ms - w->trial_ms >= outlier_probation_ms(rules))
+    else if (now_ms - w->probation_ms >= outlier_probation_ms(rules))
         snprintf(text, TABLE_REASON,
                  "probation ended: checks pass, and no request failed within %llu s",
                  (unsigned long long)outlier_probation_ms(rules) / 1000);
@@ -229,7 +230,7 @@ static bool outlier_try_it(const struct pool_health *pool, struct backend_health
         begin_again(w, now_ms);
         return eject_or_keep(pool, w, &others, why, stalled, now_ms);
     }
-    if (good >= OUTLIER_TRIAL_GOOD)
+    if (good >= OUTLIER_PROBATION_GOOD)
         snprintf(text, sizeof text, "%llu requests succeeded on probation",
                  (unsigned long long)good);
     else if (!lasted_long_enough(pool, w, now_ms, text))
@@ -308,15 +309,15 @@ static void record(struct pool_health *pool, const struct observed *added)
 static bool outlier_look_at(const struct pool_health *pool, struct backend_health *w,
                             uint64_t now_ms)
 {
-    switch (w->row.trial) {
-    case TRIAL_NONE:
+    switch (w->row.probation) {
+    case PROBATION_NONE:
         return outlier_consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
                try_silent(pool, w, now_ms);
-    case TRIAL_SILENT:
+    case PROBATION_SILENT:
         if (outlier_consider(pool, w, now_ms))
             return true;
         /* If it had to stay in, that ended the probation. */
-        return w->row.trial && outlier_try_it(pool, w, now_ms);
+        return w->row.probation && outlier_try_it(pool, w, now_ms);
     default:
         return outlier_try_it(pool, w, now_ms);
     }

@@ -11,7 +11,7 @@
 #include "healthd/backend_health.h"
 
 enum {
-    OUTLIER_TRIAL_GOOD = 3,  /* good requests that end probation */
+    OUTLIER_PROBATION_GOOD = 3, /* good requests that end probation */
     OUTLIER_MUTE = 2,        /* no byte here, but a response elsewhere; one may be bad luck */
     OUTLIER_RECORD = 20000,  /* requests of a pool after which older ones count half */
     OUTLIER_MOST_TENTHS = 7, /* tenths of the window that are "most of it" */

@@ -95,7 +95,7 @@ uint64_t stall_hang_timeout_ms(const struct stall *s, uint64_t now_ms)
                                         : STALL_HANG_MS;
 }
 
-uint64_t stall_trial_ms(const struct stall *s, uint64_t now_ms)
+uint64_t stall_probation_ms(const struct stall *s, uint64_t now_ms)
 {
     uint64_t needed = later(s->learned_latency_ms + s->learned_latency_ms / 2,
                             stall_hang_timeout_ms(s, now_ms));

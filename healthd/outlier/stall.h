@@ -69,7 +69,7 @@ uint64_t stall_hang_timeout_ms(const struct stall *stall, uint64_t now_ms);
 
 /* How long a probation request may wait: what was learnt, or half as long again as its last
  * response needed, whatever was acknowledged. */
-uint64_t stall_trial_ms(const struct stall *stall, uint64_t now_ms);
+uint64_t stall_probation_ms(const struct stall *stall, uint64_t now_ms);
 
 /* How many requests have to wait at one backend to be no coincidence, if `slow` of `all`
  * requests of its pool took 2.1 s or longer: few in a pool that is always quick, many

@@ -195,7 +195,7 @@ static void add_backend(struct text *out, const struct status_backend *b)
     NUMBER("failures", h->failures);
     text_add(out, ",\"score\":%.3f}", (double)h->score_permille / 1000);
     text_add(out, ",\"eject\":{\"left_ms\":%" PRIu64, most(status_eject_left_ms(h)));
-    BOOL("trial", h->trial);
+    BOOL("probation", h->probation);
     NUMBER("in_row", h->ejections);
     text_add(out, "}");
     text_add(out, "}");

@@ -36,14 +36,14 @@ static void give_place(int mine)
     cap_release(table, mine, SLOT, CAP);
 }
 
-static bool take_trial(int mine)
+static bool take_probation(int mine)
 {
-    return cap_trial_acquire(table, &live, mine, SLOT, 1);
+    return cap_probation_acquire(table, &live, mine, SLOT, 1);
 }
 
-static void give_trial(int mine)
+static void give_probation(int mine)
 {
-    cap_trial_release(table, mine, SLOT);
+    cap_probation_release(table, mine, SLOT);
 }
 
 static bool take_retry(int mine)
@@ -68,7 +68,7 @@ static void give_expect(int mine)
 
 static const struct fought fights[] = {
     {"places", acquire_slot, give_place, CAP},
-    {"the trial", take_trial, give_trial, 1},
+    {"the probation", take_probation, give_probation, 1},
     {"retries", take_retry, give_retry, CAP_RETRY_LEAST},
     {"bodies to come", take_expect, give_expect, 2},
 };

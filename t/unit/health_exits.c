@@ -46,7 +46,7 @@ static struct mood {
     unsigned chance; /* that a check passes instead, of 4 */
     bool low;        /* score */
     uint32_t cut, refused, resets, timeouts, good, errors, heads;
-    uint32_t unanswered, trials, overtaken, mute;
+    uint32_t unanswered, probation_requests, overtaken, mute;
     uint32_t left;   /* steps */
     uint64_t end_ms; /* of the running check */
     bool passes;     /* the running check */
@@ -114,7 +114,7 @@ static void watch(uint32_t i, bool reloaded)
 
     backend_health_init(w, table, (int)i, &backends[i], &conf, reloaded, now);
     /* It took the time from the clock. */
-    w->decay_ms = w->trial_ms = w->tried_ms = now;
+    w->decay_ms = w->probation_ms = w->tried_ms = now;
     stall_init(&w->stall, &w->stall.view, now);
     mood[i].end_ms = 0;
 }
@@ -161,7 +161,7 @@ static void new_mood(struct mood *m)
     m->errors = now_and_then(4, 4);
     m->heads = now_and_then(4, 2);
     m->unanswered = now_and_then(3, 30);
-    m->trials = now_and_then(3, 2);
+    m->probation_requests = now_and_then(3, 2);
     m->overtaken = now_and_then(4, 2);
     m->mute = m->overtaken ? below(m->overtaken + 1) : 0;
 }
@@ -184,7 +184,7 @@ static void serve(uint32_t i, const struct mood *m)
     count_add(&c->overtaken, m->overtaken);
     count_add(&c->mute, m->mute);
     atomic_store(&c->failed_in_row, m->good ? 0 : m->cut + m->refused + m->resets);
-    atomic_store(&c->trials, target[i].row.trial ? m->trials : 0);
+    atomic_store(&c->probation_requests, target[i].row.probation ? m->probation_requests : 0);
     if (m->unanswered && !count_read(&c->unanswered))
         atomic_store(&c->oldest_ms, now);
     if (!m->unanswered)
@@ -279,7 +279,7 @@ static void quieten(void)
         mood[i].low = false;
         atomic_store(&c->unanswered, 0);
         atomic_store(&c->oldest_ms, 0);
-        atomic_store(&c->trials, 0);
+        atomic_store(&c->probation_requests, 0);
         atomic_store(&c->failed_in_row, 0);
     }
 }
@@ -287,15 +287,15 @@ static void quieten(void)
 static void serve_quietly(uint32_t i, enum quiet quiet)
 {
     struct worker_backend *c = cell(i);
-    bool probation = target[i].row.trial;
+    bool probation = target[i].row.probation;
 
     if (quiet == QUIET_GOOD && backend_health_serves(&target[i])) {
         count_add(&c->completed, 1);
         count_add(&c->latency[8], 1);
     } else if (quiet == QUIET_STREAM) {
-        atomic_store(&c->trials, probation);
+        atomic_store(&c->probation_requests, probation);
     } else if (quiet == QUIET_SLOW && probation) {
-        atomic_store(&c->trials, probation);
+        atomic_store(&c->probation_requests, probation);
         count_add(&c->overtaken, 1);
     }
 }
@@ -305,7 +305,7 @@ static bool all_up(void)
     bool up = true;
 
     for (uint32_t i = 0; i < pool.n; i++)
-        up &= target[i].verdict.state == HEALTH_UP && !target[i].row.trial;
+        up &= target[i].verdict.state == HEALTH_UP && !target[i].row.probation;
     return up;
 }
 
@@ -336,8 +336,8 @@ static void show(uint64_t seed, enum quiet quiet)
          conf.check.rise, (unsigned long long)bound(quiet));
     for (uint32_t i = 0; i < pool.n; i++)
         diag("%s: %s, probation %u, failing %d, told %d: %s", backends[i].name,
-             health_state_name(target[i].verdict.state), target[i].row.trial, target[i].failing,
-             target[i].told, target[i].row.reason);
+             health_state_name(target[i].verdict.state), target[i].row.probation,
+             target[i].failing, target[i].told, target[i].row.reason);
 }
 
 static void test_quiet(enum quiet quiet)
@@ -357,7 +357,7 @@ static void test_quiet(enum quiet quiet)
         history(seed);
         for (uint32_t i = 0; i < pool.n; i++) {
             in_state[target[i].verdict.state]++;
-            on[target[i].row.trial]++;
+            on[target[i].row.probation]++;
         }
     }
     is_int(bad, 0, "%s: all are up in time, first bad seed %llu, longest %.1f s",

@@ -248,8 +248,9 @@ static void test_alone(void)
 
 static void test_held(void)
 {
-    const struct health_fsm_rules held = {.rise = 2, .fall = 3, .held = true, .trial = true};
-    const struct health_fsm_rules trial = {.rise = 2, .fall = 3, .trial = true};
+    const struct health_fsm_rules held = {
+        .rise = 2, .fall = 3, .held = true, .probation = true};
+    const struct health_fsm_rules probation = {.rise = 2, .fall = 3, .probation = true};
 
     begin(HEALTH_UP);
     ok(health_fsm_force(&v, HEALTH_DOWN, "ejected"), "forced down");
@@ -258,21 +259,21 @@ static void test_held(void)
         health_fsm_probe(&v, &held, &pass_);
     is_int(v.state, HEALTH_DOWN, "held: passes change nothing");
     is_int(v.rise, 2, "  but are counted");
-    ok(health_fsm_release(&v, &trial), "released: at once");
-    is_int(v.state, HEALTH_SUSPECT, "  on trial");
+    ok(health_fsm_release(&v, &probation), "released: at once");
+    is_int(v.state, HEALTH_SUSPECT, "  on probation");
     for (int i = 0; i < 5; i++)
-        health_fsm_probe(&v, &trial, &pass_);
-    is_int(v.state, HEALTH_SUSPECT, "on trial: passes prove nothing");
+        health_fsm_probe(&v, &probation, &pass_);
+    is_int(v.state, HEALTH_SUSPECT, "on probation: passes prove nothing");
     ok(health_fsm_force(&v, HEALTH_UP, "requests went well"), "requests do");
 
     begin(HEALTH_DOWN);
-    ok(!health_fsm_release(&v, &trial), "not risen: stays down");
-    health_fsm_probe(&v, &trial, &pass_);
-    ok(health_fsm_probe(&v, &trial, &pass_), "until it has");
-    is_int(v.state, HEALTH_SUSPECT, "  on trial then");
+    ok(!health_fsm_release(&v, &probation), "not risen: stays down");
+    health_fsm_probe(&v, &probation, &pass_);
+    ok(health_fsm_probe(&v, &probation, &pass_), "until it has");
+    is_int(v.state, HEALTH_SUSPECT, "  on probation then");
     for (int i = 0; i < 3; i++)
-        health_fsm_probe(&v, &trial, &fail_);
-    is_int(v.state, HEALTH_DOWN, "on trial: failures make down as ever");
+        health_fsm_probe(&v, &probation, &fail_);
+    is_int(v.state, HEALTH_DOWN, "on probation: failures make down as ever");
     ok(!health_fsm_force(&v, HEALTH_DOWN, "being restarted"),
        "forced to what it is: no change");
     is_str(v.reason, "being restarted", "  but another reason");

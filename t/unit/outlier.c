@@ -1,5 +1,6 @@
-/* One pool under healthd, in a table of the test's own: ejection, trial, restarts, takeover.
- * The test plays the workers, the supervisor and the probes, and says what time it is. */
+/* One pool under healthd, in a table of the test's own: ejection, probation, restarts,
+ * takeover. The test plays the workers, the supervisor and the probes, and says what time it
+ * is. */
 #include "healthd/outlier/outlier.h"
 
 #include <stdlib.h>
@@ -132,7 +133,7 @@ static void set_heal(int i, enum heal_state state)
     look();
 }
 
-/* Ejects the first, n times in a row, and lets it go on trial after each. */
+/* Ejects the first, n times in a row, and lets it go on probation after each. */
 static void eject_it(int times)
 {
     count_add(&cell(0)->cut, 5);
@@ -164,19 +165,19 @@ static void test_eject(void)
     now += 1;
     look();
     is_state(0, HEALTH_SUSPECT, "then it comes back");
-    is_int(row(0).trial, 1, "  on trial");
+    is_int(row(0).probation, 1, "  on probation");
     is_int(row(0).eject_until_ms, 0, "  no longer ejected");
     is_int(row(0).risen_ms, 0, "  without a full share");
     for (int i = 0; i < 4; i++)
         probe(0, OUTCOME_PASS);
-    is_state(0, HEALTH_SUSPECT, "probes do not end a trial");
-    count_add(&cell(0)->completed, OUTLIER_TRIAL_GOOD - 1);
+    is_state(0, HEALTH_SUSPECT, "probes do not end a probation");
+    count_add(&cell(0)->completed, OUTLIER_PROBATION_GOOD - 1);
     look();
     is_state(0, HEALTH_SUSPECT, "nor do two requests");
     count_add(&cell(0)->completed, 1);
     look();
     is_state(0, HEALTH_UP, "three do");
-    is_int(row(0).trial, 0, "  it is over");
+    is_int(row(0).probation, 0, "  it is over");
     ok(row(0).risen_ms > 0, "  and slow start begins");
     is_int(row(0).ejections, 1, "the count stays");
     now += conf.eject.max_ms;
@@ -184,18 +185,18 @@ static void test_eject(void)
     is_int(row(0).ejections, 0, "until it was well for long");
 }
 
-static void test_trial(void)
+static void test_probation(void)
 {
     all_up();
     eject_it(3);
-    is_state(0, HEALTH_DOWN, "failed on trial: down again");
+    is_state(0, HEALTH_DOWN, "failed on probation: down again");
     is_int(row(0).eject_until_ms - now, 40000, "  for twice as long each time");
     now = row(0).eject_until_ms;
     look();
     is_state(0, HEALTH_DOWN, "its time is over, but its checks did not pass yet");
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
-    is_state(0, HEALTH_SUSPECT, "they do: on trial");
+    is_state(0, HEALTH_SUSPECT, "they do: on probation");
     now += conf.eject.time_ms;
     look();
     is_state(0, HEALTH_UP, "no request came to try it with: up in the end");
@@ -206,13 +207,13 @@ static void test_trial(void)
     now += 10000;
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
-    atomic_store(&cell(0)->trials, 1);
+    atomic_store(&cell(0)->probation_requests, 1);
     for (int i = 0; i < 100; i++) {
         now += 250;
         look();
     }
     is_state(0, HEALTH_SUSPECT, "while one is there, others are not asked for");
-    now = target[0].trial_ms + outlier_probation_ms(&conf.eject) - 1;
+    now = target[0].probation_ms + outlier_probation_ms(&conf.eject) - 1;
     look();
     is_state(0, HEALTH_SUSPECT, "  nor for long,");
     now += 1;
@@ -227,8 +228,8 @@ static void test_trial(void)
     probe(0, OUTCOME_PASS);
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_FAIL);
-    is_state(0, HEALTH_DOWN, "checks that fail on trial take it down as ever");
-    is_int(row(0).trial, 0, "  and end the trial");
+    is_state(0, HEALTH_DOWN, "checks that fail on probation take it down as ever");
+    is_int(row(0).probation, 0, "  and end the probation");
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
     is_state(0, HEALTH_UP, "from there two passes make up");
@@ -241,7 +242,7 @@ static void suspect_it(void)
     count_add(&cell(0)->cut, 1);
     look();
     is_state(0, HEALTH_SUSPECT, "one is cut: suspect");
-    is_int(row(0).trial, TRIAL_NONE, "  not on trial while nothing is proved");
+    is_int(row(0).probation, PROBATION_NONE, "  not on probation while nothing is proved");
     for (int i = 0; i < 2; i++) {
         now += 1000;
         probe(0, OUTCOME_PASS); /* the first one is about the time of the failure */
@@ -255,8 +256,8 @@ static void test_suspect(void)
 {
     suspect_it();
     is_state(0, HEALTH_SUSPECT, "checks that pass do not prove that requests do not fail");
-    is_int(row(0).trial, TRIAL_SUSPECT, "  it is on trial");
-    count_add(&cell(0)->completed, OUTLIER_TRIAL_GOOD);
+    is_int(row(0).probation, PROBATION_SUSPECT, "  it is on probation");
+    count_add(&cell(0)->completed, OUTLIER_PROBATION_GOOD);
     look();
     is_state(0, HEALTH_UP, "three requests do");
     is_int(row(0).risen_ms, 0, "  and it was never out, so there is no slow start");
@@ -296,7 +297,7 @@ static void test_suspect(void)
         probe(0, OUTCOME_PASS);
     look();
     is_state(0, HEALTH_SUSPECT, "while it was suspected the others were, too, for a moment");
-    is_int(row(0).trial, TRIAL_SUSPECT, "  it is put on trial all the same");
+    is_int(row(0).probation, PROBATION_SUSPECT, "  it is put on probation all the same");
 
     all_up();
     count_add(&cell(0)->cut, 1);
@@ -307,7 +308,7 @@ static void test_suspect(void)
     ended(0, OUTCOME_TIMEOUT);
     is_state(0, HEALTH_SUSPECT, "that answers begin while a check waits proves no end");
     look();
-    is_int(row(0).trial, TRIAL_SUSPECT, "  it is put on trial at once");
+    is_int(row(0).probation, PROBATION_SUSPECT, "  it is put on probation at once");
     probe(0, OUTCOME_TIMEOUT);
     is_state(0, HEALTH_SUSPECT, "  which a slow check does not end");
 
@@ -320,7 +321,7 @@ static void test_suspect(void)
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).trial, TRIAL_NONE, "the last one is not put on trial");
+    is_int(row(0).probation, PROBATION_NONE, "the last one is not put on probation");
     for (int i = 0; i < 2; i++)
         probe(0, OUTCOME_PASS);
     is_state(0, HEALTH_UP, "  its checks are believed");
@@ -347,12 +348,12 @@ static void test_guards(void)
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).trial, TRIAL_SUSPECT, "  checks that pass put it on trial");
+    is_int(row(0).probation, PROBATION_SUSPECT, "  checks that pass put it on probation");
     count_add(&cell(0)->cut, 1);
     look();
     is_state(0, HEALTH_SUSPECT, "  which no failure ends");
-    is_int(row(0).trial, TRIAL_SUSPECT, "  but it goes on");
-    count_add(&cell(0)->completed, OUTLIER_TRIAL_GOOD);
+    is_int(row(0).probation, PROBATION_SUSPECT, "  but it goes on");
+    count_add(&cell(0)->completed, OUTLIER_PROBATION_GOOD);
     look();
     is_state(0, HEALTH_UP, "  and three that go well from there on end it");
 
@@ -366,7 +367,8 @@ static void test_guards(void)
     count_add(&cell(0)->overtaken, OUTLIER_MUTE);
     count_add(&cell(0)->mute, OUTLIER_MUTE);
     look();
-    is_int(row(0).trial, TRIAL_SUSPECT, "nor does one where others answered what it did not");
+    is_int(row(0).probation, PROBATION_SUSPECT,
+           "nor does one where others answered what it did not");
     now += conf.eject.time_ms - 1;
     look();
     is_state(0, HEALTH_SUSPECT, "  which counts once: from then on, silence");
@@ -458,7 +460,7 @@ static void test_errors(void)
 
 static void wait_at(int i, uint64_t n, uint64_t since_ms)
 {
-    atomic_store(&cell(i)->trials, row(i).trial && n ? 1 : 0);
+    atomic_store(&cell(i)->probation_requests, row(i).probation && n ? 1 : 0);
     atomic_store(&cell(i)->unanswered, n);
     atomic_store(&cell(i)->oldest_ms, n ? since_ms : 0);
 }
@@ -488,29 +490,29 @@ static void test_silence(void)
     all_up();
     wait_at(0, 1, now);
     live_on(8000);
-    is_int(row(0).trial, TRIAL_SILENT, "but it is tried, whether it is a report");
+    is_int(row(0).probation, PROBATION_SILENT, "but it is tried, whether it is a report");
     is_int(row(0).hang_timeout_ms, STALL_HANG_MS, "  each may wait for so long");
     is_state(0, HEALTH_UP, "  without a word");
-    response(0, OUTLIER_TRIAL_GOOD);
+    response(0, OUTLIER_PROBATION_GOOD);
     live_on(500);
-    is_int(row(0).trial, TRIAL_NONE, "  it is: three others went well");
+    is_int(row(0).probation, PROBATION_NONE, "  it is: three others went well");
     live_on(60000);
-    is_int(row(0).trial, TRIAL_NONE, "  and that is enough");
+    is_int(row(0).probation, PROBATION_NONE, "  and that is enough");
     wait_at(0, 2, now - 60000);
     live_on(STALL_HANG_MS);
-    is_int(row(0).trial, TRIAL_SILENT, "  until another one waits too");
+    is_int(row(0).probation, PROBATION_SILENT, "  until another one waits too");
     wait_at(0, 1, now - 60000);
-    response(0, OUTLIER_TRIAL_GOOD);
+    response(0, OUTLIER_PROBATION_GOOD);
     live_on(500);
-    is_int(row(0).trial, TRIAL_NONE, "  which goes well");
+    is_int(row(0).probation, PROBATION_NONE, "  which goes well");
     wait_at(0, 2, now);
     live_on(8000);
-    is_int(row(0).trial, TRIAL_SILENT, "  or a third one, when that has gone");
+    is_int(row(0).probation, PROBATION_SILENT, "  or a third one, when that has gone");
 
     all_up();
     wait_at(0, 1, now);
     live_on(8000);
-    is_int(row(0).trial, TRIAL_SILENT, "one waits: tried");
+    is_int(row(0).probation, PROBATION_SILENT, "one waits: tried");
     wait_at(0, 2, now - 5000);
     live_on(4000);
     is_state(0, HEALTH_UP, "  the next one waits too: that may be one as well");
@@ -562,7 +564,7 @@ static void wait_silently(uint64_t waiting)
 static void test_overtaken(void)
 {
     wait_silently(1);
-    is_int(row(0).trial, TRIAL_SILENT, "one waits in a slow pool: it is tried");
+    is_int(row(0).probation, PROBATION_SILENT, "one waits in a slow pool: it is tried");
     is_int(row(0).rescue, 0, "  what waits there is left alone");
     count_add(&cell(0)->overtaken, 1);
     live_on(250);
@@ -597,12 +599,12 @@ static void test_overtaken(void)
     wait_at(0, 2, now);
     live_on(STALL_HANG_MS + 500);
     is_state(0, HEALTH_SUSPECT, "two wait at one that was suspected before: for long");
-    is_int(row(0).trial, TRIAL_SILENT, "  it is tried meanwhile");
+    is_int(row(0).probation, PROBATION_SILENT, "  it is tried meanwhile");
     live_on(20000);
     is_state(0, HEALTH_UP, "  no request came to try it with: its checks are believed");
 
     wait_silently(2);
-    response(0, OUTLIER_TRIAL_GOOD);
+    response(0, OUTLIER_PROBATION_GOOD);
     live_on(250);
     is_state(0, HEALTH_UP, "  three answers: well");
 
@@ -615,7 +617,8 @@ static void test_overtaken(void)
             probe(0, OUTCOME_PASS);
         look();
     }
-    is_int(row(0).trial, TRIAL_NONE, "nobody else answers either: nothing to compare with");
+    is_int(row(0).probation, PROBATION_NONE,
+           "nobody else answers either: nothing to compare with");
 }
 
 /* A second worker, which had its part of the counts, and its end. */
@@ -667,7 +670,7 @@ static void test_end_of_worker(void)
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).trial, TRIAL_EJECTED, "on trial");
+    is_int(row(0).probation, PROBATION_EJECTED, "on probation");
     it_ends();
     look();
     count_add(&cell(0)->cut, 1);
@@ -775,12 +778,12 @@ static void test_takeover(void)
     is_state(0, HEALTH_DOWN, "  and holds it down");
     now = before.eject_until_ms;
     look();
-    is_int(row(0).trial, 1, "then it is on trial");
+    is_int(row(0).probation, 1, "then it is on probation");
     backend_health_init(&target[0], table, 0, &backends[0], &conf, true, now);
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
-    is_int(row(0).trial, 1, "  under another successor too");
+    is_int(row(0).probation, 1, "  under another successor too");
     count_add(&cell(0)->completed, 3);
     look();
     is_state(0, HEALTH_UP, "and comes up");
@@ -800,7 +803,7 @@ int main(void)
 {
     log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "passive");
     test_eject();
-    test_trial();
+    test_probation();
     test_suspect();
     test_guards();
     test_outage();
