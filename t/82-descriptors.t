@@ -12,9 +12,9 @@ my $gate = PasGate->new(workers => 1, backends => [$pas], start => 0);
 $gate->{pid} = PasGate::spawn($gate->{log}, 'prlimit', '--nofile=320:320', PasGate::binary(), 'run', '-c', $gate->{conf});
 PasGate::remember($gate);
 ok wait_for { $gate->serving && %{ $gate->status } }, 'it starts with few descriptors';
-my $line = $gate->wait_log(qr/warn .*limits\.connections is 16384, but .* 320 descriptors only/);
+my $line = $gate->wait_log(qr/warn .*limits\.connections is 16384, but .* only 320 descriptors/);
 ok $line, 'and says that there are few';
-my ($most) = ($line // '') =~ /may be (\d+) clients/;
+my ($most) = ($line // '') =~ /enough for (\d+) clients/;
 cmp_ok $most // 0, '>', 50, 'how many clients there may be';
 is $gate->status->{totals}{connections_limit}, $most, 'the status tells, too';
 
