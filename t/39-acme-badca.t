@@ -157,7 +157,7 @@ sub end_ok
 # ---- all of them begin, and what is told at once
 
 # What fails once: [what, rules, words, orders that the CA made until it came].
-my $limit = 'a limit of the CA is reached; retrying later \(rateLimited: slow down\)';
+my $limit = 'a rate limit of the CA is reached; retrying later \(rateLimited: slow down\)';
 my @once = (
     ['429 with a time that is none', [limited('slow down', 'retry-after' => 'soon')], qr/^$limit$/, 1],
     ['429 without a time', [limited('slow down')], qr/^$limit$/, 1],

@@ -138,7 +138,7 @@ END
     $gate->stop_ok;
     my %alone = (certs => '{ names = [ "other.test" ]; self_signed = true; }', store => $more{store});
     $gate = acme_gate($ca, %alone);
-    ok $gate->wait_log(qr/one\.leaves\.test is no longer in the configuration; 1 TXT record of it stays in DNS because acme\.hook is not set/),
+    ok $gate->wait_log(qr/one\.leaves\.test is no longer in the configuration; 2 TXT records of it stay in DNS because acme\.hook is not set/),
       'without the hook it stays, and the log says so' or $gate->tell;
     $gate->stop_ok;
     spew($_, "failures=many\n") for glob "$gate->{store}/orders/*/state";

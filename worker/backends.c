@@ -16,57 +16,10 @@
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/fail_open.h"
-#include "worker/hedge.h"
-#include "worker/overtaken.h"
-#include "worker/upstream.h"
 
 enum {
     AVOID_MS = 1000, /* after a failed connect; by then healthd has probed */
 };
-
-static void find_live_rows(struct worker *worker)
-{
-    worker->live.n = 0;
-    for (int r = 0; r < TABLE_WORKERS; r++)
-        if (r == worker->heritage->row || worker_row_live(worker->table, r))
-            worker->live.rows[worker->live.n++] = r;
-}
-
-static void refresh_view(struct backend_view *b)
-{
-    struct worker *worker = b->pool->worker;
-    struct health_row health;
-    struct admin_row admin;
-
-    if (health_read(&worker->table->health[b->slot], &health)) {
-        /* Kept connections lead to the old host. Those in use end with their exchange. */
-        if (b->address_len &&
-            memcmp(&b->health.address, &health.address, sizeof health.address) != 0) {
-            b->addresses++;
-            upstream_close_idle(b);
-        }
-        b->health = health;
-        b->slow_until_ms = health.risen_ms ? health.risen_ms + b->pool->conf->slow_start_ms : 0;
-    }
-    if (admin_read(&worker->table->admin[b->slot], &admin)) {
-        bool cut = admission_drains(&admin) && admin.drained == DRAIN_CUT;
-
-        b->admin = (uint8_t)admission_state(&admin);
-        b->expels = cut && !b->cut;
-        b->cut = cut;
-    }
-    b->address_len = 0;
-    if (b->health.has_address && b->health.address.ss_family == AF_INET)
-        b->address_len = sizeof(struct sockaddr_in);
-    if (b->health.has_address && b->health.address.ss_family == AF_INET6)
-        b->address_len = sizeof(struct sockaddr_in6);
-    if (!b->health.probation)
-        b->race_ms = 0;
-    if (b->health.state == HEALTH_DOWN || b->admin == ADMIN_MAINT) {
-        upstream_close_idle(b);
-        overtaken_close(b);
-    }
-}
 
 bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried)
 {
@@ -82,7 +35,7 @@ bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried)
 }
 
 /* Is there another healthy backend? */
-static bool has_better(const struct backend_view *b)
+bool backends_has_better(const struct backend_view *b)
 {
     uint32_t i = (uint32_t)(b - b->pool->backends);
     uint64_t itself[TABLE_BACKENDS / 64] = {0};
@@ -104,75 +57,6 @@ struct exchange *backends_next_running(struct backend_view *b)
     if (x)
         b->walk = x->running_next;
     return x;
-}
-
-/* Moves exchanges that wait at a backend which is down, where that is safe: otherwise they
- * would only wait for their deadline. Repeated at each refresh, because there may have been no
- * other backend before. */
-static void move_waiting(struct backend_view *b)
-{
-    if (!b->running || !has_better(b))
-        return;
-    for (struct exchange *x = backends_first_running(b); x; x = backends_next_running(b))
-        exchange_move(x);
-}
-
-/* An exchange that now runs elsewhere, hedged, whose first attempt is still here. */
-static struct exchange *racing_at(const struct backend_view *b)
-{
-    for (uint32_t i = 0; i < b->pool->nbackends; i++)
-        for (struct exchange *x = b->pool->backends[i].running; x; x = x->running_next)
-            if (x->rival.upstream && x->rival.backend == b)
-                return x;
-    return NULL;
-}
-
-/* A drain has timed out. No new exchanges come: none may begin here any more. */
-static void expel_running(struct backend_view *b)
-{
-    struct exchange *x;
-
-    b->expels = false;
-    overtaken_close(b);
-    while ((x = racing_at(b)) != NULL)
-        hedge_drop(x);
-    for (x = backends_first_running(b); x; x = backends_next_running(b))
-        exchange_expel(x, "drain_timeout");
-}
-
-/* Their backend responds to nothing: arms their hedges, by hedge_delay(). */
-static void rescue_waiting(struct backend_view *b)
-{
-    for (struct exchange *x = b->running; x; x = x->running_next)
-        if (x->state == EXCHANGE_WAITING && !x->probation && !x->raced)
-            exchange_arm_state(x);
-}
-
-static void look_for_outage(struct worker *worker, struct pool_view *pool);
-
-void backends_refresh(struct worker *worker)
-{
-    find_live_rows(worker);
-    for (size_t i = 0; i < worker->conf->n_pools; i++)
-        worker->pools[i].nprobation = 0;
-    for (size_t i = 0; i < worker->conf->n_backends; i++) {
-        struct backend_view *b = &worker->backends[i];
-
-        refresh_view(b);
-        b->pool->nprobation += b->health.probation != PROBATION_NONE;
-        if (b->health.probation == PROBATION_SILENT && b->health.rescue)
-            rescue_waiting(b);
-    }
-    for (size_t i = 0; i < worker->conf->n_backends; i++)
-        if (worker->backends[i].health.state == HEALTH_DOWN)
-            move_waiting(&worker->backends[i]);
-    for (size_t i = 0; i < worker->conf->n_backends; i++)
-        if (worker->backends[i].expels)
-            expel_running(&worker->backends[i]);
-    for (size_t i = 0; i < worker->conf->n_pools; i++) {
-        look_for_outage(worker, &worker->pools[i]);
-        backends_wake(worker, &worker->pools[i]);
-    }
 }
 
 static int name_authority(struct backend_view *b)
@@ -223,11 +107,10 @@ int backends_init(struct worker *worker)
         for (int turn = 0; turn < worker->heritage->slot; turn++)
             balance_round(pool->balance, pool->nbackends, BALANCE_GOOD);
     }
-    backends_refresh(worker);
     return 0;
 }
 
-static enum balance_class backends_class_of(const struct backend_view *b, uint64_t now_ms)
+enum balance_class backends_class_of(const struct backend_view *b, uint64_t now_ms)
 {
     if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
         return BALANCE_NEVER;
@@ -246,7 +129,7 @@ bool backends_is_home(const struct backend_view *b)
     if (b->admin == ADMIN_MAINT)
         return false;
     if (b->health.state == HEALTH_DOWN || b->health.probation == PROBATION_EJECTED)
-        return b->address_len && !has_better(b);
+        return b->address_len && !backends_has_better(b);
     /* Before the first verdict it is worth waiting for it. */
     return b->address_len || b->health.state == HEALTH_UNKNOWN;
 }
@@ -306,45 +189,6 @@ static enum backends_choice nothing_left(const struct pool_view *pool, const uin
             return BACKENDS_WAIT;
     }
     return BACKENDS_NONE;
-}
-
-static const char *outage_text(const struct pool_view *pool)
-{
-    for (uint32_t i = 0; i < pool->nbackends; i++)
-        if (backends_class_of(&pool->backends[i], 0) == BALANCE_DRAINING)
-            return "draining backends serve instead";
-    switch (pool->conf->fail_open) {
-    case CONF_FAIL_OPEN_ALL:
-        return "requests go to the least bad one";
-    case CONF_FAIL_OPEN_OFF:
-        return "requests get 503";
-    default:
-        return "one request at a time tries the most promising one, all others get 503";
-    }
-}
-
-/* One worker logs the beginning and the end of an outage, when the verdict comes. */
-static void look_for_outage(struct worker *worker, struct pool_view *pool)
-{
-    bool serves = false, judged = true;
-
-    for (uint32_t i = 0; i < pool->nbackends; i++) {
-        const struct backend_view *b = &pool->backends[i];
-
-        if (b->admin != ADMIN_READY)
-            continue;
-        judged &= b->health.state != HEALTH_UNKNOWN;
-        serves |= b->health.state != HEALTH_UNKNOWN && b->health.state != HEALTH_DOWN;
-    }
-    if (serves == !pool->outage_ms || (!serves && !judged))
-        return;
-    if (worker->heritage->slot == 0 && !serves)
-        log_warn("pool %s: no backend is up and ready: %s", pool->conf->name,
-                 outage_text(pool));
-    else if (worker->heritage->slot == 0)
-        log_info("pool %s: a backend is up and ready again, after %.1f s", pool->conf->name,
-                 (double)(worker->loop.now_ms - pool->outage_ms) / 1000);
-    pool->outage_ms = serves ? 0 : worker->loop.now_ms;
 }
 
 /* A session's backend that is down follows the same rules as a pool in which all are down. */

@@ -76,12 +76,9 @@ struct pool_view {
     uint32_t nwaiting;       /* these two, and the waiters of its backends */
 };
 
-/* Allocates and fills both arrays of the worker. 0 or -1 (no memory). */
+/* Allocates and fills both arrays of the worker. 0 or -1 (no memory). refresh_backends()
+ * (worker/refresh.h) has to follow. */
 int backends_init(struct worker *worker);
-
-/* Copies the verdicts again and acts on changes: closes idle connections of backends that are
- * down, lets waiting exchanges try again. */
-void backends_refresh(struct worker *worker);
 
 enum backends_choice {
     BACKENDS_CHOSEN,
@@ -106,6 +103,12 @@ bool backends_is_home(const struct backend_view *backend);
 /* Is there a healthy backend in the pool that was not tried yet (bits as in
  * backends_choose())? */
 bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried);
+
+/* Is there a healthy backend in its pool other than this one? */
+bool backends_has_better(const struct backend_view *backend);
+
+/* How well it may be chosen by now, for exchanges without a session. */
+enum balance_class backends_class_of(const struct backend_view *backend, uint64_t now_ms);
 
 /* Do others already wait for what an exchange with that affinity target (or none) needs? */
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);

@@ -12,6 +12,7 @@
 #include "worker/client_state.h"
 #include "worker/core.h"
 #include "worker/tls/tls.h"
+#include "worker/upstream.h"
 
 enum { IDLE_LOOKS_MAX = 8 /* idle connections to check, to find one that may be closed */ };
 
@@ -21,30 +22,6 @@ enum { IDLE_LOOKS_MAX = 8 /* idle connections to check, to find one that may be 
 static void client_run(struct client *c);
 static void client_ready(struct loop_source *source, uint32_t events);
 static void client_timer_fired(struct loop_timer *timer);
-
-/* ---- lists */
-
-static void client_append(struct loop_link *list, struct loop_link *link)
-{
-    link->prev = list->prev;
-    link->next = list;
-    link->prev->next = link->next->prev = link;
-}
-
-static void client_take_out(struct loop_link *link)
-{
-    link->prev->next = link->next;
-    link->next->prev = link->prev;
-    link->prev = link->next = NULL;
-}
-
-void client_idles(struct client *c, bool idle)
-{
-    if (idle && !c->idle.next)
-        client_append(&c->worker->idle_clients, &c->idle);
-    else if (!idle && c->idle.next)
-        client_take_out(&c->idle);
-}
 
 /* ---- life */
 
@@ -68,14 +45,6 @@ static void name_peer(struct peer *peer, const struct sockaddr *from, socklen_t 
         peer->port = ntohs(peer->address.v6.sin6_port);
     }
     peer->ip_len = (uint8_t)strlen(peer->ip);
-}
-
-void client_arm(struct client *c, uint32_t ms)
-{
-    if (ms)
-        loop_timer_set(&c->worker->loop, &c->timer, ms);
-    else
-        loop_timer_cancel(&c->timer);
 }
 
 static void count_clients(struct worker *worker)
@@ -136,27 +105,12 @@ static void client_free(struct client *c)
     loop_close(&worker->loop, &c->source);
     head_buffer_free(worker, c->head_buffer);
     head_buffer_free(worker, c->next);
-    pins_close(&c->pins);
+    upstream_close_pinned(&c->pins);
     mempool_return(&worker->clients, c);
     worker->nclients--;
     worker->nwatchers -= c->peer.listen->serve == CONF_SERVE_STATUS;
     count_clients(worker);
     worker_left(worker);
-}
-
-void client_schedule(struct client *c)
-{
-    struct worker *worker = c->worker;
-
-    if (c->scheduled)
-        return;
-    c->scheduled = true;
-    c->run_next = NULL;
-    if (worker->run_last)
-        worker->run_last->run_next = c;
-    else
-        worker->run_first = c;
-    worker->run_last = c;
 }
 
 void clients_run(struct worker *worker)

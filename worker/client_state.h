@@ -109,4 +109,8 @@ void client_end_output(struct client *client);
 /* Sends 100 Continue, if it is owed. -1: the client is gone. */
 int client_continue(struct client *client);
 
+/* Puts it at the end of a list of the worker, or takes it out of the one that it is in. */
+void client_append(struct loop_link *list, struct loop_link *link);
+void client_take_out(struct loop_link *link);
+
 #endif

@@ -25,10 +25,13 @@
 #include "worker/http/http.h"
 
 struct access_log;
+struct attempt_failures;
 struct client;
+struct exchange;
 struct pool_view;
 struct route_table;
 struct tls_engine;
+struct upstream_ops;
 
 enum {
     WORKER_HEADROOM = 80 * 1024,    /* before relayed bytes: a whole head and a chunk's head */
@@ -58,8 +61,12 @@ struct worker {
     struct access_log *access;
     struct pool_view *pools;       /* [conf->n_pools] */
     struct backend_view *backends; /* [conf->n_backends] */
-    struct acceptor *acceptors;    /* [heritage->nlisteners] */
-    struct acceptor *lent;         /* list: sockets of slots whose workers cannot serve them */
+    /* What lower parts call without knowing who it is: exchanges (worker/exchange.h). */
+    bool (*retry_queued)(struct exchange *); /* worker/wait_queue.c: a slot may be free */
+    const struct attempt_failures *failures; /* worker/attempt.c */
+    const struct upstream_ops *upstream_ops; /* of connections that belong to exchanges */
+    struct acceptor *acceptors;              /* [heritage->nlisteners] */
+    struct acceptor *lent; /* list: sockets of slots whose workers cannot serve them */
 
     bool has_affinity;
     struct affinity_key affinity; /* shared by all workers (worker/sticky.h) */
@@ -100,10 +107,11 @@ bool worker_has_memory(struct worker *worker, size_t n);
 /* Counts and logs that a buffer was refused because of this setting's limit. */
 void worker_refused_memory(struct worker *worker, const char *setting);
 
-/* 32 hex digits that cannot be guessed from other ids. */
-void worker_request_id(struct worker *worker, char out[32]);
-
 /* A client ended. When draining, the last one ends the process. */
-void worker_left(struct worker *worker);
+static inline void worker_left(struct worker *worker)
+{
+    if (worker->draining && worker->nclients == 0)
+        worker->loop.stop = true;
+}
 
 #endif

@@ -209,7 +209,10 @@ struct exchange *exchange_new(struct worker *worker, const struct transport_ops 
                               const struct http_request *request);
 
 /* Its id in logs and for other systems: a trusted peer's X-Request-Id, otherwise ours. */
-struct str exchange_id(const struct exchange *x);
+static inline struct str exchange_id(const struct exchange *x)
+{
+    return x->origin.request_id.n ? x->origin.request_id : str_make(x->id, sizeof x->id);
+}
 
 /* Starts it with the first n bytes of the request's body (decoded; last: these are all), which
  * it copies. It may be over, and freed, on return (ops->finish was then called). This holds for
@@ -237,47 +240,35 @@ void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
 /* Ends it with this response (worker/local_reply.c makes them). */
 void exchange_reply(struct exchange *x, struct rewrite_own_info *info);
 
-/* Called by worker/backends.c: a slot may be free; tries again. true: it left the queue. */
-bool exchange_retry_queued(struct exchange *x);
-
-/* Called by worker/backends.c: its backend is down. Moves it to another one if no byte of a
- * response came and that is safe (true); otherwise it keeps its deadline. */
-bool exchange_move(struct exchange *x);
-
-/* The same for an exchange that may not stay: if it cannot move it ends, with 503 or, if a
- * response has begun, cut short. why: static text for the log. */
-void exchange_expel(struct exchange *x, const char *why);
-
-/* ---- between exchange.c, failure.c, response.c and upstream.c ---- */
-
 /* OVER: neither the exchange nor the upstream may be touched any more. BLOCKED: stop reading
  * for now. */
 enum exchange_flow { EXCHANGE_GO_ON, EXCHANGE_BLOCKED, EXCHANGE_OVER };
 
-enum exchange_flow exchange_connected(struct exchange *x);
-void exchange_connect_failed(struct exchange *x, int error);
-/* The backend wants the body announced by "Expect", or did not react in time. */
-void exchange_continue(struct exchange *x);
-/* All bytes given to upstream_send() are out. */
-void exchange_upstream_writable(struct exchange *x);
-enum exchange_flow exchange_response(struct exchange *x, char *data, size_t n);
-/* End of input (error 0) or a broken connection. A tunnel goes on while the client sends. */
-void exchange_upstream_gone(struct exchange *x, int error);
+/* ---- the lower half (worker/exchange_core.c), for those that run it: attempt.c, retry.c,
+ * hedge.c, request.c, response.c, local_reply.c ---- */
 
-/* The connection failed before a byte of a response. sent: some of the request may have reached
- * the backend. */
-void exchange_gone_unanswered(struct exchange *x, int error, bool sent);
-/* exchange_leave() gives up connection and slot; exchange_choose() chooses (again), which may
- * end the exchange. */
+/* Gives up its own attempt: connection, timer and slot. */
 void exchange_leave(struct exchange *x);
-void exchange_choose(struct exchange *x);
-/* Sends it to that backend, where it already has a slot. May end the exchange. */
-void exchange_connect(struct exchange *x, struct backend_view *backend);
 /* Its link in backend->running; the slot is not touched. */
 void exchange_join_running(struct exchange *x, struct backend_view *backend);
 void exchange_unlink_running(struct exchange *x);
-/* Arms the deadline of its current state. */
-void exchange_arm_state(struct exchange *x);
+/* Ends the other attempt of a hedged exchange; its slot is left to the caller: returns where
+ * that is. */
+struct backend_view *exchange_end_rival(struct exchange *x);
+/* The same with its slot, if there is another attempt. */
+void exchange_drop_rival(struct exchange *x);
+/* The last step of every exchange: statistics and log, then the transport, then it is freed. */
+void exchange_finish(struct exchange *x, bool whole);
+/* The whole response went to the transport. out: and to the client's socket. */
+void exchange_complete(struct exchange *x, bool out);
+/* Ends with a response that is cut short. */
+void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail);
+/* Arms the exchange's one deadline; 0: none. */
+void exchange_arm(struct exchange *x, uint32_t ms);
+/* How long the backend, or a tunnel, may be silent; 0: without limit. */
+uint32_t exchange_idle_ms(const struct exchange *x);
+/* Milliseconds until the first-byte timeout; 0: none. */
+uint32_t exchange_time_left(const struct exchange *x);
 /* Since when the backend owes something: a connection, reading the request's next bytes, the
  * first byte of its response (microseconds). 0: nothing, for example while the client has yet
  * to send its body. */
@@ -285,29 +276,9 @@ uint64_t exchange_owed_since(const struct exchange *x);
 /* Has the backend waited for more of the body for EXCHANGE_BODY_OWED_MS, so that the client is
  * the cause of what the backend does now? */
 bool exchange_client_owes(const struct exchange *x);
-/* Milliseconds until the first-byte timeout; 0: none. */
-uint32_t exchange_time_left(const struct exchange *x);
 
-/* The response is malformed, and no byte of it went to the client. */
-void exchange_bad_response(struct exchange *x, const char *reason);
-/* The response ended too early, or stopped arriving (timeout). */
-void exchange_response_cut(struct exchange *x, bool timeout, const char *error,
-                           const char *detail);
-/* No byte of a response came in time. */
-void exchange_no_response(struct exchange *x, const char *error, const char *detail);
-/* Could it be retried at another backend if this response were cut? Then holding it is
- * useful. */
-bool exchange_may_hold(const struct exchange *x);
-/* Retries it at another backend instead of passing this response on. false: not allowed. */
-bool exchange_refuse_response(struct exchange *x, unsigned status);
+/* ---- worker/response.c ---- */
 
-/* The whole response went to the transport. out: and to the client's socket. */
-void exchange_complete(struct exchange *x, bool out);
-/* Ends with a response that is cut short. */
-void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail);
-/* How long the backend, or a tunnel, may be silent; 0: without limit. */
-uint32_t exchange_idle_ms(const struct exchange *x);
-/* Arms the exchange's one deadline; 0: none. */
-void exchange_arm(struct exchange *x, uint32_t ms);
+enum exchange_flow exchange_response(struct exchange *x, char *data, size_t n);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/conf/conf.h"
+#include "worker/attempt.h"
 #include "worker/backends.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
@@ -12,23 +13,6 @@
 #include "worker/overtaken.h"
 #include "worker/retry_budget.h"
 #include "worker/upstream.h"
-
-uint32_t hedge_delay(const struct exchange *x)
-{
-    uint32_t ms = x->route->hedge_after_ms;
-    uint32_t limit =
-        x->probation && x->backend->race_ms ? x->backend->race_ms : HEDGE_PROBATION_MS;
-
-    if (x->probation && (!ms || ms > limit))
-        ms = limit;
-    else if (!x->probation && x->backend->health.probation == PROBATION_SILENT &&
-             x->backend->health.rescue)
-        ms = HEDGE_RESCUE_MS;
-    if (!ms || x->raced || !x->safe || x->binds || x->streamed || !x->body_done || x->home ||
-        x->request->upgrade.n)
-        return 0;
-    return ms;
-}
 
 /* Takes the exchange's own attempt out of it. */
 static struct attempt hedge_take_out(struct exchange *x)
@@ -126,20 +110,7 @@ void hedge_start(struct exchange *x)
     exchange_arm(x, left);
     x->raced = true;
     x->rival = hedge_take_out(x);
-    exchange_connect(x, b);
-}
-
-/* Closes the other attempt's connection and gives back its probation slot; its slot at the
- * backend is left to the caller. */
-static struct backend_view *end_rival(struct exchange *x)
-{
-    struct attempt a = x->rival;
-
-    x->rival = (struct attempt){0};
-    upstream_close(a.upstream);
-    if (a.probation)
-        retry_budget_probation_release(x->worker, a.backend);
-    return a.backend;
+    attempt_connect(x, b);
 }
 
 void hedge_won(struct exchange *x)
@@ -150,17 +121,11 @@ void hedge_won(struct exchange *x)
     if (!a.upstream)
         return;
     if (!overtaken_takes(&a, took_us)) {
-        backends_leave_quietly(x->worker, end_rival(x));
+        backends_leave_quietly(x->worker, exchange_end_rival(x));
         return;
     }
     x->rival = (struct attempt){0};
     overtaken_begin(&a, took_us);
-}
-
-void hedge_drop(struct exchange *x)
-{
-    if (x->rival.upstream)
-        backends_leave(x->worker, end_rival(x));
 }
 
 bool hedge_go_on(struct exchange *x)
@@ -174,9 +139,7 @@ bool hedge_go_on(struct exchange *x)
     exchange_leave(x);
     x->rival = (struct attempt){0};
     put_in(x, &a);
-    exchange_arm_state(x);
-    if (x->backend->health.state == HEALTH_DOWN)
-        exchange_move(x);
+    attempt_arm(x);
     return true;
 }
 
@@ -184,5 +147,5 @@ void hedge_late(struct exchange *x)
 {
     if (x->rival.upstream && x->rival.chosen < x->at.chosen)
         trade(x);
-    hedge_drop(x);
+    exchange_drop_rival(x);
 }

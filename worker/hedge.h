@@ -18,18 +18,10 @@ struct exchange;
 struct upstream;
 
 enum {
-    /* health.rescue: hedged at once, but from a timer, not inside another callback */
-    HEDGE_RESCUE_MS = 1,
-    /* a probation request is hedged after this time, or after 1.5 times the first-byte time
-     * that was measured at that backend (backend_view.race_ms) */
-    HEDGE_PROBATION_MS = 1000,
     /* no second attempt was possible (no retry budget or no slot): checked again after this
      * time */
     HEDGE_AGAIN_MS = 100,
 };
-
-/* How long after sending the request it is hedged, in milliseconds; 0: never. */
-uint32_t hedge_delay(const struct exchange *x);
 
 /* The hedge delay has passed: starts the second attempt. May end the exchange. */
 void hedge_start(struct exchange *x);
@@ -47,8 +39,5 @@ void hedge_won(struct exchange *x);
 
 /* The deadline that both attempts share has passed: keeps the one that began first. */
 void hedge_late(struct exchange *x);
-
-/* Drops the other attempt, if there is one, because the exchange or its backend ends. */
-void hedge_drop(struct exchange *x);
 
 #endif

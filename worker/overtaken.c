@@ -80,7 +80,7 @@ void overtaken_begin(const struct attempt *a, uint64_t elsewhere_us)
 
     CHECK(!u->idle && !u->connecting && !u->waiting);
     u->exchange = NULL;
-    u->overtaken = true;
+    u->detached = overtaken_ready;
     u->chosen_us = a->chosen;
     u->elsewhere_us = elsewhere_us;
     u->prev = NULL;

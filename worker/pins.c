@@ -11,8 +11,6 @@ void pins_keep(struct pins *pins, struct upstream *u)
 {
     int n = 0;
 
-    if (pins->of[PINS_MAX - 1])
-        upstream_close(pins->of[0]); /* which removes it from the array */
     while (pins->of[n])
         n++;
     CHECK(n < PINS_MAX);
@@ -44,12 +42,6 @@ void pins_remove(struct pins *pins, const struct upstream *u)
     CHECK(i < PINS_MAX);
     memmove(pins->of + i, pins->of + i + 1, (size_t)(PINS_MAX - 1 - i) * sizeof pins->of[0]);
     pins->of[PINS_MAX - 1] = NULL;
-}
-
-void pins_close(struct pins *pins)
-{
-    while (pins->of[0])
-        upstream_close(pins->of[0]);
 }
 
 /* Checks the scheme of "NTLM" or "Negotiate token". */

@@ -32,7 +32,13 @@ struct pins {
     struct upstream *of[PINS_MAX]; /* no gaps, the oldest first */
 };
 
-/* Adds an idle upstream; closes the oldest one if the array is full. */
+/* No room for another one: the oldest, of[0], has to be closed first. */
+static inline bool pins_full(const struct pins *pins)
+{
+    return pins->of[PINS_MAX - 1] != NULL;
+}
+
+/* Adds an idle upstream; there is room for it. */
 void pins_keep(struct pins *pins, struct upstream *upstream);
 
 /* The connection to that backend; it is not removed. NULL: there is none. */
@@ -43,9 +49,6 @@ struct backend_view *pins_backend(const struct pins *pins, const struct pool_vie
 
 /* Removes a connection that is in use again, or closed. */
 void pins_remove(struct pins *pins, const struct upstream *upstream);
-
-/* Closes all: the client's connection ends. */
-void pins_close(struct pins *pins);
 
 /* Do the request's credentials, or the response's challenges, authenticate the connection?
  * Pure.

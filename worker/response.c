@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/conf/conf.h"
+#include "worker/attempt.h"
 #include "worker/backends.h"
 #include "worker/blame.h"
 #include "worker/buffers.h"
@@ -11,6 +12,7 @@
 #include "worker/fail_open.h"
 #include "worker/hedge.h"
 #include "worker/pins.h"
+#include "worker/retry.h"
 #include "worker/retry_budget.h"
 #include "worker/sticky.h"
 #include "worker/upstream.h"
@@ -18,7 +20,7 @@
 /* A malformed response: no part of it may reach the client. */
 static enum exchange_flow bad_response(struct exchange *x, int error)
 {
-    exchange_bad_response(x, h1_error_info(error)->reason);
+    retry_bad_response(x, h1_error_info(error)->reason);
     return EXCHANGE_OVER;
 }
 
@@ -185,8 +187,8 @@ static enum exchange_flow response_body(struct exchange *x, const struct http_re
         if (used < 0 && head)
             return bad_response(x, (int)used);
         if (used < 0) {
-            exchange_response_cut(x, false, "http_response_transfer_coding",
-                                  h1_error_info((int)used)->reason);
+            retry_response_cut(x, false, "http_response_transfer_coding",
+                               h1_error_info((int)used)->reason);
             return EXCHANGE_OVER;
         }
         last = x->chunks.done;
@@ -266,7 +268,7 @@ static enum exchange_flow response_head(struct exchange *x, const struct http_re
         keep_trailers(x);
     note_status(x, head->status);
     x->upstream->bound |= pins_bound_by_response(head);
-    if (head->status >= 500 && exchange_refuse_response(x, head->status))
+    if (head->status >= 500 && retry_refuse_response(x, head->status))
         return EXCHANGE_OVER;
     blame_response(x, head->status);
     sticky_response(x, head);
@@ -276,7 +278,7 @@ static enum exchange_flow response_head(struct exchange *x, const struct http_re
     if (head->body == HTTP_BODY_LENGTH && head->content_length == 0)
         x->body = HTTP_BODY_NONE;
     if (x->body == HTTP_BODY_LENGTH && n < x->left && x->left <= WORKER_BODY &&
-        exchange_may_hold(x) && response_hold(x, raw, len, data, n))
+        retry_may_hold(x) && response_hold(x, raw, len, data, n))
         return EXCHANGE_GO_ON;
     return response_body(x, head, data, n);
 }
@@ -290,7 +292,7 @@ static enum exchange_flow response_interim(struct exchange *x, const struct http
     if (head->status == 100) {
         x->at.first_byte = 0; /* the final response is still to come */
         if (x->expects)
-            exchange_continue(x);
+            attempt_continue(x);
         return EXCHANGE_GO_ON;
     }
     return x->ops->interim(x, head) < 0 ? client_gone(x) : EXCHANGE_GO_ON;

@@ -11,9 +11,6 @@
 #include "base/tcp.h"
 #include "worker/backends.h"
 #include "worker/core.h"
-#include "worker/exchange.h"
-#include "worker/hedge.h"
-#include "worker/overtaken.h"
 #include "worker/pins.h"
 
 static void leave_idle(struct upstream *u)
@@ -89,11 +86,16 @@ static bool may_keep(const struct upstream *u)
                     : b->nidle < limits->upstream_keepalive;
 }
 
-void upstream_keep(struct upstream *u)
+void upstream_close_pinned(struct pins *pins)
+{
+    while (pins->of[0])
+        upstream_close(pins->of[0]);
+}
+
+void upstream_keep(struct upstream *u, struct pins *pins)
 {
     struct backend_view *b = u->backend;
     struct upstream **list = u->bound ? &b->pinned : &b->idle;
-    struct pins *pins = u->bound ? u->exchange->pins : NULL;
 
     CHECK(!u->waiting && !u->connecting);
     u->exchange = NULL;
@@ -104,7 +106,9 @@ void upstream_keep(struct upstream *u)
     }
     u->readable = false;
     u->served++;
-    if (pins) {
+    if (u->bound) {
+        if (pins_full(pins))
+            upstream_close(pins->of[0]); /* which removes it from there */
         pins_keep(pins, u);
         u->pins = pins;
         b->npinned++;
@@ -122,14 +126,13 @@ void upstream_keep(struct upstream *u)
     loop_timer_set(&u->worker->loop, &u->timer, u->worker->conf->timeouts.upstream_idle_ms);
 }
 
-/* Reads what is available and gives it to the exchange. */
+/* Reads what is available and gives it to the owner. */
 static void read_on(struct upstream *u)
 {
     struct worker *worker = u->worker;
     char *to = worker_body(worker);
 
     for (int round = 0; u->readable; round++) {
-        enum exchange_flow flow;
         ssize_t got;
 
         if (round == WORKER_ROUNDS) {
@@ -146,14 +149,13 @@ static void read_on(struct upstream *u)
         }
         if (got <= 0) {
             u->readable = false;
-            exchange_upstream_gone(u->exchange, got < 0 ? errno : 0);
+            u->ops->ended(u, got < 0 ? errno : 0);
             return;
         }
         /* A short read has emptied the socket, unless the end follows. */
         if (got < WORKER_BODY && !u->hung_up)
             u->readable = false;
-        flow = exchange_response(u->exchange, to, (size_t)got);
-        if (flow != EXCHANGE_GO_ON)
+        if (!u->ops->received(u, to, (size_t)got))
             return;
     }
 }
@@ -235,32 +237,30 @@ static int connect_result(struct upstream *u)
 
 static void ready_busy(struct upstream *u, uint32_t events)
 {
-    struct exchange *x = u->exchange;
-    enum exchange_flow flow = EXCHANGE_GO_ON;
-
-    hedge_turn(x, u);
+    u->ops->turn(u);
     if (u->connecting) {
         int error = connect_result(u);
 
         if (error) {
-            exchange_connect_failed(x, error);
+            u->ops->connect_failed(u, error);
             return;
         }
         if (!(events & EPOLLOUT))
             return;
         u->connecting = false;
-        flow = exchange_connected(x);
+        if (!u->ops->connected(u))
+            return;
     } else if ((events & EPOLLOUT) && u->waiting) {
         ssize_t waiting = upstream_flush(u);
 
-        /* After a failed write, a response may still be there to be read: it counts, and
-         * reading finds the end, too. */
-        if (waiting == 0)
-            exchange_upstream_writable(x);
-        else if (waiting < 0)
-            x->client_ended = u->readable = true;
+        if (waiting == 0) {
+            u->ops->writable(u);
+        } else if (waiting < 0) {
+            u->readable = true;
+            u->ops->send_failed(u);
+        }
     }
-    if (flow != EXCHANGE_OVER && u->readable && !x->blocked)
+    if (u->readable && u->ops->wants_more(u))
         read_on(u);
 }
 
@@ -273,9 +273,9 @@ static void upstream_ready(struct loop_source *source, uint32_t events)
         u->readable = true;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         u->hung_up = true;
-    if (u->overtaken) {
+    if (u->detached) {
         if (u->readable)
-            overtaken_ready(u);
+            u->detached(u);
         return;
     }
     if (!u->exchange) {
@@ -352,10 +352,10 @@ static struct upstream *take_kept(struct upstream *u)
     return NULL;
 }
 
-struct upstream *upstream_get(struct backend_view *b, struct exchange *x, bool fresh,
-                              bool *reused)
+struct upstream *upstream_get(struct backend_view *b, const struct upstream_owner *owner,
+                              bool fresh, bool *reused)
 {
-    struct upstream *u = fresh ? NULL : pins_find(x->pins, b);
+    struct upstream *u = fresh ? NULL : pins_find(owner->pins, b);
 
     if (u)
         u = take_kept(u);
@@ -365,8 +365,9 @@ struct upstream *upstream_get(struct backend_view *b, struct exchange *x, bool f
     if (!u)
         u = open_fresh(b);
     if (u) {
-        u->exchange = x;
-        u->bound |= x->binds;
+        u->ops = owner->ops;
+        u->exchange = owner->exchange;
+        u->bound |= owner->binds;
     }
     return u;
 }

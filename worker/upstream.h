@@ -16,13 +16,38 @@
 struct backend_view;
 struct exchange;
 struct pins;
+struct upstream;
 struct worker;
+
+/* How a connection tells its owner what happened. Within one event of the socket turn comes
+ * first. Where a function returns false, the owner has gone or given the connection up, and
+ * neither may be touched any more. */
+struct upstream_ops {
+    void (*turn)(struct upstream *);
+    bool (*connected)(struct upstream *);
+    void (*connect_failed)(struct upstream *, int error); /* the owner closes it */
+    void (*writable)(struct upstream *);                  /* nothing waits to be sent */
+    /* Sending failed. A response may still be there to be read; reading finds the end, too. */
+    void (*send_failed)(struct upstream *);
+    bool (*wants_more)(const struct upstream *); /* does the owner read on now? */
+    bool (*received)(struct upstream *, char *bytes, size_t n); /* false also: not now */
+    void (*ended)(struct upstream *, int error);                /* by FIN (0), or broken */
+};
+
+/* For whom a connection is opened. */
+struct upstream_owner {
+    const struct upstream_ops *ops;
+    struct exchange *exchange; /* opaque here */
+    struct pins *pins;         /* the client's own connections */
+    bool binds;                /* its credentials authenticate the connection (worker/pins.h) */
+};
 
 struct upstream {
     struct loop_source source;
     struct worker *worker;
     struct backend_view *backend;
-    struct exchange *exchange;    /* NULL: idle, or a detached attempt */
+    const struct upstream_ops *ops;
+    struct exchange *exchange;    /* the owner, by ops; NULL: idle, or a detached attempt */
     struct upstream *prev, *next; /* in backend->idle, ->pinned or ->overtaken */
     struct pins *pins;       /* idle and bound: the client's connection to which it is bound */
     struct loop_timer timer; /* only while idle or detached */
@@ -37,7 +62,8 @@ struct upstream {
     bool end_due;  /* FIN is to be sent after the waiting bytes */
     bool idle;
     bool bound; /* authenticated: only for one client's connection (worker/pins.h) */
-    bool overtaken;
+    /* Not NULL: a detached attempt, which is read by this function. */
+    void (*detached)(struct upstream *);
     uint32_t addresses; /* backend->addresses when it was opened */
 };
 
@@ -45,11 +71,11 @@ struct upstream {
  * that begins to connect. NULL with errno if connecting failed at once. *reused tells which.
  * fresh: do not take a kept one. A kept one is open and silent: bytes that arrived before the
  * request was sent would be taken for its response. */
-struct upstream *upstream_get(struct backend_view *backend, struct exchange *x, bool fresh,
-                              bool *reused);
+struct upstream *upstream_get(struct backend_view *backend, const struct upstream_owner *owner,
+                              bool fresh, bool *reused);
 
 /* Takes all n bytes and sends what it can in one call. Returns the number of bytes that wait
- * (exchange_upstream_writable() follows), or -1 with errno. */
+ * (ops->writable() follows), or -1 with errno. */
 ssize_t upstream_send(struct upstream *upstream, const char *bytes, size_t n);
 
 /* Sends FIN after the waiting bytes: nothing more will be sent. */
@@ -60,8 +86,11 @@ void upstream_resume(struct upstream *upstream);
 
 /* The exchange is done with it: the connection is kept for another one (if bound, for one of
  * the same client's connection), or closed. */
-void upstream_keep(struct upstream *upstream);
+void upstream_keep(struct upstream *upstream, struct pins *pins);
 void upstream_close(struct upstream *upstream);
+
+/* Closes what the client's own connection holds: that ends. */
+void upstream_close_pinned(struct pins *pins);
 
 /* Closes the idle connections of a backend (after a verdict, or at the end). */
 void upstream_close_idle(struct backend_view *backend);

@@ -236,11 +236,10 @@ void backends_wake(struct worker *worker, struct pool_view *pool)
      * this recursion into a loop. */
     if (pool->waking || !pool->nwaiting)
         return;
-    (void)worker;
     pool->waking = true;
     all_may_try(pool);
     while ((queue = oldest_queue(pool)) != NULL) {
-        if (exchange_retry_queued(queue->first))
+        if (worker->retry_queued(queue->first))
             all_may_try(pool);
         else
             queue->stuck = true;

@@ -24,6 +24,7 @@
 #include "shm/exchange_ring.h"
 #include "shm/message.h"
 #include "worker/accept.h"
+#include "worker/attempt_events.h"
 #include "worker/backends.h"
 #include "worker/buffers.h"
 #include "worker/cert_canary.h"
@@ -36,6 +37,8 @@
 #include "worker/http/route.h"
 #include "worker/log/access.h"
 #include "worker/overtaken.h"
+#include "worker/refresh.h"
+#include "worker/retry.h"
 #include "worker/sticky.h"
 #include "worker/tls/tls.h"
 #include "worker/upstream.h"
@@ -53,21 +56,6 @@ static struct loop_timer certs_turn; /* fires if more certificates are to be loa
 static uint64_t started_ms;
 
 /* ---- small services */
-
-/* A keyed hash of a counter: nobody who has seen any number of ids can tell another one, of
- * earlier or later requests. */
-void worker_request_id(struct worker *w, char out[32])
-{
-    static const char hex[] = "0123456789abcdef";
-    uint64_t count[2] = {w->id_count++, 0}, bits[2];
-
-    for (int i = 0; i < 2; i++) {
-        count[1] = (uint64_t)i;
-        bits[i] = siphash(&w->id_key, count, sizeof count);
-    }
-    for (int i = 0; i < 32; i++)
-        out[i] = hex[bits[i / 16] >> (i % 16 * 4) & 15];
-}
 
 static void renew_date(struct worker *w)
 {
@@ -185,12 +173,6 @@ _Noreturn static void end(struct worker *w)
     exit(0);
 }
 
-void worker_left(struct worker *w)
-{
-    if (w->draining && w->nclients == 0)
-        w->loop.stop = true;
-}
-
 static void worker_drain_over(struct loop_timer *timer)
 {
     (void)timer;
@@ -217,7 +199,7 @@ static void doorbell_rang(struct loop_source *source, uint32_t events)
 {
     (void)events;
     fd_unring(source->fd);
-    backends_refresh(&worker);
+    refresh_backends(&worker);
     follow_certs(&worker);
     cert_canary_look(&worker);
     atomic_fetch_add_explicit(&worker.row->verdicts_seen, 1, memory_order_relaxed);
@@ -408,6 +390,10 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     if (loop_init(&w->loop) < 0 || build_memory(w) < 0 || build_routes(w) < 0 ||
         build_tls(w) < 0 || backends_init(w) < 0)
         return -1;
+    w->retry_queued = attempt_retry_queued;
+    w->upstream_ops = &attempt_events;
+    w->failures = &retry_failures;
+    refresh_backends(w);
     started_ms = w->loop.now_ms;
     descriptors_init(w);
     if (w->conf->log.access != CONF_ACCESS_OFF)

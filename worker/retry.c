@@ -1,5 +1,5 @@
-/* What happens if a backend fails an exchange: what may be sent again and to which backend, and
- * otherwise what the client gets (worker/exchange.h; the table in docs/proxy.md#retries). */
+#include "worker/retry.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -7,7 +7,6 @@
 #include "worker/backends.h"
 #include "worker/blame.h"
 #include "worker/core.h"
-#include "worker/exchange.h"
 #include "worker/exchange_stats.h"
 #include "worker/hedge.h"
 #include "worker/retry_budget.h"
@@ -57,7 +56,7 @@ static void try_another(struct exchange *x, enum conf_retry why, bool sent)
     count_add(&x->backend->cell->retries, 1);
     exchange_stats_moved(x);
     exchange_leave(x);
-    exchange_choose(x);
+    attempt_choose(x);
 }
 
 /* A kept connection was closed under us: this does not count as an attempt and says nothing
@@ -67,7 +66,7 @@ static void try_fresh(struct exchange *x)
     x->fresh = true;
     x->attempts--;
     exchange_leave(x);
-    exchange_choose(x);
+    attempt_choose(x);
 }
 
 /* A single failure should not cost a backend its sessions, which are unknown to other backends:
@@ -85,7 +84,7 @@ static void try_home(struct exchange *x, enum conf_retry why)
     x->retried |= (uint16_t)why;
     x->queued_ms = 0;
     exchange_leave(x);
-    exchange_choose(x);
+    attempt_choose(x);
 }
 
 /* On a fresh connection, idempotent requests may be sent again, too. */
@@ -96,10 +95,20 @@ static bool may_go_fresh(const struct exchange *x, bool sent)
     return !sent || (x->idempotent && x->body_done && x->match.class != ROUTE_CLASS_APSV);
 }
 
-/* false: no retry is allowed; x is unchanged. */
-static bool failure_retry(struct exchange *x, enum conf_retry why, bool sent)
+/* The other attempt of a hedged exchange takes its place. false: there is none. */
+static bool go_on(struct exchange *x)
 {
-    if (hedge_go_on(x))
+    if (!hedge_go_on(x))
+        return false;
+    if (x->backend->health.state == HEALTH_DOWN)
+        retry_move(x);
+    return true;
+}
+
+/* false: no retry is allowed; x is unchanged. */
+static bool retry_elsewhere(struct exchange *x, enum conf_retry why, bool sent)
+{
+    if (go_on(x))
         return true;
     if (!may_retry(x, why, sent))
         return false;
@@ -110,19 +119,19 @@ static bool failure_retry(struct exchange *x, enum conf_retry why, bool sent)
     return true;
 }
 
-bool exchange_move(struct exchange *x)
+bool retry_move(struct exchange *x)
 {
     bool sent = x->state != EXCHANGE_CONNECTING;
 
     if ((x->state > EXCHANGE_WAITING && !x->held) || !may_retry(x, CONF_RETRY_VERDICT, sent))
         return false;
-    return failure_retry(x, CONF_RETRY_VERDICT, sent);
+    return retry_elsewhere(x, CONF_RETRY_VERDICT, sent);
 }
 
-void exchange_expel(struct exchange *x, const char *why)
+void retry_expel(struct exchange *x, const char *why)
 {
     /* A hedged exchange continues with its other attempt, whatever may be sent again. */
-    if (hedge_go_on(x) || exchange_move(x))
+    if (go_on(x) || retry_move(x))
         return;
     x->error = "destination_unavailable";
     exchange_fail(x, 503, EXCHANGE_END_PROXY, x->error, why);
@@ -160,14 +169,14 @@ static const char *connect_error_type(int error)
     }
 }
 
-void exchange_connect_failed(struct exchange *x, int error)
+void retry_connect_failed(struct exchange *x, int error)
 {
     bool timeout = error == ETIMEDOUT;
 
     /* A shortage of this host says nothing about the backend. */
     if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS ||
         error == EADDRNOTAVAIL) {
-        if (!hedge_go_on(x))
+        if (!go_on(x))
             exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error",
                           "no descriptors, ports or memory left");
         return;
@@ -176,7 +185,7 @@ void exchange_connect_failed(struct exchange *x, int error)
     backends_failed(x->worker, x->backend);
     note_failure(x, timeout ? 504 : 502, timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND,
                  connect_error_type(error), strerror(error));
-    if (!failure_retry(x, CONF_RETRY_CONNECT, false))
+    if (!retry_elsewhere(x, CONF_RETRY_CONNECT, false))
         fail_noted(x);
 }
 
@@ -193,7 +202,7 @@ static void give_up_body(struct exchange *x)
     exchange_fail(x, 408, EXCHANGE_END_CLIENT, NULL, EXCHANGE_BODY_OWED);
 }
 
-void exchange_gone_unanswered(struct exchange *x, int error, bool sent)
+void retry_unanswered(struct exchange *x, int error, bool sent)
 {
     /* It is not a fault that a kept connection was just closed (Tomcat's 100 requests or 20 s),
      * so only a fresh one counts as a failure. */
@@ -207,32 +216,31 @@ void exchange_gone_unanswered(struct exchange *x, int error, bool sent)
         try_fresh(x);
         return;
     }
-    if (failure_retry(x, CONF_RETRY_EMPTY, sent))
+    if (retry_elsewhere(x, CONF_RETRY_EMPTY, sent))
         return;
     if (stale)
         count_reset(x);
     fail_noted(x);
 }
 
-void exchange_bad_response(struct exchange *x, const char *reason)
+void retry_bad_response(struct exchange *x, const char *reason)
 {
     count_reset(x);
     note_failure(x, 502, EXCHANGE_END_BACKEND, "http_protocol_error", reason);
-    if (!failure_retry(x, CONF_RETRY_EMPTY, true))
+    if (!retry_elsewhere(x, CONF_RETRY_EMPTY, true))
         fail_noted(x);
 }
 
-void exchange_no_response(struct exchange *x, const char *error, const char *detail)
+void retry_no_response(struct exchange *x, const char *error, const char *detail)
 {
     count_add(&x->backend->cell->timeouts, 1);
     backends_complain(x->worker, x->backend);
     note_failure(x, 504, EXCHANGE_END_TIMEOUT, error, detail);
-    if (!failure_retry(x, CONF_RETRY_TIMEOUT, true))
+    if (!retry_elsewhere(x, CONF_RETRY_TIMEOUT, true))
         fail_noted(x);
 }
 
-void exchange_response_cut(struct exchange *x, bool timeout, const char *error,
-                           const char *detail)
+void retry_response_cut(struct exchange *x, bool timeout, const char *error, const char *detail)
 {
     enum exchange_end end = timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND;
 
@@ -244,11 +252,11 @@ void exchange_response_cut(struct exchange *x, bool timeout, const char *error,
         return;
     }
     note_failure(x, timeout ? 504 : 502, end, error, detail);
-    if (!failure_retry(x, CONF_RETRY_CUT, true))
+    if (!retry_elsewhere(x, CONF_RETRY_CUT, true))
         fail_noted(x);
 }
 
-bool exchange_may_hold(const struct exchange *x)
+bool retry_may_hold(const struct exchange *x)
 {
     return may_retry(x, CONF_RETRY_CUT, true) && has_other(x);
 }
@@ -271,7 +279,7 @@ static enum conf_retry reason_of(unsigned status)
 
 /* A request of a session stays: only its own backend knows the session, and another one would
  * start a new session. */
-bool exchange_refuse_response(struct exchange *x, unsigned status)
+bool retry_refuse_response(struct exchange *x, unsigned status)
 {
     enum conf_retry why = reason_of(status);
 
@@ -302,7 +310,7 @@ static void end_of_tunnel(struct exchange *x, int error)
     }
 }
 
-void exchange_upstream_gone(struct exchange *x, int error)
+void retry_upstream_gone(struct exchange *x, int error)
 {
     if (x->state == EXCHANGE_TUNNEL) {
         end_of_tunnel(x, error);
@@ -323,9 +331,14 @@ void exchange_upstream_gone(struct exchange *x, int error)
         return;
     }
     if (x->state != EXCHANGE_RESPONDING) {
-        exchange_gone_unanswered(x, error, true);
+        retry_unanswered(x, error, true);
         return;
     }
-    exchange_response_cut(x, false, "http_response_incomplete",
-                          "the backend closed the connection in the middle of its response");
+    retry_response_cut(x, false, "http_response_incomplete",
+                       "the backend closed the connection in the middle of its response");
 }
+
+const struct attempt_failures retry_failures = {
+    .connect = retry_connect_failed,
+    .unanswered = retry_unanswered,
+};
