@@ -38,9 +38,9 @@ void recovery_publish(struct supervisor *sup, int slot, struct admin_row *row)
     struct recovery *h = recovery_of(sup, slot);
     uint64_t now = clock_mono_ms();
 
-    row->heal = h->heal.state;
-    row->attempts = recovery_fsm_tries(&h->heal, now);
-    row->next_try_ms = h->heal.next_ms > now ? h->heal.next_ms : 0;
+    row->heal = h->fsm.state;
+    row->attempts = recovery_fsm_tries(&h->fsm, now);
+    row->next_try_ms = h->fsm.next_ms > now ? h->fsm.next_ms : 0;
     snprintf(row->incident, sizeof row->incident, "%s", h->incident);
     admin_publish(&sup->table->admin[slot], row);
 }
@@ -56,7 +56,7 @@ void recovery_tell(struct supervisor *sup, int slot, uint8_t from, const char *a
 {
     struct recovery *h = recovery_of(sup, slot);
     struct admin_row row = *admin_own(&sup->table->admin[slot]);
-    uint8_t to = h->heal.state;
+    uint8_t to = h->fsm.state;
 
     h->since_ms = row.heal_since_ms = clock_mono_ms();
     row.heal_since_wall_ms = clock_wall_ms();
@@ -85,9 +85,9 @@ void recovery_event(struct supervisor *sup, int slot, enum recovery_event what,
     struct recovery *h = recovery_of(sup, slot);
     const struct conf_backend *b = recovery_backend(sup, slot);
     struct recovery_limits limits = limits_of(sup, b);
-    uint8_t from = h->heal.state;
+    uint8_t from = h->fsm.state;
     uint64_t now = clock_mono_ms();
-    unsigned actions = recovery_fsm_step(&h->heal, what, &limits, now);
+    unsigned actions = recovery_fsm_step(&h->fsm, what, &limits, now);
 
     if (actions == 0)
         return;
@@ -103,7 +103,7 @@ void recovery_event(struct supervisor *sup, int slot, enum recovery_event what,
         h->deadline_ms = now + (b ? recovery_pool(sup, b)->slow_start_ms : 0);
     if (actions & HEAL_LAUNCH)
         launch(sup, slot, b);
-    if (recovery_is_busy(h->heal.state) || h->heal.state == HEAL_SLOWSTART)
+    if (recovery_is_busy(h->fsm.state) || h->fsm.state == HEAL_SLOWSTART)
         loop_timer_set(&sup->loop, &recoveries->timer, LOOK_MS);
 }
 
@@ -115,12 +115,12 @@ static void recovery_failed(struct supervisor *sup, int slot, const char *why)
     char reason[TABLE_REASON];
 
     /* Find out first whether it will be held, because the reason says so. */
-    struct recovery_fsm after = h->heal;
-    recovery_fsm_step(&after, h->heal.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
+    struct recovery_fsm after = h->fsm;
+    recovery_fsm_step(&after, h->fsm.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
                       &limits, clock_mono_ms());
     snprintf(reason, sizeof reason, "%.120s%s", why,
              after.state == HEAL_HOLD ? "; needs a human" : "");
-    recovery_event(sup, slot, h->heal.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
+    recovery_event(sup, slot, h->fsm.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
                    "supervisor", reason);
 }
 
@@ -236,10 +236,10 @@ static bool recovery_drain_over(struct supervisor *sup, int slot, const struct c
 static void look_draining(struct supervisor *sup, int slot, const struct conf_backend *b)
 {
     struct recovery *h = recovery_of(sup, slot);
-    struct recovery_facts facts = recovery_facts(sup, slot, b, h->heal.by_operator, h->force);
+    struct recovery_facts facts = recovery_facts(sup, slot, b, h->fsm.by_operator, h->force);
     char reason[TABLE_REASON];
 
-    if (!h->heal.by_operator && recovery_is_healthy(facts.health)) {
+    if (!h->fsm.by_operator && recovery_is_healthy(facts.health)) {
         recovery_event(sup, slot, HEAL_HEALTHY, "supervisor", "came back by itself");
         return;
     }
@@ -299,7 +299,7 @@ static void recovery_look(struct supervisor *sup, int slot)
 
     if (!b)
         recovery_event(sup, slot, HEAL_GONE, "supervisor", "no longer in the configuration");
-    switch (h->heal.state) {
+    switch (h->fsm.state) {
     case HEAL_DRAINING:
         look_draining(sup, slot, b);
         break;
@@ -327,7 +327,7 @@ static void recovery_on_timer(struct loop_timer *timer)
     bool any = false;
 
     for (int slot = 0; slot < (int)sup->header.nbackends && !sup->stopping; slot++) {
-        uint8_t *state = &recoveries->slot[slot].heal.state;
+        uint8_t *state = &recoveries->slot[slot].fsm.state;
 
         if (recovery_is_busy(*state) || *state == HEAL_SLOWSTART)
             recovery_look(sup, slot);

@@ -17,7 +17,7 @@ struct supervisor;
 enum { RECOVERY_NOBODY = -1 /* no slot */ };
 
 struct recovery {
-    struct recovery_fsm heal;
+    struct recovery_fsm fsm;
     bool force;
     bool wanted;          /* healthd asked for a restart, and the backend is still down */
     bool dry_told;        /* a dry run was logged for this outage */

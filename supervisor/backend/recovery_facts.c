@@ -59,7 +59,7 @@ static void recovery_facts_look_at_others(const struct supervisor *sup,
     for (uint32_t i = 0; i < g->conf->n_backends; i++) {
         const struct conf_backend *other = &g->conf->backends[i];
         int slot = g->backend_slot[i];
-        uint8_t state = recovery_of(sup, slot)->heal.state;
+        uint8_t state = recovery_of(sup, slot)->fsm.state;
 
         if (other == b || other->pool != b->pool)
             continue;
@@ -82,13 +82,13 @@ struct recovery_facts recovery_facts(const struct supervisor *sup, int slot,
                                    .has_action = *b->restart_docker || b->n_restart_command,
                                    .stopping = sup->stopping,
                                    .dry_run = pool->heal_dry_run,
-                                   .state = h->heal.state,
+                                   .state = h->fsm.state,
                                    .health = recovery_health(sup, slot).state,
                                    .override = admin_own(&sup->table->admin[slot])->override,
                                    .min_healthy = pool->min_healthy,
-                                   .tries = recovery_fsm_tries(&h->heal, now),
+                                   .tries = recovery_fsm_tries(&h->fsm, now),
                                    .max_restarts = pool->max_restarts,
-                                   .next_ms = h->heal.next_ms,
+                                   .next_ms = h->fsm.next_ms,
                                    .now_ms = now};
 
     recovery_facts_look_at_others(sup, b, &facts);

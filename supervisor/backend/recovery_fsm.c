@@ -129,9 +129,9 @@ static const struct step steps[HEAL_STATES][HEAL_EVENTS] =
 
 /* ---- tries */
 
-uint32_t recovery_fsm_tries(struct recovery_fsm *heal, uint64_t now_ms)
+uint32_t recovery_fsm_tries(struct recovery_fsm *fsm, uint64_t now_ms)
 {
-    struct recovery_tries *t = &heal->tries;
+    struct recovery_tries *t = &fsm->tries;
     uint32_t old = 0;
 
     while (old < t->n && now_ms - t->at_ms[old] >= HEAL_HOUR_MS)
@@ -141,58 +141,58 @@ uint32_t recovery_fsm_tries(struct recovery_fsm *heal, uint64_t now_ms)
     return t->n;
 }
 
-static void add_try(struct recovery_fsm *heal, uint64_t now_ms)
+static void add_try(struct recovery_fsm *fsm, uint64_t now_ms)
 {
-    struct recovery_tries *t = &heal->tries;
+    struct recovery_tries *t = &fsm->tries;
 
-    if (recovery_fsm_tries(heal, now_ms) == HEAL_TRIES_MAX)
+    if (recovery_fsm_tries(fsm, now_ms) == HEAL_TRIES_MAX)
         memmove(t->at_ms, t->at_ms + 1, --t->n * sizeof *t->at_ms);
     t->at_ms[t->n++] = now_ms;
 }
 
-static void hold_down(struct recovery_fsm *heal, const struct recovery_limits *limits,
+static void hold_down(struct recovery_fsm *fsm, const struct recovery_limits *limits,
                       uint64_t now_ms)
 {
     uint64_t wait = limits->hold_down_ms;
-    uint32_t tries = recovery_fsm_tries(heal, now_ms);
+    uint32_t tries = recovery_fsm_tries(fsm, now_ms);
 
     for (uint32_t i = 1; i < tries && wait < HEAL_HOLD_DOWN_MAX_MS; i++)
         wait *= 2;
     if (tries > 0)
-        heal->next_ms = now_ms + (wait < HEAL_HOLD_DOWN_MAX_MS ? wait : HEAL_HOLD_DOWN_MAX_MS);
+        fsm->next_ms = now_ms + (wait < HEAL_HOLD_DOWN_MAX_MS ? wait : HEAL_HOLD_DOWN_MAX_MS);
 }
 
 /* ---- steps */
 
 /* healthd's tries were counted at launch; an operator's counts only when it fails. */
-static struct step failure(struct recovery_fsm *heal, const struct recovery_limits *limits,
+static struct step failure(struct recovery_fsm *fsm, const struct recovery_limits *limits,
                            uint64_t now_ms)
 {
-    if (heal->by_operator)
-        add_try(heal, now_ms);
+    if (fsm->by_operator)
+        add_try(fsm, now_ms);
     return (struct step){HEAL_TELL | HOLD_DOWN,
-                         recovery_fsm_tries(heal, now_ms) >= limits->max_restarts ? HEAL_HOLD
-                                                                                  : HEAL_NONE};
+                         recovery_fsm_tries(fsm, now_ms) >= limits->max_restarts ? HEAL_HOLD
+                                                                                 : HEAL_NONE};
 }
 
-unsigned recovery_fsm_step(struct recovery_fsm *heal, enum recovery_event event,
+unsigned recovery_fsm_step(struct recovery_fsm *fsm, enum recovery_event event,
                            const struct recovery_limits *limits, uint64_t now_ms)
 {
-    CHECK(heal->state < HEAL_STATES && event < HEAL_EVENTS);
-    struct step step = steps[heal->state][event];
+    CHECK(fsm->state < HEAL_STATES && event < HEAL_EVENTS);
+    struct step step = steps[fsm->state][event];
 
     if (step.next == FAILURE)
-        step = failure(heal, limits, now_ms);
-    if ((step.actions & HEAL_LAUNCH) && !heal->by_operator)
-        add_try(heal, now_ms);
+        step = failure(fsm, limits, now_ms);
+    if ((step.actions & HEAL_LAUNCH) && !fsm->by_operator)
+        add_try(fsm, now_ms);
     if (step.actions & HOLD_DOWN)
-        hold_down(heal, limits, now_ms);
+        hold_down(fsm, limits, now_ms);
     if (step.actions & FORGET) {
-        heal->tries.n = 0;
-        heal->next_ms = 0;
+        fsm->tries.n = 0;
+        fsm->next_ms = 0;
     }
     if (step.next != STAY)
-        heal->state = step.next;
+        fsm->state = step.next;
     return step.actions & ~(unsigned)(FORGET | HOLD_DOWN);
 }
 

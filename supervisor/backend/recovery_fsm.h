@@ -77,11 +77,11 @@ struct recovery_limits {
 /* Takes one event and returns the actions. An event that has no meaning in a state does
  * nothing. It also keeps the tries and next_ms: the hold-down begins at the end of a try, and
  * doubles with each try of the last hour. */
-unsigned recovery_fsm_step(struct recovery_fsm *heal, enum recovery_event event,
+unsigned recovery_fsm_step(struct recovery_fsm *fsm, enum recovery_event event,
                            const struct recovery_limits *limits, uint64_t now_ms);
 
 /* The number of tries in the last hour; older ones are dropped. */
-uint32_t recovery_fsm_tries(struct recovery_fsm *heal, uint64_t now_ms);
+uint32_t recovery_fsm_tries(struct recovery_fsm *fsm, uint64_t now_ms);
 
 /* Everything that speaks for or against a restart now. */
 struct recovery_facts {

@@ -40,7 +40,7 @@ void recovery_request(struct supervisor *sup, int value, uid_t uid)
         recovery_request_reply(sup, slot, why);
         return;
     }
-    h->heal.by_operator = true;
+    h->fsm.by_operator = true;
     h->force = force;
     h->wanted = false;
     snprintf(h->reason, sizeof h->reason, "asked for by uid %u%s", uid,
@@ -60,7 +60,7 @@ static void tell_refusal(struct supervisor *sup, int slot, const char *why)
     snprintf(h->told, sizeof h->told, "%s", why);
     log_info("backend %d %s: restart wanted by healthd (%s), but not now: %s", slot + 1,
              backend_own(&sup->table->backend[slot])->name, h->wanted_reason, why);
-    if (h->heal.state != HEAL_NONE)
+    if (h->fsm.state != HEAL_NONE)
         return;
     snprintf(row.heal_reason, sizeof row.heal_reason, "not restarted: %.140s", why);
     recovery_publish(sup, slot, &row);
@@ -75,7 +75,7 @@ static void tell_dry(struct supervisor *sup, int slot)
         return;
     h->dry_told = true;
     snprintf(reason, sizeof reason, "dry run, would be restarted: %.120s", h->wanted_reason);
-    recovery_tell(sup, slot, h->heal.state, "supervisor", reason, false);
+    recovery_tell(sup, slot, h->fsm.state, "supervisor", reason, false);
 }
 
 static void recovery_request_consider(struct supervisor *sup, int slot,
@@ -87,7 +87,7 @@ static void recovery_request_consider(struct supervisor *sup, int slot,
 
     switch (recovery_fsm_judge(&facts, why)) {
     case HEAL_MAY:
-        h->heal.by_operator = h->force = false;
+        h->fsm.by_operator = h->force = false;
         h->told[0] = '\0';
         memcpy(h->reason, h->wanted_reason, sizeof h->reason);
         recovery_event(sup, slot, HEAL_GO, "healthd", h->reason);
@@ -99,7 +99,7 @@ static void recovery_request_consider(struct supervisor *sup, int slot,
         recovery_event(sup, slot, HEAL_EXHAUSTED, "supervisor", why);
         break;
     default:
-        if (!recovery_is_busy(h->heal.state))
+        if (!recovery_is_busy(h->fsm.state))
             tell_refusal(sup, slot, why);
     }
 }
@@ -124,15 +124,15 @@ void recovery_heartbeat(struct supervisor *sup)
         const struct conf_backend *b = h->wanted ? recovery_backend(sup, slot) : NULL;
         struct admin_row row = *admin_own(&sup->table->admin[slot]);
 
-        if (row.attempts != recovery_fsm_tries(&h->heal, clock_mono_ms()))
+        if (row.attempts != recovery_fsm_tries(&h->fsm, clock_mono_ms()))
             recovery_publish(sup, slot, &row);
         if (!b)
             continue;
         if (recovery_health(sup, slot).state != HEALTH_DOWN &&
-            !recovery_is_busy(h->heal.state)) {
+            !recovery_is_busy(h->fsm.state)) {
             h->wanted = h->dry_told = false;
             h->told[0] = '\0';
-        } else if (!recovery_is_busy(h->heal.state)) {
+        } else if (!recovery_is_busy(h->fsm.state)) {
             recovery_request_consider(sup, slot, b);
         }
     }
@@ -143,7 +143,7 @@ void recovery_ready(struct supervisor *sup, int slot, uid_t uid)
     char reason[TABLE_REASON];
 
     snprintf(reason, sizeof reason, "ready, by uid %u", uid);
-    if (recovery_of(sup, slot)->heal.state == HEAL_DRAINING)
+    if (recovery_of(sup, slot)->fsm.state == HEAL_DRAINING)
         recovery_of(sup, slot)->wanted = false; /* healthd has to ask again */
     recovery_event(sup, slot, HEAL_READY, "operator", reason);
 }
