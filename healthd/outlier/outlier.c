@@ -201,7 +201,12 @@ static bool lasted_long_enough(const struct pool_health *pool, const struct back
 {
     const struct conf_eject *rules = &pool->conf->eject;
 
-    if (now_ms - w->tried_ms >= rules->time_ms)
+    /* The last check failed: the next ones decide, either way. */
+    if (w->verdict.fall > 0)
+        return false;
+    if (rules->failures == 0)
+        snprintf(text, TABLE_REASON, "probation ended: ejection is switched off");
+    else if (now_ms - w->tried_ms >= rules->time_ms)
         snprintf(text, TABLE_REASON,
                  "probation ended: checks pass, no eligible request arrived");
     else if (now_ms - w->probation_ms >= outlier_probation_ms(rules))
@@ -224,7 +229,7 @@ static bool outlier_try_it(const struct pool_health *pool, struct backend_health
 
     if (w->seen.trying > 0)
         w->tried_ms = now_ms;
-    if (went_badly(w, &since, &why, &stalled)) {
+    if (pool->conf->eject.failures > 0 && went_badly(w, &since, &why, &stalled)) {
         struct others others = outlier_look_at_others(pool, w, now_ms);
 
         begin_again(w, now_ms);

@@ -231,9 +231,12 @@ static void meddle(void)
         set_admin(i, (enum admin_state)below(3), (enum heal_state)below(HEAL_VERIFYING + 1));
     if (below(40) == 0)
         set_admin(i, ADMIN_READY, HEAL_NONE);
-    if (below(100) == 0)
+    if (below(100) == 0) {
+        if (below(4) == 0)
+            conf.eject.failures = conf.eject.failures ? 0 : 3; /* after a reload */
         for (i = 0; i < pool.n; i++)
             watch(i, below(2));
+    }
 }
 
 static void history(uint64_t seed)

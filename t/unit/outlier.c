@@ -274,6 +274,22 @@ static void test_suspect(void)
     is_state(0, HEALTH_UP, "no request came to try it with: up in the end");
 
     suspect_it();
+    probe(0, OUTCOME_FAIL);
+    now += conf.eject.time_ms;
+    look();
+    is_state(0, HEALTH_SUSPECT, "  not while its last check failed");
+    probe(0, OUTCOME_PASS);
+    look();
+    is_state(0, HEALTH_UP, "  but when one passes");
+
+    suspect_it();
+    conf.eject.failures = 0;
+    count_add(&cell(0)->cut, 1);
+    look();
+    is_state(0, HEALTH_UP, "a reload switched ejection off: no probation, no ejection");
+    conf.eject.failures = 5;
+
+    suspect_it();
     now += conf.eject.time_ms - 1;
     response(0, 1);
     look();
