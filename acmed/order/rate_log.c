@@ -9,7 +9,13 @@
 #include "acmed/order/kvfile.h"
 #include "base/conf/conf.h"
 
-enum { FAILURE = 'f', ORDER = 'o', CERTIFICATE = 'c', ACCOUNT = 'a', FIRST_CAP = 64 };
+enum { FAILURE = 'f', ORDER = 'o', CERTIFICATE = 'c', ACCOUNT = 'a' };
+
+enum {
+    FIRST_CAP = 64,
+    BESIDE_NAMES = 2, /* entries of an attempt beside its names: an order, an account */
+    RATE_LOG_FULL_S = RATE_LOG_HOUR_S, /* failures are the most, and as old as that they go */
+};
 
 static const char file_name[] = "ledger";
 
@@ -60,6 +66,57 @@ struct rate_log_limits rate_log_limits_of(const char *directory,
     return limits;
 }
 
+/* ---- age */
+
+static uint64_t kept_s(char kind)
+{
+    return kind == FAILURE       ? RATE_LOG_HOUR_S
+           : kind == CERTIFICATE ? RATE_LOG_WEEK_S
+                                 : RATE_LOG_ORDERS_S;
+}
+
+static bool is_old(const struct rate_log_entry *e, uint64_t now_s)
+{
+    return e->at_s + kept_s(e->kind) < now_s;
+}
+
+/* A time in the future was written while the clock was ahead. It counts as of now, except that
+ * of a failure, which is dropped (0 is old): all of them at once could hold up a renewal for an
+ * hour. begun_s stays, so that the entry can still be taken out. */
+static uint64_t believed_s(char kind, uint64_t at_s, uint64_t now_s)
+{
+    if (at_s <= now_s)
+        return at_s;
+    return kind == FAILURE ? 0 : now_s;
+}
+
+static void rate_log_mistrust(struct rate_log *rate_log, uint64_t now_s)
+{
+    for (size_t i = 0; i < rate_log->n; i++) {
+        struct rate_log_entry *e = &rate_log->entry[i];
+
+        e->at_s = believed_s(e->kind, e->at_s, now_s);
+    }
+}
+
+static void rate_log_prune(struct rate_log *rate_log, uint64_t now_s)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < rate_log->n; i++)
+        if (!is_old(&rate_log->entry[i], now_s))
+            rate_log->entry[kept++] = rate_log->entry[i];
+    rate_log->n = kept;
+}
+
+/* Whether `n` more entries fit, after the old ones are dropped if they are in the way. */
+static bool rate_log_fits(struct rate_log *rate_log, size_t n, uint64_t now_s)
+{
+    if (rate_log->n + n > RATE_LOG_ENTRIES)
+        rate_log_prune(rate_log, now_s);
+    return rate_log->n + n <= RATE_LOG_ENTRIES;
+}
+
 /* ---- waiting times */
 
 /* How long to wait until at most `limit` entries of a kind are within the last `span_s`. */
@@ -93,18 +150,6 @@ static void rate_log_longer(struct rate_log *rate_log, uint64_t *wait, uint64_t 
              what);
 }
 
-/* Times in the future were written while the clock was ahead. They count as of now, except
- * failures, which are dropped: all of them at once could hold up a renewal for an hour. */
-static void rate_log_mistrust(struct rate_log *rate_log, uint64_t now_s)
-{
-    for (size_t i = 0; i < rate_log->n; i++) {
-        struct rate_log_entry *e = &rate_log->entry[i];
-
-        if (e->at_s > now_s)
-            e->at_s = e->kind == FAILURE ? 0 : now_s;
-    }
-}
-
 /* A certificate that lives for minutes gets more tries per hour. This does not exceed the
  * limits of a CA where they are known, since it issues no such certificates. */
 static uint32_t failures_allowed(const struct rate_log_limits *l, uint64_t life_s)
@@ -130,6 +175,9 @@ uint64_t rate_log_wait_urgent(struct rate_log *rate_log, struct rate_log_names n
                         rate_log_wait_for(rate_log, FAILURE, hash_name(names.name[i]), failures,
                                           RATE_LOG_HOUR_S, now_s),
                         failures, "failed orders of a name in an hour");
+    if (!rate_log_fits(rate_log, names.n + BESIDE_NAMES, now_s))
+        rate_log_longer(rate_log, &wait, RATE_LOG_FULL_S, RATE_LOG_ENTRIES,
+                        "recent entries in the rate log");
     return wait;
 }
 
@@ -147,9 +195,6 @@ uint64_t rate_log_wait(struct rate_log *rate_log, struct rate_log_names names, b
                         rate_log_wait_for(rate_log, CERTIFICATE, hash_set(names), l->same,
                                           RATE_LOG_WEEK_S, now_s),
                         l->same, "certificates for these names in 7 days");
-    if (rate_log->n + names.n + 2 > RATE_LOG_ENTRIES)
-        rate_log_longer(rate_log, &wait, RATE_LOG_HOUR_S, RATE_LOG_ENTRIES,
-                        "entries in the rate log");
     return wait;
 }
 
@@ -160,6 +205,7 @@ uint64_t rate_log_wait_account(struct rate_log *rate_log, uint64_t now_s, const 
 
     rate_log->says[0] = '\0';
     *why = rate_log->says;
+    rate_log_mistrust(rate_log, now_s);
     rate_log_longer(rate_log, &wait,
                     rate_log_wait_for(rate_log, ACCOUNT, 0, limit, RATE_LOG_ORDERS_S, now_s),
                     limit, "accounts made in 3 hours");
@@ -168,39 +214,57 @@ uint64_t rate_log_wait_account(struct rate_log *rate_log, uint64_t now_s, const 
 
 /* ---- recording */
 
-static int rate_log_add(struct rate_log *rate_log, char kind, uint64_t what, uint64_t at_s)
+/* Makes room for `n` more entries. -1: no memory, or full. */
+static int rate_log_reserve(struct rate_log *rate_log, size_t n, uint64_t now_s)
 {
-    if (rate_log->n == RATE_LOG_ENTRIES)
-        return -1;
-    if (rate_log->n == rate_log->cap) {
-        size_t cap = rate_log->cap ? rate_log->cap * 2 : FIRST_CAP;
-        struct rate_log_entry *entry = realloc(rate_log->entry, cap * sizeof *entry);
+    size_t cap = rate_log->cap ? rate_log->cap : FIRST_CAP;
+    struct rate_log_entry *entry;
 
-        if (!entry)
-            return -1;
-        rate_log->entry = entry;
-        rate_log->cap = cap;
-    }
+    if (!rate_log_fits(rate_log, n, now_s))
+        return -1;
+    while (cap < rate_log->n + n)
+        cap *= 2;
+    if (cap == rate_log->cap)
+        return 0;
+    entry = realloc(rate_log->entry, cap * sizeof *entry);
+    if (!entry)
+        return -1;
+    rate_log->entry = entry;
+    rate_log->cap = cap;
+    return 0;
+}
+
+/* After rate_log_reserve(). */
+static void rate_log_add(struct rate_log *rate_log, char kind, uint64_t what, uint64_t at_s)
+{
     rate_log->entry[rate_log->n++] =
-        (struct rate_log_entry){.at_s = at_s, .what = what, .kind = kind};
+        (struct rate_log_entry){.at_s = at_s, .begun_s = at_s, .what = what, .kind = kind};
+}
+
+static int rate_log_add_one(struct rate_log *rate_log, char kind, uint64_t what, uint64_t now_s)
+{
+    if (rate_log_reserve(rate_log, 1, now_s) < 0)
+        return -1;
+    rate_log_add(rate_log, kind, what, now_s);
     return 0;
 }
 
 int rate_log_attempt(struct rate_log *rate_log, struct rate_log_names names, uint64_t now_s)
 {
+    if (rate_log_reserve(rate_log, names.n, now_s) < 0)
+        return -1;
     for (size_t i = 0; i < names.n; i++)
-        if (rate_log_add(rate_log, FAILURE, hash_name(names.name[i]), now_s) < 0)
-            return -1;
+        rate_log_add(rate_log, FAILURE, hash_name(names.name[i]), now_s);
     return 0;
 }
 
 static void rate_log_take_out(struct rate_log *rate_log, char kind, uint64_t what,
-                              uint64_t at_s)
+                              uint64_t begun_s)
 {
     for (size_t i = rate_log->n; i-- > 0;) {
         const struct rate_log_entry *e = &rate_log->entry[i];
 
-        if (e->kind != kind || e->what != what || e->at_s != at_s)
+        if (e->kind != kind || e->what != what || e->begun_s != begun_s)
             continue;
         rate_log->n--;
         memmove(&rate_log->entry[i], &rate_log->entry[i + 1], (rate_log->n - i) * sizeof *e);
@@ -223,47 +287,37 @@ int rate_log_success(struct rate_log *rate_log, struct rate_log_names names, uin
                      uint64_t now_s)
 {
     rate_log_refund(rate_log, names, begun_s);
-    return rate_log->limits.same ? rate_log_add(rate_log, CERTIFICATE, hash_set(names), now_s)
-                                 : 0;
+    return rate_log->limits.same
+               ? rate_log_add_one(rate_log, CERTIFICATE, hash_set(names), now_s)
+               : 0;
 }
 
 int rate_log_order(struct rate_log *rate_log, uint64_t now_s)
 {
-    return rate_log->limits.orders ? rate_log_add(rate_log, ORDER, 0, now_s) : 0;
+    return rate_log->limits.orders ? rate_log_add_one(rate_log, ORDER, 0, now_s) : 0;
 }
 
 int rate_log_account(struct rate_log *rate_log, uint64_t now_s)
 {
-    return rate_log_add(rate_log, ACCOUNT, 0, now_s);
+    return rate_log_add_one(rate_log, ACCOUNT, 0, now_s);
 }
 
 /* ---- text */
 
-static uint64_t kept_s(char kind)
-{
-    return kind == FAILURE       ? RATE_LOG_HOUR_S
-           : kind == CERTIFICATE ? RATE_LOG_WEEK_S
-                                 : RATE_LOG_ORDERS_S;
-}
-
 char *rate_log_print(struct rate_log *rate_log, uint64_t now_s, size_t *n)
 {
     char *text = malloc(RATE_LOG_BYTES + 1);
-    size_t kept = 0;
 
     *n = 0;
     if (!text)
         return NULL;
+    rate_log_prune(rate_log, now_s);
     for (size_t i = 0; i < rate_log->n; i++) {
-        struct rate_log_entry e = rate_log->entry[i];
+        const struct rate_log_entry *e = &rate_log->entry[i];
 
-        if (e.at_s + kept_s(e.kind) < now_s)
-            continue;
-        rate_log->entry[kept++] = e;
-        *n += (size_t)snprintf(text + *n, RATE_LOG_BYTES + 1 - *n, "%c=%llu:%016llx\n", e.kind,
-                               (unsigned long long)e.at_s, (unsigned long long)e.what);
+        *n += (size_t)snprintf(text + *n, RATE_LOG_BYTES + 1 - *n, "%c=%llu:%016llx\n", e->kind,
+                               (unsigned long long)e->at_s, (unsigned long long)e->what);
     }
-    rate_log->n = kept;
     return text;
 }
 
@@ -291,12 +345,20 @@ int rate_log_parse(struct rate_log *rate_log, const char *text, size_t n, uint64
     int got;
 
     while ((got = kvfile_line(&rest, &key, &value)) > 0) {
-        if (key.n != 1 || !memchr("foca", key.p[0], 4) || !read_entry(value, &e))
+        if (key.n != 1 || !memchr("foca", key.p[0], 4) || !read_entry(value, &e)) {
             got = -1;
-        else if (rate_log_add(rate_log, key.p[0], e.what, e.at_s < now_s ? e.at_s : now_s) < 0)
-            got = -1;
-        if (got < 0)
             break;
+        }
+        e.kind = key.p[0];
+        e.begun_s = e.at_s;
+        e.at_s = believed_s(e.kind, e.at_s, now_s);
+        if (is_old(&e, now_s))
+            continue;
+        if (rate_log_reserve(rate_log, 1, now_s) < 0) {
+            got = -1;
+            break;
+        }
+        rate_log->entry[rate_log->n++] = e;
     }
     errno = EPROTO;
     return got;

@@ -29,9 +29,10 @@ enum {
 };
 
 struct rate_log_entry {
-    uint64_t at_s;
-    uint64_t what; /* hash of a name, or of a set of names */
-    char kind;     /* 'f' failure of a name, 'o' order, 'c' certificate, 'a' account */
+    uint64_t at_s;    /* from when on it ages; changed when the clock turns out to be ahead */
+    uint64_t begun_s; /* as recorded; a refund finds the entry by it */
+    uint64_t what;    /* hash of a name, or of a set of names */
+    char kind;        /* 'f' failure of a name, 'o' order, 'c' certificate, 'a' account */
 };
 
 /* The limits. 0: no limit; then such orders and certificates are not recorded. */
@@ -66,15 +67,16 @@ struct rate_log_limits rate_log_limits_of(const char *directory,
  * its end, which CAs that support ARI exempt from the limit on the same names. */
 uint64_t rate_log_wait(struct rate_log *rate_log, struct rate_log_names names, bool renewal,
                        uint64_t now_s, const char **why);
-/* The same, by failures only: for a renewal that cannot wait for anything else, since the live
- * certificate ends soon. A crash loop is still bounded. */
+/* The same, by failures only, and while the rate log is full: for a renewal that cannot wait
+ * for anything else, since the live certificate ends soon. A crash loop is still bounded. */
 uint64_t rate_log_wait_urgent(struct rate_log *rate_log, struct rate_log_names names,
                               uint64_t now_s, const char **why);
 /* The same for creating an account. */
 uint64_t rate_log_wait_account(struct rate_log *rate_log, uint64_t now_s, const char **why);
 
 /* Record in memory: an attempt that begins; its success, which removes its failures; an order;
- * an account. -1: no memory, or full. */
+ * an account. -1: no memory, or full even without the entries that are too old; then nothing is
+ * recorded (of a success, only that its failures are removed). */
 int rate_log_attempt(struct rate_log *rate_log, struct rate_log_names names, uint64_t now_s);
 int rate_log_success(struct rate_log *rate_log, struct rate_log_names names, uint64_t begun_s,
                      uint64_t now_s);
@@ -89,9 +91,10 @@ void rate_log_refund(struct rate_log *rate_log, struct rate_log_names names, uin
  * same account next time. */
 void rate_log_refund_account(struct rate_log *rate_log, uint64_t begun_s);
 
-/* rate_log_print(): the text of the file, on the heap, without entries that are too old; NULL:
- * no memory. rate_log_parse(): -1 with errno EPROTO when it is damaged, keeping everything
- * before the damage. Entries from the future, written by a wrong clock, count as of now. */
+/* rate_log_print(): the text of the file, on the heap; NULL: no memory. rate_log_parse(): -1
+ * with errno EPROTO when it is damaged, keeping everything before the damage. Both drop entries
+ * that are too old. Entries from the future, written by a wrong clock, count as of now;
+ * failures from the future are dropped. */
 char *rate_log_print(struct rate_log *rate_log, uint64_t now_s, size_t *n);
 int rate_log_parse(struct rate_log *rate_log, const char *text, size_t n, uint64_t now_s);
 

@@ -65,7 +65,7 @@ static void test_failures(void)
     rate_log_attempt(&l, both, t0 + 200);
     ok(rate_log_wait(&l, both, false, t0 + 200, &why) > 0, "4 again");
     rate_log_refund(&l, both, t0 + 200);
-    is_int(rate_log_wait(&l, both, false, t0 + 200, &why), 0, "pardoned: the CA was down");
+    is_int(rate_log_wait(&l, both, false, t0 + 200, &why), 0, "refunded: the CA was down");
     rate_log_release(&l);
 }
 
@@ -105,9 +105,59 @@ static void test_full(void)
         added++;
     is_int(added, RATE_LOG_ENTRIES, "bounded");
     ok(rate_log_wait(&l, both, true, t0, &why) > 0, "full: wait");
+    ok(strstr(why, "entries in the rate log"), "and says why: %s", why);
+    ok(rate_log_wait_urgent(&l, both, t0, &why) > 0, "an urgent renewal too");
+    l.n--;
+    ok(rate_log_attempt(&l, both, t0) < 0 && l.n == RATE_LOG_ENTRIES - 1,
+       "an attempt that does not fit is not recorded in part");
+    rate_log_attempt(&l, other, t0);
     size_t n;
     free(rate_log_print(&l, t0 + 3601, &n));
     is_int(l.n, 0, "the old ones go");
+    rate_log_release(&l);
+}
+
+/* While all orders wait, nothing is saved: a rate log full of old entries blocked them for
+ * ever, also after a restart. */
+static void test_full_of_old(void)
+{
+    struct rate_log l = {0};
+    char line[64], *text = malloc(RATE_LOG_BYTES + 1);
+    size_t n = 0;
+
+    while (rate_log_attempt(&l, other, t0) == 0)
+        ;
+    is_int(rate_log_wait(&l, both, true, t0 + 3601, &why), 0, "full of old entries: go on");
+    is_int(l.n, 0, "they are dropped");
+    while (rate_log_attempt(&l, other, t0) == 0)
+        ;
+    is_int(rate_log_attempt(&l, both, t0 + 3601), 0, "an attempt finds room, too");
+    is_int(l.n, 2, "and is all that is left");
+    rate_log_release(&l);
+    snprintf(line, sizeof line, "f=%llu:0123456789abcdef\n", (unsigned long long)t0 - 3601);
+    while (text && n + strlen(line) <= RATE_LOG_BYTES)
+        n += (size_t)sprintf(text + n, "%s", line);
+    is_int(rate_log_parse(&l, text, n, t0), 0, "a file full of old entries is no damage");
+    is_int(l.n, 0, "and none of them is kept");
+    free(text);
+    rate_log_release(&l);
+}
+
+/* The clock was set back after these were recorded. */
+static void test_clock(void)
+{
+    struct rate_log l = {.limits = known()};
+
+    rate_log_attempt(&l, both, t0);
+    for (int i = 0; i < 3; i++)
+        rate_log_account(&l, t0);
+    is_int(rate_log_wait_account(&l, t0 - 100000, &why), 3 * 3600 + 1,
+           "accounts of the future count as of now");
+    is_int(rate_log_wait(&l, both, true, t0 - 100000, &why), 0, "failures do not count");
+    rate_log_refund_account(&l, t0);
+    is_int(rate_log_wait_account(&l, t0 - 100000, &why), 0, "a refund still finds its account");
+    rate_log_success(&l, both, t0, t0 - 100000);
+    is_int(l.n, 3, "and a success its failures: 2 accounts and a certificate are left");
     rate_log_release(&l);
 }
 
@@ -152,8 +202,10 @@ static void test_text(void)
         ok(parsed(bad[i], &l) < 0 && errno == EPROTO && l.n == 0, "damaged %zu", i);
         rate_log_release(&l);
     }
-    is_int(parsed("f=1900000000:0123456789abcdef\n", &l), 0, "of the future");
-    is_int(l.entry[0].at_s, t0, "  counts as of now");
+    is_int(parsed("f=1900000000:0123456789abcdef\no=1900000000:0000000000000000\n", &l), 0,
+           "of the future");
+    ok(l.n == 1 && l.entry[0].kind == 'o', "  a failure is dropped");
+    is_int(l.entry[0].at_s, t0, "  an order counts as of now");
     rate_log_release(&l);
     ok(parsed("o=1799999999:0000000000000000\nbroken", &l) < 0 && l.n == 1,
        "what is before a damage is kept");
@@ -170,7 +222,7 @@ static void test_disk(void)
         return;
     dir = kvfile_open(root, "accounts", "ca.test=2fdir", true);
     ok(dir >= 0, "a folder");
-    is_int(rate_log_load(&back, dir, t0), 0, "no file is an empty ledger");
+    is_int(rate_log_load(&back, dir, t0), 0, "no file is an empty rate log");
     rate_log_attempt(&l, both, t0);
     is_int(rate_log_save(&l, dir, t0), 0, "saved");
     is_int(rate_log_load(&back, dir, t0), 0, "loaded");
@@ -188,6 +240,8 @@ int main(void)
     test_other_ca();
     test_orders();
     test_full();
+    test_full_of_old();
+    test_clock();
     test_text();
     test_disk();
     return done();
