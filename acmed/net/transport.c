@@ -115,7 +115,9 @@ void transport_header(struct transport_reply *reply, struct str line, uint64_t n
 {
     struct str value;
 
-    if ((value = header_value(line, STR("Replay-Nonce"))).n) {
+    if (str_starts(line, STR("HTTP/"))) { /* no header's name contains a slash */
+        *reply = (struct transport_reply){0};
+    } else if ((value = header_value(line, STR("Replay-Nonce"))).n) {
         if (value.n < sizeof reply->nonce && ipc_is_nonce(value))
             str_copy(reply->nonce, sizeof reply->nonce, value);
     } else if ((value = header_value(line, STR("Location"))).n) {
@@ -141,10 +143,7 @@ static size_t transport_on_header(char *p, size_t size, size_t n, void *arg)
 
     while (line.n && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
         line.n--;
-    if (str_starts(line, STR("HTTP/")) && str_index(line, ':') == line.n)
-        *t->reply = (struct transport_reply){0}; /* drop an interim response */
-    else
-        transport_header(t->reply, line, clock_wall_ms());
+    transport_header(t->reply, line, clock_wall_ms());
     return size * n;
 }
 

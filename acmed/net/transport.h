@@ -56,8 +56,9 @@ const char *transport_error(const struct transport *transport);
  * cause. */
 bool transport_blames_clock(const struct transport *transport);
 
-/* Processes one header line of a response, without its line end; used by transport_send(). Date
- * and Retry-After may come in either order. Pure. */
+/* Processes one line of a response's head, without its line end; used by transport_send(). A
+ * status line begins anew, since what came before belongs to an interim response. Date and
+ * Retry-After may come in either order. Pure. */
 void transport_header(struct transport_reply *reply, struct str line, uint64_t now_wall_ms);
 
 #endif

@@ -162,6 +162,13 @@ static void test_headers(void)
     for (int i = 0; i < 20; i++)
         transport_header(&r, STR("Link: <https://ca.test/c/3>;rel=alternate"), now);
     is_int(r.n_alternates, TRANSPORT_ALTERNATES, "no more than there is room for");
+
+    transport_header(&r, STR("HTTP/1.1 201 Created: see Location"), now);
+    ok(r.n_alternates == 0 && r.nonce[0] == '\0' && r.location[0] == '\0',
+       "a status line begins anew, also with a colon in its reason phrase");
+    transport_header(&r, STR("Replay-Nonce: abc-_2"), now);
+    transport_header(&r, STR("HTTP: 1"), now);
+    is_str(r.nonce, "abc-_2", "a header of that name does not");
 }
 
 static bool same(const char *a, const char *b)
