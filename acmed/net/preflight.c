@@ -78,8 +78,8 @@ void preflight_read(struct preflight *p, struct str findings, int64_t clock_off_
     preflight_look_at_clock(p, clock_off_ms);
 }
 
-enum preflight_verdict preflight_judge(const struct preflight *p, struct fallback *l,
-                                       const struct order_options *ways, enum fallback_ca ca,
+enum preflight_verdict preflight_judge(const struct preflight *p, struct fallback *fallback,
+                                       const struct order_options *options, enum fallback_ca ca,
                                        uint32_t failures)
 {
     enum job_challenge kinds[JOB_CHALLENGES];
@@ -87,20 +87,20 @@ enum preflight_verdict preflight_judge(const struct preflight *p, struct fallbac
 
     if (p->forbidden)
         return PREFLIGHT_HOLD;
-    if (failures == 0 && l->kind_worked != JOB_HTTP_01)
-        l->doubted = p->missed && !p->seen ? JOB_HTTP_01 : 0;
+    if (failures == 0 && fallback->kind_worked != JOB_HTTP_01)
+        fallback->doubted = p->missed && !p->seen ? JOB_HTTP_01 : 0;
     if (ca == FALLBACK_STAGING) /* a staging dry run may fail */
         return PREFLIGHT_GO;
-    fallback_kinds(l, ways, kinds);
-    doubt = p->missed && kinds[0] == JOB_HTTP_01 && !l->dry_run_passed;
-    if (doubt && ca == FALLBACK_FIRST && ways->staging && !ways->urgent) {
-        l->dry_run_first = 1;
-        return PREFLIGHT_REHEARSE;
+    fallback_kinds(fallback, options, kinds);
+    doubt = p->missed && kinds[0] == JOB_HTTP_01 && !fallback->dry_run_passed;
+    if (doubt && ca == FALLBACK_FIRST && options->staging && !options->urgent) {
+        fallback->dry_run_first = 1;
+        return PREFLIGHT_DRY_RUN;
     }
-    if (p->clock_behind && failures > 0 && !l->held) {
-        l->held = 1;
+    if (p->clock_behind && failures > 0 && !fallback->held) {
+        fallback->held = 1;
         return PREFLIGHT_HOLD;
     }
-    l->held = 0;
+    fallback->held = 0;
     return PREFLIGHT_GO;
 }

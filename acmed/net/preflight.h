@@ -47,15 +47,15 @@ void preflight_read(struct preflight *preflight, struct str findings, int64_t cl
 
 enum preflight_verdict {
     PREFLIGHT_GO,
-    PREFLIGHT_REHEARSE, /* staging dry run first */
-    PREFLIGHT_HOLD,     /* no order now; note[0] says why */
+    PREFLIGHT_DRY_RUN, /* staging dry run first */
+    PREFLIGHT_HOLD,    /* no order now; note[0] says why */
 };
 
 /* failures: failed orders in a row; 0 also when nothing that might succeed is to be held back.
  * Changes fallback: what was held, the staging dry run, which kind comes first. */
 enum preflight_verdict preflight_judge(const struct preflight *preflight,
                                        struct fallback *fallback,
-                                       const struct order_options *ways, enum fallback_ca ca,
+                                       const struct order_options *options, enum fallback_ca ca,
                                        uint32_t failures);
 
 #endif

@@ -28,19 +28,19 @@ static bool fallback_proves(enum job_challenge kind, const char *name)
     return inet_pton(AF_INET, name, address) != 1 && inet_pton(AF_INET6, name, address) != 1;
 }
 
-size_t fallback_fitting(const char *const *names, size_t n_names, const char *const *overridden,
-                        size_t n_overridden, enum job_challenge out[JOB_CHALLENGES])
+size_t fallback_fitting(const char *const *names, size_t n_names, const char *const *configured,
+                        size_t n_configured, enum job_challenge out[JOB_CHALLENGES])
 {
     static const char *const otherwise[] = {"http-01", "tls-alpn-01"};
     uint32_t taken = 0;
     size_t n = 0;
 
-    if (n_overridden == 0) {
-        overridden = otherwise;
-        n_overridden = sizeof otherwise / sizeof *otherwise;
+    if (n_configured == 0) {
+        configured = otherwise;
+        n_configured = sizeof otherwise / sizeof *otherwise;
     }
-    for (size_t i = 0; i < n_overridden; i++) {
-        enum job_challenge kind = fallback_kind_of(overridden[i]);
+    for (size_t i = 0; i < n_configured; i++) {
+        enum job_challenge kind = fallback_kind_of(configured[i]);
         bool any = false;
 
         for (size_t j = 0; j < n_names; j++)
@@ -54,51 +54,54 @@ size_t fallback_fitting(const char *const *names, size_t n_names, const char *co
 
 /* Lower is tried first: what worked, then the others, then the doubted kind, then failed
  * ones. */
-static int fallback_rank(const struct fallback *l, enum job_challenge kind)
+static int fallback_rank(const struct fallback *fallback, enum job_challenge kind)
 {
-    return (l->kinds_failed & bit(kind) ? 4 : 0) + (l->doubted == (uint32_t)kind ? 2 : 0) +
-           (l->kind_worked == (uint32_t)kind ? 0 : 1);
+    return (fallback->kinds_failed & bit(kind) ? 4 : 0) +
+           (fallback->doubted == (uint32_t)kind ? 2 : 0) +
+           (fallback->kind_worked == (uint32_t)kind ? 0 : 1);
 }
 
-void fallback_kinds(const struct fallback *l, const struct order_options *ways,
+void fallback_kinds(const struct fallback *fallback, const struct order_options *options,
                     enum job_challenge out[JOB_CHALLENGES])
 {
     size_t n = 0;
 
     memset(out, 0, JOB_CHALLENGES * sizeof *out);
     for (int r = 0; r < 8; r++)
-        for (size_t i = 0; i < ways->n_kinds; i++)
-            if (fallback_rank(l, ways->kinds[i]) == r)
-                out[n++] = ways->kinds[i];
+        for (size_t i = 0; i < options->n_kinds; i++)
+            if (fallback_rank(fallback, options->kinds[i]) == r)
+                out[n++] = options->kinds[i];
 }
 
 /* true: this kind had not failed before, and another one is left. */
-static bool kind_failed(struct fallback *l, const struct order_options *ways,
+static bool kind_failed(struct fallback *fallback, const struct order_options *options,
                         enum job_challenge kind)
 {
     uint32_t all = 0;
 
-    for (size_t i = 0; i < ways->n_kinds; i++)
-        all |= bit(ways->kinds[i]);
-    if (l->kinds_failed & bit(kind) || !(all & bit(kind))) {
-        l->kinds_failed = bit(kind) & all; /* a new round */
+    for (size_t i = 0; i < options->n_kinds; i++)
+        all |= bit(options->kinds[i]);
+    if (fallback->kinds_failed & bit(kind) || !(all & bit(kind))) {
+        fallback->kinds_failed = bit(kind) & all; /* a new round */
         return false;
     }
-    l->kinds_failed |= bit(kind);
-    if ((l->kinds_failed & all) != all)
+    fallback->kinds_failed |= bit(kind);
+    if ((fallback->kinds_failed & all) != all)
         return true;
-    l->kinds_failed = 0;
+    fallback->kinds_failed = 0;
     return false;
 }
 
 /* ---- CAs */
 
-enum fallback_ca fallback_ca(const struct fallback *l, const struct order_options *ways)
+enum fallback_ca fallback_ca(const struct fallback *fallback,
+                             const struct order_options *options)
 {
-    if (ways->second && l->ca_failures >= ways->after && l->asked != FALLBACK_SECOND)
+    if (options->second && fallback->ca_failures >= options->after &&
+        fallback->asked != FALLBACK_SECOND)
         return FALLBACK_SECOND;
-    return ways->staging && l->dry_run_first && !ways->urgent ? FALLBACK_STAGING
-                                                              : FALLBACK_FIRST;
+    return options->staging && fallback->dry_run_first && !options->urgent ? FALLBACK_STAGING
+                                                                           : FALLBACK_FIRST;
 }
 
 static bool fallback_is_one_of(const char *type, const char *const *list, size_t n)
@@ -137,40 +140,41 @@ bool fallback_unreached(const struct job_problem *p)
            (p->status >= 502 && p->status <= 504);
 }
 
-bool fallback_failed(struct fallback *l, const struct order_options *ways, enum fallback_ca ca,
-                     const struct job_problem *problem)
+bool fallback_failed(struct fallback *fallback, const struct order_options *options,
+                     enum fallback_ca ca, const struct job_problem *problem)
 {
     enum fallback_fault fault = fallback_fault(problem);
 
-    l->asked = ca;
-    l->dry_run_passed = 0;
-    l->doubted = 0;
+    fallback->asked = ca;
+    fallback->dry_run_passed = 0;
+    fallback->doubted = 0;
     if (strcmp(problem->type, "net.hook") == 0) {
         /* No CA was asked, so a staging dry run would tell nothing new and would lose the
          * order. */
     } else if (ca == FALLBACK_FIRST) {
-        l->dry_run_first = fault != FALLBACK_FAULT_CA;
-        l->ca_failures = fault == FALLBACK_FAULT_CA ? backoff_count(l->ca_failures) : 0;
+        fallback->dry_run_first = fault != FALLBACK_FAULT_CA;
+        fallback->ca_failures =
+            fault == FALLBACK_FAULT_CA ? backoff_count(fallback->ca_failures) : 0;
     } else if (ca == FALLBACK_STAGING && fault == FALLBACK_FAULT_CA) {
-        l->dry_run_first = 0; /* staging itself is broken: it must not block orders */
+        fallback->dry_run_first = 0; /* staging itself is broken: it must not block orders */
     }
-    return problem->challenge && kind_failed(l, ways, problem->challenge);
+    return problem->challenge && kind_failed(fallback, options, problem->challenge);
 }
 
-bool fallback_succeeded(struct fallback *l, enum fallback_ca ca, enum job_challenge kind)
+bool fallback_succeeded(struct fallback *fallback, enum fallback_ca ca, enum job_challenge kind)
 {
     bool dry_run_passed = ca == FALLBACK_STAGING;
 
     if (kind)
-        l->kind_worked = kind;
-    l->kinds_failed = 0;
-    l->doubted = 0;
-    l->dry_run_first = 0;
-    l->dry_run_passed = dry_run_passed;
-    l->held = 0;
+        fallback->kind_worked = kind;
+    fallback->kinds_failed = 0;
+    fallback->doubted = 0;
+    fallback->dry_run_first = 0;
+    fallback->dry_run_passed = dry_run_passed;
+    fallback->held = 0;
     if (!dry_run_passed) {
-        l->ca_failures = 0;
-        l->asked = FALLBACK_FIRST;
+        fallback->ca_failures = 0;
+        fallback->asked = FALLBACK_FIRST;
     }
     return dry_run_passed;
 }

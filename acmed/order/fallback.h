@@ -43,15 +43,16 @@ struct order_options {
 };
 
 /* The configured challenge kinds that can prove at least one of these names: only dns-01 proves
- * a wildcard, and it never proves an address. overridden: as configured; none: http-01 and
- * tls-alpn-01. Returns how many; 0: none can. */
-size_t fallback_fitting(const char *const *names, size_t n_names, const char *const *overridden,
-                        size_t n_overridden, enum job_challenge out[JOB_CHALLENGES]);
+ * a wildcard, and it never proves an address. configured: the names of the kinds in the order
+ * in which to try them; none: http-01 and tls-alpn-01. Returns how many; 0: none can. */
+size_t fallback_fitting(const char *const *names, size_t n_names, const char *const *configured,
+                        size_t n_configured, enum job_challenge out[JOB_CHALLENGES]);
 
-enum fallback_ca fallback_ca(const struct fallback *fallback, const struct order_options *ways);
+enum fallback_ca fallback_ca(const struct fallback *fallback,
+                             const struct order_options *options);
 
 /* All kinds, in the order in which to try them. */
-void fallback_kinds(const struct fallback *fallback, const struct order_options *ways,
+void fallback_kinds(const struct fallback *fallback, const struct order_options *options,
                     enum job_challenge out[JOB_CHALLENGES]);
 
 /* The cause of a failed order. */
@@ -68,7 +69,7 @@ bool fallback_unreached(const struct job_problem *problem);
 
 /* An order failed at this CA. true: the next try can come soon, because another challenge kind
  * was not tried yet. */
-bool fallback_failed(struct fallback *fallback, const struct order_options *ways,
+bool fallback_failed(struct fallback *fallback, const struct order_options *options,
                      enum fallback_ca ca, const struct job_problem *problem);
 
 /* An order succeeded. kind: what proved its names; 0: nothing had to be proved. true: it was a

@@ -335,7 +335,7 @@ enum issue_news issue_after_preflight(struct issue *is, const struct issue_live 
     case PREFLIGHT_HOLD:
         snprintf(text, sizeof text, "not ordered, to save the CA's limits: %s", found.note[0]);
         return issue_fail(is, live, 0, text);
-    case PREFLIGHT_REHEARSE:
+    case PREFLIGHT_DRY_RUN:
     case PREFLIGHT_GO:
         break;
     }

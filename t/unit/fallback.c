@@ -14,12 +14,12 @@ static struct job_problem problem(const char *type, const char *name, enum job_c
     return p;
 }
 
-static bool fitting_are(const char *name, const char *second, size_t n_overridden,
+static bool fitting_are(const char *name, const char *second, size_t n_configured,
                         const char *want)
 {
     const char *const names[] = {name, second};
     enum job_challenge kinds[JOB_CHALLENGES];
-    size_t n = fallback_fitting(names, second ? 2 : 1, all, n_overridden, kinds);
+    size_t n = fallback_fitting(names, second ? 2 : 1, all, n_configured, kinds);
     char got[JOB_CHALLENGES + 1] = "";
 
     for (size_t i = 0; i < n; i++)
@@ -30,7 +30,7 @@ static bool fitting_are(const char *name, const char *second, size_t n_overridde
 static void test_fitting(void)
 {
     ok(fitting_are("a.test", NULL, 0, "12"), "not given: http-01, then tls-alpn-01");
-    ok(fitting_are("a.test", NULL, 3, "123"), "all that are wished, in their order");
+    ok(fitting_are("a.test", NULL, 3, "123"), "all that are configured, in their order");
     ok(fitting_are("*.a.test", NULL, 3, "3"), "a wildcard: dns-01 only");
     ok(fitting_are("*.a.test", NULL, 2, ""), "which may leave nothing");
     ok(fitting_are("192.0.2.1", NULL, 3, "12") && fitting_are("2001:db8::1", NULL, 3, "12"),
@@ -53,13 +53,13 @@ static void test_hook(void)
     is_int(fallback_ca(&l, &one), FALLBACK_STAGING, "nor does it end a rehearsal");
 }
 
-static bool kinds_are(const struct fallback *l, const struct order_options *ways,
+static bool kinds_are(const struct fallback *l, const struct order_options *options,
                       const char *want)
 {
     enum job_challenge kinds[JOB_CHALLENGES];
     char got[JOB_CHALLENGES + 1] = "";
 
-    fallback_kinds(l, ways, kinds);
+    fallback_kinds(l, options, kinds);
     for (int i = 0; i < JOB_CHALLENGES && kinds[i]; i++)
         got[i] = (char)('0' + kinds[i]);
     return strcmp(got, want) == 0;
@@ -170,13 +170,13 @@ static void test_faults(void)
 /* ---- preflight */
 
 static enum preflight_verdict judged(const char *findings, struct fallback *l,
-                                     const struct order_options *ways, enum fallback_ca ca,
+                                     const struct order_options *options, enum fallback_ca ca,
                                      uint32_t failures)
 {
     struct preflight p;
 
     preflight_read(&p, str_from(findings), 0);
-    return preflight_judge(&p, l, ways, ca, failures);
+    return preflight_judge(&p, l, options, ca, failures);
 }
 
 static void test_reading(void)
@@ -243,7 +243,7 @@ static void test_verdicts(void)
     judged("M a\n", &l, &three, FALLBACK_FIRST, 0);
     ok(kinds_are(&l, &three, "123"), "what worked before is not doubted");
     l = (struct fallback){0};
-    is_int(judged("M a\n", &l, &both, FALLBACK_FIRST, 0), PREFLIGHT_REHEARSE,
+    is_int(judged("M a\n", &l, &both, FALLBACK_FIRST, 0), PREFLIGHT_DRY_RUN,
            "with a staging CA: there first");
     is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "which the ladder knows");
     is_int(judged("M a\n", &l, &both, FALLBACK_STAGING, 1), PREFLIGHT_GO,
