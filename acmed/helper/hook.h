@@ -1,6 +1,6 @@
 /* The hook: the operator's program. It is called when a certificate changed or cannot be
- * obtained and, for dns-01, to publish or remove a record. README.md ("The hook") is the
- * contract for those who write one. It gets no arguments. Its environment is ours plus
+ * obtained and, for dns-01, to publish or remove a record. docs/certificates.md ("The hook")
+ * is the contract for those who write one. It gets no arguments. Its environment is ours plus
  *
  *   PASGATE_EVENT        issued, renewed, expiring, failed, dns-put or dns-drop
  *   PASGATE_CERTIFICATE  its name in the configuration

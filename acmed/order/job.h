@@ -111,7 +111,6 @@ struct job_problem {
  *   "net.chain"     the chain does not fit key, names or dates
  *   "net.refused"   job_reply(run, false)
  *   "net.hook"      the operator's hook did not publish a record (set by order/issue.c)
- *   "net.preflight" held back before the CA was asked (set by order/issue.c)
  *   "net.deadline"  the job, or an object of the CA, ran out of time
  *   "net.broken"    the network helper ended or sent an invalid message */
 
