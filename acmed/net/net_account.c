@@ -1,6 +1,8 @@
+#include "acmed/net/net_account.h"
+
 #include <stdlib.h>
 
-#include "acmed/net/net_internal.h"
+#include "acmed/net/net_post.h"
 
 /* Checks what would certainly fail, and says what to change. */
 static bool may_register(struct net *net)

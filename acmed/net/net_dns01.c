@@ -1,7 +1,8 @@
+#include "acmed/net/net_dns01.h"
+
 #include <stdio.h>
 
 #include "acmed/net/dns_zone.h"
-#include "acmed/net/net_internal.h"
 #include "base/clock.h"
 
 enum { DNS_PORT = 53 };

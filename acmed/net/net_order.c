@@ -1,8 +1,12 @@
+#include "acmed/net/net_order.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
-#include "acmed/net/net_internal.h"
+#include "acmed/net/net_account.h"
+#include "acmed/net/net_post.h"
+#include "acmed/net/net_proof.h"
 
 enum {
     FINALIZE_MAX = 5, /* orderNotReady: the CA's servers are not in sync yet */

@@ -1,8 +1,7 @@
-#include <poll.h>
-#include <stdio.h>
-#include <unistd.h>
+#include "acmed/net/net_post.h"
 
-#include "acmed/net/net_internal.h"
+#include <stdio.h>
+
 #include "base/clock.h"
 
 enum {
@@ -14,14 +13,6 @@ enum {
 };
 
 /* ---- waiting */
-
-void net_sleep(struct net *net, uint64_t ms)
-{
-    struct pollfd p = {.fd = net->fd}; /* without events, poll() only reports hang-up */
-
-    if (poll(&p, 1, ms > INT32_MAX ? INT32_MAX : (int)ms) > 0)
-        _exit(0);
-}
 
 /* 1, 2, 4, 8, 10, 10, ... seconds. */
 static uint64_t growing_ms(unsigned tries)

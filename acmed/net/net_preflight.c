@@ -1,3 +1,5 @@
+#include "acmed/net/net_preflight.h"
+
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -5,7 +7,6 @@
 
 #include "acmed/net/caa.h"
 #include "acmed/net/dns.h"
-#include "acmed/net/net_internal.h"
 #include "acmed/net/preflight.h"
 #include "acmed/net/transport_look.h"
 #include "base/clock.h"

@@ -1,7 +1,10 @@
+#include "acmed/net/net_proof.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "acmed/net/net_internal.h"
+#include "acmed/net/net_dns01.h"
+#include "acmed/net/net_post.h"
 
 /* One authorization to be proved. */
 struct proof {
