@@ -7,9 +7,10 @@
 #include "acmed/key/secret.h"
 #include "acmed/net/acme_json.h"
 #include "acmed/order/backoff.h"
+#include "acmed/order/issue_core.h"
 #include "acmed/order/issue_dns.h"
-#include "acmed/order/issue_internal.h"
-#include "acmed/order/kvfile.h"
+#include "acmed/order/issue_end.h"
+#include "acmed/order/issue_start.h"
 #include "acmed/order/order_store.h"
 #include "acmed/order/problem_text.h"
 #include "base/clock.h"
@@ -23,33 +24,6 @@ enum {
     ISSUE_VALID_MS = 3600 * 1000, /* between two looks at a pair that is not valid yet; the
                                      clock may be corrected meanwhile */
 };
-
-struct rate_log_names issue_names(const struct issue *is)
-{
-    return (struct rate_log_names){.name = is->conf->names, .n = is->conf->n_names};
-}
-
-static const struct conf_acme *issue_acme_of(const struct issue *is)
-{
-    return &is->ca_set->heritage->conf->acme;
-}
-
-bool issue_open_dir(struct issue *is)
-{
-    if (is->dir >= 0 && kvfile_gone(is->dir))
-        fd_close(&is->dir);
-    if (is->dir < 0) {
-        is->dir = kvfile_open(issue_acme_of(is)->store, "orders", is->name, true);
-        is->state.begun = is->dir >= 0 && order_is_there(is->dir);
-    }
-    return is->dir >= 0;
-}
-
-void issue_forget_order(struct issue *is)
-{
-    order_forget(is->dir);
-    is->state.begun = 0;
-}
 
 void issue_init(struct issue *is, struct ca_set *ca_set, const struct conf_cert *conf,
                 const char *name, uint64_t now_ms)
@@ -69,108 +43,12 @@ void issue_init(struct issue *is, struct ca_set *ca_set, const struct conf_cert 
     dns_records_load(is->dir, &is->dns.records);
 }
 
-void issue_end_run(struct issue *is)
-{
-    if (is->run)
-        is->ca_set->runs--;
-    job_end(is->run);
-    is->run = NULL;
-    is->due_ms = 0;
-    if (is->makes_account)
-        issue_ca(is)->making = false;
-    is->makes_account = false;
-    is->clock_wait_ms = 0;
-    is->gone = false;
-    issue_dns_end_run(is);
-    order_release(&is->order);
-}
-
 void issue_release(struct issue *is)
 {
     issue_end_run(is);
     hook_release(&is->dns.hook);
     dns_records_release(&is->dns.records);
     fd_close(&is->dir);
-}
-
-void issue_save_state(struct issue *is)
-{
-    static struct log_gate gate;
-
-    if ((!issue_open_dir(is) || cert_state_save(is->dir, &is->state) < 0) &&
-        log_gate_open(&gate))
-        log_warn("certificate %s: cannot store its state: %s", is->conf->name, strerror(errno));
-}
-
-enum failure {
-    FAILED,
-    FAILED_KIND,     /* another challenge kind is left to try */
-    FAILED_REACHING, /* the CA was unreachable */
-};
-
-/* The time logged is that of the next order: a certificate that is good, and was only requested
- * by hand, is not due early because the request failed. */
-static enum issue_news fail(struct issue *is, const struct issue_live *live,
-                            uint64_t retry_after_ms, const char *problem, enum failure how)
-{
-    uint64_t now = clock_wall_ms(), at;
-    char when[CLOCK_ISO_SIZE];
-
-    issue_end_run(is);
-    plan_failed(&is->state, &live->plan, retry_after_ms, problem, now, ca_set_random());
-    if (how == FAILED_KIND)
-        plan_hurry(&is->state, FALLBACK_QUICK_MS, now);
-    if (how == FAILED_REACHING)
-        plan_unreached(&is->state, &live->plan, now, ca_set_random());
-    at = plan_order_at(&is->state, &live->plan, now);
-    issue_save_state(is);
-    issue_says(is);
-    log_warn("certificate %s: not ordered, failure %u: %s; next try %s%s%s", is->conf->name,
-             is->state.failures, problem, clock_iso(when, at > now ? at : now),
-             is->doing[0] ? ": " : "", is->doing);
-    return ISSUE_FAILED;
-}
-
-enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
-                           uint64_t retry_after_ms, const char *problem)
-{
-    return fail(is, live, retry_after_ms, problem, FAILED);
-}
-
-enum issue_news issue_drop(struct issue *is, const struct issue_live *live, const char *why)
-{
-    uint64_t now = clock_wall_ms();
-    char when[CLOCK_ISO_SIZE];
-
-    issue_end_run(is);
-    issue_forget_order(is);
-    issue_dns_all_go(is);
-    plan_dropped(&is->state, now);
-    issue_save_state(is);
-    issue_says(is);
-    log_warn("certificate %s: the unfinished order is abandoned: %s; the live certificate is "
-             "good, next try %s",
-             is->conf->name, why, clock_iso(when, plan_order_at(&is->state, &live->plan, now)));
-    return ISSUE_CHANGED;
-}
-
-enum issue_news issue_held_by_clock(struct issue *is, const struct issue_live *live,
-                                    uint64_t wait_ms)
-{
-    char text[TABLE_REASON], when[CLOCK_ISO_SIZE], span[CLOCK_SPAN_SIZE];
-
-    snprintf(text, sizeof text,
-             "the clock here is %s ahead of the CA's; set it right. By the CA's clock the "
-             "renewal is not due before %s: nothing is ordered",
-             clock_span(span, (uint64_t)-is->clock_off_ms),
-             clock_iso(when, plan_due_by_dates(&is->state, &live->plan)));
-    if (strcmp(is->state.problem, text) != 0)
-        log_warn("certificate %s: %s", is->conf->name, text);
-    issue_end_run(is);
-    plan_hold_by_clock(&is->state, wait_ms, text, clock_wall_ms());
-    issue_save_state(is);
-    issue_says(is);
-    return ISSUE_CHANGED;
 }
 
 bool issue_wait_valid(struct issue *is, uint64_t not_before_wall_ms)
@@ -279,7 +157,7 @@ static void refund(struct issue *is)
 static enum issue_news on_order_failed(struct issue *is, const struct issue_live *live,
                                        const struct job_event *event)
 {
-    const struct order_options ways = issue_ways(is);
+    const struct order_options options = issue_options(is);
     const struct job_problem problem = event->problem;
     uint32_t unreached = is->state.fallback.ca_failures;
     struct job_problem named = problem;
@@ -303,26 +181,17 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
     refund(is);
     if (problem.order_gone)
         issue_forget_order(is);
-    soon =
-        fallback_failed(&is->state.fallback, &ways, is->ca, &named) && !problem.retry_after_s;
+    soon = fallback_failed(&is->state.fallback, &options, is->ca, &named) &&
+           !problem.retry_after_s;
     if (is->state.fallback.ca_failures == 0)
         plan_reached(&is->state, &live->plan, unreached);
-    fail(is, live, (uint64_t)problem.retry_after_s * 1000, text,
-         soon                         ? FAILED_KIND
-         : fallback_unreached(&named) ? FAILED_REACHING
-                                      : FAILED);
+    issue_fail_as(is, live, (uint64_t)problem.retry_after_s * 1000, text,
+                  soon                         ? ISSUE_FAILURE_KIND
+                  : fallback_unreached(&named) ? ISSUE_FAILURE_REACHING
+                                               : ISSUE_FAILURE);
     if (soon)
         log_info("certificate %s: the next try uses another kind of challenge", is->conf->name);
     return ISSUE_FAILED;
-}
-
-void issue_note(struct issue *is, const char *text)
-{
-    size_t at = 0;
-
-    while (at + 1 < TABLE_NOTES && is->note[at][0])
-        at++;
-    str_fit(is->note[at], sizeof is->note[at], str_from(text));
 }
 
 /* Reports the parts that the CA refused and the order left out. */

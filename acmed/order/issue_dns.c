@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "acmed/order/issue_internal.h"
+#include "acmed/order/issue_core.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/log.h"

@@ -1,8 +1,9 @@
 /* dns-01 for a certificate that is being ordered: the operator's hook publishes and removes the
  * TXT records, one call at a time. A published record stays as long as its order can be
  * resumed, so that the next try need not publish all names again. All are removed when the
- * names are proved or the order is gone. Used by order/issue.c only, except
- * issue_dns_look(). */
+ * names are proved or the order is gone. Used by
+ * order/issue*.c; cert/ and acmed.c call only issue_dns_look(), issue_dns_fd() and
+ * issue_dns_all_go(). */
 #ifndef ACMED_ORDER_ISSUE_DNS_H
 #define ACMED_ORDER_ISSUE_DNS_H
 

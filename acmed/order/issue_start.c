@@ -1,11 +1,14 @@
+#include "acmed/order/issue_start.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 #include "acmed/key/csr.h"
+#include "acmed/order/issue_core.h"
 #include "acmed/order/issue_dns.h"
-#include "acmed/order/issue_internal.h"
+#include "acmed/order/issue_end.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/log.h"
@@ -15,68 +18,15 @@ enum {
     PREFLIGHT_RUN_MS = 60 * 1000, /* of a preflight; after that the order starts without */
 };
 
-static const struct conf_acme *issue_start_acme_of(const struct issue *is)
-{
-    return &is->ca_set->heritage->conf->acme;
-}
-
-/* ---- choice of CA */
-
-struct order_options issue_ways(const struct issue *is)
-{
-    const struct conf_acme *acme = issue_start_acme_of(is);
-    const struct conf_cert *cert = is->conf;
-    struct order_options ways = {.staging = *acme->staging,
-                                 .second = *acme->fallback.directory,
-                                 .after = acme->fallback.after,
-                                 .urgent = is->urgent};
-
-    ways.n_kinds = fallback_fitting(
-        cert->names, cert->n_names, cert->n_challenges ? cert->challenges : acme->challenges,
-        cert->n_challenges ? cert->n_challenges : acme->n_challenges, ways.kinds);
-    return ways;
-}
-
-int issue_live_ca(const struct issue *is)
-{
-    const int who[] = {FALLBACK_FIRST, FALLBACK_SECOND};
-
-    if (is->state.issued_by == 0)
-        return FALLBACK_FIRST; /* written when there was only one CA */
-    for (size_t i = 0; i < sizeof who / sizeof *who; i++) {
-        const char *directory = is->ca_set->ca[who[i]].directory;
-
-        if (*directory && ca_set_hash(directory) == is->state.issued_by)
-            return who[i];
-    }
-    return -1;
-}
-
-void issue_says(struct issue *is)
-{
-    static const char *const now[FALLBACK_CAS] = {"is ordered", "staging dry run",
-                                                  "is ordered from the second CA"};
-    static const char *const next[FALLBACK_CAS] = {"", "next, a staging dry run",
-                                                   "next, the second CA is tried"};
-    const struct order_options ways = issue_ways(is);
-    const char *text = is->state.failures ? next[fallback_ca(&is->state.fallback, &ways)] : "";
-
-    if (is->run && is->kind == JOB_PREFLIGHT)
-        text = "checking that its names resolve to this host";
-    else if (is->run && is->kind == JOB_ISSUE)
-        text = now[is->ca];
-    snprintf(is->doing, sizeof is->doing, "%s", text);
-}
-
 /* ---- jobs */
 
 static void fill_order(const struct issue *is, const struct issue_live *live, struct job *job)
 {
-    const struct order_options ways = issue_ways(is);
+    const struct order_options options = issue_options(is);
 
     job->names = is->conf->names;
     job->n_names = is->conf->n_names;
-    fallback_kinds(&is->state.fallback, &ways, job->challenges);
+    fallback_kinds(&is->state.fallback, &options, job->challenges);
     if (job->kind == JOB_ISSUE && live->plan.from_ca && issue_live_ca(is) == (int)is->ca)
         job->replaces = live->ari_id;
 }
@@ -89,13 +39,13 @@ static uint64_t run_ms(const struct issue *is, const struct job *job)
         return PREFLIGHT_RUN_MS;
     for (int i = 0; job->kind == JOB_ISSUE && i < JOB_CHALLENGES; i++)
         if (job->challenges[i] == JOB_DNS_01)
-            ms += issue_dns_run_ms(is->conf->n_names, issue_start_acme_of(is)->dns_wait_ms);
+            ms += issue_dns_run_ms(is->conf->n_names, issue_acme(is)->dns_wait_ms);
     return ms;
 }
 
 bool issue_start_job(struct issue *is, enum job_kind kind, const struct issue_live *live)
 {
-    const struct conf_acme *acme = issue_start_acme_of(is);
+    const struct conf_acme *acme = issue_acme(is);
     const struct ca *ca =
         kind == JOB_RENEWAL_INFO ? &is->ca_set->ca[issue_live_ca(is)] : issue_ca(is);
     const struct account *account = &ca->account;
@@ -157,7 +107,7 @@ static bool has_space(const struct issue *is, char error[TABLE_REASON])
         (uint64_t)fs.f_bavail * fs.f_frsize >= SPACE_NEEDED)
         return true;
     snprintf(error, TABLE_REASON, "the store %.90s is full; nothing is ordered",
-             issue_start_acme_of(is)->store);
+             issue_acme(is)->store);
     return false;
 }
 
@@ -225,12 +175,12 @@ static uint64_t limits_wait_ms(const struct issue *is, const struct issue_live *
  * true: continue. */
 static bool choose_ca(struct issue *is, const struct issue_live *live, enum issue_news *news)
 {
-    const struct order_options ways = issue_ways(is);
+    const struct order_options options = issue_options(is);
     char error[TABLE_ERROR], when[CLOCK_ISO_SIZE];
     uint64_t wait, now = clock_wall_ms();
     const char *why;
 
-    is->ca = fallback_ca(&is->state.fallback, &ways);
+    is->ca = fallback_ca(&is->state.fallback, &options);
     if (!ca_set_ready(is->ca_set, issue_ca(is), error)) {
         *news = issue_fail(is, live, 0, error);
         return false;
@@ -284,12 +234,12 @@ enum issue_news issue_start(struct issue *is, const struct issue_live *live)
         return news;
     if (is->order.url[0])
         return order(is, live);
-    if (!store_usable(issue_start_acme_of(is)->store, NULL, 0, unusable) ||
-        !store_usable(issue_start_acme_of(is)->store, is->name, 0, unusable))
+    if (!store_usable(issue_acme(is)->store, NULL, 0, unusable) ||
+        !store_usable(issue_acme(is)->store, is->name, 0, unusable))
         return issue_fail(is, live, 0, unusable);
     if (!has_space(is, error))
         return issue_fail(is, live, 0, error);
-    if (!issue_start_acme_of(is)->preflight || is->state.fallback.dry_run_passed)
+    if (!issue_acme(is)->preflight || is->state.fallback.dry_run_passed)
         return order(is, live);
     return begin_job(is, JOB_PREFLIGHT, live);
 }
@@ -314,7 +264,7 @@ static void tell_notes(struct issue *is, const struct preflight *found)
 enum issue_news issue_after_preflight(struct issue *is, const struct issue_live *live,
                                       const struct job_event *event)
 {
-    const struct order_options ways = issue_ways(is);
+    const struct order_options options = issue_options(is);
     enum issue_news news = ISSUE_NOTHING;
     struct preflight found = {0};
     uint64_t clock_wait;
@@ -330,7 +280,7 @@ enum issue_news issue_after_preflight(struct issue *is, const struct issue_live 
     tell_notes(is, &found);
     if (clock_wait)
         return issue_held_by_clock(is, live, clock_wait);
-    switch (preflight_judge(&found, &is->state.fallback, &ways, is->ca,
+    switch (preflight_judge(&found, &is->state.fallback, &options, is->ca,
                             is->by_hand ? 0 : is->state.failures)) {
     case PREFLIGHT_HOLD:
         snprintf(text, sizeof text, "not ordered, to save the CA's limits: %s", found.note[0]);

@@ -1,0 +1,32 @@
+/* How a run ends without a certificate, and when the next try comes. Used by order/issue.c and
+ * order/issue_start.c only. */
+#ifndef ACMED_ORDER_ISSUE_END_H
+#define ACMED_ORDER_ISSUE_END_H
+
+#include "acmed/order/issue.h"
+
+void issue_end_run(struct issue *is);
+
+enum issue_failure {
+    ISSUE_FAILURE,
+    ISSUE_FAILURE_KIND,     /* another challenge kind is left to try */
+    ISSUE_FAILURE_REACHING, /* the CA was unreachable */
+};
+
+/* The try failed: ends the run and records when the next one comes. problem: plain words, of
+ * any length. */
+enum issue_news issue_fail_as(struct issue *is, const struct issue_live *live,
+                              uint64_t retry_after_ms, const char *problem,
+                              enum issue_failure how);
+/* The same, as ISSUE_FAILURE. */
+enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
+                           uint64_t retry_after_ms, const char *problem);
+
+/* Gives up the open order; no new one is due. why: what is wrong with it. */
+enum issue_news issue_drop(struct issue *is, const struct issue_live *live, const char *why);
+
+/* No try now, since the renewal is due only by our clock, and the CA's clock contradicts it. */
+enum issue_news issue_held_by_clock(struct issue *is, const struct issue_live *live,
+                                    uint64_t wait_ms);
+
+#endif
