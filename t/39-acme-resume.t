@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # A renewal that the operator wants of a certificate that is not due: the acmed that comes after
 # the one that began it goes on with it, or gives it up and says so; its TXT records go in the end.
+# And a rate log that is full when a lost order is to be replaced.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -31,7 +32,7 @@ END
 chmod 0755, $hook;
 unlink $slow, $broken;
 
-my $gate = acme_gate($ca, names => ['again.test'], acme => qq(hook = "$hook"; challenges = [ "dns-01" ]; dns_wait = "20s";));
+my $gate = acme_gate($ca, names => ['again.test'], acme => qq(hook = "$hook"; challenges = [ "dns-01" ]; dns_wait = "20s"; limits = { orders = 1000; };));
 ok wait_issued($gate), 'a certificate' or $gate->tell;
 
 sub heard  { my ($event) = @_; return scalar grep { $_ eq $event } split /\n/, slurp($told) }
@@ -128,6 +129,37 @@ subtest 'an order of which the CA knows nothing' => sub {
     ok wait_for { !left('records') && !left('order') }, 'nothing is left of it';
     is orders(), $orders, 'no other one is made';
     is cert_row($gate)->{generation}, $live, 'the live one goes on';
+    $gate->stop_ok;
+};
+
+# Of other names, at this time.
+sub fill_rate_log
+{
+    my ($at) = @_;
+    my ($file) = glob "$gate->{store}/accounts/*/ledger";
+    spew($file, "f=$at:0123456789abcdef\n" x 8192);
+    return;
+}
+
+subtest 'a full rate log' => sub {
+    $gate->start;
+    fail_open();
+    my $orders = orders();
+    my ($file) = glob "$gate->{store}/orders/*/order";
+    spew($file, slurp($file) =~ s/^(url=.*)$/$1x/mr);
+    fill_rate_log(time);
+    change_state($gate, wanted => 1);
+    $gate->start;
+    ok wait_row($gate, sub { $_->{error} =~ /^the rate log of \S+ is full; nothing is ordered$/ }),
+      'no other order is made, and the row says why' or $gate->tell;
+    is orders(), $orders, 'the CA has heard of none';
+    $gate->stop_ok;
+    fill_rate_log(time - 3601);
+    unlink $file;
+    change_state($gate, wanted => 1, next_try => 1, failures => 0);
+    $gate->start;
+    ok wait_issued($gate, $live + 1), 'when all of it is old, it is ordered' or $gate->tell;
+    is orders(), $orders + 1, 'once';
     $gate->stop_ok;
 };
 

@@ -102,7 +102,7 @@ bool net_progress(struct net *net, enum job_state state)
     struct ipc_reply reply;
 
     return net_ask(net, &question, &reply) ||
-           net_fail(net, "net.refused", "acmed does not respond");
+           net_fail(net, "net.refused", "acmed stopped the order");
 }
 
 void net_sleep(struct net *net, uint64_t ms)

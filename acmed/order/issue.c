@@ -10,6 +10,7 @@
 #include "acmed/order/issue_core.h"
 #include "acmed/order/issue_dns.h"
 #include "acmed/order/issue_end.h"
+#include "acmed/order/issue_record.h"
 #include "acmed/order/issue_start.h"
 #include "acmed/order/order_store.h"
 #include "acmed/order/problem_text.h"
@@ -73,34 +74,36 @@ bool issue_wait_valid(struct issue *is, uint64_t not_before_wall_ms)
 
 /* ---- events */
 
-/* The CA is about to count one more order. */
-static bool note_new_order(struct issue *is)
-{
-    char error[TABLE_REASON];
-    struct ca *ca = issue_ca(is);
-
-    rate_log_order(&ca->rate_log, clock_wall_ms() / 1000);
-    return ca_set_save_rate_log(is->ca_set, ca, error);
-}
-
 /* The order is new to us: a first one, or one that replaces a lost one. */
-static bool note_order(struct issue *is, const char *url)
+static bool note_order(struct issue *is, const char *url, char error[TABLE_REASON])
 {
-    char error[TABLE_REASON];
-    struct ca *ca = issue_ca(is);
-
     if (strcmp(is->order.url, url) == 0)
         return true;
     issue_dns_all_go(is); /* those of the previous order */
     if (is->order.url[0]) {
         is->order.begun_s = clock_wall_ms() / 1000;
-        rate_log_attempt(&ca->rate_log, issue_names(is), is->order.begun_s);
-        if (!ca_set_save_rate_log(is->ca_set, ca, error))
+        if (!issue_record_attempt(is, false, error))
             return false;
     }
     snprintf(is->order.url, sizeof is->order.url, "%s", url);
     is->state.begun = order_save_url(is->dir, is->wanted_for, &is->order) == 0;
+    if (!is->state.begun)
+        ca_set_store_error(is->ca_set, errno, error);
     return is->state.begun;
+}
+
+/* Records what the event reports. false: error says why it cannot be. */
+static bool note_progress(struct issue *is, const struct job_event *event,
+                          char error[TABLE_REASON])
+{
+    if (event->account_url && *event->account_url &&
+        !ca_set_account_is(issue_ca(is), event->account_url)) {
+        snprintf(error, TABLE_REASON, "the store cannot be written to");
+        return false;
+    }
+    if (event->state == JOB_STATE_ACCOUNT) /* the CA is about to count one more order */
+        return issue_record_order(is, error);
+    return !event->order_url || !*event->order_url || note_order(is, event->order_url, error);
 }
 
 /* Whether an order may be created, now that the CA's clock is known. */
@@ -116,7 +119,7 @@ static bool clock_agrees(struct issue *is, const struct issue_live *live)
 static void issue_on_progress(struct issue *is, const struct issue_live *live,
                               const struct job_event *event)
 {
-    bool noted = true;
+    bool noted;
 
     clock_hear(&is->ca_set->clock, event->clock_off_ms);
     is->clock_off_ms = event->clock_off_ms;
@@ -126,32 +129,12 @@ static void issue_on_progress(struct issue *is, const struct issue_live *live,
         job_reply(is->run, false);
         return;
     }
-    if (event->account_url && *event->account_url)
-        noted = ca_set_account_is(issue_ca(is), event->account_url);
-    if (noted && event->state == JOB_STATE_ACCOUNT)
-        noted = note_new_order(is);
-    else if (noted && event->order_url && *event->order_url)
-        noted = note_order(is, event->order_url);
+    noted = note_progress(is, event, is->refused);
     if (noted && event->state == JOB_STATE_VALIDATED)
         issue_dns_all_go(is);
     if (!noted)
-        log_warn("certificate %s: the store cannot be written to", is->conf->name);
+        log_warn("certificate %s: its order is stopped: %s", is->conf->name, is->refused);
     job_reply(is->run, noted);
-}
-
-/* Removes what was recorded in advance but the CA does not count: without an order no name can
- * have failed. */
-static void refund(struct issue *is)
-{
-    struct ca *ca = issue_ca(is);
-    char error[TABLE_REASON];
-
-    if (is->kind != JOB_ISSUE || is->order.url[0])
-        return;
-    rate_log_refund(&ca->rate_log, issue_names(is), is->order.begun_s);
-    if (!ca->account.url[0] && is->makes_account)
-        rate_log_refund_account(&ca->rate_log, is->order.begun_s);
-    ca_set_save_rate_log(is->ca_set, ca, error);
 }
 
 static enum issue_news on_order_failed(struct issue *is, const struct issue_live *live,
@@ -165,7 +148,7 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
     bool soon;
 
     if (is->clock_wait_ms) {
-        refund(is);
+        issue_record_refund(is);
         return issue_held_by_clock(is, live, is->clock_wait_ms);
     }
     if (is->gone)
@@ -174,11 +157,13 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
         snprintf(named.type, sizeof named.type, "net.hook");
         snprintf(named.detail, sizeof named.detail, "%s", issue_dns_says(is));
     }
+    if (*is->refused)
+        snprintf(named.detail, sizeof named.detail, "%s", is->refused);
     problem_text_find_name(&named, is->conf->names, is->conf->n_names);
     problem_text_for(&named, event->clock_off_ms, text, sizeof text);
     if (problem.account_gone)
         ca_set_account_is(issue_ca(is), "");
-    refund(is);
+    issue_record_refund(is);
     if (problem.order_gone)
         issue_forget_order(is);
     soon = fallback_failed(&is->state.fallback, &options, is->ca, &named) &&
@@ -211,13 +196,9 @@ static void tell_left_out(struct issue *is, struct str lines)
 /* A staging dry run succeeded: its certificate is discarded, and the real order comes next. */
 static enum issue_news dry_run_succeeded(struct issue *is)
 {
-    struct ca *ca = issue_ca(is);
-    char text[TABLE_REASON];
-
-    rate_log_success(&ca->rate_log, issue_names(is), is->order.begun_s, clock_wall_ms() / 1000);
-    if (!ca_set_save_rate_log(is->ca_set, ca, text))
-        log_warn("%s", text);
-    log_info("certificate %s: staging dry run succeeded at %s", is->conf->name, ca->directory);
+    issue_record_success(is);
+    log_info("certificate %s: staging dry run succeeded at %s", is->conf->name,
+             issue_ca(is)->directory);
     issue_forget_order(is);
     issue_end_run(is);
     plan_hurry(&is->state, 0, clock_wall_ms());
@@ -371,16 +352,11 @@ enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint
 
 void issue_settle(struct issue *is, const struct issue_live *live, const char *error)
 {
-    char text[TABLE_REASON];
-
     if (error) {
         issue_fail(is, live, 0, error);
         return;
     }
-    rate_log_success(&issue_ca(is)->rate_log, issue_names(is), is->order.begun_s,
-                     clock_wall_ms() / 1000);
-    if (!ca_set_save_rate_log(is->ca_set, issue_ca(is), text))
-        log_warn("%s", text);
+    issue_record_success(is);
     issue_forget_order(is);
     issue_end_run(is);
     plan_issued(&is->state, clock_wall_ms());

@@ -55,6 +55,8 @@ struct issue {
     uint64_t clock_wait_ms; /* not 0: the run is being ended because the renewal is due only by
                                our clock */
 
+    char refused[TABLE_REASON]; /* why we stopped the run's order; "" */
+
     /* For the row: what is running or comes next, and what the last preflight found. */
     char doing[sizeof((struct cert_row){0}.doing)];
     char note[TABLE_NOTES][TABLE_NOTE];

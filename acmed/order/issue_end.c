@@ -21,6 +21,7 @@ void issue_end_run(struct issue *is)
     is->makes_account = false;
     is->clock_wait_ms = 0;
     is->gone = false;
+    is->refused[0] = '\0';
     issue_dns_end_run(is);
     order_release(&is->order);
 }

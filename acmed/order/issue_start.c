@@ -9,6 +9,7 @@
 #include "acmed/order/issue_core.h"
 #include "acmed/order/issue_dns.h"
 #include "acmed/order/issue_end.h"
+#include "acmed/order/issue_record.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/log.h"
@@ -93,6 +94,8 @@ static enum issue_news begin_job(struct issue *is, enum job_kind kind,
     if (issue_start_job(is, kind, live))
         return ISSUE_CHANGED;
     snprintf(error, sizeof error, "cannot begin: %s", strerror(errno));
+    is->kind = kind;
+    issue_record_refund(is);
     return issue_fail(is, live, 0, error);
 }
 
@@ -119,11 +122,10 @@ static bool makes_account(const struct ca *ca)
 }
 
 /* Creates a key and records everything that the CA will count, except the order itself, which
- * is recorded just before it is created (issue_on_progress). */
+ * is recorded just before it is created (order/issue.c). */
 static bool issue_start_prepare(struct issue *is, char error[TABLE_REASON])
 {
     struct ca *ca = issue_ca(is);
-    uint64_t now_s = clock_wall_ms() / 1000;
 
     _Static_assert((int)CONF_KEY_P384 == CSR_P384 && (int)CONF_KEY_RSA2048 == CSR_RSA2048 &&
                        (int)CONF_KEY_RSA4096 == CSR_RSA4096,
@@ -132,7 +134,7 @@ static bool issue_start_prepare(struct issue *is, char error[TABLE_REASON])
     order_release(&is->order);
     is->state.begun = 0;
     is->order.key = csr_key_new((enum csr_key_type)is->conf->key_type[0], &is->order.n_key);
-    is->order.begun_s = now_s;
+    is->order.begun_s = clock_wall_ms() / 1000;
     if (!is->order.key) {
         snprintf(error, TABLE_REASON, "cannot create a key");
         return false;
@@ -141,12 +143,11 @@ static bool issue_start_prepare(struct issue *is, char error[TABLE_REASON])
         ca_set_store_error(is->ca_set, errno, error);
         return false;
     }
-    rate_log_attempt(&ca->rate_log, issue_names(is), now_s);
-    if (makes_account(ca)) {
-        rate_log_account(&ca->rate_log, now_s);
+    if (!issue_record_attempt(is, makes_account(ca), error))
+        return false;
+    if (makes_account(ca))
         ca->making = is->makes_account = true;
-    }
-    return ca_set_save_rate_log(is->ca_set, ca, error);
+    return true;
 }
 
 /* 0: it may start now. Else how long to wait; *why is the reason. */
