@@ -210,7 +210,7 @@ subtest 'what goes wrong' => sub {
 
     ($code, $said) = try_job($ca, directory => "https://127.0.0.1:$ca->{port}/nope");
     is($code, 1, 'a wrong directory URL');
-    like($said, qr/failed net\.answer/, 'says so');
+    like($said, qr/failed net\.response/, 'says so');
     ($code, $said) = try_job($ca, ca_file => '');
     like($said, qr/failed net\.connect\|.*certificate/i, 'roots that do not know the CA');
     ($code, $said) = try_job($ca, directory => 'http://127.0.0.1/dir');

@@ -90,13 +90,13 @@ for (['the directory', qr{^/dir}], ['a nonce', qr{^/nonce}], ['a new order', qr{
     my ($what, $path) = @$_;
     fails("503 for an hour, as a page, for $what", [[$path, 0,
         sub { %{ $_[0] } = (status => '503 No', headers => { 'retry-after' => [3600] }, body => '<html>'); return }, 1]],
-        qr/failed net\.answer\|.*503.*retry=3600/);
+        qr/failed net\.response\|.*503.*retry=3600/);
 }
 fails('429 without a time', [[qr{^/order-plz}, 0, refuse('429 No'), 1]], qr/failed rateLimited/);
 survives('503 in mid-order', [[qr{^/authZ}, 2, refuse('503 No'), 1]]);
 fails('a 502 in HTML for a new order', [[qr{^/order-plz}, 0,
     sub { $_[0]{status} = '502 Bad Gateway'; $_[0]{body} = '<html>Bad Gateway</html>'; return }, 1]],
-    qr/failed net\.answer\|.*502/);
+    qr/failed net\.response\|.*502/);
 survives('a 502 in HTML for the directory', [[qr{^/dir}, 1,
     sub { $_[0]{status} = '502 Bad Gateway'; $_[0]{body} = '<html>Bad Gateway</html>'; return }, 1]]);
 survives('the reply to finalize is lost', [[qr{^/finalize}, 1, sub { 'lost' }]],
@@ -123,13 +123,13 @@ survives('orderNotReady', [[qr{^/finalize}, 2, sub {
 fails('10 MB of JSON', [[qr{^/order-plz}, 0, sub { $_[0]{body} = '{"a":"' . 'x' x 10_000_000 . '"}'; return }]],
     qr/failed net\.\w+\|.*larger than/);
 fails('JSON 10,000 deep', [[qr{^/order-plz}, 0, sub { $_[0]{body} = '[' x 10_000 . ']' x 10_000; return }]],
-    qr/failed net\.answer/);
+    qr/failed net\.response/);
 fails('a leaf that is swapped', [[qr{^/certZ}, 0, sub { $_[0]{body} = slurp($ca->{chain}); return }]],
     qr/failed net\.chain\|.*another key.*order_gone=1/);
 fails('a chain that is cut', [[qr{^/certZ}, 0, sub { $_[0]{body} = substr $_[0]{body}, 0, 700; return }]],
     qr/failed net\.chain\|.*cannot be parsed/);
 fails('a redirect', [[qr{^/order-plz}, 0, sub { $_[0]{status} = '307 There'; $_[0]{headers}{location} = ['https://127.0.0.1:1/x']; $_[0]{body} = ''; return }, 1]],
-    qr/failed net\.answer\|.*307/);
+    qr/failed net\.response\|.*307/);
 for my $days (1, -1) {
     survives("the CA's clock is off by $days day", [[qr{.}, 0,
         sub { $_[0]{headers}{date} = [strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime(time + $days * 86400))]; return }]],

@@ -102,7 +102,7 @@ void signer_free(struct signer *s)
 /* ---- replies */
 
 /* A positive reply with this text; NULL: negative. Takes ownership of the text. */
-static void answer_text(struct signer *s, char *text, struct ipc_message *reply)
+static void reply_text(struct signer *s, char *text, struct ipc_message *reply)
 {
     free(s->text);
     s->text = text;
@@ -312,13 +312,13 @@ struct str signer_chain(const struct signer *s)
 bool signer_serve(struct signer *s, const struct ipc_message *question,
                   struct ipc_message *reply)
 {
-    *reply = (struct ipc_message){.type = IPC_ANSWER};
+    *reply = (struct ipc_message){.type = IPC_REPLY};
     switch (question->type) {
     case IPC_SIGN:
-        answer_text(s, sign(s, &question->sign), reply);
+        reply_text(s, sign(s, &question->sign), reply);
         return true;
     case IPC_CSR:
-        answer_text(s, csr(s), reply);
+        reply_text(s, csr(s), reply);
         return true;
     case IPC_PUT:
         reply->reply.number = put_challenge(s, &question->challenge);

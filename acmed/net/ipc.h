@@ -1,5 +1,5 @@
 /* Messages between acmed and its network helper: one message per packet over a SOCK_SEQPACKET
- * pair. The network helper asks, and acmed replies to each question with one IPC_ANSWER; begin,
+ * pair. The network helper asks, and acmed replies to each question with one IPC_REPLY; begin,
  * drop, done and failed have no reply.
  *
  * The network helper reads untrusted data, so acmed does not trust it: a table (net/ipc.c)
@@ -21,7 +21,7 @@ enum {
 
 enum ipc_type {
     IPC_BEGIN = 1, /* acmed -> net; the first packet, sent once */
-    IPC_ANSWER,    /* acmed -> net */
+    IPC_REPLY,     /* acmed -> net */
     IPC_SIGN,      /* net -> acmed; reply: the JWS */
     IPC_CSR,       /* reply: DER in base64url */
     IPC_PUT,       /* publish a challenge; reply: it is published */

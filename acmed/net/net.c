@@ -31,12 +31,12 @@ static bool get_directory(struct net *net, const char *url)
     if (net_not_now(net)) /* it may well exist */
         return net_fail_by_ca(net);
     if (status != 200)
-        return net_fail(net, "net.answer",
+        return net_fail(net, "net.response",
                         "no ACME directory at %.300s (status %u); check acme.directory", url,
                         status);
     return acme_json_directory(net->reply.body, &net->directory) ||
-           net_fail(net, "net.answer", "%.300s is not an ACME directory; check acme.directory",
-                    url);
+           net_fail(net, "net.response",
+                    "%.300s is not an ACME directory; check acme.directory", url);
 }
 
 static bool net_run(struct net *net)
@@ -83,7 +83,7 @@ static void tell_failed(struct net *net)
                             (f->account_gone ? IPC_ACCOUNT_GONE : 0) |
                             (f->account_closed ? IPC_ACCOUNT_CLOSED : 0),
                    .challenge = f->challenge,
-                   .type = str_from(f->type[0] ? f->type : "net.answer"),
+                   .type = str_from(f->type[0] ? f->type : "net.response"),
                    .detail = str_from(f->detail),
                    .name = str_head(str_from(f->name), 253)}};
 

@@ -103,7 +103,7 @@ static bool register_account(struct net *net)
     if (!net_succeeded(net))
         return net_fail_by_ca(net);
     if (!acme_json_account(net->reply.body, &status) || net->reply.location[0] == '\0')
-        return net_fail(net, "net.answer", "the CA's response does not describe an account");
+        return net_fail(net, "net.response", "the CA's response does not describe an account");
     if (status != ACME_VALID)
         return account_is_closed(net, "its status is not \"valid\"");
     str_copy(net->account_url, sizeof net->account_url, str_from(net->reply.location));

@@ -42,7 +42,7 @@ bool net_fail_by_ca(struct net *net)
     if (f->type[0])
         return false;
     if (p->type[0] == '\0')
-        return net_fail(net, "net.answer", "the CA responded with status %u and no reason",
+        return net_fail(net, "net.response", "the CA responded with status %u and no reason",
                         net->reply.status);
     if (strcmp(p->type, "userActionRequired") == 0 && !strstr(p->detail, "https://") &&
         net->directory.terms[0]) /* new terms have a URL too, if no `instance` */
@@ -86,7 +86,7 @@ bool net_ask(struct net *net, const struct ipc_message *question, struct ipc_rep
     struct ipc_message got;
 
     net_tell(net, question);
-    if (ipc_recv(net->fd, &got, net->in) != 1 || got.type != IPC_ANSWER)
+    if (ipc_recv(net->fd, &got, net->in) != 1 || got.type != IPC_REPLY)
         _exit(0);
     *reply = got.reply;
     return got.reply.number != 0;

@@ -45,7 +45,7 @@ static bool take_order(struct issue *is)
     struct net *net = is->net;
 
     return acme_json_order(net->reply.body, &is->order) ||
-           net_fail(net, "net.answer",
+           net_fail(net, "net.response",
                     "the CA's response does not describe an order (status %u)",
                     net->reply.status);
 }
@@ -202,7 +202,7 @@ static bool new_order(struct issue *is)
     if (!net_succeeded(net))
         return net_fail_by_ca(net);
     if (net->reply.location[0] == '\0')
-        return net_fail(net, "net.answer", "the CA's response has no URL for the order");
+        return net_fail(net, "net.response", "the CA's response has no URL for the order");
     str_copy(net->order_url, sizeof net->order_url, str_from(net->reply.location));
     return take_order(is);
 }
@@ -258,7 +258,7 @@ static bool net_order_finish(struct issue *is)
             break;
         case ACME_READY:
             if (finalized++ == FINALIZE_MAX)
-                return net_fail(net, "net.answer", "the CA did not accept the CSR");
+                return net_fail(net, "net.response", "the CA did not accept the CSR");
             if (!net_progress(net, JOB_STATE_VALIDATED) || !hand_in(is))
                 return false;
             tries = 0;
@@ -275,7 +275,7 @@ static bool net_order_finish(struct issue *is)
                          str_from(is->order.error.name));
                 net->failed.status = is->order.error.status;
             }
-            net_fail(net, "net.answer", "the CA abandoned the order");
+            net_fail(net, "net.response", "the CA abandoned the order");
             return net_order_fails(net);
         }
         if (!net_wait(net, tries++, is->order.expires_wall_ms))
@@ -344,7 +344,7 @@ bool net_issue(struct net *net)
     bool issued;
 
     if (!is)
-        return net_fail(net, "net.answer", "no memory");
+        return net_fail(net, "net.response", "no memory");
     is->net = net;
     issued =
         net_find_account(net) &&

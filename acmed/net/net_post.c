@@ -141,7 +141,7 @@ static bool fresh_nonce(struct net *net)
         if (!got || net->failed.type[0])
             return false;
         if (net->n_nonces == 0)
-            return net_fail(net, "net.answer", "the CA sent no nonce (status %u)",
+            return net_fail(net, "net.response", "the CA sent no nonce (status %u)",
                             net->reply.status);
     }
     return true;

@@ -212,7 +212,7 @@ bool net_preflight(struct net *net)
         f->dns = dns_new(str_copy(server, sizeof server, net_begin(net)->resolver));
     if (!f || !f->dns) {
         free(f);
-        return net_fail(net, "net.answer", "no memory");
+        return net_fail(net, "net.response", "no memory");
     }
     f->net = net;
     f->http = wants_http(net);

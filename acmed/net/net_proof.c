@@ -51,7 +51,8 @@ static bool get_authorization(struct net *net, const char *url, struct acme_auth
     if (!net_succeeded(net))
         return net_fail_by_ca(net);
     return acme_json_authorization(net->reply.body, a) ||
-           net_fail(net, "net.answer", "the CA's response does not describe an authorization");
+           net_fail(net, "net.response",
+                    "the CA's response does not describe an authorization");
 }
 
 /* Whether another challenge kind may succeed instead. */
@@ -254,7 +255,7 @@ bool net_prove(struct net *net, const struct acme_order *order)
     bool proved;
 
     if (!all)
-        return net_fail(net, "net.answer", "no memory");
+        return net_fail(net, "net.response", "no memory");
     all->net = net;
     all->order = order;
     proved = prove(all);

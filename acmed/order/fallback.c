@@ -117,7 +117,7 @@ enum fallback_fault fallback_fault(const struct job_problem *p)
     static const char *const proof[] = {"connection",        "dns",         "tls",
                                         "incorrectResponse", "net.refused", "net.hook"};
     static const char *const ca[] = {
-        "net.connect",   "net.answer",          "net.deadline",       "net.chain",
+        "net.connect",   "net.response",        "net.deadline",       "net.chain",
         "net.broken",    "rateLimited",         "serverInternal",     "badNonce",
         "orderNotReady", "accountDoesNotExist", "userActionRequired", "about:blank"};
 
@@ -132,7 +132,7 @@ enum fallback_fault fallback_fault(const struct job_problem *p)
 
 bool fallback_unreached(const struct job_problem *p)
 {
-    static const char *const types[] = {"net.connect", "net.answer", "net.deadline"};
+    static const char *const types[] = {"net.connect", "net.response", "net.deadline"};
 
     if (p->challenge || p->retry_after_s)
         return false;

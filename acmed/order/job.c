@@ -263,7 +263,7 @@ static bool reply(struct job_run *run, const struct ipc_message *with)
 /* dns-01 records are published by the operator's hook. true: an event. */
 static bool take_dns(struct job_run *run, const struct ipc_message *q)
 {
-    const struct ipc_message no = {.type = IPC_ANSWER};
+    const struct ipc_message no = {.type = IPC_REPLY};
     bool ours =
         q->challenge.target.n > 0 && signer_dns_value(run->signer, &q->challenge, run->value);
 
@@ -345,7 +345,7 @@ void job_serve(struct job_run *run, struct job_event *event)
 
 void job_reply(struct job_run *run, bool go_on)
 {
-    struct ipc_message send_reply = {.type = IPC_ANSWER, .reply = {.number = go_on}};
+    struct ipc_message send_reply = {.type = IPC_REPLY, .reply = {.number = go_on}};
 
     if (run->over)
         return;

@@ -3,7 +3,7 @@
  *   acmed: keys, store, schedule, rows          acmed-net: the network, no key, no file
  *     job_start() --------- begin -------------->  runs one conversation, step by step
  *     job_serve() <-------- questions -----------  "sign this", "make the CSR",
- *                 --------- answers ------------>  "publish this challenge", "store this"
+ *                 --------- replies ------------>  "publish this challenge", "store this"
  *                 <-------- done, or failed -----
  *
  * job_open() forks the fork server of the network helper. It is called before acmed has read
@@ -106,7 +106,7 @@ struct job_problem {
 };
 /* Types of our own:
  *   "net.connect"   could not reach the CA (resolve, connect, TLS, timeout)
- *   "net.answer"    invalid response from the CA: bad JSON, bad status, too large
+ *   "net.response"  invalid response from the CA: bad JSON, bad status, too large
  *   "net.config"    cannot work as configured: terms not accepted, no EAB, no challenge fits
  *   "net.chain"     the chain does not fit key, names or dates
  *   "net.refused"   job_reply(run, false)

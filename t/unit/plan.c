@@ -159,7 +159,7 @@ static void test_first(void)
     ok(!fallback_unreached(&p), "or that could not reach us");
     p = (struct job_problem){.type = "rateLimited", .status = 429};
     ok(!fallback_unreached(&p), "or whose limits are met");
-    p = (struct job_problem){.type = "net.answer", .status = 503};
+    p = (struct job_problem){.type = "net.response", .status = 503};
     ok(fallback_unreached(&p), "503 of what is before it is out of reach");
     s.failures = 9;
     plan_reached(&s, &none, 8);
