@@ -47,10 +47,10 @@ static void test_hook(void)
 
     ok(!fallback_failed(&l, &one, FALLBACK_FIRST, &p), "a hook that fails, and no other kind");
     ok(fallback_ca(&l, &one) == FALLBACK_FIRST && l.ca_failures == 2,
-       "is not rehearsed, and says nothing of the CA");
+       "is not tried at staging, and says nothing of the CA");
     l.dry_run_first = 1;
     fallback_failed(&l, &one, FALLBACK_STAGING, &p);
-    is_int(fallback_ca(&l, &one), FALLBACK_STAGING, "nor does it end a rehearsal");
+    is_int(fallback_ca(&l, &one), FALLBACK_STAGING, "nor does it end a staging dry run");
 }
 
 static bool kinds_are(const struct fallback *l, const struct order_options *options,
@@ -114,19 +114,19 @@ static void test_staging(void)
 
     is_int(fallback_ca(&l, &both), FALLBACK_FIRST, "the first CA at first");
     fail_at(&l, FALLBACK_FIRST, "connection");
-    is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "a name was not proved: rehearse it");
+    is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "a name was not proved: staging dry run");
     fail_at(&l, FALLBACK_STAGING, "connection");
     is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "again, while it fails there");
-    ok(fallback_succeeded(&l, FALLBACK_STAGING, JOB_HTTP_01), "it was a rehearsal");
+    ok(fallback_succeeded(&l, FALLBACK_STAGING, JOB_HTTP_01), "it was a staging dry run");
     is_int(fallback_ca(&l, &both), FALLBACK_FIRST, "then the first CA");
-    ok(l.dry_run_passed, "which is known to be rehearsed");
+    ok(l.dry_run_passed, "which is known to have passed");
     fail_at(&l, FALLBACK_FIRST, "rejectedIdentifier");
-    is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "a refusal is rehearsed, too");
+    is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "a refusal: staging, too");
     fail_at(&l, FALLBACK_STAGING, "serverInternal");
     is_int(fallback_ca(&l, &both), FALLBACK_FIRST,
            "a staging CA that is ill is not in the way");
     fail_at(&l, FALLBACK_FIRST, "net.connect");
-    is_int(fallback_ca(&l, &both), FALLBACK_FIRST, "a CA that is down is not rehearsed for");
+    is_int(fallback_ca(&l, &both), FALLBACK_FIRST, "a CA that is down: no staging");
 }
 
 static void test_second(void)
@@ -143,7 +143,7 @@ static void test_second(void)
     fail_at(&l, FALLBACK_FIRST, "net.connect");
     is_int(fallback_ca(&l, &both), FALLBACK_SECOND, "the second one again");
     ok(!fallback_succeeded(&l, FALLBACK_SECOND, JOB_HTTP_01),
-       "it issues, and not as a rehearsal");
+       "it issues, and not as a dry run");
     is_int(fallback_ca(&l, &both), FALLBACK_FIRST, "the next renewal begins with the first");
     for (int i = 0; i < 9; i++)
         fail_at(&l, FALLBACK_FIRST, i == 7 ? "rejectedIdentifier" : "net.connect");
@@ -247,10 +247,10 @@ static void test_verdicts(void)
            "with a staging CA: there first");
     is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "which the ladder knows");
     is_int(judged("M a\n", &l, &both, FALLBACK_STAGING, 1), PREFLIGHT_GO,
-           "a rehearsal may fail");
+           "a staging dry run may fail");
     fallback_succeeded(&l, FALLBACK_STAGING, JOB_HTTP_01);
     is_int(judged("M a\n", &l, &both, FALLBACK_FIRST, 1), PREFLIGHT_GO,
-           "rehearsed: the marker was wrong (a NAT)");
+           "the dry run passed: the marker was wrong (a NAT)");
 }
 
 /* ---- words */
@@ -301,7 +301,7 @@ static void test_words(void)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         snprintf(want, sizeof want, " (%s: its words)", types[i]);
         ok(says(types[i], "", 0, want) && says(types[i], "a.test", 0, want) &&
-               !says(types[i], "", 0, "the CA refuses"),
+               !says(types[i], "", 0, "the CA refuses ("),
            "%s has words of ours, and keeps the CA's", types[i]);
     }
     ok(says("rejectedIdentifier", "a.test", 0, "does not sign a.test; remove it"),
