@@ -241,10 +241,8 @@ static void meddle(void)
 
 static void history(uint64_t seed)
 {
-    uint32_t steps = between(10, 200);
-
     begin(seed);
-    while (steps-- > 0) {
+    for (uint32_t steps = between(10, 200); steps > 0; steps--) {
         now += between(20, 500);
         for (uint32_t i = 0; i < pool.n; i++) {
             if (mood[i].left == 0)
@@ -388,7 +386,9 @@ int main(int argc, char **argv)
         uint64_t seed = strtoull(argv[1], NULL, 10);
         enum quiet quiet = (enum quiet)(strtoul(argv[2], NULL, 10) % QUIETS);
 
-        ok(ends(seed, quiet, &took), "all are up in time: after %.1f s", (double)took / 1000);
+        bool up = ends(seed, quiet, &took);
+
+        ok(up, "all are up in time: after %.1f s", (double)took / 1000);
         show(seed, quiet);
         return done();
     }
