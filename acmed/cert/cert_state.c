@@ -1,5 +1,6 @@
 #include "acmed/cert/cert_state.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -61,7 +62,7 @@ int cert_state_load(int dir, struct cert_state *state)
     size_t n = 0;
     char *text = kvfile_read(dir, file_name, KVFILE_TEXT_MAX, &n);
     struct str rest = str_make(text, n), key, value;
-    int got = 0;
+    int got = text || errno == ENOENT ? 0 : -1;
 
     *state = (struct cert_state){0};
     while (text && (got = kvfile_line(&rest, &key, &value)) > 0)

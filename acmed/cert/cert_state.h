@@ -30,7 +30,7 @@ struct cert_state {
     char problem[TABLE_ERROR];
 };
 
-/* 1: read; 0: there is none; -1: it is damaged. *state is {0} unless 1. */
+/* 1: read; 0: there is none; -1: it is damaged or cannot be read. *state is {0} unless 1. */
 int cert_state_load(int dir, struct cert_state *state);
 /* 0, or -1 with errno. */
 int cert_state_save(int dir, const struct cert_state *state);

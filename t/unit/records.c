@@ -182,6 +182,10 @@ static void test_state(void)
            back.ari.start == 2 && back.ari.end == 3 && back.renew_at == 4 && back.ask_at == 5 &&
            back.ask_failures == 6 && back.hook_at == UINT64_MAX,
        "as it was");
+    ok(renameat(dir, "state", dir, "kept") == 0 && symlinkat("kept", dir, "state") == 0 &&
+           cert_state_load(dir, &back) == -1 && back.failures == 0,
+       "one that cannot be read is not taken for none");
+    ok(renameat(dir, "kept", dir, "state") == 0, "it can be read again");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put(dir, "state", bad[i]);
         ok(cert_state_load(dir, &back) == -1 && back.failures == 0, "damaged %zu", i);
