@@ -225,16 +225,16 @@ sub no_failure_ok
 subtest $big_dir->{what} => sub {
     my $gate = $big_dir->{gate};
     # A conversation that has read one of them sleeps for seconds before it asks again.
-    my ($nursery, $peak) = (0, 0);
+    my ($forkserver, $peak) = (0, 0);
     ok wait_for(sub {
-        ($nursery) = grep { slurp("/proc/$_/comm") =~ /^acmed-net/ } PasGate::children($big_dir->{acmed});
-        my @jobs = $nursery && slurp($big_log) =~ /\n.*\n/ ? PasGate::children($nursery) : ();
+        ($forkserver) = grep { slurp("/proc/$_/comm") =~ /^acmed-net/ } PasGate::children($big_dir->{acmed});
+        my @jobs = $forkserver && slurp($big_log) =~ /\n.*\n/ ? PasGate::children($forkserver) : ();
         for (@jobs) { my $kb = rss_kb($_, 'peak'); $peak = $kb if $kb > $peak }
         return $peak;
-    }, 60), 'the network half has read it' or $gate->tell;
+    }, 60), 'the network helper has read it' or $gate->tell;
     cmp_ok $peak, '<', $most_kb, "in $peak KiB at most";
     comes_ok($big_dir, 1);
-    cmp_ok rss_kb($_, 'peak'), '<', $most_kb, 'nor is it anywhere else' for $nursery, $big_dir->{acmed};
+    cmp_ok rss_kb($_, 'peak'), '<', $most_kb, 'nor is it anywhere else' for $forkserver, $big_dir->{acmed};
     no_failure_ok($big_dir);
     is scalar(() = slurp($big_log) =~ /\n/g), 4, 'after four of these';
     end_ok($big_dir);

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # What acmed writes survives a crash of the host: its system calls are looked at while a whole
 # pasgate has a certificate ordered, renewed, rolled back and revoked. A file is synced before it
-# gets its name, and the folder before anybody hears of it: the CA, the network half, the workers.
+# gets its name, and the folder before anybody hears of it: the CA, the network helper, the workers.
 use strict;
 use warnings;
 use lib 't/lib';

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# acmed's halves are confined by the kernel while certificates come: the network half has no
+# acmed's halves are confined by the kernel while certificates come: the network helper has no
 # program, file or key, the signing half no network. The operator's program has all that it needs.
 use strict;
 use warnings;
@@ -64,15 +64,15 @@ my $gate = acme_gate($ca, listen => '', acme => qq(hook = "$hook"; challenges = 
       . qq(eab = { kid = "kid-1"; hmac_key = "$secret"; };));
 my $acmed;
 wait_for { ($acmed) = $gate->pids('acmed') };
-my ($nursery) = children_of($acmed, 'acmed-net');
+my ($forkserver) = children_of($acmed, 'acmed-net');
 my ($runner)  = children_of($acmed, 'acmed-hook');
-ok $nursery && $runner, 'acmed has two processes that know no key' or $gate->tell;
+ok $forkserver && $runner, 'acmed has two processes that know no key' or $gate->tell;
 
 SKIP: {
     skip 'this kernel has no filters', 1 unless exists facts('self')->{Seccomp};
-    ok wait_for { grep { filters($_) == 4 } children_of($nursery, 'acmed-net') }, 'a conversation is confined, more than the nursery'
+    ok wait_for { grep { filters($_) == 4 } children_of($forkserver, 'acmed-net') }, 'a conversation is confined, more than the fork server'
       or $gate->tell;
-    for ([acmed => $acmed], ['the nursery' => $nursery]) {
+    for ([acmed => $acmed], ['the fork server' => $forkserver]) {
         my ($who, $pid) = @$_;
         # The second comes last, when all is forked; with the leak checker, which starts a process
         # at the end, acmed has none.
@@ -94,7 +94,7 @@ SKIP: {
         last SKIP;
     }
     ok $kept, 'acmed knows a secret of the configuration';
-    is has_in_memory($nursery, substr $secret, 0, 30), 0, 'the network half does not';
+    is has_in_memory($forkserver, substr $secret, 0, 30), 0, 'the network helper does not';
 }
 
 ok wait_issued($gate), 'a certificate comes' or $gate->tell;
@@ -104,7 +104,7 @@ is scalar(my @other = grep { !/ $outside$/ } grep { /\d$/ } split /\n/, slurp($t
 unlike $gate->log_text, qr/not confined|cannot be hidden/, 'nothing failed';
 
 kill KILL => $acmed;
-ok wait_for { !-e "/proc/$nursery" && !-e "/proc/$runner" }, 'they end with acmed';
+ok wait_for { !-e "/proc/$forkserver" && !-e "/proc/$runner" }, 'they end with acmed';
 ok wait_for { my ($next) = $gate->pids('acmed'); $next && $next != $acmed && children_of($next, 'acmed-hook') },
   'a successor has its own';
 
