@@ -74,8 +74,8 @@ struct upstream {
 struct upstream *upstream_get(struct backend_view *backend, const struct upstream_owner *owner,
                               bool fresh, bool *reused);
 
-/* Takes all n bytes and sends what it can in one call. Returns the number of bytes that wait
- * (ops->writable() follows), or -1 with errno. */
+/* Once it is connected: takes all n bytes and sends what it can in one call. Returns the number
+ * of bytes that wait (ops->writable() follows), or -1 with errno. */
 ssize_t upstream_send(struct upstream *upstream, const char *bytes, size_t n);
 
 /* Sends FIN after the waiting bytes: nothing more will be sent. */
