@@ -99,7 +99,7 @@ my $weeks   = gate('weeks.test', -20 * DAY);
 my $months  = gate('months.test', 62 * DAY, past => 1);
 my $window  = gate('window.test', 0, past => 1, profile => 'minute');
 
-my $waits = qr/the new certificate is not valid before \S+because the clock here is behind the CA's; it goes live when it is valid/;
+my $waits = qr/the new certificate is not valid before \S+ because the clock here is behind the CA's; it goes live when it is valid/;
 
 subtest 'three minutes behind' => sub {
     ok wait_row($minutes->{gate}, sub { $_->{error} =~ /^$waits$/ }), 'the status names the clock' or $minutes->{gate}->tell;
