@@ -7,6 +7,7 @@
  * result. */
 #include <getopt.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,67 +110,52 @@ static const struct command *main_find(const char *name)
     return NULL;
 }
 
-/* Reads the options and arguments after the command's name. 0 or an exit code. */
-static int read_options(int argc, char **argv, const struct command *command, struct cli *cli)
-{
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"dump", no_argument, NULL, 'd'},
-        {"manual", no_argument, NULL, 'm'},
-        {"strict", no_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},
-        {"watch", no_argument, NULL, 'w'},
-        {"live", no_argument, NULL, 'l'},
-        {"force", no_argument, NULL, 'f'},
-        {"wait", no_argument, NULL, 'W'},
-        {"rolling", required_argument, NULL, 'r'},
-        {"reason", required_argument, NULL, 'R'},
-        {"dry-run", no_argument, NULL, 'n'},
-        {"all", no_argument, NULL, 'a'},
-        {"key", required_argument, NULL, 'k'},
-        {"password-file", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
-    int c;
+/* Each option: its letter, which commands take it, and what of struct cli it sets: a flag, or a
+ * text. */
+static const struct {
+    const char *name;
+    char letter;
+    unsigned takes;
+    size_t flag, text; /* offsets; one of them */
+} main_options[] = {
+#define FLAG(field) .flag = offsetof(struct cli, field)
+#define TEXT(field) .text = offsetof(struct cli, field)
+    {"dump", 'd', OPTION_DUMP, FLAG(dump)},
+    {"manual", 'm', OPTION_DUMP, FLAG(manual)},
+    {"strict", 's', OPTION_DUMP, FLAG(strict)},
+    {"json", 'j', OPTION_JSON, FLAG(json)},
+    {"watch", 'w', OPTION_JSON, FLAG(watch)},
+    {"live", 'l', OPTION_JSON, FLAG(live)},
+    {"force", 'f', OPTION_FORCE, FLAG(force)},
+    {"wait", 'W', OPTION_WAIT, FLAG(wait)},
+    {"rolling", 'r', OPTION_ROLLING, TEXT(pool)},
+    {"reason", 'R', TAKES_CERT, TEXT(reason)},
+    {"dry-run", 'n', TAKES_CERT, FLAG(dry_run)},
+    {"all", 'a', TAKES_CERT, FLAG(all)},
+    {"key", 'k', TAKES_CERT, TEXT(key)},
+    {"password-file", 'p', TAKES_CERT, TEXT(password)},
+};
 
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-        if (c == 'c')
-            cli->conf_file = optarg;
-        else if (c == 'd' && command->takes & OPTION_DUMP)
-            cli->dump = true;
-        else if (c == 's' && command->takes & OPTION_DUMP)
-            cli->strict = true;
-        else if (c == 'm' && command->takes & OPTION_DUMP)
-            cli->manual = true;
-        else if (c == 'j' && command->takes & OPTION_JSON)
-            cli->json = true;
-        else if (c == 'w' && command->takes & OPTION_JSON)
-            cli->watch = true;
-        else if (c == 'l' && command->takes & OPTION_JSON)
-            cli->live = true;
-        else if (c == 'f' && command->takes & OPTION_FORCE)
-            cli->force = true;
-        else if (c == 'W' && command->takes & OPTION_WAIT)
-            cli->wait = true;
-        else if (c == 'r' && command->takes & OPTION_ROLLING)
-            cli->pool = optarg;
-        else if (c == 'n' && command->takes & TAKES_CERT)
-            cli->dry_run = true;
-        else if (c == 'a' && command->takes & TAKES_CERT)
-            cli->all = true;
-        else if (c == 'k' && command->takes & TAKES_CERT)
-            cli->key = optarg;
-        else if (c == 'p' && command->takes & TAKES_CERT)
-            cli->password = optarg;
-        else if (c == 'R' && command->takes & TAKES_CERT)
-            cli->reason = optarg;
-        else if (c == 'h')
-            return help(stdout), exit(CLI_OK), CLI_OK;
+enum { OPTIONS = sizeof main_options / sizeof *main_options };
+
+/* false: the command does not take it. */
+static bool take_option(int letter, const struct command *command, struct cli *cli)
+{
+    for (int i = 0; i < OPTIONS; i++) {
+        if (main_options[i].letter != letter || !(command->takes & main_options[i].takes))
+            continue;
+        if (main_options[i].text)
+            *(const char **)(void *)((char *)cli + main_options[i].text) = optarg;
         else
-            return c == '?' ? CLI_USAGE
-                            : main_usage(command->name, ": unknown option for this command");
+            *(bool *)((char *)cli + main_options[i].flag) = true;
+        return true;
     }
+    return false;
+}
+
+/* Reads the arguments after the options. 0 or an exit code. */
+static int read_arguments(int argc, char **argv, const struct command *command, struct cli *cli)
+{
     if (command->takes & TAKES_CERT && optind < argc)
         cli->verb = argv[optind++];
     if (command->takes & TAKES_CERT && optind < argc)
@@ -183,6 +169,30 @@ static int read_options(int argc, char **argv, const struct command *command, st
     if (optind < argc)
         return main_usage("unexpected argument: ", argv[optind]);
     return CLI_OK;
+}
+
+/* Reads the options and arguments after the command's name. 0 or an exit code. */
+static int read_options(int argc, char **argv, const struct command *command, struct cli *cli)
+{
+    struct option options[OPTIONS + 3] = {{"config", required_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'}};
+    int c;
+
+    for (int i = 0; i < OPTIONS; i++)
+        options[i + 2] = (struct option){main_options[i].name,
+                                         main_options[i].text ? required_argument : no_argument,
+                                         NULL, main_options[i].letter};
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (c == 'c')
+            cli->conf_file = optarg;
+        else if (c == 'h')
+            return help(stdout), exit(CLI_OK), CLI_OK;
+        else if (c == '?')
+            return CLI_USAGE;
+        else if (!take_option(c, command, cli))
+            return main_usage(command->name, ": unknown option for this command");
+    }
+    return read_arguments(argc, argv, command, cli);
 }
 
 /* Makes the path absolute, so that the command line finds the service by it. Symbolic links are

@@ -128,9 +128,51 @@ static uint64_t heal_wait(const struct admin_row *admin)
     return admin->next_try_ms > now ? admin->next_try_ms - now : 0;
 }
 
+static void add_counters(struct text *out, const struct status_cell *c)
+{
+    NUMBER("in_flight", c->in_flight);
+    NUMBER("queued", c->queued);
+    NUMBER("oldest_ms", c->oldest_ms);
+    NUMBER("idle", c->idle);
+    NUMBER("blamed", c->blamed);
+    NUMBER("completed", c->completed);
+    NUMBER("connects", c->connects);
+    NUMBER("connect_errors", c->connect_errors);
+    NUMBER("resets", c->resets);
+    NUMBER("timeouts", c->timeouts);
+    NUMBER("cut", c->cut);
+    NUMBER("gateway_errors", c->gateway_errors);
+    NUMBER("server_errors", c->server_errors);
+    NUMBER("retries", c->retries);
+    NUMBER("overtaken", c->overtaken);
+    NUMBER("mute", c->mute);
+    NUMBER("bytes_in", c->bytes_in);
+    NUMBER("bytes_out", c->bytes_out);
+    text_add(out,
+             ",\"latency_us\":{\"p50\":%" PRIu64 ",\"p90\":%" PRIu64 ",\"p99\":%" PRIu64 "}",
+             most(status_percentile(c, 500)), most(status_percentile(c, 900)),
+             most(status_percentile(c, 990)));
+}
+
+static void add_check(struct text *out, const struct health_row *h)
+{
+    text_add(out, ",\"check\":{\"ok\":%s", h->probe_ok ? "true" : "false");
+    TIME("last", h->probe_wall_ms);
+    NUMBER("us", h->probe_us);
+    STRING("text", h->probe_text);
+    NUMBER("rise", h->rise);
+    NUMBER("fall", h->fall);
+    NUMBER("probes", h->probes);
+    NUMBER("failures", h->failures);
+    text_add(out, ",\"score\":%.3f}", (double)h->score_permille / 1000);
+    text_add(out, ",\"eject\":{\"left_ms\":%" PRIu64, most(status_eject_left_ms(h)));
+    BOOL("probation", h->probation);
+    NUMBER("in_row", h->ejections);
+    text_add(out, "}");
+}
+
 static void add_backend(struct text *out, const struct status_backend *b)
 {
-    const struct status_cell *c = &b->sum;
     const struct health_row *h = &b->health;
     char progress[STATUS_PROGRESS];
 
@@ -163,41 +205,8 @@ static void add_backend(struct text *out, const struct status_backend *b)
     STRING("incident", b->admin.incident);
     NUMBER("weight", b->backend.weight);
     NUMBER("max_in_flight", b->backend.max_in_flight);
-    NUMBER("in_flight", c->in_flight);
-    NUMBER("queued", c->queued);
-    NUMBER("oldest_ms", c->oldest_ms);
-    NUMBER("idle", c->idle);
-    NUMBER("blamed", c->blamed);
-    NUMBER("completed", c->completed);
-    NUMBER("connects", c->connects);
-    NUMBER("connect_errors", c->connect_errors);
-    NUMBER("resets", c->resets);
-    NUMBER("timeouts", c->timeouts);
-    NUMBER("cut", c->cut);
-    NUMBER("gateway_errors", c->gateway_errors);
-    NUMBER("server_errors", c->server_errors);
-    NUMBER("retries", c->retries);
-    NUMBER("overtaken", c->overtaken);
-    NUMBER("mute", c->mute);
-    NUMBER("bytes_in", c->bytes_in);
-    NUMBER("bytes_out", c->bytes_out);
-    text_add(out,
-             ",\"latency_us\":{\"p50\":%" PRIu64 ",\"p90\":%" PRIu64 ",\"p99\":%" PRIu64 "}",
-             most(status_percentile(c, 500)), most(status_percentile(c, 900)),
-             most(status_percentile(c, 990)));
-    text_add(out, ",\"check\":{\"ok\":%s", h->probe_ok ? "true" : "false");
-    TIME("last", h->probe_wall_ms);
-    NUMBER("us", h->probe_us);
-    STRING("text", h->probe_text);
-    NUMBER("rise", h->rise);
-    NUMBER("fall", h->fall);
-    NUMBER("probes", h->probes);
-    NUMBER("failures", h->failures);
-    text_add(out, ",\"score\":%.3f}", (double)h->score_permille / 1000);
-    text_add(out, ",\"eject\":{\"left_ms\":%" PRIu64, most(status_eject_left_ms(h)));
-    BOOL("probation", h->probation);
-    NUMBER("in_row", h->ejections);
-    text_add(out, "}");
+    add_counters(out, &b->sum);
+    add_check(out, h);
     text_add(out, "}");
 }
 
