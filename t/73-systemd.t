@@ -293,7 +293,7 @@ subtest 'pasgate restarts a unit' => sub {
     my $load = load();
     my $was = pid_of('pas2');
     my $said = run_ok('pasgate restart --wait', qw(pasgate restart pas2 --wait));
-    like $said, qr/draining: .*restarting: .*verifying: \S*systemctl succeeded.*slowstart: well again/s, 'its phases';
+    like $said, qr/draining: .*restarting: .*verifying: \S*systemctl succeeded.*slowstart: healthy again/s, 'its phases';
     isnt pid_of('pas2'), $was, 'systemd has started another process';
     ok wait_backend('pas2', heal => 'none', admin => 'ready'), 'back at its full weight';
     ok serves('pas2'), 'and gets requests';
