@@ -71,7 +71,7 @@ static bool add_word(struct line *to, struct str word)
     const char *slashes = memmem(word.p, word.n, "://", 3);
     const char *equals = memchr(word.p, '=', word.n);
 
-    if (slashes) {
+    if (slashes && !(equals && equals < slashes)) {
         add_url(to, word, slashes);
         return false;
     }
@@ -87,6 +87,34 @@ static bool add_word(struct line *to, struct str word)
     }
     add(to, word.p, word.n);
     return mask_is_secret(word.p, word.n);
+}
+
+static bool has_value(struct str word)
+{
+    for (size_t i = 0; i < word.n; i++)
+        if (ascii_is_alpha((unsigned char)word.p[i]) ||
+            ascii_is_digit((unsigned char)word.p[i]))
+            return true;
+    return false;
+}
+
+/* Adds the word that follows one which announced a secret. true: the next one may be, too: this
+ * was only a "=" or ":", or a name itself, as in "-H Authorization: Basic ...". */
+static bool add_secret(struct line *to, struct str word)
+{
+    add_dots(to);
+    return !has_value(word) || mask_is_secret(word.p, word.n);
+}
+
+/* Where the text goes on behind a word: behind the closing quote of NAME='two words'. */
+static size_t end_of(const char *text, size_t n, size_t from, size_t i)
+{
+    const char *quote = memmem(text + from, i - from, "='", 2), *end;
+
+    if (!quote || memchr(quote + 2, '\'', (size_t)(text + i - (quote + 2))))
+        return i;
+    end = memchr(text + i, '\'', n - i);
+    return end ? (size_t)(end + 1 - text) : n;
 }
 
 char *mask_line(char *out, size_t cap, const char *text, size_t n)
@@ -109,9 +137,10 @@ char *mask_line(char *out, size_t cap, const char *text, size_t n)
         } else {
             while (i < n && text[i] != '"' && !memchr(blank, text[i], sizeof blank - 1))
                 i++;
-            if (secret)
-                add_dots(&line);
-            secret = !secret && add_word(&line, str_make(text + from, i - from));
+            struct str word = str_make(text + from, i - from);
+
+            secret = secret ? add_secret(&line, word) : add_word(&line, word);
+            i = end_of(text, n, from, i);
             /* "Authorization: Basic ...", "Cookie: a; b": values of more than one word. */
             if (secret && text[i - 1] == ':') {
                 add(&line, " ...", 4);

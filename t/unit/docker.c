@@ -127,6 +127,12 @@ static void test_mask(void)
         {"curl --user hunter2 ended with -1", "curl -... ... ended with -1"},
         {"password hunter2 refused", "password ... refused"},
         {"sent Authorization: Basic hunter2, hunter2", "sent Authorization: ..."},
+        {"curl -H 'Authorization: Basic hunter2' http://h/", "curl -... ... ..."},
+        {"password = hunter2 refused", "password ... ... refused"},
+        {"token : hunter2", "token ... ..."},
+        {"PASSWORD=hunter2;url=http://h/", "PASSWORD=..."},
+        {"PASS='hunter2 hunter3' is wrong", "PASS=... is wrong"},
+        {"PASS='hunter2 hunter3", "PASS=..."},
     };
     char out[DOCKER_TEXT];
 
