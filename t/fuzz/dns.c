@@ -38,7 +38,7 @@ static void check_records(const uint8_t *reply, size_t size)
     for (size_t i = 0; i < n; i++)
         HOLDS(ipc_is_host(str_from(servers[i])));
     HOLDS(dns_read_says(reply, size) != DNS_SAYS_ELSEWHERE || n > 0);
-    if (dns_read_cname(reply, size, "a.test", name))
+    if (dns_read_cname(reply, size, "a.test", name) > 0)
         HOLDS(ipc_is_host(str_from(name)));
     dns_read_txt(reply, size, "text");
 }
