@@ -114,8 +114,8 @@ static bool fallback_is_one_of(const char *type, const char *const *list, size_t
 
 enum fallback_fault fallback_fault(const struct job_problem *p)
 {
-    static const char *const proof[] = {"connection",        "dns",         "tls",
-                                        "incorrectResponse", "net.refused", "net.hook"};
+    static const char *const proof[] = {"connection", "dns", "tls", "incorrectResponse",
+                                        "net.hook"};
     static const char *const ca[] = {
         "net.connect",   "net.response",        "net.deadline",       "net.chain",
         "net.broken",    "rateLimited",         "serverInternal",     "badNonce",
@@ -140,6 +140,24 @@ bool fallback_unreached(const struct job_problem *p)
            (p->status >= 502 && p->status <= 504);
 }
 
+/* acmed itself or the hook stopped the order, whatever the CA is. */
+static bool stopped_here(const struct job_problem *p)
+{
+    static const char *const types[] = {"net.hook", "net.refused"};
+
+    return fallback_is_one_of(p->type, types, sizeof types / sizeof *types);
+}
+
+/* Staging has the same configuration, but another account and other profiles: an order there
+ * would cost time and say nothing. */
+static bool only_first_ca_tells(const struct job_problem *p)
+{
+    static const char *const types[] = {"net.config", "invalidProfile",
+                                        "externalAccountRequired"};
+
+    return fallback_is_one_of(p->type, types, sizeof types / sizeof *types);
+}
+
 bool fallback_failed(struct fallback *fallback, const struct order_options *options,
                      enum fallback_ca ca, const struct job_problem *problem)
 {
@@ -148,11 +166,11 @@ bool fallback_failed(struct fallback *fallback, const struct order_options *opti
     fallback->asked = ca;
     fallback->dry_run_passed = 0;
     fallback->doubted = 0;
-    if (strcmp(problem->type, "net.hook") == 0) {
-        /* No CA was asked, so a staging dry run would tell nothing new and would lose the
+    if (stopped_here(problem)) {
+        /* No CA said anything, so a staging dry run would tell nothing new and would lose the
          * order. */
     } else if (ca == FALLBACK_FIRST) {
-        fallback->dry_run_first = fault != FALLBACK_FAULT_CA;
+        fallback->dry_run_first = fault != FALLBACK_FAULT_CA && !only_first_ca_tells(problem);
         fallback->ca_failures =
             fault == FALLBACK_FAULT_CA ? backoff_count(fallback->ca_failures) : 0;
     } else if (ca == FALLBACK_STAGING && fault == FALLBACK_FAULT_CA) {

@@ -129,6 +129,26 @@ static void test_staging(void)
     is_int(fallback_ca(&l, &both), FALLBACK_FIRST, "a CA that is down: no staging");
 }
 
+/* Staging has another account, other profiles and the same configuration. */
+static void test_staging_cannot_tell(void)
+{
+    static const char *const types[] = {"net.refused", "net.config", "invalidProfile",
+                                        "externalAccountRequired"};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct fallback l = {.ca_failures = 2};
+
+        fail_at(&l, FALLBACK_FIRST, types[i]);
+        is_int(fallback_ca(&l, &both), FALLBACK_FIRST, "%s: staging could not explain it",
+               types[i]);
+        is_int(l.ca_failures, i ? 0 : 2, "  %s",
+               i ? "the CA did respond" : "which says nothing of the CA");
+        l.dry_run_first = 1;
+        fail_at(&l, FALLBACK_STAGING, types[i]);
+        is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "  nor does it end a dry run");
+    }
+}
+
 static void test_second(void)
 {
     struct fallback l = {0};
@@ -361,6 +381,7 @@ int main(void)
     test_hook();
     test_kinds();
     test_staging();
+    test_staging_cannot_tell();
     test_second();
     test_faults();
     test_reading();
