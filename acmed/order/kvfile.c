@@ -17,8 +17,13 @@ static int open_below(int at, const char *name, bool make)
 {
     bool made = make && mkdirat(at, name, DIR_MODE) == 0;
 
-    if (made)
-        fsync(at);
+    if (made && fsync(at) < 0) { /* the next try makes it again, and syncs again */
+        int error = errno;
+
+        unlinkat(at, name, AT_REMOVEDIR);
+        errno = error;
+        return -1;
+    }
     return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
@@ -42,26 +47,64 @@ bool kvfile_gone(int dir)
     return fstat(dir, &st) == 0 && st.st_nlink == 0;
 }
 
-int kvfile_write(int dir, const char *file, const char *text, size_t n)
-{
-    char temporary[NAME_MAX_BYTES];
-    int fd, error = 0;
+/* What a crash may leave beside a file. */
+struct beside {
+    char new[NAME_MAX_BYTES], old[NAME_MAX_BYTES];
+};
 
-    snprintf(temporary, sizeof temporary, ".new-%s", file);
-    unlinkat(dir, temporary, 0); /* left by a crash */
-    fd =
-        openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+static void clear_beside(int dir, const char *file, struct beside *beside)
+{
+    snprintf(beside->new, sizeof beside->new, ".new-%s", file);
+    snprintf(beside->old, sizeof beside->old, ".old-%s", file);
+    unlinkat(dir, beside->new, 0);
+    unlinkat(dir, beside->old, 0);
+}
+
+static int write_new(int dir, const char *name, const char *text, size_t n)
+{
+    int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    int error = 0;
+
     if (fd < 0)
         return -1;
     if (fchmod(fd, FILE_MODE) < 0 || fd_write_all(fd, text, n) < 0 || fsync(fd) < 0)
         error = errno;
     fd_close(&fd);
-    if (!error && (renameat(dir, temporary, dir, file) < 0 || fsync(dir) < 0))
-        error = errno;
-    if (error)
-        unlinkat(dir, temporary, 0);
     errno = error;
     return error ? -1 : 0;
+}
+
+/* Until the new file is known to be on disk, the old one keeps a second name, so that a failure
+ * can put it back. On a file system without hard links the new file stays. */
+static int give_name(int dir, const char *file, const struct beside *beside)
+{
+    bool kept = linkat(dir, file, dir, beside->old, 0) == 0, first = !kept && errno == ENOENT;
+    int error;
+
+    if (renameat(dir, beside->new, dir, file) < 0)
+        return -1;
+    if (fsync(dir) == 0)
+        return 0;
+    error = errno;
+    if (kept)
+        renameat(dir, beside->old, dir, file);
+    else if (first)
+        unlinkat(dir, file, 0);
+    errno = error;
+    return -1;
+}
+
+int kvfile_write(int dir, const char *file, const char *text, size_t n)
+{
+    struct beside beside;
+    int error, done;
+
+    clear_beside(dir, file, &beside);
+    done = write_new(dir, beside.new, text, n) < 0 ? -1 : give_name(dir, file, &beside);
+    error = errno;
+    clear_beside(dir, file, &beside);
+    errno = error;
+    return done;
 }
 
 static char *kvfile_read_by(char *(*reads)(int fd, size_t max, size_t *n), int dir,
@@ -88,6 +131,9 @@ char *kvfile_read_secret(int dir, const char *file, size_t *n)
 
 void kvfile_remove(int dir, const char *file)
 {
+    struct beside beside;
+
+    clear_beside(dir, file, &beside); /* a key must not outlive its removal */
     if (unlinkat(dir, file, 0) == 0)
         fsync(dir);
 }

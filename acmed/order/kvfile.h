@@ -2,9 +2,9 @@
  *
  *   STORE/KIND/NAME/FILE     directories 0700, files 0600, NAME as cert_dir() writes it
  *
- * Writes are atomic: temporary file, fsync, rename, fsync of the directory. The text is lines
- * of "key=value", read strictly and with bounds; a damaged file counts as missing. acmed
- * only. */
+ * Writes are atomic: temporary file, fsync, rename, fsync of the directory. If the last step
+ * fails, the old file is put back. The text is lines of "key=value", read strictly and with
+ * bounds; a damaged file counts as missing. acmed only. */
 #ifndef ACMED_ORDER_KVFILE_H
 #define ACMED_ORDER_KVFILE_H
 

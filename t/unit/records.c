@@ -15,6 +15,18 @@
 static char root[] = "/tmp/pasgate-records-XXXXXX";
 static const char ca[] = "https://ca.test:14000/dir";
 
+/* A disk that fails: instead of libc's. 1: the next one fails; 0: none. */
+static int sync_fails;
+
+int fsync(int fd)
+{
+    if (sync_fails && --sync_fails == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return fdatasync(fd);
+}
+
 static int mode_of(const char *below)
 {
     char full[512];
@@ -54,6 +66,47 @@ static void test_record(void)
     ok(symlinkat("x", dir, "link") == 0 && !kvfile_read(dir, "link", 9, &n), "no links");
     kvfile_remove(dir, "x");
     ok(!kvfile_read(dir, "x", 9, &n) && errno == ENOENT, "removed");
+    close(dir);
+}
+
+static bool file_is(int dir, const char *file, const char *want)
+{
+    size_t n;
+    char *text = kvfile_read(dir, file, 9, &n);
+    bool same = want ? text && strcmp(text, want) == 0 : !text && errno == ENOENT;
+
+    free(text);
+    return same;
+}
+
+/* Each fsync() of a write fails in turn: the old file, or none, is there as before. */
+static void test_failing_disk(void)
+{
+    int dir, written = -1, n = 0;
+
+    for (; n < 9 && written < 0; n++) {
+        sync_fails = n + 1;
+        dir = kvfile_open(root, "eio", "r.test", true);
+        if (dir >= 0)
+            written = kvfile_write(dir, "x", "one", 3);
+        if (written < 0)
+            ok(errno == EIO && (dir < 0 || file_is(dir, "x", NULL)),
+               "fsync %d fails: no file is left behind", n + 1);
+        close(dir);
+    }
+    is_int(n, 4, "two directories and the name of the file were synced");
+    dir = kvfile_open(root, "eio", "r.test", false);
+    for (sync_fails = 1, n = 0; n < 9 && kvfile_write(dir, "x", "two", 3) < 0; n++) {
+        ok(errno == EIO && file_is(dir, "x", "one"), "fsync %d fails: the old file", n + 1);
+        sync_fails = n + 2;
+    }
+    sync_fails = 0;
+    ok(n == 2 && file_is(dir, "x", "two"), "then it is written");
+    ok(mode_of("eio/r.test/.new-x") < 0 && mode_of("eio/r.test/.old-x") < 0,
+       "nothing is beside it");
+    put(dir, ".old-x", "left by a crash");
+    kvfile_remove(dir, "x");
+    ok(mode_of("eio/r.test/.old-x") < 0, "nor after it was removed");
     close(dir);
 }
 
@@ -201,6 +254,7 @@ int main(void)
     if (!mkdtemp(root))
         return 1;
     test_record();
+    test_failing_disk();
     test_account();
     test_next_key();
     test_order();
