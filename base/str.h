@@ -156,6 +156,12 @@ static inline bool str_next_item(struct str *list, struct str *item)
     return true;
 }
 
+/* The end of a noun after a number: "1 request", "2 requests". */
+static inline const char *str_plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 /* Copies into a C buffer, cut to fit, always NUL-terminated (cap > 0). Returns dst. */
 static inline char *str_copy(char *dst, size_t cap, struct str s)
 {

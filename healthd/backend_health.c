@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/log.h"
+#include "base/str.h"
 
 /* HealthScanner scores: below LOW it becomes DEGRADED, until it reaches HEALTHY. */
 enum { SCORE_FULL = 1000, SCORE_LOW = 700, SCORE_HEALTHY = 800 };
@@ -250,7 +251,7 @@ static bool agree(struct backend_health *w, uint64_t now_ms)
     const struct health_fsm_rules rules = rules_of(w, now_ms);
     uint32_t enough = 2, timeout = w->pool->check.timeout_ms;
     char text[TABLE_REASON];
-    uint64_t silent = stall_ms(&w->stall, now_ms);
+    uint64_t silent = stall_ms(&w->stall, now_ms), waiting = stall_waiting(&w->stall);
 
     if (w->verdict.fall == 0)
         return false;
@@ -259,8 +260,8 @@ static bool agree(struct backend_health *w, uint64_t now_ms)
             return false;
         enough = timeout < HANG_PROBE_MS ? (HANG_PROBE_MS + timeout - 1) / timeout : 1;
         snprintf(text, sizeof text,
-                 "%.60s, and %llu waiting requests got no response for %.1f s",
-                 w->row.probe_text, (unsigned long long)stall_waiting(&w->stall),
+                 "%.60s, and %llu waiting request%s got no response for %.1f s",
+                 w->row.probe_text, (unsigned long long)waiting, str_plural(waiting),
                  (double)silent / 1000);
     } else if ((w->outcome == OUTCOME_FAIL || w->outcome == OUTCOME_NO_NAME) &&
                (w->errors_in_row >= ERRORS_FEW ||
@@ -491,7 +492,8 @@ bool backend_health_try(struct backend_health *w, uint64_t now_ms)
         return false;
     begin_probation(w, PROBATION_SUSPECT, now_ms);
     snprintf(w->row.reason, sizeof w->row.reason,
-             "checks pass again; on probation with single requests");
+             "requests failed; on probation with single requests; last check: %.90s",
+             w->row.probe_text);
     log_info("backend %s: %s", w->backend->name, w->row.reason);
     backend_health_publish(w);
     return true;

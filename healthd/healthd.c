@@ -235,9 +235,8 @@ static void healthd_repair_rows(struct healthd *h, uint64_t now_ms)
     if (n == 0)
         return;
     if (log_gate_open(&gate))
-        log_error(
-            "%u rows of the table were overwritten by something else (the first: %s); repaired",
-            n, kind);
+        log_error("rows of the table overwritten by something else: %u, the first %s; repaired",
+                  n, kind);
     heritage_ring_workers(h->heritage);
 }
 

@@ -277,7 +277,7 @@ struct health_row { /* writer: healthd */
     uint64_t identity;        /* of the backend_row that this row describes */
     uint64_t since_ms, since_wall_ms;
     uint64_t eject_until_ms; /* 0: not ejected; DOWN until then, whatever probes say */
-    uint64_t risen_ms;       /* start of slow start (was DOWN, or is new); 0: none */
+    uint64_t risen_ms;       /* start of slow start (was DOWN, is new, or unproved); 0: none */
     uint64_t probe_wall_ms;  /* start of the last probe; 0: none yet */
     uint32_t probe_us;       /* duration of the last probe */
     uint32_t probe_ok;

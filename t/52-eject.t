@@ -152,7 +152,7 @@ subtest 'reset, empty; and min_healthy' => sub {
     gate(QUICK, 'eject = { time = "1s"; max_time = "2s"; }; min_healthy = 2;', @pas[0 .. 1]);
     $load = PasGate::Load->new($gate, clients => 4, pause => 0.005);
     $pas[0]->ctl('mode=reset&ping=ok');
-    ok $gate->wait_log(qr/backend pas1 not ejected, because only \d others? (?:is|are) healthy \(min_healthy 2\): (?:\d requests failed in a row|a request failed on probation)/),
+    ok $gate->wait_log(qr/backend pas1 not ejected, because only \d others? (?:is|are) healthy \(min_healthy 2\): (?:\d requests? failed in a row|a request failed on probation)/),
       'min_healthy = 2: of two nobody is ejected';
     is status_of('pas1')->{health}, 'suspect', 'but suspected';
     like status_of('pas1')->{reason}, qr/not ejected/, 'and it is told why';
@@ -170,7 +170,7 @@ subtest 'gateway errors, where they mean illness' => sub {
     ok wait_for { status_of('pas1')->{server_errors} > $n + 40 }, 'a 500 is none';
     is status_of('pas1')->{health}, 'up', 'it stays';
     $pas[0]->ctl('mode=500&code=503&ping=ok');
-    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ of \d+ responses within 5 s were 502, 503 or 504/, '503 to most of them: ejected';
+    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ of \d+ responses within 5 s: 502, 503 or 504/, '503 to most of them: ejected';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'up again';
     $load->stop;

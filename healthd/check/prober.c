@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
+#include "base/str.h"
 #include "healthd/check/http_check.h"
 
 enum {
@@ -388,7 +389,8 @@ static enum outcome judge_failure(const struct probe *probe, CURLcode code,
         snprintf(text, TABLE_REASON, "connection reset");
         break;
     case CURLE_PARTIAL_FILE:
-        snprintf(text, TABLE_REASON, "response cut off after %zu bytes", probe->n_body);
+        snprintf(text, TABLE_REASON, "response cut off after %zu byte%s", probe->n_body,
+                 str_plural(probe->n_body));
         break;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:

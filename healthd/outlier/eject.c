@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/conf/conf.h"
+#include "base/str.h"
 
 static uint64_t step_of(const struct conf_eject *rules, uint64_t now_ms)
 {
@@ -70,7 +71,7 @@ bool eject_due(const struct eject *e, const struct conf_eject *rules, uint64_t n
     if (rules->failures == 0)
         return false;
     if (row >= rules->failures) {
-        snprintf(text, TABLE_REASON, "%llu requests failed in a row", row);
+        snprintf(text, TABLE_REASON, "%llu request%s failed in a row", row, str_plural(row));
         return true;
     }
     if (e->in_row * 2 >= rules->failures && e->in_row > 1 &&
@@ -80,14 +81,14 @@ bool eject_due(const struct eject *e, const struct conf_eject *rules, uint64_t n
         return true;
     }
     if (w.hard >= rules->failures && w.hard * 2 > all) {
-        snprintf(text, TABLE_REASON, "%llu of %llu requests failed within %g s",
-                 (unsigned long long)w.hard, all, seconds);
+        snprintf(text, TABLE_REASON, "%llu of %llu request%s failed within %g s",
+                 (unsigned long long)w.hard, all, str_plural(all), seconds);
         return true;
     }
     if (rules->gateway_percent && w.gateway >= rules->failures &&
         w.gateway * 100 >= all * rules->gateway_percent) {
-        snprintf(text, TABLE_REASON, "%llu of %llu responses within %g s were 502, 503 or 504",
-                 (unsigned long long)w.gateway, all, seconds);
+        snprintf(text, TABLE_REASON, "%llu of %llu response%s within %g s: 502, 503 or 504",
+                 (unsigned long long)w.gateway, all, str_plural(all), seconds);
         return true;
     }
     return false;

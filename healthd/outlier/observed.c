@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "base/str.h"
 #include "shm/counters.h"
 
 enum { SLOW_BUCKET = 21 }; /* of the latencies: from 2^21 us, which is 2.1 s, on */
@@ -100,7 +101,7 @@ static size_t tell(char *text, size_t n, uint64_t count, const char *what)
         return n;
     return n + (size_t)snprintf(text + n, TABLE_REASON - n, "%s %llu %s%s",
                                 n > sizeof intro - 1 ? "," : "", (unsigned long long)count,
-                                what, count == 1 ? "" : "s");
+                                what, str_plural(count));
 }
 
 void observed_tell(const struct observed *added, char text[TABLE_REASON])

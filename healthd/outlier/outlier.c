@@ -10,7 +10,7 @@
 struct others {
     unsigned healthy, sound; /* sound: healthy, and not close to an ejection */
     unsigned alike;          /* backends that serve, and fail as this one does */
-    unsigned stalled;        /* backends ejected for silence */
+    unsigned stalled;        /* backends ejected for silence; its time is not over */
     uint64_t responses;      /* in the window */
     uint64_t good_ms;        /* last response of a healthy one */
 };
@@ -26,7 +26,7 @@ static struct others outlier_look_at_others(const struct pool_health *pool,
         if (o == w)
             continue;
         others.responses += eject_window(&o->eject, &pool->conf->eject, now_ms).good;
-        others.stalled += backend_health_ejected(o) && o->stalled;
+        others.stalled += o->stalled && now_ms < o->row.eject_until_ms;
         bool near = eject_near(&o->eject, &pool->conf->eject, now_ms);
 
         others.alike += backend_health_serves(o) && (near || o->told);
@@ -64,14 +64,14 @@ static void eject(struct backend_health *w, const char *why, bool stalled, uint6
     backend_health_publish(w);
 }
 
-/* It stays in because no backend could take its place: it becomes
- * SUSPECT, and the log says why. */
+/* It stays in because no backend could take its place: it becomes SUSPECT, and the log says
+ * why, once. That also ends a probation, on which it would get no more than single requests. */
 static void outlier_keep(struct backend_health *w, const struct others *others, const char *why,
                          uint64_t now_ms)
 {
     char text[TABLE_REASON];
 
-    if (w->told)
+    if (w->told && !w->row.probation)
         return;
     if (others->alike > 0)
         snprintf(text, sizeof text,
@@ -84,7 +84,8 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
                  "not ejected, because only %u other%s healthy (min_healthy %u): %.80s",
                  others->healthy, others->healthy == 1 ? " is" : "s are", w->pool->min_healthy,
                  why);
-    log_warn("backend %s %s", w->backend->name, text);
+    if (!w->told)
+        log_warn("backend %s %s", w->backend->name, text);
     w->row.probation = PROBATION_NONE;
     backend_health_force(w, HEALTH_SUSPECT, text, now_ms);
     w->told = true;
@@ -109,18 +110,19 @@ static bool silent(const struct pool_health *pool, const struct backend_health *
     return true;
 }
 
-/* true: the state changed. */
+/* true: workers must be rung. */
 static bool eject_or_keep(const struct pool_health *pool, struct backend_health *w,
                           const struct others *others, const char *why, bool stalled,
                           uint64_t now_ms)
 {
     enum health_state from = w->verdict.state;
+    uint8_t probation = w->row.probation;
 
     if (others->sound >= (pool->conf->min_healthy ? pool->conf->min_healthy : 1))
         eject(w, why, stalled, now_ms);
     else
         outlier_keep(w, others, why, now_ms);
-    return w->verdict.state != from;
+    return w->verdict.state != from || w->row.probation != probation;
 }
 
 static bool outlier_consider(const struct pool_health *pool, struct backend_health *w,
@@ -186,20 +188,13 @@ static bool went_badly(const struct backend_health *w, const struct observed *si
     return true;
 }
 
-/* Each fault counts once: if the backend has to stay in, requests from here on decide. */
-static void begin_again(struct backend_health *w, uint64_t now_ms)
-{
-    w->before = w->seen;
-    w->overtaken = w->seen.overtaken;
-    w->mute = w->seen.mute;
-    w->probation_ms = w->tried_ms = now_ms;
-}
-
-/* No fault, and no proof either: no eligible request, or none that ended here. */
+/* No fault, and no proof either: no eligible request, or none that ended here. What the last
+ * check found is added: it may have timed out while responses arrived. */
 static bool lasted_long_enough(const struct pool_health *pool, const struct backend_health *w,
                                uint64_t now_ms, char text[TABLE_REASON])
 {
     const struct conf_eject *rules = &pool->conf->eject;
+    const char *check = w->row.probe_text[0] ? w->row.probe_text : "none yet";
 
     /* The last check failed: the next ones decide, either way. */
     if (w->verdict.fall > 0)
@@ -208,11 +203,11 @@ static bool lasted_long_enough(const struct pool_health *pool, const struct back
         snprintf(text, TABLE_REASON, "probation ended: ejection is switched off");
     else if (now_ms - w->tried_ms >= rules->time_ms)
         snprintf(text, TABLE_REASON,
-                 "probation ended: checks pass, no eligible request arrived");
+                 "probation ended: no eligible request arrived; last check: %.90s", check);
     else if (now_ms - w->probation_ms >= outlier_probation_ms(rules))
         snprintf(text, TABLE_REASON,
-                 "probation ended: checks pass, and no request failed within %llu s",
-                 (unsigned long long)outlier_probation_ms(rules) / 1000);
+                 "probation ended: no request failed within %llu s; last check: %.90s",
+                 (unsigned long long)outlier_probation_ms(rules) / 1000, check);
     else
         return false;
     return true;
@@ -232,7 +227,6 @@ static bool outlier_try_it(const struct pool_health *pool, struct backend_health
     if (pool->conf->eject.failures > 0 && went_badly(w, &since, &why, &stalled)) {
         struct others others = outlier_look_at_others(pool, w, now_ms);
 
-        begin_again(w, now_ms);
         return eject_or_keep(pool, w, &others, why, stalled, now_ms);
     }
     if (good >= OUTLIER_PROBATION_GOOD)
@@ -240,7 +234,8 @@ static bool outlier_try_it(const struct pool_health *pool, struct backend_health
                  (unsigned long long)good);
     else if (!lasted_long_enough(pool, w, now_ms, text))
         return rescue(w);
-    /* After a probation without proof, slow start bounds the harm. */
+    else
+        w->row.risen_ms = now_ms; /* without proof, slow start bounds the harm */
     backend_health_force(w, HEALTH_UP, text, now_ms);
     return true;
 }
@@ -319,10 +314,7 @@ static bool outlier_look_at(const struct pool_health *pool, struct backend_healt
         return outlier_consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
                try_silent(pool, w, now_ms);
     case PROBATION_SILENT:
-        if (outlier_consider(pool, w, now_ms))
-            return true;
-        /* If it had to stay in, that ended the probation. */
-        return w->row.probation && outlier_try_it(pool, w, now_ms);
+        return outlier_consider(pool, w, now_ms) || outlier_try_it(pool, w, now_ms);
     default:
         return outlier_try_it(pool, w, now_ms);
     }

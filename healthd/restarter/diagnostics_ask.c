@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/conf/conf.h"
+#include "base/str.h"
 #include "healthd/restarter/diagnostics.h"
 #include "healthd/restarter/docker.h"
 #include "healthd/restarter/fetch.h"
@@ -76,7 +77,7 @@ static void print_reply(FILE *out, const struct fetch *f)
     if (text)
         fprintf(out, "%s\n", text);
     else if (f->n_body)
-        fprintf(out, "(%zu bytes that are not JSON)\n", f->n_body);
+        fprintf(out, "(not JSON: %zu byte%s)\n", f->n_body, str_plural(f->n_body));
     fputc('\n', out);
     free(text);
 }

@@ -128,7 +128,7 @@ static void test_gateway(void)
     ok(!due(), "502, 503 and 504 do not count");
     gateway.gateway_percent = 80;
     ok(eject_due(&e, &gateway, now, text), "unless a share is configured");
-    is_str(text, "10 of 10 responses within 5 s were 502, 503 or 504", "  and says so");
+    is_str(text, "10 of 10 responses within 5 s: 502, 503 or 504", "  and says so");
     feed(0, 3, 0);
     ok(!eject_due(&e, &gateway, now, text), "10 of 13 is below 80 %%");
     begin();

@@ -272,6 +272,9 @@ static void test_suspect(void)
     now += conf.eject.time_ms;
     look();
     is_state(0, HEALTH_UP, "no request came to try it with: up in the end");
+    is_int(row(0).risen_ms, now, "  with slow start, as nothing is proved");
+    ok(strstr(row(0).reason, "no eligible request arrived; last check: HTTP 200"), "  %s",
+       row(0).reason);
 
     suspect_it();
     probe(0, OUTCOME_FAIL);
@@ -325,8 +328,17 @@ static void test_suspect(void)
     is_state(0, HEALTH_SUSPECT, "that answers begin while a check waits proves no end");
     look();
     is_int(row(0).probation, PROBATION_SUSPECT, "  it is put on probation at once");
-    probe(0, OUTCOME_TIMEOUT);
+    ok(strstr(row(0).reason, "last check: connect refused"), "  %s", row(0).reason);
+    backend_health_started(&target[0], &live, now);
+    response(0, 1);
+    now += 2000;
+    ended(0, OUTCOME_TIMEOUT);
     is_state(0, HEALTH_SUSPECT, "  which a slow check does not end");
+    look();
+    now += conf.eject.time_ms;
+    look();
+    is_state(0, HEALTH_UP, "  only time does");
+    ok(strstr(row(0).reason, "last check: connect refused"), "  %s", row(0).reason);
 
     all_up();
     for (int i = 1; i < N; i++)
@@ -367,8 +379,12 @@ static void test_guards(void)
     is_int(row(0).probation, PROBATION_SUSPECT, "  checks that pass put it on probation");
     count_add(&cell(0)->cut, 1);
     look();
-    is_state(0, HEALTH_SUSPECT, "  which no failure ends");
-    is_int(row(0).probation, PROBATION_SUSPECT, "  but it goes on");
+    is_state(0, HEALTH_SUSPECT, "  one that fails then does not eject it either");
+    is_int(row(0).probation, PROBATION_NONE, "  but ends the probation: it is needed");
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).probation, PROBATION_SUSPECT, "  until checks pass again");
     count_add(&cell(0)->completed, OUTLIER_PROBATION_GOOD);
     look();
     is_state(0, HEALTH_UP, "  and three that go well from there on end it");
@@ -383,8 +399,12 @@ static void test_guards(void)
     count_add(&cell(0)->overtaken, OUTLIER_MUTE);
     count_add(&cell(0)->mute, OUTLIER_MUTE);
     look();
-    is_int(row(0).probation, PROBATION_SUSPECT,
-           "nor does one where others answered what it did not");
+    is_int(row(0).probation, PROBATION_NONE,
+           "nor is one ejected where others answered what it did not");
+    is_state(0, HEALTH_SUSPECT, "  it stays suspect");
+    for (int i = 0; i < 3; i++)
+        probe(0, OUTCOME_PASS);
+    look();
     now += conf.eject.time_ms - 1;
     look();
     is_state(0, HEALTH_SUSPECT, "  which counts once: from then on, silence");
@@ -493,6 +513,28 @@ static void live_on(uint64_t ms)
     }
 }
 
+/* Another one hangs as well, for longer than it takes to be ejected: its state then. The first
+ * one's checks fail. */
+static enum health_state hangs_too(int i)
+{
+    enum health_state state;
+
+    wait_at(i, 6, now);
+    for (uint64_t end = now + 5000; now < end; now += 250) {
+        response(N - i, 10);
+        if (now >= target[0].due_ms)
+            probe(0, OUTCOME_FAIL);
+        if (now >= target[i].due_ms)
+            probe(i, OUTCOME_PASS);
+        look();
+    }
+    state = row(i).state;
+    wait_at(i, 0, 0);
+    response(i, OUTLIER_PROBATION_GOOD);
+    look();
+    return state;
+}
+
 static void test_silence(void)
 {
     all_up();
@@ -548,6 +590,21 @@ static void test_silence(void)
     live_on(5000);
     is_state(0, HEALTH_DOWN, "six silent ones in a pool that is quick");
     ok(strstr(row(0).reason, "6 requests wait without a response for 3."), "  %s",
+       row(0).reason);
+    is_int(hangs_too(1), HEALTH_UP, "  no second one while that time runs: it may be wrong");
+    now = row(0).eject_until_ms;
+    is_state(0, HEALTH_DOWN, "  the time is over, but its checks fail now");
+    is_int(hangs_too(2), HEALTH_DOWN, "  so a second one is ejected as well");
+
+    all_up();
+    wait_at(0, 1, now);
+    for (int i = 0; i < 4; i++) {
+        now += 1000;
+        look();
+    }
+    probe(0, OUTCOME_TIMEOUT);
+    is_state(0, HEALTH_DOWN, "one request waits, and the check as well: a hang");
+    ok(strstr(row(0).reason, "and 1 waiting request got no response for 4.0 s"), "  %s",
        row(0).reason);
 
     all_up();
@@ -618,6 +675,7 @@ static void test_overtaken(void)
     is_int(row(0).probation, PROBATION_SILENT, "  it is tried meanwhile");
     live_on(20000);
     is_state(0, HEALTH_UP, "  no request came to try it with: its checks are believed");
+    ok(row(0).risen_ms > 0, "  for a smaller share at first");
 
     wait_silently(2);
     response(0, OUTLIER_PROBATION_GOOD);
