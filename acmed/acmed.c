@@ -334,9 +334,8 @@ static void acmed_repair_rows(struct acmed *a, uint64_t now_ms)
     if (n == 0)
         return;
     if (log_gate_open(&gate))
-        log_error(
-            "%u rows of the table were overwritten by something else (the first: %s); repaired",
-            n, kind);
+        log_error("rows of the table overwritten by something else: %u, the first %s; repaired",
+                  n, kind);
     atomic_fetch_add(&a->heritage->table->cert_epoch, 1);
     heritage_ring_workers(a->heritage);
 }

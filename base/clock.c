@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 #define CLOCK_LAST_MS UINT64_C(253402300799999) /* last millisecond of the year 9999 */
 
 char *clock_iso(char out[CLOCK_ISO_SIZE], uint64_t wall_ms)
@@ -41,6 +43,6 @@ char *clock_span(char out[CLOCK_SPAN_SIZE], uint64_t ms)
         i++;
     n = s / units[i].size + (s % units[i].size >= (units[i].size + 1) / 2 && units[i].size > 1);
     snprintf(out, CLOCK_SPAN_SIZE, "%llu %s%s", (unsigned long long)n, units[i].name,
-             n == 1 ? "" : "s");
+             str_plural(n));
     return out;
 }

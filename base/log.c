@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "base/sink.h"
+#include "base/str.h"
 
 enum {
     LOG_TEXT_MAX = 2048,     /* bytes of one message before escaping */
@@ -148,7 +149,7 @@ static void tell_lost(void)
 
     if (journal.n > 0 || lost == journal.told)
         return;
-    log_warn("%llu log lines were lost: the reader was too slow, or they could not be written",
+    log_warn("log lines lost: %llu; the reader was too slow, or they could not be written",
              (unsigned long long)(lost - journal.told));
     if (journal.lost == lost)
         journal.told = lost;
@@ -234,7 +235,8 @@ bool log_gate_open(struct log_gate *gate)
         return false;
     }
     if (gate->held)
-        log_warn("the next message was suppressed %llu times", (unsigned long long)gate->held);
+        log_warn("the next message was suppressed %llu time%s", (unsigned long long)gate->held,
+                 str_plural(gate->held));
     gate->held = 0;
     gate->next_ms = now + LOG_GATE_MS;
     return true;

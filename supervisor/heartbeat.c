@@ -62,9 +62,8 @@ static void heartbeat_repair_rows(struct supervisor *sup)
     if (n == 0)
         return;
     if (log_gate_open(&gate))
-        log_error(
-            "%u rows of the table were overwritten by something else (the first: %s); repaired",
-            n, kind);
+        log_error("rows of the table overwritten by something else: %u, the first %s; repaired",
+                  n, kind);
     publish_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
     fd_ring(sup->heritage.doorbell_acmed);

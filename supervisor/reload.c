@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "supervisor/errors.h"
 #include "supervisor/examine_child.h"
 #include "supervisor/logging.h"
@@ -40,7 +41,7 @@ static void reload_failed(struct supervisor *sup, struct conf_errors *errs)
     for (size_t i = 0; i < errs->n; i++)
         log_error("reload: %s", errs->v[i]);
     log_error("reload failed (%zu error%s): generation %u stays in use", errs->n,
-              errs->n == 1 ? "" : "s", sup->current->number);
+              str_plural(errs->n), sup->current->number);
     h->reload_failures++;
     h->reload_ok = 0;
     h->reload_nerrors = (uint32_t)errs->n;

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sink.h"
+#include "base/str.h"
 #include "shm/message.h"
 #include "supervisor/backend/recovery.h"
 #include "supervisor/errors.h"
@@ -49,7 +50,7 @@ static void tell_status(struct supervisor *sup)
 {
     char line[sizeof sup->status];
 
-    snprintf(line, sizeof line, "%sgeneration %u, %u of %u workers serve%s%s",
+    snprintf(line, sizeof line, "%sgeneration %u, workers serving: %u of %u%s%s",
              sup->stopping ? "stopping, " : "", sup->current->number,
              supervise_count(sup, KIND_WORKER, CHILD_RUNNING), sup->current->workers,
              supervise_count(sup, KIND_HEALTHD, CHILD_RUNNING) ? "" : ", no healthd",
@@ -62,6 +63,7 @@ static void tell_status(struct supervisor *sup)
 
 static void check_ready(struct supervisor *sup)
 {
+    const struct conf *conf = sup->current->conf;
     uint32_t workers = sup->current->workers;
 
     if (sup->ready_told)
@@ -70,9 +72,9 @@ static void check_ready(struct supervisor *sup)
         supervise_count(sup, KIND_HEALTHD, CHILD_RUNNING) &&
         supervise_count(sup, KIND_ACMED, CHILD_RUNNING)) {
         sup->ready_told = true;
-        log_info("ready: generation %u, %u workers, %zu listeners, %zu backends",
-                 sup->current->number, workers, sup->current->conf->n_listen,
-                 sup->current->conf->n_backends);
+        log_info("ready: generation %u, %u worker%s, %zu listener%s, %zu backend%s",
+                 sup->current->number, workers, str_plural(workers), conf->n_listen,
+                 str_plural(conf->n_listen), conf->n_backends, str_plural(conf->n_backends));
         notify_send("READY=1");
     } else if (supervise_count(sup, KIND_WORKER, CHILD_HELD) == workers && !sup->trial) {
         /* It has never served, and cannot before somebody edits the file. */
@@ -208,8 +210,9 @@ static int supervise_prepare(struct supervisor *sup, const char *object)
 
 static int supervise_run(struct supervisor *sup)
 {
-    log_info("pasgate %s starts: %s, %u workers, children run as %s", PASGATE_VERSION,
-             sup->conf_file, sup->current->workers, sup->current->identity.name);
+    log_info("pasgate %s starts: %s, %u worker%s, children run as %s", PASGATE_VERSION,
+             sup->conf_file, sup->current->workers, str_plural(sup->current->workers),
+             sup->current->identity.name);
     admin_load(sup);
     admin_commit(sup, sup->current);
     watch_set(&sup->watch, sup->current->conf->watch);

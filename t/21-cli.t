@@ -336,7 +336,7 @@ subtest 'systemd is told' => sub {
         return wait_for(\&$look);
     };
     ok $hear->(qr/^READY=1$/m), 'READY';
-    ok $hear->(qr/^STATUS=generation 1, 2 of 2 workers serve/m), 'STATUS';
+    ok $hear->(qr/^STATUS=generation 1, workers serving: 2 of 2/m), 'STATUS';
     ok $hear->(qr/^WATCHDOG=1$/m), 'WATCHDOG';
     $told = '';
     $gate->cli('reload');

@@ -192,7 +192,7 @@ subtest 'start' => sub {
     is get('/pas/get')->{status}, 200, 'the first request after it is served';
     my ($since, $state, $sub, $type) = show('pasgate', qw(ActiveEnterTimestamp ActiveState SubState Type));
     is "$state $sub $type", 'active running notify', 'the unit is active';
-    my $text = 'generation 1, 2 of 2 workers serve';
+    my $text = 'generation 1, workers serving: 2 of 2';
     ok comes(sub { (show('pasgate', 'StatusText'))[0] eq $text }), 'its status text';
     like run_ok('systemctl status', qw(systemctl status --no-pager pasgate)), qr/Active: active \(running\).*Status: "\Q$text\E"/s, 'has it';
     ok wait_journal(qr/ready: generation 1/, $from), 'the journal tells that it is ready';

@@ -200,8 +200,8 @@ void certs_stored_load(struct worker *worker)
     for (size_t i = 0; i < stored.n && clock_mono_ms() < until_ms; i++)
         n += certs_stored_look_into(worker, fd, revoked, &stored.v[i]);
     if (n)
-        log_info("%u certificates have another name in the store: these are served until acmed "
-                 "has checked them",
+        log_info("certificates that have another name in the store: %u; served until acmed has "
+                 "checked them",
                  n);
     stored_release(&stored);
     stored_live_release(&live);

@@ -21,6 +21,7 @@
 #include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "shm/exchange_ring.h"
 #include "shm/message.h"
 #include "worker/accept.h"
@@ -176,7 +177,8 @@ _Noreturn static void end(struct worker *w)
 static void worker_drain_over(struct loop_timer *timer)
 {
     (void)timer;
-    log_info("drain: %u connections cut at the deadline", worker.nclients);
+    log_info("drain: %u connection%s cut at the deadline", worker.nclients,
+             str_plural(worker.nclients));
     worker.loop.stop = true;
 }
 
@@ -262,7 +264,8 @@ static void repair_cells(struct worker *w)
     if (n == 0)
         return;
     if (log_gate_open(&gate))
-        log_error("%u cells of the table did not match what runs here; repaired", n);
+        log_error("%u cell%s of the table did not match what runs here; repaired", n,
+                  str_plural(n));
     heritage_ring_workers(w->heritage);
 }
 

@@ -10,6 +10,7 @@
 #include "acmed/order/issue_dns.h"
 #include "base/conf/conf.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "shm/certs.h"
 
 struct leftover {
@@ -43,7 +44,7 @@ static struct leftover *leftover_take(struct ca_set *ca_set, const char *dir, ui
         log_warn("certificate %s is no longer in the configuration; %zu TXT record%s of it "
                  "stay%s in DNS because acme.hook is not set: set it and reload, or delete by "
                  "hand what the hook published",
-                 it->name, it->issue.dns.records.n, it->issue.dns.records.n == 1 ? "" : "s",
+                 it->name, it->issue.dns.records.n, str_plural(it->issue.dns.records.n),
                  it->issue.dns.records.n == 1 ? "s" : "");
     leftover_forget(it);
     return NULL;
@@ -65,7 +66,7 @@ struct leftover *leftover_find(struct ca_set *ca_set, uint64_t now_ms)
             continue;
         log_info("certificate %s is no longer in the configuration; removing %zu TXT record%s "
                  "of it",
-                 it->name, it->issue.dns.records.n, it->issue.dns.records.n == 1 ? "" : "s");
+                 it->name, it->issue.dns.records.n, str_plural(it->issue.dns.records.n));
         it->next = list;
         list = it;
     }

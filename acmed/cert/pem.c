@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
+#include "base/str.h"
 
 enum { CHAIN_MAX = 20 }; /* certificates; a longer file is not a chain */
 
@@ -363,8 +364,10 @@ void pem_advise(const struct pem_pair *pair, uint64_t now_wall_ms,
     if (until > from && (until - from) / 3 < soon)
         soon = (until - from) / 3;
     if (until > now_wall_ms && until - now_wall_ms < soon) {
-        snprintf(text, sizeof text, "the certificate expires in %u days",
-                 (unsigned)((until - now_wall_ms) / DAY_MS));
+        unsigned days = (unsigned)((until - now_wall_ms) / DAY_MS);
+
+        snprintf(text, sizeof text, "the certificate expires in %u day%s", days,
+                 str_plural(days));
         tell(to, text);
     }
     advise_chain(chain, now_wall_ms, tell, to);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "shm/admission.h"
 #include "shm/counters.h"
 #include "shm/sessions.h"
@@ -203,11 +204,6 @@ const char *status_drain_word(const struct status_backend *b)
                                            : "draining";
 }
 
-static const char *status_plural(uint64_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
 const char *status_backend_progress(const struct status_backend *b, char out[STATUS_PROGRESS])
 {
     char left[32] = "no time limit";
@@ -221,7 +217,7 @@ const char *status_backend_progress(const struct status_backend *b, char out[STA
         if (b->drain_left_ms != UINT64_MAX)
             snprintf(left, sizeof left, "%" PRIu64 " s left", (b->drain_left_ms + 999) / 1000);
         snprintf(out, STATUS_PROGRESS, "draining: %" PRIu64 " in flight, %u session%s, %s",
-                 b->sum.in_flight, b->sessions, status_plural(b->sessions), left);
+                 b->sum.in_flight, b->sessions, str_plural(b->sessions), left);
     } else if (b->slow_permille < 1000) {
         snprintf(out, STATUS_PROGRESS, "slow start %u %%", b->slow_permille / 10);
     } else if (b->sum.blamed) {

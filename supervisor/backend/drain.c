@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "shm/admission.h"
 #include "shm/sessions.h"
 #include "supervisor/backend/admin_stored.h"
@@ -17,11 +18,6 @@
 uint64_t drain_deadline(const struct drain_view *v)
 {
     return v->timeout_ms ? v->since_ms + v->timeout_ms : 0;
-}
-
-static const char *drain_plural(uint32_t n)
-{
-    return n == 1 ? "" : "s";
 }
 
 enum drain_end drain_decide(const struct drain_view *v, char out[DRAIN_REASON])
@@ -38,8 +34,7 @@ enum drain_end drain_decide(const struct drain_view *v, char out[DRAIN_REASON])
         return DRAIN_GOES_ON;
     if (v->in_flight || v->sessions)
         snprintf(out, DRAIN_REASON, "drain_timeout: %u request%s and %u session%s cut",
-                 v->in_flight, drain_plural(v->in_flight), v->sessions,
-                 drain_plural(v->sessions));
+                 v->in_flight, str_plural(v->in_flight), v->sessions, str_plural(v->sessions));
     else
         snprintf(out, DRAIN_REASON,
                  "drain_timeout: sessions from before the restart are unknown");

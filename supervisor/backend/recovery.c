@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "healthd/restarter/restarter.h"
 #include "supervisor/backend/drain.h"
 #include "supervisor/backend/incident.h"
@@ -244,8 +245,8 @@ static void look_draining(struct supervisor *sup, int slot, const struct conf_ba
         return;
     }
     if (recovery_fsm_unsafe(&facts)) {
-        snprintf(reason, sizeof reason, "not restarted: only %u of the others are up now",
-                 facts.healthy);
+        snprintf(reason, sizeof reason, "not restarted: only %u other%s of its pool %s up now",
+                 facts.healthy, str_plural(facts.healthy), facts.healthy == 1 ? "is" : "are");
         recovery_event(sup, slot, HEAL_UNSAFE, "supervisor", reason);
         return;
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/str.h"
 
 /* As the next state, HEAL_STATES means: stay. FAILURE is resolved by failure(). */
 enum { STAY = HEAL_STATES, FAILURE };
@@ -237,10 +238,10 @@ static enum recovery_verdict judge_healthd(const struct recovery_facts *f,
                        admin_state_name(f->override));
     if (f->tries >= f->max_restarts)
         return because(HEAL_TOO_MANY, out, "needs a human: %u restart%s in the last hour",
-                       f->tries, f->tries == 1 ? "" : "s");
+                       f->tries, str_plural(f->tries));
     if (f->now_ms < f->next_ms)
         return because(HEAL_LATER, out, "waiting after %u restart%s in the last hour", f->tries,
-                       f->tries == 1 ? "" : "s");
+                       str_plural(f->tries));
     return HEAL_MAY;
 }
 
@@ -267,7 +268,7 @@ enum recovery_verdict recovery_fsm_judge(const struct recovery_facts *f, char ou
     if (recovery_fsm_unsafe(f))
         return because(HEAL_LATER, out,
                        "%u other%s of its pool %s up and ready, min_healthy is %u%s",
-                       f->healthy, f->healthy == 1 ? "" : "s", f->healthy == 1 ? "is" : "are",
+                       f->healthy, str_plural(f->healthy), f->healthy == 1 ? "is" : "are",
                        f->min_healthy, f->by_operator ? " (--force restarts it anyway)" : "");
     return f->dry_run && !f->by_operator ? HEAL_DRY : HEAL_MAY;
 }

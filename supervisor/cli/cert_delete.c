@@ -13,6 +13,7 @@
 #include "base/conf/conf.h"
 #include "base/escape.h"
 #include "base/fd.h"
+#include "base/str.h"
 #include "shm/certs.h"
 #include "shm/status/status.h"
 #include "supervisor/cli/cli.h"
@@ -115,7 +116,7 @@ static int delete_as_user(const struct conf *conf, const char *dir, uint32_t gen
     }
     escape_print(stdout,
                  "certificate %s: deleted %u generation%s and the record of its orders\n", dir,
-                 generations, generations == 1 ? "" : "s");
+                 generations, str_plural(generations));
     return CLI_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/escape.h"
+#include "base/str.h"
 #include "shm/table.h"
 #include "supervisor/backend/admin_overrides.h"
 #include "supervisor/cli/cli.h"
@@ -35,11 +36,6 @@ static void print_warnings(const struct conf_errors *warnings)
         escape_print(stderr, "  %s\n", warnings->v[i]);
 }
 
-static const char *cli_control_plural(size_t n)
-{
-    return n == 1 ? "" : "s";
-}
-
 static int check(const struct cli *cli, const struct conf *conf)
 {
     struct conf_errors errs = {0}, warnings = {0};
@@ -50,11 +46,10 @@ static int check(const struct cli *cli, const struct conf *conf)
     if (errs.n == 0) {
         printf("%s: good: %zu listener%s, %zu certificate%s, %zu pool%s, %zu backend%s, "
                "%zu route%s\n",
-               cli->conf_file, conf->n_listen, cli_control_plural(conf->n_listen),
-               conf->n_certs, cli_control_plural(conf->n_certs), conf->n_pools,
-               cli_control_plural(conf->n_pools), conf->n_backends,
-               cli_control_plural(conf->n_backends), conf->n_routes,
-               cli_control_plural(conf->n_routes));
+               cli->conf_file, conf->n_listen, str_plural(conf->n_listen), conf->n_certs,
+               str_plural(conf->n_certs), conf->n_pools, str_plural(conf->n_pools),
+               conf->n_backends, str_plural(conf->n_backends), conf->n_routes,
+               str_plural(conf->n_routes));
         fflush(stdout);
         code = cli->strict && warnings.n ? CLI_CONFIG : CLI_OK;
     }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
+#include "base/str.h"
 #include "shm/certs.h"
 #include "shm/status/status.h"
 #include "shm/status/summary.h"
@@ -88,7 +89,7 @@ static void print_head(const struct status_service *s, FILE *out, bool colours)
         fputs(colours ? RED : "", out);
         escape_print(out, "last reload %s ago: FAILED, %u error%s: %s",
                      ago(h->reload_wall_ms, up), h->reload_nerrors,
-                     h->reload_nerrors == 1 ? "" : "s", h->reload_error);
+                     str_plural(h->reload_nerrors), h->reload_error);
         fputs(colours ? "\033[0m\n" : "\n", out);
     }
 }
@@ -226,8 +227,7 @@ static void backend_note(struct text_table *text_table, const struct status_back
     else if (*b->admin.heal_reason && b->health.state == HEALTH_DOWN)
         ADD("recovery: %s", b->admin.heal_reason);
     if (b->admin.attempts)
-        ADD("%u restart%s in the last hour", b->admin.attempts,
-            b->admin.attempts == 1 ? "" : "s");
+        ADD("%u restart%s in the last hour", b->admin.attempts, str_plural(b->admin.attempts));
     if (b->admin.override != ADMIN_READY)
         ADD("%s by %s: %s", admin_state_name(b->admin.override), b->admin.who, b->admin.reason);
     if (*b->health.probe_text && !strstr(b->health.reason, b->health.probe_text))

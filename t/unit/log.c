@@ -53,13 +53,10 @@ static uint64_t told_lost(void)
 {
     uint64_t n = 0;
 
-    for (const char *p = got; (p = strstr(p, "log lines were lost")); p++) {
-        const char *digits = p - 1;
+    static const char words[] = "log lines lost: ";
 
-        while (digits > got && digits[-1] >= '0' && digits[-1] <= '9')
-            digits--;
-        n += strtoull(digits, NULL, 10);
-    }
+    for (const char *p = got; (p = strstr(p, words)); p++)
+        n += strtoull(p + sizeof words - 1, NULL, 10);
     return n;
 }
 

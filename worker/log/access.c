@@ -145,7 +145,7 @@ static void access_tell_trouble(const struct access_log *log, int error)
     char lost[48] = "";
 
     if (log->dropped)
-        snprintf(lost, sizeof lost, "; %llu lines lost so far",
+        snprintf(lost, sizeof lost, "; lines lost so far: %llu",
                  (unsigned long long)log->dropped);
     if (log_gate_open(&trouble))
         log_warn("access log: %s%s", strerror(error), lost);
@@ -155,7 +155,7 @@ static void tell_recovery(struct access_log *log)
 {
     if (log->dropped == log->in_log)
         return;
-    log_warn("access log: written again; %llu lines were lost",
+    log_warn("access log: written again; lines lost: %llu",
              (unsigned long long)(log->dropped - log->in_log));
     log->in_log = log->dropped;
 }
