@@ -1,0 +1,83 @@
+/* The retry budget: many requests fail at once, and only a few may be at a second backend at a
+ * time (worker/retry_budget.h). */
+#include <string.h>
+
+#include "t/unit/script/script.h"
+#include "t/unit/tap.h"
+
+enum { CROWD = 8, MORE_MS = 50 };
+
+static struct client crowd[CROWD];
+
+/* All of them wait at pas1, where all_fail() fails them. Those that are retried wait at
+ * pas2. */
+static void crowd_at_pas1(void (*all_fail)(void))
+{
+    memset(crowd, 0, sizeof crowd);
+    script_defaults();
+    script_start(2);
+    script_verdict(1, HEALTH_DOWN);
+    script_backend[0].does = BACKEND_WAITS;
+    script_backend[1].does = BACKEND_WAITS;
+    for (int i = 0; i < CROWD; i++)
+        script_ask(&crowd[i], "GET /web/crowd");
+    script_run();
+    script_verdict(1, HEALTH_UP);
+    all_fail();
+    script_run();
+}
+
+static void turns_down(void)
+{
+    script_verdict(0, HEALTH_DOWN);
+}
+
+static void crowd_fails(void)
+{
+    for (int i = 0; i < CROWD; i++)
+        script_close(0);
+}
+
+static unsigned crowd_got(const char *what)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < CROWD; i++)
+        n += strcmp(script_got(&crowd[i]), what) == 0;
+    return n;
+}
+
+static void test_budget(void)
+{
+    crowd_at_pas1(crowd_fails);
+    is_int(script_backend[1].requests, 3, "eight fail at once: three retries at a time");
+    is_int(crowd_got("nothing..."), CROWD, "  the others wait");
+    script_say(1, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npas2");
+    script_run();
+    is_int(crowd_got("200 pas2"), 1, "one is served");
+    is_int(script_backend[1].requests, 4, "  and its place in the budget goes to the next");
+    script_wait(SCRIPT_QUEUE_MS + MORE_MS);
+    is_int(crowd_got("502 of pasgate"), 4, "after queue.timeout the others get their failure");
+    for (int i = 0; i < CROWD; i++)
+        script_leave(&crowd[i]);
+    script_end("the budget");
+}
+
+static void test_verdict(void)
+{
+    crowd_at_pas1(turns_down);
+    is_int(script_backend[1].requests, 3, "eight are moved by a verdict: three at a time");
+    script_wait(SCRIPT_QUEUE_MS + MORE_MS);
+    is_int(script_backend[1].requests, CROWD,
+           "after queue.timeout the others run beyond the budget");
+    for (int i = 0; i < CROWD; i++)
+        script_leave(&crowd[i]);
+    script_end("a verdict and the budget");
+}
+
+int main(void)
+{
+    test_budget();
+    test_verdict();
+    return done();
+}

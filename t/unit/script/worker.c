@@ -1,0 +1,448 @@
+/* The worker between the scripts: built as worker.c builds it, without sockets for clients. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/exchange_ring.h"
+#include "t/unit/script/script.h"
+#include "t/unit/tap.h"
+#include "worker/attempt.h"
+#include "worker/attempt_events.h"
+#include "worker/buffers.h"
+#include "worker/http/route.h"
+#include "worker/log/access.h"
+#include "worker/overtaken.h"
+#include "worker/refresh.h"
+#include "worker/retry.h"
+#include "worker/sticky.h"
+#include "worker/upstream.h"
+
+enum {
+    ROW = 0,
+    HANG_MS = 2000,   /* hang timeout of a backend on probation */
+    EJECT_MS = 10000, /* how long an ejection lasts */
+    MAX_SECONDS = 300 /* a whole program may take so long: rather than to hang */
+};
+
+struct conf script_conf;
+struct conf_route script_route;
+struct conf_pool script_pool;
+struct conf_backend script_conf_backend[SCRIPT_BACKENDS];
+struct worker script_worker;
+
+static const uint16_t slots[SCRIPT_BACKENDS] = {0, 1, 2, 3};
+static struct heritage heritage = {.kind = KIND_WORKER,
+                                   .row = ROW,
+                                   .incarnation = 1,
+                                   .generation = 1,
+                                   .backend_slot = slots,
+                                   .recent_room = TABLE_RECENT};
+static struct health_row health[SCRIPT_BACKENDS];
+static int log_fd = -1;
+
+/* ---- settings */
+
+void script_defaults(void)
+{
+    static const char *const names[SCRIPT_BACKENDS] = {"pas1", "pas2", "pas3", "pas4"};
+
+    for (uint32_t i = 0; i < SCRIPT_BACKENDS; i++)
+        script_conf_backend[i] = (struct conf_backend){.index = i,
+                                                       .name = names[i],
+                                                       .route = names[i],
+                                                       .host = "127.0.0.1",
+                                                       .port = 8810,
+                                                       .weight = 1};
+    script_pool = (struct conf_pool){.name = "pas",
+                                     .fail_open = CONF_FAIL_OPEN_OFF,
+                                     .sticky = CONF_STICKY_ROUTE,
+                                     .queue = {.size = 8, .timeout_ms = SCRIPT_QUEUE_MS},
+                                     .retries = 2,
+                                     .backends = script_conf_backend,
+                                     .session_idle_ms = 1800000};
+    script_route = (struct conf_route){.host = "",
+                                       .path = "/",
+                                       .upstream_path = "/",
+                                       .pool = &script_pool,
+                                       .timeouts = {.body_ms = SCRIPT_BODY_MS,
+                                                    .connect_ms = SCRIPT_CONNECT_MS,
+                                                    .first_byte_ms = SCRIPT_FIRST_BYTE_MS,
+                                                    .response_idle_ms = SCRIPT_RESPONSE_IDLE_MS,
+                                                    .tunnel_ms = SCRIPT_TUNNEL_MS},
+                                       .body_bytes = 1 << 20,
+                                       .request_buffer = SCRIPT_REQUEST_BUFFER,
+                                       .retry = CONF_RETRY_DEFAULT,
+                                       .allow = ""};
+    script_conf = (struct conf){
+        .workers = 1,
+        .log = {.access = CONF_ACCESS_FILE, .access_format = CONF_ACCESS_JSON},
+        .timeouts = {.upstream_idle_ms = 600000},
+        .limits = {.memory = 64 << 20, .upstream_keepalive = 8, .upstream_pinned = 8},
+        .pools = &script_pool,
+        .n_pools = 1,
+        .backends = script_conf_backend,
+        .routes = &script_route,
+        .n_routes = 1};
+}
+
+/* ---- verdicts and drains */
+
+static void publish(uint32_t i)
+{
+    health_publish(&script_worker.table->health[i], &health[i]);
+    refresh_backends(&script_worker);
+}
+
+void script_verdict(uint32_t i, enum health_state state)
+{
+    health[i].state = (uint8_t)state;
+    publish(i);
+}
+
+void script_probation(uint32_t i, enum health_probation probation)
+{
+    health[i].probation = (uint8_t)probation;
+    publish(i);
+}
+
+void script_eject(uint32_t i)
+{
+    health[i].eject_until_ms = script_worker.loop.now_ms + EJECT_MS;
+    health[i].ejections = 1;
+    health[i].probe_ok = 1;
+    script_verdict(i, HEALTH_DOWN);
+}
+
+void script_drain(uint32_t i, enum drain_end end)
+{
+    const struct admin_row row = {.override = ADMIN_DRAIN, .drained = (uint8_t)end};
+
+    admin_publish(&script_worker.table->admin[i], &row);
+    refresh_backends(&script_worker);
+}
+
+/* ---- start */
+
+static struct table *new_table(void)
+{
+    const struct child_row child = {
+        .kind = KIND_WORKER, .state = CHILD_RUNNING, .incarnation = heritage.incarnation};
+    struct table *table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    CHECK(table != MAP_FAILED);
+    rows_forget();
+    child_publish(&table->child[ROW], &child);
+    atomic_store(&table->recent_rows[ROW], TABLE_RECENT);
+    cap_forget(ROW);
+    return table;
+}
+
+static void build_memory(struct worker *w)
+{
+    mempool_init(&w->exchanges, sizeof(struct exchange), 0);
+    mempool_init(&w->upstreams, sizeof(struct upstream), 0);
+    mempool_init(&w->head_buffers, sizeof(struct head_buffer) + WORKER_HEAD_BUFFER, 0);
+    mempool_init(&w->request_buffers, sizeof(struct request_buffer) + WORKER_REQUEST_BUFFER, 0);
+    w->relay_buffer = malloc(WORKER_HEADROOM + WORKER_BODY + WORKER_TAILROOM);
+    w->head_scratch = malloc(WORKER_HEADROOM);
+    CHECK(w->relay_buffer && w->head_scratch);
+}
+
+static void build_routes(struct worker *w)
+{
+    const struct route_rule rule = {.path = str_from(script_route.path),
+                                    .upstream_path = str_from(script_route.upstream_path)};
+
+    w->routes = route_table_new(&rule, 1);
+    CHECK(w->routes);
+}
+
+static void doorbell(struct loop_source *source, uint32_t events)
+{
+    (void)events;
+    fd_unring(source->fd);
+    refresh_backends(&script_worker);
+}
+
+static void watch_doorbell(struct worker *w)
+{
+    heritage.doorbell[ROW] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    heritage.doorbell_healthd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    heritage.doorbell_acmed = -1;
+    w->doorbell.ready = doorbell;
+    CHECK(loop_add(&w->loop, &w->doorbell, heritage.doorbell[ROW], EPOLLIN) == 0);
+}
+
+static void first_verdicts(uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const struct sockaddr_in at = script_backend_address(i);
+
+        health[i] = (struct health_row){.state = HEALTH_UP,
+                                        .has_address = 1,
+                                        .probe_ok = 1,
+                                        .hang_timeout_ms = HANG_MS,
+                                        .score_permille = 1000};
+        memcpy(&health[i].address, &at, sizeof at);
+        publish(i);
+    }
+}
+
+static void open_log(struct worker *w)
+{
+    log_fd = memfd_create("access", MFD_CLOEXEC);
+    w->access = access_new(&script_conf.log, dup(log_fd), 0);
+    CHECK(log_fd >= 0 && w->access);
+}
+
+void script_start(uint32_t n)
+{
+    const uint8_t key[AFFINITY_KEY] = {1};
+    struct worker *w = &script_worker;
+
+    signal(SIGPIPE, SIG_IGN);
+    alarm(MAX_SECONDS);
+    log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "script");
+    memset(w, 0, sizeof *w);
+    script_conf.n_backends = script_pool.n_backends = n;
+    heritage.conf = &script_conf;
+    w->heritage = &heritage;
+    w->conf = &script_conf;
+    w->table = heritage.table = new_table();
+    w->row = &w->table->worker[ROW];
+    w->limits = http_limits_default;
+    w->max_upstreams = 64;
+    worker_row_reset(w->row, heritage.incarnation, SCRIPT_BACKENDS);
+    atomic_store(&w->row->config_generation, heritage.generation);
+    exchange_ring_begin(w->row, n, 1, heritage.recent_room);
+    CHECK(loop_init(&w->loop) == 0);
+    build_memory(w);
+    build_routes(w);
+    CHECK(backends_init(w) == 0);
+    w->retry_queued = attempt_retry_queued;
+    w->upstream_ops = &attempt_events;
+    w->failures = &retry_failures;
+    sticky_key(w, key);
+    open_log(w);
+    watch_doorbell(w);
+    script_backends_open(n);
+    first_verdicts(n);
+}
+
+/* ---- events and time */
+
+void script_run(void)
+{
+    enum { QUIET_MS = 1 };
+
+    do {
+        loop_once(&script_worker.loop, 0);
+        while (script_clients_turn() | script_backends_turn())
+            continue;
+    } while (script_any_ready(QUIET_MS));
+}
+
+void script_wait(uint32_t ms)
+{
+    script_move_clock(ms * UINT64_C(1000));
+    script_run();
+}
+
+/* ---- the log */
+
+unsigned script_log_lines(void)
+{
+    char text[16 * 1024];
+    unsigned lines = 0;
+    off_t at = 0;
+    ssize_t n;
+
+    access_flush(script_worker.access);
+    for (; (n = pread(log_fd, text, sizeof text, at)) > 0; at += n)
+        for (ssize_t i = 0; i < n; i++)
+            lines += text[i] == '\n';
+    return lines;
+}
+
+const char *script_log_field(const char *name)
+{
+    static char text[ACCESS_LINE_MAX + 1];
+    char key[64], *line, *value;
+    off_t size, from;
+    ssize_t n;
+
+    access_flush(script_worker.access);
+    size = lseek(log_fd, 0, SEEK_END);
+    from = size > ACCESS_LINE_MAX ? size - ACCESS_LINE_MAX : 0;
+    n = pread(log_fd, text, ACCESS_LINE_MAX, from);
+    if (n <= 0)
+        return "";
+    text[n - 1] = '\0'; /* the last end of a line */
+    line = strrchr(text, '\n');
+    sprintf(key, ",\"%s\":", name);
+    value = strstr(line ? line : text, key);
+    if (!value)
+        return "";
+    value += strlen(key);
+    if (*value == '"')
+        value[1 + strcspn(value + 1, "\"")] = '\0', value++;
+    else
+        value[strcspn(value, ",}")] = '\0';
+    return value;
+}
+
+/* ---- what is held */
+
+static char held[1024];
+
+static void hold(const char *what, uint64_t n)
+{
+    size_t len = strlen(held);
+
+    if (n)
+        snprintf(held + len, sizeof held - len, "%s%s %llu", len ? ", " : "", what,
+                 (unsigned long long)n);
+}
+
+static void hold_at(const struct backend_view *b)
+{
+    hold("in_flight", atomic_load(&b->cell->in_flight));
+    hold("queued", atomic_load(&b->cell->queued));
+    hold("queued_any", atomic_load(&b->cell->queued_any));
+    hold("waiting_since", atomic_load(&b->cell->waiting_since_ms));
+    hold("probation requests", atomic_load(&b->cell->probation_requests));
+    hold("running", b->running != NULL);
+    hold("detached", b->overtaken != NULL);
+    hold("a walk", b->walk != NULL);
+    hold("waiters", b->waiters.n);
+}
+
+static void hold_in_pool(const struct pool_view *pool)
+{
+    const struct worker_row *row = script_worker.row;
+
+    hold("retries", atomic_load(&((struct worker_row *)(uintptr_t)row)->retrying[0]));
+    hold("opening", atomic_load(&((struct worker_row *)(uintptr_t)row)->opening[0]));
+    hold("expecting", atomic_load(&((struct worker_row *)(uintptr_t)row)->expecting[0]));
+    hold("pool waiting_since", count_read(&row->waiting_since_ms[0]));
+    hold("waiting", pool->nwaiting);
+    hold("pool waiters", pool->waiters.n + pool->retriers.n);
+    hold("waking", pool->waking);
+}
+
+const char *script_held(void)
+{
+    const struct worker *w = &script_worker;
+    uint32_t kept = 0;
+
+    held[0] = '\0';
+    for (size_t i = 0; i < script_conf.n_backends; i++) {
+        hold_at(&w->backends[i]);
+        kept += w->backends[i].nidle + w->backends[i].npinned;
+    }
+    hold_in_pool(&w->pools[0]);
+    hold("exchanges", w->exchanges.out);
+    hold("exchanges counted", w->nexchanges + atomic_load(&w->row->exchanges));
+    hold("connections beyond kept ones", w->nupstreams - kept);
+    hold("connection blocks", w->upstreams.out - kept);
+    hold("bytes", w->buffered);
+    hold("head buffers", w->head_buffers.out);
+    hold("request buffers", w->request_buffers.out);
+    return held;
+}
+
+uint32_t script_in_flight(uint32_t i)
+{
+    return atomic_load(&script_worker.backends[i].cell->in_flight);
+}
+
+const char *script_blamed(uint32_t i)
+{
+    static char text[128];
+    const struct worker_backend *cell = script_worker.backends[i].cell;
+    const struct {
+        const char *name;
+        uint64_t n;
+    } faults[] = {
+        {"connect", count_read(&cell->connect_errors)},
+        {"reset", count_read(&cell->resets)},
+        {"timeout", count_read(&cell->timeouts)},
+        {"cut", count_read(&cell->cut)},
+    };
+
+    text[0] = '\0';
+    for (size_t k = 0; k < sizeof faults / sizeof *faults; k++)
+        if (faults[k].n)
+            sprintf(text + strlen(text), "%s%s %llu", *text ? " " : "", faults[k].name,
+                    (unsigned long long)faults[k].n);
+    return text;
+}
+
+/* ---- the end */
+
+/* Each exchange is in the log once, and once in the responses by class. */
+static void check_counts(const char *test)
+{
+    const struct worker_row *row = script_worker.row;
+    uint64_t begun = count_read(&row->exchanges_total), by_class = 0;
+
+    for (size_t i = 0; i < sizeof row->status / sizeof *row->status; i++)
+        by_class += count_read(&row->status[i]);
+    if (by_class != begun || script_log_lines() != begun)
+        fail("%s: %llu exchanges, %llu counted by their status, %u lines in the log", test,
+             (unsigned long long)begun, (unsigned long long)by_class, script_log_lines());
+    if (backends_repair(&script_worker))
+        fail("%s: the table's cells do not match what the worker holds", test);
+}
+
+static void release(struct worker *w)
+{
+    for (size_t i = 0; i < script_conf.n_backends; i++)
+        free((char *)(uintptr_t)w->backends[i].authority.p);
+    free(w->pools[0].balance);
+    free(w->pools);
+    free(w->backends);
+    mempool_release(&w->exchanges);
+    mempool_release(&w->upstreams);
+    mempool_release(&w->head_buffers);
+    mempool_release(&w->request_buffers);
+    route_table_free(w->routes);
+    access_free(w->access);
+    fd_close(&log_fd);
+    free(w->relay_buffer);
+    free(w->head_scratch);
+    loop_close(&w->loop, &w->doorbell);
+    fd_close(&heritage.doorbell_healthd);
+    loop_release(&w->loop);
+    munmap(w->table, sizeof *w->table);
+}
+
+void script_stop(void)
+{
+    script_worker.draining = true;
+    script_clients_end();
+    for (size_t i = 0; i < script_conf.n_backends; i++) {
+        upstream_close_idle(&script_worker.backends[i]);
+        overtaken_close(&script_worker.backends[i]);
+    }
+}
+
+void script_end(const char *test)
+{
+    if (*script_held())
+        fail("%s: held after the end: %s", test, script_held());
+    script_stop();
+    if (*script_held())
+        fail("%s: held after the worker's end: %s", test, script_held());
+    check_counts(test);
+    release(&script_worker);
+    script_backends_close();
+}
