@@ -52,10 +52,11 @@ struct acmed {
     uint32_t n;
     uint32_t first; /* where the next turn starts */
     uint64_t started_ms;
-    bool ready;        /* READY was sent */
-    uint64_t leave_ms; /* when to exit, so that a successor takes over; 0: never */
-    bool has_store;    /* the certificates know that it is ours */
-    bool looked;       /* the store was searched for leftovers */
+    bool ready;                 /* READY was sent */
+    uint64_t leave_ms;          /* when to exit, so that a successor takes over; 0: never */
+    bool has_store;             /* the certificates know that it is ours */
+    char trouble[TABLE_REASON]; /* why it is not, as logged last, or "" */
+    bool looked;                /* the store was searched for leftovers */
     struct leftover *leftovers;
     uint64_t store_ms;  /* next check of the store */
     uint64_t repair_ms; /* next comparison of our rows with what was published */
@@ -129,6 +130,21 @@ static void fork_helpers(struct acmed *a)
     acmed_sandbox_signer();
 }
 
+/* Logged once, and when the reason changes. */
+static void store_troubles(struct acmed *a, int error)
+{
+    char trouble[TABLE_REASON];
+
+    snprintf(trouble, sizeof trouble, "the store %.90s: %s", a->heritage->conf->acme.store,
+             store_says(error));
+    if (strcmp(trouble, a->trouble) != 0)
+        log_warn(
+            "%s; what is there is served, and nothing is ordered or stored until it can be "
+            "used",
+            trouble);
+    snprintf(a->trouble, sizeof a->trouble, "%s", trouble);
+}
+
 static void acmed_start_up(struct acmed *a, const struct heritage *heritage)
 {
     const struct conf *conf = heritage->conf;
@@ -141,7 +157,7 @@ static void acmed_start_up(struct acmed *a, const struct heritage *heritage)
     fork_helpers(a);
     a->has_store = a->n > 0 && store_open(&a->store, conf->acme.store) == 0;
     if (a->n > 0 && !a->has_store)
-        log_warn("cannot open the store %s: %s", conf->acme.store, store_says(errno));
+        store_troubles(a, errno);
     if (a->has_store)
         store_sweep(conf->acme.store);
     challenges_take_over(heritage->table, clock_mono_ms());
@@ -199,7 +215,6 @@ static void look_at_generations(struct acmed *a, uint64_t now_ms)
 static void look_at_store(struct acmed *a, uint64_t now_ms)
 {
     const char *path = a->heritage->conf->acme.store;
-    char trouble[TABLE_REASON] = "";
 
     if (a->n == 0 || now_ms < a->store_ms)
         return;
@@ -210,13 +225,15 @@ static void look_at_store(struct acmed *a, uint64_t now_ms)
     if (a->has_store)
         return;
     a->has_store = store_open(&a->store, path) == 0;
-    if (a->has_store)
+    if (!a->has_store) {
+        store_troubles(a, errno);
+    } else {
         log_info("the store %s can be used now", path);
-    else
-        snprintf(trouble, sizeof trouble, "the store %.90s: %s", path, store_says(errno));
+        a->trouble[0] = '\0';
+    }
     adopt_begin(a->heritage);
     for (uint32_t i = 0; i < a->n; i++)
-        certificate_store(&a->certificate[i], trouble[0] ? trouble : NULL, now_ms);
+        certificate_store(&a->certificate[i], a->has_store ? NULL : a->trouble, now_ms);
     look_at_generations(a, now_ms);
 }
 

@@ -44,6 +44,7 @@ static void settled_files(struct certificate *k, bool lives, const char *text)
 {
     if (!lives)
         hook_events_trouble(k);
+    k->files_bad = !lives; /* that it went live was logged */
     row_complain(k, text);
 }
 
@@ -152,6 +153,20 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
         k->settled = false;
 }
 
+/* Has the service that owns the store made another generation live? One that cannot be used
+ * here is not read again at each look, because each time would be logged. */
+static bool other_is_new(struct certificate *k, uint64_t now_ms)
+{
+    uint32_t current = k->store->certs_fd < 0 ? 0 : store_current(k->store, k->row.name);
+
+    if (current == 0 || current == k->row.generation ||
+        (current == k->tried && now_ms < k->try_again_ms))
+        return false;
+    k->tried = current;
+    k->try_again_ms = now_ms + CERTIFICATE_RENEWAL_MS;
+    return true;
+}
+
 void certificate_store(struct certificate *k, const char *trouble, uint64_t now_ms)
 {
     uint32_t before = k->row.generation;
@@ -163,7 +178,7 @@ void certificate_store(struct certificate *k, const char *trouble, uint64_t now_
         take_over_store(k);
         k->row.busy = issue_busy(&k->issue);
         k->due_ms = now_ms;
-    } else if (k->store->certs_fd >= 0 && store_current(k->store, k->row.name) != before) {
+    } else if (other_is_new(k, now_ms)) {
         take_over_store(k);
     }
     if (k->row.generation != before) {
@@ -171,7 +186,7 @@ void certificate_store(struct certificate *k, const char *trouble, uint64_t now_
         heritage_ring_workers(k->heritage);
         deploy_tell(k);
     }
-    row_complain(k, trouble ? trouble : "");
+    row_store_error(k, trouble ? trouble : "");
 }
 
 /* Without a store nothing is ordered, because the result could not be kept. */
@@ -219,10 +234,22 @@ static bool bad_files(struct certificate *k, const char *error)
     bool stored = row_has_live(k) || make_selfsigned(k);
 
     import_forget(&k->import);
-    if (stored && (k->complained || !k->settled || k->row.source == CERT_SELF_SIGNED))
+    if (stored && (k->suspicious || !k->settled || k->row.source == CERT_SELF_SIGNED)) {
         row_complain(k, error);
-    k->complained = true;
+        k->files_bad = true;
+    }
+    k->suspicious = true;
     return stored;
+}
+
+/* They hold the live pair. */
+static void good_files(struct certificate *k, const char *warning)
+{
+    row_complain(k, warning);
+    if (k->files_bad)
+        log_info("certificate %s: its files hold the live pair again; generation %u stays live",
+                 k->conf->name, k->row.generation);
+    k->suspicious = k->files_bad = false;
 }
 
 /* Must the pair not go live? If the list of revoked ones cannot be read, it may do so only in
@@ -248,15 +275,15 @@ static bool new_pair(struct certificate *k, const struct pem_pair *pair)
 
     if (pem_check(pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0)
         return bad_files(k, error);
-    k->complained = false;
     pem_digest(pair, digest);
     if (k->row.source == CERT_FILE && !k->lost &&
         memcmp(digest, k->digest, sizeof digest) == 0) {
-        row_complain(k, info.warning);
+        good_files(k, info.warning);
         return true;
     }
     if (is_refused(k, pair, error))
         return bad_files(k, error);
+    k->suspicious = false;
     if (!deploy_waits(k) && deploy_offer(k, pair, CERT_FILE, &info, CERTIFICATE_FILES))
         return true;
     import_forget(&k->import); /* so that the next round reads the files again */
@@ -292,7 +319,7 @@ void certificate_reply(struct certificate *k, const struct message *reply, int *
 static void tick_files(struct certificate *k, uint64_t now_ms)
 {
     if (k->import.waiting_for >= 0) {
-        k->complained = true; /* the service must start nevertheless */
+        k->suspicious = true; /* the service must start nevertheless */
         bad_files(k, "the supervisor does not open the files");
         k->settled = true;
     }

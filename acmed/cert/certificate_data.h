@@ -75,8 +75,13 @@ struct certificate {
     struct import import;
     bool adopts;     /* nothing is live: search the store under other names */
     bool settled;    /* live, or nothing more can be done for now: READY may be said */
-    bool complained; /* the last round found a bad pair, perhaps a half-replaced one */
+    bool suspicious; /* the last round found a bad pair, perhaps a half-replaced one */
+    bool files_bad;  /* that was told, and not yet that they are good again */
     uint64_t due_ms; /* of the next thing to do */
+    char own_error[TABLE_REASON];   /* as logged last, or "" */
+    char store_error[TABLE_REASON]; /* why the store is not ours, or "" */
+    uint32_t tried;                 /* the link of another service's store that was last read */
+    uint64_t try_again_ms;          /* when to read the same one again */
 
     struct issue issue;
     struct account_op op;     /* running account operation that the operator requested */

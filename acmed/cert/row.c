@@ -16,14 +16,44 @@ void row_publish(struct certificate *k)
     atomic_fetch_add(&table->cert_epoch, 1); /* we are the only writer */
 }
 
+static bool row_shows(const struct certificate *k, const char *error)
+{
+    return strncmp(k->row.error, error, sizeof k->row.error) == 0;
+}
+
+/* While the store cannot be used, that comes first, and the certificate's own error is a
+ * note. */
+static void show_errors(struct certificate *k)
+{
+    const char *error = *k->store_error ? k->store_error : k->own_error;
+
+    if (!row_shows(k, error))
+        snprintf(k->row.error, sizeof k->row.error, "%s", error);
+    row_show_notes(k);
+    row_publish(k);
+}
+
 void row_complain(struct certificate *k, const char *error)
 {
-    if (strncmp(k->row.error, error, sizeof k->row.error) == 0)
+    bool known = strcmp(k->own_error, error) == 0;
+
+    if (known && (*k->store_error || row_shows(k, error)))
         return;
-    snprintf(k->row.error, sizeof k->row.error, "%s", error);
-    if (error[0] != '\0')
+    /* Not again what the order driver or acmed.c has logged already. */
+    if (!known && *error && !row_shows(k, error))
         log_warn("certificate %s: %s", k->conf->name, error);
-    row_publish(k);
+    snprintf(k->own_error, sizeof k->own_error, "%s", error);
+    show_errors(k);
+}
+
+void row_store_error(struct certificate *k, const char *error)
+{
+    if (strcmp(k->store_error, error) == 0)
+        return;
+    if (!*error && strcmp(k->own_error, k->store_error) == 0)
+        k->own_error[0] = '\0'; /* from a write that failed for the same reason */
+    snprintf(k->store_error, sizeof k->store_error, "%s", error);
+    show_errors(k);
 }
 
 struct issue_live row_live(const struct certificate *k)
@@ -137,6 +167,8 @@ void row_show_notes(struct certificate *k)
                      : *k->clock   ? CERT_CLOCK
                      : *k->account ? CERT_ACCOUNT
                                    : CERT_HINT;
+    if (*k->store_error && strcmp(k->own_error, k->store_error) != 0)
+        add_note(&k->row, k->own_error);
     add_note(&k->row, k->unusable);
     add_note(&k->row, k->clock);
     add_note(&k->row, k->account);

@@ -13,6 +13,9 @@ void row_publish(struct certificate *certificate);
 
 /* Reports what is wrong, once per change; "" when nothing is wrong any more. */
 void row_complain(struct certificate *certificate, const char *error);
+/* The same for what is wrong with the store as a whole, "" when it is ours again. The row shows
+ * it; the caller logs it once for all certificates. */
+void row_store_error(struct certificate *certificate, const char *error);
 
 /* What the order driver needs to know of the live one. */
 struct issue_live row_live(const struct certificate *certificate);
