@@ -30,6 +30,7 @@ static char log_process[32] = "pasgate";
 static struct {
     struct sink sink;
     pid_t pid; /* owner of the held lines: a child starts with none */
+    bool torn; /* what was written ends in the middle of a line; its rest is held, or lost */
     size_t n;
     uint64_t retry_ms;
     uint64_t lost, told, counted;
@@ -54,12 +55,21 @@ static uint64_t count_lines(const char *p, size_t n)
     return count;
 }
 
+/* A newline in front only ends a half line, which was counted before. */
+static void drop_held(void)
+{
+    journal.lost += count_lines(journal.held, journal.n);
+    journal.lost -= journal.n && journal.held[0] == '\n';
+    journal.n = 0;
+}
+
 void log_to_fd(int fd)
 {
     if (journal.pid == getpid())
-        journal.lost += count_lines(journal.held, journal.n);
+        drop_held();
     journal.pid = getpid();
     journal.n = 0;
+    journal.torn = journal.torn && sink_is_same(fd, journal.sink.fd);
     sink_open(&journal.sink, fd);
 }
 
@@ -95,6 +105,8 @@ static size_t write_some(const char *p, size_t n, int *error)
         else
             *error = sent < 0 ? errno : EAGAIN;
     }
+    if (done > 0)
+        journal.torn = p[done - 1] != '\n';
     return done;
 }
 
@@ -111,10 +123,8 @@ static void write_held(void)
 
     journal.n -= done;
     memmove(journal.held, journal.held + done, journal.n);
-    if (error && is_dead(error)) {
-        journal.lost += count_lines(journal.held, journal.n);
-        journal.n = 0;
-    }
+    if (error && is_dead(error))
+        drop_held();
     journal.retry_ms = clock_mono_ms() + LOG_RETRY_MS;
 }
 
@@ -130,6 +140,15 @@ static void log_hold(const char *line, size_t n, int error)
     journal.n += n;
 }
 
+/* The rest of a half line was lost: without this the next line would be read as part of it. */
+static void end_half_line(void)
+{
+    int error;
+
+    if (write_some("\n", 1, &error) == 0 && !is_dead(error))
+        log_hold("\n", 1, error);
+}
+
 static void write_line(const char *line, size_t n)
 {
     int error = EAGAIN;
@@ -137,6 +156,8 @@ static void write_line(const char *line, size_t n)
 
     if (journal.n > 0 && clock_mono_ms() >= journal.retry_ms)
         write_held();
+    if (journal.n == 0 && journal.torn)
+        end_half_line();
     if (journal.n == 0)
         done = write_some(line, n, &error);
     if (done < n)

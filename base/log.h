@@ -22,7 +22,7 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 void log_init(enum log_level level, enum log_format format, const char *process);
 
 /* Sends the lines to another descriptor (not owned). Default: 2. Held lines are dropped and
- * counted as lost. */
+ * counted as lost. If half a line was written to the same file before, it is ended first. */
 void log_to_fd(int fd);
 
 enum { LOG_HELD = 64 * 1024 /* bytes of lines that are not written yet, per process */ };

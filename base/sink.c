@@ -53,6 +53,14 @@ void sink_open(struct sink *sink, int fd)
     }
 }
 
+bool sink_is_same(int a, int b)
+{
+    struct stat x, y;
+
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
 /* ---- an open file description of our own */
 
 int sink_reopen(int fd)

@@ -35,6 +35,9 @@ void sink_open(struct sink *sink, int fd);
  * they fit in PIPE_BUF. */
 ssize_t sink_write(const struct sink *sink, const char *p, size_t n);
 
+/* Do both descriptors lead to the same file, pipe or terminal? false: one is not open. */
+bool sink_is_same(int a, int b);
+
 /* A new non-blocking descriptor (owned by the caller, close-on-exec, above 2) for the pipe or
  * terminal behind fd. -1 with errno: it cannot be opened again; EINVAL: fd is neither. */
 int sink_reopen(int fd);

@@ -237,6 +237,16 @@ static void test_file(void)
     access_free(NULL);
 }
 
+/* Does each line begin with this? */
+static bool begin_with(const char *buf, size_t n, char first)
+{
+    bool all = n && buf[n - 1] == '\n' && buf[0] == first;
+
+    for (size_t i = 1; i < n; i++)
+        all &= buf[i - 1] != '\n' || buf[i] == first;
+    return all;
+}
+
 static void test_pipe(void)
 {
     static const struct conf_log conf = {.access = CONF_ACCESS_STDOUT};
@@ -263,10 +273,7 @@ static void test_pipe(void)
     access_free(log);
     n += drain(fd[0], buf + n, sizeof buf - n);
     is_int(count(buf, n), 2000 - lost + 2, "what was kept comes whole, and one line about it");
-    bool whole = n && buf[n - 1] == '\n';
-    for (size_t i = 1; i < n; i++)
-        whole &= buf[i - 1] != '\n' || buf[i] == '{';
-    ok(whole, "no line is torn");
+    ok(begin_with(buf, n, '{'), "no line is torn");
     close(fd[0]);
 }
 
@@ -277,9 +284,8 @@ static int fifo_reader(const char *path)
     return open(path, O_RDONLY | O_NONBLOCK);
 }
 
-/* A long line is torn, its rest is dropped because the reader is gone. Returns the next reader;
- * the pipe is still full. */
-static int tear(const char *path, struct access_log **log)
+/* A line that is longer than the pipe; its rest waits. Returns the reader. */
+static int begin_line(const char *path, struct access_log **log)
 {
     static const struct conf_log conf = {.access = CONF_ACCESS_STDOUT};
     static char target[ACCESS_TEXT_MAX]; /* each byte of it becomes six */
@@ -295,6 +301,15 @@ static int tear(const char *path, struct access_log **log)
     r.target = str_make(memset(target, 1, sizeof target), sizeof target);
     access_write(*log, &r);
     access_flush(*log);
+    return reader;
+}
+
+/* A long line is torn, its rest is dropped because the reader is gone. Returns the next reader;
+ * the pipe is still full. */
+static int tear(const char *path, struct access_log **log)
+{
+    int reader = begin_line(path, log);
+
     close(reader);
     access_flush(*log);
     is_int(access_dropped(*log), 1, "the reader went away in the middle of a line");
@@ -339,6 +354,29 @@ static void test_torn(void)
        "at reopen the line that waits goes to the new file: %.40s", buf);
     is_int(count(buf, n), 2, "whole, after one about the lost line");
     close(file);
+    close(reader);
+
+    reader = tear(path, &log);
+    access_reopen(log, open(path, O_WRONLY | O_NONBLOCK));
+    drain(reader, buf, sizeof buf);
+    access_write(log, &r);
+    access_free(log);
+    n = drain(reader, buf, sizeof buf - 1);
+    buf[n] = '\0';
+    ok(strncmp(buf, "\n{", 2) == 0, "reopened, and it is the same: a new line all the same");
+    close(reader);
+
+    reader = begin_line(path, &log);
+    access_reopen(log, open(path, O_WRONLY | O_NONBLOCK));
+    n = drain(reader, buf, sizeof buf);
+    access_write(log, &r);
+    access_flush(log);
+    is_int(access_dropped(log), 0, "reopened in the middle of a line: nothing is lost");
+    n += drain(reader, buf + n, sizeof buf - n);
+    access_free(log);
+    n += drain(reader, buf + n, sizeof buf - n);
+    is_int(count(buf, n), 2, "  its rest follows");
+    ok(begin_with(buf, n, '{'), "  and then the next line, whole");
     close(reader);
     unlink(path);
     unlink(next);

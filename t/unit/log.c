@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -194,11 +195,13 @@ static void files(void)
     for (int i = 0; i < LINES; i++)
         log_info("of a file %d", i);
     log_plain("%s:%d: as it is \"", "file", 7);
+    log_plain("%s", "a plain line\nwith a forged one");
     log_to_fd(STDERR_FILENO);
     lseek(fd, 0, SEEK_SET);
     read_there(fd);
     is_int(count("of a file", &torn), LINES, "a file takes all");
     ok(strstr(got, "\nfile:7: as it is \"\n") != NULL, "a plain line");
+    ok(strstr(got, "\na plain line\\nwith a forged one\n") != NULL, "  escaped like any other");
     is_int(log_lost_since(), 0, "nothing is lost");
     close(fd);
     unlink(name);
@@ -258,8 +261,78 @@ static void child(void)
     close(fd[1]);
 }
 
+/* Of the next line a file takes 30 bytes: the disk is full. Returns the descriptor. */
+static int tear(const char *path)
+{
+    const struct rlimit small = {30, RLIM_INFINITY}, all = {RLIM_INFINITY, RLIM_INFINITY};
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND, 0600);
+
+    log_to_fd(fd);
+    setrlimit(RLIMIT_FSIZE, &small);
+    log_info("of a full disk: torn");
+    setrlimit(RLIMIT_FSIZE, &all);
+    return fd;
+}
+
+static void is_written(const char *path, int whole, int halves, const char *name)
+{
+    int fd = open(path, O_RDONLY), torn;
+
+    log_to_fd(STDERR_FILENO);
+    got[n_got = 0] = '\0';
+    read_there(fd);
+    close(fd);
+    is_int(count("of a full disk", &torn), whole, "%s: whole lines", name);
+    is_int(torn, halves, "  and halves");
+}
+
+static void half_lines(void)
+{
+    char path[] = "/tmp/pasgate-log-XXXXXX", next[] = "/tmp/pasgate-log-XXXXXX";
+    int fd, copy;
+
+    close(mkstemp(path));
+    close(mkstemp(next));
+    fd = tear(path);
+    log_flush();
+    log_info("of a full disk: another");
+    is_written(path, 2, 0, "room again");
+    close(fd);
+
+    fd = tear(path);
+    copy = dup(fd);
+    close(fd);
+    log_flush(); /* the rest is lost */
+    dup2(copy, fd);
+    log_info("of a full disk: another");
+    is_written(path, 1, 1, "the rest was lost");
+    close(copy);
+    close(fd);
+
+    fd = tear(path);
+    copy = open(path, O_WRONLY | O_APPEND);
+    log_to_fd(copy);
+    log_info("of a full disk: another");
+    is_written(path, 1, 1, "opened again");
+    close(copy);
+    close(fd);
+
+    fd = tear(path);
+    copy = open(next, O_WRONLY | O_APPEND);
+    log_to_fd(copy);
+    log_info("of a full disk: another");
+    is_written(next, 1, 0, "another file");
+    ok(got[0] != '\n', "  without an empty line first");
+    close(copy);
+    close(fd);
+    unlink(path);
+    unlink(next);
+    log_lost_since();
+}
+
 int main(void)
 {
+    signal(SIGXFSZ, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, "pasgate");
     log_lost_since();
@@ -269,6 +342,7 @@ int main(void)
     terminal();
     sockets();
     long_line();
+    half_lines();
     child();
     return done();
 }

@@ -281,12 +281,16 @@ void access_reopen(struct access_log *log, int fd)
     if (!log)
         return;
     access_flush(log);
-    if (log->torn && log->n) { /* its beginning is in the old file */
+    bool same = log->sink.fd >= 0 && sink_is_same(log->sink.fd, fd);
+
+    if (log->torn && log->n && !same) { /* its beginning is in the old file */
         const char *end = memchr(log->batch, '\n', log->n);
 
         batch_drop(log, end ? (size_t)(end + 1 - log->batch) : log->n);
     }
-    log->torn = log->half = log->stuck = false;
+    log->torn &= same;
+    log->half &= same;
+    log->stuck = false;
     target_close(log);
     target_open(log, fd);
 }

@@ -127,7 +127,8 @@ void access_flush_due(struct access_log *, uint64_t now_ms);
 void access_flush(struct access_log *);
 
 /* Writes the batch to the old descriptor, then takes over the new one. The rest of a line that
- * the old one has taken in part is dropped. */
+ * the old one has taken in part is dropped, unless the new one leads to the same file: then it
+ * follows there. */
 void access_reopen(struct access_log *, int fd);
 
 /* Number of lines lost since the start. */
