@@ -26,9 +26,14 @@ int state_dir_open(const char *path)
 
     if (fd < 0)
         return -1;
-    if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+    int error = 0;
+    if (fstat(fd, &st) < 0)
+        error = errno;
+    else if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
+        error = EPERM;
+    if (error) {
         fd_close(&fd);
-        errno = EPERM;
+        errno = error;
     }
     return fd;
 }

@@ -14,7 +14,7 @@
 bool state_dir_name(char out[PATH_MAX], const char *store, const struct identity *identity);
 
 /* Opens it if it belongs to us and nobody else may write to it, whoever created it. -1 with
- * errno. */
+ * errno; EPERM: it does not, or somebody may. */
 int state_dir_open(const char *path);
 
 /* The same; first creates it, and the store with its parents, where they do not exist. */

@@ -226,6 +226,7 @@ static int supervise_run(struct supervisor *sup)
         reload_continue(sup);
         supervise_check(sup);
     }
+    admin_retry(sup); /* the last chance of overrides that could not be stored */
     log_info("pasgate has stopped");
     log_flush();
     return sup->exit_code;

@@ -176,8 +176,8 @@ void admin_commit(struct supervisor *sup, const struct generation *generation);
 void admin_load(struct supervisor *sup);
 /* Sets an operator's override for backend `number` (1..). */
 void admin_override(struct supervisor *sup, enum admin_state override, int number, uid_t uid);
-/* Every ADMIN_OVERRIDES_RETRY_MS: reads and writes overrides that could not be read or written
- * (a failing or full disk). */
+/* Every ADMIN_OVERRIDES_RETRY_MS, and at the end: reads and writes overrides that could not be
+ * read or written (a failing or full disk). */
 void admin_retry(struct supervisor *sup);
 
 #endif

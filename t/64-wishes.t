@@ -43,7 +43,7 @@ $from = length $gate->log_text;
     local $gate->{no_probe} = 1;
     $gate->start;
 }
-ok $gate->wait_log(qr{\Q$file\E: cannot be read: Input/output error; its admin overrides are not in force, retried every 5 s}, undef, $from),
+ok $gate->wait_log(qr{\Q$file\E: cannot be read: Input/output error; its admin overrides are not in force, and new ones are not stored; retried every 5 s}, undef, $from),
   'it cannot be read at a start';
 is $admin->(), 'ready', 'so it is not in force';
 ok -e $file && !-e "$file.bad", 'but the file stays';

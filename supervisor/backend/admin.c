@@ -72,7 +72,7 @@ static void set_override(struct supervisor *sup, int slot, enum admin_state over
 }
 
 /* Applies an override from before a restart of the service, or from before another name had the
- * slot, or one that was read late. */
+ * slot. */
 static void restore_override(struct supervisor *sup, int slot, const char *name)
 {
     const struct admin_override *override = admin_overrides_find(&sup->overrides, name);
@@ -212,6 +212,31 @@ static const struct conf_backend *configured_backend(const struct supervisor *su
     return NULL;
 }
 
+/* The same for overrides that are read only now. Meanwhile its backend was in use: a drain,
+ * also one that had ended, begins now and has its whole time. Backends of a generation on
+ * trial, and those that the configuration does not name at present, have rows too. */
+static void read_late(struct supervisor *sup)
+{
+    if (!admin_overrides_load_again(&sup->overrides))
+        return;
+    for (int slot = 0; slot < (int)sup->header.nbackends; slot++) {
+        const char *name = backend_own(&sup->table->backend[slot])->name;
+        const struct admin_override *stored = admin_overrides_find(&sup->overrides, name);
+
+        if (!stored)
+            continue;
+        if (stored->override != ADMIN_DRAIN) {
+            restore_override(sup, slot, name);
+        } else {
+            set_override(sup, slot, ADMIN_DRAIN, true, stored->who, stored->reason);
+            admin_stored_keep(sup, slot);
+        }
+    }
+    drains_watch(sup);
+    publish_ring_workers(sup);
+    fd_ring(sup->heritage.doorbell_healthd);
+}
+
 void admin_override(struct supervisor *sup, enum admin_state override, int number, uid_t uid)
 {
     char who[TABLE_NAME];
@@ -225,6 +250,7 @@ void admin_override(struct supervisor *sup, enum admin_state override, int numbe
         return;
     }
     snprintf(who, sizeof who, "uid %u", uid);
+    read_late(sup); /* what is stored is older */
     /* It is kept over reloads until it is taken back, that is, until it is the same as the
      * configuration. */
     set_override(sup, number - 1, override, override != state_of(b), who,
@@ -239,16 +265,7 @@ void admin_override(struct supervisor *sup, enum admin_state override, int numbe
 
 void admin_retry(struct supervisor *sup)
 {
-    const struct generation *g = sup->current;
-    bool loaded = !sup->stopping && admin_overrides_load_again(&sup->overrides);
-
-    for (uint32_t i = 0; loaded && i < g->conf->n_backends; i++)
-        restore_override(sup, g->backend_slot[i], g->conf->backends[i].name);
-    if (loaded) {
-        drains_watch(sup);
-        publish_ring_workers(sup);
-        fd_ring(sup->heritage.doorbell_healthd);
-    }
-    if (loaded || (sup->overrides.changed && !sup->stopping))
+    read_late(sup);
+    if (sup->overrides.changed)
         admin_stored_save(sup);
 }

@@ -33,7 +33,10 @@ static struct admin_override *find(struct admin_overrides *overrides, const char
 const struct admin_override *admin_overrides_find(const struct admin_overrides *overrides,
                                                   const char *backend)
 {
-    return find((struct admin_overrides *)(uintptr_t)overrides, backend);
+    const struct admin_override *override =
+        find((struct admin_overrides *)(uintptr_t)overrides, backend);
+
+    return override && !override->dropped ? override : NULL;
 }
 
 bool admin_overrides_put(struct admin_overrides *overrides,
@@ -53,12 +56,37 @@ bool admin_overrides_put(struct admin_overrides *overrides,
 void admin_overrides_drop(struct admin_overrides *overrides, const char *backend)
 {
     struct admin_override *override = find(overrides, backend);
+    struct admin_override dropped = {.dropped = true};
 
-    if (override)
+    if (overrides->unread) { /* the file may have one */
+        snprintf(dropped.backend, sizeof dropped.backend, "%s", backend);
+        admin_overrides_put(overrides, &dropped);
+    } else if (override) {
         *override = overrides->v[--overrides->n];
-    else if (!overrides->unread) /* the file may have one */
-        return;
-    overrides->changed = true;
+        overrides->changed = true;
+    }
+}
+
+static void forget_dropped(struct admin_overrides *overrides)
+{
+    for (uint32_t i = overrides->n; i-- > 0;)
+        if (overrides->v[i].dropped)
+            overrides->v[i] = overrides->v[--overrides->n];
+}
+
+/* Adds what was read. What operators have set or taken back before that is newer. */
+static void admin_overrides_merge(struct admin_overrides *overrides,
+                                  const struct admin_overrides *stored)
+{
+    bool changed = overrides->changed;
+
+    for (uint32_t i = 0; stored && i < stored->n; i++)
+        if (!find(overrides, stored->v[i].backend) &&
+            !admin_overrides_put(overrides, &stored->v[i]))
+            log_warn("too many admin overrides: that of %s is discarded", stored->v[i].backend);
+    forget_dropped(overrides);
+    overrides->changed = changed;
+    overrides->unread = false;
 }
 
 /* ---- the text */
@@ -212,36 +240,42 @@ static void set_bad_aside(int dir, const char *path, const char *why)
               renamed ? "saved as " FILE_BAD : "cannot be renamed to " FILE_BAD);
 }
 
-/* An error of the host says nothing about the file: it stays, and is read again later. */
-static void admin_overrides_not_read(struct admin_overrides *overrides, const char *what)
+/* An error of the host, or a wrong mode of the directory, says nothing about the file: it
+ * stays, and is read again later. Logged once. */
+static void admin_overrides_not_read(struct admin_overrides *overrides, const char *what,
+                                     const char *why)
 {
     if (!overrides->unread)
-        log_error("%s%s: cannot be read: %s; its admin overrides are not in force, retried "
-                  "every %d s",
-                  overrides->dir, what, strerror(errno), ADMIN_OVERRIDES_RETRY_MS / 1000);
+        log_error(
+            "%s%s: cannot be read: %s; its admin overrides are not in force, and new ones "
+            "are not stored; retried every %d s",
+            overrides->dir, what, why, ADMIN_OVERRIDES_RETRY_MS / 1000);
     overrides->unread = true;
 }
 
 static void read_from(int dir, struct admin_overrides *overrides)
 {
+    static struct admin_overrides stored;
     size_t n;
     unsigned line;
     char why[64], *text = admin_overrides_read_file(dir, &n);
 
+    stored.n = 0;
     if (!text && (errno == EPERM || errno == ELOOP || errno == EFBIG)) {
         snprintf(why, sizeof why, ": %s",
                  errno == EFBIG ? "too long" : "not a regular file of the service's user");
         set_bad_aside(dir, overrides->dir, why);
     } else if (!text && errno != ENOENT) {
-        admin_overrides_not_read(overrides, "/" FILE_NAME);
+        admin_overrides_not_read(overrides, "/" FILE_NAME, strerror(errno));
         return;
-    } else if (text && (line = admin_overrides_parse(overrides, text, n)) > 0) {
+    } else if (text && (line = admin_overrides_parse(&stored, text, n)) > 0) {
         snprintf(why, sizeof why, ":%u: malformed", line);
         set_bad_aside(dir, overrides->dir, why);
     } else if (overrides->unread) {
-        log_info("%s/" FILE_NAME ": could be read now", overrides->dir);
+        log_info("%s/" FILE_NAME ": %s", overrides->dir,
+                 text ? "could be read now" : "there is none any more");
     }
-    overrides->unread = false;
+    admin_overrides_merge(overrides, &stored);
     free(text);
 }
 
@@ -252,13 +286,12 @@ static void admin_overrides_read(struct admin_overrides *overrides)
     if (dir >= 0)
         read_from(dir, overrides);
     else if (errno == ENOENT)
-        overrides->unread = false;
-    else if (errno == EPERM)
-        log_warn("%s: not used for admin overrides: it must belong to the service's user, and "
-                 "nobody else may write to it",
-                 overrides->dir);
+        admin_overrides_merge(overrides, NULL);
     else
-        admin_overrides_not_read(overrides, "");
+        admin_overrides_not_read(overrides, "",
+                                 errno == EPERM ? "it must belong to the service's user, and "
+                                                  "nobody else may write to it"
+                                                : strerror(errno));
     fd_close(&dir);
 }
 
@@ -271,29 +304,10 @@ void admin_overrides_load(struct admin_overrides *overrides, const char *store,
 
 bool admin_overrides_load_again(struct admin_overrides *overrides)
 {
-    if (!overrides->unread || overrides->changed)
+    if (!overrides->unread)
         return false;
     admin_overrides_read(overrides);
     return !overrides->unread;
-}
-
-/* New overrides replace a file that could not be read: it is kept aside for people. */
-static int set_unread_aside(struct admin_overrides *overrides)
-{
-    int dir = state_dir_open(overrides->dir);
-    int rc = dir < 0 ? -1 : renameat(dir, FILE_NAME, dir, FILE_BAD);
-    int error = errno;
-
-    fd_close(&dir);
-    errno = error;
-    if (rc < 0 && errno != ENOENT)
-        return -1;
-    if (rc == 0)
-        log_warn("%s/" FILE_NAME ": could not be read and is replaced by new admin overrides; "
-                 "saved as " FILE_BAD,
-                 overrides->dir);
-    overrides->unread = false;
-    return 0;
 }
 
 static int admin_overrides_write_file(int dir, const struct admin_overrides *overrides)
@@ -333,6 +347,28 @@ static void remove_from(const char *path)
     fd_close(&dir);
 }
 
+/* Why they cannot be stored, or NULL. */
+static const char *store_all(struct admin_overrides *overrides, const char *path,
+                             const char *store, const struct identity *identity)
+{
+    bool moved = strcmp(path, overrides->dir) != 0;
+
+    if (overrides->unread && !moved)
+        return "the file that is there could not be read yet";
+    forget_dropped(overrides);
+    if (save_to(path, overrides, store, identity) < 0)
+        return strerror(errno);
+    if (overrides->unread)
+        log_warn("%s/" FILE_NAME ": could not be read and stays there; the admin overrides in "
+                 "it are discarded, because acme.store is %s now",
+                 overrides->dir, store);
+    else if (moved) /* otherwise they would come back with the old store */
+        remove_from(overrides->dir);
+    overrides->unread = false;
+    memcpy(overrides->dir, path, sizeof overrides->dir);
+    return NULL;
+}
+
 enum saved admin_overrides_save(struct admin_overrides *overrides, const char *store,
                                 const struct identity *identity)
 {
@@ -340,21 +376,17 @@ enum saved admin_overrides_save(struct admin_overrides *overrides, const char *s
 
     if (!*store || !state_dir_name(path, store, identity))
         return SAVED_NOWHERE;
-    bool moved = strcmp(path, overrides->dir) != 0;
-    if (!overrides->changed && (!moved || overrides->unread))
+    if (!overrides->changed && (overrides->unread || strcmp(path, overrides->dir) == 0))
         return SAVED_OK;
-    if ((overrides->unread && set_unread_aside(overrides) < 0) ||
-        save_to(path, overrides, store, identity) < 0) {
+    const char *why = store_all(overrides, path, store, identity);
+    if (why) {
         if (!overrides->told)
             log_error("%s: admin overrides cannot be written and are lost at a restart of the "
                       "service: %s",
-                      path, strerror(errno));
+                      path, why);
         overrides->told = true;
         return SAVED_NOT;
     }
-    if (moved) /* otherwise they would come back with the old store */
-        remove_from(overrides->dir);
-    memcpy(overrides->dir, path, sizeof path);
     if (overrides->told)
         log_info("%s: admin overrides are written again", path);
     overrides->changed = overrides->told = false;

@@ -10,9 +10,10 @@
  * OVERRIDE is drain, ready or maint; drained or cut for a drain that has ended, empty or not.
  *
  * A malformed file is not used at all; that is logged once, and the file is renamed to
- * wishes.bad. A file that cannot be read at the moment (EIO, no memory) stays: it is read again
- * later, unless an operator sets an override first, which replaces it; then it is renamed to
- * wishes.bad, too. */
+ * wishes.bad. A file that cannot be read at the moment (EIO, no memory, a directory with a
+ * wrong mode) stays: it is read again later, and nothing is written over it before. What
+ * operators set meanwhile is in force, and goes before what is read then. Whoever gives such a
+ * file up removes it. */
 #ifndef SUPERVISOR_BACKEND_ADMIN_OVERRIDES_H
 #define SUPERVISOR_BACKEND_ADMIN_OVERRIDES_H
 
@@ -35,6 +36,7 @@ enum {
 struct admin_override {
     uint8_t override; /* enum admin_state */
     uint8_t drained;  /* enum drain_end; for a drain */
+    bool dropped;     /* taken back while the file was unread: what that has does not count */
     uint64_t since_wall_ms;
     char backend[TABLE_NAME], who[TABLE_NAME], reason[TABLE_REASON];
 };
@@ -52,8 +54,7 @@ struct admin_overrides {
 const struct admin_override *admin_overrides_find(const struct admin_overrides *overrides,
                                                   const char *backend);
 
-/* Adds or replaces one; false: the list is full. Removes one. Either replaces a file that could
- * not be read. */
+/* Adds or replaces one; false: the list is full. Removes one. */
 bool admin_overrides_put(struct admin_overrides *overrides,
                          const struct admin_override *override);
 void admin_overrides_drop(struct admin_overrides *overrides, const char *backend);
@@ -69,8 +70,8 @@ unsigned admin_overrides_parse(struct admin_overrides *overrides, char *text, si
 void admin_overrides_load(struct admin_overrides *overrides, const char *store,
                           const struct identity *identity);
 
-/* Reads it again if it could not be read and nothing has changed since; true: it was read now,
- * or is found to be unusable. */
+/* Reads it again if it could not be read, and adds what is not newer in the list; true: it was
+ * read now, or is gone, or is found to be unusable. */
 bool admin_overrides_load_again(struct admin_overrides *overrides);
 
 /* Writes the list if it changed, whole or not at all; if the store is now elsewhere, the file

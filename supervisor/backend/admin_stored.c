@@ -16,7 +16,7 @@ void admin_stored_save(struct supervisor *sup)
     publish_header(sup);
 }
 
-void admin_stored_update(struct supervisor *sup, int slot)
+void admin_stored_keep(struct supervisor *sup, int slot)
 {
     const char *name = backend_own(&sup->table->backend[slot])->name;
     struct admin_row row = *admin_own(&sup->table->admin[slot]);
@@ -31,6 +31,11 @@ void admin_stored_update(struct supervisor *sup, int slot)
     else if (!admin_overrides_put(&sup->overrides, &override))
         log_warn("too many admin overrides: that of %s is lost at a restart of the service",
                  name);
+}
+
+void admin_stored_update(struct supervisor *sup, int slot)
+{
+    admin_stored_keep(sup, slot);
     admin_stored_save(sup);
 }
 

@@ -9,7 +9,10 @@ struct supervisor;
  * whoever asked for a change waits for it. */
 void admin_stored_save(struct supervisor *sup);
 
-/* Takes over the row of one backend, then saves. */
+/* Takes the row of one backend over into the list; the caller saves. */
+void admin_stored_keep(struct supervisor *sup, int slot);
+
+/* Takes it over, then saves. */
 void admin_stored_update(struct supervisor *sup, int slot);
 
 /* A drain has ended: if it was an operator's override, its end is stored, so that it is still

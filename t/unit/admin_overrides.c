@@ -182,7 +182,7 @@ static bool load_again(const char *store)
 /* An error of the host is no reason to lose what operators have set. */
 static void test_unread(void)
 {
-    char store[] = "/tmp/unit-unread.XXXXXX", dir[64], file[80], bad[96];
+    char store[] = "/tmp/unit-unread.XXXXXX", dir[64], file[80], bad[96], moved[64];
     struct admin_override w = override("pas1", ADMIN_DRAIN),
                           other = override("pas2", ADMIN_MAINT);
 
@@ -191,6 +191,7 @@ static void test_unread(void)
     snprintf(dir, sizeof dir, "%s/state", store);
     snprintf(file, sizeof file, "%s/wishes", dir);
     snprintf(bad, sizeof bad, "%s.bad", file);
+    snprintf(moved, sizeof moved, "%s/moved", store);
     list = (struct admin_overrides){0};
     admin_overrides_put(&list, &w);
     is_int(admin_overrides_save(&list, store, &self), SAVED_OK, "one override is stored");
@@ -208,31 +209,69 @@ static void test_unread(void)
     copy = (struct admin_overrides){0};
     without_descriptors(load, store);
     admin_overrides_put(&copy, &other);
-    ok(!load_again(store), "not after a new override");
-    is_int(admin_overrides_save(&copy, store, &self), SAVED_OK, "which is stored");
-    ok(access(bad, F_OK) == 0, "the file is kept aside");
+    is_int(admin_overrides_save(&copy, store, &self), SAVED_NOT, "a new one is not stored yet");
+    ok(copy.changed && copy.told && access(bad, F_OK) < 0, "nor the file replaced");
+    ok(load_again(store) && copy.n == 2 && copy.changed, "but added to what is read late");
+    is_int(admin_overrides_save(&copy, store, &self), SAVED_OK, "both are stored");
     copy = (struct admin_overrides){0};
-    ok(load(store) && copy.n == 1 && !!admin_overrides_find(&copy, "pas2"), "for the new one");
+    ok(load(store) && !!admin_overrides_find(&copy, "pas1") &&
+           !!admin_overrides_find(&copy, "pas2"),
+       "both are read");
 
     copy = (struct admin_overrides){0};
     without_descriptors(load, store);
+    w.override = ADMIN_MAINT;
+    admin_overrides_put(&copy, &w);
     admin_overrides_drop(&copy, "pas2");
-    is_int(admin_overrides_save(&copy, store, &self), SAVED_OK, "one is taken back");
+    ok(!admin_overrides_find(&copy, "pas2"), "one is taken back");
+    ok(load_again(store) && copy.n == 1 && copy.v[0].override == ADMIN_MAINT,
+       "the operator's last word goes before what is read late");
+    is_int(admin_overrides_save(&copy, store, &self), SAVED_OK, "and is stored");
     copy = (struct admin_overrides){0};
-    ok(!load(store) && !copy.unread, "and does not come back");
-    unlink(bad);
+    ok(load(store) && copy.n == 1, "what was taken back does not come back");
+
+    copy = (struct admin_overrides){0};
+    without_descriptors(load, store);
+    admin_overrides_put(&copy, &other);
+    admin_overrides_drop(&copy, "pas3");
+    is_int(admin_overrides_save(&copy, moved, &self), SAVED_OK,
+           "stored where the store is now");
+    ok(!copy.unread && access(file, F_OK) == 0, "the unread file stays at the old place");
+    copy = (struct admin_overrides){0};
+    ok(load(moved) && copy.n == 1, "with what there is");
+
+    copy = (struct admin_overrides){0};
+    without_descriptors(load, store);
+    admin_overrides_put(&copy, &other);
     unlink(file);
+    ok(admin_overrides_load_again(&copy) && copy.n == 1 && copy.changed, "a file that is gone");
+    snprintf(file, sizeof file, "%s/state/wishes", moved);
+    unlink(file);
+    snprintf(file, sizeof file, "%s/state", moved);
+    rmdir(file);
+    rmdir(moved);
     rmdir(dir);
     rmdir(store);
+}
+
+static int lines_in(int fd)
+{
+    ssize_t n = pread(fd, text, sizeof text, 0);
+    int lines = 0;
+
+    for (ssize_t i = 0; i < n; i++)
+        lines += text[i] == '\n';
+    return lines;
 }
 
 static void test_files(void)
 {
     char store[] = "/tmp/unit-wishes.XXXXXX", other[40], dir[64], file[80], bad[96];
     struct admin_override w = override("pas1", ADMIN_DRAIN);
+    int told = open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
     struct stat st;
 
-    if (!mkdtemp(store))
+    if (told < 0 || !mkdtemp(store))
         exit(done());
     snprintf(dir, sizeof dir, "%s/state", store);
     snprintf(file, sizeof file, "%s/wishes", dir);
@@ -253,14 +292,24 @@ static void test_files(void)
 
     chmod(dir, 0777);
     copy = (struct admin_overrides){0};
+    log_to_fd(told);
     admin_overrides_load(&copy, store, &self);
-    is_int(copy.n, 0, "a folder where others can write is not believed");
+    admin_overrides_load_again(&copy);
+    ok(!admin_overrides_load_again(&copy) && lines_in(told) == 1, "a wrong mode is told once");
+    log_to_fd(STDERR_FILENO);
+    close(told);
+    ok(copy.n == 0 && copy.unread, "a folder where others can write is not believed");
+    w = override("pas2", ADMIN_MAINT);
     admin_overrides_put(&copy, &w);
     admin_overrides_save(&copy, store, &self);
     ok(copy.changed && copy.told, "nor written to");
     chmod(dir, 0700);
+    ok(admin_overrides_load_again(&copy) && copy.n == 2, "tried again, it is read");
     admin_overrides_save(&copy, store, &self);
-    ok(!copy.changed && !copy.told, "tried again, it is");
+    ok(!copy.changed && !copy.told, "and written");
+    admin_overrides_drop(&copy, "pas2");
+    admin_overrides_save(&copy, store, &self);
+    w = override("pas1", ADMIN_DRAIN);
 
     admin_overrides_save(&list, other, &self);
     ok(access(file, F_OK) < 0, "another store: not left behind");
