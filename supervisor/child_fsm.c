@@ -145,12 +145,16 @@ unsigned child_fsm_step(struct child_fsm *fsm, enum child_fsm_event event,
     struct step step = steps[fsm->state][event];
 
     *delay_ms = event == CHILD_FSM_DRAIN ? input->limit_ms : 0;
+    if (event == CHILD_FSM_LATE && fsm->killed) /* comes each second: once is enough */
+        return 0;
     if (fsm->once)
         step = step_once(fsm, event, step);
     if (step.next == RETRY)
         step = child_fsm_retry(fsm, event, input, delay_ms);
     if (step.next != STAY)
         fsm->state = step.next;
+    if (step.actions & (CHILD_FSM_KILL | CHILD_FSM_FORK))
+        fsm->killed = step.actions & CHILD_FSM_KILL;
     if (step.actions & CHILD_FSM_FORK) {
         fsm->since_ms = input->now_ms;
         *delay_ms = fsm->once ? input->limit_ms : CHILD_FSM_START_LIMIT_MS;

@@ -60,6 +60,7 @@ struct child_fsm {
     uint8_t state; /* enum child_state */
     bool once; /* it performs one action: RUNNING from its start, for at most limit_ms of START,
                   and never started again, however it ends */
+    bool killed;       /* and not reaped yet: it may hang in the kernel */
     uint32_t deaths;   /* in a row, since the last child that was ready for GOOD_LIFE_MS */
     uint64_t since_ms; /* the last fork */
     uint64_t ready_ms; /* the last READY */

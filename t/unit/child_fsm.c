@@ -171,6 +171,22 @@ static void test_drain(void)
     is_int(fsm.deaths, 0, "a row that is free has no deaths");
 }
 
+/* A hung child that SIGKILL does not end yet: its heartbeat is overdue each second. */
+static void test_hung(void)
+{
+    begin(CHILD_RUNNING);
+    ok(step(CHILD_FSM_LATE, 0) == CHILD_FSM_KILL, "a hung child is killed");
+    is_int(step(CHILD_FSM_LATE, 0), 0, "once");
+    is_int(fsm.state, CHILD_RUNNING, "until it ends, it has its row");
+    step(CHILD_FSM_EXITED, KILLED);
+    step(CHILD_FSM_READY, 0);
+    ok(step(CHILD_FSM_LATE, 0) == CHILD_FSM_KILL, "so is the next one");
+    step(CHILD_FSM_DRAIN, 0);
+    is_int(step(CHILD_FSM_LATE, 0), 0, "nor again while it drains");
+    ok(step(CHILD_FSM_TIMER, 0) == CHILD_FSM_KILL, "but at the end of its time");
+    ok(step(CHILD_FSM_STOP, 0) & CHILD_FSM_KILL, "and at a stop");
+}
+
 /* A child that lives for one action. */
 static void test_once(void)
 {
@@ -212,6 +228,7 @@ static void test_once(void)
 
 int main(void)
 {
+    test_hung();
     test_once();
     test_steps();
     test_delays();
