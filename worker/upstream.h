@@ -19,19 +19,37 @@ struct pins;
 struct upstream;
 struct worker;
 
-/* How a connection tells its owner what happened. Within one event of the socket turn comes
- * first. Where a function returns false, the owner has gone or given the connection up, and
- * neither may be touched any more. */
+/* How a connection tells its owner what happened. The owner is the only one who ends it, with
+ * upstream_close() or upstream_keep(), which free it or take it over; nothing here closes a
+ * connection that has an owner. These functions are called from the loop and from
+ * upstream_resume(), never from upstream_get(), _send(), _shutdown(), _keep() or _close().
+ *
+ * All but turn and wants_more may call upstream_send() and upstream_shutdown(). "May end it":
+ * on return the connection, and its owner, may be gone; neither is touched any more. All others
+ * must leave the connection open. */
 struct upstream_ops {
+    /* An event of the socket is about to be told: first of all, once per event. */
     void (*turn)(struct upstream *);
+    /* It may send now. true: go on; false: the owner ended it. */
     bool (*connected)(struct upstream *);
-    void (*connect_failed)(struct upstream *, int error); /* the owner closes it */
-    void (*writable)(struct upstream *);                  /* nothing waits to be sent */
-    /* Sending failed. A response may still be there to be read; reading finds the end, too. */
+    /* An errno. The owner ends it, in this call: it is of no use. */
+    void (*connect_failed)(struct upstream *, int error);
+    /* All that upstream_send() had to hold is with the host now. Not called after a send that
+     * returned 0. Leaves it open. */
+    void (*writable)(struct upstream *);
+    /* What upstream_send() had to hold cannot be sent. Leaves it open: a response may still be
+     * there to be read (received), and reading finds the end (ended) in any case, both within
+     * the same event if the owner wants more. Not called where upstream_send() returned -1. */
     void (*send_failed)(struct upstream *);
-    bool (*wants_more)(const struct upstream *); /* does the owner read on now? */
-    bool (*received)(struct upstream *, char *bytes, size_t n); /* false also: not now */
-    void (*ended)(struct upstream *, int error);                /* by FIN (0), or broken */
+    /* Does the owner read on now? If not, it calls upstream_resume() later. Changes nothing. */
+    bool (*wants_more)(const struct upstream *);
+    /* The bytes lie in worker->relay_buffer (worker/core.h has its headroom), valid during the
+     * call, for the owner to change. true: go on; false: the owner ended it, or reads no more
+     * until it calls upstream_resume(). */
+    bool (*received)(struct upstream *, char *bytes, size_t n);
+    /* Nothing more arrives: FIN (0), or an errno. May end it. After FIN it may also go on
+     * sending for as long as it likes (a tunnel), and ends it later. */
+    void (*ended)(struct upstream *, int error);
 };
 
 /* For whom a connection is opened. */
@@ -75,17 +93,20 @@ struct upstream *upstream_get(struct backend_view *backend, const struct upstrea
                               bool fresh, bool *reused);
 
 /* Once it is connected: takes all n bytes and sends what it can in one call. Returns the number
- * of bytes that wait (ops->writable() follows), or -1 with errno. */
+ * of bytes that wait (ops->writable() or ->send_failed() follows), or -1 with errno: nothing
+ * follows, and the owner ends it, or reads on to find a response or the end. */
 ssize_t upstream_send(struct upstream *upstream, const char *bytes, size_t n);
 
 /* Sends FIN after the waiting bytes: nothing more will be sent. */
 void upstream_shutdown(struct upstream *upstream);
 
-/* Continues reading after the exchange was blocked. May end the exchange. */
+/* Continues reading after the owner was blocked. Calls ->received() and ->ended(): afterwards
+ * connection and owner may be gone. */
 void upstream_resume(struct upstream *upstream);
 
-/* The exchange is done with it: the connection is kept for another one (if bound, for one of
- * the same client's connection), or closed. */
+/* The owner is done with it. keep: it is kept for another exchange (if bound, for one of the
+ * same client's connection), or closed; nothing may wait to be sent. close: frees it, with what
+ * waits, whatever its state. Either way the caller may not touch it any more. */
 void upstream_keep(struct upstream *upstream, struct pins *pins);
 void upstream_close(struct upstream *upstream);
 

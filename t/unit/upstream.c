@@ -53,8 +53,9 @@ static void turn(struct upstream *u)
 
 static bool connected(struct upstream *u)
 {
-    (void)u;
     note('c');
+    if (leaves)
+        upstream_close(u);
     return !leaves;
 }
 
@@ -259,6 +260,62 @@ static void test_bound(void)
     close(peer);
 }
 
+/* The backend sends a response, reads nothing of the request, and resets. */
+static void test_send_failed(void)
+{
+    const struct linger reset = {1, 0};
+    char *much = calloc(1, MUCH);
+    bool reused;
+    int peer;
+
+    afresh();
+    get(true, false, &reused);
+    run("c");
+    peer = accept_one();
+    ok(upstream_send(up, much, MUCH) > 0, "much waits");
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(peer);
+    run("e");
+    is_str(events, "cxe", "sending fails: reported, and then the end, once each");
+    is_int(worker.nupstreams, 0, "  where its owner closes it");
+    is_int(worker.buffered, 0, "  with what waited");
+
+    afresh();
+    get(true, false, &reused);
+    run("c");
+    peer = accept_one();
+    blocked = true;
+    upstream_send(up, much, MUCH);
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(peer);
+    run("x");
+    is_str(events, "cx", "an owner that is blocked hears of the end later");
+    is_int(worker.nupstreams, 1, "  and has its connection until then");
+    blocked = false;
+    upstream_resume(up);
+    is_str(events, "cxe", "  when it resumes");
+    free(much);
+}
+
+/* An owner that goes in the middle of an event is not told the rest of it. */
+static void test_leaves(void)
+{
+    bool reused;
+    int peer;
+
+    afresh();
+    leaves = true;
+    get(true, false, &reused);
+    peer = accept_one();
+    ok(write(peer, "early", 5) == 5, "bytes arrive with the end of connecting");
+    run("c");
+    for (int i = 0; i < 3; i++)
+        loop_once(&worker.loop, 5);
+    is_str(events, "c", "  the owner closed it there, and hears nothing more");
+    is_int(worker.nupstreams, 0, "  it is gone");
+    close(peer);
+}
+
 static void test_refused(void)
 {
     bool reused;
@@ -305,6 +362,8 @@ int main(void)
     test_blocked();
     test_much();
     test_bound();
+    test_send_failed();
+    test_leaves();
     test_refused();
     free(worker.relay_buffer);
     return done();
