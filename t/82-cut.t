@@ -57,6 +57,8 @@ subtest 'the end of pasgate' => sub {
     $gate->stop_ok('pasgate ends');
     1 while $c->fill;
     is $c->{eof}, 'reset', 'and what it cut does not look whole';
+    my ($line) = grep { $_->{target} eq '/raw' } $gate->access;
+    is "$line->{end}: $line->{detail}", 'proxy: pasgate stops', 'the log says who ended it';
 };
 
 done_testing;

@@ -128,12 +128,12 @@ void clients_run(struct worker *worker)
 }
 
 /* The end: nothing more is sent. FIN would make a partial response look complete. */
-static void close_now(struct client *c, const char *why)
+static void close_now(struct client *c, enum exchange_end end, const char *why)
 {
     if (c->exchange || c->writing)
         stream_reset(&c->stream);
     if (c->exchange)
-        exchange_abort(c->exchange, 0, why);
+        exchange_cut(c->exchange, end, why);
     c->state = CLIENT_CLOSED;
 }
 
@@ -143,7 +143,7 @@ static bool client_flush(struct client *c)
 
     if (waiting < 0) {
         c->broken = true;
-        close_now(c, "the client went away");
+        close_now(c, EXCHANGE_END_CLIENT, "the client went away");
         return false;
     }
     if (waiting > 0) {
@@ -247,7 +247,7 @@ static void client_timer_fired(struct loop_timer *timer)
                 cut_reader(c, why);
         } else if (!c->exchange) {
             c->broken = true;
-            close_now(c, "the client does not read the response");
+            close_now(c, EXCHANGE_END_TIMEOUT, "the client does not read the response");
         } else if (c->want_body) {
             cut_sender(c);
         }
@@ -308,7 +308,7 @@ void clients_close_all(struct worker *worker)
     while (worker->all_clients.next != &worker->all_clients) {
         struct client *c = CLIENT_OF(worker->all_clients.next, link);
 
-        close_now(c, "pasgate stops");
+        close_now(c, EXCHANGE_END_PROXY, "pasgate stops");
         clients_run(worker);
         /* close_now() with no exchange schedules nothing. */
         if (worker->all_clients.next == &c->link)
