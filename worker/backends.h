@@ -68,6 +68,7 @@ struct pool_view {
     bool capped;             /* some backend has max_in_flight */
     uint64_t outage_ms;      /* since when no backend is up and ready; 0: some backend is */
     bool waking;             /* backends_wake() is at work */
+    bool closed;             /* the worker ends: those that wait get no slot any more */
     uint8_t in_vain;         /* requests in a row that were retried in vain */
     uint64_t in_vain_ms;     /* when the last of them failed */
     uint32_t nprobation;     /* backends on probation (health.probation) */
@@ -137,6 +138,10 @@ void backends_queue_refused(const struct exchange *x, bool timed_out);
 /* Lets the waiting exchanges try again, oldest first, until no slot is left. One that waits for
  * a single backend does not hold up others that can use another. */
 void backends_wake(struct worker *worker, struct pool_view *pool);
+
+/* The worker ends and its exchanges are cut one by one: a slot of one must not send another
+ * one's request to a backend just before that is cut, too. */
+void backends_queue_close(struct worker *worker);
 
 /* Reports a fault of the backend: it is avoided for a moment, and healthd is told. failed: a
  * hard fault (no connection, reset, no response or an invalid one, a cut body), which is

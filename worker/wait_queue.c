@@ -234,7 +234,7 @@ void backends_wake(struct worker *worker, struct pool_view *pool)
 
     /* An exchange that gets its slot may end at once and wake others in turn: the flag turns
      * this recursion into a loop. */
-    if (pool->waking || !pool->nwaiting)
+    if (pool->waking || pool->closed || !pool->nwaiting)
         return;
     pool->waking = true;
     all_may_try(pool);
@@ -245,4 +245,10 @@ void backends_wake(struct worker *worker, struct pool_view *pool)
             queue->stuck = true;
     }
     pool->waking = false;
+}
+
+void backends_queue_close(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->conf->n_pools; i++)
+        worker->pools[i].closed = true;
 }

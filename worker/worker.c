@@ -162,6 +162,7 @@ static void go_on_with_certs(struct loop_timer *timer)
 
 _Noreturn static void end(struct worker *w)
 {
+    backends_queue_close(w);
     clients_close_all(w);
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         upstream_close_idle(&w->backends[i]);

@@ -12,6 +12,7 @@ enum { BACKENDS = 2, SIZE = 2, EXCHANGES = 8 };
 
 static struct conf_backend conf_backend[BACKENDS] = {{.name = "pas1"}, {.name = "pas2"}};
 static struct conf_pool conf_pool = {.name = "pas", .queue = {.size = SIZE, .timeout_ms = 100}};
+static struct conf conf = {.n_pools = 1};
 static struct heritage heritage;
 static struct worker worker;
 static struct pool_view pool;
@@ -125,6 +126,17 @@ static void test_full(void)
     ok(join(3, &pas[1]) && join(4, NULL) && !join(5, NULL), "  others the rest");
 }
 
+static void test_closed(void)
+{
+    afresh();
+    join(0, NULL);
+    join(1, &pas[1]);
+    backends_queue_close(&worker);
+    wake(2);
+    is_str(order, "", "at the end of the worker nobody gets a slot any more");
+    is_int(pool.nwaiting, 2, "  they wait until they are cut");
+}
+
 static void test_repair(void)
 {
     afresh();
@@ -148,6 +160,8 @@ int main(void)
     worker.table = table;
     worker.row = &table->worker[0];
     worker.heritage = &heritage;
+    worker.conf = &conf;
+    worker.pools = &pool;
     worker.retry_queued = scripted;
     worker.live = (struct cap_rows){.n = 1};
     worker.loop.now_ms = 1000;
@@ -155,6 +169,7 @@ int main(void)
     test_stuck();
     test_within();
     test_full();
+    test_closed();
     test_repair();
     return done();
 }

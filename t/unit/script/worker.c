@@ -428,6 +428,7 @@ static void release(struct worker *w)
 void script_stop(void)
 {
     script_worker.draining = true;
+    backends_queue_close(&script_worker);
     script_clients_end();
     for (size_t i = 0; i < script_conf.n_backends; i++) {
         upstream_close_idle(&script_worker.backends[i]);
