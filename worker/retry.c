@@ -296,13 +296,25 @@ bool retry_refuse_response(struct exchange *x, unsigned status)
     return true;
 }
 
+/* Both directions of the tunnel are gone. The client gets FIN behind the bytes that still wait:
+ * a reset could make it lose the last ones, which may say why. */
+static void tunnel_broken(struct exchange *x, int error)
+{
+    x->error = "connection_terminated";
+    x->end = EXCHANGE_END_BACKEND;
+    x->detail = strerror(error);
+    exchange_finish(x, true);
+}
+
 /* Passes the backend's FIN on to the client, whose own direction stays open. */
 static void end_of_tunnel(struct exchange *x, int error)
 {
     bool known = x->backend_ended;
 
     x->no_reuse = x->backend_ended = true;
-    if (error || x->client_ended) {
+    if (error && !known && !x->client_ended) {
+        tunnel_broken(x, error);
+    } else if (error || x->client_ended) {
         exchange_complete(x, true);
     } else if (!known) {
         x->ops->body(x, worker_body(x->worker), 0, true);
