@@ -1,6 +1,7 @@
 /* Scripted backends: sockets of this test, whose behaviour the script sets. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,10 +191,11 @@ static void read_requests(struct script_backend *b, struct connection *c)
 static bool accept_all(struct script_backend *b, struct socket *s)
 {
     bool did = false;
-    int fd;
+    int fd, yes = 1;
 
     while (s->listener >= 0 && s->filler < 0 && (fd = accept(s->listener, NULL, NULL)) >= 0) {
         CHECK(s->n < CONNECTIONS);
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes); /* all at once */
         s->at[s->n].fd = fd;
         s->at[s->n].served = 0;
         s->at[s->n++].n = 0;

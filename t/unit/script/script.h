@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/conf/conf.h"
+#include "t/unit/tap.h"
 #include "worker/backends.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
@@ -42,6 +43,7 @@ enum {
     SCRIPT_TUNNEL_MS = 90000,
     SCRIPT_QUEUE_MS = 5000,
     SCRIPT_REQUEST_BUFFER = 64, /* of a body, before a backend is chosen */
+    SCRIPT_HANG_MS = 2000,      /* hang timeout of a backend on probation */
 };
 
 /* ---- the worker (worker.c) */
@@ -58,9 +60,10 @@ extern struct worker script_worker;
 void script_defaults(void);
 /* A new worker with n backends, all up, whose listeners are open. */
 void script_start(uint32_t n);
-/* Ends the worker as worker.c does. Before that, checks that nothing is held for exchanges that
- * are over, and that the table and the access log have each of them once. */
-void script_end(const char *test);
+/* Ends the worker as worker.c does. Reports as a failed test if anything was held for exchanges
+ * that are over, or if the table and the access log do not have each of them once. */
+#define script_end(test) is_str(script_over(), "", "%s: nothing is held, all is counted", test)
+const char *script_over(void);
 /* The end of a worker that is asked to stop: no new work, then its deadline. */
 void script_stop(void);
 
@@ -72,6 +75,8 @@ void script_wait(uint32_t ms);
 /* Publishes a verdict, or a drain, and rings the doorbell. */
 void script_verdict(uint32_t backend, enum health_state state);
 void script_probation(uint32_t backend, enum health_probation probation);
+/* On probation, and silent: the requests that wait there are to be hedged. */
+void script_rescue(uint32_t backend);
 void script_eject(uint32_t backend);
 void script_drain(uint32_t backend, enum drain_end end);
 

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "shm/exchange_ring.h"
 #include "t/unit/script/script.h"
-#include "t/unit/tap.h"
 #include "worker/attempt.h"
 #include "worker/attempt_events.h"
 #include "worker/buffers.h"
@@ -26,7 +25,6 @@
 
 enum {
     ROW = 0,
-    HANG_MS = 2000,   /* hang timeout of a backend on probation */
     EJECT_MS = 10000, /* how long an ejection lasts */
     MAX_SECONDS = 300 /* a whole program may take so long: rather than to hang */
 };
@@ -112,6 +110,12 @@ void script_probation(uint32_t i, enum health_probation probation)
     publish(i);
 }
 
+void script_rescue(uint32_t i)
+{
+    health[i].rescue = 1;
+    script_probation(i, PROBATION_SILENT);
+}
+
 void script_eject(uint32_t i)
 {
     health[i].eject_until_ms = script_worker.loop.now_ms + EJECT_MS;
@@ -189,7 +193,7 @@ static void first_verdicts(uint32_t n)
         health[i] = (struct health_row){.state = HEALTH_UP,
                                         .has_address = 1,
                                         .probe_ok = 1,
-                                        .hang_timeout_ms = HANG_MS,
+                                        .hang_timeout_ms = SCRIPT_HANG_MS,
                                         .score_permille = 1000};
         memcpy(&health[i].address, &at, sizeof at);
         publish(i);
@@ -389,7 +393,7 @@ const char *script_blamed(uint32_t i)
 /* ---- the end */
 
 /* Each exchange is in the log once, and once in the responses by class. */
-static void check_counts(const char *test)
+static void count_all(char *wrong, size_t size)
 {
     const struct worker_row *row = script_worker.row;
     uint64_t begun = count_read(&row->exchanges_total), by_class = 0;
@@ -397,10 +401,10 @@ static void check_counts(const char *test)
     for (size_t i = 0; i < sizeof row->status / sizeof *row->status; i++)
         by_class += count_read(&row->status[i]);
     if (by_class != begun || script_log_lines() != begun)
-        fail("%s: %llu exchanges, %llu counted by their status, %u lines in the log", test,
-             (unsigned long long)begun, (unsigned long long)by_class, script_log_lines());
-    if (backends_repair(&script_worker))
-        fail("%s: the table's cells do not match what the worker holds", test);
+        snprintf(wrong, size, "%llu exchanges, %llu counted by their status, %u in the log",
+                 (unsigned long long)begun, (unsigned long long)by_class, script_log_lines());
+    else if (backends_repair(&script_worker))
+        snprintf(wrong, size, "the table's cells do not match what the worker holds");
 }
 
 static void release(struct worker *w)
@@ -436,14 +440,19 @@ void script_stop(void)
     }
 }
 
-void script_end(const char *test)
+const char *script_over(void)
 {
+    static char wrong[sizeof held + 64];
+
+    wrong[0] = '\0';
     if (*script_held())
-        fail("%s: held after the end: %s", test, script_held());
+        sprintf(wrong, "held: %s", held);
     script_stop();
-    if (*script_held())
-        fail("%s: held after the worker's end: %s", test, script_held());
-    check_counts(test);
+    if (!*wrong && *script_held())
+        sprintf(wrong, "held after the worker's end: %s", held);
+    if (!*wrong)
+        count_all(wrong, sizeof wrong);
     release(&script_worker);
     script_backends_close();
+    return wrong;
 }
