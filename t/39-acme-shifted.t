@@ -13,6 +13,7 @@ use Pebble;
 use POSIX qw(strftime);
 use Test::More;
 use Time::HiRes qw(time);
+use Time::Local qw(timegm);
 
 plan skip_all => 'no newer Pebble here (t/install-deps.sh)' unless Pebble::available(1);
 
@@ -59,10 +60,28 @@ my $front = bless { %$ca, chain => PasGate::make_dated(tmp('pebble1.csr'), -9, 2
 
 my $past = '{"suggestedWindow":{"start":"2026-01-01T00:00:00Z","end":"2026-01-02T00:00:00Z"}}';
 
+# Changes nothing in the certificate that the CA sends, but moves the clock so that it is valid so
+# many seconds later by it.
+sub valid_in
+{
+    my ($seconds, $clock) = @_;
+    return sub {
+        my ($reply) = @_;
+        my $bio  = Net::SSLeay::BIO_new(Net::SSLeay::BIO_s_mem());
+        Net::SSLeay::BIO_write($bio, $reply->{body});
+        my $leaf = Net::SSLeay::PEM_read_bio_X509($bio) or return;
+        my @from = Net::SSLeay::P_ASN1_TIME_get_isotime(Net::SSLeay::X509_get_notBefore($leaf)) =~ /\d+/g;
+        clock(timegm(@from[5, 4, 3, 2], $from[1] - 1, $from[0]) - $seconds - time, $clock);
+        return;
+    };
+}
+
 # A gate before that CA with such a clock. Returns it, the proxy before the CA, and the clock.
+# valid_in: its first certificate is valid so many seconds later, when it comes.
 sub gate
 {
     my ($name, $seconds, %opt) = @_;
+    my $clock = clock($seconds);
     my @past = $opt{past} ? [qr/renewal-info|renewalInfo/, 0, sub { @{ $_[0] }{qw(status body)} = ('200 OK', $past); return }] : ();
     # When the CA made an order: what it refuses, a nonce or an optional part, is asked for again at once.
     my $made = sub {
@@ -71,8 +90,8 @@ sub gate
         print $out time, "\n" if $reply->{status} =~ /^201/;
         return;
     };
-    my $proxy = FaultProxy->new($front, @past, [qr{^/order-plz}, 0, $made]);
-    my $clock = clock($seconds);
+    my @moves = $opt{valid_in} ? [qr{^/certZ/}, 1, valid_in($opt{valid_in}, $clock)] : ();
+    my $proxy = FaultProxy->new($front, @past, @moves, [qr{^/order-plz}, 0, $made]);
     my $gate  = by_clock($clock, sub {
         return acme_gate($ca, names => [$name], directory => $proxy->directory, address => '127.0.0.' . ++$addresses,
             acme => 'profile = "' . ($opt{profile} // 'classic') . '";');
@@ -93,6 +112,7 @@ sub people { return ($_[0]{gate}->cli('cert', 'list'))[1] =~ s/\s+/ /gr }
 
 sub issued { my ($it, $generation) = @_; return wait_issued($it->{gate}, $generation) || do { $it->{gate}->tell; 0 } }
 
+my $two     = gate('two.test', -2, valid_in => 2);
 my $seconds = gate('seconds.test', -10);
 my $minutes = gate('minutes.test', -200);
 my $weeks   = gate('weeks.test', -20 * DAY);
@@ -113,7 +133,17 @@ subtest 'three minutes behind' => sub {
     $minutes->{gate}->stop_ok;
 };
 
-subtest 'seconds behind' => sub {
+subtest 'two seconds behind' => sub {
+    ok issued($two), 'it comes by itself';
+    ok $two->{gate}->wait_log(qr/certificate two\.test: $waits/), 'when it is valid, for which was waited';
+    is orders($two), 1, 'with its order';
+    is scalar(() = $two->{gate}->log_text =~ /failure \d|not valid yet/g), 0, 'and without a failure' or $two->{gate}->tell;
+    ok fine($two), 'nothing is wrong any more';
+    is verified($two->{gate}, $ca, 'two.test'), '', 'it is served';
+    $two->{gate}->stop_ok;
+};
+
+subtest 'ten seconds behind' => sub {
     ok issued($seconds), 'it comes by itself';
     ok $seconds->{gate}->wait_log(qr/certificate seconds\.test: $waits/), 'when it is valid, for which was waited';
     is orders($seconds), 1, 'with its order';
@@ -194,6 +224,6 @@ subtest 'a window in the past' => sub {
     $window->{gate}->stop_ok;
 };
 
-$_->{proxy}->end for $seconds, $minutes, $weeks, $months, $window;
+$_->{proxy}->end for $two, $seconds, $minutes, $weeks, $months, $window;
 $ca->end;
 done_testing;
