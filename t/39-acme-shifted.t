@@ -39,11 +39,7 @@ sub clock
 sub by_clock
 {
     my ($file, $what) = @_;
-    local @ENV{qw(TEST_CLOCK LD_PRELOAD)} = ($file, tool('t/preload/clock.so'));
-    $ENV{LD_PRELOAD} = "$ENV{PWD}/$ENV{LD_PRELOAD}" if $ENV{LD_PRELOAD} !~ m{^/};
-    # The library stands before that of ASan, and is fine there.
-    local $ENV{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} || (), 'verify_asan_link_order=0';
-    return $what->();
+    return preloaded('clock', { TEST_CLOCK => $file }, $what);
 }
 
 # The CA's own TLS: valid since days ago and for months, so that it is not what a clock stumbles

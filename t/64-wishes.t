@@ -35,14 +35,10 @@ ok wait_for { slurp($file) =~ /^pas1\tdrain/m }, 'a drain is stored';
 $gate->stop_ok;
 my $broken = spew(tmp('broken'), '');
 $from = length $gate->log_text;
-{
-    my $library = tool('t/preload/eio.so');
-    $library = "$ENV{PWD}/$library" if $library !~ m{^/};
-    local @ENV{qw(TEST_EIO TEST_EIO_WHILE LD_PRELOAD)} = ('wishes', $broken, $library);
-    local $ENV{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} || (), 'verify_asan_link_order=0';
+preloaded('eio', { TEST_EIO => 'wishes', TEST_EIO_WHILE => $broken }, sub {
     local $gate->{no_probe} = 1;
     $gate->start;
-}
+});
 ok $gate->wait_log(qr{\Q$file\E: cannot be read: Input/output error; its admin overrides are not in force, and new ones are not stored; retried every 5 s}, undef, $from),
   'it cannot be read at a start';
 is $admin->(), 'ready', 'so it is not in force';

@@ -115,8 +115,13 @@ static bool ask_all(struct search *s, struct servers *servers)
         enum dns_says says =
             ask_server(s->zone, servers->address[i], s->name, s->type, &dns, &reply, &n);
 
-        if (says == DNS_SAYS_YES || says == DNS_SAYS_NO)
+        if (says == DNS_SAYS_YES || says == DNS_SAYS_NO) {
+            bool had_missing = s->missing;
+
             dns_zone_take(s, says, reply, n);
+            if (s->missing && !had_missing)
+                memcpy(s->zone->lacks, servers->address[i], DNS_ADDRESS);
+        }
         if (says == DNS_SAYS_ELSEWHERE)
             n_names = dns_read_servers(reply, n, names);
         dns_free(dns);
@@ -166,6 +171,7 @@ enum dns_seen dns_zone_sees(struct dns_zone *zone, const char *target, const cha
 {
     struct search s = {.zone = zone, .name = target, .type = ns_t_txt, .text = text};
 
+    zone->lacks[0] = '\0';
     dns_zone_look(&s);
     return s.found && !s.missing ? DNS_SEEN : s.missing ? DNS_NOT_SEEN : DNS_UNSEEN;
 }

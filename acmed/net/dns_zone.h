@@ -24,6 +24,8 @@ struct dns_zone {
     uint16_t port;        /* of the servers: 53 */
     char shut[DNS_SHUT_MAX][DNS_ADDRESS];
     size_t n_shut;
+    char lacks[DNS_ADDRESS]; /* a server that the last dns_zone_sees() found without the record,
+                              * or "" */
 };
 
 /* Where the records of a name are: at the name itself, or where CNAME records point. false: a

@@ -1,6 +1,7 @@
 #include "acmed/net/net_dns01.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "acmed/net/dns_zone.h"
 #include "base/clock.h"
@@ -44,16 +45,22 @@ void net_dns_target(struct net *net, const char *name, char target[NET_DNS_TARGE
     snprintf(target, NET_DNS_TARGET, "%s", found);
 }
 
-/* Looks once for each record that was not seen yet. Returns how many are still missing; *asked:
- * some server responded. */
-static size_t net_dns01_look(struct net *net, struct net_dns_record *records, size_t n,
-                             bool *asked)
-{
-    size_t missing = 0;
+/* What one look at all records found. */
+struct dns01_round {
+    size_t missing;
+    bool asked;              /* some server responded */
+    const char *first;       /* of those missing: its target */
+    char lacks[DNS_ADDRESS]; /* a server without it, or "" */
+};
 
-    *asked = false;
+/* Looks once for each record that was not seen yet. */
+static struct dns01_round net_dns01_look(struct net *net, struct net_dns_record *records,
+                                         size_t n)
+{
+    struct dns01_round round = {0};
+
     if (!begin_round(net))
-        return 0;
+        return round;
     for (size_t i = 0; i < n; i++) {
         enum dns_seen seen;
 
@@ -61,38 +68,44 @@ static size_t net_dns01_look(struct net *net, struct net_dns_record *records, si
             continue;
         seen = dns_zone_sees(&zone, records[i].target, records[i].value);
         records[i].seen = seen == DNS_SEEN;
-        *asked |= seen != DNS_UNSEEN;
-        missing += seen != DNS_SEEN;
+        round.asked |= seen != DNS_UNSEEN;
+        if (seen != DNS_SEEN && round.missing++ == 0) {
+            round.first = records[i].target;
+            memcpy(round.lacks, zone.lacks, sizeof round.lacks);
+        }
     }
     end_round();
-    return missing;
+    return round;
+}
+
+/* Which records could not be seen, and where. */
+static void note_missing(struct net *net, const struct dns01_round *round)
+{
+    if (round->asked)
+        snprintf(net->dns_missing, sizeof net->dns_missing,
+                 "the TXT record at %.80s%s not visible%s%s within %llu s (acme.dns_wait)",
+                 round->first, round->missing > 1 ? ", and others, were" : " was",
+                 round->lacks[0] ? " at name server " : "", round->lacks,
+                 (unsigned long long)(net_begin(net)->dns_wait_ms / 1000));
+    else
+        snprintf(net->dns_missing, sizeof net->dns_missing,
+                 "no DNS server responds: the TXT records were not looked up");
 }
 
 void net_dns_await(struct net *net, struct net_dns_record *records, size_t n)
 {
     static const uint64_t pause_ms[] = {500, 1000, 2000, 4000};
     uint64_t wait_ms = net_begin(net)->dns_wait_ms, until_ms = clock_mono_ms() + wait_ms;
-    size_t missing = 0, first = 0;
-    bool asked = true;
+    struct dns01_round round;
 
     if (wait_ms == 0 || n == 0)
         return;
-    for (size_t round = 0;; round++) {
-        missing = net_dns01_look(net, records, n, &asked);
-        if (missing == 0 || !asked || clock_mono_ms() >= until_ms)
+    for (size_t i = 0;; i++) {
+        round = net_dns01_look(net, records, n);
+        if (round.missing == 0 || !round.asked || clock_mono_ms() >= until_ms)
             break;
-        net_sleep(net, pause_ms[round < 3 ? round : 3]);
+        net_sleep(net, pause_ms[i < 3 ? i : 3]);
     }
-    if (missing == 0)
-        return;
-    while (records[first].seen)
-        first++;
-    if (asked)
-        snprintf(net->dns_missing, sizeof net->dns_missing,
-                 "the TXT record at %.80s%s not visible within %llu s (acme.dns_wait)",
-                 records[first].target, missing > 1 ? ", and others, were" : " was",
-                 (unsigned long long)(wait_ms / 1000));
-    else
-        snprintf(net->dns_missing, sizeof net->dns_missing,
-                 "no DNS server responds: the TXT records were not looked up");
+    if (round.missing > 0)
+        note_missing(net, &round);
 }

@@ -28,7 +28,7 @@ use Test::More ();
 use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(sanitized wait_for free_port free_ports tmp spew slurp run_cmd make_cert make_dated tool rss_kb
-  in_parallel DEADLINE);
+  in_parallel preloaded DEADLINE);
 
 use constant DEADLINE => 20;    # seconds: default limit of every wait
 
@@ -213,6 +213,18 @@ sub make_dated
         '-keyfile', tmp('ca.key'), '-in', $csr, '-startdate', $at->($from), '-enddate', $at->($to), '-out', "$db/new.pem");
     die $said if $code;
     return "$db/new.pem";
+}
+
+# Runs $what, and all programs that it starts, with t/preload/$library.c and these variables.
+sub preloaded
+{
+    my ($library, $variables, $what) = @_;
+    local @ENV{ keys %$variables } = values %$variables;
+    local $ENV{LD_PRELOAD} = tool("t/preload/$library.so");
+    $ENV{LD_PRELOAD} = "$ENV{PWD}/$ENV{LD_PRELOAD}" if $ENV{LD_PRELOAD} !~ m{^/};
+    # The library stands before that of ASan, and is fine there.
+    local $ENV{ASAN_OPTIONS} = join ':', $ENV{ASAN_OPTIONS} || (), 'verify_asan_link_order=0';
+    return $what->();
 }
 
 # Resident memory of a process in kilobytes; with $peak, its peak.

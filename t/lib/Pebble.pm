@@ -11,7 +11,8 @@
 #     $ca->renewal_info($pem, $answer);   # newer ones: sets the ARI response for a certificate
 #
 # Options: nonce_reject, authz_reuse (percent), eab => { kid => key }, more => { settings of
-# "pebble" }, env => { further variables }, newer => 1. The binaries are $PEBBLE and $CHALLTESTSRV,
+# "pebble" }, env => { further variables }, newer => 1, dns_server => a NameServers instead of its own
+# DNS. The binaries are $PEBBLE and $CHALLTESTSRV,
 # or Debian's; newer ones, with ARI, profiles and IP names, come from t/install-deps.sh.
 package Pebble;
 use strict;
@@ -41,7 +42,7 @@ sub new
     my ($class, %opt) = @_;
     my $self = bless { nonce_reject => 0, authz_reuse => 0, %opt, n => ++$count }, $class;
     @$self{qw(port management_port http_port tls_port dns_management)} = free_ports(5);
-    $self->{dns_port} = free_port();
+    $self->{dns_port} = $self->{dns_server} ? $self->{dns_server}{port} : free_port();
     $self->{log} = tmp("pebble$self->{n}.log");
     @$self{qw(chain key)} = PasGate::make_cert("pebble$self->{n}", 'localhost', '127.0.0.1');
     spew($self->conf_file, encode_json({
@@ -83,7 +84,7 @@ sub start
     my ($pebble, $server) = binaries($self->{newer});
     my ($code, $usage) = run_cmd($server, '-help');
     my $option = $usage =~ /-dnsserver\b/ ? '-dnsserver' : '-dns01';
-    $self->{dns_pid} = PasGate::spawn("$self->{log}.dns", $server, $option => $dns,
+    $self->{dns_pid} = $self->{dns_server} ? 0 : PasGate::spawn("$self->{log}.dns", $server, $option => $dns,
         -management => "127.0.0.1:$self->{dns_management}", -http01 => '', -https01 => '',
         -tlsalpn01 => '', ($usage =~ /-doh\b/ ? (-doh => '') : ()), -defaultIPv4 => '127.0.0.1',
         -defaultIPv6 => '');
@@ -97,7 +98,7 @@ sub start
         $self->tell;
         die "pebble does not answer\n";
     };
-    wait_for { $self->dns('clear-txt', { host => 'none.test.' }) } or die "its DNS does not answer\n";
+    $self->{dns_server} or wait_for { $self->dns('clear-txt', { host => 'none.test.' }) } or die "its DNS does not answer\n";
 }
 
 sub fetch
