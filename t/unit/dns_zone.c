@@ -219,8 +219,10 @@ static void test_seen(struct dns_zone *zone)
     is_int(dns_zone_sees(zone, "final.other.test", "far awa"), DNS_NOT_SEEN,
            "the beginning of a text is another one");
     is_int(dns_zone_sees(zone, own, "the-text"), DNS_NOT_SEEN, "one of two servers lacks it");
+    is_str(zone->lacks, "127.0.0.3", "which is named");
     shared->late_came = true;
     is_int(dns_zone_sees(zone, own, "the-text"), DNS_SEEN, "now both have it");
+    is_str(zone->lacks, "", "none lacks it");
     is_int(dns_zone_sees(zone, own, "nothing"), DNS_NOT_SEEN, "another text");
     is_int(dns_zone_sees(zone, "_acme-challenge.del.shop.test", "below"), DNS_SEEN,
            "in a zone below, to which the one above refers");
