@@ -1,4 +1,4 @@
-# The command line: what each subcommand says, its exit codes, wishes by signal, and how the
+# The command line: what each subcommand says, its exit codes, overrides by signal, and how the
 # service is found. The life of processes is 20-supervisor.t's, config errors are 10-config.t's.
 use strict;
 use warnings;
@@ -61,7 +61,7 @@ subtest 'status' => sub {
     is_deeply [map { $_->{number} } @{ $s->{backends} }], [1, 2], 'JSON: numbers from 1';
 };
 
-subtest 'wishes' => sub {
+subtest 'admin overrides' => sub {
     says ['drain', '-c', $gate->{conf}, 'pas2'], 0, qr/^backend 2 pas2: drain$/m, 'drain, by name';
     is backend('pas2')->{admin}, 'drain', 'status has it';
     is +($gate->cli('reload'))[0], 0, 'reload';
@@ -96,7 +96,7 @@ subtest 'wishes' => sub {
     is backend('pas2')->{admin}, 'ready', 'and nothing changed';
 };
 
-subtest 'wishes outlive a restart' => sub {
+subtest 'admin overrides outlive a restart' => sub {
     # As root the store is the children's, and the file stands beside it.
     my $folder = "$gate->{dir}/store" . ($> == 0 ? '-state' : '/state');
     my $file   = "$folder/wishes";
@@ -107,9 +107,9 @@ subtest 'wishes outlive a restart' => sub {
         $signal ? $gate->finish($signal) : $gate->stop_ok;
         $gate->start;
     };
-    ok wait_for { slurp($file) !~ /^pas\d/m }, 'nothing is wished';
+    ok wait_for { slurp($file) !~ /^pas\d/m }, 'there is no override';
     $gate->cli('drain', 'pas2');
-    ok wait_for { slurp($file) =~ /^pas2\tdrain(?:ed)?\tuid $>\t\d+\tasked for by an operator$/m }, 'a wish is written';
+    ok wait_for { slurp($file) =~ /^pas2\tdrain(?:ed)?\tuid $>\t\d+\tasked for by an operator$/m }, 'an override is written';
     is sprintf('%o', (stat $file)[2] & 0777), '600', 'for us alone';
     is_deeply [map { (stat)[4] } $folder, $file], [$>, $>], 'and is ours';
     my $since = backend('pas2')->{admin_since};
@@ -132,7 +132,7 @@ subtest 'wishes outlive a restart' => sub {
     $restart->();
     spew($gate->{conf}, $good);
     is +($gate->cli('reload'))[0], 0, 'a backend was away for a while';
-    is $state->(), 'maint drain', 'and finds its wish again';
+    is $state->(), 'maint drain', 'and finds its override again';
     delete $gate->{no_probe};
 
     $gate->cli('ready', $_) for qw(pas1 pas2);
@@ -159,7 +159,7 @@ subtest 'wishes outlive a restart' => sub {
     chown $nobody, -1, $folder or die $!;
     $gate->start;
     is $state->(), 'ready ready', 'a folder that a child may write to is not believed';
-    like $gate->log_text, qr/\Q$folder\E: not used .*must belong to the service's user/, 'and that is told';
+    like $gate->log_text, qr/\Q$folder\E: cannot be read: it must belong to the service's user/, 'and that is told';
     chown 0, -1, $folder or die $!;
     $restart->();
     is $state->(), 'ready drain', 'as it is again';

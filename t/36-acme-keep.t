@@ -64,7 +64,7 @@ subtest 'from self-signed to real, without a reload' => sub {
     ok wait_for { !grep { verified($gate, $_) } ('www.shop.test', 'shop.test') x 4 }, 'in every worker, for each name';
     my $row = row($gate);
     is $row->{error}, '', 'no complaint';
-    like $gate->log_text, qr/generation 2 passed its self-test/, 'a worker had proved it';
+    like $gate->log_text, qr/generation 2 passed its self-test/, 'a worker had tested it';
     is $gate->status->{config_generation} // 1, 1, 'no reload';
     ok wait_row($gate, sub { ($_->{next_try} // '') gt '2028' }), 'and the status says when it is renewed';
     ok wait_for { slurp($told) =~ /does match/ }, 'the hook was told' or diag slurp($told);

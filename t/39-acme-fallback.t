@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# When an order fails: another kind of challenge, a rehearsal at a staging CA, a second CA; and
+# When an order fails: another kind of challenge, a dry run at a staging CA, a second CA; and
 # what is seen before an order is made, so that none is wasted.
 use strict;
 use warnings;
@@ -109,7 +109,7 @@ subtest 'the marker is not found' => sub {
     $gate->stop_ok;
 };
 
-subtest 'after a failure, a rehearsal' => sub {
+subtest 'after a failure, a staging dry run' => sub {
     my $gate = $gate{stage};
     ok wait_row($gate, sub { $_->{error} }), 'an order fails' or $gate->tell;
     like cert_row($gate)->{doing}, qr/staging dry run/, 'the status tells what comes next';
@@ -123,7 +123,7 @@ subtest 'after a failure, a rehearsal' => sub {
     $gate->start;
     renew($gate);
     ok wait_issued($gate), 'when it can be proved, it comes' or $gate->tell;
-    is $staging->said($made), 3, 'after one more rehearsal';
+    is $staging->said($made), 3, 'after one more dry run';
     is $first->said($made), 2, 'by one order';
     is verified($gate, $first, 'www.shop.test'), '', 'of the CA';
     $gate->stop_ok;
@@ -137,7 +137,7 @@ subtest 'another server answers for the name' => sub {
     my ($code, $text) = $gate->cli('status');
     like $text, qr/note: www\.shop\.test: another server responds/, 'for people, too';
     is $real->said($made), 0, 'the CA is not bothered with it';
-    is $trial->said($made), 1, 'it was rehearsed at staging';
+    is $trial->said($made), 1, 'there was a dry run at staging';
     leads_to('127.0.0.1', $real, $trial);
     renew($gate);
     ok wait_issued($gate), 'when the name leads here, it comes' or $gate->tell;

@@ -57,8 +57,8 @@ for my $type (sort keys %names) {
 }
 is $ca->said(qr/Added order "/), keys(%names) + 0, 'one order for each';
 is $ca->said(qr/There are now \d+ accounts in memory/), 1, 'by one account';
-my ($ledger) = glob "$gate->{store}/accounts/*/ledger";
-is scalar(() = slurp($ledger) =~ /^a/mg), 1, 'which the ledger knows of as one';
+my ($rate_log) = glob "$gate->{store}/accounts/*/ledger";
+is scalar(() = slurp($rate_log) =~ /^a/mg), 1, 'which the rate log has as one';
 unlike $gate->log_text, qr/not ordered/, 'and none had to wait for it';
 $gate->stop_ok;
 done_testing;

@@ -20,7 +20,7 @@ my $ca = Pebble->new;
 # ---- where it is killed
 
 # One service each, side by side: [request, is its answer lost?], in the order of their coming.
-# What comes before the order's URL is known is an attempt of its own in the ledger, which allows
+# What comes before the order's URL is known is an attempt of its own in the rate log, which allows
 # four in an hour; so these are few for each.
 my %points = (
     'the directory'      => [['directory', 0], ['directory', 1]],
@@ -101,7 +101,7 @@ sub kill_at_point
 
 # ---- what must hold afterwards
 
-sub ledger_of
+sub logged_of
 {
     my ($gate, $kind) = @_;
     my ($file) = glob "$gate->{store}/accounts/*/ledger";
@@ -116,10 +116,10 @@ sub in_order_ok
     is cert_row($gate)->{error}, '', '  nothing is wrong';
     my $state = state_of($gate);
     is "$state->{failures} $state->{next_try} $state->{problem}", '0 0 ', '  no failure is written down';
-    is ledger_of($gate, 'c'), 1, '  the ledger knows of one certificate';
-    is ledger_of($gate, 'o'), $want{orders}, "  of $want{orders} order(s)";
-    cmp_ok ledger_of($gate, 'f'), '<=', $want{failures}, "  of at most $want{failures} failures of a name";
-    cmp_ok ledger_of($gate, 'a'), '<=', $want{accounts}, "  of at most $want{accounts} account(s)";
+    is logged_of($gate, 'c'), 1, '  the rate log has one certificate';
+    is logged_of($gate, 'o'), $want{orders}, "  of $want{orders} order(s)";
+    cmp_ok logged_of($gate, 'f'), '<=', $want{failures}, "  of at most $want{failures} failures of a name";
+    cmp_ok logged_of($gate, 'a'), '<=', $want{accounts}, "  of at most $want{accounts} account(s)";
     my ($link, @more) = map { readlink } glob "$gate->{store}/certs/*/current";
     is $link, cert_row($gate)->{generation}, '  the link names what is live';
     my $left;    # a state may be on its way to the disk right now

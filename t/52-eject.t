@@ -1,4 +1,4 @@
-# Passive detection: an instance whose checks are well, or that has only just fallen ill, and
+# Outliers: a backend whose checks are well, or that has only just fallen ill, and
 # what its requests tell about it.
 use strict;
 use warnings;

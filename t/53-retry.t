@@ -155,7 +155,7 @@ for (['reset', 'empty'], ['empty', 'empty'], ['garbage', 'empty'], ['cut', 'cut'
 {
     my ($from, $before) = (lines(), row_of('pas1')->{timeouts});
     $pas[0]->ctl('mode=hang&ping=ok');
-    is_deeply failed(at_pas1('GET', '/every/get')), [], 'no first byte in time: another instance on wish';
+    is_deeply failed(at_pas1('GET', '/every/get')), [], 'no first byte in time: another backend if configured';
     is line_with('timeout', $from)->{attempts}, 2, 'as the log tells';
     ok row_of('pas1')->{timeouts} > $before, 'and the cell counts it';
     is at_pas1('POST', '/every/post', body => 'a=1')->{status}, 504, 'a POST ends with 504';
@@ -171,7 +171,7 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
     my @r = until_hit('GET', '/pas/get');
     is $r[-1]{status}, 500, 'a 500 is the application\'s own business';
     is at_pas1('GET', '/every/get')->{status}, 500, 'that of a session is not asked elsewhere';
-    is_deeply failed(until_hit('GET', '/every/get')), [], 'but on wish another instance is asked';
+    is_deeply failed(until_hit('GET', '/every/get')), [], 'but if configured, another backend is asked';
     is line_with('500', $from)->{attempts}, 2, 'as the log tells';
     @r = until_hit('POST', '/every/post', body => 'a=1');
     is $r[-1]{status}, 500, 'never for a POST';

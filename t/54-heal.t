@@ -199,7 +199,7 @@ subtest 'taken back while it drains' => sub {
     is $pas{pas1}->instance, $was, 'and nothing was restarted';
 };
 
-subtest 'one that hangs is healed' => sub {
+subtest 'one that hangs is restarted' => sub {
     my $was = $pas{pas3}->instance;
     $pas{pas3}->ctl('mode=hang');
     ok heals('pas3', 'restarting|verifying|slowstart'), 'healthd has it restarted';
@@ -210,7 +210,7 @@ subtest 'one that hangs is healed' => sub {
     is backend('pas3')->{heal_attempts}, 1, 'which counts';
 };
 
-subtest 'two that hang are healed one after the other' => sub {
+subtest 'two that hang are restarted one after the other' => sub {
     $_->ctl('mode=hang') for @pas[0, 1];
     my $two = 0;
     ok wait_for {

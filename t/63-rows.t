@@ -51,7 +51,7 @@ subtest 'what a worker has in flight' => sub {
 
 subtest 'the supervisor\'s rows' => sub {
     my $from = length $gate->log_text;
-    poke('wish', $_, 2) for 0, 1;    # maint
+    poke('override', $_, 2) for 0, 1;    # maint
     ok $gate->wait_log(qr/supervisor.*rows of the table.*repaired/, undef, $from), 'it repairs them';
     is $gate->get('/pas/get', plain => 1)->{status}, 200, 'and workers look again';
 };

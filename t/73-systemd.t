@@ -270,7 +270,7 @@ subtest 'signals with a value' => sub {
     is scalar(processes()), 5, 'nobody died of it';
 };
 
-subtest 'a wish outlives the service' => sub {
+subtest 'an admin override outlives the service' => sub {
     signal(1, 2);
     ok wait_backend('pas2', admin => 'drain'), 'drain';
     ctl([qw(restart pasgate)]);
@@ -283,7 +283,7 @@ subtest 'a wish outlives the service' => sub {
     }
     my ($state, $times) = show('pasgate', qw(ActiveState NRestarts));
     is "$state $times", 'active 6', 'kill -9, six times: it is started again each time';
-    is backend('pas2')->{admin}, 'drain', 'and the wish is still there';
+    is backend('pas2')->{admin}, 'drain', 'and the override is still there';
     signal(2, 2);
     ok wait_backend('pas2', admin => 'ready'), 'until it is taken back';
     ok all_well(), 'all is well';

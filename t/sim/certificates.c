@@ -221,7 +221,7 @@ static void succeed(struct world *w, enum fallback_ca who, uint64_t begun_s)
 {
     rate_log_success(&w->ca[who].rate_log, names, begun_s, our_clock(w) / 1000);
     if (fallback_succeeded(&w->state.fallback, who, JOB_HTTP_01)) {
-        say(w, "rehearsed");
+        say(w, "staging dry run passed");
         plan_hurry(&w->state, 0, our_clock(w));
     } else {
         issue(w, who);

@@ -2,7 +2,7 @@
  *
  *     table-poke PIDFILE port SLOT PORT         health row: where workers connect
  *     table-poke PIDFILE weight SLOT N          backend row
- *     table-poke PIDFILE wish SLOT N            admin row: the override
+ *     table-poke PIDFILE override SLOT N        admin row: the override
  *     table-poke PIDFILE used SLOT 1            backend row: as if it were configured
  *     table-poke PIDFILE child ROW STATE        child row
  *     table-poke PIDFILE in_flight SLOT N ROW   a worker's cell
@@ -38,7 +38,7 @@ int main(int argc, char **argv)
         address->sin_port = htons((uint16_t)value);
     else if (strcmp(argv[2], "weight") == 0)
         table->backend[slot].row.weight = (uint16_t)value;
-    else if (strcmp(argv[2], "wish") == 0)
+    else if (strcmp(argv[2], "override") == 0)
         table->admin[slot].row.override = (uint8_t)value;
     else if (strcmp(argv[2], "used") == 0)
         table->backend[slot].row.used = table->backend[slot].row.configured = (uint8_t)value;

@@ -116,7 +116,7 @@ static void test_strict(void)
         {HEAD "pas1\tdrain\tuid 0\t17900\t\n", "no reason", 2},
         {HEAD "\tdrain\tuid 0\t17900\tx\n", "no name", 2},
         {HEAD "pas/1\tdrain\tuid 0\t17900\tx\n", "no such name", 2},
-        {HEAD "pas1\tDRAIN\tuid 0\t17900\tx\n", "no such wish", 2},
+        {HEAD "pas1\tDRAIN\tuid 0\t17900\tx\n", "no such override", 2},
         {HEAD "pas1\tdrain\tuid 0\t-1\tx\n", "no such time", 2},
         {HEAD "pas1\tdrain\tuid 0\t0x10\tx\n", "another such", 2},
         {HEAD "pas1\tdrain\tuid 0\t12345678901234567\tx\n", "a time too far", 2},
@@ -127,13 +127,13 @@ static void test_strict(void)
     char longest[TABLE_NAME + 64];
 
     is_int(parse(good, strlen(good)), 0, "a good one");
-    is_int(copy.n, 1, "has one wish");
+    is_int(copy.n, 1, "has one override");
     is_str(copy.v[0].backend, "pas1", "its backend");
-    is_int(copy.v[0].override, ADMIN_DRAIN, "wish");
+    is_int(copy.v[0].override, ADMIN_DRAIN, "override");
     is_str(copy.v[0].who, "uid 0", "who");
     is_int(copy.v[0].since_wall_ms, 1790000000123, "since");
     is_str(copy.v[0].reason, "for the night", "and reason");
-    is_int(parse(HEAD, strlen(HEAD)), 0, "one without wishes");
+    is_int(parse(HEAD, strlen(HEAD)), 0, "one without overrides");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         is_int(parse(bad[i].text, strlen(bad[i].text)), bad[i].line, "%s", bad[i].what);
         is_int(copy.n, 0, "and nothing is kept");
@@ -266,7 +266,7 @@ static int lines_in(int fd)
 
 static void test_files(void)
 {
-    char store[] = "/tmp/unit-wishes.XXXXXX", other[40], dir[64], file[80], bad[96];
+    char store[] = "/tmp/unit-overrides.XXXXXX", other[40], dir[64], file[80], bad[96];
     struct admin_override w = override("pas1", ADMIN_DRAIN);
     int told = open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
     struct stat st;
@@ -281,7 +281,7 @@ static void test_files(void)
     list = (struct admin_overrides){0};
     admin_overrides_load(&list, store, &self);
     admin_overrides_save(&list, store, &self);
-    ok(list.n == 0 && access(dir, F_OK) < 0, "no wish, no file");
+    ok(list.n == 0 && access(dir, F_OK) < 0, "no override, no file");
     admin_overrides_put(&list, &w);
     admin_overrides_save(&list, store, &self);
     ok(stat(file, &st) == 0 && (st.st_mode & 0777) == 0600 && !list.changed, "one is written");

@@ -79,7 +79,7 @@ static void test_kinds(void)
 {
     struct fallback l = {0};
 
-    ok(kinds_are(&l, &three, "123"), "as wished");
+    ok(kinds_are(&l, &three, "123"), "as configured");
     ok(fails(&l, JOB_HTTP_01) && kinds_are(&l, &three, "231"),
        "one that failed goes to the end");
     ok(fails(&l, JOB_TLS_ALPN_01) && kinds_are(&l, &three, "312"), "and the next one");
@@ -265,7 +265,7 @@ static void test_verdicts(void)
     l = (struct fallback){0};
     is_int(judged("M a\n", &l, &both, FALLBACK_FIRST, 0), PREFLIGHT_DRY_RUN,
            "with a staging CA: there first");
-    is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "which the ladder knows");
+    is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "which the fallback knows");
     is_int(judged("M a\n", &l, &both, FALLBACK_STAGING, 1), PREFLIGHT_GO,
            "a staging dry run may fail");
     fallback_succeeded(&l, FALLBACK_STAGING, JOB_HTTP_01);

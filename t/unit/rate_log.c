@@ -214,7 +214,7 @@ static void test_text(void)
 
 static void test_disk(void)
 {
-    char root[] = "/tmp/pasgate-ledger-XXXXXX", clean[64];
+    char root[] = "/tmp/pasgate-rate-log-XXXXXX", clean[64];
     struct rate_log l = {.limits = known()}, back;
     int dir;
 

@@ -9,7 +9,7 @@ my $pas  = PasGate::StandIn->new('pas1');
 my $gate = PasGate->new(backends => [$pas]);
 $gate->cli('drain', 'pas1');
 my ($file) = wait_for { (grep { -e } map { "$gate->{dir}/$_/wishes" } 'store-state', 'store/state')[0] };
-ok $file, 'a wish is written';
+ok $file, 'an override is written';
 my ($folder) = $file =~ m{(.*)/};
 wait_for { slurp($file) =~ /pas1\tdrain/ };
 
@@ -23,7 +23,7 @@ ok $gate->wait_log(qr/admin overrides cannot be written/, undef, $from), 'the lo
 unlike slurp($file), qr/maint/, 'it is not';
 chmod 0700, $folder;
 ok $gate->wait_log(qr/admin overrides are written again/, undef, $from), 'it is written when that can be done';
-like slurp($file), qr/pas1\tmaint/, 'with the wish';
+like slurp($file), qr/pas1\tmaint/, 'with the override';
 ok wait_for { $gate->status->{wishes_saved} }, 'the status says so';
 ($code, $out) = $gate->cli('ready', 'pas1');
 unlike $out, qr/cannot be stored/, 'the next command too';

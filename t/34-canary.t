@@ -1,4 +1,4 @@
-# Going live: one worker proves a new pair before all of them get it.
+# Going live: one worker, the canary, tests a new pair before all of them get it.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -51,7 +51,7 @@ sub s_client
         "127.0.0.1:$gate->{tls}", '-servername', 'shop.test', '-CAfile', $ca, '-ign_eof', @arg))[1];
 }
 
-subtest 'a new pair is proved, and then live everywhere' => sub {
+subtest 'a new pair is tested, and then live everywhere' => sub {
     ok live(1), 'the first one is live at once: there was nothing to go on with';
     unlike $gate->log_text, qr/generation 1 passed its self-test/, 'nobody had to prove it';
     my $session = tmp('session');
@@ -60,7 +60,7 @@ subtest 'a new pair is proved, and then live everywhere' => sub {
     PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
     ok live(2), 'a new one is live in every worker' or $gate->tell;
     my @proofs = $gate->log_text =~ /generation 2 passed its self-test/g;
-    is @proofs, 1, 'one of them proved it';
+    is @proofs, 1, 'one of them tested it';
     isnt served(), $first, 'it is served';
     is $gate->status->{reload}{count}, 0, 'without a reload';
     like s_client('-sess_in', $session), qr/Reused, TLSv1\.3/, 'sessions go on';
@@ -97,30 +97,30 @@ subtest 'one that the workers cannot use' => sub {
     is row()->{generation}, 2, 'and nothing has changed';
 };
 
-subtest 'the prover is killed' => sub {
+subtest 'the canary is killed' => sub {
     my $before = served();
-    my ($prover) = $gate->pids('worker');
-    kill 'STOP', $prover;
+    my ($canary) = $gate->pids('worker');
+    kill 'STOP', $canary;
     PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
     my $candidate;
-    ok wait_for { $candidate = row()->{candidate} }, 'it is being proved';
+    ok wait_for { $candidate = row()->{candidate} }, 'it is being tested';
     like +($gate->cli('cert', 'list'))[1], qr/generation $candidate is being tested/, 'cert list tells';
     like +($gate->cli('status'))[1], qr/generation $candidate is being tested/, 'status too';
-    kill 'KILL', $prover;
-    ok live($candidate), 'another worker proves it' or $gate->tell;
+    kill 'KILL', $canary;
+    ok live($candidate), 'another worker tests it' or $gate->tell;
     isnt served(), $before, 'it is served';
 };
 
-subtest 'acmed is killed while one is proved' => sub {
-    my ($prover) = $gate->pids('worker');
+subtest 'acmed is killed while one is tested' => sub {
+    my ($canary) = $gate->pids('worker');
     my ($acmed)  = $gate->pids('acmed');
-    kill 'STOP', $prover;
+    kill 'STOP', $canary;
     PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
     my $candidate;
-    ok wait_for { $candidate = row()->{candidate} }, 'it is being proved';
+    ok wait_for { $candidate = row()->{candidate} }, 'it is being tested';
     kill 'KILL', $acmed;
-    kill 'CONT', $prover;
-    ok wait_for { row()->{generation} > $candidate }, 'its successor has it proved anew' or $gate->tell;
+    kill 'CONT', $canary;
+    ok wait_for { row()->{generation} > $candidate }, 'its successor has it tested anew' or $gate->tell;
     ok live(row()->{generation}), 'and live';
     is readlink("$gate->{store}/certs/shop/current"), row()->{generation}, 'the store says the same';
 };
@@ -152,7 +152,7 @@ subtest 'a self-signed one near its end' => sub {
     symlink $old, "$folder/current" or die "$folder/current: $!";
     kill 'KILL', $gate->pids('acmed');
     ok wait_for { my $r = row(1); $r->{generation} == $old + 1 && $r->{loaded} == $r->{workers} }, 'is made anew' or $gate->tell;
-    like $gate->log_text, qr/certificate own\.test: generation @{[$old + 1]} passed its self-test/, 'and proved';
+    like $gate->log_text, qr/certificate own\.test: generation @{[$old + 1]} passed its self-test/, 'and tested';
 };
 
 $gate->stop_ok;
