@@ -257,8 +257,8 @@ void process_event(struct process *p, enum child_fsm_event event,
         if (event == CHILD_FSM_TIMER || event == CHILD_FSM_LATE)
             log_warn("%s %s; killed", process_describe(p, who),
                      event == CHILD_FSM_LATE    ? "missed its heartbeats"
-                     : before == CHILD_DRAINING ? "did not end in time"
-                                                : "did not become ready");
+                     : before == CHILD_STARTING ? "did not become ready"
+                                                : "did not end in time");
         kill(p->pid, SIGKILL);
     }
     if (actions & CHILD_FSM_DISARM)

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "supervisor/backend/recovery.h"
 #include "supervisor/notify.h"
 #include "supervisor/publish.h"
 #include "supervisor/supervise.h"
@@ -29,12 +31,13 @@ void stop_begin(struct supervisor *sup, bool now)
         notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64, longest_end_us(sup));
         watch_set(&sup->watch, false);
     }
+    sup->restarter_until_ms = input.now_ms + (now ? 0 : sup->current->conf->stop_timeout_ms);
     /* First, so that the workers' copies are the last ones; they accept what waits. */
     listeners_close_all(&sup->listeners);
-    for (int r = 0; r < ROWS; r++) {
+    for (int r = 0; r < ROW_RESTARTER; r++) {
         if (now)
             process_event(&sup->process[r], CHILD_FSM_STOP, &input);
-        else if (r < TABLE_WORKERS || r == ROW_RESTARTER)
+        else if (r < TABLE_WORKERS)
             process_drain(&sup->process[r], sup->current->conf->stop_timeout_ms);
     }
 }
@@ -54,6 +57,14 @@ void stop_continue(struct supervisor *sup)
     /* healthd and acmed work until the last exchange has ended. */
     for (int r = ROW_HEALTHD; r <= ROW_ACMED; r++)
         process_drain(&sup->process[r], SINGLE_DRAIN_MS);
-    if (!any_left(sup, 0, ROWS))
-        sup->loop.stop = true;
+    bool restarts = any_left(sup, ROW_RESTARTER, ROWS);
+    if (any_left(sup, ROW_HEALTHD, ROW_RESTARTER) ||
+        (restarts && clock_mono_ms() < sup->restarter_until_ms))
+        return;
+    if (restarts)
+        log_warn(
+            "the restart of backend %s has not ended: the service ends without it, and the "
+            "restart goes on by itself, unless a container or systemd ends what is left",
+            recovery_acting(sup));
+    sup->loop.stop = true;
 }

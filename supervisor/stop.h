@@ -1,5 +1,7 @@
-/* The end of the service. First the workers and the restarter finish, then healthd and acmed.
- * Supervisor only. */
+/* The end of the service. First the workers finish, then healthd and acmed. A restart of a
+ * backend that has begun is waited for beside that, at most stop_timeout, and never cut: half a
+ * restart is worse than none. What lasts longer goes on without the service. Supervisor
+ * only. */
 #ifndef SUPERVISOR_STOP_H
 #define SUPERVISOR_STOP_H
 
@@ -7,7 +9,8 @@
 
 struct supervisor;
 
-/* Begins a graceful stop; `now`: kills all children instead, also when one has begun. */
+/* Begins a graceful stop; `now`: kills all children but the restarter instead, also when one
+ * has begun. */
 void stop_begin(struct supervisor *sup, bool now);
 
 /* Once stopping, after each turn of the loop: goes on, and ends the loop when no child is

@@ -103,6 +103,7 @@ struct supervisor {
     bool reload_waits;    /* this was logged */
     uint32_t reload_rows; /* worker rows that must be free before the next try; 0: none */
     bool stopping, ready_told;
+    uint64_t restarter_until_ms; /* once stopping: how long the restarter is waited for */
     int exit_code;
     char status[200]; /* the last STATUS= sent to systemd */
 };

@@ -48,6 +48,7 @@ b="\$PASGATE_BACKEND"
 echo "restarting \$b for \$PASGATE_INCIDENT"
 : >"$dir/began-\$b"
 while test -e "$dir/slow-\$b"; do sleep 0.05; done
+if test -e "$dir/talks"; then echo "\$b is stopped"; fi
 if test -e "$dir/fail-\$b"; then : >"$dir/failed-\$b"; echo "the disk is full"; exit 3; fi
 kill -9 "\$(cat "$dir/\$b")"
 END
@@ -352,12 +353,54 @@ subtest 'removed meanwhile, and the end' => sub {
     ok $gate->wait_log(qr/pas3: recovery verifying -> none by supervisor: no longer in the configuration/), 'its end is seen, no more';
     reload(backends => \@all);
     ok all_up(), 'it is back';
+};
 
-    touch 'slow-pas1';
+# Begins a restart of pas1, whose command then waits for the end of `slow-pas1`; the old instance.
+sub begin_restart
+{
+    ok all_up(), 'all are up';
+    my $old = $pas{pas1}->instance;
+    away 'began-pas1';
+    touch 'slow-pas1', 'talks';
     $gate->cli('restart', 'pas1');
-    restarter();
-    $gate->stop_ok('a restart that does not end does not keep the service from stopping');
+    ok wait_for { -e "$dir/began-pas1" }, 'the restart command of pas1 runs';
+    $gate->{outlives} = restarter();
+    return $old;
+}
+
+# What it prints then must not end the command either.
+sub goes_on
+{
+    my ($old, $from) = @_;
+    ok $gate->wait_log(qr/the restart of backend pas1 has not ended: the service ends without it, and the restart goes on/, undef, $from),
+      'the log says what becomes of it';
+    is $pas{pas1}->instance, $old, 'it has not restarted pas1 yet';
     away 'slow-pas1';
+    ok wait_for { $pas{pas1}->instance != $old }, 'it does, after the end of the service';
+    ok $gate->wait_log(qr/pas1: restarted, incident/, undef, $from), 'and says so';
+}
+
+subtest 'a stop during a restart' => sub {
+    my $old  = begin_restart();
+    my $from = length $gate->log_text;
+    $gate->signal('TERM');
+    ok $gate->wait_log(qr/acmed \(pid \d+\) finished/, undef, $from), 'all others have ended';
+    away 'slow-pas1';
+    $gate->stop_ok('a restart that ends soon is waited for', 'WINCH');
+    unlike substr($gate->log_text, $from), qr/has not ended/, 'to its end';
+    isnt $pas{pas1}->instance, $old, 'pas1 was restarted';
+
+    $gate->start;
+    $old  = begin_restart();
+    $from = length $gate->log_text;
+    $gate->stop_ok('a restart that does not end does not keep the service from stopping');
+    goes_on($old, $from);
+
+    $gate->start;
+    $old  = begin_restart();
+    $from = length $gate->log_text;
+    $gate->stop_ok('nor from stopping at once', 'INT');
+    goes_on($old, $from);
 };
 
 done_testing;

@@ -241,7 +241,9 @@ static const struct conf_setting top_rows[] = {
     {"watch", &conf_bool, AT(conf, watch), .def = "false",
      .text = "Reload when the configuration file, or a file that it includes, changes."},
     {"stop_timeout", &conf_ms, AT(conf, stop_timeout_ms), .def = "30s", .min = 100 * MS,
-     .max = HOURS, .text = "How long exchanges may take to finish when stopping or reloading."},
+     .max = HOURS,
+     .text = "How long exchanges may take to finish when stopping or reloading. A stop also "
+             "waits so long for a restart of a backend that has begun."},
     {"trusted", &conf_network, MANY(conf, trusted), .max = CONF_MAX_TRUSTED,
      .text = "Networks of load balancers in front of pasgate. X-Forwarded-For, -Proto, -Host, "
              "-Port and X-Real-IP, or else Forwarded, are believed only from them; from others "

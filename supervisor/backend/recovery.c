@@ -169,6 +169,13 @@ static void launch(struct supervisor *sup, int slot, const struct conf_backend *
                                 b->restart_stop_ms + RESTARTER_GRACE_MS);
 }
 
+const char *recovery_acting(const struct supervisor *sup)
+{
+    int slot = sup->recoveries->acting;
+
+    return slot == RECOVERY_NOBODY ? "another" : backend_own(&sup->table->backend[slot])->name;
+}
+
 void recovery_told(struct supervisor *sup, const char *text)
 {
     struct recovery_table *recoveries = sup->recoveries;

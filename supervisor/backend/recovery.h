@@ -33,6 +33,9 @@ void recovery_ready(struct supervisor *sup, int slot, uid_t uid);
 /* The slot is given to another backend; the caller clears the row. */
 void recovery_forget(struct supervisor *sup, int slot);
 
+/* The name of the backend that the restarter works on; "another" after a reload removed it. */
+const char *recovery_acting(const struct supervisor *sup);
+
 /* A text of the restarter about its work; and its end. */
 void recovery_told(struct supervisor *sup, const char *text);
 void recovery_restarter_ended(struct supervisor *sup, int wait_status);

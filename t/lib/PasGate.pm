@@ -413,7 +413,8 @@ sub finish
     my ($self, $signal, $seconds) = @_;
     my $pid = delete $self->{pid} // return $self->complaints;
     forget($self);
-    my @kids = children($pid);
+    my %outlives = map { ($_ => 1) } $self->{outlives} // ();
+    my @kids = grep { !$outlives{$_} } children($pid);
     kill $signal, $pid;
     my $status = reap($pid, $seconds // DEADLINE);
     my $problem = '';
