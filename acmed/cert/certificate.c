@@ -134,6 +134,7 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
         k->row.requests = before->requests;
     }
     issue_init(&k->issue, who_orders(k, ca_set), conf, k->row.name, now_ms);
+    hook_events_init(k);
     take_over_store(k);
     if (!take_over_lost(k, before) && !k->settled && before && store->certs_fd < 0)
         k->row = *before; /* the store is unreachable: workers keep what they have */
@@ -175,6 +176,7 @@ void certificate_store(struct certificate *k, const char *trouble, uint64_t now_
     if (!trouble) {
         issue_release(&k->issue);
         issue_init(&k->issue, ca_set, k->conf, k->row.name, now_ms);
+        hook_events_init(k);
         take_over_store(k);
         k->row.busy = issue_busy(&k->issue);
         k->due_ms = now_ms;
@@ -221,7 +223,7 @@ void certificate_release(struct certificate *k)
     import_release(&k->import);
     account_op_release(&k->op);
     issue_release(&k->issue);
-    hook_release(&k->hook);
+    hook_events_release(k);
 }
 
 /* ---- configured files */
@@ -457,7 +459,7 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
         return;
     if (k->conf->source == CONF_CERT_FILES) {
         show_hook(k);
-        hook_events_expiring(k, now_ms);
+        hook_events_expiring(k);
         if (old)
             make_selfsigned(k);
         tick_files(k, now_ms);

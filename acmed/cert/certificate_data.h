@@ -12,6 +12,7 @@
 
 #include "acmed/cert/ari.h"
 #include "acmed/cert/hook_queue.h"
+#include "acmed/cert/hook_told.h"
 #include "acmed/cert/import.h"
 #include "acmed/cert/pem.h"
 #include "acmed/cert/store.h"
@@ -104,7 +105,8 @@ struct certificate {
     uint64_t hook_look_ms;           /* next check whether it can be called */
     uint32_t hook_generation;        /* whose event the running call is about; 0: of none */
     struct hook_queue hook_queue;    /* events that wait until the hook is free */
-    uint64_t expiring_ms; /* the last call about configured files that expire soon; 0: never */
+    unsigned hook_calls;             /* calls for the live one's event that have begun */
+    struct hook_told hook_told;      /* when it was last called about trouble */
     uint64_t self_ms; /* no new self-signed one before: the last one was rejected; 0: at once */
 };
 

@@ -1,5 +1,6 @@
 #include "acmed/cert/hook_events.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,14 +10,16 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 
-/* again: the same was logged before. */
-static void hook_failed(struct certificate *k, bool again)
+/* once: it is not logged again while the reason stays. */
+static void hook_failed(struct certificate *k, bool once)
 {
-    snprintf(k->hook_failed, sizeof k->hook_failed, "acme.hook failed at \"%s\": %s", k->told,
-             k->hook.why);
-    if (!again)
+    char text[sizeof k->hook_failed];
+
+    snprintf(text, sizeof text, "acme.hook failed at \"%s\": %s", k->told, k->hook.why);
+    if (!once || strcmp(text, k->hook_failed) != 0)
         log_warn("certificate %s: hook %s, %s: %s", k->conf->name, k->heritage->conf->acme.hook,
                  k->told, k->hook.why);
+    memcpy(k->hook_failed, text, sizeof text);
 }
 
 /* false: it could not be started. */
@@ -64,28 +67,110 @@ static void look_for_hook(struct certificate *k, uint64_t now_ms)
         log_warn("certificate %s: %s", k->conf->name, k->hook_missing);
 }
 
+/* ---- the event of a generation that went live: counted before each call, because the hook may
+ * end acmed itself or the process that runs it, and would be called again without end */
+
+static unsigned calls_begun(const struct certificate *k)
+{
+    unsigned noted = store_event_calls(k->store, k->row.name, k->row.generation);
+
+    return noted > k->hook_calls ? noted : k->hook_calls;
+}
+
+static void note_calls(struct certificate *k, const char *event, unsigned calls)
+{
+    static struct log_gate gate;
+
+    k->hook_calls = calls;
+    if (k->store->ours &&
+        store_note_calls(k->store, k->row.name, k->row.generation, calls) < 0 &&
+        log_gate_open(&gate))
+        log_warn("certificate %s: cannot note in the store that acme.hook is called for "
+                 "\"%s\": %s; a restart during the call repeats it",
+                 k->conf->name, event, strerror(errno));
+}
+
+/* Its event is done with: the call has ended, well or not, or is not repeated any more. */
+static void forget_event(struct certificate *k, uint32_t generation)
+{
+    if (generation)
+        store_drop_event(k->store, k->row.name, generation);
+    k->hook_generation = 0;
+    k->hook_calls = 0;
+}
+
+static void give_up(struct certificate *k, const char *event)
+{
+    snprintf(k->hook_failed, sizeof k->hook_failed,
+             "acme.hook was given up at \"%s\": acmed or the process that runs it was ended "
+             "during each of %d calls",
+             event, HOOK_CALLS);
+    log_warn("certificate %s: hook %s, %s of generation %u: given up, because acmed or the "
+             "process that runs the hook was ended during each of %d calls; repair the hook, "
+             "and do by hand what it does",
+             k->conf->name, k->heritage->conf->acme.hook, event, k->row.generation, HOOK_CALLS);
+    forget_event(k, k->row.generation);
+}
+
+static void call_deployed(struct certificate *k, const char *event, uint64_t now_ms)
+{
+    unsigned calls = calls_begun(k);
+    bool started = calls >= HOOK_CALLS, lost = false;
+
+    if (started) {
+        give_up(k, event);
+    } else {
+        note_calls(k, event, calls + 1);
+        started = call_hook(k, event);
+        lost = !started && errno == ECANCELED;
+        if (started)
+            k->hook_generation = k->row.generation;
+        else
+            hook_failed(k, !lost);
+        if (!started && !lost)
+            note_calls(k, event, calls);
+    }
+    hook_queue_called(&k->hook_queue, event, started || lost, now_ms);
+    if (lost)
+        hook_queue_lost(&k->hook_queue, event, now_ms);
+}
+
+/* The process that runs it was killed. Trouble is not called again here, because it is reported
+ * again while it lasts. */
+static void call_lost(struct certificate *k, uint64_t now_ms)
+{
+    hook_failed(k, false);
+    if (k->hook_generation && k->hook_generation == k->row.generation)
+        hook_queue_lost(&k->hook_queue, strcmp(k->told, "issued") == 0 ? "issued" : "renewed",
+                        now_ms);
+    else
+        forget_event(k, k->hook_generation);
+    k->hook_generation = 0;
+}
+
 static void call_next(struct certificate *k, uint64_t now_ms)
 {
     struct hook_queue *queue = &k->hook_queue;
     const char *event = hook_queue_next(queue, now_ms);
-    bool started, again = queue->retry_ms != 0;
+    bool started;
 
     if (!event)
         return;
+    if (event == queue->deployed && k->heritage->conf->acme.hook[0]) {
+        call_deployed(k, event, now_ms);
+        return;
+    }
     started = k->heritage->conf->acme.hook[0] == '\0' || call_hook(k, event);
     if (!started)
-        hook_failed(k, again);
-    else if (event == queue->deployed)
-        k->hook_generation = k->row.generation;
+        hook_failed(k, false);
     hook_queue_called(queue, event, started, now_ms);
 }
 
-/* The call has ended, well or not: it is not repeated after a restart. */
-static void forget_event(struct certificate *k)
+void hook_events_release(struct certificate *k)
 {
-    if (k->hook_generation)
-        store_drop_event(k->store, k->row.name, k->hook_generation);
-    k->hook_generation = 0;
+    if (k->hook.pid && k->hook_generation && k->hook_generation == k->row.generation)
+        note_calls(k, k->told, k->hook_calls - 1);
+    hook_release(&k->hook);
 }
 
 /* One call at a time. */
@@ -96,17 +181,44 @@ void hook_events_look(struct certificate *k, uint64_t now_ms)
         return;
     case HOOK_BAD:
         hook_failed(k, false);
-        forget_event(k);
+        forget_event(k, k->hook_generation);
         break;
     case HOOK_GOOD:
         k->hook_failed[0] = '\0';
-        forget_event(k);
+        forget_event(k, k->hook_generation);
         break;
-    default:
+    case HOOK_LOST:
+        call_lost(k, now_ms);
+        break;
+    case HOOK_IDLE:
         break;
     }
     look_for_hook(k, now_ms);
     call_next(k, now_ms);
+}
+
+/* ---- trouble */
+
+void hook_events_init(struct certificate *k)
+{
+    if (k->issue.ca_set)
+        return; /* it has its own state on disk */
+    hook_told_load(k->heritage->conf->acme.store, k->row.name, &k->hook_told);
+    k->issue.state.hook_at = k->hook_told.trouble_at;
+}
+
+/* Before the call: a hook that ends acmed is not called again at once. */
+static void note_told(struct certificate *k)
+{
+    static struct log_gate gate;
+
+    k->hook_told.trouble_at = k->issue.state.hook_at;
+    if (!k->issue.ca_set && k->store->ours && k->heritage->conf->acme.hook[0] &&
+        hook_told_save(k->heritage->conf->acme.store, k->row.name, &k->hook_told) < 0 &&
+        log_gate_open(&gate))
+        log_warn("certificate %s: cannot note in the store when acme.hook was called: %s; a "
+                 "restart calls it again",
+                 k->conf->name, strerror(errno));
 }
 
 static bool expiring(const struct certificate *k, uint64_t now)
@@ -124,18 +236,22 @@ void hook_events_trouble(struct certificate *k)
     if (now - k->issue.state.hook_at < HOOK_ERRORS_MS)
         return;
     issue_told(&k->issue, now);
+    note_told(k);
     hook_queue_trouble(&k->hook_queue,
                        k->row.source >= CERT_FILE && expiring(k, now) ? "expiring" : "failed");
 }
 
 /* Configured files: only the operator can renew them. */
-void hook_events_expiring(struct certificate *k, uint64_t now_ms)
+void hook_events_expiring(struct certificate *k)
 {
-    if (k->row.source != CERT_FILE || !expiring(k, clock_wall_ms()) ||
-        (k->expiring_ms && now_ms - k->expiring_ms < CERTIFICATE_EXPIRING_MS))
+    uint64_t now = clock_wall_ms();
+
+    if (k->row.source != CERT_FILE || !expiring(k, now) ||
+        now - k->hook_told.expiring_at < CERTIFICATE_EXPIRING_MS)
         return;
-    k->expiring_ms = now_ms;
+    k->hook_told.expiring_at = now;
+    note_told(k);
     hook_queue_trouble(&k->hook_queue, "expiring");
     log_warn("certificate %s: it %s; replace its files", k->conf->name,
-             clock_wall_ms() < k->row.not_after_wall_ms ? "expires soon" : "has expired");
+             now < k->row.not_after_wall_ms ? "expires soon" : "has expired");
 }

@@ -32,3 +32,12 @@ void hook_queue_called(struct hook_queue *q, const char *event, bool started, ui
         q->deployed = NULL;
     q->retry_ms = started ? 0 : now_ms + HOOK_QUEUE_RETRY_MS;
 }
+
+void hook_queue_lost(struct hook_queue *q, const char *event, uint64_t now_ms)
+{
+    const char *trouble = q->trouble; /* came after the call */
+
+    hook_queue_deployed(q, event);
+    q->trouble = trouble;
+    q->retry_ms = now_ms + HOOK_QUEUE_LOST_MS;
+}

@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HOOK_QUEUE_RETRY_MS = 30000 }; /* after a call that could not be started */
+enum {
+    HOOK_QUEUE_RETRY_MS = 30000, /* after a call that could not be started */
+    HOOK_QUEUE_LOST_MS = 5000,   /* after one whose process was killed */
+};
 
 /* Starts as {0}. */
 struct hook_queue {
@@ -28,5 +31,8 @@ const char *hook_queue_next(const struct hook_queue *queue, uint64_t now_ms);
  * again; trouble is dropped, because it is reported again while it lasts. */
 void hook_queue_called(struct hook_queue *queue, const char *event, bool started,
                        uint64_t now_ms);
+
+/* Its call was lost: it is called again after a while. event: "issued" or "renewed". */
+void hook_queue_lost(struct hook_queue *queue, const char *event, uint64_t now_ms);
 
 #endif

@@ -7,7 +7,8 @@
  *                              revoked         exists if it was revoked while live:
  *                                              "reason=NUMBER", or nothing
  *                              event           exists until the hook was called for it:
- *                                              "issued" or "renewed"
+ *                                              "issued" or "renewed", and
+ *                                              "calls=NUMBER" of those that began
  *                  /current    link to the generation that is live
  *                  /.bad-N     generation N, which no worker could use
  *             .revoked         what must not go live again, by content (cert/revoked.h)
@@ -122,6 +123,11 @@ unsigned store_marked_reason(const struct store *store, const char *dir, uint32_
 int store_put_event(const struct store *store, const char *dir, uint32_t generation,
                     const char *event);
 const char *store_event(const struct store *store, const char *dir, uint32_t generation);
+/* How many calls for it have begun: noted before each. store_note_calls(): 0, also without an
+ * event; or -1 with errno. */
+unsigned store_event_calls(const struct store *store, const char *dir, uint32_t generation);
+int store_note_calls(const struct store *store, const char *dir, uint32_t generation,
+                     unsigned calls);
 void store_drop_event(const struct store *store, const char *dir, uint32_t generation);
 
 /* Removes what is older than the STORE_KEEP newest pairs, and copies of newer ones; never the

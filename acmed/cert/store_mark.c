@@ -83,10 +83,10 @@ void store_reject(const struct store *store, const char *dir, uint32_t generatio
 
 /* ---- marks */
 
-/* Puts a small file into a generation; one that exists stays. It gets its name when it is
- * complete. */
+/* Puts a small file into a generation; one that exists stays, unless it is replaced. It gets
+ * its name when it is complete. */
 static int put_mark(const struct store *store, const char *dir, uint32_t generation,
-                    const char *name, const char *text)
+                    const char *name, const char *text, bool replaces)
 {
     int done = 0, error, fd = store_open_generation(store, dir, generation);
     struct stat st;
@@ -94,7 +94,7 @@ static int put_mark(const struct store *store, const char *dir, uint32_t generat
     if (fd < 0)
         return -1;
     unlinkat(fd, store_new_mark, 0); /* left by a crash */
-    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (replaces || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         done = store_write_file(fd, store_new_mark, text, strlen(text)) < 0 ||
                        renameat(fd, store_new_mark, fd, name) < 0
                    ? -1
@@ -128,7 +128,7 @@ int store_mark_revoked(const struct store *store, const char *dir, uint32_t gene
     char text[MARK_MAX];
 
     snprintf(text, sizeof text, "reason=%u\n", reason);
-    return put_mark(store, dir, generation, store_revoked_name, text);
+    return put_mark(store, dir, generation, store_revoked_name, text, false);
 }
 
 unsigned store_marked_reason(const struct store *store, const char *dir, uint32_t generation)
@@ -146,7 +146,7 @@ int store_put_event(const struct store *store, const char *dir, uint32_t generat
     char text[MARK_MAX];
 
     snprintf(text, sizeof text, "%s\n", event);
-    return put_mark(store, dir, generation, store_event_name, text);
+    return put_mark(store, dir, generation, store_event_name, text, false);
 }
 
 const char *store_event(const struct store *store, const char *dir, uint32_t generation)
@@ -154,9 +154,30 @@ const char *store_event(const struct store *store, const char *dir, uint32_t gen
     char text[MARK_MAX];
 
     read_mark(store, dir, generation, store_event_name, text);
-    return strcmp(text, "issued\n") == 0    ? "issued"
-           : strcmp(text, "renewed\n") == 0 ? "renewed"
-                                            : NULL;
+    return strncmp(text, "issued\n", 7) == 0    ? "issued"
+           : strncmp(text, "renewed\n", 8) == 0 ? "renewed"
+                                                : NULL;
+}
+
+unsigned store_event_calls(const struct store *store, const char *dir, uint32_t generation)
+{
+    char text[MARK_MAX];
+    unsigned calls = 0;
+
+    read_mark(store, dir, generation, store_event_name, text);
+    return sscanf(text, "%*[a-z]\ncalls=%9u", &calls) == 1 ? calls : 0;
+}
+
+int store_note_calls(const struct store *store, const char *dir, uint32_t generation,
+                     unsigned calls)
+{
+    const char *event = store_event(store, dir, generation);
+    char text[MARK_MAX];
+
+    if (!event)
+        return 0;
+    snprintf(text, sizeof text, "%s\ncalls=%u\n", event, calls);
+    return put_mark(store, dir, generation, store_event_name, text, true);
 }
 
 void store_drop_event(const struct store *store, const char *dir, uint32_t generation)

@@ -129,7 +129,7 @@ static int hook_ask(struct hook *hook, const struct text *text)
         error = ETIMEDOUT;
     if (!error) {
         got = recv(pair[0], &started, sizeof started, MSG_DONTWAIT);
-        error = got == sizeof started ? started.error : EPIPE;
+        error = got == sizeof started ? started.error : ECANCELED;
     }
     if (error) {
         send(pair[0], "", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* kill it if it starts later */
@@ -146,6 +146,8 @@ static const char *start_error(const char *program, int error)
 {
     if (error == ENOENT && access(program, F_OK) == 0)
         return "the interpreter named in its first line does not exist";
+    if (error == ECANCELED)
+        return "the process that runs it was killed";
     if (error == E2BIG)
         return "too many names for its environment";
     return strerror(error);
@@ -212,9 +214,11 @@ enum hook_result hook_poll(struct hook *hook, uint64_t now_ms)
     }
     hook_forget(hook);
     hook->why[0] = '\0';
-    if (got != sizeof ended)
+    if (got != sizeof ended) {
         snprintf(hook->why, sizeof hook->why, "the process that runs it was killed");
-    else if (!WIFEXITED(ended.status) || WEXITSTATUS(ended.status) != 0)
+        return HOOK_LOST;
+    }
+    if (!WIFEXITED(ended.status) || WEXITSTATUS(ended.status) != 0)
         hook_explain(hook, &ended);
     return hook->why[0] ? HOOK_BAD : HOOK_GOOD;
 }

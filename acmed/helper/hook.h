@@ -13,10 +13,12 @@
  *   PASGATE_DNS_VALUE    dns-*: the text of the TXT record
  *   HOME, USER, LOGNAME  of the user that it runs as
  *
- * Its output is logged, at most a hundred lines per run. One run at a time per certificate;
- * killed after HOOK_DEADLINE_MS. A separate process (helper/hook_runner.h) starts it, because
- * acmed has no network and starts no programs. Starting and killing a run wait at most
- * HOOK_START_MS for that process; nothing else here blocks. acmed only. */
+ * An event is called for again after acmed or the process that runs the hook was killed, at
+ * most HOOK_CALLS times in all. The output is logged, at most a hundred lines per run. One run
+ * at a time per certificate; killed after HOOK_DEADLINE_MS. A separate process
+ * (helper/hook_runner.h) starts it, because acmed has no network and starts no programs.
+ * Starting and killing a run wait at most HOOK_START_MS for that process; nothing else here
+ * blocks. acmed only. */
 #ifndef ACMED_HELPER_HOOK_H
 #define ACMED_HELPER_HOOK_H
 
@@ -29,6 +31,7 @@ enum {
     HOOK_DEADLINE_MS = 120 * 1000, /* a DNS provider may need a minute */
     HOOK_ERRORS_MS = 3600 * 1000,  /* between two calls about failures */
     HOOK_START_MS = 5000,          /* a busy host may need long for two forks */
+    HOOK_CALLS = 3,                /* for one event, if each ends with acmed or the runner */
     HOOK_WHY = 120,                /* bytes of the reason for a failure, with its NUL */
 };
 
@@ -57,13 +60,14 @@ void hook_close(void);
 const char *hook_missing(const char *program);
 
 /* 0; -1 with errno and hook->why: it could not be started, or another run is active (EBUSY; why
- * is unchanged). */
+ * is unchanged). ECANCELED: whether it was started is not known, see HOOK_LOST. */
 int hook_start(struct hook *hook, const struct hook_call *call, uint64_t now_ms);
 
-enum hook_result { HOOK_IDLE, HOOK_RUNS, HOOK_GOOD, HOOK_BAD };
+enum hook_result { HOOK_IDLE, HOOK_RUNS, HOOK_GOOD, HOOK_BAD, HOOK_LOST };
 
-/* Checks the run: GOOD and BAD (non-zero exit code, a signal, the deadline) are returned once,
- * BAD with hook->why. */
+/* Checks the run: GOOD, BAD (non-zero exit code, a signal, the deadline) and LOST (the process
+ * that runs it was killed: how the run ended is not known) are returned once, the last two with
+ * hook->why. */
 enum hook_result hook_poll(struct hook *hook, uint64_t now_ms);
 
 /* Kills the run, if any. */

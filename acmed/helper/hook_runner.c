@@ -242,8 +242,11 @@ _Noreturn void hook_runner_main(int sock, const char *program)
             pid = fork();
         if (fd >= 0 && pid == 0)
             hook_runner_run(fd, program, text, (size_t)got);
-        if (pid < 0)
-            log_warn("hook: fork: %s", strerror(errno)); /* acmed sees end-of-file */
+        if (pid < 0) {
+            const struct hook_started none = {.error = errno};
+
+            send(fd, &none, sizeof none, MSG_NOSIGNAL);
+        }
         fd_close(&fd);
     }
 }

@@ -11,7 +11,7 @@
 static const char file_name[] = "records";
 
 enum {
-    LINE_MAX_BYTES = 2 * DNS_RECORD_NAME + SIGNER_DNS_VALUE_SIZE + 16,
+    LINE_MAX_BYTES = 2 * DNS_RECORD_NAME + SIGNER_DNS_VALUE_SIZE + 32,
     FILE_MAX = DNS_RECORDS_MAX * LINE_MAX_BYTES,
 };
 
@@ -33,19 +33,22 @@ static bool dns_records_read_line(struct dns_records *records, struct str key, s
 {
     char name[DNS_RECORD_NAME], target[DNS_RECORD_NAME], text[SIGNER_DNS_VALUE_SIZE];
     struct dns_record *record;
+    uint64_t tries = 0;
     size_t state = 1;
 
     while (state < sizeof names / sizeof *names && !str_eq(key, str_from(names[state])))
         state++;
     if (state == sizeof names / sizeof *names || !cut_word(&value, name, sizeof name) ||
         !cut_word(&value, target, sizeof target) || !cut_word(&value, text, sizeof text) ||
-        value.n || !(record = dns_records_find(records, name, target, text, true)))
+        (value.n && (!kvfile_number(value, &tries) || tries > DNS_RECORD_TRIES)) ||
+        !(record = dns_records_find(records, name, target, text, true)))
         return false;
     record->state = (enum dns_record_state)state;
+    record->tries = (unsigned)tries;
     return true;
 }
 
-void dns_records_load(int dir, struct dns_records *records)
+int dns_records_load(int dir, struct dns_records *records)
 {
     size_t n = 0;
     char *text = kvfile_read(dir, file_name, FILE_MAX, &n);
@@ -61,6 +64,7 @@ void dns_records_load(int dir, struct dns_records *records)
     free(text);
     if (got < 0)
         dns_records_release(records);
+    return got;
 }
 
 void dns_records_release(struct dns_records *records)
@@ -85,8 +89,9 @@ int dns_records_save(int dir, const struct dns_records *records)
     for (size_t i = 0; i < records->n; i++) {
         const struct dns_record *r = &records->list[i];
 
-        at += (size_t)snprintf(text + at, FILE_MAX - at, "%s=%s %s %s\n", names[r->state],
+        at += (size_t)snprintf(text + at, FILE_MAX - at, "%s=%s %s %s", names[r->state],
                                r->name, r->target, r->value);
+        at += (size_t)snprintf(text + at, FILE_MAX - at, r->tries ? " %u\n" : "\n", r->tries);
     }
     saved = kvfile_write(dir, file_name, text, at);
     free(text);
@@ -131,8 +136,13 @@ bool dns_records_all_go(struct dns_records *records)
     bool any = false;
 
     for (size_t i = 0; i < records->n; i++) {
-        any |= records->list[i].state != DNS_RECORD_GOES;
-        records->list[i].state = DNS_RECORD_GOES;
+        struct dns_record *r = &records->list[i];
+
+        if (r->state == DNS_RECORD_GOES)
+            continue;
+        any = true;
+        r->state = DNS_RECORD_GOES;
+        r->tries = 0;
     }
     return any;
 }

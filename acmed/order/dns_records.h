@@ -14,7 +14,7 @@
 enum {
     DNS_RECORD_NAME = 256, /* bytes of a name with its NUL */
     DNS_RECORDS_MAX = 256, /* of an order, plus those still to be removed */
-    DNS_RECORD_TRIES = 3,  /* to remove a record */
+    DNS_RECORD_TRIES = 3,  /* to remove a record, or to publish it if acmed ends each time */
     DNS_RECORD_MS = 60000, /* between two of these tries */
 };
 
@@ -29,7 +29,7 @@ struct dns_record {
     char name[DNS_RECORD_NAME];   /* _acme-challenge.NAME is looked up by the CA */
     char target[DNS_RECORD_NAME]; /* where the record is published */
     char value[SIGNER_DNS_VALUE_SIZE];
-    unsigned tries;  /* failed attempts to remove it */
+    unsigned tries;  /* calls that have begun: to publish it and not ended, or to remove it */
     uint64_t due_ms; /* monotonic; of the next attempt; 0: now */
 };
 
@@ -38,8 +38,8 @@ struct dns_records {
     size_t n;
 };
 
-/* Reads what a predecessor left; a damaged file counts as empty. */
-void dns_records_load(int dir, struct dns_records *records);
+/* Reads what a predecessor left. 0; -1: damaged, which counts as empty. */
+int dns_records_load(int dir, struct dns_records *records);
 void dns_records_release(struct dns_records *records);
 /* 0, or -1 with errno. */
 int dns_records_save(int dir, const struct dns_records *records);

@@ -41,7 +41,11 @@ void issue_init(struct issue *is, struct ca_set *ca_set, const struct conf_cert 
                  "the planned renewal are forgotten",
                  conf->name, name);
     is->state.begun = order_is_there(is->dir);
-    dns_records_load(is->dir, &is->dns.records);
+    if (dns_records_load(is->dir, &is->dns.records) < 0)
+        log_warn(
+            "certificate %s: orders/%s/records in the store is damaged; TXT records that "
+            "acme.hook has published may stay in DNS: look at _acme-challenge of its names",
+            conf->name, name);
 }
 
 void issue_release(struct issue *is)

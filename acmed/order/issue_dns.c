@@ -63,10 +63,24 @@ static void issue_dns_reply(struct issue *is, bool published)
     job_reply(is->run, published);
 }
 
+/* The call to publish it has ended, well or not. */
+static void put_ended(struct issue *is, const struct dns_record *record, bool good)
+{
+    struct dns_record *r = issue_dns_find(is, record);
+
+    if (!r || r->state != DNS_RECORD_HALF)
+        return;
+    r->tries = 0;
+    if (good)
+        r->state = DNS_RECORD_THERE;
+    issue_dns_save(is); /* if that fails, it is published again */
+}
+
 static void not_published(struct issue *is, const struct dns_record *record)
 {
     snprintf(is->dns.says, sizeof is->dns.says, "acme.hook failed at dns-put for %.80s: %s",
              record->name, is->dns.hook.why);
+    put_ended(is, record, false);
     log_warn("certificate %s: hook %s, dns-put of %s: %s", is->conf->name, hook_of(is),
              record->target, is->dns.hook.why);
     if (is->dns.waits)
@@ -75,13 +89,15 @@ static void not_published(struct issue *is, const struct dns_record *record)
 
 static void published(struct issue *is, const struct dns_record *record)
 {
-    struct dns_record *r = issue_dns_find(is, record);
-
-    if (r && r->state == DNS_RECORD_HALF)
-        r->state = DNS_RECORD_THERE;
-    issue_dns_save(is); /* if that fails, it is published again */
+    put_ended(is, record, true);
     if (is->dns.waits)
         issue_dns_reply(is, true);
+}
+
+static void not_put(struct issue *is, const char *why)
+{
+    snprintf(is->dns.says, sizeof is->dns.says, "%s", why);
+    issue_dns_reply(is, false);
 }
 
 void issue_dns_put(struct issue *is, const struct job_event *event)
@@ -96,9 +112,16 @@ void issue_dns_put(struct issue *is, const struct job_event *event)
     }
     if (r)
         r->state = DNS_RECORD_HALF;
+    if (r && r->tries >= DNS_RECORD_TRIES) {
+        r->tries = 0; /* for the next order */
+        issue_dns_save(is);
+        not_put(is, "acmed was ended during each call of acme.hook for dns-put");
+        return;
+    }
+    if (r)
+        r->tries++;
     if (!r || !issue_dns_save(is)) {
-        snprintf(is->dns.says, sizeof is->dns.says, "the store cannot record a DNS record");
-        issue_dns_reply(is, false);
+        not_put(is, "the store cannot record a DNS record");
         return;
     }
     is->dns.put = *r;
@@ -116,24 +139,48 @@ static void issue_dns_forget(struct issue *is, const struct dns_record *record)
     issue_dns_save(is);
 }
 
+static void leave_behind(struct issue *is, const struct dns_record *record, const char *why)
+{
+    char note[HOOK_WHY + 128];
+
+    snprintf(note, sizeof note, "acme.hook left a TXT record at %.60s: %s", record->target,
+             why);
+    issue_note(is, note);
+    log_warn("certificate %s: the TXT record \"%s\" of %s was left behind: delete it by hand",
+             is->conf->name, record->value, record->target);
+    issue_dns_forget(is, record);
+}
+
 static void not_taken_away(struct issue *is, const struct dns_record *record, uint64_t now_ms)
 {
     struct dns_record *r = issue_dns_find(is, record);
-    char note[HOOK_WHY + 128];
 
     log_warn("certificate %s: hook %s, dns-drop of %s: %s", is->conf->name, hook_of(is),
              record->target, is->dns.hook.why);
     if (!r || r->state != DNS_RECORD_GOES)
         return;
     r->due_ms = now_ms + DNS_RECORD_MS;
-    if (++r->tries < DNS_RECORD_TRIES)
-        return;
-    snprintf(note, sizeof note, "acme.hook left a TXT record at %.60s: %s", r->target,
-             is->dns.hook.why);
-    issue_note(is, note);
-    log_warn("certificate %s: the TXT record \"%s\" of %s was left behind: delete it by hand",
-             is->conf->name, r->value, r->target);
-    issue_dns_forget(is, record);
+    if (r->tries >= DNS_RECORD_TRIES)
+        leave_behind(is, record, is->dns.hook.why);
+}
+
+/* The next record to be removed; its call is counted on disk, since the hook may end acmed.
+ * NULL: none. */
+static const struct dns_record *next_to_go(struct issue *is, uint64_t now_ms)
+{
+    struct dns_record *r;
+
+    while ((r = dns_records_next(&is->dns.records, now_ms)) != NULL &&
+           r->tries >= DNS_RECORD_TRIES) {
+        const struct dns_record left = *r;
+
+        leave_behind(is, &left, "acmed was ended during each call");
+    }
+    if (r) {
+        r->tries++;
+        issue_dns_save(is);
+    }
+    return r;
 }
 
 void issue_dns_all_go(struct issue *is)
@@ -163,11 +210,11 @@ void issue_dns_look(struct issue *is, uint64_t now_ms)
     enum hook_result result = hook_poll(&is->dns.hook, now_ms);
     const struct dns_record *next;
 
-    if (result == HOOK_GOOD || result == HOOK_BAD)
+    if (result != HOOK_IDLE && result != HOOK_RUNS)
         issue_dns_ended(is, result == HOOK_GOOD, now_ms);
     if (result == HOOK_RUNS || !is->ca_set)
         return;
-    next = is->dns.waits ? &is->dns.put : dns_records_next(&is->dns.records, now_ms);
+    next = is->dns.waits ? &is->dns.put : next_to_go(is, now_ms);
     if (next && !call(is, next, now_ms))
         issue_dns_ended(is, false, now_ms);
 }
@@ -181,8 +228,10 @@ void issue_dns_end_run(struct issue *is)
 {
     is->dns.waits = false;
     is->dns.says[0] = '\0';
-    if (is->dns.now.state != DNS_RECORD_GOES)
-        hook_release(&is->dns.hook); /* HALF: it will be published again, or removed */
+    if (!is->dns.hook.pid || is->dns.now.state == DNS_RECORD_GOES)
+        return;
+    hook_release(&is->dns.hook); /* HALF: it will be published again, or removed */
+    put_ended(is, &is->dns.now, false);
 }
 
 const char *issue_dns_says(const struct issue *is)

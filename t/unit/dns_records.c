@@ -32,9 +32,11 @@ static void test_kept(void)
     add(&records, "b.test", "three")->state = DNS_RECORD_GOES;
     is_int(records.n, 3, "three, two of them of one name");
     ok(add(&records, "a.test", "one") == &records.list[0], "one is found again");
+    records.list[1].tries = 2;
     is_int(dns_records_save(dir, &records), 0, "written");
-    dns_records_load(dir, &again);
-    is_int(again.n, 3, "read");
+    is_int(dns_records_load(dir, &again), 0, "read");
+    is_int(again.n, 3, "  all of them");
+    ok(again.list[0].tries == 0 && again.list[1].tries == 2, "  calls that began are counted");
     ok(again.list[0].state == DNS_RECORD_THERE && again.list[1].state == DNS_RECORD_HALF &&
            again.list[2].state == DNS_RECORD_GOES,
        "as they were");
@@ -45,8 +47,10 @@ static void test_kept(void)
     ok(!dns_records_next(&again, 9) && dns_records_next(&again, 10), "when it is due");
     dns_records_remove(&again, &again.list[1]);
     ok(again.n == 2 && strcmp(again.list[1].value, "three") == 0, "one is removed");
+    again.list[0].tries = 2;
     ok(dns_records_all_go(&again) && !dns_records_all_go(&again),
        "now all go, which is told once");
+    is_int(again.list[0].tries, 0, "none was asked to go yet");
     dns_records_release(&again);
     is_int(dns_records_save(dir, &again), 0, "none are written");
     ok(faccessat(dir, "records", F_OK, 0) < 0, "as no file");
@@ -69,6 +73,8 @@ static void test_damaged(void)
         "there=a.test _acme-challenge.a.test\n",
         "gone=a.test t.test v\n",
         "goes=a.test t.test v w\n",
+        "goes=a.test t.test v 4\n",
+        "goes=a.test t.test v 1 \n",
         "goes=a.test t.test v\nhalf",
         "goes=a.test t.test \n",
         "goes=a.test t.test 12345678901234567890123456789012345678901234\n"};
@@ -76,8 +82,8 @@ static void test_damaged(void)
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         kvfile_write(dir, "records", bad[i], strlen(bad[i]));
-        dns_records_load(dir, &records);
-        is_int(records.n, 0, "damaged, way %zu", i);
+        is_int(dns_records_load(dir, &records), -1, "damaged, way %zu", i);
+        is_int(records.n, 0, "  which counts as none");
         dns_records_release(&records);
     }
 }

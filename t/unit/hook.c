@@ -88,6 +88,14 @@ int main(void)
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_BAD, "then it is ended");
     is_int(hook_poll(&hook, HOOK_DEADLINE_MS), HOOK_IDLE, "for good");
     is_str(hook.why, "it took longer than 120 s and was ended", "and why");
+    script("kill -9 $PPID; sleep 1");
+    bool lost =
+        hook_start(&hook, &call, 0) < 0 ? errno == ECANCELED : wait_end(&hook) == HOOK_LOST;
+    ok(lost && !hook.pid, "the process that runs it was killed: how it ended is not known");
+    is_str(hook.why, "the process that runs it was killed", "which is told");
+    script("exit 0");
+    ok(hook_start(&hook, &call, 0) == 0 && wait_end(&hook) == HOOK_GOOD,
+       "the next run is fine");
     ok(!hook_missing(program), "it is there");
     unlink(program);
     /* Under valgrind vfork() is fork(): posix_spawn() succeeds, and the exit code tells. */

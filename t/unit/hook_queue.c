@@ -40,8 +40,23 @@ static void test_not_started(void)
     is_str(hook_queue_next(&q, 40002), "renewed", "the next one does not wait");
 }
 
+static void test_lost(void)
+{
+    struct hook_queue q = {0};
+
+    hook_queue_deployed(&q, "issued");
+    hook_queue_called(&q, hook_queue_next(&q, 1), true, 1);
+    hook_queue_trouble(&q, "failed");
+    hook_queue_lost(&q, "issued", 10);
+    ok(!hook_queue_next(&q, 9 + HOOK_QUEUE_LOST_MS), "a lost call: a pause");
+    is_str(hook_queue_next(&q, 10 + HOOK_QUEUE_LOST_MS), "issued", "then once more");
+    hook_queue_called(&q, hook_queue_next(&q, 10 + HOOK_QUEUE_LOST_MS), true, 9999);
+    is_str(hook_queue_next(&q, 10000), "failed", "trouble that came later is not over");
+}
+
 int main(void)
 {
+    test_lost();
     test_order();
     test_not_started();
     return done();

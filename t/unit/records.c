@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "acmed/cert/cert_state.h"
+#include "acmed/cert/hook_told.h"
 #include "acmed/key/secret.h"
 #include "acmed/order/account_store.h"
 #include "acmed/order/kvfile.h"
@@ -246,6 +247,29 @@ static void test_state(void)
     close(dir);
 }
 
+/* When the hook was last called about a certificate that is not ordered. */
+static void test_hook_told(void)
+{
+    static const char *const bad[] = {"trouble_at=x\n", "expiring_at=1", "other=1\n"};
+    struct hook_told told = {7, 7}, back;
+    int dir;
+
+    hook_told_load(root, "files.test", &told);
+    ok(told.trouble_at == 0 && told.expiring_at == 0 && mode_of("orders/files.test") < 0,
+       "never, and asking makes nothing");
+    told = (struct hook_told){1, UINT64_MAX};
+    is_int(hook_told_save(root, "files.test", &told), 0, "noted");
+    hook_told_load(root, "files.test", &back);
+    ok(back.trouble_at == 1 && back.expiring_at == UINT64_MAX, "as it was");
+    dir = kvfile_open(root, "orders", "files.test", false);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put(dir, "hook", bad[i]);
+        hook_told_load(root, "files.test", &back);
+        ok(back.trouble_at == 0 && back.expiring_at == 0, "damaged %zu: never", i);
+    }
+    close(dir);
+}
+
 int main(void)
 {
     char clean[64];
@@ -259,6 +283,7 @@ int main(void)
     test_next_key();
     test_order();
     test_state();
+    test_hook_told();
     snprintf(clean, sizeof clean, "rm -rf %s", root);
     ok(system(clean) == 0, "cleaned up");
     return done();

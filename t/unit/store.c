@@ -127,6 +127,28 @@ static void test_failing_disk(const struct store *store)
     sync_fails = 0;
 }
 
+/* The event that the hook is called for, and how many calls for it have begun. */
+static void test_event(const struct store *store)
+{
+    is_int(store_write(store, "event.test", 0, &sample, CERT_FILE), 1, "a generation");
+    ok(!store_event(store, "event.test", 1) && !store_event_calls(store, "event.test", 1),
+       "no event is noted");
+    is_int(store_note_calls(store, "event.test", 1, 1), 0, "  nor are calls for none");
+    ok(!store_event(store, "event.test", 1), "  which makes none");
+    is_int(store_put_event(store, "event.test", 1, "renewed"), 0, "noted");
+    is_int(store_event_calls(store, "event.test", 1), 0, "  no call has begun");
+    sync_fails = 1;
+    ok(store_note_calls(store, "event.test", 1, 1) < 0 && errno == EIO, "a failing disk");
+    sync_fails = 0;
+    is_str(store_event(store, "event.test", 1), "renewed", "  does not lose it");
+    is_int(store_note_calls(store, "event.test", 1, 2), 0, "calls have begun");
+    is_int(store_event_calls(store, "event.test", 1), 2, "  which is kept");
+    is_str(store_event(store, "event.test", 1), "renewed", "  with the event");
+    store_drop_event(store, "event.test", 1);
+    ok(!store_event(store, "event.test", 1) && !store_event_calls(store, "event.test", 1),
+       "dropped after the call");
+}
+
 /* More than are listed at once, in no order: the newest are listed and kept. */
 static void test_very_many(const struct store *store)
 {
@@ -318,6 +340,7 @@ int main(void)
     ok(store_open(&second, path) < 0 && errno == EBUSY, "nobody else may have it meanwhile");
     is_str(store_says(errno), "another pasgate uses it", "  and is told why");
     test_write_and_read(&store);
+    test_event(&store);
     test_of_another(&second);
     test_current(&store);
     test_failing_disk(&store);
