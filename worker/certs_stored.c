@@ -1,11 +1,10 @@
 #include "worker/certs_stored.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/stored.h"
+#include "shm/stored_leaf.h"
 #include "worker/core.h"
 #include "worker/tls/tls.h"
 
@@ -62,40 +62,6 @@ static bool certs_stored_is_revoked(const char *list, X509 *cert)
     return stored_revoked(list, leaf, key);
 }
 
-/* Appends the text of one name; one that is malformed, or too long for a name, is left out. */
-static size_t certs_stored_put_name(char *out, const GENERAL_NAME *name)
-{
-    char text[CONF_HOST_LEN + 1] = "";
-    const ASN1_STRING *s = name->type == GEN_DNS     ? name->d.dNSName
-                           : name->type == GEN_IPADD ? name->d.iPAddress
-                                                     : NULL;
-    size_t n = s ? (size_t)ASN1_STRING_length(s) : 0;
-
-    if (name->type == GEN_DNS && n <= CONF_HOST_LEN)
-        snprintf(text, sizeof text, "%.*s", (int)n, (const char *)ASN1_STRING_get0_data(s));
-    else if (name->type == GEN_IPADD && (n == 4 || n == 16))
-        inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text, sizeof text);
-    if (!text[0] || (name->type == GEN_DNS && strlen(text) != n))
-        return 0;
-    memcpy(out, text, strlen(text) + 1);
-    return strlen(text) + 1;
-}
-
-static char *certs_stored_names_of(X509 *cert)
-{
-    GENERAL_NAMES *alt = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    int n = alt ? sk_GENERAL_NAME_num(alt) : 0;
-    char *names = malloc((size_t)n * (CONF_HOST_LEN + 1) + 1);
-    size_t at = 0;
-
-    for (int i = 0; names && i < n; i++)
-        at += certs_stored_put_name(names + at, sk_GENERAL_NAME_value(alt, i));
-    if (names)
-        names[at] = '\0';
-    GENERAL_NAMES_free(alt);
-    return names;
-}
-
 static void leaf_release(struct leaf *leaf)
 {
     X509_free(leaf->cert);
@@ -125,7 +91,7 @@ static bool leaf_read(int certs_fd, const char *revoked, const struct stored_fol
     }
     leaf->cert = PEM_read_X509(file, NULL, NULL, NULL);
     fclose(file);
-    leaf->names = leaf->cert ? certs_stored_names_of(leaf->cert) : NULL;
+    leaf->names = leaf->cert ? stored_leaf_names(leaf->cert) : NULL;
     if (leaf->names && X509_cmp_current_time(X509_get0_notBefore(leaf->cert)) < 0 &&
         X509_cmp_current_time(X509_get0_notAfter(leaf->cert)) > 0 &&
         X509_self_signed(leaf->cert, 1) != 1 &&

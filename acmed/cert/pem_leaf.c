@@ -1,16 +1,11 @@
 #include "acmed/cert/pem_leaf.h"
 
-#include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "base/conf/conf.h"
+#include "shm/stored_leaf.h"
 
 static uint64_t pem_leaf_wall_ms(const ASN1_TIME *at)
 {
@@ -22,42 +17,6 @@ static uint64_t pem_leaf_wall_ms(const ASN1_TIME *at)
     return (uint64_t)t * 1000;
 }
 
-/* Appends one name as text; what is not a name, or too long for one, is left out. */
-static size_t pem_leaf_put_name(char *out, const GENERAL_NAME *name)
-{
-    char text[CONF_HOST_LEN + 1] = "";
-    const ASN1_STRING *s = name->type == GEN_DNS     ? name->d.dNSName
-                           : name->type == GEN_IPADD ? name->d.iPAddress
-                                                     : NULL;
-    size_t n = s ? (size_t)ASN1_STRING_length(s) : 0;
-
-    if (name->type == GEN_DNS && n <= CONF_HOST_LEN)
-        snprintf(text, sizeof text, "%.*s", (int)n, (const char *)ASN1_STRING_get0_data(s));
-    else if (name->type == GEN_IPADD && (n == 4 || n == 16))
-        inet_ntop(n == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), text, sizeof text);
-    if (!text[0] || (name->type == GEN_DNS && strlen(text) != n))
-        return 0;
-    memcpy(out, text, strlen(text) + 1);
-    return strlen(text) + 1;
-}
-
-static char *pem_leaf_names_of(X509 *cert)
-{
-    GENERAL_NAMES *alt = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    int n = alt ? sk_GENERAL_NAME_num(alt) : 0;
-    char *names = malloc((size_t)n * (CONF_HOST_LEN + 1) + 1), *less;
-    size_t at = 0;
-
-    for (int i = 0; names && i < n; i++)
-        at += pem_leaf_put_name(names + at, sk_GENERAL_NAME_value(alt, i));
-    GENERAL_NAMES_free(alt);
-    if (!names)
-        return NULL;
-    names[at] = '\0';
-    less = realloc(names, at + 1); /* shrunk, because many are kept */
-    return less ? less : names;
-}
-
 bool pem_leaf_read(const struct pem_pair *pair, struct pem_leaf *leaf)
 {
     BIO *bio = BIO_new_mem_buf(pair->chain, (int)pair->n_chain);
@@ -67,7 +26,7 @@ bool pem_leaf_read(const struct pem_pair *pair, struct pem_leaf *leaf)
     if (cert) {
         leaf->not_before_wall_ms = pem_leaf_wall_ms(X509_get0_notBefore(cert));
         leaf->not_after_wall_ms = pem_leaf_wall_ms(X509_get0_notAfter(cert));
-        leaf->names = pem_leaf_names_of(cert);
+        leaf->names = stored_leaf_names(cert);
     }
     X509_free(cert);
     BIO_free(bio);

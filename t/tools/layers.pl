@@ -35,7 +35,7 @@ my %room = (
 # The files that may include a library. None of our headers may include any of them.
 my @library = (
     [libconfig => qr{^libconfig},         qr{^base/conf/\w+\.c$}],
-    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls/\w+|certs_stored)|acmed/(?:key|cert)/\w+)\.c$}],
+    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls/\w+|certs_stored)|acmed/(?:key|cert)/\w+|shm/stored_leaf)\.c$}],
     [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:check/prober|restarter/\w+)|acmed/net/transport\w*)\.c$}],
     [jansson   => qr{^jansson},           qr{^(?:\w+/(?:\w+/)?\w*json\w*|healthd/check/http_check)\.c$}],
     [nghttp2   => qr{^nghttp2/},          qr{^worker/conn/h2\w*\.c$}],

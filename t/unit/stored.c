@@ -1,11 +1,13 @@
 /* The folders of the store in the order in which to look, and whose names a certificate has. */
 #include <fcntl.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "shm/stored.h"
+#include "shm/stored_leaf.h"
 #include "t/unit/tap.h"
 
 static int certs;
@@ -119,6 +121,38 @@ static void test_names(void)
     ok(!stored_covers("", both, 1), "no names");
 }
 
+/* A certificate with these names, as OpenSSL writes them in a configuration. */
+static X509 *cert_for(const char *names)
+{
+    X509 *cert = X509_new();
+    X509_EXTENSION *one = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
+
+    CHECK(cert && one && X509_add_ext(cert, one, -1));
+    X509_EXTENSION_free(one);
+    return cert;
+}
+
+static void test_leaf(void)
+{
+    X509 *some = cert_for("DNS:shop.test,email:a@b.test,DNS:*.shop.test,IP:192.0.2.1,"
+                          "IP:2001:db8::1,URI:https://x.test"),
+         *none = X509_new();
+    static const char want[] = "shop.test\0*.shop.test\0"
+                               "192.0.2.1\0"
+                               "2001:db8::1\0";
+    const char *const wanted[] = {"www.shop.test", "192.0.2.1"};
+    char *names = stored_leaf_names(some);
+
+    ok(names && memcmp(names, want, sizeof want) == 0, "names and addresses, nothing else");
+    ok(stored_covers(names, wanted, 2), "as they are compared");
+    free(names);
+    names = stored_leaf_names(none);
+    ok(names && !*names, "a certificate without names has none");
+    free(names);
+    X509_free(some);
+    X509_free(none);
+}
+
 #define HEX(c) c c c c c c c c c c c c c c c c
 #define A      HEX("aaaa")
 #define B      HEX("bbbb")
@@ -148,6 +182,7 @@ int main(void)
     test_order(table);
     test_many();
     test_names();
+    test_leaf();
     test_revoked();
     close(certs);
     snprintf(command, sizeof command, "rm -rf %s", dir);
