@@ -8,16 +8,54 @@
 #include "shm/status/summary.h"
 #include "shm/status/text.h"
 
+/* ---- a number of a struct, and how it is shown */
+
+struct metric {
+    const char *name, *type, *help;
+    size_t at;     /* offset of an unsigned number in the struct */
+    uint32_t size; /* bytes of that number */
+    double per;    /* it is shown divided by this; 1: as it is */
+};
+
+#define METRIC(name, type, owner, field, per, help)                                          \
+    {                                                                                        \
+        name, type, help, offsetof(struct owner, field), sizeof(((struct owner *)0)->field), \
+            per                                                                              \
+    }
+
+static uint64_t number(const struct metric *m, const void *owner)
+{
+    const void *at = (const char *)owner + m->at;
+
+    switch (m->size) {
+    case sizeof(uint8_t):
+        return *(const uint8_t *)at;
+    case sizeof(uint16_t):
+        return *(const uint16_t *)at;
+    case sizeof(uint32_t):
+        return *(const uint32_t *)at;
+    default:
+        return *(const uint64_t *)at;
+    }
+}
+
+static void add_number(struct text *out, const struct metric *m, const void *owner)
+{
+    if (m->per > 1)
+        text_add(out, " %.15g\n", (double)number(m, owner) / m->per);
+    else
+        text_add(out, " %" PRIu64 "\n", number(m, owner));
+}
+
+static void head(struct text *out, const char *name, const char *type, const char *help)
+{
+    text_add(out, "# HELP pasgate_%s %s\n# TYPE pasgate_%s %s\n", name, help, name, type);
+}
+
 /* ---- about the service */
 
-static const struct {
-    const char *name, *type, *help;
-    size_t at; /* offset of a uint64_t in struct status_service */
-} totals[] = {
-#define T(name, type, field, help)                               \
-    {                                                            \
-        name, type, help, offsetof(struct status_service, field) \
-    }
+static const struct metric totals[] = {
+#define T(name, type, field, help) METRIC(name, type, status_service, field, 1, help)
     T("connections", "gauge", connections, "Client connections now."),
     T("connections_limit", "gauge", connections_limit,
       "Limit of client connections, by setting or host."),
@@ -54,11 +92,6 @@ static const struct {
       "Bytes of responses that clients are slow to read."),
 #undef T
 };
-
-static void head(struct text *out, const char *name, const char *type, const char *help)
-{
-    text_add(out, "# HELP pasgate_%s %s\n# TYPE pasgate_%s %s\n", name, help, name, type);
-}
 
 static void one(struct text *out, const char *name, const char *type, const char *help,
                 double value)
@@ -112,10 +145,9 @@ static void service(struct text *out, const struct status_service *s)
     one(out, "config_reload_failures_total", "counter", "Of these, failed.",
         h->reload_failures);
     for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
-        uint64_t value = *(const uint64_t *)(const void *)((const char *)s + totals[i].at);
-
         head(out, totals[i].name, totals[i].type, totals[i].help);
-        text_add(out, "pasgate_%s %" PRIu64 "\n", totals[i].name, value);
+        text_add(out, "pasgate_%s", totals[i].name);
+        add_number(out, &totals[i], s);
     }
     head(out, "responses_total", "counter", "Responses to clients.");
     for (int i = 1; i < 6; i++)
@@ -132,10 +164,50 @@ static void service(struct text *out, const struct status_service *s)
 static struct status_backend backends[TABLE_BACKENDS];
 static int nbackends;
 
-struct metric {
-    const char *name, *type, *help;
-    double (*value)(const struct status_backend *, const struct status_service *);
+#define B(name, type, field, per, help) METRIC(name, type, status_backend, field, per, help)
+static const struct metric metrics[] = {
+    B("backend_weight", "gauge", backend.weight, 1, "Configured weight."),
+    B("backend_max_in_flight", "gauge", backend.max_in_flight, 1,
+      "max_in_flight over all workers; 0: none."),
+    B("backend_in_flight", "gauge", sum.in_flight, 1, "Requests in flight now."),
+    B("backend_current_queue", "gauge", sum.queued, 1, "Requests that wait for a slot of it."),
+    B("backend_oldest_seconds", "gauge", sum.oldest_ms, 1000,
+      "Longest wait for a first byte now."),
+    B("backend_sessions", "gauge", sessions, 1, "Sessions seen within session_idle."),
+    B("backend_slow_start_ratio", "gauge", slow_permille, 1000,
+      "Share of its weight that it gets; 1: all."),
+    B("backend_idle_connections", "gauge", sum.idle, 1, "Idle connections kept open."),
+    B("backend_blamed", "gauge", sum.blamed, 1,
+      "Workers in which it fails requests that others serve."),
+    B("backend_requests_total", "counter", sum.completed, 1, "Responses completed."),
+    B("backend_connects_total", "counter", sum.connects, 1, "Connections opened."),
+    B("backend_connect_errors_total", "counter", sum.connect_errors, 1,
+      "Connections that failed."),
+    B("backend_resets_total", "counter", sum.resets, 1, "Connections reset before a response."),
+    B("backend_timeouts_total", "counter", sum.timeouts, 1, "Responses that timed out."),
+    B("backend_cut_total", "counter", sum.cut, 1, "Responses cut in the middle of the body."),
+    B("backend_gateway_errors_total", "counter", sum.gateway_errors, 1,
+      "502, 503 and 504 responses of the backend itself."),
+    B("backend_server_errors_total", "counter", sum.server_errors, 1,
+      "Other 5xx responses of the backend itself."),
+    B("backend_retry_warnings_total", "counter", sum.retries, 1,
+      "Requests moved to another backend."),
+    B("backend_overtaken_total", "counter", sum.overtaken, 1,
+      "Probation requests that another backend responded to first."),
+    B("backend_mute_total", "counter", sum.mute, 1,
+      "Of these, the ones that it never responded to."),
+    B("backend_bytes_in_total", "counter", sum.bytes_in, 1, "Bytes from the backend."),
+    B("backend_bytes_out_total", "counter", sum.bytes_out, 1, "Bytes to the backend."),
+    B("backend_checks_total", "counter", health.probes, 1, "Health checks."),
+    B("backend_check_failures_total", "counter", health.failures, 1, "Of these, failed."),
+    B("backend_check_duration_seconds", "gauge", health.probe_us, 1e6,
+      "Duration of the last check."),
+    B("backend_ejections", "gauge", health.ejections, 1, "Ejections in a row."),
+    B("backend_restarts", "gauge", admin.attempts, 1, "Restarts in the last hour."),
+    B("backend_health_score", "gauge", health.score_permille, 1000,
+      "Health score of the HealthScanner, 0 to 1."),
 };
+#undef B
 
 #define VALUE(id, expression)                                                        \
     static double id(const struct status_backend *b, const struct status_service *s) \
@@ -147,82 +219,24 @@ struct metric {
 VALUE(up, admission_state(&b->admin) == ADMIN_READY &&
               (b->health.state == HEALTH_UP || b->health.state == HEALTH_DEGRADED ||
                b->health.state == HEALTH_SUSPECT))
-VALUE(weight, b->backend.weight)
-VALUE(cap, b->backend.max_in_flight)
-VALUE(in_flight, b->sum.in_flight)
-VALUE(queued, b->sum.queued)
-VALUE(oldest, (double)b->sum.oldest_ms / 1000)
-VALUE(idle, b->sum.idle)
-VALUE(blamed, b->sum.blamed)
-VALUE(sessions, b->sessions)
-VALUE(slow_start, (double)b->slow_permille / 1000)
-VALUE(completed, b->sum.completed)
-VALUE(connects, b->sum.connects)
-VALUE(connect_errors, b->sum.connect_errors)
-VALUE(resets, b->sum.resets)
-VALUE(timeouts, b->sum.timeouts)
-VALUE(cut, b->sum.cut)
-VALUE(gateway_errors, b->sum.gateway_errors)
-VALUE(server_errors, b->sum.server_errors)
-VALUE(retries, b->sum.retries)
-VALUE(overtaken, b->sum.overtaken)
-VALUE(mute, b->sum.mute)
-VALUE(bytes_in, b->sum.bytes_in)
-VALUE(bytes_out, b->sum.bytes_out)
-VALUE(checks, b->health.probes)
-VALUE(check_failures, b->health.failures)
-VALUE(check_duration, (double)b->health.probe_us / 1e6)
-VALUE(score, (double)b->health.score_permille / 1000)
-VALUE(ejected, (double)status_eject_left_ms(&b->health) / 1000)
-VALUE(ejections, b->health.ejections)
-VALUE(healing, b->admin.heal != HEAL_NONE && b->admin.heal != HEAL_HOLD)
-VALUE(held, b->admin.heal == HEAL_HOLD)
-VALUE(restarts, b->admin.attempts)
 VALUE(change, b->health.since_ms && s->now_ms > b->health.since_ms
                   ? (double)(s->now_ms - b->health.since_ms) / 1000
                   : 0)
+VALUE(ejected, (double)status_eject_left_ms(&b->health) / 1000)
+VALUE(healing, b->admin.heal != HEAL_NONE && b->admin.heal != HEAL_HOLD)
+VALUE(held, b->admin.heal == HEAL_HOLD)
+#undef VALUE
 
-static const struct metric metrics[] = {
-    {"backend_up", "gauge", "1: gets new requests.", up},
-    {"backend_weight", "gauge", "Configured weight.", weight},
-    {"backend_max_in_flight", "gauge", "max_in_flight over all workers; 0: none.", cap},
-    {"backend_in_flight", "gauge", "Requests in flight now.", in_flight},
-    {"backend_current_queue", "gauge", "Requests that wait for a slot of it.", queued},
-    {"backend_oldest_seconds", "gauge", "Longest wait for a first byte now.", oldest},
-    {"backend_sessions", "gauge", "Sessions seen within session_idle.", sessions},
-    {"backend_slow_start_ratio", "gauge", "Share of its weight that it gets; 1: all.",
-     slow_start},
-    {"backend_idle_connections", "gauge", "Idle connections kept open.", idle},
-    {"backend_blamed", "gauge", "Workers in which it fails requests that others serve.",
-     blamed},
-    {"backend_requests_total", "counter", "Responses completed.", completed},
-    {"backend_connects_total", "counter", "Connections opened.", connects},
-    {"backend_connect_errors_total", "counter", "Connections that failed.", connect_errors},
-    {"backend_resets_total", "counter", "Connections reset before a response.", resets},
-    {"backend_timeouts_total", "counter", "Responses that timed out.", timeouts},
-    {"backend_cut_total", "counter", "Responses cut in the middle of the body.", cut},
-    {"backend_gateway_errors_total", "counter",
-     "502, 503 and 504 responses of the backend itself.", gateway_errors},
-    {"backend_server_errors_total", "counter", "Other 5xx responses of the backend itself.",
-     server_errors},
-    {"backend_retry_warnings_total", "counter", "Requests moved to another backend.", retries},
-    {"backend_overtaken_total", "counter",
-     "Probation requests that another backend responded to first.", overtaken},
-    {"backend_mute_total", "counter", "Of these, the ones that it never responded to.", mute},
-    {"backend_bytes_in_total", "counter", "Bytes from the backend.", bytes_in},
-    {"backend_bytes_out_total", "counter", "Bytes to the backend.", bytes_out},
-    {"backend_checks_total", "counter", "Health checks.", checks},
-    {"backend_check_failures_total", "counter", "Of these, failed.", check_failures},
-    {"backend_check_duration_seconds", "gauge", "Duration of the last check.", check_duration},
-    {"backend_check_last_change_seconds", "gauge", "Seconds since the state changed.", change},
-    {"backend_ejected_seconds", "gauge", "Seconds until the ejection ends; 0: not ejected.",
-     ejected},
-    {"backend_ejections", "gauge", "Ejections in a row.", ejections},
-    {"backend_healing", "gauge", "1: being restarted, or in slow start after a restart.",
-     healing},
-    {"backend_held", "gauge", "1: restarts did not help; needs a human.", held},
-    {"backend_restarts", "gauge", "Restarts in the last hour.", restarts},
-    {"backend_health_score", "gauge", "Health score of the HealthScanner, 0 to 1.", score},
+/* The same where more than one number decides: gauges. */
+static const struct {
+    const char *name, *help;
+    double (*value)(const struct status_backend *, const struct status_service *);
+} computed[] = {
+    {"backend_up", "1: gets new requests.", up},
+    {"backend_check_last_change_seconds", "Seconds since the state changed.", change},
+    {"backend_ejected_seconds", "Seconds until the ejection ends; 0: not ejected.", ejected},
+    {"backend_healing", "1: being restarted, or in slow start after a restart.", healing},
+    {"backend_held", "1: restarts did not help; needs a human.", held},
 };
 
 static void labels(struct text *out, const struct status_backend *b)
@@ -249,6 +263,27 @@ static void status_lines(struct text *out)
             text_add(out, "pasgate_backend_status");
             labels(out, b);
             text_add(out, ",state=\"%s\"} %d\n", names[n], n == now);
+        }
+    }
+}
+
+static void backend_lines(struct text *out, const struct status_service *s)
+{
+    for (size_t m = 0; m < sizeof metrics / sizeof *metrics; m++) {
+        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
+        for (int i = 0; i < nbackends; i++) {
+            text_add(out, "pasgate_%s", metrics[m].name);
+            labels(out, &backends[i]);
+            text_add(out, "}");
+            add_number(out, &metrics[m], &backends[i]);
+        }
+    }
+    for (size_t m = 0; m < sizeof computed / sizeof *computed; m++) {
+        head(out, computed[m].name, "gauge", computed[m].help);
+        for (int i = 0; i < nbackends; i++) {
+            text_add(out, "pasgate_%s", computed[m].name);
+            labels(out, &backends[i]);
+            text_add(out, "} %.15g\n", computed[m].value(&backends[i], s));
         }
     }
 }
@@ -281,33 +316,23 @@ static void latency_lines(struct text *out)
 
 static void pools(struct text *out, const struct summary *summary)
 {
-    static const struct {
-        const char *name, *type, *help;
-        size_t at; /* offset of a number in struct summary_pool */
-        bool wide; /* uint64_t, else uint32_t */
-    } rows[] = {
-#define P(name, type, field, wide, help) \
-    {name, type, help, offsetof(struct summary_pool, field), wide}
-        P("pool_backends", "gauge", backends, false, "Configured backends."),
-        P("pool_backends_available", "gauge", available, false,
-          "Backends that get new requests."),
-        P("pool_queued", "gauge", queued, true, "Requests that wait for a slot."),
-        P("pool_queue_full_total", "counter", queue_full, true, "503: the queue was full."),
-        P("pool_queue_timeouts_total", "counter", queue_timeouts, true,
-          "503: no slot in time."),
+    static const struct metric rows[] = {
+#define P(name, type, field, help) METRIC(name, type, summary_pool, field, 1, help)
+        P("pool_backends", "gauge", backends, "Configured backends."),
+        P("pool_backends_available", "gauge", available, "Backends that get new requests."),
+        P("pool_queued", "gauge", queued, "Requests that wait for a slot."),
+        P("pool_queue_full_total", "counter", queue_full, "503: the queue was full."),
+        P("pool_queue_timeouts_total", "counter", queue_timeouts, "503: no slot in time."),
 #undef P
     };
 
     for (size_t m = 0; m < sizeof rows / sizeof *rows; m++) {
         head(out, rows[m].name, rows[m].type, rows[m].help);
         for (uint32_t i = 0; i < summary->npools; i++) {
-            const char *at = (const char *)&summary->pool[i] + rows[m].at;
-
             text_add(out, "pasgate_%s{pool=", rows[m].name);
             text_label(out, summary->pool[i].name);
-            text_add(out, "} %" PRIu64 "\n",
-                     rows[m].wide ? *(const uint64_t *)(const void *)at
-                                  : *(const uint32_t *)(const void *)at);
+            text_add(out, "}");
+            add_number(out, &rows[m], &summary->pool[i]);
         }
     }
 }
@@ -315,30 +340,29 @@ static void pools(struct text *out, const struct summary *summary)
 static void status_metrics_certificates(struct text *out, const struct table *table,
                                         uint64_t now_wall_ms)
 {
+    enum { NOT_AFTER, AS_CONFIGURED, NEXT_TRY, KINDS };
+    static const char *const text[KINDS][2] = {
+        {"tls_certs_not_after", "End of validity, seconds since 1970."},
+        {"tls_certs_as_configured", "1: all workers serve the live generation."},
+        {"acme_next_try_seconds", "Next order, seconds since 1970; 0: none."},
+    };
     struct cert_row cert;
 
-    head(out, "tls_certs_not_after", "gauge", "End of validity, seconds since 1970.");
-    for (int i = 0; i < (int)table_certs(table); i++)
-        if (status_cert_read(table, i, &cert)) {
-            text_add(out, "pasgate_tls_certs_not_after{name=");
+    for (int kind = 0; kind < KINDS; kind++) {
+        head(out, text[kind][0], "gauge", text[kind][1]);
+        for (uint32_t i = 0; i < table_certs(table); i++) {
+            if (!status_cert_read(table, (int)i, &cert))
+                continue;
+            text_add(out, "pasgate_%s{name=", text[kind][0]);
             text_label(out, cert.name);
-            text_add(out, ",source=\"%s\"} %" PRIu64 "\n", status_cert_source(&cert),
-                     cert.not_after_wall_ms / 1000);
+            if (kind == NOT_AFTER)
+                text_add(out, ",source=\"%s\"", status_cert_source(&cert));
+            text_add(out, "} %" PRIu64 "\n",
+                     kind == NOT_AFTER  ? cert.not_after_wall_ms / 1000
+                     : kind == NEXT_TRY ? cert.next_try_wall_ms / 1000
+                                        : !summary_cert(table, i, &cert, now_wall_ms));
         }
-    head(out, "tls_certs_as_configured", "gauge", "1: all workers serve the live generation.");
-    for (uint32_t i = 0; i < table_certs(table); i++)
-        if (status_cert_read(table, (int)i, &cert)) {
-            text_add(out, "pasgate_tls_certs_as_configured{name=");
-            text_label(out, cert.name);
-            text_add(out, "} %d\n", !summary_cert(table, i, &cert, now_wall_ms));
-        }
-    head(out, "acme_next_try_seconds", "gauge", "Next order, seconds since 1970; 0: none.");
-    for (int i = 0; i < (int)table_certs(table); i++)
-        if (status_cert_read(table, i, &cert)) {
-            text_add(out, "pasgate_acme_next_try_seconds{name=");
-            text_label(out, cert.name);
-            text_add(out, "} %" PRIu64 "\n", cert.next_try_wall_ms / 1000);
-        }
+    }
 }
 
 ssize_t status_metrics(const struct table *table, char *bytes, size_t cap)
@@ -360,14 +384,7 @@ ssize_t status_metrics(const struct table *table, char *bytes, size_t cap)
         summary.ready);
     pools(out, &summary);
     status_lines(out);
-    for (size_t m = 0; m < sizeof metrics / sizeof *metrics; m++) {
-        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
-        for (int i = 0; i < nbackends; i++) {
-            text_add(out, "pasgate_%s", metrics[m].name);
-            labels(out, &backends[i]);
-            text_add(out, "} %.15g\n", metrics[m].value(&backends[i], &s));
-        }
-    }
+    backend_lines(out, &s);
     latency_lines(out);
     status_metrics_certificates(out, table, s.now_wall_ms);
     return text_done(out);
