@@ -1,5 +1,6 @@
 #include "worker/http/h1.h"
 #include "worker/http/h1_chars.h"
+#include "worker/http/h1_fields.h"
 #include "worker/http/h1_line.h"
 
 /* "PRI * HTTP/2.0", RFC 9113 3.4. */
@@ -203,8 +204,10 @@ static enum h1_error target_of(struct http_request *req, const struct h1_request
 }
 
 /* Errors that one field line alone shows, and the notes for h1_request_finish(). */
-static enum h1_error h1_request_note_field(struct h1_scan *scan, const struct http_field *field)
+static enum h1_error h1_request_note_field(struct h1_scan *scan, void *request,
+                                           const struct http_field *field, bool *keep)
 {
+    (void)request, (void)keep;
     uint64_t bit = h1_once_bit(field->id);
     bool again = (scan->once & bit) != 0;
 
@@ -329,14 +332,6 @@ static enum h1_error h1_request_finish(struct http_request *req, const struct h1
     return H1_E_NONE;
 }
 
-static void h1_request_move_slice(struct str *s, uintptr_t old, size_t n, const char *buf)
-{
-    uintptr_t at = (uintptr_t)s->p;
-
-    if (s->p && at >= old && at - old <= n)
-        s->p = buf + (at - old);
-}
-
 /* The buffer moved: adjusts the slices that were parsed. Slices of literals stay. */
 static void h1_request_rebase(struct http_request *req, struct h1_scan *scan, const char *buf)
 {
@@ -348,27 +343,17 @@ static void h1_request_rebase(struct http_request *req, struct h1_scan *scan, co
     if (scan->stage == H1_STAGE_START)
         return; /* only parts of the request line, which is parsed again */
     for (size_t i = 0; i < sizeof(slices) / sizeof(slices[0]); i++)
-        h1_request_move_slice(slices[i], old, scan->seen, buf);
-    for (size_t i = 0; i < req->nfields; i++) {
-        h1_request_move_slice(&req->fields[i].name, old, scan->seen, buf);
-        h1_request_move_slice(&req->fields[i].value, old, scan->seen, buf);
-    }
+        h1_move_slice(slices[i], old, scan->seen, buf);
+    h1_move_fields(req->fields, req->nfields, old, scan->seen, buf);
 }
 
-/* The line is not complete yet: checks whether it is already too long. */
 static ssize_t h1_request_need_more(struct h1_scan *scan, const char *buf, size_t len,
                                     const struct http_limits *limits)
 {
-    size_t line = len - scan->line;
-
-    h1_scan_seen(scan, buf, len);
-    if (scan->stage == H1_STAGE_START && line > (size_t)limits->target + H1_METHOD_MAX + 1 + 9)
-        return -H1_E_TARGET_LONG;
-    if (scan->stage == H1_STAGE_FIELDS && line > (size_t)limits->field + 1)
-        return -H1_E_FIELD_LONG;
-    if (len >= limits->head)
-        return -H1_E_HEAD_LONG;
-    return 0;
+    if (scan->stage == H1_STAGE_FIELDS)
+        return h1_need_more_fields(scan, buf, len, limits);
+    return h1_need_more(scan, buf, len, limits, (size_t)limits->target + H1_METHOD_MAX + 1 + 9,
+                        H1_E_TARGET_LONG);
 }
 
 /* The start line, with the one empty line that may precede it (RFC 9112 2.2). */
@@ -409,8 +394,8 @@ ssize_t h1_request_parse(struct http_request *req, const char *buf, size_t len,
                          struct h1_scan *scan, const struct http_limits *limits,
                          const struct h1_request_policy *policy)
 {
-    enum h1_error err;
-    unsigned classes = 0, most = h1_fields_bound(limits);
+    const struct h1_fields to = {req->fields, &req->nfields, H1_C_UNDERSCORE,
+                                 h1_request_note_field, req};
 
     if (scan->base != (uintptr_t)buf)
         h1_request_rebase(req, scan, buf);
@@ -421,31 +406,9 @@ ssize_t h1_request_parse(struct http_request *req, const char *buf, size_t len,
         if (rc <= 0)
             return rc;
     }
-    const char *p = buf + scan->line, *end = buf + len;
-    for (;;) {
-        /* Parsed in its final place, but counted only if it is kept. */
-        struct http_field *field = &req->fields[req->nfields];
-        const char *next = h1_field_line(p, end, field, &classes, &err);
-        if (!next)
-            return err ? -(ssize_t)err : h1_request_need_more(scan, buf, len, limits);
-        if ((size_t)(next - buf) > limits->head)
-            return -H1_E_HEAD_LONG;
-        p = next;
-        if (!field->name.p)
-            break;
-        if ((size_t)(next - buf) - scan->line > (size_t)limits->field + 2)
-            return -H1_E_FIELD_LONG;
-        scan->line = (size_t)(next - buf);
-        if (++scan->lines > most)
-            return -H1_E_FIELDS_MANY;
-        if (classes & H1_C_UNDERSCORE)
-            continue;
-        field->id = (uint8_t)http_field_lookup(field->name);
-        req->nfields++;
-        err = h1_request_note_field(scan, field);
-        if (err)
-            return -(ssize_t)err;
-    }
-    err = h1_request_finish(req, scan, limits, policy);
-    return err ? -(ssize_t)err : p - buf;
+    ssize_t head = h1_fields_parse(&to, buf, len, scan, limits);
+    if (head <= 0)
+        return head;
+    enum h1_error err = h1_request_finish(req, scan, limits, policy);
+    return err ? -(ssize_t)err : head;
 }

@@ -1,5 +1,6 @@
 #include "worker/http/h1.h"
 #include "worker/http/h1_chars.h"
+#include "worker/http/h1_fields.h"
 #include "worker/http/h1_line.h"
 
 /* Status line. *next is NULL if bytes are missing. A missing space before an empty reason is
@@ -48,40 +49,43 @@ static enum h1_error status_line(const char *p, const char *end, struct http_res
     return H1_E_NONE;
 }
 
-/*
- * False: drop the line (an equal second Content-Length). Differing ones are an error: case 87.
- */
-static bool h1_response_note_field(struct h1_scan *scan, struct http_response *res,
-                                   const struct http_field *field, enum h1_error *err)
+/* An equal second Content-Length is dropped. Differing ones are an error: case 87. */
+static enum h1_error note_length(struct http_response *res, struct str value, bool again)
 {
-    uint64_t bit = h1_once_bit(field->id), length;
+    uint64_t length;
+
+    if (!h1_length(value, &length))
+        return H1_E_LENGTH;
+    if (again && length != res->content_length)
+        return H1_E_LENGTH_TWICE;
+    res->content_length = length;
+    return H1_E_NONE;
+}
+
+static enum h1_error h1_response_note_field(struct h1_scan *scan, void *response,
+                                            const struct http_field *field, bool *keep)
+{
+    struct http_response *res = response;
+    uint64_t bit = h1_once_bit(field->id);
     bool again = (scan->once & bit) != 0;
 
-    *err = H1_E_NONE;
     scan->once |= bit;
     switch (field->id) {
     case HTTP_F_CONTENT_LENGTH:
-        if (!h1_length(field->value, &length))
-            *err = H1_E_LENGTH;
-        else if (again && length != res->content_length)
-            *err = H1_E_LENGTH_TWICE;
-        else
-            res->content_length = length;
-        return !again;
+        *keep = !again;
+        return note_length(res, field->value, again);
     case HTTP_F_TRANSFER_ENCODING:
-        *err = again ? H1_E_CODING : h1_coding(field->value);
-        return true;
+        return again ? H1_E_CODING : h1_coding(field->value);
     case HTTP_F_CONNECTION:
-        *err = h1_connection_tokens(scan, field->value);
-        return true;
+        return h1_connection_tokens(scan, field->value);
     case HTTP_F_UPGRADE:
         if (again)
             scan->flags |= H1_SCAN_UPGRADES;
         else
             res->upgrade = field->value;
-        return true;
+        return H1_E_NONE;
     default:
-        return true;
+        return H1_E_NONE;
     }
 }
 
@@ -143,12 +147,6 @@ static enum h1_error h1_response_finish(struct http_response *res, const struct 
     return H1_E_NONE;
 }
 
-static void h1_response_move_slice(struct str *s, uintptr_t old, const char *buf)
-{
-    if (s->p)
-        s->p = buf + ((uintptr_t)s->p - old);
-}
-
 static void h1_response_rebase(struct http_response *res, struct h1_scan *scan, const char *buf)
 {
     uintptr_t old = scan->base;
@@ -156,21 +154,9 @@ static void h1_response_rebase(struct http_response *res, struct h1_scan *scan, 
     scan->base = (uintptr_t)buf;
     if (scan->stage == H1_STAGE_START)
         return;
-    h1_response_move_slice(&res->reason, old, buf);
-    h1_response_move_slice(&res->upgrade, old, buf);
-    for (size_t i = 0; i < res->nfields; i++) {
-        h1_response_move_slice(&res->fields[i].name, old, buf);
-        h1_response_move_slice(&res->fields[i].value, old, buf);
-    }
-}
-
-static ssize_t h1_response_need_more(struct h1_scan *scan, const char *buf, size_t len,
-                                     const struct http_limits *limits)
-{
-    h1_scan_seen(scan, buf, len);
-    if (len - scan->line > (size_t)limits->field + 1)
-        return -H1_E_FIELD_LONG;
-    return len >= limits->head ? -H1_E_HEAD_LONG : 0;
+    h1_move_slice(&res->reason, old, scan->seen, buf);
+    h1_move_slice(&res->upgrade, old, scan->seen, buf);
+    h1_move_fields(res->fields, res->nfields, old, scan->seen, buf);
 }
 
 static ssize_t h1_response_start_line(struct http_response *res, const char *buf, size_t len,
@@ -182,7 +168,7 @@ static ssize_t h1_response_start_line(struct http_response *res, const char *buf
     if (err != H1_E_NONE)
         return -(ssize_t)err;
     if (!next)
-        return h1_response_need_more(scan, buf, len, limits);
+        return h1_need_more_fields(scan, buf, len, limits);
     if ((size_t)(next - buf) > (size_t)limits->field + 2)
         return -H1_E_FIELD_LONG;
     res->nfields = 0;
@@ -197,40 +183,20 @@ ssize_t h1_response_parse(struct http_response *res, const char *buf, size_t len
                           struct h1_scan *scan, const struct http_limits *limits,
                           const struct h1_response_context *context)
 {
-    enum h1_error err;
-    unsigned classes = 0, most = h1_fields_bound(limits);
+    const struct h1_fields to = {res->fields, &res->nfields, 0, h1_response_note_field, res};
 
     if (scan->base != (uintptr_t)buf)
         h1_response_rebase(res, scan, buf);
     if (!h1_scan_line_complete(scan, buf, len))
-        return h1_response_need_more(scan, buf, len, limits);
+        return h1_need_more_fields(scan, buf, len, limits);
     if (scan->stage == H1_STAGE_START) {
         ssize_t rc = h1_response_start_line(res, buf, len, scan, limits);
         if (rc <= 0)
             return rc;
     }
-    const char *p = buf + scan->line, *end = buf + len;
-    for (;;) {
-        struct http_field *field = &res->fields[res->nfields];
-        const char *next = h1_field_line(p, end, field, &classes, &err);
-        if (!next)
-            return err ? -(ssize_t)err : h1_response_need_more(scan, buf, len, limits);
-        if ((size_t)(next - buf) > limits->head)
-            return -H1_E_HEAD_LONG;
-        p = next;
-        if (!field->name.p)
-            break;
-        if ((size_t)(next - buf) - scan->line > (size_t)limits->field + 2)
-            return -H1_E_FIELD_LONG;
-        scan->line = (size_t)(next - buf);
-        if (++scan->lines > most)
-            return -H1_E_FIELDS_MANY;
-        field->id = (uint8_t)http_field_lookup(field->name);
-        if (h1_response_note_field(scan, res, field, &err))
-            res->nfields++;
-        if (err)
-            return -(ssize_t)err;
-    }
-    err = h1_response_finish(res, scan, context);
-    return err ? -(ssize_t)err : p - buf;
+    ssize_t head = h1_fields_parse(&to, buf, len, scan, limits);
+    if (head <= 0)
+        return head;
+    enum h1_error err = h1_response_finish(res, scan, context);
+    return err ? -(ssize_t)err : head;
 }
