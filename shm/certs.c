@@ -5,17 +5,9 @@
 #include <string.h>
 
 #include "base/conf/conf.h"
+#include "base/hash.h"
 
 enum { HASHED = 18 }; /* "=", 16 digits, NUL */
-
-static uint64_t certs_hash(const char *text)
-{
-    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
-
-    for (; *text; text++)
-        h = (h ^ (uint8_t)*text) * UINT64_C(1099511628211);
-    return h;
-}
 
 char *cert_dir(char out[CERT_DIR_SIZE], const char *name)
 {
@@ -26,7 +18,7 @@ char *cert_dir(char out[CERT_DIR_SIZE], const char *name)
 
         if (n + 4 > CERT_DIR_SIZE) {
             snprintf(out + CERT_DIR_SIZE - HASHED, HASHED, "=%016llx",
-                     (unsigned long long)certs_hash(name));
+                     (unsigned long long)hash_text(HASH_START, name));
             return out;
         }
         if (i == 0 && c == '*' && name[1] == '.')

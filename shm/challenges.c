@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
+#include "base/hash.h"
+
 enum {
     /* A name is validated for each kind of key; challenges that a killed acmed left may still
      * be there; and there are some markers (acmed/key/signer.h). */
@@ -34,14 +36,15 @@ void challenge_sni(const char *name, char out[CHALLENGE_SNI])
 /* Never 0. */
 static uint32_t challenges_key_of(enum challenge_kind kind, struct str asked)
 {
-    uint32_t h = UINT32_C(2166136261) ^ (uint32_t)kind; /* FNV-1a */
+    uint64_t h = hash_byte(HASH_START, (uint8_t)kind);
 
     for (size_t i = 0; i < asked.n; i++) {
         unsigned char c = (unsigned char)asked.p[i];
 
-        h = (h ^ (kind == CHALLENGE_HTTP_01 ? c : ascii_lower(c))) * UINT32_C(16777619);
+        h = hash_byte(h, kind == CHALLENGE_HTTP_01 ? c : ascii_lower(c));
     }
-    return h ? h : 1;
+    h ^= h >> 32;
+    return (uint32_t)h ? (uint32_t)h : 1;
 }
 
 static uint32_t key_of_row(const struct challenge_row *row)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "shm/object.h"
 
 /* Each writer's group begins on a page of its own, so that it can be sealed alone. */
@@ -20,11 +21,8 @@ _Static_assert(sizeof(struct worker_row) % TABLE_PAGE == 0, "worker row: whole p
 
 char *table_object_name(char out[TABLE_OBJECT_NAME], const char *pidfile)
 {
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
-
-    for (const char *p = pidfile; *p; p++)
-        hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
-    snprintf(out, TABLE_OBJECT_NAME, "/pasgate-%016llx", (unsigned long long)hash);
+    snprintf(out, TABLE_OBJECT_NAME, "/pasgate-%016llx",
+             (unsigned long long)hash_text(HASH_START, pidfile));
     return out;
 }
 

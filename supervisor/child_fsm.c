@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "base/check.h"
+#include "base/doubling.h"
 
 /* As the next state, CHILD_STATES means: stay. RETRY is resolved by child_fsm_retry(). */
 enum { STAY = CHILD_STATES, RETRY };
@@ -91,13 +92,9 @@ static const struct step steps[CHILD_STATES][CHILD_FSM_EVENTS] =
 /* 0 for the first death in a row, then 100 ms, doubled up to 10 s. */
 static uint64_t delay_after(uint32_t deaths)
 {
-    uint64_t delay = CHILD_FSM_DELAY_FIRST_MS;
-
-    if (deaths <= 1)
-        return 0;
-    for (uint32_t i = 2; i < deaths && delay < CHILD_FSM_DELAY_MAX_MS; i++)
-        delay *= 2;
-    return delay < CHILD_FSM_DELAY_MAX_MS ? delay : CHILD_FSM_DELAY_MAX_MS;
+    return deaths <= 1
+               ? 0
+               : doubling_ms(CHILD_FSM_DELAY_FIRST_MS, CHILD_FSM_DELAY_MAX_MS, deaths - 1);
 }
 
 /* A child that was wanted has ended: when is the next one started? */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/message.h"
@@ -137,8 +138,7 @@ static void on_signal(struct supervisor *sup, const struct signalfd_siginfo *inf
 
 static void on_signals(struct loop_source *source, uint32_t events)
 {
-    struct supervisor *sup =
-        (struct supervisor *)((char *)source - offsetof(struct supervisor, signals));
+    struct supervisor *sup = container_of(source, struct supervisor, signals);
     struct signalfd_siginfo info;
 
     (void)events;

@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "supervisor/backend/recovery.h"
@@ -83,8 +84,7 @@ static void look_for_object(struct supervisor *sup)
 
 static void on_heartbeat(struct loop_timer *timer)
 {
-    struct supervisor *sup =
-        (struct supervisor *)((char *)timer - offsetof(struct supervisor, heartbeat));
+    struct supervisor *sup = container_of(timer, struct supervisor, heartbeat);
     uint64_t now = clock_mono_ms();
 
     /* After `docker pause` or a suspend, all heartbeats look overdue: every child gets its full

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/counters.h"
@@ -279,14 +280,14 @@ void process_event(struct process *p, enum child_fsm_event event,
 
 static void process_on_timer(struct loop_timer *timer)
 {
-    struct process *p = (struct process *)((char *)timer - offsetof(struct process, timer));
+    struct process *p = container_of(timer, struct process, timer);
 
     process_event(p, CHILD_FSM_TIMER, &(struct child_fsm_input){.now_ms = p->sup->loop.now_ms});
 }
 
 static void process_on_readable(struct loop_source *source, uint32_t events)
 {
-    struct process *p = (struct process *)((char *)source - offsetof(struct process, control));
+    struct process *p = container_of(source, struct process, control);
     struct message message;
     int fd;
 

@@ -46,3 +46,19 @@ int state_dir_make(const char *path, const char *store, const struct identity *i
         return -1;
     return state_dir_open(path);
 }
+
+int state_dir_write(int dir, const char *name, const void *bytes, size_t n)
+{
+    char fresh[NAME_MAX + 1];
+    int fd, error = 0;
+
+    snprintf(fresh, sizeof fresh, "%s.new", name);
+    fd = openat(dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    if (fd_write_all(fd, bytes, n) < 0 || fsync(fd) < 0)
+        error = errno;
+    fd_close(&fd);
+    errno = error;
+    return error || renameat(dir, fresh, dir, name) < 0 ? -1 : fsync(dir);
+}

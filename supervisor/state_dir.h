@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "supervisor/privilege.h"
 
@@ -19,5 +20,9 @@ int state_dir_open(const char *path);
 
 /* The same; first creates it, and the store with its parents, where they do not exist. */
 int state_dir_make(const char *path, const char *store, const struct identity *identity);
+
+/* Replaces a file of an open one: written whole as NAME.new (mode 0600) and on disk before it
+ * gets its name, so that a crash leaves the old one or the new one. 0, or -1 with errno. */
+int state_dir_write(int dir, const char *name, const void *bytes, size_t n);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sink.h"
@@ -114,8 +115,7 @@ static int open_bells(struct heritage *h)
 
 static void on_rotation(struct loop_timer *timer)
 {
-    struct supervisor *sup =
-        (struct supervisor *)((char *)timer - offsetof(struct supervisor, rotation));
+    struct supervisor *sup = container_of(timer, struct supervisor, rotation);
 
     tickets_rotate(sup->tickets);
     for (int r = 0; r < TABLE_WORKERS; r++)
@@ -125,8 +125,7 @@ static void on_rotation(struct loop_timer *timer)
 
 static void on_file_changed(struct watch *watch, const char *path)
 {
-    struct supervisor *sup =
-        (struct supervisor *)((char *)watch - offsetof(struct supervisor, watch));
+    struct supervisor *sup = container_of(watch, struct supervisor, watch);
 
     log_info("%s has changed: reloading", path);
     reload_request(sup);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/container.h"
 
 enum { EVENT_READS = 16 }; /* from a busy directory, before other sources get their turn */
 
@@ -57,12 +58,12 @@ static void watch_look(struct watch *watch)
 
 static void watch_on_timer(struct loop_timer *timer)
 {
-    watch_look((struct watch *)((char *)timer - offsetof(struct watch, timer)));
+    watch_look(container_of(timer, struct watch, timer));
 }
 
 static void on_events(struct loop_source *source, uint32_t events)
 {
-    struct watch *watch = (struct watch *)((char *)source - offsetof(struct watch, events));
+    struct watch *watch = container_of(source, struct watch, events);
     char buffer[4096];
 
     (void)events;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/conf/conf.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/tcp.h"
@@ -99,13 +100,12 @@ static void accept_take(struct acceptor *a, int most)
 static void accept_ready(struct loop_source *source, uint32_t events)
 {
     (void)events;
-    accept_take((struct acceptor *)((char *)source - offsetof(struct acceptor, source)),
-                ACCEPT_BURST);
+    accept_take(container_of(source, struct acceptor, source), ACCEPT_BURST);
 }
 
 static void pause_over(struct loop_timer *timer)
 {
-    struct acceptor *a = (struct acceptor *)((char *)timer - offsetof(struct acceptor, pause));
+    struct acceptor *a = container_of(timer, struct acceptor, pause);
 
     if (a->worker->draining || a->source.fd >= 0)
         return;

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/conf/conf.h"
+#include "base/container.h"
 #include "worker/attempt.h"
 #include "worker/backends.h"
 #include "worker/core.h"
@@ -156,7 +157,7 @@ void exchange_transport_writable(struct exchange *x, bool all)
 
 static void exchange_timer_fired(struct loop_timer *timer)
 {
-    struct exchange *x = (struct exchange *)((char *)timer - offsetof(struct exchange, timer));
+    struct exchange *x = container_of(timer, struct exchange, timer);
 
     hedge_late(x);
     switch ((enum exchange_state)x->state) {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/check.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "worker/backends.h"
 #include "worker/core.h"
@@ -63,7 +64,7 @@ static bool wait_on(struct upstream *u)
 
 static void patience_over(struct loop_timer *timer)
 {
-    struct upstream *u = (struct upstream *)((char *)timer - offsetof(struct upstream, timer));
+    struct upstream *u = container_of(timer, struct upstream, timer);
 
     /* healthd may have raised the timeout meanwhile. */
     if (wait_on(u))

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/conf/conf.h"
+#include "base/container.h"
 #include "base/tcp.h"
 #include "worker/backends.h"
 #include "worker/core.h"
@@ -62,7 +63,7 @@ void upstream_close_idle(struct backend_view *backend)
 
 static void idle_too_long(struct loop_timer *timer)
 {
-    upstream_close((struct upstream *)((char *)timer - offsetof(struct upstream, timer)));
+    upstream_close(container_of(timer, struct upstream, timer));
 }
 
 /* Is it still open, and has it sent nothing since its last response? Finds what arrived too
@@ -266,8 +267,7 @@ static void ready_busy(struct upstream *u, uint32_t events)
 
 static void upstream_ready(struct loop_source *source, uint32_t events)
 {
-    struct upstream *u =
-        (struct upstream *)((char *)source - offsetof(struct upstream, source));
+    struct upstream *u = container_of(source, struct upstream, source);
 
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         u->readable = true;

@@ -7,26 +7,18 @@
 
 #include "acmed/key/secret.h"
 #include "acmed/order/kvfile.h"
+#include "base/hash.h"
 
 static const char key_name[] = "key.pem";
 static const char text_name[] = "order";
 
-static uint64_t order_store_hash(uint64_t h, const char *text)
-{
-    do
-        h = (h ^ (uint8_t)*text) * UINT64_C(1099511628211); /* FNV-1a, with the NUL */
-    while (*text++);
-    return h;
-}
-
 uint64_t order_wanted(const char *directory, const char *profile, const char *const *names,
                       size_t n_names)
 {
-    uint64_t h =
-        order_store_hash(order_store_hash(UINT64_C(14695981039346656037), directory), profile);
+    uint64_t h = hash_name(hash_name(HASH_START, directory), profile);
 
     for (size_t i = 0; i < n_names; i++)
-        h = order_store_hash(h, names[i]);
+        h = hash_name(h, names[i]);
     return h;
 }
 

@@ -8,6 +8,7 @@
 #include "acmed/order/backoff.h"
 #include "acmed/order/kvfile.h"
 #include "base/conf/conf.h"
+#include "base/hash.h"
 
 enum { FAILURE = 'f', ORDER = 'o', CERTIFICATE = 'c', ACCOUNT = 'a' };
 
@@ -21,22 +22,13 @@ static const char file_name[] = "ledger";
 
 /* ---- hashes */
 
-static uint64_t hash_name(const char *name)
-{
-    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
-
-    for (; *name; name++)
-        h = (h ^ (uint8_t)*name) * UINT64_C(1099511628211);
-    return h;
-}
-
 /* Of a set of names; independent of their order. */
 static uint64_t hash_set(struct rate_log_names names)
 {
     uint64_t sum = names.n;
 
     for (size_t i = 0; i < names.n; i++)
-        sum += hash_name(names.name[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        sum += hash_text(HASH_START, names.name[i]) * UINT64_C(0x9e3779b97f4a7c15);
     return sum;
 }
 
@@ -172,7 +164,8 @@ uint64_t rate_log_wait_urgent(struct rate_log *rate_log, struct rate_log_names n
     rate_log_mistrust(rate_log, now_s);
     for (size_t i = 0; i < names.n; i++)
         rate_log_longer(rate_log, &wait,
-                        rate_log_wait_for(rate_log, FAILURE, hash_name(names.name[i]), failures,
+                        rate_log_wait_for(rate_log, FAILURE,
+                                          hash_text(HASH_START, names.name[i]), failures,
                                           RATE_LOG_HOUR_S, now_s),
                         failures, "failed orders of a name in an hour");
     if (!rate_log_fits(rate_log, names.n + BESIDE_NAMES, now_s))
@@ -254,7 +247,7 @@ int rate_log_attempt(struct rate_log *rate_log, struct rate_log_names names, uin
     if (rate_log_reserve(rate_log, names.n, now_s) < 0)
         return -1;
     for (size_t i = 0; i < names.n; i++)
-        rate_log_add(rate_log, FAILURE, hash_name(names.name[i]), now_s);
+        rate_log_add(rate_log, FAILURE, hash_text(HASH_START, names.name[i]), now_s);
     return 0;
 }
 
@@ -275,7 +268,7 @@ static void rate_log_take_out(struct rate_log *rate_log, char kind, uint64_t wha
 void rate_log_refund(struct rate_log *rate_log, struct rate_log_names names, uint64_t begun_s)
 {
     for (size_t i = 0; i < names.n; i++)
-        rate_log_take_out(rate_log, FAILURE, hash_name(names.name[i]), begun_s);
+        rate_log_take_out(rate_log, FAILURE, hash_text(HASH_START, names.name[i]), begun_s);
 }
 
 void rate_log_refund_account(struct rate_log *rate_log, uint64_t begun_s)

@@ -7,18 +7,19 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "base/hash.h"
 #include "base/str.h"
 
 /* Hash of the text without quoted values and digits: equal for similar messages. */
 static uint64_t conf_errors_kind_of(const char *text)
 {
-    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+    uint64_t h = HASH_START;
     bool quoted = false;
 
     for (; *text; text++) {
         quoted ^= *text == '"';
         if (!quoted && !ascii_is_digit((unsigned char)*text))
-            h = (h ^ (uint8_t)*text) * UINT64_C(1099511628211);
+            h = hash_byte(h, (uint8_t)*text);
     }
     return h;
 }

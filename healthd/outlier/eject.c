@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/conf/conf.h"
+#include "base/doubling.h"
 #include "base/str.h"
 
 static uint64_t step_of(const struct conf_eject *rules, uint64_t now_ms)
@@ -105,11 +106,7 @@ bool eject_near(const struct eject *e, const struct conf_eject *rules, uint64_t 
 
 uint32_t eject_time_ms(const struct conf_eject *rules, unsigned n)
 {
-    uint64_t ms = rules->time_ms;
-
-    while (--n > 0 && ms < rules->max_ms)
-        ms *= 2;
-    return ms < rules->max_ms ? (uint32_t)ms : rules->max_ms;
+    return (uint32_t)doubling_ms(rules->time_ms, rules->max_ms, n);
 }
 
 uint8_t eject_next(const struct conf_eject *rules, uint8_t n)

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "shm/counters.h"
 #include "supervisor/backend/admin_stored.h"
@@ -14,21 +15,10 @@
 #include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n)
-{
-    const uint8_t *p = bytes;
-
-    for (size_t i = 0; i < n; i++) /* FNV-1a */
-        hash = (hash ^ p[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
 static uint64_t identity_of(const struct conf_backend *b)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint64_t hash = hash_name(hash_name(HASH_START, b->name), b->host);
 
-    hash = hash_bytes(hash, b->name, strlen(b->name) + 1);
-    hash = hash_bytes(hash, b->host, strlen(b->host) + 1);
     return hash_bytes(hash, &b->port, sizeof b->port);
 }
 

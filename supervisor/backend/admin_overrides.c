@@ -15,7 +15,6 @@
 
 #define HEAD      "pasgate wishes 1"
 #define FILE_NAME "wishes"
-#define FILE_NEW  "wishes.new"
 #define FILE_BAD  "wishes.bad"
 
 enum { FIELDS = 5, SINCE_DIGITS = 16 /* until the year 318857 */ };
@@ -314,15 +313,8 @@ static int admin_overrides_write_file(int dir, const struct admin_overrides *ove
 {
     static char text[ADMIN_OVERRIDES_BYTES];
     size_t n = admin_overrides_format(overrides, text);
-    int fd = openat(dir, FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-    if (fd < 0)
-        return -1;
-    int rc = fd_write_all(fd, text, n) < 0 || fsync(fd) < 0 ? -1 : 0;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return rc < 0 || renameat(dir, FILE_NEW, dir, FILE_NAME) < 0 ? -1 : fsync(dir);
+    return state_dir_write(dir, FILE_NAME, text, n);
 }
 
 static int save_to(const char *path, const struct admin_overrides *overrides, const char *store,

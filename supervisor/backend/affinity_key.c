@@ -17,7 +17,6 @@
 #include "supervisor/state_dir.h"
 
 #define FILE_NAME "affinity.key"
-#define FILE_NEW  "affinity.key.new"
 
 enum { KEY = MESSAGE_AFFINITY_KEY };
 
@@ -79,19 +78,6 @@ static void tell_unused(const char *path, bool dir_opened, int error)
              path, why);
 }
 
-static int write_key(int dir, const uint8_t key[KEY])
-{
-    int fd = openat(dir, FILE_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-    if (fd < 0)
-        return -1;
-    int rc = fd_write_all(fd, key, KEY) < 0 || fsync(fd) < 0 ? -1 : 0;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return rc < 0 || renameat(dir, FILE_NEW, dir, FILE_NAME) < 0 ? -1 : fsync(dir);
-}
-
 bool affinity_key_load(uint8_t *key, const char *store, const struct identity *identity)
 {
     uint8_t found[KEY];
@@ -126,7 +112,8 @@ void affinity_key_save(const uint8_t *key, const char *store, const struct ident
     dir = state_dir_make(path, store, identity);
     bool there =
         dir >= 0 && affinity_key_read_key(dir, found) > 0 && memcmp(found, key, KEY) == 0;
-    if (!there && (dir < 0 || write_key(dir, key) < 0) && log_gate_open(&gate))
+    if (!there && (dir < 0 || state_dir_write(dir, FILE_NAME, key, KEY) < 0) &&
+        log_gate_open(&gate))
         log_warn(
             "%s/" FILE_NAME
             ": cannot be written; sessions may move to another backend after a restart: %s",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -149,8 +150,7 @@ static bool drain_look_at(struct supervisor *sup, int slot)
 
 static void on_tick(struct loop_timer *timer)
 {
-    struct supervisor *sup =
-        (struct supervisor *)((char *)timer - offsetof(struct supervisor, drains));
+    struct supervisor *sup = container_of(timer, struct supervisor, drains);
     bool any = false;
 
     for (int slot = 0; slot < (int)sup->header.nbackends; slot++)

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -329,8 +330,7 @@ static void recovery_look(struct supervisor *sup, int slot)
 
 static void recovery_on_timer(struct loop_timer *timer)
 {
-    struct recovery_table *recoveries =
-        (struct recovery_table *)((char *)timer - offsetof(struct recovery_table, timer));
+    struct recovery_table *recoveries = container_of(timer, struct recovery_table, timer);
     struct supervisor *sup = recoveries->sup;
     bool any = false;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/doubling.h"
 #include "base/str.h"
 
 /* As the next state, HEAL_STATES means: stay. FAILURE is resolved by failure(). */
@@ -154,13 +155,10 @@ static void add_try(struct recovery_fsm *fsm, uint64_t now_ms)
 static void hold_down(struct recovery_fsm *fsm, const struct recovery_limits *limits,
                       uint64_t now_ms)
 {
-    uint64_t wait = limits->hold_down_ms;
     uint32_t tries = recovery_fsm_tries(fsm, now_ms);
 
-    for (uint32_t i = 1; i < tries && wait < HEAL_HOLD_DOWN_MAX_MS; i++)
-        wait *= 2;
     if (tries > 0)
-        fsm->next_ms = now_ms + (wait < HEAL_HOLD_DOWN_MAX_MS ? wait : HEAL_HOLD_DOWN_MAX_MS);
+        fsm->next_ms = now_ms + doubling_ms(limits->hold_down_ms, HEAL_HOLD_DOWN_MAX_MS, tries);
 }
 
 /* ---- steps */
