@@ -57,6 +57,7 @@ struct acmed {
     bool has_store;             /* the certificates know that it is ours */
     char trouble[TABLE_REASON]; /* why it is not, as logged last, or "" */
     bool looked;                /* the store was searched for leftovers */
+    bool listed;                /* and for what is marked as revoked, but not on the list */
     struct leftover *leftovers;
     uint64_t store_ms;  /* next check of the store */
     uint64_t repair_ms; /* next comparison of our rows with what was published */
@@ -196,7 +197,25 @@ static void leave_store(struct acmed *a)
         a->heritage->conf->acme.store);
     store_release(&a->store);
     ca_set_store_gone(&a->ca_set);
-    a->has_store = false;
+    a->has_store = a->listed = false;
+}
+
+static void list_marked(void *to, const char *dir)
+{
+    const struct acmed *a = to;
+
+    beat(a->heritage->table);
+    revoked_list_marked(&a->store, dir);
+}
+
+/* What a predecessor marked as revoked before it ended, also under names that are not
+ * configured any more; then what could not be written. */
+static void look_at_revoked(struct acmed *a, uint64_t now_ms)
+{
+    if (!a->listed)
+        store_each(a->store.path, list_marked, a);
+    a->listed = true;
+    revoked_retry(&a->store, now_ms);
 }
 
 static void look_at_generations(struct acmed *a, uint64_t now_ms)
@@ -206,6 +225,8 @@ static void look_at_generations(struct acmed *a, uint64_t now_ms)
     if (a->has_store && store_usable(a->store.path, NULL, 0, trouble) &&
         revoked_readable(&a->store, trouble))
         ca_set_look(&a->ca_set);
+    if (a->has_store)
+        look_at_revoked(a, now_ms);
     for (uint32_t i = 0; a->has_store && i < a->n; i++)
         certificate_look_at_store(&a->certificate[i], trouble, now_ms);
 }

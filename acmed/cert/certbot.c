@@ -136,7 +136,8 @@ static void put_certificate(struct work *w, const struct conf_cert *cert,
         w->failed = true;
         return;
     }
-    store_prune(&w->store, dir);
+    if (revoked_list_marked(&w->store, dir))
+        store_prune(&w->store, dir);
     certbot_tell(w, lineage, "is generation %u of %s, until %s%s%s", generation, cert->name,
                  until, *info->incomplete ? "; warning: " : "", info->incomplete);
     w->some = true;

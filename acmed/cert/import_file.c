@@ -349,7 +349,7 @@ static int write_store(struct import_file *x, FILE *out)
     if (generation && store_set_current(&store, dir, generation) < 0)
         generation = 0;
     error = errno;
-    if (generation)
+    if (generation && revoked_list_marked(&store, dir))
         store_prune(&store, dir);
     store_release(&store);
     if (!generation) {

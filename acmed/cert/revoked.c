@@ -17,7 +17,8 @@
 enum {
     HEX = 2 * PEM_DIGEST + 1,
     LINE_MAX_BYTES = 2 * HEX + 64,
-    LIST_MODE = 0640, /* workers with acmed's group read it (worker/certs_stored.c) */
+    LOOKS = 1024,     /* generations of a certificate; normally there are 3 */
+    RETRY_MS = 10000, /* after the list could not be read or written */
 };
 
 static const char list_name[] = ".revoked";
@@ -37,6 +38,15 @@ static struct {
     bool known; /* stamp is that of a file that was read */
     int error;  /* errno of the last attempt; 0: it was read, or there is none */
 } list;
+
+/* Entries that the file lacks because it could not be read or written. They count like those in
+ * the file. */
+static struct {
+    struct entry *entry;
+    size_t n;
+    uint64_t retry_ms;
+    char why[TABLE_NOTE]; /* they could not be written, or "" */
+} unlisted;
 
 static uint32_t epoch;
 
@@ -72,6 +82,21 @@ static bool revoked_same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* A list of another mode comes from a version that did not set it, or from a backup. */
+static void let_workers_read(const struct store *store, const struct stat *st)
+{
+    static bool told;
+    bool wrong = S_ISREG(st->st_mode) && (st->st_mode & 07777) != STORE_FILE_MODE;
+
+    if (!wrong || !store->ours || fchmodat(store->certs_fd, list_name, STORE_FILE_MODE, 0) == 0)
+        return;
+    if (!told)
+        log_warn("cannot set the mode of the list of revoked certificates %s/certs/%s to %04o: "
+                 "%s; workers that cannot read it use no certificate under another name",
+                 store->path, list_name, (unsigned)STORE_FILE_MODE, strerror(errno));
+    told = true;
+}
+
 /* 0, or an errno; then the previous content stays. */
 static int revoked_load(const struct store *store)
 {
@@ -86,6 +111,7 @@ static int revoked_load(const struct store *store)
         list.known = false;
         return 0;
     }
+    let_workers_read(store, &now);
     if (list.known && revoked_same_file(&now, &list.stamp))
         return 0;
     text = kvfile_read(store->certs_fd, list_name, (size_t)REVOKED_MAX * LINE_MAX_BYTES, &n);
@@ -98,6 +124,7 @@ static int revoked_load(const struct store *store)
     free(text);
     list.stamp = now;
     list.known = true;
+    epoch++;
     return 0;
 }
 
@@ -111,10 +138,8 @@ static bool refresh(const struct store *store)
         log_error("cannot read the list of revoked certificates %s/certs/%s: %s; no other "
                   "certificate of the store is used until it can be read",
                   store->path, list_name, strerror(list.error));
-    if (!list.error && before) {
+    if (!list.error && before)
         log_info("the list of revoked certificates can be read again");
-        epoch++;
-    }
     errno = list.error;
     return !list.error;
 }
@@ -131,37 +156,19 @@ static size_t print(char *at, const struct entry *e)
                             e->wall_ms, e->reason, e->not_after_wall_ms);
 }
 
-/* The new entry comes first, so that the oldest is dropped when the list is full. */
-static int write_list(const struct store *store, const struct entry *first)
+static bool revoked_has(const struct entry *entry, size_t n, const char *leaf)
 {
-    char *text = malloc((size_t)REVOKED_MAX * LINE_MAX_BYTES);
-    uint64_t now = clock_wall_ms();
-    size_t at, lines = 1;
-    int rc, error;
-
-    CHECK(text);
-    at = print(text, first);
-    for (size_t i = 0; i < list.n && lines < REVOKED_MAX; i++)
-        if (revoked_counts(&list.entry[i], now) &&
-            strcmp(list.entry[i].leaf, first->leaf) != 0) {
-            at += print(text + at, &list.entry[i]);
-            lines++;
-        }
-    rc = kvfile_write(store->certs_fd, list_name, text, at);
-    error = errno;
-    if (rc == 0 && fchmodat(store->certs_fd, list_name, LIST_MODE, 0) < 0)
-        log_warn("cannot let workers read the list of revoked certificates %s/certs/%s: %s",
-                 store->path, list_name, strerror(errno));
-    free(text);
-    errno = error;
-    return rc;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(entry[i].leaf, leaf) == 0)
+            return true;
+    return false;
 }
 
-/* If it is on the list already, the first time stays, and a compromised key stays so. */
-static void merge(struct entry *new)
+/* If it is known already, the first time stays, and a compromised key stays so. */
+static void merge(struct entry *new, const struct entry *entry, size_t n)
 {
-    for (size_t i = 0; i < list.n; i++) {
-        const struct entry *e = &list.entry[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct entry *e = &entry[i];
 
         if (strcmp(e->leaf, new->leaf) != 0)
             continue;
@@ -169,6 +176,61 @@ static void merge(struct entry *new)
         if (e->reason == REVOKED_KEY_COMPROMISE)
             new->reason = e->reason;
     }
+}
+
+/* New entries come first, so that the oldest are dropped when the list is full. */
+static int write_list(const struct store *store)
+{
+    char *text = malloc((size_t)REVOKED_MAX * LINE_MAX_BYTES);
+    uint64_t now = clock_wall_ms();
+    size_t at = 0, lines = 0;
+    int rc, error;
+
+    CHECK(text);
+    for (size_t i = unlisted.n; i-- > 0; lines++) {
+        merge(&unlisted.entry[i], list.entry, list.n);
+        at += print(text + at, &unlisted.entry[i]);
+    }
+    for (size_t i = 0; i < list.n && lines < REVOKED_MAX; i++)
+        if (revoked_counts(&list.entry[i], now) &&
+            !revoked_has(unlisted.entry, unlisted.n, list.entry[i].leaf)) {
+            at += print(text + at, &list.entry[i]);
+            lines++;
+        }
+    rc = store_put_file(store, list_name, text, at);
+    error = errno;
+    free(text);
+    errno = error;
+    return rc;
+}
+
+/* Writes what the file lacks. 0, or -1 with errno. */
+static int complete_list(const struct store *store)
+{
+    errno = EBUSY;
+    if (!store->ours || store->certs_fd < 0 || !refresh(store) || write_list(store) < 0)
+        return -1;
+    if (refresh(store)) /* else it may have to be written once more */
+        unlisted.n = 0;
+    return 0;
+}
+
+static void unlisted_add(const struct entry *new)
+{
+    struct entry e = *new;
+    size_t n = 0;
+
+    merge(&e, unlisted.entry, unlisted.n);
+    for (size_t i = 0; i < unlisted.n; i++)
+        if (strcmp(unlisted.entry[i].leaf, e.leaf) != 0)
+            unlisted.entry[n++] = unlisted.entry[i];
+    if (!unlisted.entry)
+        unlisted.entry = calloc(REVOKED_MAX, sizeof *unlisted.entry);
+    CHECK(unlisted.entry);
+    if (n == REVOKED_MAX)
+        memmove(unlisted.entry, unlisted.entry + 1, --n * sizeof *unlisted.entry);
+    unlisted.entry[n++] = e;
+    unlisted.n = n;
 }
 
 /* ---- interface */
@@ -179,22 +241,76 @@ int revoked_add(const struct store *store, const struct pem_pair *pair, unsigned
     struct pem_id id;
     struct entry new = {.wall_ms = wall_ms, .reason = reason};
 
-    errno = EBUSY;
-    if (!store->ours || store->certs_fd < 0)
-        return -1;
     errno = EINVAL;
     if (!pem_id(pair, &id))
         return -1;
     revoked_to_hex(new.leaf, id.leaf);
     revoked_to_hex(new.key, id.key);
     new.not_after_wall_ms = id.not_after_wall_ms;
-    if (!refresh(store))
-        return -1;
-    merge(&new);
-    if (write_list(store, &new) < 0)
-        return -1;
+    if (!revoked_counts(&new, clock_wall_ms()))
+        return 0;
+    unlisted_add(&new);
     epoch++;
-    return 0;
+    return complete_list(store);
+}
+
+static void tell_unlisted(const struct store *store, int error)
+{
+    bool told = unlisted.why[0] != '\0';
+
+    snprintf(unlisted.why, sizeof unlisted.why,
+             "cannot write the list of revoked certificates %.160s/certs/%s: %s; retried every "
+             "%d s, and until then no older generation is removed",
+             store->path, list_name, store_says(error), RETRY_MS / 1000);
+    if (!told)
+        log_error("%s", unlisted.why);
+}
+
+void revoked_retry(const struct store *store, uint64_t now_ms)
+{
+    if (unlisted.n > 0 && now_ms >= unlisted.retry_ms) {
+        unlisted.retry_ms = now_ms + RETRY_MS;
+        if (complete_list(store) < 0)
+            tell_unlisted(store, errno);
+    }
+    if (unlisted.n == 0 && unlisted.why[0]) {
+        log_info("the list of revoked certificates is complete again");
+        unlisted.why[0] = '\0';
+    }
+}
+
+const char *revoked_missing(void)
+{
+    return unlisted.why;
+}
+
+static bool list_marked(const struct store *store, const char *dir, uint32_t generation)
+{
+    uint64_t at = store_marked_revoked(store, dir, generation);
+    enum cert_source source;
+    struct pem_pair pair;
+    bool listed;
+
+    if (!at)
+        return true;
+    if (store_read(store, dir, generation, &pair, &source) < 0)
+        return errno == ENOENT;
+    listed = revoked_at(store, NULL, 0, &pair) ||
+             revoked_add(store, &pair, store_marked_reason(store, dir, generation), at) == 0 ||
+             errno == EINVAL;
+    pem_pair_release(&pair);
+    return listed && unlisted.n == 0 && !list.error;
+}
+
+bool revoked_list_marked(const struct store *store, const char *dir)
+{
+    uint32_t generations[LOOKS];
+    int n = store_list(store, dir, generations, LOOKS);
+    bool listed = n >= 0;
+
+    for (int i = 0; i < n; i++)
+        listed &= list_marked(store, dir, generations[i]);
+    return listed;
 }
 
 bool revoked_readable(const struct store *store, char why[TABLE_NOTE])
@@ -209,24 +325,35 @@ bool revoked_readable(const struct store *store, char why[TABLE_NOTE])
     return false;
 }
 
+static const struct entry *find_entry(const struct entry *entry, size_t n, const char *leaf,
+                                      const char *key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(entry[i].leaf, leaf) == 0 ||
+            (entry[i].reason == REVOKED_KEY_COMPROMISE && strcmp(entry[i].key, key) == 0))
+            return &entry[i];
+    return NULL;
+}
+
 uint64_t revoked_at(const struct store *store, const char *dir, uint32_t generation,
                     const struct pem_pair *pair)
 {
+    const struct entry *e = NULL;
     char leaf[HEX], key[HEX];
     struct pem_id id;
 
     if (store->certs_fd < 0)
         return 0;
     refresh(store);
-    if (list.n > 0 && pem_id(pair, &id)) {
+    if (list.n + unlisted.n > 0 && pem_id(pair, &id)) {
         revoked_to_hex(leaf, id.leaf);
         revoked_to_hex(key, id.key);
-        for (size_t i = 0; i < list.n; i++)
-            if (strcmp(list.entry[i].leaf, leaf) == 0 ||
-                (list.entry[i].reason == REVOKED_KEY_COMPROMISE &&
-                 strcmp(list.entry[i].key, key) == 0))
-                return list.entry[i].wall_ms ? list.entry[i].wall_ms : 1;
+        e = find_entry(list.entry, list.n, leaf, key);
+        if (!e)
+            e = find_entry(unlisted.entry, unlisted.n, leaf, key);
     }
+    if (e)
+        return e->wall_ms ? e->wall_ms : 1;
     return dir ? store_marked_revoked(store, dir, generation) : 0;
 }
 

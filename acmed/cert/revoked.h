@@ -20,11 +20,22 @@ enum {
     REVOKED_KEY_COMPROMISE = 1 /* RFC 5280, 5.3.1 */
 };
 
-/* Adds an entry, which is on disk when this returns. 0, or -1 with errno and the list unchanged
- * (EINVAL: the pair does not parse; else the list cannot be read or written). wall_ms: when it
- * was revoked. */
+/* Adds an entry, unless it would be forgotten at once (it has expired, and its key is not known
+ * to others). 0: it is on disk. -1 with errno: EINVAL: the pair does not parse; else the list
+ * cannot be read or written, and the entry counts only in this process until revoked_retry()
+ * has written it. wall_ms: when it was revoked. */
 int revoked_add(const struct store *store, const struct pem_pair *pair, unsigned reason,
                 uint64_t wall_ms);
+
+/* Writes entries that could not be written, every 10 s; a failure is logged once, and so is its
+ * end. revoked_missing(): what is wrong meanwhile, for the status, or "". */
+void revoked_retry(const struct store *store, uint64_t now_ms);
+const char *revoked_missing(void);
+
+/* Adds the generations of this directory that are marked as revoked and not on the list: their
+ * mark was written, then the process was killed or the list could not be written. true: all
+ * are on disk, so that none of them is needed any more. */
+bool revoked_list_marked(const struct store *store, const char *dir);
 
 /* Can the list be read? No list counts as an empty one. false: why says what is wrong, and what
  * follows; a pair may be on the list, and revoked_at() knows only what was read before. This is
@@ -37,8 +48,8 @@ bool revoked_readable(const struct store *store, char why[TABLE_NOTE]);
 uint64_t revoked_at(const struct store *store, const char *dir, uint32_t generation,
                     const struct pem_pair *pair);
 
-/* Grows with each new entry, and when the list can be read again: other live certificates may
- * have the same key. */
+/* Grows with each new entry, and each time that the list is read: other live certificates may
+ * be on it, or have the same key. */
 uint32_t revoked_epoch(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "acmed/cert/revoked.h"
 #include "acmed/order/clock_note.h"
 #include "base/clock.h"
 #include "base/conf/conf.h"
@@ -172,6 +173,8 @@ void row_show_notes(struct certificate *k)
     add_note(&k->row, k->unusable);
     add_note(&k->row, k->clock);
     add_note(&k->row, k->account);
+    if (k->issue.ca_set)
+        add_note(&k->row, revoked_missing());
     for (int i = 0; i < TABLE_NOTES; i++)
         add_note(&k->row, k->issue.note[i]);
     if (plan_is_past(&k->issue.state, &live.plan, clock_wall_ms()))

@@ -18,7 +18,6 @@
 
 enum {
     DIR_MODE = 0750,
-    FILE_MODE = 0640,
     META_MAX = 64,     /* bytes of "meta" */
     NEW_NAME = 48,     /* ".new-GENERATION-PID" */
     LISTED_MAX = 1024, /* generations that are listed; normally there are 3 */
@@ -289,12 +288,12 @@ bool store_has(const struct store *store, const char *dir, uint32_t generation)
 int store_write_file(int at, const char *name, const char *text, size_t n)
 {
     int error, done = -1;
-    int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, STORE_FILE_MODE);
 
     if (fd < 0)
         return -1;
     /* fchmod: the mode must not depend on the inherited umask. */
-    if (fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, text, n) == 0 && fsync(fd) == 0)
+    if (fchmod(fd, STORE_FILE_MODE) == 0 && fd_write_all(fd, text, n) == 0 && fsync(fd) == 0)
         done = 0;
     error = errno;
     close(fd);

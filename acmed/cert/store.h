@@ -4,7 +4,7 @@
  *                              key.pem
  *                              meta            "source=self|file|acme", and after a
  *                                              rollback "of=GENERATION", its origin
- *                              revoked         exists if it was revoked while live:
+ *                              revoked         exists if it was revoked:
  *                                              "reason=NUMBER", or nothing
  *                              event           exists until the hook was called for it:
  *                                              "issued" or "renewed", and
@@ -34,6 +34,7 @@
 enum {
     STORE_KEEP = 3,             /* pairs: the live one and two before it */
     STORE_PEM_MAX = 256 * 1024, /* bytes of a PEM file */
+    STORE_FILE_MODE = 0640,
 };
 
 struct store {
@@ -107,10 +108,11 @@ int store_set_current(const struct store *store, const char *dir, uint32_t gener
  * such one is kept, for people to look at. */
 void store_reject(const struct store *store, const char *dir, uint32_t generation);
 
-/* The CA has revoked this generation, which is live: it is replaced, also by a successor, and
- * served until then. reason: of RFC 5280, for the list (cert/revoked.h), which is written after
- * this. 0, or -1 with errno and no mark, or the previous one. store_marked_revoked(): when that
- * was, in milliseconds since 1970; 0: not revoked. Whether a pair may go live is another
+/* The CA has revoked this generation. If it is live, it is replaced, also by a successor, and
+ * served until then; else it does not go live again. reason: of RFC 5280, for the list
+ * (cert/revoked.h), which is written after this. The first mark stays. 0, or -1 with errno;
+ * then there is no mark, or one that is not known to be on disk. store_marked_revoked(): when
+ * that was, in milliseconds since 1970; 0: not revoked. Whether a pair may go live is another
  * question: revoked_at(). store_marked_reason(): 0 if none was noted. */
 int store_mark_revoked(const struct store *store, const char *dir, uint32_t generation,
                        unsigned reason);
@@ -130,8 +132,13 @@ int store_note_calls(const struct store *store, const char *dir, uint32_t genera
                      unsigned calls);
 void store_drop_event(const struct store *store, const char *dir, uint32_t generation);
 
+/* Replaces a file of STORE/certs itself (cert/revoked.h). 0, or -1 with errno and, unless only
+ * the last fsync failed, the old file unchanged. */
+int store_put_file(const struct store *store, const char *name, const char *text, size_t n);
+
 /* Removes what is older than the STORE_KEEP newest pairs, and copies of newer ones; never the
- * live generation or the newest. */
+ * live generation or the newest. A mark goes with its generation, so that what is marked as
+ * revoked must be on the list (revoked_list_marked()). */
 void store_prune(const struct store *store, const char *dir);
 
 #endif

@@ -81,29 +81,52 @@ void store_reject(const struct store *store, const char *dir, uint32_t generatio
     close(fd);
 }
 
+/* ---- small files */
+
+/* Writes a file under a temporary name, then renames it. 0, or -1 with errno; if only the fsync
+ * of the directory failed, the new file is there. */
+static int put_file(int fd, const char *temporary, const char *name, const char *text, size_t n)
+{
+    int error;
+
+    unlinkat(fd, temporary, 0); /* left by a crash */
+    if (store_write_file(fd, temporary, text, n) == 0 && renameat(fd, temporary, fd, name) == 0)
+        return fsync(fd);
+    error = errno;
+    unlinkat(fd, temporary, 0);
+    errno = error;
+    return -1;
+}
+
+int store_put_file(const struct store *store, const char *name, const char *text, size_t n)
+{
+    char temporary[MARK_MAX];
+
+    errno = EBUSY;
+    if (!store->ours || store->certs_fd < 0)
+        return -1;
+    snprintf(temporary, sizeof temporary, ".new-%s", name);
+    return put_file(store->certs_fd, temporary, name, text, n);
+}
+
 /* ---- marks */
 
-/* Puts a small file into a generation; one that exists stays, unless it is replaced. It gets
- * its name when it is complete. */
+/* Puts a small file into a generation. Unless it replaces, a file of that name stays as it is,
+ * whatever it holds, and is made durable once more: the fsync after its writing may have
+ * failed, or never have been reached. 0, or -1 with errno; then the file may be there
+ * nevertheless. */
 static int put_mark(const struct store *store, const char *dir, uint32_t generation,
                     const char *name, const char *text, bool replaces)
 {
-    int done = 0, error, fd = store_open_generation(store, dir, generation);
+    int done, error, fd = store_open_generation(store, dir, generation);
     struct stat st;
 
     if (fd < 0)
         return -1;
-    unlinkat(fd, store_new_mark, 0); /* left by a crash */
-    if (replaces || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        done = store_write_file(fd, store_new_mark, text, strlen(text)) < 0 ||
-                       renameat(fd, store_new_mark, fd, name) < 0
-                   ? -1
-                   : 0;
+    done = !replaces && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+               ? fsync(fd)
+               : put_file(fd, store_new_mark, name, text, strlen(text));
     error = errno;
-    if (done < 0)
-        unlinkat(fd, store_new_mark, 0);
-    else if ((done = fsync(fd)) < 0)
-        error = errno;
     close(fd);
     errno = error;
     return done;

@@ -84,11 +84,17 @@ static size_t lines(void)
     return found;
 }
 
+static int mode_of(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) < 0 ? -1 : (int)(st.st_mode & 07777);
+}
+
 static void test_by_certificate(struct store *store)
 {
     struct pem_pair x = make(clock_wall_ms()), twin = same_key(&x), other = dressed(&x);
     uint32_t epoch = revoked_epoch();
-    struct stat st;
     char path[128];
 
     is_int(revoked_at(store, NULL, 0, &x), 0, "nothing is revoked at first");
@@ -103,8 +109,7 @@ static void test_by_certificate(struct store *store)
     is_int(revoked_at(store, NULL, 0, &twin), when, "a key does not become good again");
     is_int(lines(), 1, "one line for it");
     snprintf(path, sizeof path, "%s/certs/.revoked", root);
-    ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0640,
-       "workers of the group may read it");
+    ok(mode_of(path) == 0640, "workers of the group may read it");
     pem_pair_release(&x);
     pem_pair_release(&twin);
     pem_pair_release(&other);
@@ -116,16 +121,24 @@ static void test_bounds(struct store *store)
     char path[128];
     int fd;
 
+    uint32_t epoch = revoked_epoch();
+
     is_int(revoked_add(store, &old, SUPERSEDED, when), 0, "one that has ended");
+    is_int(lines(), 1, "needs no line any more");
+    is_int(revoked_epoch(), epoch, "so that two such do not displace each other for ever");
     is_int(revoked_add(store, &y, SUPERSEDED, when), 0, "and a good one");
-    is_int(lines(), 2, "what has ended needs no line any more");
+    is_int(lines(), 2, "has one");
+    is_int(revoked_add(store, &old, REVOKED_KEY_COMPROMISE, when), 0, "a key that others know");
+    is_int(lines(), 3, "does not end");
+    revoked_retry(store, 0);
+    is_str(revoked_missing(), "", "nothing is left to write");
     snprintf(path, sizeof path, "%s/certs/.revoked", root);
     fd = open(path, O_WRONLY | O_APPEND);
     ok(write(fd, "rubbish\nab=cd 1 2 3\n", 20) == 20, "a line that is damaged");
     close(fd);
     is_int(revoked_at(store, NULL, 0, &y), when, "the others count");
     is_int(revoked_add(store, &z, SUPERSEDED, when), 0, "one more");
-    is_int(lines(), 3, "and it goes");
+    is_int(lines(), 4, "and it goes");
     is_int(revoked_at(store, NULL, 0, &y) + revoked_at(store, NULL, 0, &z), 2 * when, "both");
     pem_pair_release(&y);
     pem_pair_release(&z);
@@ -150,14 +163,74 @@ static void test_unreadable(struct store *store)
        "which is told: %s", why);
     errno = 0;
     ok(revoked_add(store, &y, 0, when) < 0 && errno == ELOOP, "nothing is added to it");
+    uint32_t epoch = revoked_epoch();
     ok(rename(kept, list) == 0, "it can be read again");
     is_int(lines(), 1, "the entry is still there");
-    uint32_t epoch = revoked_epoch();
+    is_int(revoked_at(store, NULL, 0, &y), when, "what could not be added counts all the same");
     ok(revoked_readable(store, why) && !*why, "no trouble");
     ok(revoked_epoch() != epoch, "live certificates are compared with it again");
     is_int(revoked_at(store, NULL, 0, &x), when, "the entry counts");
+    revoked_retry(store, 20000);
+    is_str(revoked_missing(), "", "what is missing is written");
+    is_int(lines(), 2, "and stands beside what was there");
     ok(unlink(list) == 0 && revoked_readable(store, why), "no list is an empty one");
-    is_int(revoked_at(store, NULL, 0, &x), 0, "nothing is on it");
+    is_int(revoked_at(store, NULL, 0, &x) + revoked_at(store, NULL, 0, &y), 0,
+           "nothing is on it");
+    pem_pair_release(&x);
+    pem_pair_release(&y);
+}
+
+/* A file system that is full, for example: here a directory is in the way of the new file. */
+static void test_unwritable(struct store *store)
+{
+    struct pem_pair x = make(clock_wall_ms()), twin = same_key(&x);
+    char way[128], list[128];
+
+    snprintf(list, sizeof list, "%s/certs/.revoked", root);
+    snprintf(way, sizeof way, "%s/certs/.new-.revoked", root);
+    ok(mkdir(way, 0700) == 0 && revoked_add(store, &x, REVOKED_KEY_COMPROMISE, when) < 0,
+       "it cannot be written");
+    is_int(revoked_at(store, NULL, 0, &twin), when, "but counts");
+    revoked_retry(store, 100000);
+    ok(strstr(revoked_missing(), "cannot write the list of revoked certificates"),
+       "still not, which is told: %s", revoked_missing());
+    ok(rmdir(way) == 0, "now it can be");
+    revoked_retry(store, 100001);
+    ok(*revoked_missing() && access(list, F_OK) < 0, "not at once");
+    revoked_retry(store, 110000);
+    is_str(revoked_missing(), "", "after 10 s");
+    is_int(lines(), 1, "it is written");
+    ok(chmod(list, 0600) == 0 && revoked_at(store, NULL, 0, &x) == when &&
+           mode_of(list) == 0640,
+       "a mode that keeps workers out is corrected");
+    ok(unlink(list) == 0, "gone");
+    is_int(revoked_at(store, NULL, 0, &x), 0, "then it is on no list");
+    pem_pair_release(&x);
+    pem_pair_release(&twin);
+}
+
+/* Killed between the mark and the list; the one that is marked is not live any more. */
+static void test_marked(struct store *store)
+{
+    struct pem_pair x = make(clock_wall_ms()), y = make(clock_wall_ms());
+    uint32_t first = store_write(store, "m.test", 0, &x, CERT_ACME);
+    uint32_t second = store_write(store, "m.test", 0, &y, CERT_ACME);
+    char way[128];
+
+    is_int(store_set_current(store, "m.test", second), 0, "another one is live");
+    ok(revoked_list_marked(store, "m.test"), "nothing is marked");
+    is_int(store_mark_revoked(store, "m.test", first, REVOKED_KEY_COMPROMISE), 0,
+           "an older is");
+    snprintf(way, sizeof way, "%s/certs/.new-.revoked", root);
+    ok(mkdir(way, 0700) == 0 && !revoked_list_marked(store, "m.test"),
+       "while it is not on the list, it must be kept");
+    ok(!revoked_list_marked(store, "m.test"), "asked again");
+    ok(rmdir(way) == 0, "the list can be written");
+    revoked_retry(store, 200000);
+    ok(revoked_list_marked(store, "m.test"), "then it is");
+    ok(revoked_at(store, NULL, 0, &x) > when, "since it was marked");
+    is_int(revoked_at(store, NULL, 0, &y), 0, "the live one is not");
+    ok(revoked_list_marked(store, "none.test"), "no such certificate");
     pem_pair_release(&x);
     pem_pair_release(&y);
 }
@@ -189,9 +262,11 @@ int main(void)
     if (!mkdtemp(root) || store_open(&store, root) < 0)
         return 1;
     test_unreadable(&store);
+    test_unwritable(&store);
     test_by_certificate(&store);
     test_bounds(&store);
     test_mark(&store);
+    test_marked(&store);
     x = make(clock_wall_ms());
     store_peek(&looked, root);
     ok(revoked_add(&looked, &x, 0, when) < 0 && errno == EBUSY, "only the owner writes");
