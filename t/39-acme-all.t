@@ -86,6 +86,18 @@ subtest 'delete' => sub {
     rename "$store/certs/mine.test", "$store/certs/.deleted-1" or die;
     says ['delete', 'wild', '--force'], 0, 'the rest of one, without a service', qr/wild: deleted 1 generation and/;
     is_deeply [glob "$store/{orders,certs}/.deleted*"], [], 'and of others';
+
+    # Revoked, and killed before that was on the list.
+    my ($pem, $key) = PasGate::make_cert('gone', 'gone.test');
+    mkdir $_ or die for map { "$store/certs/gone.test$_" } '', '/1';
+    PasGate::spew("$store/certs/gone.test/1/$_->[0]", $_->[1])
+      for ['fullchain.pem', slurp($pem)], ['key.pem', slurp($key)], ['revoked', "reason=1\n"];
+    chown +(stat "$store/certs")[4, 5], map { "$store/certs/gone.test$_" } '', '/1', '/1/fullchain.pem', '/1/key.pem', '/1/revoked';
+    symlink 'nowhere', "$store/certs/.revoked" or die;
+    says ['delete', 'gone.test', '--force'], 1, 'one that was revoked, which cannot be noted', qr/\.revoked, which would remember that, cannot be written: not deleted/;
+    unlink "$store/certs/.revoked";
+    says ['delete', 'gone.test', '--force'], 0, 'then it can', qr/gone\.test: deleted 1 generation and/;
+    like slurp("$store/certs/.revoked"), qr/^[0-9a-f]{64}=[0-9a-f]{64} \d+ 1 \d+$/m, 'and the list has it';
     mkdir "$store/certs/.deleted-2" or die;
     PasGate::spew("$store/certs/.deleted-2/key.pem", 'KEY');
     chown +(stat "$store/certs")[4, 5], "$store/certs/.deleted-2", "$store/certs/.deleted-2/key.pem";

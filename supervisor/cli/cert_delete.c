@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "acmed/cert/revoked.h"
 #include "acmed/cert/store_delete.h"
 #include "base/conf/conf.h"
 #include "base/escape.h"
@@ -99,7 +100,25 @@ static bool service_uses(const struct cli *cli, const struct conf *conf, const c
 
 /* ---- the whole command */
 
-static int delete_as_user(const struct conf *conf, const char *dir, uint32_t generations)
+/* A generation may be marked as revoked, and not be on the list: acmed was killed before it
+ * wrote that. certs_fd: locked by us; -1: acmed has the lock, and added it at its start. false:
+ * after a message. */
+static bool list_revoked(const struct conf *conf, const char *dir, int certs_fd)
+{
+    const struct store store = {.certs_fd = certs_fd, .ours = true, .path = conf->acme.store};
+
+    if (certs_fd < 0 || revoked_list_marked(&store, dir))
+        return true;
+    escape_print(
+        stderr,
+        "pasgate: certificate %s was revoked, and %s/certs/.revoked, which would "
+        "remember that, cannot be written: not deleted, so that no copy of it is used\n",
+        dir, conf->acme.store);
+    return false;
+}
+
+static int delete_as_user(const struct conf *conf, const char *dir, uint32_t generations,
+                          int certs_fd)
 {
     struct identity identity;
 
@@ -107,7 +126,7 @@ static int delete_as_user(const struct conf *conf, const char *dir, uint32_t gen
         fprintf(stderr, "pasgate: there is no user %s\n", conf->user);
         return CLI_FAILURE;
     }
-    if (privilege_drop(&identity) < 0)
+    if (privilege_drop(&identity) < 0 || !list_revoked(conf, dir, certs_fd))
         return CLI_FAILURE;
     if (store_delete(conf->acme.store, dir) < 0) {
         escape_print(stderr, "pasgate: %s: certificate %s could not be deleted: %s\n",
@@ -126,6 +145,7 @@ static int delete_from(const struct cli *cli, const struct conf *conf, int certs
     const struct conf_cert *cert;
     const char *store = conf->acme.store;
     uint32_t generations;
+    bool locked;
 
     cert_dir(dir, cli->name);
     if (!store_knows(store, dir, &generations) && store_is_dir(cli->name))
@@ -140,9 +160,10 @@ static int delete_from(const struct cli *cli, const struct conf *conf, int certs
     }
     if (!store_knows(store, dir, &generations))
         return not_there(conf, cli->name);
-    if (!cli_cert_delete_lock(certs_fd) && service_uses(cli, conf, dir))
+    locked = cli_cert_delete_lock(certs_fd);
+    if (!locked && service_uses(cli, conf, dir))
         return CLI_FAILURE;
-    return delete_as_user(conf, dir, generations);
+    return delete_as_user(conf, dir, generations, locked ? certs_fd : -1);
 }
 
 static int delete_it(const struct cli *cli, const struct conf *conf)

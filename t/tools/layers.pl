@@ -17,7 +17,7 @@ my %may = (
     supervisor => [qw(base shm supervisor)],
 );
 my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/restarter/restarter.h acmed/acmed.h
-    acmed/cert/certbot.h acmed/cert/examine_cert.h acmed/cert/import_file.h acmed/cert/store_delete.h
+    acmed/cert/certbot.h acmed/cert/examine_cert.h acmed/cert/import_file.h acmed/cert/revoked.h acmed/cert/store_delete.h
     worker/http/route_spelling.h);
 
 # Subdirectories that include from their own top-level directory only themselves and these.
