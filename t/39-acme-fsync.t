@@ -129,7 +129,9 @@ my $gate = acme_gate($ca, directory => $proxy->directory);
 ok wait_issued($gate), 'a certificate is ordered' or $gate->tell;
 is verified($gate, $ca, 'shop.test'), '', 'and served';
 my $renewed = time;
+my %began;
 for (['renew', 'www.shop.test', '--force'], ['rollback', 'www.shop.test'], ['rollover'], ['revoke', 'www.shop.test']) {
+    $began{ $_->[0] } = time;
     my ($code, $said) = $gate->cli('cert', @$_);
     is $code, 0, "cert @$_" or diag $said;
 }
@@ -159,6 +161,8 @@ kept_ok(\%kept, qr{/certs/www\.shop\.test/2$}, $heard{certZ}[0], $renewed, 'the 
 kept_ok(\%kept, qr{/certs/www\.shop\.test/current$}, $heard{certZ}[0], $renewed, '  and that it is');
 kept_ok(\%kept, qr{$account/ledger$}, $renewed, $second, 'before a renewal: that one is ordered');
 kept_ok(\%kept, qr{$order/key\.pem$}, $renewed, $second, '  and its key');
+my ($back) = sort { $a <=> $b } grep { $_ > $began{rollback} } map { @{ $kept{$_} } } grep { m{/certs/www\.shop\.test/current$} } keys %kept;
+kept_ok(\%kept, qr{$order/state$}, $began{rollback}, $back // 0, 'before a rollback is live: that nothing is renewed now');
 kept_ok(\%kept, qr{$account/next\.pem$}, $renewed, $heard{'rollover-account-key'}[0], "before a rollover: the account's next key");
 kept_ok(\%kept, qr{/revoked$}, $heard{'revoke-cert'}[0], $heard{'order-plz'}[2], 'before what replaces a revoked one: that it is revoked');
 

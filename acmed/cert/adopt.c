@@ -27,13 +27,14 @@ struct candidate {
 static struct {
     const struct heritage *heritage;
     struct stored_live live;
-    bool read; /* the fields below are valid */
+    bool waits; /* a certificate does, for the list of revoked ones */
+    bool read;  /* the fields below are valid */
     struct stored stored;
     struct candidate *v;
     size_t n, room;
 } found;
 
-void adopt_end(void)
+static void adopt_release(void)
 {
     for (size_t i = 0; i < found.n; i++)
         free(found.v[i].names);
@@ -43,9 +44,17 @@ void adopt_end(void)
     memset(&found, 0, sizeof found);
 }
 
+/* One that waited in this round may have its turn in the next. */
+void adopt_end(void)
+{
+    if (!found.waits)
+        adopt_release();
+    found.waits = false;
+}
+
 void adopt_begin(const struct heritage *heritage)
 {
-    adopt_end();
+    adopt_release();
     found.heritage = heritage;
     stored_live_read(heritage->table, &found.live);
 }
@@ -75,10 +84,8 @@ static void adopt_look_at(const struct store *store, const struct stored_folder 
     enum cert_source source;
     struct pem_pair pair;
     struct pem_leaf leaf;
-    char why[TABLE_NOTE];
 
-    if (!revoked_readable(store, why) ||
-        store_read(store, f->name, generation, &pair, &source) < 0)
+    if (store_read(store, f->name, generation, &pair, &source) < 0)
         return;
     if (!revoked_at(store, f->name, generation, &pair) && pem_leaf_read(&pair, &leaf)) {
         if (now >= leaf.not_before_wall_ms && now < leaf.not_after_wall_ms)
@@ -179,7 +186,8 @@ static uint32_t adopt_try_it(struct certificate *k, const struct candidate *c)
 
     if (store_read(k->store, c->dir, c->generation, &pair, &source) < 0)
         return 0;
-    if (pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) ==
+    if (!revoked_at(k->store, c->dir, c->generation, &pair) &&
+        pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) ==
             0 &&
         !info.self_signed && info.covers && pem_suits(&info, k->conf))
         generation = adopt_take(k, c, &pair, pem_source(source, &info));
@@ -187,11 +195,28 @@ static uint32_t adopt_try_it(struct certificate *k, const struct candidate *c)
     return generation;
 }
 
+static bool may_adopt(const struct certificate *k)
+{
+    return k->store->ours && k->conf->source == CONF_CERT_ACME && found.heritage;
+}
+
+bool adopt_waits(const struct certificate *k)
+{
+    char why[TABLE_NOTE];
+
+    if (!may_adopt(k))
+        return false;
+    if (revoked_readable(k->store, why))
+        return false;
+    found.waits = true;
+    return true;
+}
+
 uint32_t adopt(struct certificate *k)
 {
     uint32_t generation = 0;
 
-    if (!k->store->ours || k->conf->source != CONF_CERT_ACME || !found.heritage)
+    if (!may_adopt(k) || adopt_waits(k))
         return 0;
     if (!found.read)
         read_all(k->store);

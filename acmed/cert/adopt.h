@@ -7,8 +7,8 @@
 #include "acmed/cert/certificate_data.h"
 
 /* adopt_begin() remembers which rows of the table were live, before they are rewritten. The
- * first adopt() that needs the store reads it, once. adopt_end() forgets both. Each may be
- * called any number of times. */
+ * first adopt() that needs the store reads it, once. adopt_end() forgets both, unless a
+ * certificate waits (adopt_waits()). Each may be called any number of times. */
 void adopt_begin(const struct heritage *heritage);
 void adopt_end(void);
 
@@ -19,5 +19,8 @@ void adopt_end(void);
  * back from ranks below the one that was rolled back to. Returns the new number; 0: nothing was
  * found, or the store is not ours. */
 uint32_t adopt(struct certificate *certificate);
+
+/* The list of revoked certificates cannot be read, so that nothing can be adopted yet. */
+bool adopt_waits(const struct certificate *certificate);
 
 #endif

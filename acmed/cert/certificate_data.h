@@ -53,6 +53,7 @@ struct certificate_next {
     uint8_t digest[PEM_DIGEST];
     char ari_id[ARI_ID_SIZE];
     uint64_t revoked_wall_ms;   /* 0: not revoked */
+    uint32_t revoked_epoch;     /* revoked_epoch() when this was determined */
     char warning[TABLE_REASON]; /* a finding that does not disqualify it */
     uint64_t retry_ms;          /* it passed, but the store failed: when to retry; 0: not so */
 };
@@ -88,7 +89,9 @@ struct certificate {
     struct account_op op;     /* running account operation that the operator requested */
     enum cert_request queued; /* a requested operation that waits for a free slot; 0: none */
     uint64_t queued_until_ms;
-    uint32_t revoked_epoch;   /* revoked_epoch() at the last check */
+    uint32_t revoked_epoch; /* revoked_epoch() when the live one was last looked up */
+    uint64_t mark_ms;       /* the live one is to be marked as revoked; 0: no */
+    unsigned mark_reason;
     bool lost;                /* it is only in the workers' memory: the store was deleted */
     bool covers;              /* the live one covers all names, with the right key type */
     char ari_id[ARI_ID_SIZE]; /* of the live one, if a CA issued it */

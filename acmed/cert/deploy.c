@@ -37,6 +37,7 @@ static void deploy_describe(const struct certificate *k, struct certificate_next
 {
     *next = (struct certificate_next){.source = source, .info = *info};
     next->revoked_wall_ms = revoked_at(k->store, k->row.name, generation, pair);
+    next->revoked_epoch = revoked_epoch();
     proof_begin(&next->proof, generation);
     pem_digest(pair, next->digest);
     if (source == CERT_ACME)
@@ -63,18 +64,45 @@ static void set_live(struct certificate *k, const struct certificate_next *next)
     memcpy(k->incomplete, next->info.incomplete, sizeof k->incomplete);
     row_show_notes(k);
     k->covers = next->info.covers && pem_suits(&next->info, k->conf);
+    k->revoked_epoch = next->revoked_epoch; /* it may have been revoked during its test */
+    k->mark_ms = 0;
     k->lost = false;
     k->settled = true;
 }
 
-void deploy_list_revoked(const struct certificate *k, const struct pem_pair *pair)
+void deploy_look_at_mark(struct certificate *k, uint64_t now_ms)
 {
-    unsigned reason = store_marked_reason(k->store, k->row.name, k->row.generation);
+    bool again = k->mark_ms > 1;
 
+    if (!k->mark_ms || now_ms < k->mark_ms || !k->store->ours || k->lost)
+        return;
+    k->mark_ms = now_ms + CERTIFICATE_RETRY_MS;
+    if (store_mark_revoked(k->store, k->row.name, k->row.generation, k->mark_reason) == 0) {
+        k->mark_ms = 0;
+        if (again)
+            log_info("certificate %s: generation %u is marked as revoked in the store now",
+                     k->conf->name, k->row.generation);
+    } else if (!again) {
+        log_warn("certificate %s: cannot mark generation %u as revoked in the store: %s; "
+                 "retried every %d s; after a restart it may not be replaced",
+                 k->conf->name, k->row.generation, store_says(errno),
+                 CERTIFICATE_RETRY_MS / 1000);
+    }
+}
+
+void deploy_note_revoked(struct certificate *k, const struct pem_pair *pair, unsigned reason)
+{
+    if (!k->mark_ms && !store_marked_revoked(k->store, k->row.name, k->row.generation)) {
+        k->mark_ms = 1; /* at once */
+        k->mark_reason = reason;
+        deploy_look_at_mark(k, clock_mono_ms());
+    }
+    reason = k->mark_ms ? k->mark_reason
+                        : store_marked_reason(k->store, k->row.name, k->row.generation);
     if (!revoked_at(k->store, NULL, 0, pair) &&
         revoked_add(k->store, pair, reason, k->row.revoked_wall_ms) < 0)
-        log_warn("certificate %s: cannot add generation %u to the list of revoked ones: %s",
-                 k->conf->name, k->row.generation, strerror(errno));
+        log_warn("certificate %s: cannot add generation %u to the list of revoked ones yet: %s",
+                 k->conf->name, k->row.generation, store_says(errno));
 }
 
 void deploy_take(struct certificate *k, uint32_t generation, enum cert_source source,
@@ -89,7 +117,7 @@ void deploy_take(struct certificate *k, uint32_t generation, enum cert_source so
     if (event && k->store->ours) /* a predecessor ended before the hook was called for it */
         hook_queue_deployed(&k->hook_queue, event);
     if (next.revoked_wall_ms && k->store->ours)
-        deploy_list_revoked(k, pair);
+        deploy_note_revoked(k, pair, 0);
 }
 
 /* ---- from the store to the workers */
@@ -117,37 +145,6 @@ static const char *deploy_event(const struct certificate *k)
     return k->next.cause == CERTIFICATE_FILES && renews ? "renewed" : NULL;
 }
 
-/* Makes it live in all workers. The link is set first, so that a successor does not go back to
- * the old one; if the store cannot be written, this is retried. */
-static void deploy_commit(struct certificate *k, uint64_t now_ms)
-{
-    struct certificate_next next = k->next;
-    const char *odd = *next.info.warning ? next.info.warning : next.warning;
-    const char *event = deploy_event(k);
-
-    if (event && k->heritage->conf->acme.hook[0] &&
-        store_put_event(k->store, k->row.name, next.proof.candidate, event) < 0)
-        log_warn("certificate %s: cannot note in the store that acme.hook is to be called: %s; "
-                 "a restart before the call would lose it",
-                 k->conf->name, strerror(errno));
-    if (store_set_current(k->store, k->row.name, next.proof.candidate) < 0 &&
-        k->row.source != CERT_NONE) {
-        store_trouble(k);
-        k->next.retry_ms = now_ms + CERTIFICATE_RETRY_MS;
-        return;
-    }
-    k->next = (struct certificate_next){0};
-    set_live(k, &next);
-    row_publish(k);
-    heritage_ring_workers(k->heritage);
-    store_prune(k->store, k->row.name);
-    deploy_tell(k);
-    if (event)
-        hook_queue_deployed(&k->hook_queue, event);
-    k->outcome(k, next.cause, true, odd);
-    row_publish(k);
-}
-
 static void drop(struct certificate *k, const char *why)
 {
     struct certificate_next next = k->next;
@@ -159,6 +156,59 @@ static void drop(struct certificate *k, const char *why)
     k->next = (struct certificate_next){0};
     k->row.candidate = 0;
     k->outcome(k, next.cause, false, text);
+    row_publish(k);
+}
+
+/* Notes it in the store: the event, the link. false: not now; this is retried, and logged once.
+ */
+static bool note_live(struct certificate *k, const char *event, uint64_t now_ms)
+{
+    uint32_t generation = k->next.proof.candidate;
+    bool again = k->next.retry_ms != 0;
+
+    if (event && k->heritage->conf->acme.hook[0] &&
+        store_put_event(k->store, k->row.name, generation, event) < 0 && !again)
+        log_warn("certificate %s: cannot note in the store that acme.hook is to be called: %s; "
+                 "a restart before the call would lose it",
+                 k->conf->name, strerror(errno));
+    if (store_set_current(k->store, k->row.name, generation) < 0 &&
+        k->row.source != CERT_NONE) {
+        store_trouble(k);
+        k->next.retry_ms = now_ms + CERTIFICATE_RETRY_MS;
+        return false;
+    }
+    if (again)
+        log_info("certificate %s: the store can be written to again", k->conf->name);
+    return true;
+}
+
+/* Makes it live in all workers. The link is set first, so that a successor does not go back to
+ * the old one; if the store cannot be written, this is retried. */
+static void deploy_commit(struct certificate *k, uint64_t now_ms)
+{
+    struct certificate_next next = k->next;
+    const char *odd = *next.info.warning ? next.info.warning : next.warning;
+    const char *event = deploy_event(k);
+
+    if (k->row.source != CERT_NONE && !store_has(k->store, k->row.name, next.proof.candidate)) {
+        drop(k, "it is gone from the store");
+        return;
+    }
+    /* A successor that finds a rollback must not renew what was rolled back from. */
+    if (next.cause == CERTIFICATE_ROLLBACK && !next.retry_ms)
+        issue_hold(&k->issue);
+    if (!note_live(k, event, now_ms))
+        return;
+    k->next = (struct certificate_next){0};
+    set_live(k, &next);
+    row_publish(k);
+    heritage_ring_workers(k->heritage);
+    if (revoked_list_marked(k->store, k->row.name))
+        store_prune(k->store, k->row.name);
+    deploy_tell(k);
+    if (event)
+        hook_queue_deployed(&k->hook_queue, event);
+    k->outcome(k, next.cause, true, odd);
     row_publish(k);
 }
 

@@ -28,10 +28,12 @@ bool deploy_offer_again(struct certificate *certificate, const struct pem_pair *
 bool deploy_waits(const struct certificate *certificate);
 void deploy_look(struct certificate *certificate, uint64_t now_ms);
 
-/* Adds the live one, which is marked as revoked, to the list of revoked ones if it is not on
- * it: it was marked by a predecessor that had no list yet or stopped before writing the entry,
- * or the list could not be written. */
-void deploy_list_revoked(const struct certificate *certificate, const struct pem_pair *pair);
+/* The live one was revoked: marks it, and adds it to the list of revoked ones, as far as that
+ * was not done yet. A process may have ended between the two, or before it marked others with
+ * the same key. What cannot be written is written later: deploy_look_at_mark(). */
+void deploy_note_revoked(struct certificate *certificate, const struct pem_pair *pair,
+                         unsigned reason);
+void deploy_look_at_mark(struct certificate *certificate, uint64_t now_ms);
 
 /* Logs what is live. */
 void deploy_tell(const struct certificate *certificate);

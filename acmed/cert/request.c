@@ -154,22 +154,15 @@ static const char *revoke(struct certificate *k, unsigned reason)
                              k->row.generation, reason);
 }
 
-static void cannot_note(const struct certificate *k)
-{
-    log_warn("certificate %s: cannot record that it is revoked: %s; it may be served again "
-             "after a restart",
-             k->conf->name, strerror(errno));
-}
-
-/* The live one was revoked: another one is ordered, also by a successor. reason: for the list,
- * if it is not on it yet. */
-static void replace_revoked(struct certificate *k, uint64_t wall_ms, unsigned reason)
+/* The live one was revoked: another one is ordered, also by a successor. reason: for the mark
+ * and the list. */
+static void replace_revoked(struct certificate *k, const struct pem_pair *pair,
+                            uint64_t wall_ms, unsigned reason)
 {
     const struct issue_live live = row_live(k);
 
-    if (store_mark_revoked(k->store, k->row.name, k->row.generation, reason) < 0)
-        cannot_note(k);
     k->row.revoked_wall_ms = wall_ms;
+    deploy_note_revoked(k, pair, reason);
     row_publish(k);
     if (!k->issue.ca_set)
         return;
@@ -178,43 +171,52 @@ static void replace_revoked(struct certificate *k, uint64_t wall_ms, unsigned re
     issue_want(&k->issue, &live, true);
 }
 
+/* It is not live any more, but may be copied, or rolled back to. */
+static void note_older(const struct certificate *k, uint32_t generation, uint64_t wall_ms)
+{
+    if (store_mark_revoked(k->store, k->row.name, generation, k->op.reason) < 0)
+        log_warn("certificate %s: cannot mark generation %u as revoked in the store: %s",
+                 k->conf->name, generation, store_says(errno));
+    if (revoked_add(k->store, &k->op.pair, k->op.reason, wall_ms) < 0)
+        log_warn("certificate %s: cannot add generation %u to the list of revoked ones yet: %s",
+                 k->conf->name, generation, store_says(errno));
+}
+
 /* On disk it is noted first that it must be replaced, and why it was revoked; then that no copy
- * may go live. A successor that finds only the first adds the second (deploy_take()). */
+ * may go live. A successor that finds only the first adds the second (revoked_list_marked()).
+ */
 static void request_is_revoked(struct certificate *k, uint32_t generation)
 {
     uint64_t now = clock_wall_ms();
 
     log_info("certificate %s: generation %u is revoked", k->conf->name, generation);
     if (generation == k->row.generation)
-        replace_revoked(k, now, k->op.reason);
+        replace_revoked(k, &k->op.pair, now, k->op.reason);
     else
-        store_mark_revoked(k->store, k->row.name, generation, k->op.reason);
-    if (revoked_add(k->store, &k->op.pair, k->op.reason, now) < 0)
-        cannot_note(k);
+        note_older(k, generation, now);
 }
 
 /* Another certificate was revoked because its key is known to others: the live one may have the
- * same key. Or the list can be read again: a revoked live one may not be on it. */
+ * same key. Or the list was read: the live one may be on it, or be missing there. */
 static void look_for_revoked(struct certificate *k)
 {
+    uint32_t now = revoked_epoch();
     enum cert_source source;
     struct pem_pair pair;
     uint64_t at;
 
-    if (k->revoked_epoch == revoked_epoch())
-        return;
-    k->revoked_epoch = revoked_epoch();
-    if (!k->row.generation || k->lost || !k->store->ours ||
+    if (k->revoked_epoch == now || !row_has_live(k) || k->lost || !k->store->ours ||
         store_read(k->store, k->row.name, k->row.generation, &pair, &source) < 0)
         return;
+    k->revoked_epoch = now;
     at = revoked_at(k->store, NULL, 0, &pair);
     if (k->row.revoked_wall_ms) {
-        deploy_list_revoked(k, &pair);
+        deploy_note_revoked(k, &pair, 0);
     } else if (at) {
         log_warn("certificate %s: it was revoked, or has the same key as one that was revoked "
                  "because its key may be known to others; another one is ordered",
                  k->conf->name);
-        replace_revoked(k, at, 0);
+        replace_revoked(k, &pair, at, 0);
     }
     pem_pair_release(&pair);
 }
@@ -276,6 +278,7 @@ void request_tick(struct certificate *k, uint64_t now_ms)
     if (k->queued)
         look_at_queue(k, now_ms);
     look_for_revoked(k);
+    deploy_look_at_mark(k, now_ms);
     news = account_op_tick(&k->op, error);
     if (news == ACCOUNT_OP_NOTHING)
         return;

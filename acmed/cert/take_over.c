@@ -29,35 +29,49 @@ static bool still_good(const struct certificate *k, enum cert_source source,
     }
 }
 
+static void take_over_says(uint64_t revoked_wall_ms, char text[TABLE_REASON])
+{
+    char when[CLOCK_ISO_SIZE];
+
+    snprintf(text, TABLE_REASON,
+             "this certificate, or another one with its key, was revoked at %.16sZ and is "
+             "not used any more",
+             clock_iso(when, revoked_wall_ms));
+}
+
 void take_over_refuses(const struct certificate *k, const struct pem_pair *pair,
                        char text[TABLE_REASON])
 {
-    char when[CLOCK_ISO_SIZE];
     uint64_t at = revoked_at(k->store, NULL, 0, pair);
 
     text[0] = '\0';
     if (at)
-        snprintf(text, TABLE_REASON,
-                 "this certificate, or another one with its key, was revoked at %.16sZ and is "
-                 "not used any more",
-                 clock_iso(when, at));
+        take_over_says(at, text);
 }
 
-/* Is it a copy of a certificate that was revoked under another name? One that was live when it
- * was revoked is still served until it is replaced, because there is nothing better. */
-static bool revoked_elsewhere(const struct certificate *k, uint32_t generation,
-                              const struct pem_pair *pair)
+/* Is it what clients get now, or got from the predecessor? Its row tells that, and the mark on
+ * the generation that the link names. */
+static bool is_served(const struct certificate *k, uint32_t generation)
+{
+    return generation == k->row.generation ||
+           (generation == store_current(k->store, k->row.name) &&
+            store_marked_revoked(k->store, k->row.name, generation));
+}
+
+/* One that was live when it was revoked is still served until it is replaced, because there is
+ * nothing better. Others are not used any more, whether this generation was revoked, or the
+ * same certificate under another name. */
+static bool revoked_before(const struct certificate *k, uint32_t generation,
+                           const struct pem_pair *pair)
 {
     char text[TABLE_REASON];
+    uint64_t at = revoked_at(k->store, k->row.name, generation, pair);
 
-    if (generation == store_current(k->store, k->row.name) &&
-        store_marked_revoked(k->store, k->row.name, generation))
+    if (!at || is_served(k, generation))
         return false;
-    take_over_refuses(k, pair, text);
-    if (*text)
-        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
-                 text);
-    return *text != '\0';
+    take_over_says(at, text);
+    log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation, text);
+    return true;
 }
 
 static bool take_generation(struct certificate *k, uint32_t generation)
@@ -78,7 +92,7 @@ static bool take_generation(struct certificate *k, uint32_t generation)
                  error);
     else
         good = still_good(k, source = pem_source(source, &info), &info) &&
-               !revoked_elsewhere(k, generation, &pair);
+               !revoked_before(k, generation, &pair);
     if (good)
         deploy_take(k, generation, source, &pair, &info);
     pem_pair_release(&pair);
@@ -104,25 +118,37 @@ static void look_into_own(struct certificate *k)
         }
 }
 
+static bool wants_better(const struct certificate *k)
+{
+    return !row_has_live(k) || k->row.source < CERT_FILE || !k->covers;
+}
+
 /* A pair under another name may be better than a live one that is self-signed or lacks names.
  * If nothing at all is live, adopting can wait for the certificate's turn: it needs time for
- * writing, and the workers have what they found by themselves (worker/certs_stored.c). */
+ * writing, and the workers have what they found by themselves (worker/certs_stored.c). While
+ * the list of revoked ones cannot be read, it has to wait. */
 void take_over_store(struct certificate *k)
 {
     uint32_t generation;
 
     look_into_own(k);
-    k->adopts = k->store->certs_fd >= 0 && !row_has_live(k);
-    if (row_has_live(k) && (k->row.source < CERT_FILE || !k->covers) &&
-        (generation = adopt(k)) != 0)
+    k->adopts = k->store->certs_fd >= 0 && wants_better(k);
+    if (!k->adopts || !row_has_live(k) || adopt_waits(k))
+        return;
+    k->adopts = false;
+    generation = adopt(k);
+    if (generation)
         take_generation(k, generation);
 }
 
 void take_over_adopt(struct certificate *k)
 {
-    uint32_t generation = k->adopts ? adopt(k) : 0;
+    uint32_t generation;
 
+    if (!k->adopts || deploy_waits(k) || adopt_waits(k))
+        return;
     k->adopts = false;
+    generation = wants_better(k) ? adopt(k) : 0;
     if (generation && take_generation(k, generation)) {
         row_publish(k);
         heritage_ring_workers(k->heritage);

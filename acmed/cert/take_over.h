@@ -10,8 +10,8 @@
  * nothing. */
 void take_over_store(struct certificate *certificate);
 
-/* The search under other names that take_over_store() left for the certificate's turn;
- * publishes what it finds. */
+/* The search under other names that take_over_store() left for the certificate's turn, or until
+ * the list of revoked ones can be read; publishes what it finds. */
 void take_over_adopt(struct certificate *certificate);
 
 /* Nothing was found: keeps the row of the predecessor, whose certificate the workers still have

@@ -1,0 +1,372 @@
+/* One certificate from the store to its row: what a successor takes over after its predecessor
+ * was killed between two writes, and what a candidate does when the store is in trouble. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acmed/cert/adopt.h"
+#include "acmed/cert/certificate.h"
+#include "acmed/cert/deploy.h"
+#include "acmed/cert/request.h"
+#include "acmed/cert/revoked.h"
+#include "acmed/cert/selfsigned.h"
+#include "acmed/key/secret.h"
+#include "base/clock.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "t/unit/tap.h"
+
+enum { SUPERSEDED = 4 };
+
+static char root[] = "/tmp/pasgate-take-over-XXXXXX";
+static const char *const names[] = {"x.test"};
+static const struct conf_cert cert = {
+    .name = "x.test", .names = names, .n_names = 1, .source = CONF_CERT_ACME};
+static struct conf conf = {.certs = &cert, .n_certs = 1};
+static struct heritage heritage = {.conf = &conf};
+static struct store store = {.certs_fd = -1};
+
+static X509 *read_cert(const struct pem_pair *pair)
+{
+    BIO *bio = BIO_new_mem_buf(pair->chain, (int)pair->n_chain);
+    X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+    BIO_free(bio);
+    return x;
+}
+
+static EVP_PKEY *read_key(const struct pem_pair *pair)
+{
+    BIO *bio = BIO_new_mem_buf(pair->key, (int)pair->n_key);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+
+    BIO_free(bio);
+    return key;
+}
+
+/* Signed by another key than its own; with `as`, for the key of that one. */
+static struct pem_pair signed_by_ca(const struct pem_pair *as)
+{
+    struct pem_pair made, pair;
+    char error[TABLE_REASON], *text;
+    EVP_PKEY *ca = EVP_EC_gen("P-256"), *key;
+    X509_NAME *issuer = X509_NAME_new();
+    BIO *out = BIO_new(BIO_s_mem());
+    X509 *x;
+
+    if (selfsigned_make(names, 1, clock_wall_ms(), &made, error) < 0)
+        abort();
+    x = read_cert(&made);
+    key = read_key(as ? as : &made);
+    if (!X509_NAME_add_entry_by_txt(issuer, "CN", MBSTRING_ASC, (const unsigned char *)"CA", -1,
+                                    -1, 0) ||
+        !X509_set_issuer_name(x, issuer) || !X509_set_pubkey(x, key) ||
+        X509_sign(x, ca, EVP_sha256()) <= 0 || !PEM_write_bio_X509(out, x))
+        abort();
+    pair.n_chain = (size_t)BIO_get_mem_data(out, &text);
+    pair.chain = secret_copy(str_make(text, pair.n_chain));
+    pair.n_key = as ? as->n_key : made.n_key;
+    pair.key = secret_copy(str_make(as ? as->key : made.key, pair.n_key));
+    pem_pair_release(&made);
+    BIO_free(out);
+    X509_NAME_free(issuer);
+    X509_free(x);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(ca);
+    return pair;
+}
+
+static const char *at(const char *below)
+{
+    static char full[2][512];
+    static int turn;
+
+    turn = !turn;
+    snprintf(full[turn], sizeof full[turn], "%s/certs/%s", root, below);
+    return full[turn];
+}
+
+static uint32_t put(const char *dir, const struct pem_pair *pair)
+{
+    return store_write(&store, dir, 0, pair, CERT_ACME);
+}
+
+static void empty_store(void)
+{
+    char clean[64];
+
+    store_release(&store);
+    snprintf(clean, sizeof clean, "rm -rf %s", root);
+    if (system(clean) != 0 || store_open(&store, root) < 0)
+        abort();
+    memset(heritage.table, 0, sizeof *heritage.table);
+    heritage.table->cert_rows = 1;
+}
+
+static void start(struct certificate *k, uint32_t generation)
+{
+    struct cert_row before = {.name = "x.test",
+                              .source = CERT_ACME,
+                              .generation = generation,
+                              .not_after_wall_ms = UINT64_MAX};
+
+    adopt_begin(&heritage);
+    certificate_init(k, &heritage, &store, NULL, &cert, generation ? &before : NULL,
+                     clock_mono_ms());
+}
+
+/* The key of the live one was revoked under another name, and the process that wrote that on
+ * the list was killed before it marked this one. */
+static void test_same_key(void)
+{
+    struct pem_pair old = signed_by_ca(NULL), live = signed_by_ca(NULL);
+    struct pem_pair twin = signed_by_ca(&live);
+    struct certificate k;
+
+    empty_store();
+    put("x.test", &old);
+    is_int(put("x.test", &live), 2, "two generations");
+    is_int(store_set_current(&store, "x.test", 2), 0, "the newer one is live");
+    is_int(revoked_add(&store, &twin, REVOKED_KEY_COMPROMISE, 1000), 0, "its key is known");
+    start(&k, 2);
+    is_int(k.row.generation, 2, "workers serve it, and nothing better is there");
+    is_int(k.row.revoked_wall_ms, 1000, "but it is to be replaced");
+    ok(store_marked_revoked(&store, "x.test", 2), "also by the next successor");
+    certificate_release(&k);
+    ok(unlink(at("x.test/2/revoked")) == 0, "before it was live here");
+    start(&k, 0);
+    is_int(k.row.generation, 1, "it does not go live, but what is good does");
+    certificate_release(&k);
+    pem_pair_release(&old);
+    pem_pair_release(&live);
+    pem_pair_release(&twin);
+}
+
+/* Killed between the mark and the list, when it was not live any more. */
+static void test_marked(void)
+{
+    struct pem_pair old = signed_by_ca(NULL), bad = {"none", "none", 4, 4};
+    struct certificate k;
+
+    empty_store();
+    put("x.test", &old);
+    is_int(store_mark_revoked(&store, "x.test", 1, SUPERSEDED), 0, "marked");
+    put("x.test", &bad);
+    is_int(store_set_current(&store, "x.test", 2), 0, "the live one is damaged");
+    start(&k, 0);
+    is_int(k.row.source, CERT_NONE, "what is marked does not go live instead");
+    certificate_release(&k);
+    pem_pair_release(&old);
+}
+
+/* Lines of the log that have this text; reads it from the start. */
+static int logged(int fd, const char *text)
+{
+    static char all[16384];
+    ssize_t n = pread(fd, all, sizeof all - 1, 0);
+    int found = 0;
+
+    all[n > 0 ? n : 0] = '\0';
+    for (const char *p = all; (p = strstr(p, text)) != NULL; p++)
+        found++;
+    return found;
+}
+
+static int log_to_file(int *before)
+{
+    char path[] = "/tmp/pasgate-take-over-log-XXXXXX";
+    int fd = mkstemp(path);
+
+    unlink(path);
+    *before = dup(STDERR_FILENO);
+    dup2(fd, STDERR_FILENO);
+    return fd;
+}
+
+static void log_back(int before)
+{
+    dup2(before, STDERR_FILENO);
+    close(before);
+}
+
+/* A new pair, not live yet. */
+static void candidate(struct certificate *k, const struct pem_pair *pair)
+{
+    static const struct conf_listen tls = {.tls = true};
+    struct pem_info info;
+    char error[TABLE_REASON];
+
+    conf.listen = &tls;
+    conf.n_listen = 1;
+    is_int(pem_check(pair, names, 1, clock_wall_ms(), &info, error), 0, "a good pair");
+    ok(deploy_offer(k, pair, CERT_ACME, &info, CERTIFICATE_FILES) && deploy_waits(k),
+       "it waits for its test");
+}
+
+/* A worker has tested it. */
+static void good(struct certificate *k, uint64_t now_ms)
+{
+    const struct child_row child = {
+        .kind = KIND_WORKER, .state = CHILD_RUNNING, .incarnation = 1};
+    const struct cert_finding finding = {.candidate = k->next.proof.candidate,
+                                         .proof = CERT_PROOF_GOOD};
+    struct table *table = heritage.table;
+
+    heritage.doorbell[0] = -1;
+    child_publish(&table->child[0], &child);
+    atomic_store(&table->worker[0].incarnation, 1);
+    deploy_look(k, now_ms); /* asks it */
+    atomic_store(&table->worker[0].cert_proof[0], cert_finding_pack(&finding));
+    deploy_look(k, now_ms);
+    conf.n_listen = 0;
+}
+
+static void test_candidate(void)
+{
+    struct pem_pair live = signed_by_ca(NULL), new = signed_by_ca(NULL);
+    struct certificate k;
+    int before, log = log_to_file(&before);
+
+    empty_store();
+    put("x.test", &live);
+    start(&k, 0);
+    is_int(k.row.generation, 1, "one is live");
+
+    candidate(&k, &new);
+    ok(rename(at("x.test/2"), at("x.test/.gone")) == 0, "its directory is gone");
+    good(&k, 1000);
+    ok(!deploy_waits(&k) && k.row.generation == 1, "it is dropped");
+    is_int(store_current(&store, "x.test"), 1, "the live one stays");
+    is_int(logged(log, "gone from the store"), 1, "which is told");
+
+    conf.acme.hook = "/bin/true";
+    candidate(&k, &new);
+    ok(mkdir(at("x.test/.new-current"), 0700) == 0 &&
+           mkdir(at("x.test/3/.new-mark"), 0700) == 0,
+       "the store cannot be written to");
+    good(&k, 1000);
+    for (uint64_t now = 11000; now < 60000; now += 10000)
+        deploy_look(&k, now);
+    ok(deploy_waits(&k), "it waits");
+    is_int(logged(log, "acme.hook is to be called"), 1, "which is told once");
+    is_int(logged(log, "cannot write to the store"), 1, "and this");
+    ok(rmdir(at("x.test/.new-current")) == 0, "it can be");
+    deploy_look(&k, 70000);
+    is_int(k.row.generation, 3, "it is live");
+    is_int(logged(log, "can be written to again"), 1, "which is told");
+    conf.acme.hook = "";
+    log_back(before);
+    close(log);
+    certificate_release(&k);
+    pem_pair_release(&live);
+    pem_pair_release(&new);
+}
+
+/* An older generation is marked, and the list cannot be written. */
+static void test_prune(void)
+{
+    struct pem_pair pair[6];
+    struct certificate k;
+
+    empty_store();
+    for (int i = 0; i < 6; i++)
+        pair[i] = signed_by_ca(NULL);
+    for (int i = 0; i < 4; i++)
+        put("x.test", &pair[i]);
+    store_set_current(&store, "x.test", 4);
+    start(&k, 0);
+    is_int(store_mark_revoked(&store, "x.test", 1, SUPERSEDED), 0, "the oldest is marked");
+    ok(mkdir(at(".new-.revoked"), 0700) == 0, "the list cannot be written");
+    candidate(&k, &pair[4]);
+    good(&k, 1000);
+    is_int(k.row.generation, 5, "another one is live");
+    ok(store_has(&store, "x.test", 1), "the mark is kept with what it is about");
+    ok(rmdir(at(".new-.revoked")) == 0, "the list can be written");
+    revoked_retry(&store, 1000000);
+    candidate(&k, &pair[5]);
+    good(&k, 1000);
+    ok(!store_has(&store, "x.test", 1), "it is not needed any more");
+    ok(revoked_at(&store, NULL, 0, &pair[0]), "because the list has it");
+    certificate_release(&k);
+    for (int i = 0; i < 6; i++)
+        pem_pair_release(&pair[i]);
+}
+
+/* The live one cannot be read when another one with its key is revoked, nor marked then. */
+static void test_revoked_live(void)
+{
+    struct pem_pair live = signed_by_ca(NULL), twin = signed_by_ca(&live);
+    struct certificate k;
+
+    empty_store();
+    put("x.test", &live);
+    start(&k, 0);
+    is_int(k.row.revoked_wall_ms, 0, "it is good");
+    ok(rename(at("x.test/1"), at("x.test/.away")) == 0, "for a moment it cannot be read");
+    is_int(revoked_add(&store, &twin, REVOKED_KEY_COMPROMISE, 1000), 0, "its key is known");
+    request_tick(&k, 0);
+    ok(rename(at("x.test/.away"), at("x.test/1")) == 0, "it can be read");
+    ok(mkdir(at("x.test/1/.new-mark"), 0700) == 0, "but not marked");
+    request_tick(&k, 0);
+    is_int(k.row.revoked_wall_ms, 1000, "it is to be replaced");
+    ok(!store_marked_revoked(&store, "x.test", 1), "which the store does not have yet");
+    ok(rmdir(at("x.test/1/.new-mark")) == 0, "it can be marked");
+    request_tick(&k, clock_mono_ms());
+    ok(!store_marked_revoked(&store, "x.test", 1), "not at once");
+    request_tick(&k, clock_mono_ms() + CERTIFICATE_RETRY_MS);
+    ok(store_marked_revoked(&store, "x.test", 1), "then it is");
+    certificate_release(&k);
+    pem_pair_release(&live);
+    pem_pair_release(&twin);
+}
+
+/* Renamed, while the list cannot be read. */
+static void test_renamed(void)
+{
+    struct pem_pair pair = signed_by_ca(NULL);
+    struct certificate k;
+
+    empty_store();
+    put("elsewhere", &pair);
+    store_set_current(&store, "elsewhere", 1);
+    ok(symlink("nowhere", at(".revoked")) == 0, "the list cannot be read");
+    start(&k, 0);
+    certificate_tick(&k, clock_mono_ms());
+    adopt_end();
+    is_int(k.row.source, CERT_SELF_SIGNED, "what has another name may be revoked");
+    certificate_tick(&k, clock_mono_ms());
+    adopt_end();
+    ok(unlink(at(".revoked")) == 0, "it can be read");
+    certificate_tick(&k, clock_mono_ms());
+    is_int(k.row.source, CERT_ACME, "it is taken");
+    adopt_end();
+    certificate_release(&k);
+    pem_pair_release(&pair);
+}
+
+int main(void)
+{
+    char clean[64];
+
+    heritage.table = aligned_alloc(TABLE_PAGE, sizeof *heritage.table);
+    conf.acme = (struct conf_acme){
+        .store = mkdtemp(root), .hook = "", .directory = "", .email = "", .profile = ""};
+    if (!heritage.table)
+        return 1;
+    test_same_key();
+    test_marked();
+    test_candidate();
+    test_prune();
+    test_revoked_live();
+    test_renamed();
+    store_release(&store);
+    free(heritage.table);
+    snprintf(clean, sizeof clean, "rm -rf %s", root);
+    ok(system(clean) == 0, "cleaned up");
+    return done();
+}
