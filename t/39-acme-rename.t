@@ -212,6 +212,29 @@ subtest 'what was revoked' => sub {
     $gate->stop_ok;
 };
 
+# Nobody knows whether it was revoked: the worker that bridges does not use it, nor does acmed,
+# which takes it as soon as it knows.
+subtest 'what may have been revoked' => sub {
+    my $store = fresh_store();
+    my @old   = PasGate::make_cert('known', 'known.test');
+    my @good  = PasGate::make_cert('maybe', 'maybe.test');
+    put($store, 'known.test', 1, \@old,  1);
+    put($store, 'elsewhere',  1, \@good, 1);
+    symlink 'nowhere', "$store/certs/.revoked" or die;
+    my $gate = gate($store, cert('known.test'));
+    my $both = cert('known.test') . ', ' . cert('maybe.test');
+    $gate->write_config(certs => $both);
+    my $seen = watched($gate, { 'known.test' => leaf(\@old) }, sub { is +($gate->cli('reload'))[0], 0, 'a reload asks for its name' });
+    is $seen, '', 'the other is served';
+    isnt served($gate, 'maybe.test'), leaf(\@good), 'it is not';
+    unlike $gate->log_text, qr/these are served until acmed/, 'nor was it ever';
+    like $gate->log_text, qr/worker.*cannot read the list of revoked certificates .*: Too many levels.*no certificate that the store has under another name is used/,
+        'a worker tells why';
+    unlink "$store/certs/.revoked";
+    ok wait_for { all_taken($gate, $both) && served($gate, 'maybe.test') eq leaf(\@good) }, 'the list can be read: it is taken' or $gate->tell;
+    $gate->stop_ok;
+};
+
 subtest 'among a thousand folders that are no good' => sub {
     my $store = fresh_store();
     my @good  = PasGate::make_cert('z', 'z.test');

@@ -1,5 +1,6 @@
 #include "worker/certs_stored.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -14,6 +15,7 @@
 #include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "shm/certs.h"
 #include "shm/stored.h"
 #include "shm/stored_leaf.h"
 #include "worker/core.h"
@@ -30,15 +32,30 @@ struct leaf {
     char *names; /* as stored_covers() takes them */
 };
 
-/* NULL: there is no list, or it cannot be read. */
-static char *revoked_read(int certs_fd)
+/* The list of revoked certificates. */
+struct revoked {
+    char *list; /* NULL: there is none, or it cannot be read */
+    bool unreadable;
+};
+
+/* As acmed does (cert/revoked.h): what a certificate's own directory names as live is served
+ * nevertheless, others are not, because they may be on the list. */
+static struct revoked revoked_read(int certs_fd, const char *store)
 {
     int fd = openat(certs_fd, STORED_REVOKED, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct revoked revoked = {.unreadable = fd >= 0 || errno != ENOENT};
     size_t n;
-    char *text = fd < 0 ? NULL : fd_read_all(fd, STORED_REVOKED_MAX, &n);
 
+    if (fd >= 0)
+        revoked.list = fd_read_all(fd, STORED_REVOKED_MAX, &n);
+    if (revoked.list)
+        revoked.unreadable = false;
+    if (revoked.unreadable)
+        log_warn("cannot read the list of revoked certificates %s/certs/%s: %s; no certificate "
+                 "that the store has under another name is used",
+                 store, STORED_REVOKED, strerror(errno));
     fd_close(&fd);
-    return text;
+    return revoked;
 }
 
 static void certs_stored_to_hex(char out[2 * SHA256_SIZE + 1],
@@ -70,8 +87,8 @@ static void leaf_release(struct leaf *leaf)
 }
 
 /* false: it holds no certificate that clients would accept. */
-static bool leaf_read(int certs_fd, const char *revoked, const struct stored_folder *f,
-                      struct leaf *leaf)
+static bool leaf_read(int certs_fd, const struct revoked *revoked,
+                      const struct stored_folder *f, struct leaf *leaf)
 {
     char path[CERT_DIR_SIZE + 32];
     FILE *file;
@@ -95,7 +112,7 @@ static bool leaf_read(int certs_fd, const char *revoked, const struct stored_fol
     if (leaf->names && X509_cmp_current_time(X509_get0_notBefore(leaf->cert)) < 0 &&
         X509_cmp_current_time(X509_get0_notAfter(leaf->cert)) > 0 &&
         X509_self_signed(leaf->cert, 1) != 1 &&
-        !(revoked && certs_stored_is_revoked(revoked, leaf->cert)))
+        !(revoked->list && certs_stored_is_revoked(revoked->list, leaf->cert)))
         return true;
     leaf_release(leaf);
     return false;
@@ -131,16 +148,20 @@ static bool load(struct worker *worker, uint32_t i, const struct stored_folder *
 }
 
 /* Returns the number of certificates that were loaded from it. */
-static uint32_t certs_stored_look_into(struct worker *worker, int certs_fd, const char *revoked,
+static uint32_t certs_stored_look_into(struct worker *worker, int certs_fd,
+                                       const struct revoked *revoked,
                                        const struct stored_folder *f)
 {
+    char own[CERT_DIR_SIZE];
     struct leaf leaf;
     uint32_t n = 0;
 
     if (!leaf_read(certs_fd, revoked, f, &leaf))
         return 0;
     for (uint32_t i = 0; i < worker->conf->n_certs; i++)
-        if (!tls_engine_has(worker->tls, i) && suits(&leaf, &worker->conf->certs[i]))
+        if (!tls_engine_has(worker->tls, i) && suits(&leaf, &worker->conf->certs[i]) &&
+            (!revoked->unreadable ||
+             strcmp(f->name, cert_dir(own, worker->conf->certs[i].name)) == 0))
             n += load(worker, i, f);
     leaf_release(&leaf);
     return n;
@@ -152,7 +173,7 @@ void certs_stored_load(struct worker *worker)
     uint64_t until_ms = clock_mono_ms() + LOOK_MS;
     struct stored_live live;
     struct stored stored = {0};
-    char *revoked;
+    struct revoked revoked;
     uint32_t n = 0;
     int fd;
 
@@ -160,17 +181,17 @@ void certs_stored_load(struct worker *worker)
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return;
-    revoked = revoked_read(fd);
+    revoked = revoked_read(fd, worker->conf->acme.store);
     stored_live_read(worker->table, &live);
     stored_read(fd, &live, &stored);
     for (size_t i = 0; i < stored.n && clock_mono_ms() < until_ms; i++)
-        n += certs_stored_look_into(worker, fd, revoked, &stored.v[i]);
+        n += certs_stored_look_into(worker, fd, &revoked, &stored.v[i]);
     if (n)
         log_info("certificates that have another name in the store: %u; served until acmed has "
                  "checked them",
                  n);
     stored_release(&stored);
     stored_live_release(&live);
-    free(revoked);
+    free(revoked.list);
     close(fd);
 }
