@@ -69,6 +69,27 @@ subtest 'files: replaced, spoiled, repaired' => sub {
     $gate->stop_ok;
 };
 
+# The list of revoked certificates cannot be read, so the new pair may be on it. A live one that
+# browsers refuse anyway makes way nevertheless.
+subtest 'files, and a list that cannot be read' => sub {
+    my ($chain, $key) = PasGate::make_cert('ends', 'ends.test');
+    my $store = PasGate::tmp('ends-store');
+    rename PasGate::make_dated(PasGate::tmp('ends.csr'), -30, -1, 'DNS:ends.test'), $chain or die;
+    my $gate = PasGate->new(backends => [$pas], certs => files('ends.test', $chain, $key), global => qq(acme = { store = "$store"; };));
+    my (undef, $expired) = served($gate, 'ends.test');
+    symlink 'nowhere', "$store/certs/.revoked" or die "$store: $!";
+    PasGate::make_cert('ends', 'ends.test');
+    my $second;
+    ok wait_for { $second = (served($gate, 'ends.test'))[1]; $second ne $expired }, 'what replaces an expired one goes live' or $gate->tell;
+    PasGate::make_cert('ends', 'ends.test');
+    ok $gate->wait_log(qr/list of revoked certificates cannot be read; the live certificate stays until it can/), 'what replaces a good one waits'
+      or $gate->tell;
+    is +(served($gate, 'ends.test'))[1], $second, 'the good one serves on';
+    unlink "$store/certs/.revoked";
+    ok wait_for { (served($gate, 'ends.test'))[1] ne $second }, 'until the list can be read' or $gate->tell;
+    $gate->stop_ok;
+};
+
 # A client of the last name, there before pasgate is, never meets the certificate of the first.
 subtest 'no name is answered with the certificate of another at a start' => sub {
     my @first = PasGate::make_cert('first', 'first.test');

@@ -254,15 +254,22 @@ static void good_files(struct certificate *k, const char *warning)
     k->suspicious = k->files_bad = false;
 }
 
-/* Must the pair not go live? If the list of revoked ones cannot be read, it may do so only in
- * place of a self-signed one, or of none. */
+/* Does the live one serve clients that verify? */
+static bool serves(const struct certificate *k)
+{
+    return k->row.source >= CERT_FILE && !k->row.revoked_wall_ms &&
+           clock_wall_ms() < k->row.not_after_wall_ms;
+}
+
+/* Must the pair not go live? If the list of revoked ones cannot be read, it may do so only if
+ * that cannot make things worse: in place of none, or of one that browsers refuse anyway. */
 static bool is_refused(const struct certificate *k, const struct pem_pair *pair,
                        char text[TABLE_REASON])
 {
     char why[TABLE_NOTE];
 
     take_over_refuses(k, pair, text);
-    if (!*text && k->row.source >= CERT_FILE && !revoked_readable(k->store, why))
+    if (!*text && serves(k) && !revoked_readable(k->store, why))
         snprintf(text, TABLE_REASON,
                  "the list of revoked certificates cannot be read; the live certificate stays "
                  "until it can");
