@@ -87,6 +87,20 @@ subtest 'and goes on' => sub {
     is $ca->said(qr/There are now \d+ accounts in memory/), 1, 'with the account of before: no other was made';
     like slurp(glob "$store/accounts/*/account"), qr/^url=\Q$account\E$/, 'which is the same';
     $gate->stop_ok;
+
+    # A self-signed one is live, and 2 was written by an import that was killed then.
+    my $at = "$store/certs/shop/1";
+    my ($made, $why) = run_cmd(qw(openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 9 -subj /CN=own),
+        '-addext', 'subjectAltName=DNS:www.shop.test,DNS:shop.test', '-keyout', tmp('own.key'), '-out', tmp('own.pem'));
+    is $made, 0, 'a self-signed pair' or diag $why;
+    PasGate::spew("$at/fullchain.pem", slurp(tmp('own.pem')));
+    PasGate::spew("$at/key.pem",       slurp(tmp('own.key')));
+    PasGate::spew("$at/meta",          "source=self\n");
+    unlink "$store/certs/shop/current";
+    symlink 1, "$store/certs/shop/current" or die;
+    ($code, $said) = $gate->cli('cert', 'import', $tree);
+    like $said, qr/is generation 3 of shop/, 'an import after one that was killed: not skipped';
+    is readlink "$store/certs/shop/current", 3, 'and live';
 };
 
 done_testing;

@@ -85,12 +85,15 @@ certbot_choose(const struct certbot *c, const struct conf_cert *cert, struct pem
     return found;
 }
 
-/* When the CA certificate expires that the store has for this certificate; 0: none is good. */
+/* When the CA certificate expires that the store has for this certificate; 0: none is good. If
+ * one is noted as live, only that one counts: an import may have been killed between writing a
+ * generation and noting it. */
 static uint64_t stored_until(const struct work *w, const struct conf_cert *cert,
                              const char *dir)
 {
     uint32_t generations[STORE_KEEP];
     int n = w->store.certs_fd < 0 ? 0 : store_list(&w->store, dir, generations, STORE_KEEP);
+    uint32_t current = n > 0 ? store_current(&w->store, dir) : 0;
     uint64_t until = 0;
 
     for (int i = 0; i < n; i++) {
@@ -99,7 +102,8 @@ static uint64_t stored_until(const struct work *w, const struct conf_cert *cert,
         struct pem_info info;
         char error[TABLE_REASON];
 
-        if (store_read(&w->store, dir, generations[i], &pair, &source) < 0)
+        if ((current && generations[i] != current) ||
+            store_read(&w->store, dir, generations[i], &pair, &source) < 0)
             continue;
         if (source == CERT_ACME && !revoked_at(&w->store, dir, generations[i], &pair) &&
             pem_check(&pair, cert->names, cert->n_names, clock_wall_ms(), &info, error) == 0 &&
