@@ -35,8 +35,9 @@ static struct {
     struct stat stamp;
     struct entry *entry;
     size_t n;
-    bool known; /* stamp is that of a file that was read */
-    int error;  /* errno of the last attempt; 0: it was read, or there is none */
+    bool known;                /* stamp is that of a file that was read */
+    int error;                 /* errno of the last attempt; 0: it was read, or there is none */
+    char mode_why[TABLE_NOTE]; /* workers may not be able to read it, or "" */
 } list;
 
 /* Entries that the file lacks because it could not be read or written. They count like those in
@@ -85,16 +86,20 @@ static bool revoked_same_file(const struct stat *a, const struct stat *b)
 /* A list of another mode comes from a version that did not set it, or from a backup. */
 static void let_workers_read(const struct store *store, const struct stat *st)
 {
-    static bool told;
+    bool told = list.mode_why[0] != '\0';
     bool wrong = S_ISREG(st->st_mode) && (st->st_mode & 07777) != STORE_FILE_MODE;
 
-    if (!wrong || !store->ours || fchmodat(store->certs_fd, list_name, STORE_FILE_MODE, 0) == 0)
+    if (!store->ours)
         return;
+    list.mode_why[0] = '\0';
+    if (!wrong || fchmodat(store->certs_fd, list_name, STORE_FILE_MODE, 0) == 0)
+        return;
+    snprintf(list.mode_why, sizeof list.mode_why,
+             "cannot set the mode of the list of revoked certificates %.160s/certs/%s to %04o: "
+             "%s; a worker that cannot read it uses no certificate under another name",
+             store->path, list_name, (unsigned)STORE_FILE_MODE, strerror(errno));
     if (!told)
-        log_warn("cannot set the mode of the list of revoked certificates %s/certs/%s to %04o: "
-                 "%s; workers that cannot read it use no certificate under another name",
-                 store->path, list_name, (unsigned)STORE_FILE_MODE, strerror(errno));
-    told = true;
+        log_warn("%s", list.mode_why);
 }
 
 /* 0, or an errno; then the previous content stays. */
@@ -279,9 +284,9 @@ void revoked_retry(const struct store *store, uint64_t now_ms)
     }
 }
 
-const char *revoked_missing(void)
+const char *revoked_note(void)
 {
-    return unlisted.why;
+    return unlisted.why[0] ? unlisted.why : list.mode_why;
 }
 
 static bool list_marked(const struct store *store, const char *dir, uint32_t generation)

@@ -28,9 +28,10 @@ int revoked_add(const struct store *store, const struct pem_pair *pair, unsigned
                 uint64_t wall_ms);
 
 /* Writes entries that could not be written, every 10 s; a failure is logged once, and so is its
- * end. revoked_missing(): what is wrong meanwhile, for the status, or "". */
+ * end. revoked_note(): what is wrong with the file meanwhile, or with its mode, for the status;
+ * "": nothing. */
 void revoked_retry(const struct store *store, uint64_t now_ms);
-const char *revoked_missing(void);
+const char *revoked_note(void);
 
 /* Adds the generations of this directory that are marked as revoked and not on the list: their
  * mark was written, then the process was killed or the list could not be written. true: all

@@ -174,7 +174,7 @@ void row_show_notes(struct certificate *k)
     add_note(&k->row, k->clock);
     add_note(&k->row, k->account);
     if (k->issue.ca_set)
-        add_note(&k->row, revoked_missing());
+        add_note(&k->row, revoked_note());
     for (int i = 0; i < TABLE_NOTES; i++)
         add_note(&k->row, k->issue.note[i]);
     if (plan_is_past(&k->issue.state, &live.plan, clock_wall_ms()))

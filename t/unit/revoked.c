@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,18 @@ enum { WHEN = 1700000000, SUPERSEDED = 4 };
 
 static char root[] = "/tmp/pasgate-revoked-XXXXXX";
 static const uint64_t when = UINT64_C(1000) * WHEN;
+
+/* The list belongs to another user: instead of libc's. */
+static bool chmod_fails;
+
+int fchmodat(int at, const char *path, mode_t mode, int flags)
+{
+    if (chmod_fails) {
+        errno = EPERM;
+        return -1;
+    }
+    return (int)syscall(SYS_fchmodat, at, path, mode, flags);
+}
 
 static struct pem_pair make(uint64_t at)
 {
@@ -131,7 +144,7 @@ static void test_bounds(struct store *store)
     is_int(revoked_add(store, &old, REVOKED_KEY_COMPROMISE, when), 0, "a key that others know");
     is_int(lines(), 3, "does not end");
     revoked_retry(store, 0);
-    is_str(revoked_missing(), "", "nothing is left to write");
+    is_str(revoked_note(), "", "nothing is left to write");
     snprintf(path, sizeof path, "%s/certs/.revoked", root);
     fd = open(path, O_WRONLY | O_APPEND);
     ok(write(fd, "rubbish\nab=cd 1 2 3\n", 20) == 20, "a line that is damaged");
@@ -171,7 +184,7 @@ static void test_unreadable(struct store *store)
     ok(revoked_epoch() != epoch, "live certificates are compared with it again");
     is_int(revoked_at(store, NULL, 0, &x), when, "the entry counts");
     revoked_retry(store, 20000);
-    is_str(revoked_missing(), "", "what is missing is written");
+    is_str(revoked_note(), "", "what is missing is written");
     is_int(lines(), 2, "and stands beside what was there");
     ok(unlink(list) == 0 && revoked_readable(store, why), "no list is an empty one");
     is_int(revoked_at(store, NULL, 0, &x) + revoked_at(store, NULL, 0, &y), 0,
@@ -192,17 +205,24 @@ static void test_unwritable(struct store *store)
        "it cannot be written");
     is_int(revoked_at(store, NULL, 0, &twin), when, "but counts");
     revoked_retry(store, 100000);
-    ok(strstr(revoked_missing(), "cannot write the list of revoked certificates"),
-       "still not, which is told: %s", revoked_missing());
+    ok(strstr(revoked_note(), "cannot write the list of revoked certificates"),
+       "still not, which is told: %s", revoked_note());
     ok(rmdir(way) == 0, "now it can be");
     revoked_retry(store, 100001);
-    ok(*revoked_missing() && access(list, F_OK) < 0, "not at once");
+    ok(*revoked_note() && access(list, F_OK) < 0, "not at once");
     revoked_retry(store, 110000);
-    is_str(revoked_missing(), "", "after 10 s");
+    is_str(revoked_note(), "", "after 10 s");
     is_int(lines(), 1, "it is written");
     ok(chmod(list, 0600) == 0 && revoked_at(store, NULL, 0, &x) == when &&
            mode_of(list) == 0640,
        "a mode that keeps workers out is corrected");
+    chmod_fails = true;
+    ok(chmod(list, 0600) == 0 && revoked_at(store, NULL, 0, &x) == when &&
+           strstr(revoked_note(), "cannot set the mode of the list"),
+       "if that fails, it is told: %s", revoked_note());
+    chmod_fails = false;
+    is_int(revoked_at(store, NULL, 0, &x), when, "it succeeds");
+    is_str(revoked_note(), "", "and all is well");
     ok(unlink(list) == 0, "gone");
     is_int(revoked_at(store, NULL, 0, &x), 0, "then it is on no list");
     pem_pair_release(&x);
