@@ -96,6 +96,8 @@ uint32_t script_in_flight(uint32_t backend);
 
 uint64_t script_now_us(void);
 void script_move_clock(uint64_t us);
+/* script_start() does that: until then, and in other programs, it is the host's clock. */
+void script_stop_clock(void);
 
 /* ---- clients (client.c) */
 

@@ -212,6 +212,7 @@ void script_start(uint32_t n)
     const uint8_t key[AFFINITY_KEY] = {1};
     struct worker *w = &script_worker;
 
+    script_stop_clock();
     signal(SIGPIPE, SIG_IGN);
     alarm(MAX_SECONDS);
     log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "script");
