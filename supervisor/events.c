@@ -148,22 +148,35 @@ static void on_signals(struct loop_source *source, uint32_t events)
         on_signal(sup, &info);
 }
 
-int events_open(struct supervisor *sup)
+static void events_mask(sigset_t *set)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
     static const int terminal[] = {SIGTSTP, SIGTTIN, SIGCONT};
+
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(set, faults[i]);
+    for (size_t i = 0; i < sizeof terminal / sizeof *terminal; i++)
+        sigdelset(set, terminal[i]);
+}
+
+void events_block(void)
+{
     sigset_t set;
 
-    sigfillset(&set);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        sigdelset(&set, faults[i]);
-    for (size_t i = 0; i < sizeof terminal / sizeof *terminal; i++)
-        sigdelset(&set, terminal[i]);
+    events_mask(&set);
     sigprocmask(SIG_SETMASK, &set, NULL);
     signal(SIGTTOU,
            SIG_IGN); /* otherwise a log line to the terminal would stop us in the background */
     /* If the parent process left SIGCHLD ignored, no child could be reaped. */
     signal(SIGCHLD, SIG_DFL);
+}
+
+int events_open(struct supervisor *sup)
+{
+    sigset_t set;
+
+    events_mask(&set);
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -1;

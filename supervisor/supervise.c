@@ -288,6 +288,7 @@ int supervise(const char *conf_file)
     table_object_name(object, *conf->pidfile ? conf->pidfile : conf_file);
     char *pidfile = strdup(conf->pidfile);
     CHECK(pidfile);
+    events_block();
     if (*pidfile && (lock = lock_pidfile(pidfile)) < 0) {
         conf_free(conf);
         goto out;

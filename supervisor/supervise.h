@@ -160,7 +160,10 @@ void lend_surplus(struct supervisor *sup);
 
 /* ---- events.c */
 
-int events_open(struct supervisor *sup);                               /* signals; 0 or -1 */
+/* From here on signals wait for events_open(). Before anybody can find our pid: HUP or USR1, of
+ * `pasgate reload` or of a log rotation, would end a service that starts. */
+void events_block(void);
+int events_open(struct supervisor *sup);                               /* 0 or -1 */
 void events_message(struct process *p, const struct message *message); /* for child_ops */
 
 /* ---- heartbeat.c */
