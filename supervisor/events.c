@@ -96,10 +96,10 @@ static void on_cert_request(struct supervisor *sup, const struct signalfd_siginf
     }
     log_info("uid %u asks to %s certificate %s", info->ssi_uid, words[message.which],
              sup->current->conf->certs[message.number].name);
-    if (acmed->generation == sup->current)
-        process_send(acmed, &message, -1);
-    else
-        log_warn("ignored: a reload is in progress");
+    if (acmed->generation != sup->current || process_send(acmed, &message, -1) < 0)
+        log_warn("ignored: %s", sup->stopping                       ? "the service is stopping"
+                                : acmed->generation != sup->current ? "a reload is in progress"
+                                                                    : "acmed does not run now");
 }
 
 static void on_signal(struct supervisor *sup, const struct signalfd_siginfo *info)
@@ -214,6 +214,8 @@ static void open_pem(struct process *p, const struct message *asked)
 
 void events_message(struct process *p, const struct message *message)
 {
+    static struct log_gate gate; /* a compromised child may send any number of them */
+
     switch (message->type) {
     case MESSAGE_READY:
         process_event(p, CHILD_FSM_READY, &(struct child_fsm_input){.now_ms = clock_mono_ms()});
@@ -233,7 +235,8 @@ void events_message(struct process *p, const struct message *message)
         break;
     default:
     not_for_us:
-        log_warn("%s sent message %u, which the supervisor does not handle", kind_name(p->kind),
-                 message->type);
+        if (log_gate_open(&gate))
+            log_warn("%s sent message %u, which the supervisor does not handle",
+                     kind_name(p->kind), message->type);
     }
 }

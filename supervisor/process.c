@@ -38,13 +38,16 @@ static const char *process_describe(const struct process *p, char out[64])
 
 int process_send(struct process *p, const struct message *message, int fd)
 {
+    static struct log_gate gate;
     char who[64];
 
     if (p->control.fd >= 0 && message_send(p->control.fd, message, fd) == 0)
         return 0;
-    if (p->control.fd >= 0 && errno != EPIPE) /* it has ended: SIGCHLD follows */
+    int error = errno;
+    /* EPIPE: it has ended, SIGCHLD follows. */
+    if (p->control.fd >= 0 && error != EPIPE && log_gate_open(&gate))
         log_warn("%s does not accept message %u: %s", process_describe(p, who), message->type,
-                 strerror(errno));
+                 strerror(error));
     return -1;
 }
 
@@ -287,6 +290,7 @@ static void process_on_timer(struct loop_timer *timer)
 
 static void process_on_readable(struct loop_source *source, uint32_t events)
 {
+    static struct log_gate gate; /* a compromised child may send any number of them */
     struct process *p = container_of(source, struct process, control);
     struct message message;
     int fd;
@@ -299,7 +303,7 @@ static void process_on_readable(struct loop_source *source, uint32_t events)
         p->sup->ops->message(p, &message);
     } else if (got == 0) {
         loop_close(&p->sup->loop, source); /* its exit is reported by SIGCHLD */
-    } else if (errno == EPROTO) {
+    } else if (errno == EPROTO && log_gate_open(&gate)) {
         log_warn("%s sent a malformed message", kind_name(p->kind));
     }
 }
