@@ -17,6 +17,8 @@ int cert_request_send(const struct service *service, int index, int which, int r
 {
     union sigval value = {.sival_int = (index + 1) | reason << REASON_SHIFT};
 
+    if (service_stops(service, "it takes no request about certificates any more"))
+        return CLI_FAILURE;
     if (sigqueue(service->pid, SIGRTMIN + SIGNAL_CERT + which - CERT_RENEW, value) == 0)
         return CLI_OK;
     fprintf(stderr, "pasgate: cannot signal process %d: %s\n", (int)service->pid,

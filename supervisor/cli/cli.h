@@ -56,6 +56,7 @@ struct table;
 
 struct service {
     pid_t pid;
+    int fd; /* of the object that has the table: its lock says whether the service lives */
     const struct table *table; /* read-only */
 };
 
@@ -66,12 +67,21 @@ struct service {
  * also accepts one that was not found. */
 int service_find(struct service *service, const char *conf_file);
 void service_close(struct service *service);
+/* Does its supervisor still hold the table's lock? Not so a process that has ended but is not
+ * reaped, nor another one with its pid. */
 bool service_alive(const struct service *service);
+
+/* Has it begun to stop? Then prints that `what` is not done any more. */
+bool service_stops(const struct service *service, const char *what);
 
 /* Is its supervisor silent? Then prints that the request takes effect later. */
 bool service_silent(const struct service *service);
 
 /* The slot of a backend by number (1..) or name; -1 after a message. */
 int service_backend(const struct service *service, const char *backend);
+
+/* Is this backend in force yet? One of a reload that is in progress is not: then prints that.
+ */
+bool service_backend_in_force(const struct service *service, int slot);
 
 #endif

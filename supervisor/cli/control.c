@@ -153,11 +153,13 @@ static int watch_reload(const struct cli *cli, const struct service *service,
             return tell_reload(cli, &now);
         if (!service_alive(service))
             return cli_control_lost();
-        if (service_silent(service))
+        if (service_stops(service, "nothing is reloaded") || service_silent(service))
             return CLI_FAILURE;
         usleep(LOOK_US);
     }
-    fprintf(stderr, "pasgate: no result of the reload after %d s; see its log\n",
+    fprintf(stderr,
+            "pasgate: no result of the reload after %d s: the service still waits, for older "
+            "workers to finish perhaps, and reloads then: see its log\n",
             RELOAD_LIMIT_MS / 1000);
     return CLI_FAILURE;
 }
@@ -239,6 +241,8 @@ static int override(const struct cli *cli, enum admin_state state, int signal_of
     union sigval number = {.sival_int = slot + 1};
     if (slot < 0)
         code = CLI_USAGE;
+    else if (!service_backend_in_force(&service, slot))
+        code = CLI_FAILURE;
     else if (!header_read(&service.table->header, &before))
         code = cli_control_lost();
     else if (sigqueue(service.pid, SIGRTMIN + signal_offset, number) < 0)

@@ -153,7 +153,8 @@ static int restart_one(const struct service *service, int slot, bool force, enum
     struct restart restart;
     struct admin_row before;
 
-    if (cli_restart_begin(&restart, service, slot, &before) < 0)
+    if (!service_backend_in_force(service, slot) ||
+        cli_restart_begin(&restart, service, slot, &before) < 0)
         return CLI_FAILURE;
     restart.warm = until == WARM;
     int code = cli_restart_ask(&restart, force, &before);

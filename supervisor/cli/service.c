@@ -1,14 +1,13 @@
 /* How the command line finds the running service. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/conf/conf.h"
 #include "base/escape.h"
+#include "base/fd.h"
 #include "shm/object.h"
 #include "shm/table.h"
 #include "supervisor/cli/cli.h"
@@ -22,7 +21,17 @@ static int not_running(const char *conf_file)
 
 bool service_alive(const struct service *service)
 {
-    return kill(service->pid, 0) == 0 || errno == EPERM;
+    return object_holder(service->fd) == service->pid;
+}
+
+bool service_stops(const struct service *service, const char *what)
+{
+    struct header_row header;
+
+    if (!header_read(&service->table->header, &header) || !header.stopping)
+        return false;
+    fprintf(stderr, "pasgate: the service is stopping: %s\n", what);
+    return true;
 }
 
 bool service_silent(const struct service *service)
@@ -84,19 +93,17 @@ static bool is_meant(const struct table *table, const struct search *search)
 static int cli_service_consider(const char *name, void *context)
 {
     struct search *search = context;
-    struct service found = {0};
     size_t rank;
-    int fd = object_open(name, &search->trust, &rank);
+    struct service found = {.fd = object_open(name, &search->trust, &rank)};
 
-    if (fd < 0) {
+    if (found.fd < 0) {
         cli_service_not_opened(search, name);
         return 0;
     }
-    found.pid = object_holder(fd);
-    found.table = found.pid > 0 ? table_map(fd) : NULL;
+    found.pid = object_holder(found.fd);
+    found.table = found.pid > 0 ? table_map(found.fd) : NULL;
     if (found.pid > 0 && !found.table && !search->conf_file) /* else: any service's */
         search->other |= errno == EPROTO;
-    close(fd);
     if (found.table && is_meant(found.table, search) &&
         (!search->best->table || rank < search->rank)) {
         service_close(search->best);
@@ -142,7 +149,7 @@ int service_find(struct service *service, const char *conf_file)
         .best = service,
     };
 
-    *service = (struct service){0};
+    *service = (struct service){.fd = -1};
     /* The configuration may be broken at the moment, or need variables that are set for the
      * service only. Then the tables themselves say which file they belong to. */
     if (conf)
@@ -158,7 +165,8 @@ int service_find(struct service *service, const char *conf_file)
 void service_close(struct service *service)
 {
     table_close(service->table);
-    *service = (struct service){0};
+    fd_close(&service->fd);
+    *service = (struct service){.fd = -1};
 }
 
 int service_backend(const struct service *service, const char *backend)
@@ -182,4 +190,20 @@ int service_backend(const struct service *service, const char *backend)
     escape_print(stderr, "pasgate: there is no backend \"%s\"; `pasgate status` lists them\n",
                  backend);
     return -1;
+}
+
+bool service_backend_in_force(const struct service *service, int slot)
+{
+    struct backend_row row;
+    struct header_row header;
+
+    if (!backend_read(&service->table->backend[slot], &row) ||
+        !header_read(&service->table->header, &header) ||
+        row.generation <= header.config_generation)
+        return true;
+    escape_print(stderr,
+                 "pasgate: backend %s is new in a reload that is in progress: try again when "
+                 "that has ended\n",
+                 row.name);
+    return false;
 }
