@@ -25,6 +25,8 @@ static const uint64_t second = 1000, minute = 60000, hour = 3600000,
 static const char *const name = "shop.test";
 static const struct rate_log_names names = {&name, 1, 0};
 
+enum { DRIFT_PPM = 1000 }; /* of our clock, at most: 3 % of a lifetime in a history */
+
 enum weather { FINE, DOWN, LIMITED, ERRING, WEATHERS }; /* of a CA: not reached, 429, 500 */
 static const char *const weather_name[] = {"fine", "down", "limited", "erring"};
 
@@ -41,8 +43,9 @@ struct ca {
 struct world {
     uint64_t seed, random;
     bool verbose, failed;
-    uint64_t now; /* true time */
-    int64_t skew; /* our clock less the true one */
+    uint64_t now;                  /* true time */
+    int64_t skew;                  /* our clock less the true one, of a jump */
+    int64_t drift_ppm, drifted_us; /* our clock goes wrong; what came of it */
     uint64_t jump_at, jumped_at, killed_at;
     uint64_t order_begun_s;
     uint64_t end;
@@ -82,7 +85,7 @@ static bool one_in(struct world *w, unsigned n)
 
 static uint64_t our_clock(const struct world *w)
 {
-    return (uint64_t)((int64_t)w->now + w->skew);
+    return (uint64_t)((int64_t)w->now + w->skew + w->drifted_us / 1000);
 }
 
 __attribute__((format(printf, 2, 3))) static void say(const struct world *w, const char *fmt,
@@ -109,6 +112,13 @@ static void wrong(struct world *w, const char *what)
 }
 
 /* ---- the CA, the clock */
+
+/* Lets time pass, in which our clock drifts. */
+static void pass(struct world *w, uint64_t ms)
+{
+    w->now += ms;
+    w->drifted_us += (int64_t)ms * w->drift_ppm / 1000;
+}
 
 /* The CA that was down from the start is back, or this is not so simple. */
 static void note_first_outage(struct world *w, bool was_fine)
@@ -145,7 +155,7 @@ static void change_clock(struct world *w)
     if (!w->harsh || w->now < w->jump_at)
         return;
     if (w->skew && !one_in(w, 3))
-        w->skew = 0; /* set right */
+        w->skew = w->drifted_us = 0; /* set right */
     else
         w->skew =
             (int64_t)up_to(w, one_in(w, 2) ? 400 * day : w->life) * (one_in(w, 2) ? 1 : -1);
@@ -184,7 +194,8 @@ static void issue(struct world *w, enum fallback_ca who)
                            .can_ask = w->ari != ARI_NONE,
                            .life = {w->now - w->backdate, w->now - w->backdate + w->life}};
     w->issued++;
-    if (w->last_issue && !w->excused && apart + second < w->life / PLAN_PACE_PARTS)
+    if (w->last_issue && !w->excused &&
+        apart + second + w->life / (1000000 / DRIFT_PPM) < w->life / PLAN_PACE_PARTS)
         wrong(w, "two orders within a tenth of a lifetime");
     if (w->issued == 1 && w->only_unreached && w->reached_at &&
         w->now - w->reached_at > 2 * (w->reached_at - w->begun_at) + minute / 4)
@@ -297,7 +308,9 @@ static void order(struct world *w)
         fail(w, who, "net.connect", 0, 0);
         return;
     }
-    wait = w->state.wanted ? 0 : plan_clock_wait(&w->state, &w->live, -w->skew, our_clock(w));
+    wait = w->state.wanted ? 0
+                           : plan_clock_wait(&w->state, &w->live,
+                                             -w->skew - w->drifted_us / 1000, our_clock(w));
     if (wait) {
         say(w, "held for %" PRIu64 " s: the clock", wait / 1000);
         plan_hold_by_clock(&w->state, wait, "clock", our_clock(w));
@@ -381,7 +394,7 @@ static void go_on(struct world *w, uint64_t until)
             next = w->ca[i].until;
     if (w->harsh && w->jump_at < next)
         next = w->jump_at;
-    w->now = later(next, w->now + least);
+    pass(w, later(next, w->now + least) - w->now);
 }
 
 static void prune(struct world *w)
@@ -416,7 +429,7 @@ static void live_until(struct world *w, uint64_t end)
         case PLAN_ORDER:
             order(w);
             prune(w);
-            w->now += w->life < hour ? second / 4 : second;
+            pass(w, w->life < hour ? second / 4 : second);
             break;
         case PLAN_ASK:
             ask(w);
@@ -475,6 +488,8 @@ static struct world make_world(uint64_t seed, bool verbose)
         w.only_unreached = !w.ways.second;
     }
     w.jump_at = one_in(&w, 2) ? UINT64_MAX : w.now + up_to(&w, 10 * w.life);
+    if (one_in(&w, 3))
+        w.drift_ppm = (int64_t)up_to(&w, 2 * DRIFT_PPM + 1) - DRIFT_PPM;
     w.end = w.now + 30 * w.life;
     return w;
 }
@@ -483,13 +498,16 @@ static bool run(uint64_t seed, bool verbose)
 {
     struct world w = make_world(seed, verbose);
 
-    say(&w, "life %" PRIu64 " s, backdated %" PRIu64 " s, ARI %d, staging %d, second CA %d",
-        w.life / 1000, w.backdate / 1000, (int)w.ari, w.ways.staging, w.ways.second);
+    say(&w,
+        "life %" PRIu64 " s, backdated %" PRIu64 " s, ARI %d, staging %d, second CA %d, drift "
+        "%" PRId64 " ppm",
+        w.life / 1000, w.backdate / 1000, (int)w.ari, w.ways.staging, w.ways.second,
+        w.drift_ppm);
     live_until(&w, w.end);
     /* Then all is fine: every state has an end. */
     w.harsh = false;
     w.excused = true; /* its clock is set right */
-    w.skew = 0;
+    w.skew = w.drifted_us = w.drift_ppm = 0;
     w.jumped_at = w.now;
     for (int i = 0; i < FALLBACK_CAS; i++) {
         w.ca[i].weather = FINE;
