@@ -38,6 +38,11 @@ static void test_other_ca(void)
     for (unsigned i = 0; i < 60; i++)
         rate_log_attempt(&l, both, t0 + i);
     ok(rate_log_wait(&l, both, false, t0 + 60, &why) > 0, "60 failures in an hour: wait");
+    is_int(rate_log_wait(&l, (struct rate_log_names){ab, 2, 60}, true, t0 + 60, &why), 0,
+           "but not where a certificate lives for a minute");
+    ok(rate_log_wait(&l, (struct rate_log_names){ab, 2, 90 * 24 * 3600}, true, t0 + 60, &why) >
+           0,
+       "as where it lives for 90 days");
     rate_log_release(&l);
     l.limits = rate_log_limits_of("https://ca.test/dir", &set);
     is_int(l.limits.same, 2, "what the operator set is in force");
