@@ -53,6 +53,22 @@ subtest 'a store that cannot be had at the first start' => sub {
     $gate->stop_ok;
 };
 
+subtest 'a store that may not be read at the first start' => sub {
+    my $store = tmp('shut');
+    my @owner = $> == 0 ? (getpwnam 'nobody')[2, 3] : ($>, -1);
+    for ($store, "$store/certs") { mkdir $_; chown @owner, $_ }
+    chmod 0, "$store/certs";
+    my $gate = acme_gate($ca, store => $store);
+    like served($gate, 'www.shop.test'), qr/BEGIN CERTIFICATE/, 'TLS is served' or $gate->tell;
+    is cert_row($gate)->{generation}, 0, 'from memory';
+    my ($code, $out) = $gate->cli('status');
+    is $code, 1, 'status exits with 1';
+    like $out, qr{the store \Q$store\E: Permission denied; make the user that the children run as its owner}, 'and says why, and what helps';
+    chmod 0750, "$store/certs";
+    ok wait_issued($gate), 'readable: the certificate comes by itself' or $gate->tell;
+    $gate->stop_ok;
+};
+
 subtest 'a store that is deleted' => sub {
     my $proxy = FaultProxy->new($ca, refuse('not now', tmp('not-now')));
     my $gate = acme_gate($ca, workers => 2, directory => $proxy->directory, acme => 'challenges = [ "http-01" ]; staging = "off";');
@@ -113,11 +129,21 @@ subtest 'a store that cannot be read any more' => sub {
 };
 
 subtest 'what is not ordered' => sub {
-    my $gate = acme_gate($ca, names => ['*.shop.test']);
-    my ($code, $out) = $gate->cli('cert', 'list');
-    like $out, qr/not ordered: a wildcard needs acme.challenges/, 'cert list says why';
-    like $gate->connect(port => $gate->{status_port}, plain => 1)->request('GET', '/')->{body}, qr/not ordered: a wildcard needs/, 'and the page';
-    $gate->stop_ok;
+    my $shown = sub {
+        my ($gate, %why) = @_;
+        my $page = $gate->connect(port => $gate->{status_port}, plain => 1)->request('GET', '/')->{body};
+        for my $name (sort keys %why) {
+            my $says = qr/not ordered: \Q$why{$name}\E/;
+            like +($gate->cli('cert', 'list', $name))[1] =~ s/\s+/ /gr, $says, "$name: cert list says why";
+            like $page, $says, 'and the page';
+        }
+        $gate->stop_ok;
+    };
+    $shown->(acme_gate($ca, names => ['*.shop.test']), 'wildcard.shop.test' => 'a wildcard needs acme.challenges');
+    my %why = ('shop.org' => 'set acme.email', 'shop.internal' => 'no public CA signs a private name');
+    my $gate = PasGate->new(backends => [PasGate::StandIn->new('pas2')], no_probe => 1,
+        certs => join(', ', map { qq({ names = [ "$_" ]; }) } keys %why), global => sprintf('acme = { store = "%s"; };', tmp('store-unordered')));
+    $shown->($gate, %why);
     my $check = sub {
         my ($name, $acme) = @_;
         my $file = spew(tmp('check.conf'), qq(listen = ( { address = "*:$gate->{tls}"; tls = true; } );\n)

@@ -79,6 +79,15 @@ for my $case (@cases) {
     };
 }
 
+subtest 'a limit that the operator sets' => sub {
+    my $gate = acme_gate($ca, names => ['limit.test'], acme => 'limits = { orders = 1; };');
+    ok wait_issued($gate), 'one order' or $gate->tell;
+    my ($code, $text) = $gate->cli('cert', 'renew', 'limit.test', '--force');
+    is $code, 1, 'is all';
+    like $text =~ s/\s+/ /gr, qr/limit reached: 1 orders?\b.* \(acme\.limits\)/, 'in words, with the setting';
+    $gate->stop_ok;
+};
+
 for (['http://127.0.0.1/dir', qr{acme\.directory: "http://127\.0\.0\.1/dir" is not an ACME directory; write .*"https://}],
     ['letsencrypt"; eab = { kid = "kid-1"; }; email = "a@shop.test', qr{acme\.eab: hmac_key is missing; write both}],
     ['letsencrypt"; eab = { kid = "kid-1"; hmac_key = "not!base64"; }; email = "a@shop.test', qr{acme\.eab\.hmac_key: is not a base64url key.*copy it again}]) {
