@@ -165,6 +165,7 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
         snprintf(named.detail, sizeof named.detail, "%s", is->refused);
     problem_text_find_name(&named, is->conf->names, is->conf->n_names);
     problem_text_for(&named, event->clock_off_ms, text, sizeof text);
+    problem_text_of_ca(is->ca, text, sizeof text);
     if (problem.account_gone)
         ca_set_account_is(issue_ca(is), "");
     issue_record_refund(is);

@@ -168,3 +168,31 @@ char *problem_text_for(const struct job_problem *p, int64_t clock_off_ms, char *
         by_ca(p, out + n, cap - n);
     return out;
 }
+
+/* Inserts `what` at `at`; what no longer fits is cut off at the end. */
+static void problem_text_insert(char *text, size_t cap, char *at, const char *what)
+{
+    size_t n = strlen(what), behind = strlen(at), room = cap - 1 - (size_t)(at - text);
+
+    if (n > room)
+        return;
+    if (behind > room - n)
+        behind = room - n;
+    memmove(at + n, at, behind);
+    memcpy(at, what, n);
+    at[n + behind] = '\0';
+}
+
+void problem_text_of_ca(enum fallback_ca ca, char *text, size_t cap)
+{
+    static const char *const settings[] = {"acme.directory", "acme.email", "acme.eab",
+                                           "acme.ca_file", "acme.profile"};
+
+    for (size_t i = 0; ca == FALLBACK_SECOND && i < sizeof settings / sizeof *settings; i++)
+        for (char *at = text; (at = strstr(at, settings[i])) != NULL; at += strlen("acme."))
+            problem_text_insert(text, cap, at + strlen("acme."), "fallback.");
+    if (ca == FALLBACK_SECOND)
+        problem_text_insert(text, cap, text, "second CA: ");
+    else if (ca == FALLBACK_STAGING)
+        problem_text_insert(text, cap, text, "staging dry run: ");
+}

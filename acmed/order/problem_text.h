@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "acmed/order/fallback.h"
 #include "acmed/order/job.h"
 
 enum { PROBLEM_TEXT_SIZE = 1024 }; /* enough for all of a problem; a row keeps its beginning */
@@ -19,5 +20,9 @@ void problem_text_find_name(struct job_problem *problem, const char *const *name
  * when large. Returns out. */
 char *problem_text_for(const struct job_problem *problem, int64_t clock_off_ms, char *out,
                        size_t cap);
+
+/* Says in the text which CA it is about, unless it is the first: the second CA has settings of
+ * its own, so acme.eab becomes acme.fallback.eab. */
+void problem_text_of_ca(enum fallback_ca ca, char *text, size_t cap);
 
 #endif

@@ -375,8 +375,34 @@ static void test_names(void)
     is_str(p.name, "a.test", "what the CA tells apart is not replaced");
 }
 
+static const char *of_ca(enum fallback_ca ca, const char *text, size_t cap)
+{
+    static char out[128];
+
+    snprintf(out, sizeof out, "%s", text);
+    problem_text_of_ca(ca, out, cap);
+    return out;
+}
+
+static void test_which_ca(void)
+{
+    static const char text[] = "set acme.eab, acme.email or acme.email";
+
+    is_str(of_ca(FALLBACK_FIRST, text, 128), text, "the first CA needs no name");
+    is_str(of_ca(FALLBACK_STAGING, text, 128),
+           "staging dry run: set acme.eab, acme.email or acme.email", "staging is told");
+    is_str(of_ca(FALLBACK_SECOND, text, 128),
+           "second CA: set acme.fallback.eab, acme.fallback.email or acme.fallback.email",
+           "the second CA has settings of its own");
+    is_str(of_ca(FALLBACK_SECOND, "acme.resolver, acme.hook", 128),
+           "second CA: acme.resolver, acme.hook", "but not of all kinds");
+    is_str(of_ca(FALLBACK_STAGING, "abcdef", 20), "staging dry run: ab", "cut off at the end");
+    is_str(of_ca(FALLBACK_STAGING, "abcdef", 7), "abcdef", "without space it stays");
+}
+
 int main(void)
 {
+    test_which_ca();
     test_fitting();
     test_hook();
     test_kinds();
