@@ -15,7 +15,12 @@ plan skip_all => 'no pebble here (t/install-deps.sh)' unless Pebble::available()
 my $ca = Pebble->new;
 my $heard = tmp('heard');
 my $proxy = FaultProxy->new($ca,
-    [qr{^/my-account/}, 0, sub { spew($heard, slurp($heard) . $_[0]{body} . "\n"); return }],
+    [qr{^/my-account/}, 0, sub {
+        spew($heard, slurp($heard) . $_[0]{body} . "\n");
+        return unless -e tmp('no-contact');
+        return "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n"
+          . '{"type":"urn:ietf:params:acme:error:invalidContact","detail":"no such mailbox","status":400}';
+    }],
     [qr{^/order-plz}, 0, sub {
         return unless -e tmp('terms');
         return "HTTP/1.1 403 Forbidden\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n"
@@ -52,6 +57,12 @@ subtest 'another address for mail' => sub {
     $gate->start;
     like renew(), qr/^0: /, 'after a restart, an order';
     is slurp($heard), '', 'which does not tell it again';
+    spew(tmp('no-contact'), '');
+    spew($gate->{conf}, $config =~ s/first\@shop/third\@shop/r);
+    is +($gate->cli('reload'))[0], 0, 'one that the CA refuses, a reload';
+    ok $gate->wait_log(qr/refused acme\.email, so the account keeps its contact: set another one \(no such mailbox\)/), 'the log says what to do'
+      or $gate->tell;
+    unlink tmp('no-contact');
     spew($gate->{conf}, $config =~ s/email = "\S+";//r);
     is +($gate->cli('reload'))[0], 0, 'none any more, a reload';
     ok $gate->wait_log(qr/email removed at the CA, because acme\.email was removed/), 'the log says that the CA has none' or $gate->tell;

@@ -233,7 +233,7 @@ _Noreturn void hook_runner_main(int sock, const char *program)
 
         poll(&p, 1, -1);
         got = fd_recv(sock, text, HOOK_MESSAGE_MAX, &fd);
-        if (got < 0 && errno == EAGAIN)
+        if (got < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (got <= 0)
             _exit(0); /* acmed is gone */

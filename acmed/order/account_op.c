@@ -171,13 +171,19 @@ bool account_op_unsettled(struct account_op *e, struct ca_set *ca_set, struct ca
         return false;
     if (account_op_runs(e) || now_ms < ca->settle_ms || ca_set->runs > 0)
         return true;
-    ca->settle_ms = now_ms + ACCOUNT_OP_AGAIN_MS;
+    ca->settle_ms = now_ms + ((uint64_t)ACCOUNT_OP_AGAIN_MS << ca->settle_n);
     next = left_behind(ca_set, ca, &n);
     if (!next) {
         ca->settled = true;
         return false;
     }
-    log_info("account at %s: finding out which of its two keys is valid", ca->directory);
+    if (ca->settle_n == 0)
+        log_info(
+            "account at %s: finding out which of its two keys is valid; nothing is ordered "
+            "until that is known",
+            ca->directory);
+    if (ca->settle_n < ACCOUNT_OP_DOUBLINGS)
+        ca->settle_n++;
     *e = (struct account_op){.ca_set = ca_set,
                              .ca = ca,
                              .kind = JOB_ACCOUNT,
@@ -275,13 +281,19 @@ static bool take_next(struct account_op *e, char error[TABLE_ERROR])
 
 /* ---- progress */
 
+static void settled(struct ca *ca)
+{
+    ca->settled = true;
+    ca->settle_n = 0;
+}
+
 static bool account_op_done(struct account_op *e, char error[TABLE_ERROR])
 {
     switch (e->kind) {
     case JOB_ACCOUNT:
         if (e->tells)
             return contact_told(e, error);
-        e->ca->settled = true;
+        settled(e->ca);
         return take_next(e, error);
     case JOB_ROLLOVER:
         return take_next(e, error);
@@ -347,7 +359,15 @@ static void account_op_failed(struct account_op *e, const struct job_problem *p,
     tell_problem(p, error);
     if (e->kind == JOB_ACCOUNT && !e->tells && p->account_gone) { /* the old key holds */
         account_drop_next(e->ca->dir);
-        e->ca->settled = true;
+        settled(e->ca);
+    }
+    if (e->tells && (strcmp(p->type, "invalidContact") == 0 ||
+                     strcmp(p->type, "unsupportedContact") == 0)) {
+        e->ca->contact_known = true; /* it would refuse it each hour */
+        snprintf(error, TABLE_ERROR,
+                 "the CA %s refused acme.email, so the account keeps its contact: set another "
+                 "one (%s)",
+                 e->ca->directory, p->detail);
     }
     if (e->kind == JOB_CLOSE && (p->account_closed || (p->account_gone && known))) {
         forget_closed(e, error);

@@ -19,7 +19,8 @@
 enum {
     ACCOUNT_OP_RUN_MS = 2 * 60 * 1000,   /* of one operation: a handful of requests */
     ACCOUNT_OP_WAIT_MS = 60 * 1000,      /* for other conversations to end */
-    ACCOUNT_OP_AGAIN_MS = 60 * 1000,     /* between attempts to find out which key is valid */
+    ACCOUNT_OP_AGAIN_MS = 60 * 1000,     /* between attempts to find out which key is valid; */
+    ACCOUNT_OP_DOUBLINGS = 4,            /* doubled after each, this often */
     ACCOUNT_OP_CONTACT_MS = 3600 * 1000, /* between attempts to tell the CA the contact */
 };
 

@@ -247,7 +247,7 @@ bool ca_set_account_is(struct ca *ca, const char *url)
     if (strcmp(account->url, url) == 0)
         return true;
     if (account_save_url(ca->dir, url, ca->email) < 0) {
-        log_warn("cannot store the account: %s", strerror(errno));
+        log_warn("account at %s: its URL cannot be stored: %s", ca->directory, strerror(errno));
         return false;
     }
     snprintf(account->url, sizeof account->url, "%s", url);

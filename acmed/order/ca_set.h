@@ -28,6 +28,7 @@ struct ca {
     bool making;         /* an order that is running creates the account */
     bool settled;        /* it is known which key is the account's (order/account_op.h) */
     uint64_t settle_ms;  /* time of the next attempt to find out */
+    uint32_t settle_n;   /* attempts so far; saturates at ACCOUNT_OP_DOUBLINGS */
     bool contact_known;  /* the CA knows the contact address, or need not */
     uint64_t contact_ms; /* time of the next attempt to tell the CA */
 };
