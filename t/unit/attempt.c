@@ -8,7 +8,7 @@
 #include "t/unit/tap.h"
 #include "worker/fail_open.h"
 
-enum { CLIENTS = 6, MORE_MS = 50 };
+enum { CLIENTS = 6, MORE_MS = 50, HEDGE_MS = 500 };
 
 #define FROM(name) "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n" name
 #define SESSION    "\nCookie: JSESSIONID=abc.pas1"
@@ -128,6 +128,49 @@ static void test_limits(void)
     is_str(script_got(&at[1]), "503 of pasgate", "queue.size = 0: nobody waits");
     leave_all();
     script_end("no queue");
+}
+
+/* The attempt that loses a hedge gives its slot back while a response is being read: then
+ * nobody is woken, and until the worker looks at its queues again, the slot is free. */
+static void test_no_overtaking(void)
+{
+    script_defaults();
+    script_route.hedge_after_ms = HEDGE_MS;
+    begin(2);
+    ask(0, "GET /web/a");
+    script_wait(HEDGE_MS + MORE_MS);
+    ask(1, "POST /web/b");
+    is_str(where(2), "rq", "a hedge has both slots: another one waits");
+    says(1, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    is_int(script_in_flight(0), 0, "one attempt has won: the other one's slot is free");
+    ask(2, "POST /web/c");
+    is_str(where(3), "rqq", "  a new request does not overtake the one that waits");
+    backends_wake(&script_worker, &script_worker.pools[0]); /* as worker.c does each 20 ms */
+    is_str(where(3), "rrq", "  which gets it");
+    leave_all();
+    script_end("no overtaking");
+}
+
+/* Each attempt may wait as long as the first one. */
+static void test_second_wait(void)
+{
+    script_defaults();
+    begin(2);
+    for (int i = 0; i < 3; i++)
+        ask(i, "GET /web/a");
+    script_wait(SCRIPT_QUEUE_MS - MORE_MS);
+    script_leave(&at[0]);
+    script_run();
+    is_str(where(3), ".rr", "one has waited almost until queue.timeout, and runs");
+    script_close(0);
+    script_run();
+    is_str(where(3), ".rq", "  its backend fails it, and it waits for the other one");
+    script_wait(SCRIPT_QUEUE_MS - MORE_MS);
+    is_str(where(3), ".rq", "  as long as before");
+    script_wait(2 * MORE_MS);
+    is_str(script_got(&at[2]), "502 of pasgate", "  then it gets the failure");
+    leave_all();
+    script_end("a second wait");
 }
 
 static void test_sessions(void)
@@ -271,6 +314,8 @@ int main(void)
     test_order();
     test_delivering();
     test_limits();
+    test_no_overtaking();
+    test_second_wait();
     test_sessions();
     test_unknown();
     test_all_down();

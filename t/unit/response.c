@@ -176,11 +176,27 @@ static void test_back_pressure(void)
     script_end("a client that is gone");
 }
 
+/* From the last byte of the request to the first one of the final response. */
+static void test_first_byte(void)
+{
+    client = (struct client){0};
+    script_defaults();
+    script_start(1);
+    script_backend[0].does = BACKEND_WAITS;
+    script_ask(&client, "GET /a");
+    script_run();
+    script_move_clock(2000000);
+    at_once("HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody");
+    is_str(script_log_field("first_byte_us"), "2000000", "a 100 and a response in one read");
+    script_end("the first byte");
+}
+
 int main(void)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
             test(&table[i], way);
     test_back_pressure();
+    test_first_byte();
     return done();
 }

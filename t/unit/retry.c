@@ -21,9 +21,9 @@ static const struct {
     [GET] = {"GET", "GET /web/a", false},
     [PUT] = {"PUT", "PUT /web/a\nContent-Length: 2\n\nhi", false},
     [POST] = {"POST", "POST /web/a\nContent-Length: 2\n\nhi", true},
-    /* More than the request buffer: the rest is sent as it comes. */
-    [STREAMED] = {"PUT, streamed",
-                  "PUT /web/a\nContent-Length: 82\n\n"
+    /* More than the request buffer: the rest is sent as it comes, and is not kept. */
+    [STREAMED] = {"GET, streamed",
+                  "GET /web/a\nContent-Length: 82\n\n"
                   "0123456789012345678901234567890123456789012345678901234567890123456789"
                   "0123456789",
                   true},

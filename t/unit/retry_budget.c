@@ -63,6 +63,18 @@ static void test_budget(void)
     script_end("the budget");
 }
 
+static void test_response(void)
+{
+    crowd_at_pas1(crowd_fails);
+    script_say(1, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
+    script_run();
+    is_int(script_backend[1].requests, 4,
+           "a response that has begun is no retry any more: the next one runs");
+    for (int i = 0; i < CROWD; i++)
+        script_leave(&crowd[i]);
+    script_end("a response and the budget");
+}
+
 static void test_verdict(void)
 {
     crowd_at_pas1(turns_down);
@@ -78,6 +90,7 @@ static void test_verdict(void)
 int main(void)
 {
     test_budget();
+    test_response();
     test_verdict();
     return done();
 }

@@ -244,13 +244,20 @@ void script_start(uint32_t n)
 
 /* ---- events and time */
 
+static bool neighbours_turn(void)
+{
+    bool clients = script_clients_turn(), backends = script_backends_turn();
+
+    return clients || backends;
+}
+
 void script_run(void)
 {
     enum { QUIET_MS = 1 };
 
     do {
         loop_once(&script_worker.loop, 0);
-        while (script_clients_turn() | script_backends_turn())
+        while (neighbours_turn())
             continue;
     } while (script_any_ready(QUIET_MS));
 }
