@@ -102,6 +102,19 @@ uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, i
     return cap_sum(table, live, AT_BACKEND(slot, in_flight), memory_order_relaxed);
 }
 
+void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
+                        const uint16_t *slot, uint32_t n, uint32_t *sum)
+{
+    memset(sum, 0, n * sizeof *sum);
+    for (int r = 0; r < live->n; r++) {
+        const struct worker_backend *be = table->worker[live->rows[r]].be;
+
+        for (uint32_t i = 0; i < n; i++)
+            sum[i] += __atomic_load_n((const uint32_t *)&be[slot[i]].in_flight,
+                                      __ATOMIC_RELAXED);
+    }
+}
+
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot)
 {
     return cap_sum(table, live, AT_BACKEND(slot, queued), memory_order_relaxed);

@@ -70,8 +70,10 @@ uint32_t cap_repair(struct table *table, int mine);
 /* Our row is a new one: we hold nothing. */
 void cap_forget(int mine);
 
-/* Sums over the live workers. */
+/* Sums over the live workers. each: of n backends at once, slot[i] to sum[i]. */
 uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, int slot);
+void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
+                        const uint16_t *slot, uint32_t n, uint32_t *sum);
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot);
 /* The same for exchanges that wait for any backend of the pool, as far as this backend counts
  * them (struct worker_backend). */

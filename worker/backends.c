@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "shm/admission.h"
 #include "shm/cap.h"
-#include "worker/blame.h"
+#include "worker/candidates.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/fail_open.h"
@@ -86,9 +86,6 @@ int backends_init(struct worker *worker)
         pool->conf = &conf->pools[i];
         pool->backends = worker->backends + (pool->conf->backends - conf->backends);
         pool->nbackends = (uint32_t)pool->conf->n_backends;
-        pool->balance = calloc(pool->nbackends, sizeof *pool->balance);
-        if (!pool->balance)
-            return -1;
         for (uint32_t k = 0; k < pool->nbackends; k++) {
             struct backend_view *b = &pool->backends[k];
 
@@ -101,11 +98,15 @@ int backends_init(struct worker *worker)
                 return -1;
             if (b->conf->max_in_flight)
                 pool->capped = true;
-            pool->balance[k].weight = balance_weight(b->conf->weight, false, 1000);
         }
+        if (candidates_init(pool) < 0)
+            return -1;
         /* Workers start at different positions, so that together they are even. */
+        for (uint32_t k = 0; k < pool->nbackends; k++)
+            pool->balance[k].weight = balance_weight(pool->backends[k].conf->weight, false, 1000);
         for (int turn = 0; turn < worker->heritage->slot; turn++)
             balance_round(pool->balance, pool->nbackends, BALANCE_GOOD);
+        pool->turn = (uint32_t)worker->heritage->slot % pool->nbackends;
     }
     return 0;
 }
@@ -140,37 +141,6 @@ struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id)
         if (pool->backends[i].id == id)
             return &pool->backends[i];
     return NULL;
-}
-
-static uint32_t weight_of(const struct backend_view *b, bool slow, uint64_t now_ms)
-{
-    uint32_t permille =
-        slow ? admission_permille(b->health.risen_ms, b->pool->conf->slow_start_ms, now_ms)
-             : 1000;
-
-    if (permille > blame_permille(b))
-        permille = blame_permille(b);
-    return balance_weight(b->conf->weight, b->health.state == HEALTH_DEGRADED, permille);
-}
-
-static void fill_candidates(struct worker *worker, struct pool_view *pool,
-                            const uint64_t *tried)
-{
-    bool least = pool->conf->balance == CONF_BALANCE_LEASTCONN;
-
-    for (uint32_t i = 0; i < pool->nbackends; i++) {
-        const struct backend_view *b = &pool->backends[i];
-        struct balance *c = &pool->balance[i];
-        bool slow;
-
-        c->class = tried[i / 64] >> (i % 64) & 1 ? BALANCE_NEVER
-                                                 : backends_class_of(b, worker->loop.now_ms);
-        slow = b->slow_until_ms > worker->loop.now_ms;
-        c->weight = weight_of(b, slow, worker->loop.now_ms);
-        c->slow = slow || b->blamed;
-        if (least && c->class != BALANCE_NEVER)
-            c->in_flight = cap_in_flight(worker->table, &worker->live, b->slot);
-    }
 }
 
 static bool backends_acquire_slot(struct worker *worker, const struct backend_view *b)
@@ -227,7 +197,7 @@ static bool leave_to_waiting(struct pool_view *pool)
 {
     bool any = false;
 
-    for (uint32_t i = 0; i < pool->nbackends && !pool->waking && pool->nwaiting; i++) {
+    for (uint32_t i = 0; i < pool->nbackends && !pool->waking && pool->nhome_waiting; i++) {
         if (pool->backends[i].waiters.first && pool->balance[i].class != BALANCE_NEVER) {
             pool->balance[i].class = BALANCE_NEVER;
             any = true;
@@ -291,18 +261,41 @@ static enum backends_choice try_down(struct worker *worker, struct pool_view *po
     return BACKENDS_FULL;
 }
 
-enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
-                                     struct backend_view *home,
-                                     uint64_t tried[TABLE_BACKENDS / 64],
-                                     struct backend_view **chosen)
+static bool has_tried(const uint64_t *tried)
 {
-    enum balance_class class;
-    bool full;
+    uint64_t any = 0;
 
-    if (home)
-        return choose_home(worker, home, chosen);
-    fill_candidates(worker, pool, tried);
-    full = leave_to_waiting(pool);
+    for (int i = 0; i < TABLE_BACKENDS / 64; i++)
+        any |= tried[i];
+    return any;
+}
+
+/* The usual case, without a look at more than the loads. BACKENDS_WAIT: it is not the usual
+ * case after all. */
+static enum backends_choice choose_even(struct worker *worker, struct pool_view *pool,
+                                        struct backend_view **chosen)
+{
+    int i = balance_even(pool->balance, pool->in_flight, pool->nbackends, BALANCE_GOOD,
+                         &pool->turn);
+    struct backend_view *b;
+
+    CHECK(i >= 0);
+    b = &pool->backends[i];
+    if (b->conf->max_in_flight && pool->in_flight[i] >= b->conf->max_in_flight)
+        return BACKENDS_FULL;
+    if (!backends_acquire_slot(worker, b))
+        return BACKENDS_WAIT;
+    *chosen = b;
+    return BACKENDS_CHOSEN;
+}
+
+static enum backends_choice choose_any(struct worker *worker, struct pool_view *pool,
+                                       const uint64_t *tried, struct backend_view **chosen)
+{
+    bool full = candidates_fill(pool, tried);
+    enum balance_class class;
+
+    full |= leave_to_waiting(pool);
     for (;;) {
         int i;
 
@@ -327,11 +320,27 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
     }
 }
 
+enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
+                                     struct backend_view *home,
+                                     uint64_t tried[TABLE_BACKENDS / 64],
+                                     struct backend_view **chosen)
+{
+    enum backends_choice choice = BACKENDS_WAIT;
+
+    if (home)
+        return choose_home(worker, home, chosen);
+    if (candidates_even(worker, pool) && !has_tried(tried) &&
+        (pool->waking || !pool->nhome_waiting))
+        choice = choose_even(worker, pool, chosen);
+    return choice == BACKENDS_WAIT ? choose_any(worker, pool, tried, chosen) : choice;
+}
+
 /* ---- observed faults and successes */
 
 void backends_complain(struct worker *worker, struct backend_view *b)
 {
     b->avoid_until_ms = worker->loop.now_ms + AVOID_MS;
+    candidates_changed(b->pool);
     fail_open_failed(b);
     fd_ring(worker->heritage->doorbell_healthd);
 }

@@ -36,6 +36,7 @@ struct backend_view {
     int slot;                    /* in the table */
     struct worker_backend *cell; /* our counters of it */
     struct health_row health;    /* last good copy */
+    uint32_t health_n, admin_n;  /* seq_number() of these copies; 0: none yet */
     uint8_t admin;               /* enum admin_state: admission_state() of the last good copy */
     uint32_t addresses;          /* number of changes of health.address */
     socklen_t address_len;       /* of health.address; 0: none known */
@@ -65,6 +66,12 @@ struct pool_view {
     struct backend_view *backends; /* [nbackends], a run of worker->backends */
     uint32_t nbackends;
     struct balance *balance; /* [nbackends]: input and state of the choice */
+    uint32_t *in_flight;     /* [nbackends]: over all workers, when last chosen */
+    uint16_t *slots;         /* [nbackends]: of its backends */
+    uint64_t renew_ms;       /* when classes and weights are computed again; 0: changed */
+    uint32_t turn;           /* whose turn it is among equals of an even pool */
+    bool even;               /* candidates_even() */
+    bool freed;              /* a slot was released quietly: those that wait are to look */
     bool capped;             /* some backend has max_in_flight */
     uint64_t outage_ms;      /* since when no backend is up and ready; 0: some backend is */
     bool waking;             /* backends_wake() is at work */
@@ -75,6 +82,7 @@ struct pool_view {
     struct waiters waiters;  /* for a slot at any backend of the pool */
     struct waiters retriers; /* for the retry budget (worker/retry_budget.h) */
     uint32_t nwaiting;       /* these two, and the waiters of its backends */
+    uint32_t nhome_waiting;  /* the waiters of its backends */
 };
 
 /* Allocates and fills both arrays of the worker. 0 or -1 (no memory). refresh_backends()
@@ -124,8 +132,8 @@ struct exchange *backends_next_running(struct backend_view *backend);
 struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);
 
 /* Releases the slot and wakes the exchange that has waited longest, in any worker. quietly:
- * wakes none (they check again soon), for a caller that is in the middle of a response's
- * bytes. */
+ * wakes ours only, at the end of this turn (backends_wake_due()), for a caller that is in the
+ * middle of a response's bytes. */
 void backends_leave(struct worker *worker, struct backend_view *backend);
 void backends_leave_quietly(struct worker *worker, struct backend_view *backend);
 
@@ -142,6 +150,12 @@ void backends_wake(struct worker *worker, struct pool_view *pool);
 /* The worker ends and its exchanges are cut one by one: a slot of one must not send another
  * one's request to a backend just before that is cut, too. */
 void backends_queue_close(struct worker *worker);
+
+/* The same, once per turn of the loop: for pools with a slot that was released quietly, and
+ * every BACKENDS_LOOK_MS for all, because two workers that competed for the last slot may both
+ * have stepped back (shm/cap.h). */
+enum { BACKENDS_LOOK_MS = 20 };
+void backends_wake_due(struct worker *worker);
 
 /* Reports a fault of the backend: it is avoided for a moment, and healthd is told. failed: a
  * hard fault (no connection, reset, no response or an invalid one, a cut body), which is

@@ -43,6 +43,29 @@ int balance_round(struct balance *candidates, uint32_t n, enum balance_class of)
     return best;
 }
 
+int balance_even(const struct balance *candidates, const uint32_t *in_flight, uint32_t n,
+                 enum balance_class of, uint32_t *turn)
+{
+    uint32_t start = *turn < n ? *turn : 0;
+    uint64_t least = UINT64_MAX;
+    uint32_t best = n;
+
+    for (uint32_t i = start; i < n; i++)
+        if (in_flight[i] < least && candidates[i].standing == of) {
+            least = in_flight[i];
+            best = i;
+        }
+    for (uint32_t i = 0; i < start; i++)
+        if (in_flight[i] < least && candidates[i].standing == of) {
+            least = in_flight[i];
+            best = i;
+        }
+    if (best == n)
+        return -1;
+    *turn = best + 1;
+    return (int)best;
+}
+
 /* a/b < c/d without division: a*d < c*b */
 static bool is_less(const struct balance *a, const struct balance *b)
 {

@@ -17,6 +17,7 @@ enum balance_class {
 
 struct balance {
     uint8_t class; /* enum balance_class; input */
+    uint8_t standing; /* the class without regard to this choice; input of balance_even */
     uint8_t slow;  /* 1: slow start or error score reduces its weight; input of balance_least */
     uint32_t weight;    /* > 0; input */
     uint32_t in_flight; /* over all workers; input of balance_least */
@@ -35,6 +36,12 @@ enum balance_class balance_best(const struct balance *candidates, uint32_t n);
 /* Smooth weighted round robin within class `of`: index, or -1 when it is empty. With equal
  * weights each gets its turn; with 5:1:1 the order is a a b a c a a. */
 int balance_round(struct balance *candidates, uint32_t n, enum balance_class of);
+
+/* Least of in_flight[i] among the candidates of standing `of`, whatever they weigh; equals take
+ * turns, from *turn on. Index, or -1. It looks at each candidate once: for pools of many
+ * backends with equal weights, where it chooses as balance_least() does. */
+int balance_even(const struct balance *candidates, const uint32_t *in_flight, uint32_t n,
+                 enum balance_class of, uint32_t *turn);
 
 /* Least in_flight / weight within class `of`; equals, so all that are idle, take turns by
  * balance_round(). Index, or -1 when there is none.

@@ -2,12 +2,14 @@
 
 #include "base/conf/conf.h"
 #include "worker/backends.h"
+#include "worker/candidates.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
 
 static void set_blamed(struct backend_view *b, bool blamed)
 {
     b->blamed = blamed;
+    candidates_changed(b->pool);
     atomic_store_explicit(&b->cell->blamed, blamed, memory_order_relaxed);
     if (!blamed && b->blame_told)
         log_info("backend %s serves requests as others do again; weight restored",

@@ -8,6 +8,7 @@
 #include "shm/admission.h"
 #include "worker/attempt.h"
 #include "worker/backends.h"
+#include "worker/candidates.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/hedge.h"
@@ -19,33 +20,52 @@ static void find_live_rows(struct worker *worker)
 {
     worker->live.n = 0;
     for (int r = 0; r < TABLE_WORKERS; r++)
-        if (r == worker->heritage->row || worker_row_live(worker->table, r))
+        if (r == worker->heritage->row ||
+            (table_row_used(worker->table, r) && worker_row_live(worker->table, r)))
             worker->live.rows[worker->live.n++] = r;
+}
+
+static void refresh_health(struct backend_view *b)
+{
+    const struct health *at = &b->pool->worker->table->health[b->slot];
+    uint32_t n = seq_number(&at->seq);
+    struct health_row health;
+
+    if ((n && n == b->health_n) || !health_read(at, &health))
+        return;
+    /* Kept connections lead to the old host. Those in use end with their exchange. */
+    if (b->address_len &&
+        memcmp(&b->health.address, &health.address, sizeof health.address) != 0) {
+        b->addresses++;
+        upstream_close_idle(b);
+    }
+    b->health = health;
+    b->health_n = n;
+    b->slow_until_ms = health.risen_ms ? health.risen_ms + b->pool->conf->slow_start_ms : 0;
+    candidates_changed(b->pool);
+}
+
+static void refresh_admin(struct backend_view *b)
+{
+    const struct admin *at = &b->pool->worker->table->admin[b->slot];
+    uint32_t n = seq_number(&at->seq);
+    struct admin_row admin;
+    bool cut;
+
+    if ((n && n == b->admin_n) || !admin_read(at, &admin))
+        return;
+    cut = admission_drains(&admin) && admin.drained == DRAIN_CUT;
+    b->admin = (uint8_t)admission_state(&admin);
+    b->admin_n = n;
+    b->expels = cut && !b->cut;
+    b->cut = cut;
+    candidates_changed(b->pool);
 }
 
 static void refresh_view(struct backend_view *b)
 {
-    struct worker *worker = b->pool->worker;
-    struct health_row health;
-    struct admin_row admin;
-
-    if (health_read(&worker->table->health[b->slot], &health)) {
-        /* Kept connections lead to the old host. Those in use end with their exchange. */
-        if (b->address_len &&
-            memcmp(&b->health.address, &health.address, sizeof health.address) != 0) {
-            b->addresses++;
-            upstream_close_idle(b);
-        }
-        b->health = health;
-        b->slow_until_ms = health.risen_ms ? health.risen_ms + b->pool->conf->slow_start_ms : 0;
-    }
-    if (admin_read(&worker->table->admin[b->slot], &admin)) {
-        bool cut = admission_drains(&admin) && admin.drained == DRAIN_CUT;
-
-        b->admin = (uint8_t)admission_state(&admin);
-        b->expels = cut && !b->cut;
-        b->cut = cut;
-    }
+    refresh_health(b);
+    refresh_admin(b);
     b->address_len = 0;
     if (b->health.has_address && b->health.address.ss_family == AF_INET)
         b->address_len = sizeof(struct sockaddr_in);

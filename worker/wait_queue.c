@@ -1,4 +1,6 @@
 /* The queues for slots, and who gets a slot that became free (worker/backends.h). */
+#include <stddef.h>
+
 #include "base/check.h"
 #include "base/conf/conf.h"
 #include "base/fd.h"
@@ -21,15 +23,19 @@ static uint64_t wait_queue_since(const struct waiters *waiters)
     return waiters->first ? waiters->first->queued_ms : 0;
 }
 
+static bool is_of_backend(const struct pool_view *pool, const struct waiters *queue)
+{
+    return queue != &pool->waiters && queue != &pool->retriers;
+}
+
 static void publish_waiting(struct worker *worker, struct pool_view *pool,
                             const struct waiters *queue)
 {
-    struct backend_view *at = NULL;
+    if (is_of_backend(pool, queue)) {
+        const struct backend_view *at =
+            (const struct backend_view *)((uintptr_t)queue -
+                                          offsetof(struct backend_view, waiters));
 
-    for (uint32_t i = 0; i < pool->nbackends; i++)
-        if (queue == &pool->backends[i].waiters)
-            at = &pool->backends[i];
-    if (at) {
         atomic_store(&at->cell->queued, at->waiters.n);
         atomic_store(&at->cell->waiting_since_ms, wait_queue_since(queue));
         return;
@@ -108,14 +114,20 @@ static void offer_slot(struct worker *worker, struct backend_view *b)
         backends_wake(worker, b->pool);
 }
 
-void backends_leave_quietly(struct worker *worker, struct backend_view *b)
+static void release_slot(struct worker *worker, const struct backend_view *b)
 {
     cap_release(worker->table, worker->heritage->row, b->slot, b->conf->max_in_flight);
 }
 
+void backends_leave_quietly(struct worker *worker, struct backend_view *b)
+{
+    release_slot(worker, b);
+    b->pool->freed = true;
+}
+
 void backends_leave(struct worker *worker, struct backend_view *b)
 {
-    backends_leave_quietly(worker, b);
+    release_slot(worker, b);
     if (b->conf->max_in_flight)
         offer_slot(worker, b);
     else if (b->pool->nwaiting)
@@ -176,6 +188,7 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct e
     queue->last = x;
     queue->n++;
     pool->nwaiting++;
+    pool->nhome_waiting += is_of_backend(pool, queue);
     x->queue = queue;
     if (!x->queued_ms)
         x->queued_ms = worker->loop.now_ms;
@@ -200,13 +213,14 @@ void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct 
     x->queue = NULL;
     queue->n--;
     pool->nwaiting--;
+    pool->nhome_waiting -= is_of_backend(pool, queue);
     publish_waiting(worker, pool, queue);
 }
 
 static void all_may_try(struct pool_view *pool)
 {
     pool->waiters.stuck = pool->retriers.stuck = false;
-    for (uint32_t i = 0; i < pool->nbackends; i++)
+    for (uint32_t i = 0; i < pool->nbackends && pool->nhome_waiting; i++)
         pool->backends[i].waiters.stuck = false;
 }
 
@@ -222,7 +236,7 @@ static struct waiters *oldest_queue(struct pool_view *pool)
 
     if (is_older(&pool->retriers, oldest))
         oldest = &pool->retriers;
-    for (uint32_t i = 0; i < pool->nbackends; i++)
+    for (uint32_t i = 0; i < pool->nbackends && pool->nhome_waiting; i++)
         if (is_older(&pool->backends[i].waiters, oldest))
             oldest = &pool->backends[i].waiters;
     return oldest;
@@ -251,4 +265,20 @@ void backends_queue_close(struct worker *worker)
 {
     for (size_t i = 0; i < worker->conf->n_pools; i++)
         worker->pools[i].closed = true;
+}
+
+void backends_wake_due(struct worker *worker)
+{
+    bool look = worker->loop.now_ms >= worker->queue_look_ms;
+
+    if (look)
+        worker->queue_look_ms = worker->loop.now_ms + BACKENDS_LOOK_MS;
+    for (size_t i = 0; i < worker->conf->n_pools; i++) {
+        struct pool_view *pool = &worker->pools[i];
+
+        if (look || pool->freed) {
+            pool->freed = false;
+            backends_wake(worker, pool);
+        }
+    }
 }

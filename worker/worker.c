@@ -46,9 +46,6 @@
 
 enum {
     READY_WAIT_MS = 5000, /* how long to wait for certificates; then it serves what it has */
-    /* poll interval while exchanges wait for a slot: two workers that competed for the last
-     * one may both have backed off (shm/cap.h) */
-    QUEUE_LOOK_MS = 20,
 };
 
 static struct worker worker;
@@ -431,11 +428,10 @@ _Noreturn void worker_main(const struct heritage *heritage)
     while (!w->loop.stop) {
         bool waits = somebody_waits(w);
 
-        loop_once(&w->loop, w->run_first ? 0 : waits ? QUEUE_LOOK_MS : LOOP_IDLE_WAIT_MS);
+        loop_once(&w->loop, w->run_first ? 0 : waits ? BACKENDS_LOOK_MS : LOOP_IDLE_WAIT_MS);
         clients_run(w);
         if (waits) {
-            for (size_t i = 0; i < w->conf->n_pools; i++)
-                backends_wake(w, &w->pools[i]);
+            backends_wake_due(w);
             clients_run(w);
         }
         access_flush_due(w->access, w->loop.now_ms);

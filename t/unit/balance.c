@@ -123,8 +123,43 @@ static void classes(void)
     is_int(balance_best(b, 3), BALANCE_NEVER, "nothing left");
 }
 
+/* What balance_even() chooses could have been chosen by balance_least(), whatever the loads are. */
+static void even(void)
+{
+    enum { MANY = 200 };
+    static struct balance b[MANY];
+    static uint32_t in_flight[MANY], count[MANY];
+    uint32_t turn = 0;
+    int chosen, wrong = 0, uneven = 0;
+
+    for (int i = 0; i < MANY; i++)
+        b[i] = (struct balance){.weight = 1000,
+                                .standing = i % 7 ? BALANCE_GOOD : BALANCE_DOWN,
+                                .class = i % 7 ? BALANCE_GOOD : BALANCE_DOWN};
+    srand(1);
+    for (int round = 0; round < 2000; round++) {
+        for (int i = 0; i < MANY; i++)
+            b[i].in_flight = in_flight[i] = (uint32_t)(rand() % 5 + round % 3);
+        chosen = balance_even(b, in_flight, MANY, BALANCE_GOOD, &turn);
+        wrong += chosen < 0 || b[chosen].class != BALANCE_GOOD ||
+                 in_flight[chosen] != in_flight[balance_least(b, MANY, BALANCE_GOOD)];
+    }
+    is_int(wrong, 0, "even: always a good one of the least loaded");
+    for (int i = 0; i < MANY; i++)
+        in_flight[i] = 0;
+    for (int i = 0; i < MANY * 12; i++)
+        count[balance_even(b, in_flight, MANY, BALANCE_GOOD, &turn)]++;
+    for (int i = 0; i < MANY; i++)
+        uneven += i % 7 ? count[i] < 12 : count[i] != 0;
+    is_int(uneven, 0, "idle ones take turns");
+    is_int(balance_even(b, in_flight, 1, BALANCE_GOOD, &turn), -1, "none of that class");
+    turn = UINT32_MAX;
+    is_int(balance_even(b, in_flight, MANY, BALANCE_GOOD, &turn), 1, "any turn is survived");
+}
+
 int main(void)
 {
+    even();
     round_robin();
     least();
     slow_start();
