@@ -71,7 +71,7 @@ subtest 'a backend that has moved: kept connections do not stay at the old addre
     ok wait_for(sub { $where->() eq 'pas1' }), 'a connection is kept';
     my ($healthd) = $gate->pids('healthd');
     kill 'STOP', $healthd;    # or it would repair the row, which here stands for another answer of DNS
-    poke('port', 0, $other->{port});
+    poke('moved', 0, $other->{port});
     $gate->cli('drain', 'pas2');    # rings the workers
     ok wait_for(sub { $where->() eq 'stranger' }, 8), 'the next request goes to the new address';
     my $from = length $gate->log_text;

@@ -1,6 +1,7 @@
 /* Writes a wrong value into the table of a running pasgate, as a stray write would:
  *
  *     table-poke PIDFILE port SLOT PORT         health row: where workers connect
+ *     table-poke PIDFILE moved SLOT PORT        the same, written as healthd writes it
  *     table-poke PIDFILE weight SLOT N          backend row
  *     table-poke PIDFILE override SLOT N        admin row: the override
  *     table-poke PIDFILE used SLOT 1            backend row: as if it were configured
@@ -36,7 +37,11 @@ int main(int argc, char **argv)
 
     if (strcmp(argv[2], "port") == 0)
         address->sin_port = htons((uint16_t)value);
-    else if (strcmp(argv[2], "weight") == 0)
+    else if (strcmp(argv[2], "moved") == 0) {
+        seq_write_begin(&table->health[slot].seq);
+        address->sin_port = htons((uint16_t)value);
+        seq_write_end(&table->health[slot].seq);
+    } else if (strcmp(argv[2], "weight") == 0)
         table->backend[slot].row.weight = (uint16_t)value;
     else if (strcmp(argv[2], "override") == 0)
         table->admin[slot].row.override = (uint8_t)value;
