@@ -110,8 +110,8 @@ void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
         const struct worker_backend *be = table->worker[live->rows[r]].be;
 
         for (uint32_t i = 0; i < n; i++)
-            sum[i] += __atomic_load_n((const uint32_t *)&be[slot[i]].in_flight,
-                                      __ATOMIC_RELAXED);
+            sum[i] +=
+                __atomic_load_n((const uint32_t *)&be[slot[i]].in_flight, __ATOMIC_RELAXED);
     }
 }
 

@@ -103,26 +103,13 @@ int backends_init(struct worker *worker)
             return -1;
         /* Workers start at different positions, so that together they are even. */
         for (uint32_t k = 0; k < pool->nbackends; k++)
-            pool->balance[k].weight = balance_weight(pool->backends[k].conf->weight, false, 1000);
+            pool->balance[k].weight =
+                balance_weight(pool->backends[k].conf->weight, false, 1000);
         for (int turn = 0; turn < worker->heritage->slot; turn++)
             balance_round(pool->balance, pool->nbackends, BALANCE_GOOD);
         pool->turn = (uint32_t)worker->heritage->slot % pool->nbackends;
     }
     return 0;
-}
-
-enum balance_class backends_class_of(const struct backend_view *b, uint64_t now_ms)
-{
-    if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
-        return BALANCE_NEVER;
-    /* One on probation gets only the requests that worker/retry_budget.c gives it. */
-    if (b->health.state == HEALTH_DOWN || b->health.probation)
-        return BALANCE_DOWN;
-    if (b->admin == ADMIN_DRAIN)
-        return BALANCE_DRAINING;
-    if (b->avoid_until_ms > now_ms || b->health.state == HEALTH_SUSPECT)
-        return BALANCE_AVOID;
-    return BALANCE_GOOD;
 }
 
 bool backends_is_home(const struct backend_view *b)
@@ -234,7 +221,7 @@ static struct backend_view *best_down(struct worker *worker, struct pool_view *p
         uint32_t rank = fail_open_rank(&b->health, b->avoid_until_ms > worker->loop.now_ms);
 
         if (tried[i / 64] >> (i % 64) & 1 ||
-            backends_class_of(b, worker->loop.now_ms) != BALANCE_DOWN)
+            candidates_class_of(b, worker->loop.now_ms) != BALANCE_DOWN)
             continue;
         /* Of two with equal rank, the one that was healthy last. */
         if (!best || rank > highest ||

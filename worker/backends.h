@@ -116,9 +116,6 @@ bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried);
 /* Is there a healthy backend in its pool other than this one? */
 bool backends_has_better(const struct backend_view *backend);
 
-/* How well it may be chosen by now, for exchanges without a session. */
-enum balance_class backends_class_of(const struct backend_view *backend, uint64_t now_ms);
-
 /* Do others already wait for what an exchange with that affinity target (or none) needs? */
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
 

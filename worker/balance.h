@@ -16,9 +16,9 @@ enum balance_class {
 };
 
 struct balance {
-    uint8_t class; /* enum balance_class; input */
+    uint8_t class;    /* enum balance_class; input */
     uint8_t standing; /* the class without regard to this choice; input of balance_even */
-    uint8_t slow;  /* 1: slow start or error score reduces its weight; input of balance_least */
+    uint8_t slow; /* 1: slow start or error score reduces its weight; input of balance_least */
     uint32_t weight;    /* > 0; input */
     uint32_t in_flight; /* over all workers; input of balance_least */
     int64_t current;    /* state of the round robin; starts at 0 */

@@ -27,9 +27,18 @@ int candidates_init(struct pool_view *pool)
     return 0;
 }
 
-void candidates_changed(struct pool_view *pool)
+enum balance_class candidates_class_of(const struct backend_view *b, uint64_t now_ms)
 {
-    pool->renew_ms = 0;
+    if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
+        return BALANCE_NEVER;
+    /* One on probation gets only the requests that worker/retry_budget.c gives it. */
+    if (b->health.state == HEALTH_DOWN || b->health.probation)
+        return BALANCE_DOWN;
+    if (b->admin == ADMIN_DRAIN)
+        return BALANCE_DRAINING;
+    if (b->avoid_until_ms > now_ms || b->health.state == HEALTH_SUSPECT)
+        return BALANCE_AVOID;
+    return BALANCE_GOOD;
 }
 
 static uint32_t weight_of(const struct backend_view *b, bool slow, uint64_t now_ms)
@@ -61,7 +70,7 @@ static void renew(struct pool_view *pool, uint64_t now_ms)
         struct balance *c = &pool->balance[i];
         bool slow = b->slow_until_ms > now_ms;
 
-        c->standing = backends_class_of(b, now_ms);
+        c->standing = candidates_class_of(b, now_ms);
         c->weight = weight_of(b, slow, now_ms);
         c->slow = slow || b->blamed;
         if (slow && now_ms + SLOW_STEP_MS < pool->renew_ms)

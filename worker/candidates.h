@@ -9,14 +9,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct pool_view;
+#include "worker/backends.h"
+
 struct worker;
 
 /* Allocates what a pool needs for it; its backends are there. 0 or -1 (no memory). */
 int candidates_init(struct pool_view *pool);
 
 /* Something that the class or weight of a backend of the pool depends on has changed. */
-void candidates_changed(struct pool_view *pool);
+static inline void candidates_changed(struct pool_view *pool)
+{
+    pool->renew_ms = 0;
+}
+
+/* How well it may be chosen by now, for exchanges without a session. */
+enum balance_class candidates_class_of(const struct backend_view *backend, uint64_t now_ms);
 
 /* Reads the loads. true: the pool is even, that is, all backends that serve are good, weigh the
  * same and have the same cap, so that balance_even() may choose among the good ones. */

@@ -124,7 +124,7 @@ static void rescue_waiting(struct backend_view *b)
 static const char *outage_text(const struct pool_view *pool)
 {
     for (uint32_t i = 0; i < pool->nbackends; i++)
-        if (backends_class_of(&pool->backends[i], 0) == BALANCE_DRAINING)
+        if (candidates_class_of(&pool->backends[i], 0) == BALANCE_DRAINING)
             return "draining backends serve instead";
     switch (pool->conf->fail_open) {
     case CONF_FAIL_OPEN_ALL:

@@ -123,7 +123,8 @@ static void classes(void)
     is_int(balance_best(b, 3), BALANCE_NEVER, "nothing left");
 }
 
-/* What balance_even() chooses could have been chosen by balance_least(), whatever the loads are. */
+/* What balance_even() chooses could have been chosen by balance_least(), whatever the loads
+ * are. */
 static void even(void)
 {
     enum { MANY = 200 };
