@@ -288,6 +288,24 @@ static void test_all_down(void)
     script_end("it is open for a while");
 }
 
+static void test_down_meanwhile(void)
+{
+    script_defaults();
+    script_pool.fail_open = CONF_FAIL_OPEN_ONE;
+    begin(1);
+    for (int i = 0; i < 3; i++)
+        ask(i, "POST /web/a");
+    script_verdict(0, HEALTH_DOWN);
+    is_str(where(3), "rqq", "the only backend is down while two wait for its slot");
+    script_leave(&at[0]);
+    script_run();
+    is_str(where(3), ".r.", "it is free: one tries, the other one does not wait for that");
+    is_str(script_got(&at[2]), "503 of pasgate", "  and gets 503");
+    says(0, FROM("pas1"));
+    is_str(script_got(&at[1]), "200 pas1", "  the one that tried is served");
+    script_end("down meanwhile");
+}
+
 /* ---- a lack of resources on this host */
 
 static void test_lack(void)
@@ -319,6 +337,7 @@ int main(void)
     test_sessions();
     test_unknown();
     test_all_down();
+    test_down_meanwhile();
     test_lack();
     return done();
 }

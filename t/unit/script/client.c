@@ -11,6 +11,7 @@
 
 static struct client *all[SCRIPT_CLIENTS];
 static unsigned n_all;
+unsigned script_own_errors;
 static const struct conf_listen plain = {.address = "127.0.0.1", .port = 80};
 
 /* ---- what the exchange asks of its transport */
@@ -84,6 +85,7 @@ static int scripted_own(struct exchange *x, struct rewrite_own_info *info)
 
     scripted_head(c, info->status);
     c->own = true;
+    script_own_errors += info->status >= 500;
     c->last = true;
     return c->takes < 0 ? -1 : 0;
 }

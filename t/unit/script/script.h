@@ -139,6 +139,8 @@ void script_half_close(struct client *client);
 /* Turns all clients: true if one of them did something. */
 bool script_clients_turn(void);
 void script_clients_end(void);
+/* Responses with 5xx by pasgate itself, over all clients; set to 0 by script_start(). */
+extern unsigned script_own_errors;
 
 /* What it got so far: "nothing", "200 pas1", "200 pas1 (cut)", "200 pa..." while it is not
  * over, "503 of pasgate". */

@@ -238,6 +238,7 @@ void script_start(uint32_t n)
     sticky_key(w, key);
     open_log(w);
     watch_doorbell(w);
+    script_own_errors = 0;
     script_backends_open(n);
     first_verdicts(n);
 }
@@ -411,6 +412,9 @@ static void count_all(char *wrong, size_t size)
     if (by_class != begun || script_log_lines() != begun)
         snprintf(wrong, size, "%llu exchanges, %llu counted by their status, %u in the log",
                  (unsigned long long)begun, (unsigned long long)by_class, script_log_lines());
+    else if (count_read(&row->own_errors) != script_own_errors)
+        snprintf(wrong, size, "%u errors of pasgate itself, %llu counted", script_own_errors,
+                 (unsigned long long)count_read(&row->own_errors));
     else if (backends_repair(&script_worker))
         snprintf(wrong, size, "the table's cells do not match what the worker holds");
 }
