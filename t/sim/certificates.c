@@ -374,6 +374,10 @@ static void look_at_end(struct world *w)
     if (!expired)
         return;
     calm = later(later(w->jumped_at, w->killed_at), w->ca[FALLBACK_FIRST].fine_since);
+    /* What was issued before a jump may seem to be of this moment, and is then not renewed for
+     * a tenth; the first try after that may be the second CA's. */
+    if (w->jumped_at > w->last_issue)
+        calm += 2 * (w->life / BACKOFF_TRIES_IN_LIFE) * 11 / 10;
     if (w->ca[FALLBACK_FIRST].weather == FINE && w->skew == 0 &&
         w->now >= calm + tenth + second && w->now >= w->live.life.not_after + second)
         wrong(w, "it expired although its CA could be reached");
