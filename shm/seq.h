@@ -54,8 +54,8 @@ static inline bool seq_read(const struct seq *seq, void *to, const void *row, si
     return false;
 }
 
-/* For a reader that keeps its copy: the same number as at its last whole copy means that nothing
- * was written since. To be taken before the copy. */
+/* For a reader that keeps its copy: the same number as at its last whole copy means that
+ * nothing was written since. To be taken before the copy. */
 static inline uint32_t seq_number(const struct seq *seq)
 {
     return atomic_load_explicit(&((struct seq *)(uintptr_t)seq)->n, memory_order_acquire);
