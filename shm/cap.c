@@ -14,8 +14,9 @@ static cell_at cell_of_backend(int slot, size_t field)
 }
 
 #define AT_BACKEND(slot, field) cell_of_backend(slot, offsetof(struct worker_backend, field))
-#define AT_POOL(pool, field) \
-    (offsetof(struct worker_row, field) + (size_t)(pool) * sizeof(_Atomic uint32_t))
+/* One of an array of the row: of a pool, or of a backend. */
+#define AT(index, field) \
+    (offsetof(struct worker_row, field) + (size_t)(index) * sizeof(_Atomic uint32_t))
 
 /* What this process really holds in its row. The cells are written from it and never read back,
  * so that a wrong value there lasts until the next change, or cap_repair(). */
@@ -85,21 +86,21 @@ uint32_t cap_repair(struct table *table, int row)
     uint32_t n = 0;
 
     for (int s = 0; s < TABLE_BACKENDS; s++) {
-        n += repair(table, row, AT_BACKEND(s, in_flight), own[row].in_flight[s]);
+        n += repair(table, row, AT(s, in_flight), own[row].in_flight[s]);
         n += repair(table, row, AT_BACKEND(s, probation_requests),
                     own[row].probation_requests[s]);
     }
     for (int p = 0; p < TABLE_POOLS; p++) {
-        n += repair(table, row, AT_POOL(p, retrying), own[row].retrying[p]);
-        n += repair(table, row, AT_POOL(p, opening), own[row].opening[p]);
-        n += repair(table, row, AT_POOL(p, expecting), own[row].expecting[p]);
+        n += repair(table, row, AT(p, retrying), own[row].retrying[p]);
+        n += repair(table, row, AT(p, opening), own[row].opening[p]);
+        n += repair(table, row, AT(p, expecting), own[row].expecting[p]);
     }
     return n;
 }
 
 uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, int slot)
 {
-    return cap_sum(table, live, AT_BACKEND(slot, in_flight), memory_order_relaxed);
+    return cap_sum(table, live, AT(slot, in_flight), memory_order_relaxed);
 }
 
 void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
@@ -107,34 +108,43 @@ void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
 {
     memset(sum, 0, n * sizeof *sum);
     for (int r = 0; r < live->n; r++) {
-        const struct worker_backend *be = table->worker[live->rows[r]].be;
+        _Atomic uint32_t *in_flight = cell(table, live->rows[r], AT(0, in_flight));
 
         for (uint32_t i = 0; i < n; i++)
-            sum[i] +=
-                __atomic_load_n((const uint32_t *)&be[slot[i]].in_flight, __ATOMIC_RELAXED);
+            sum[i] += atomic_load_explicit(&in_flight[slot[i]], memory_order_relaxed);
     }
+}
+
+uint32_t cap_queued_all(const struct table *table, const struct cap_rows *live,
+                        const uint16_t *slot, uint32_t n)
+{
+    uint32_t total = 0;
+
+    for (int r = 0; r < live->n; r++) {
+        _Atomic uint32_t *queued = cell(table, live->rows[r], AT(0, queued));
+        _Atomic uint32_t *any = cell(table, live->rows[r], AT(0, queued_any));
+
+        for (uint32_t i = 0; i < n; i++)
+            total += atomic_load_explicit(&queued[slot[i]], memory_order_relaxed) +
+                     atomic_load_explicit(&any[slot[i]], memory_order_relaxed);
+    }
+    return total;
 }
 
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot)
 {
-    return cap_sum(table, live, AT_BACKEND(slot, queued), memory_order_relaxed);
-}
-
-uint32_t cap_queued_any(const struct table *table, const struct cap_rows *live, int slot)
-{
-    return cap_sum(table, live, AT_BACKEND(slot, queued_any), memory_order_relaxed);
+    return cap_sum(table, live, AT(slot, queued), memory_order_relaxed);
 }
 
 bool cap_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
                  uint32_t cap)
 {
-    return cap_take(table, live, mine, AT_BACKEND(slot, in_flight), &own[mine].in_flight[slot],
-                    cap);
+    return cap_take(table, live, mine, AT(slot, in_flight), &own[mine].in_flight[slot], cap);
 }
 
 void cap_release(struct table *table, int mine, int slot, uint32_t cap)
 {
-    give(table, mine, AT_BACKEND(slot, in_flight), &own[mine].in_flight[slot], cap);
+    give(table, mine, AT(slot, in_flight), &own[mine].in_flight[slot], cap);
 }
 
 bool cap_probation_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
@@ -160,13 +170,12 @@ uint32_t cap_retries(uint32_t in_flight)
 bool cap_retry_acquire(struct table *table, const struct cap_rows *live, int mine, int pool,
                        uint32_t most)
 {
-    return cap_take(table, live, mine, AT_POOL(pool, retrying), &own[mine].retrying[pool],
-                    most);
+    return cap_take(table, live, mine, AT(pool, retrying), &own[mine].retrying[pool], most);
 }
 
 void cap_retry_release(struct table *table, int mine, int pool)
 {
-    give(table, mine, AT_POOL(pool, retrying), &own[mine].retrying[pool], true);
+    give(table, mine, AT(pool, retrying), &own[mine].retrying[pool], true);
 }
 
 uint32_t cap_expects(uint32_t cap)
@@ -181,21 +190,21 @@ uint32_t cap_expects(uint32_t cap)
 bool cap_expect_acquire(struct table *table, const struct cap_rows *live, int mine, int pool,
                         uint32_t most)
 {
-    return most && cap_take(table, live, mine, AT_POOL(pool, expecting),
-                            &own[mine].expecting[pool], most);
+    return most &&
+           cap_take(table, live, mine, AT(pool, expecting), &own[mine].expecting[pool], most);
 }
 
 void cap_expect_release(struct table *table, int mine, int pool)
 {
-    give(table, mine, AT_POOL(pool, expecting), &own[mine].expecting[pool], true);
+    give(table, mine, AT(pool, expecting), &own[mine].expecting[pool], true);
 }
 
 bool cap_opening_acquire(struct table *table, const struct cap_rows *live, int mine, int pool)
 {
-    return cap_take(table, live, mine, AT_POOL(pool, opening), &own[mine].opening[pool], 1);
+    return cap_take(table, live, mine, AT(pool, opening), &own[mine].opening[pool], 1);
 }
 
 void cap_opening_release(struct table *table, int mine, int pool)
 {
-    give(table, mine, AT_POOL(pool, opening), &own[mine].opening[pool], true);
+    give(table, mine, AT(pool, opening), &own[mine].opening[pool], true);
 }

@@ -75,8 +75,8 @@ uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, i
 void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
                         const uint16_t *slot, uint32_t n, uint32_t *sum);
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot);
-/* The same for exchanges that wait for any backend of the pool, as far as this backend counts
- * them (struct worker_backend). */
-uint32_t cap_queued_any(const struct table *table, const struct cap_rows *live, int slot);
+/* All that wait at n backends of a pool, for one of these or for any. */
+uint32_t cap_queued_all(const struct table *table, const struct cap_rows *live,
+                        const uint16_t *slot, uint32_t n);
 
 #endif

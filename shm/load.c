@@ -54,14 +54,12 @@ static uint32_t load_sum(const struct table *table, size_t field)
 
 uint32_t backend_in_flight(const struct table *table, int slot)
 {
-    return load_sum(table, offsetof(struct worker_row, be) +
-                               (size_t)slot * sizeof(struct worker_backend) +
-                               offsetof(struct worker_backend, in_flight));
+    return load_sum(table, offsetof(struct worker_row, in_flight) +
+                               (size_t)slot * sizeof(_Atomic uint32_t));
 }
 
 uint32_t backend_queued(const struct table *table, int slot)
 {
-    return load_sum(table, offsetof(struct worker_row, be) +
-                               (size_t)slot * sizeof(struct worker_backend) +
-                               offsetof(struct worker_backend, queued));
+    return load_sum(table, offsetof(struct worker_row, queued) +
+                               (size_t)slot * sizeof(_Atomic uint32_t));
 }

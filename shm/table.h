@@ -26,7 +26,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 16,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 17,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -361,10 +361,6 @@ struct challenge {
 /* ---- workers ---------------------------------------------------------- */
 
 struct worker_backend {         /* writer: the worker of the row; its cell of one backend */
-    _Atomic uint32_t in_flight; /* exchanges sent or being sent to it; the cap counts these */
-    _Atomic uint32_t queued;    /* exchanges that wait for a slot of this backend */
-    _Atomic uint32_t
-        queued_any; /* pool's first backend only: exchanges that wait for any backend */
     _Atomic uint32_t failed_in_row; /* hard failures since one completed */
     _Atomic uint32_t
         probation_requests;  /* our probation requests to it (worker/retry_budget.h) */
@@ -469,6 +465,12 @@ struct worker_row { /* writer: the worker of the row */
     /* Per pool: requests forwarded before their bodies, for "Expect: 100-continue"
      * (shm/cap.h). */
     _Atomic uint32_t expecting[TABLE_POOLS];
+    /* Per backend, and not in its cell: a choice reads them for all backends of a pool.
+     * in_flight: exchanges sent or being sent to it; the cap counts these. queued: those that
+     * wait for a slot of this backend; queued_any: pool's first backend only: those that wait
+     * for any. */
+    _Atomic uint32_t in_flight[TABLE_BACKENDS];
+    _Atomic uint32_t queued[TABLE_BACKENDS], queued_any[TABLE_BACKENDS];
     struct worker_backend be[TABLE_BACKENDS];
     struct worker_handle handle[TABLE_HANDLES];
     /* The last exchanges, for diagnostics of an unhealthy backend. They outlive the worker. */

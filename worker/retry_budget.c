@@ -51,7 +51,7 @@ static void retry_budget_pass_on(struct worker *worker, struct pool_view *pool)
         int row = worker->live.rows[i];
 
         if (row != worker->heritage->row &&
-            atomic_load(&worker->table->worker[row].be[slot].queued_any))
+            atomic_load(&worker->table->worker[row].queued_any[slot]))
             fd_ring(worker->heritage->doorbell[row]);
     }
 }

@@ -36,43 +36,43 @@ static void publish_waiting(struct worker *worker, struct pool_view *pool,
             (const struct backend_view *)((uintptr_t)queue -
                                           offsetof(struct backend_view, waiters));
 
-        atomic_store(&at->cell->queued, at->waiters.n);
+        atomic_store(&worker->row->queued[at->slot], at->waiters.n);
         atomic_store(&at->cell->waiting_since_ms, wait_queue_since(queue));
         return;
     }
-    atomic_store(&pool->backends[0].cell->queued_any, pool->waiters.n + pool->retriers.n);
+    atomic_store(&worker->row->queued_any[pool->backends[0].slot],
+                 pool->waiters.n + pool->retriers.n);
     if (queue == &pool->waiters)
         atomic_store(&worker->row->waiting_since_ms[pool->conf->index],
                      wait_queue_since(queue));
 }
 
 /* Returns 1 if the cell was wrong. */
-static uint32_t wait_queue_repair(struct worker_backend *cell, uint32_t queued,
-                                  uint64_t since_ms)
+static uint32_t wait_queue_repair(struct worker *worker, const struct backend_view *b)
 {
-    if (atomic_load(&cell->queued) == queued &&
-        atomic_load(&cell->waiting_since_ms) == since_ms)
+    _Atomic uint32_t *queued = &worker->row->queued[b->slot];
+    uint64_t since_ms = wait_queue_since(&b->waiters);
+
+    if (atomic_load(queued) == b->waiters.n &&
+        atomic_load(&b->cell->waiting_since_ms) == since_ms)
         return 0;
-    atomic_store(&cell->queued, queued);
-    atomic_store(&cell->waiting_since_ms, since_ms);
+    atomic_store(queued, b->waiters.n);
+    atomic_store(&b->cell->waiting_since_ms, since_ms);
     return 1;
 }
 
 uint32_t backends_queue_repair(struct worker *worker, struct pool_view *pool)
 {
     _Atomic uint64_t *oldest = &worker->row->waiting_since_ms[pool->conf->index];
-    _Atomic uint32_t *any = &pool->backends[0].cell->queued_any;
+    _Atomic uint32_t *any = &worker->row->queued_any[pool->backends[0].slot];
     uint32_t of_pool = pool->waiters.n + pool->retriers.n;
     uint32_t n =
         atomic_load(oldest) != wait_queue_since(&pool->waiters) || atomic_load(any) != of_pool;
 
     atomic_store(oldest, wait_queue_since(&pool->waiters));
     atomic_store(any, of_pool);
-    for (uint32_t i = 0; i < pool->nbackends; i++) {
-        const struct backend_view *b = &pool->backends[i];
-
-        n += wait_queue_repair(b->cell, b->waiters.n, wait_queue_since(&b->waiters));
-    }
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        n += wait_queue_repair(worker, &pool->backends[i]);
     return n;
 }
 
@@ -138,14 +138,12 @@ void backends_leave(struct worker *worker, struct backend_view *b)
 static bool is_queue_full(struct worker *worker, struct pool_view *pool,
                           const struct backend_view *home)
 {
-    uint32_t size = pool->conf->queue.size, total = 0;
+    uint32_t size = pool->conf->queue.size;
 
     if (home && cap_queued(worker->table, &worker->live, home->slot) >= size)
         return true;
-    for (uint32_t i = 0; i < pool->nbackends; i++)
-        total += cap_queued(worker->table, &worker->live, pool->backends[i].slot) +
-                 cap_queued_any(worker->table, &worker->live, pool->backends[i].slot);
-    return total >= size * pool->nbackends;
+    return cap_queued_all(worker->table, &worker->live, pool->slots, pool->nbackends) >=
+           size * pool->nbackends;
 }
 
 void backends_queue_refused(const struct exchange *x, bool timed_out)

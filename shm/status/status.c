@@ -70,16 +70,17 @@ bool status_service_read(const struct table *table, struct status_service *to)
     return true;
 }
 
-static void status_add_gauges(struct status_cell *sum, const struct worker_backend *cell,
+static void status_add_gauges(struct status_cell *sum, const struct worker_row *row, int slot,
                               uint64_t *oldest)
 {
+    const struct worker_backend *cell = &row->be[slot];
     uint64_t since = count_read(&cell->oldest_ms);
 
     if (since && (*oldest == 0 || since < *oldest))
         *oldest = since;
-    sum->in_flight += get32(&cell->in_flight);
-    sum->queued += get32(&cell->queued);
-    sum->queued_any += get32(&cell->queued_any);
+    sum->in_flight += get32(&row->in_flight[slot]);
+    sum->queued += get32(&row->queued[slot]);
+    sum->queued_any += get32(&row->queued_any[slot]);
     sum->idle += count_read(&cell->idle);
     sum->blamed += get32(&cell->blamed);
 }
@@ -144,7 +145,7 @@ bool status_backend_read(const struct table *table, int slot, struct status_back
         memset(&to->health, 0, sizeof to->health);
     for (int i = 0; i < TABLE_WORKERS; i++)
         if (worker_row_live(table, i))
-            status_add_gauges(&to->sum, &table->worker[i].be[slot], &oldest);
+            status_add_gauges(&to->sum, &table->worker[i], slot, &oldest);
     take_counters(&to->sum, table, slot);
     if (oldest)
         to->sum.oldest_ms = age(clock_mono_ms(), oldest);

@@ -63,10 +63,10 @@ static void add_queue(struct summary_pool *pool, const struct table *table, int 
 
     for (int r = 0; r < TABLE_WORKERS; r++)
         if (worker_row_live(table, r)) {
-            const struct worker_backend *cell = &table->worker[r].be[slot];
+            struct worker_row *row = (struct worker_row *)(uintptr_t)&table->worker[r];
 
-            pool->queued += atomic_load((_Atomic uint32_t *)(uintptr_t)&cell->queued);
-            pool->queued += atomic_load((_Atomic uint32_t *)(uintptr_t)&cell->queued_any);
+            pool->queued += atomic_load(&row->queued[slot]);
+            pool->queued += atomic_load(&row->queued_any[slot]);
         }
     counters_read_backend(table, slot, &counters);
     pool->queue_full += counters.queue_full;

@@ -50,7 +50,7 @@ int main(int argc, char **argv)
     else if (strcmp(argv[2], "child") == 0)
         table->child[slot].row.state = (uint8_t)value;
     else if (strcmp(argv[2], "in_flight") == 0)
-        atomic_store(&table->worker[row].be[slot].in_flight, (uint32_t)value);
+        atomic_store(&table->worker[row].in_flight[slot], (uint32_t)value);
     else if (strcmp(argv[2], "odd") == 0)
         atomic_fetch_or(&table->health[slot].seq.n, 1);
     else if (strcmp(argv[2], "seq") == 0)

@@ -84,7 +84,7 @@ static void test_taken(void)
     begin(1, 1);
     work(0, 100);
     work(1, 20);
-    atomic_store(&table->worker[1].be[SLOT].in_flight, 3);
+    atomic_store(&table->worker[1].in_flight[SLOT], 3);
     atomic_store(&table->worker[1].be[SLOT].idle, 4);
     atomic_store(&table->worker[1].connections, 5);
     is_int(cell(SLOT).completed, 120, "live workers count");

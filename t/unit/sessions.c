@@ -53,9 +53,9 @@ static void end_of_workers(void)
 
     child_publish(&t->child[9], &child);
     is_int(live(START), 2, "what a dead worker noted counts");
-    cell(9)->in_flight = 7;
+    cell(9)->failed_in_row = 7;
     worker_row_reset(&t->worker[9], 2, TABLE_BACKENDS);
-    is_int(cell(9)->in_flight, 0, "its row has a new process");
+    is_int(cell(9)->failed_in_row, 0, "its row has a new process");
     is_int(live(START), 2, "and the sessions still count");
 }
 

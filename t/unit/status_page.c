@@ -137,8 +137,8 @@ static void sample(void)
         count_add(&row->status[2], 1240000);
         count_add(&row->status[5], 12);
         for (int b = 0; b < 5; b++) {
-            atomic_store(&row->be[b].in_flight, b == 1 ? 0 : 12 + 20 * (uint32_t)b);
-            atomic_store(&row->be[b].queued, b == 2 ? 3 : 0);
+            atomic_store(&row->in_flight[b], b == 1 ? 0 : 12 + 20 * (uint32_t)b);
+            atomic_store(&row->queued[b], b == 2 ? 3 : 0);
             count_add(&row->be[b].completed, 200000 + 777 * (uint64_t)b);
             count_add(&row->be[b].connect_errors, b == 1 ? 9 : 0);
             count_add(&row->be[b].latency[11], 900); /* 2 to 4 ms */

@@ -208,8 +208,8 @@ static void worker(int r, enum child_state state, uint32_t incarnation, uint32_t
 
     child_publish(&table->child[r], &child);
     worker_row_reset(&table->worker[r], claimed, TABLE_BACKENDS);
-    atomic_store(&table->worker[r].be[5].in_flight, in_flight);
-    atomic_store(&table->worker[r].be[5].queued, queued);
+    atomic_store(&table->worker[r].in_flight[5], in_flight);
+    atomic_store(&table->worker[r].queued[5], queued);
 }
 
 static void test_sums(void)
@@ -224,10 +224,12 @@ static void test_sums(void)
     is_int(backend_in_flight(table, 5), 70, "in flight: live workers count, dead ones do not");
     is_int(backend_queued(table, 5), 7, "queued: the same");
     is_int(backend_in_flight(table, 4), 0, "another backend has its own");
+    atomic_store(&table->worker[0].be[5].failed_in_row, 10);
     worker_row_reset(&table->worker[0], 1, 4);
-    is_int(atomic_load(&table->worker[0].be[5].in_flight), 10, "reset clears what is in use");
+    is_int(atomic_load(&table->worker[0].in_flight[5]), 0, "reset clears the loads");
+    is_int(atomic_load(&table->worker[0].be[5].failed_in_row), 10, "and cells in use");
     worker_row_reset(&table->worker[0], 1, 6);
-    is_int(atomic_load(&table->worker[0].be[5].in_flight), 0, "up to the number given");
+    is_int(atomic_load(&table->worker[0].be[5].failed_in_row), 0, "up to the number given");
 
     seq_write_begin(&table->child[1].seq);
     ok(!worker_row_live(table, 1), "a half-written child row does not count");

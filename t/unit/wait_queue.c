@@ -17,6 +17,7 @@ static struct heritage heritage;
 static struct worker worker;
 static struct pool_view pool;
 static struct backend_view pas[BACKENDS];
+static uint16_t slot_of[BACKENDS] = {0, 1};
 static struct exchange x[EXCHANGES];
 
 /* The script: how many slots are free, for exchanges that may go anywhere or to one backend. */
@@ -46,8 +47,11 @@ static void afresh(void)
     memset(worker.row, 0, sizeof *worker.row);
     free_slots = 0;
     only = NULL;
-    pool = (struct pool_view){
-        .worker = &worker, .conf = &conf_pool, .backends = pas, .nbackends = BACKENDS};
+    pool = (struct pool_view){.worker = &worker,
+                              .conf = &conf_pool,
+                              .backends = pas,
+                              .slots = slot_of,
+                              .nbackends = BACKENDS};
     for (int i = 0; i < BACKENDS; i++)
         pas[i] = (struct backend_view){
             .conf = &conf_backend[i], .pool = &pool, .slot = i, .cell = &worker.row->be[i]};
@@ -71,8 +75,9 @@ static void test_order(void)
 {
     afresh();
     ok(join(0, NULL) && join(1, &pas[1]) && join(2, NULL), "three wait");
-    is_int(atomic_load(&pas[0].cell->queued_any), 2, "two for any backend, as the table says");
-    is_int(atomic_load(&pas[1].cell->queued), 1, "one for its own");
+    is_int(atomic_load(&worker.row->queued_any[0]), 2,
+           "two for any backend, as the table says");
+    is_int(atomic_load(&worker.row->queued[1]), 1, "one for its own");
     wake(0);
     is_str(order, "", "no slot: nobody moves");
     is_int(pool.nwaiting, 3, "  and all still wait");
@@ -81,7 +86,7 @@ static void test_order(void)
     wake(5);
     is_str(order, "abc", "the others in their order, over all queues");
     is_int(pool.nwaiting, 0, "nobody waits");
-    is_int(atomic_load(&pas[0].cell->queued_any) + atomic_load(&pas[1].cell->queued), 0,
+    is_int(atomic_load(&worker.row->queued_any[0]) + atomic_load(&worker.row->queued[1]), 0,
            "as the table says");
 }
 
@@ -143,10 +148,10 @@ static void test_repair(void)
     join(0, NULL);
     join(1, &pas[1]);
     is_int(backends_queue_repair(&worker, &pool), 0, "the table is right");
-    atomic_store(&pas[1].cell->queued, 7);
-    atomic_store(&pas[0].cell->queued_any, 9);
+    atomic_store(&worker.row->queued[1], 7);
+    atomic_store(&worker.row->queued_any[0], 9);
     is_int(backends_queue_repair(&worker, &pool), 2, "two wrong figures are found");
-    is_int(atomic_load(&pas[1].cell->queued), 1, "  and set right");
+    is_int(atomic_load(&worker.row->queued[1]), 1, "  and set right");
     is_int(backends_queue_repair(&worker, &pool), 0, "  for good");
 }
 

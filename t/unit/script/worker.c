@@ -327,9 +327,9 @@ static void hold(const char *what, uint64_t n)
 
 static void hold_at(const struct backend_view *b)
 {
-    hold("in_flight", atomic_load(&b->cell->in_flight));
-    hold("queued", atomic_load(&b->cell->queued));
-    hold("queued_any", atomic_load(&b->cell->queued_any));
+    hold("in_flight", atomic_load(&script_worker.row->in_flight[b->slot]));
+    hold("queued", atomic_load(&script_worker.row->queued[b->slot]));
+    hold("queued_any", atomic_load(&script_worker.row->queued_any[b->slot]));
     hold("waiting_since", atomic_load(&b->cell->waiting_since_ms));
     hold("probation requests", atomic_load(&b->cell->probation_requests));
     hold("running", b->running != NULL);
@@ -374,7 +374,7 @@ const char *script_held(void)
 
 uint32_t script_in_flight(uint32_t i)
 {
-    return atomic_load(&script_worker.backends[i].cell->in_flight);
+    return atomic_load(&script_worker.row->in_flight[script_worker.backends[i].slot]);
 }
 
 const char *script_blamed(uint32_t i)
