@@ -360,7 +360,7 @@ struct challenge {
 
 /* ---- workers ---------------------------------------------------------- */
 
-struct worker_backend {         /* writer: the worker of the row; its cell of one backend */
+struct worker_backend {             /* writer: the worker of the row; its cell of one backend */
     _Atomic uint32_t failed_in_row; /* hard failures since one completed */
     _Atomic uint32_t
         probation_requests;  /* our probation requests to it (worker/retry_budget.h) */
