@@ -127,6 +127,9 @@ for my $file (sort glob 't/conf/good/*.conf etc/*.conf') {
     spew("$dir/key.pem",  "x");
     spew("$dir/files.conf", 'certificates = ( { names = "a.example.com"; chain = "cert.pem"; '
             . 'key = "key.pem"; } ); pools = ( { name = "p"; backends = "h:1"; } );');
+    spew("$dir/retry.conf", 'listen = ( { address = "*:80"; } ); pools = ( { name = "p"; backends = "h:1"; } ); routes = ( { path = "/"; pool = "p"; retry_on = [ "503", "timeout" ]; } );' . "\n");
+    ($code, $out) = pasgate('check', '--dump', '-c', "$dir/retry.conf");
+    like($out, qr/retry_on = \( "503", "timeout" \);/, 'the dump has retry_on');
     ($code, $out) = pasgate('check', '--dump', '-c', "$dir/files.conf");
     like($out, qr/chain = "\Q$dir\E\/cert\.pem";/, 'a relative file is in the folder of the config');
 }

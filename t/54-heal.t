@@ -167,6 +167,7 @@ subtest 'refused' => sub {
     ok wait_for { -e "$dir/began-pas2" }, 'with its command, after the evidence';
     my $requests = path('pas2');
     ($code, $out) = $gate->cli('restart', 'pas2');
+    like +($gate->cli('status'))[1], qr/^ *2 +pas2 +pas +\S+ +\S+ +\S+ +ready /m, 'the column ADMIN is about overrides only';
     is $code, 1, 'a second one meanwhile is refused';
     like $out, qr/a restart is in progress \(restarting\)/, 'says so';
     is path('pas2'), $requests, 'and changes nothing';

@@ -34,6 +34,10 @@ for my $path ('/metrics', '/healthz', '/status.json') {
     my $r = eval { $gate->get($path, plain => 1, port => $gate->{status_port}, timeout => DEADLINE) } // {};
     is $r->{status}, 200, "$path meanwhile";
 }
+rename $gate->{access}, "$gate->{access}.1" or die $!;
+$gate->signal('USR1');
+ok $gate->wait_log(qr/log files reopened/), 'the logs are rotated';
+ok wait_for { (shift @idle)->request('GET', '/pas/get?rotated'); slurp($gate->{access}) =~ /rotated/ }, 'and written anew';
 my $metrics = $gate->get('/metrics', plain => 1, port => $gate->{status_port})->{body};
 like $metrics, qr/^pasgate_connections_limit $most$/m, 'the limit is a metric';
 $_->close for splice @idle, 0, 40;

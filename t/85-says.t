@@ -102,6 +102,25 @@ subtest 'which clients were refused' => sub {
     like page('/')->{body}, qr/<p class=soft>clients since the start: failed TLS handshakes/, 'page';
 };
 
+# Names that an object of this JSON has twice.
+sub twice
+{
+    my ($text) = @_;
+    my (@open, @twice);
+    while ($text =~ /\G(?:([{}])|("(?:[^"\\]|\\.)*")(\s*:)?|[^{}"]+)/g) {
+        push @open, {} if ($1 // '') eq '{';
+        pop @open if ($1 // '') eq '}';
+        push @twice, $2 if $3 && $open[-1]{$2}++;
+    }
+    return @twice;
+}
+
+subtest 'status.json' => sub {
+    is join(' ', twice('{"a":1,"b":[{"a":"x: {\\" a"},{"a":2}],"a":3}')), '"a"', 'a member that comes twice would be seen';
+    is join(' ', twice(page('/status.json')->{body})), '', 'no member comes twice';
+    is join(' ', twice(($gate->cli('status', '--json'))[1])), '', 'nor by the command';
+};
+
 $gate->stop_ok;
 
 subtest 'the queue' => sub {

@@ -6,6 +6,7 @@
  *     table-poke PIDFILE override SLOT N        admin row: the override
  *     table-poke PIDFILE used SLOT 1            backend row: as if it were configured
  *     table-poke PIDFILE child ROW STATE        child row
+ *     table-poke PIDFILE cert INDEX N           certificate row: its generation
  *     table-poke PIDFILE in_flight SLOT N ROW   a worker's cell
  *     table-poke PIDFILE odd SLOT 0             health row: as if half-written
  *     table-poke PIDFILE seq SLOT 0             prints its sequence counter */
@@ -49,6 +50,8 @@ int main(int argc, char **argv)
         table->backend[slot].row.used = table->backend[slot].row.configured = (uint8_t)value;
     else if (strcmp(argv[2], "child") == 0)
         table->child[slot].row.state = (uint8_t)value;
+    else if (strcmp(argv[2], "cert") == 0)
+        table->cert[slot].row.generation = (uint32_t)value;
     else if (strcmp(argv[2], "in_flight") == 0)
         atomic_store(&table->worker[row].in_flight[slot], (uint32_t)value);
     else if (strcmp(argv[2], "odd") == 0)
