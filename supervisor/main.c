@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/escape.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/launch.h"
 #include "supervisor/supervise.h"
@@ -98,7 +99,7 @@ static void help(FILE *out)
 
 static int main_usage(const char *what, const char *detail)
 {
-    fprintf(stderr, "pasgate: %s%s\nTry `pasgate help`.\n", what, detail);
+    escape_print(stderr, "pasgate: %s%s\nTry `pasgate help`.\n", what, detail);
     return CLI_USAGE;
 }
 

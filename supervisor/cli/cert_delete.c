@@ -123,7 +123,7 @@ static int delete_as_user(const struct conf *conf, const char *dir, uint32_t gen
     struct identity identity;
 
     if (identity_find(&identity, conf->user) < 0) {
-        fprintf(stderr, "pasgate: there is no user %s\n", conf->user);
+        escape_print(stderr, "pasgate: there is no user %s\n", conf->user);
         return CLI_FAILURE;
     }
     if (privilege_drop(&identity) < 0 || !list_revoked(conf, dir, certs_fd))

@@ -22,10 +22,10 @@ static bool become_owner(const struct conf *conf, bool dry_run)
     struct identity identity;
 
     if (identity_find(&identity, conf->user) < 0)
-        fprintf(stderr, "pasgate: there is no user %s\n", conf->user);
+        escape_print(stderr, "pasgate: there is no user %s\n", conf->user);
     else if (!dry_run && privilege_make_store(store, &identity) < 0)
-        fprintf(stderr, "pasgate: %s: %s; it must be a directory that %s can write to\n", store,
-                strerror(errno), identity.name);
+        escape_print(stderr, "pasgate: %s: %s; it must be a directory that %s can write to\n",
+                     store, strerror(errno), identity.name);
     else
         return privilege_drop(&identity) == 0;
     return false;
@@ -37,7 +37,7 @@ static int import_dir(const struct conf *conf, const char *dir, bool dry_run)
     int rc = -1;
 
     if (!certbot)
-        fprintf(stderr, "pasgate: %s/live: %s\n", dir, strerror(errno));
+        escape_print(stderr, "pasgate: %s/live: %s\n", dir, strerror(errno));
     else if (become_owner(conf, dry_run))
         rc = certbot_import(certbot, dry_run, stdout);
     certbot_free(certbot);
@@ -84,7 +84,7 @@ int cli_cert_import(const struct cli *cli)
     /* A configured certificate file may not exist yet, because this imports it. */
     conf = file ? conf_load_early(cli->conf_file, &errs) : conf_load(cli->conf_file, &errs);
     if (!conf)
-        fprintf(stderr, "pasgate: %s has errors: see pasgate check\n", cli->conf_file);
+        escape_print(stderr, "pasgate: %s has errors: see pasgate check\n", cli->conf_file);
     else if (file)
         code = import_file(conf, cli);
     else
