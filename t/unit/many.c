@@ -189,6 +189,23 @@ static void test_challenges(struct table *table)
        (double)find / ROUNDS / 1000, (double)all / ROUNDS / 1000);
 }
 
+/* What a compromised acmed writes has no end of its own. */
+static void test_ends(struct table *table)
+{
+    struct challenge_row *raw = &table->challenge[3].row, row;
+    size_t n = sizeof raw->token - 1;
+
+    memset(raw->token, 't', sizeof raw->token);
+    memset(raw->key_authorization, 'k', sizeof raw->key_authorization);
+    memset(raw->name, 'n', sizeof raw->name);
+    ok(challenge_read(&table->challenge[3], &row) &&
+           strnlen(row.token, sizeof row.token) == n &&
+           strnlen(row.key_authorization, sizeof row.key_authorization) ==
+               sizeof row.key_authorization - 1 &&
+           strnlen(row.name, sizeof row.name) == sizeof row.name - 1,
+       "token, key authorization and name end where their arrays end");
+}
+
 int main(void)
 {
     struct table *table = aligned_alloc(TABLE_PAGE, sizeof *table);
@@ -200,6 +217,7 @@ int main(void)
     test_certs();
     test_routes();
     test_challenges(table);
+    test_ends(table);
     free(table);
     return done();
 }
