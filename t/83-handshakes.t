@@ -43,6 +43,8 @@ subtest 'HTTP without TLS' => sub {
     ok wait_for { grep { ($_->{detail} // '') =~ /plain HTTP/ && $_->{status} == 400 } $gate->access },
         'the access log has it';
     ok $gate->wait_log(qr/ info .*TLS handshake with 127\.0\.0\.1 failed: plain_http/i), 'and the log';
+    my $told = () = $gate->log_text =~ / info .*failed: plain_http/g;
+    cmp_ok $told, '<', 5, 'not each of five that come soon after each other';
     is $gate->get('/pas/get')->{status}, 200, 'TLS is served';
 };
 
