@@ -83,6 +83,14 @@ subtest 'what is wrong' => sub {
     }
 };
 
+subtest 'the same error many times' => sub {
+    my @certs = map { qq~{ names = [ "n$_.test" ]; chain = "$dir/plain.txt"; key = "$shop[1]"; }~ } 1 .. 150;
+    my ($code, $err) = check($listen . 'certificates = ( ' . join(",\n", @certs) . " );\n" . $pool);
+    is $code, 78, 'refused';
+    is scalar(() = $err =~ /holds no certificate/g), 100, 'the first hundred are told';
+    like $err, qr/: 50 more errors; fix these first$/m, 'and how many more there are';
+};
+
 subtest 'what is likely wrong' => sub {
     my $more = sub { $good . $_[0] . $pool };
     warned $more->(qq~user = "root";\n~), qr/x\.conf:3: user: workers/, 'root';
@@ -96,6 +104,7 @@ subtest 'what is likely wrong' => sub {
           'a store that the user of the service may not write';
     }
     warned $more->(qq~tls = { ciphers = "ECDHE+AESGCM:eNULL:\@SECLEVEL=0"; };\n~), qr/x\.conf:3: tls\.ciphers: "eNULL"/, 'ciphers';
+    warned $more->(qq~tls = { ciphers = "ECDHE+AESGCM:\@SECLEVEL=0"; };\n~), qr/x\.conf:3: tls\.ciphers: "\@SECLEVEL=0"/, 'a security level of 0 alone';
     my $l = 'listen = ( { address = "127.0.0.1:1443"; tls = true; }, ';
     my $c = cert('shop.test', @shop) . $pool;
     warned qq~$l { address = "*:1180"; serve = "status"; } );\n$c~, qr/serves the status to everybody/, 'the status on all addresses';
