@@ -384,16 +384,13 @@ int issue_fd(const struct issue *is)
 
 const char *issue_want(struct issue *is, const struct issue_live *live, bool force)
 {
-    bool good = live->plan.from_ca && live->plan.covers &&
-                clock_wall_ms() < is->state.renew_at && is->state.failures == 0;
-
     if (!is->ca_set)
         return "it is not ordered from a CA";
     if (is->run && is->kind != JOB_RENEWAL_INFO)
         return NULL; /* in progress */
     if (is->ca_set->forkserver < 0)
         return "the network helper is not running; see the log";
-    if (good && !force)
+    if (!force && plan_rests(&is->state, &live->plan, clock_wall_ms()))
         return CERT_NOT_DUE;
     if (is->run)
         issue_end_run(is); /* it only asks when to renew */

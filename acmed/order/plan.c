@@ -87,6 +87,17 @@ static void plan_mistrust(struct cert_state *s, const struct plan_live *live, ui
         s->renew_at = 0;
 }
 
+/* Brings the state up to date: it may describe another certificate, or another clock. */
+static void plan_adjust(struct cert_state *s, const struct plan_live *live, uint64_t now,
+                        uint64_t random)
+{
+    if (s->generation != live->generation)
+        plan_begin_anew(s, live, now);
+    plan_mistrust(s, live, now);
+    if (good(live) && s->renew_at == 0)
+        plan_choose(s, live, now, random);
+}
+
 /* Whether it is due regardless of an open order. */
 static bool is_due(const struct cert_state *s, const struct plan_live *live, uint64_t now)
 {
@@ -96,6 +107,14 @@ static bool is_due(const struct cert_state *s, const struct plan_live *live, uin
 bool plan_resumes(const struct cert_state *s, const struct plan_live *live, uint64_t now)
 {
     return s->begun && !is_due(s, live, now);
+}
+
+bool plan_rests(const struct cert_state *s, const struct plan_live *live, uint64_t now)
+{
+    struct cert_state known = *s;
+
+    plan_adjust(&known, live, now, 0); /* 0: nothing that is overdue is put off */
+    return !is_due(&known, live, now) && known.failures == 0;
 }
 
 bool plan_is_past(const struct cert_state *s, const struct plan_live *live, uint64_t now)
@@ -110,11 +129,7 @@ enum plan_step plan_next(struct cert_state *s, const struct plan_live *live, uin
     bool asks = live->from_ca && live->can_ask && now < live->life.not_after;
     bool due;
 
-    if (s->generation != live->generation)
-        plan_begin_anew(s, live, now);
-    plan_mistrust(s, live, now);
-    if (good(live) && s->renew_at == 0)
-        plan_choose(s, live, now, random);
+    plan_adjust(s, live, now, random);
     due = is_due(s, live, now);
     if (s->held_by_clock && !due) {
         s->held_by_clock = 0;

@@ -57,6 +57,11 @@ uint64_t plan_order_at(const struct cert_state *state, const struct plan_live *l
 /* Whether that time is known. Not until plan_next() has seen the live generation. */
 bool plan_knows(const struct cert_state *state, const struct plan_live *live);
 
+/* Whether nothing has to be ordered: the certificate is good and not due, and no order has
+ * failed since it was issued. Unlike the state, this takes the live generation into account
+ * even before plan_next() has seen it, as just after it was issued. */
+bool plan_rests(const struct cert_state *state, const struct plan_live *live, uint64_t now);
+
 /* Whether the open order (state.begun) is the only thing to do. It was started for a reason,
  * for example at the operator's request, and is continued; but if it is lost, no other one
  * replaces it. */

@@ -1,4 +1,6 @@
 /* What to do next about one certificate: the pace of renewals, clocks, limits. */
+#include <string.h>
+
 #include "acmed/order/plan.h"
 #include "t/unit/tap.h"
 
@@ -53,6 +55,35 @@ static void test_pace(void)
     ok(orders(90 * day, 90 * day, 62 * (int64_t)day, false) <= 11,
        "a clock that is 62 days ahead: the same");
     ok(orders(minute, hour, 0, false) >= 60 * 2, "60 seconds: renewed at half of it");
+}
+
+/* Asked for by hand just after it was issued, before the first look at it. */
+static void test_rests(void)
+{
+    struct plan_live live = live_from(t0 - hour, 90 * day);
+    struct cert_state s = {0}, before;
+    uint64_t until;
+
+    plan_issued(&s, t0);
+    before = s;
+    ok(plan_rests(&s, &live, t0), "the first one is not due just after it was issued");
+    ok(memcmp(&before, &s, sizeof s) == 0, "the question changes nothing");
+    is_int(plan_next(&s, &live, t0, 7, &until), PLAN_ASK, "the first look");
+    ok(plan_rests(&s, &live, t0 + 57 * day), "not due for two thirds of its life");
+    ok(!plan_rests(&s, &live, t0 + 60 * day), "then it is");
+
+    s.generation = 0;
+    ok(!plan_rests(&s, &live, t0 + 60 * day), "also when nothing is known of it");
+
+    live = live_from(t0 + 60 * day, 90 * day);
+    live.generation = 2;
+    plan_issued(&s, t0 + 60 * day);
+    ok(plan_rests(&s, &live, t0 + 60 * day), "its successor is not");
+    s.failures = 1;
+    ok(!plan_rests(&s, &live, t0 + 60 * day), "unless an order has failed since");
+    s.failures = 0;
+    live.covers = false;
+    ok(!plan_rests(&s, &live, t0 + 60 * day), "or it lacks a name");
 }
 
 static void test_limits(void)
@@ -209,6 +240,7 @@ int main(void)
     test_pace();
     test_first();
     test_resume();
+    test_rests();
     test_limits();
     test_clock();
     test_clock_set_right();
