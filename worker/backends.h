@@ -72,6 +72,7 @@ struct pool_view {
     uint32_t turn;           /* whose turn it is among equals of an even pool */
     bool even;               /* candidates_even() */
     bool freed;              /* a slot was released quietly: those that wait are to look */
+    uint64_t look_ms;        /* when those that wait look whether a slot is free */
     bool capped;             /* some backend has max_in_flight */
     uint64_t outage_ms;      /* since when no backend is up and ready; 0: some backend is */
     bool waking;             /* backends_wake() is at work */
@@ -148,11 +149,14 @@ void backends_wake(struct worker *worker, struct pool_view *pool);
  * one's request to a backend just before that is cut, too. */
 void backends_queue_close(struct worker *worker);
 
-/* The same, once per turn of the loop: for pools with a slot that was released quietly, and
- * every BACKENDS_LOOK_MS for all, because two workers that competed for the last slot may both
- * have stepped back (shm/cap.h). */
+/* The same, once per turn of the loop, for pools with a slot that was released quietly, and for
+ * those where it is time to look: after a slot that another worker was told of, and every
+ * BACKENDS_LOOK_MS, because two workers that competed for the last slot may both have stepped
+ * back (shm/cap.h). true: some exchange may have moved. look_in: how many ms the loop may sleep
+ * until then, `most` if nobody waits. */
 enum { BACKENDS_LOOK_MS = 20 };
-void backends_wake_due(struct worker *worker);
+bool backends_wake_due(struct worker *worker);
+int backends_look_in_ms(const struct worker *worker, int most);
 
 /* Reports a fault of the backend: it is avoided for a moment, and healthd is told. failed: a
  * hard fault (no connection, reset, no response or an invalid one, a cut body), which is

@@ -52,7 +52,6 @@ struct worker {
     const struct heritage *heritage;
     const struct conf *conf;
     struct table *table;
-    uint64_t queue_look_ms; /* when backends_wake_due() looks at all queues again */
     struct worker_row *row; /* our row of the table: the only one that we write */
 
     struct tls_engine *tls; /* NULL: no TLS listener */

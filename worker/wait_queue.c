@@ -10,6 +10,10 @@
 #include "worker/core.h"
 #include "worker/exchange.h"
 
+enum {
+    OFFER_MS = 2, /* that long a free slot is left to the worker that was told of it */
+};
+
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home)
 {
     if (!home)
@@ -51,12 +55,15 @@ static void publish_waiting(struct worker *worker, struct pool_view *pool,
 static uint32_t wait_queue_repair(struct worker *worker, const struct backend_view *b)
 {
     _Atomic uint32_t *queued = &worker->row->queued[b->slot];
+    _Atomic uint32_t *any = &worker->row->queued_any[b->slot];
+    uint32_t of_pool = b == b->pool->backends ? b->pool->waiters.n + b->pool->retriers.n : 0;
     uint64_t since_ms = wait_queue_since(&b->waiters);
 
-    if (atomic_load(queued) == b->waiters.n &&
+    if (atomic_load(queued) == b->waiters.n && atomic_load(any) == of_pool &&
         atomic_load(&b->cell->waiting_since_ms) == since_ms)
         return 0;
     atomic_store(queued, b->waiters.n);
+    atomic_store(any, of_pool);
     atomic_store(&b->cell->waiting_since_ms, since_ms);
     return 1;
 }
@@ -64,13 +71,9 @@ static uint32_t wait_queue_repair(struct worker *worker, const struct backend_vi
 uint32_t backends_queue_repair(struct worker *worker, struct pool_view *pool)
 {
     _Atomic uint64_t *oldest = &worker->row->waiting_since_ms[pool->conf->index];
-    _Atomic uint32_t *any = &worker->row->queued_any[pool->backends[0].slot];
-    uint32_t of_pool = pool->waiters.n + pool->retriers.n;
-    uint32_t n =
-        atomic_load(oldest) != wait_queue_since(&pool->waiters) || atomic_load(any) != of_pool;
+    uint32_t n = atomic_load(oldest) != wait_queue_since(&pool->waiters);
 
     atomic_store(oldest, wait_queue_since(&pool->waiters));
-    atomic_store(any, of_pool);
     for (uint32_t i = 0; i < pool->nbackends; i++)
         n += wait_queue_repair(worker, &pool->backends[i]);
     return n;
@@ -81,37 +84,78 @@ static uint64_t older(uint64_t a, uint64_t b)
     return a && (!b || a < b) ? a : b;
 }
 
-/* When did the exchange begin to wait that has waited longest and could use a slot at that
- * backend? 0: none waits. */
+/* When did the exchange begin to wait that has waited longest in that worker and could use a
+ * slot at that backend? 0: none waits. any: those that could use any backend may use it, too.
+ */
 static uint64_t waiting_since(const struct worker *worker, int row,
-                              const struct backend_view *b)
+                              const struct backend_view *b, bool any)
 {
     const struct worker_row *of = &worker->table->worker[row];
+    uint64_t here = count_read(&of->be[b->slot].waiting_since_ms);
 
-    return older(count_read(&of->waiting_since_ms[b->pool->conf->index]),
-                 count_read(&of->be[b->slot].waiting_since_ms));
+    return any ? older(count_read(&of->waiting_since_ms[b->pool->conf->index]), here) : here;
+}
+
+static void look_by(struct pool_view *pool, uint64_t ms)
+{
+    if (ms < pool->look_ms)
+        pool->look_ms = ms;
+}
+
+/* May an exchange that does not belong there use its slots? Those of a backend that drains or is
+ * on probation are for its sessions while others serve. */
+static bool is_for_any(const struct backend_view *b)
+{
+    return b->admin == ADMIN_READY && (!b->health.probation || b->health.state == HEALTH_DOWN);
 }
 
 /* A slot became free: the exchange that has waited longest for one there gets it, in whichever
- * worker it is. */
+ * worker it is. If that is another one, ours look a moment later: it may hang, or its exchange
+ * may have tried this backend, or it has one exchange for several slots. */
 static void offer_slot(struct worker *worker, struct backend_view *b)
 {
-    uint64_t oldest = waiting_since(worker, worker->heritage->row, b);
+    bool any = is_for_any(b);
+    uint64_t oldest =
+        b->pool->closed ? 0 : waiting_since(worker, worker->heritage->row, b, any);
     int row = -1;
 
     for (int i = 0; i < worker->live.n; i++) {
         int other = worker->live.rows[i];
-        uint64_t when = other == worker->heritage->row ? 0 : waiting_since(worker, other, b);
+        uint64_t when =
+            other == worker->heritage->row ? 0 : waiting_since(worker, other, b, any);
 
         if (when && (!oldest || when < oldest)) {
             oldest = when;
             row = other;
         }
     }
+    if (row >= 0) {
+        fd_ring(worker->heritage->doorbell[row]);
+        look_by(b->pool, worker->loop.now_ms + OFFER_MS);
+    } else {
+        backends_wake(worker, b->pool);
+    }
+}
+
+/* Some slots may be left, and none of ours waits any more: the worker whose exchange has waited
+ * longest looks. */
+static void offer_rest(struct worker *worker, const struct pool_view *pool)
+{
+    uint64_t oldest = 0;
+    int row = -1;
+
+    for (int i = 0; i < worker->live.n; i++) {
+        int other = worker->live.rows[i];
+        uint64_t when =
+            count_read(&worker->table->worker[other].waiting_since_ms[pool->conf->index]);
+
+        if (other != worker->heritage->row && when && (!oldest || when < oldest)) {
+            oldest = when;
+            row = other;
+        }
+    }
     if (row >= 0)
         fd_ring(worker->heritage->doorbell[row]);
-    else if (oldest)
-        backends_wake(worker, b->pool);
 }
 
 static void release_slot(struct worker *worker, const struct backend_view *b)
@@ -185,7 +229,8 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct e
         queue->first = x;
     queue->last = x;
     queue->n++;
-    pool->nwaiting++;
+    if (!pool->nwaiting++)
+        pool->look_ms = worker->loop.now_ms + BACKENDS_LOOK_MS;
     pool->nhome_waiting += is_of_backend(pool, queue);
     x->queue = queue;
     if (!x->queued_ms)
@@ -243,6 +288,7 @@ static struct waiters *oldest_queue(struct pool_view *pool)
 void backends_wake(struct worker *worker, struct pool_view *pool)
 {
     struct waiters *queue;
+    bool took = false;
 
     /* An exchange that gets its slot may end at once and wake others in turn: the flag turns
      * this recursion into a loop. */
@@ -251,12 +297,16 @@ void backends_wake(struct worker *worker, struct pool_view *pool)
     pool->waking = true;
     all_may_try(pool);
     while ((queue = oldest_queue(pool)) != NULL) {
-        if (worker->retry_queued(queue->first))
+        if (worker->retry_queued(queue->first)) {
+            took = true;
             all_may_try(pool);
-        else
+        } else {
             queue->stuck = true;
+        }
     }
     pool->waking = false;
+    if (took && !pool->nwaiting)
+        offer_rest(worker, pool);
 }
 
 void backends_queue_close(struct worker *worker)
@@ -265,18 +315,37 @@ void backends_queue_close(struct worker *worker)
         worker->pools[i].closed = true;
 }
 
-void backends_wake_due(struct worker *worker)
+bool backends_wake_due(struct worker *worker)
 {
-    bool look = worker->loop.now_ms >= worker->queue_look_ms;
+    uint64_t now_ms = worker->loop.now_ms;
+    bool any = false;
 
-    if (look)
-        worker->queue_look_ms = worker->loop.now_ms + BACKENDS_LOOK_MS;
     for (size_t i = 0; i < worker->conf->n_pools; i++) {
         struct pool_view *pool = &worker->pools[i];
 
-        if (look || pool->freed) {
-            pool->freed = false;
+        if (pool->freed && !pool->nwaiting) {
+            offer_rest(worker, pool);
+        } else if (pool->nwaiting && (pool->freed || now_ms >= pool->look_ms)) {
+            pool->look_ms = now_ms + BACKENDS_LOOK_MS;
             backends_wake(worker, pool);
+            any = true;
         }
+        pool->freed = false;
     }
+    return any;
+}
+
+int backends_look_in_ms(const struct worker *worker, int most)
+{
+    for (size_t i = 0; i < worker->conf->n_pools; i++) {
+        const struct pool_view *pool = &worker->pools[i];
+        uint64_t left =
+            pool->look_ms > worker->loop.now_ms ? pool->look_ms - worker->loop.now_ms : 0;
+
+        if (pool->freed)
+            return 0;
+        if (pool->nwaiting && left < (uint64_t)most)
+            most = (int)left;
+    }
+    return most;
 }

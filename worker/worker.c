@@ -409,14 +409,6 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     return 0;
 }
 
-static bool somebody_waits(const struct worker *w)
-{
-    for (size_t i = 0; i < w->conf->n_pools; i++)
-        if (w->pools[i].nwaiting)
-            return true;
-    return false;
-}
-
 _Noreturn void worker_main(const struct heritage *heritage)
 {
     struct worker *w = &worker;
@@ -426,14 +418,10 @@ _Noreturn void worker_main(const struct heritage *heritage)
         exit(1);
     }
     while (!w->loop.stop) {
-        bool waits = somebody_waits(w);
-
-        loop_once(&w->loop, w->run_first ? 0 : waits ? BACKENDS_LOOK_MS : LOOP_IDLE_WAIT_MS);
+        loop_once(&w->loop, w->run_first ? 0 : backends_look_in_ms(w, LOOP_IDLE_WAIT_MS));
         clients_run(w);
-        if (waits) {
-            backends_wake_due(w);
+        if (backends_wake_due(w))
             clients_run(w);
-        }
         access_flush_due(w->access, w->loop.now_ms);
     }
     end(w);

@@ -1,8 +1,12 @@
 /* Who gets a slot that became free: the queues, with exchanges that are only scripted. */
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/conf/conf.h"
+#include "shm/cap.h"
 #include "t/unit/tap.h"
 #include "worker/backends.h"
 #include "worker/core.h"
@@ -142,6 +146,124 @@ static void test_closed(void)
     is_int(pool.nwaiting, 2, "  they wait until they are cut");
 }
 
+/* ---- between workers: ours is row 0, the other one row 1 */
+
+enum { OTHER = 1 };
+
+static void other_waits(uint64_t pool_since_ms, uint64_t backend_since_ms)
+{
+    struct worker_row *row = &worker.table->worker[OTHER];
+
+    memset(row, 0, offsetof(struct worker_row, recent));
+    worker.live = (struct cap_rows){.rows = {0, OTHER}, .n = 2};
+    atomic_store(&row->waiting_since_ms[0], pool_since_ms);
+    atomic_store(&row->be[1].waiting_since_ms, backend_since_ms);
+    for (int i = 0; i < BACKENDS; i++) {
+        conf_backend[i].max_in_flight = 1;
+        pas[i].address_len = sizeof(struct sockaddr_in);
+        pas[i].health.state = HEALTH_UP;
+    }
+}
+
+static bool was_rung(void)
+{
+    uint64_t n;
+
+    return read(heritage.doorbell[OTHER], &n, sizeof n) == sizeof n;
+}
+
+/* Releases a slot of backend i of ours, which some exchange had. */
+static void release(int i, bool quietly)
+{
+    if (!cap_acquire(worker.table, &worker.live, 0, i, 1))
+        ok(false, "a slot for the script");
+    free_slots = 1;
+    if (quietly)
+        backends_leave_quietly(&worker, &pas[i]);
+    else
+        backends_leave(&worker, &pas[i]);
+}
+
+static void test_oldest(void)
+{
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    release(0, false);
+    is_str(order, "a", "nobody else waits: ours gets the slot");
+    ok(!was_rung(), "  and nobody is rung");
+
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    other_waits(worker.loop.now_ms - 1, 0);
+    release(0, false);
+    ok(was_rung(), "an older one waits elsewhere: that worker is rung");
+    is_str(order, "", "  ours leaves the slot to it");
+    is_int(backends_look_in_ms(&worker, 1000), 2, "  but looks a moment later");
+    ok(!backends_wake_due(&worker), "  not now");
+    worker.loop.now_ms += 2;
+    ok(backends_wake_due(&worker), "  then");
+    is_str(order, "a", "  and has the slot that the other one did not take");
+    ok(was_rung(), "  nobody waits here any more: the other one looks at what is left");
+    is_int(backends_look_in_ms(&worker, 1000), 1000, "  and there is nothing to look for");
+}
+
+static void test_who_can_use_it(void)
+{
+    afresh();
+    other_waits(1, 0);
+    join(0, &pas[1]);
+    pas[1].admin = ADMIN_DRAIN;
+    release(1, false);
+    is_str(order, "a", "of a draining backend: its session, not one that can go anywhere");
+
+    afresh();
+    other_waits(0, 1);
+    pas[1].admin = ADMIN_DRAIN;
+    join(0, &pas[1]);
+    release(1, false);
+    ok(was_rung(), "an older one of that session's backend elsewhere has it");
+
+    afresh();
+    other_waits(900, 0);
+    join(0, NULL);
+    x[0].queued_ms = worker.loop.now_ms = 800;
+    atomic_store(&worker.row->waiting_since_ms[0], 800);
+    backends_queue_close(&worker);
+    release(0, false);
+    ok(was_rung(), "at the end of a worker its slots go to others, however long ours waited");
+    worker.loop.now_ms = 1000;
+}
+
+static void test_quietly(void)
+{
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    release(0, true);
+    is_str(order, "", "released quietly: not from within");
+    is_int(backends_look_in_ms(&worker, 1000), 0, "  but in this turn of the loop");
+    backends_wake_due(&worker);
+    is_str(order, "a", "  ours has it");
+
+    afresh();
+    other_waits(900, 0);
+    release(0, true);
+    backends_wake_due(&worker);
+    ok(was_rung(), "none of ours waits: the other worker is rung");
+    backends_wake_due(&worker);
+    ok(!was_rung(), "  once");
+
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    is_int(backends_look_in_ms(&worker, 1000), BACKENDS_LOOK_MS, "nothing happened: a look");
+    worker.loop.now_ms += BACKENDS_LOOK_MS - 1;
+    is_int(backends_look_in_ms(&worker, 1000), 1, "  at its time, whatever wakes the loop");
+    worker.live = (struct cap_rows){.n = 1};
+}
+
 static void test_repair(void)
 {
     afresh();
@@ -151,6 +273,8 @@ static void test_repair(void)
     atomic_store(&worker.row->queued[1], 7);
     atomic_store(&worker.row->queued_any[0], 9);
     is_int(backends_queue_repair(&worker, &pool), 2, "two wrong figures are found");
+    atomic_store(&worker.row->queued_any[1], 5000);
+    is_int(backends_queue_repair(&worker, &pool), 1, "  also where none belongs");
     is_int(atomic_load(&worker.row->queued[1]), 1, "  and set right");
     is_int(backends_queue_repair(&worker, &pool), 0, "  for good");
 }
@@ -165,6 +289,7 @@ int main(void)
     worker.table = table;
     worker.row = &table->worker[0];
     worker.heritage = &heritage;
+    heritage.doorbell[OTHER] = eventfd(0, EFD_NONBLOCK);
     worker.conf = &conf;
     worker.pools = &pool;
     worker.retry_queued = scripted;
@@ -175,6 +300,9 @@ int main(void)
     test_within();
     test_full();
     test_closed();
+    test_oldest();
+    test_who_can_use_it();
+    test_quietly();
     test_repair();
     return done();
 }
