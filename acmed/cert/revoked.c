@@ -114,6 +114,7 @@ static int revoked_load(const struct store *store)
             return errno;
         list.n = 0;
         list.known = false;
+        list.mode_why[0] = '\0';
         return 0;
     }
     let_workers_read(store, &now);

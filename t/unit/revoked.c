@@ -220,6 +220,10 @@ static void test_unwritable(struct store *store)
     ok(chmod(list, 0600) == 0 && revoked_at(store, NULL, 0, &x) == when &&
            strstr(revoked_note(), "cannot set the mode of the list"),
        "if that fails, it is told: %s", revoked_note());
+    ok(rename(list, way) == 0 && !revoked_at(store, NULL, 0, &x), "the list is moved away");
+    is_str(revoked_note(), "", "there is nothing to tell of it");
+    ok(rename(way, list) == 0 && revoked_at(store, NULL, 0, &x) == when && *revoked_note(),
+       "it is back, and so is the trouble");
     chmod_fails = false;
     is_int(revoked_at(store, NULL, 0, &x), when, "it succeeds");
     is_str(revoked_note(), "", "and all is well");
