@@ -40,48 +40,58 @@ static bool make_selfsigned(struct certificate *k)
 
 /* ---- outcome of a deployment */
 
-static void settled_files(struct certificate *k, bool lives, const char *text)
+static void settled_files(struct certificate *k, enum certificate_end end, const char *text)
 {
+    bool lives = end == CERTIFICATE_LIVES;
+
     if (!lives)
         hook_events_trouble(k);
-    k->files_bad = !lives; /* that it went live was logged */
+    if (end == CERTIFICATE_GONE)
+        import_forget(&k->import); /* else the unchanged files would not be read again */
+    k->files_bad = !lives;         /* that it went live was logged */
     row_complain(k, text);
 }
 
-static void settled_ca(struct certificate *k, bool lives, const char *text)
+static void settled_ca(struct certificate *k, enum certificate_end end, const char *text)
 {
     const struct issue_live live = row_live(k);
+    bool lives = end == CERTIFICATE_LIVES;
 
-    if (!lives)
+    if (end == CERTIFICATE_REJECTED)
         issue_forget_order(&k->issue); /* else the same one would come again, endlessly */
     issue_settle(&k->issue, &live, lives ? NULL : text);
-    if (!lives)
+    if (!lives) {
         hook_events_trouble(k);
-    if (lives && *text)
+        return;
+    }
+    row_complain(k, ""); /* what the one before had is over */
+    if (*text)
         log_warn("certificate %s: %s", k->conf->name, text);
 }
 
-static void outcome_of(struct certificate *k, enum certificate_cause cause, bool lives,
-                       const char *text)
+static void outcome_of(struct certificate *k, enum certificate_cause cause,
+                       enum certificate_end end, const char *text)
 {
     switch (cause) {
     case CERTIFICATE_SELF:
-        if (lives)
+        if (end == CERTIFICATE_LIVES)
             break;
         k->self_ms = clock_mono_ms() + CERTIFICATE_RENEWAL_MS;
         row_complain(k, text);
         break;
     case CERTIFICATE_FILES:
-        settled_files(k, lives, text);
+        settled_files(k, end, text);
         break;
     case CERTIFICATE_CA:
-        settled_ca(k, lives, text);
+        settled_ca(k, end, text);
         break;
     case CERTIFICATE_ROLLBACK:
-        if (lives)
+        if (end == CERTIFICATE_LIVES) {
             issue_hold(&k->issue);
-        else
+            row_complain(k, "");
+        } else {
             snprintf(k->row.reply, sizeof k->row.reply, "%s", text);
+        }
         break;
     }
     k->due_ms = 0;
@@ -210,6 +220,7 @@ void certificate_look_at_store(struct certificate *k, const char *trouble, uint6
         store_has(k->store, k->row.name, k->row.generation))
         return;
     k->lost = true;
+    import_forget(&k->import); /* else files that did not change would not be read again */
     k->due_ms = now_ms;
     k->issue.due_ms = 0;
     log_warn("certificate %s: generation %u is gone from the store; workers keep using it, and "
@@ -467,9 +478,10 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
     if (k->conf->source == CONF_CERT_FILES) {
         show_hook(k);
         hook_events_expiring(k);
-        if (old)
-            make_selfsigned(k);
-        tick_files(k, now_ms);
+        if (old && !make_selfsigned(k))
+            k->due_ms = now_ms + CERTIFICATE_RETRY_MS; /* files could not be stored either */
+        else
+            tick_files(k, now_ms);
         return;
     }
     k->due_ms = now_ms + CERTIFICATE_RENEWAL_MS;

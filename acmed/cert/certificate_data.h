@@ -59,10 +59,16 @@ struct certificate_next {
 };
 
 /* The outcome of a deployment (acmed/cert/deploy.h): the candidate with this cause is live,
- * with a warning or ""; or it was set aside, and text tells why. */
+ * with a warning or ""; or it is not, and text tells why. */
+enum certificate_end {
+    CERTIFICATE_LIVES,
+    CERTIFICATE_REJECTED, /* the workers do not accept it, so it must not come again */
+    CERTIFICATE_GONE,     /* it was deleted from the store during its test; it may come again */
+};
+
 struct certificate;
 typedef void certificate_outcome(struct certificate *certificate, enum certificate_cause cause,
-                                 bool lives, const char *text);
+                                 enum certificate_end end, const char *text);
 
 struct certificate {
     const struct heritage *heritage;
@@ -80,7 +86,7 @@ struct certificate {
     bool suspicious; /* the last round found a bad pair, perhaps a half-replaced one */
     bool files_bad;  /* that was told, and not yet that they are good again */
     uint64_t due_ms; /* of the next thing to do */
-    char own_error[TABLE_REASON];   /* as logged last, or "" */
+    char own_error[TABLE_ERROR];    /* as logged last, or "" */
     char store_error[TABLE_REASON]; /* why the store is not ours, or "" */
     uint32_t tried;                 /* the link of another service's store that was last read */
     uint64_t try_again_ms;          /* when to read the same one again */

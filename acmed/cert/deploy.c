@@ -48,6 +48,8 @@ static void set_live(struct certificate *k, const struct certificate_next *next)
 {
     struct cert_row *row = &k->row;
 
+    if (row->generation != next->proof.candidate && !k->hook_generation)
+        k->hook_calls = 0; /* they were about the one before */
     row->source = (uint8_t)next->source;
     row->generation = next->proof.candidate;
     row->candidate = 0;
@@ -84,7 +86,7 @@ void deploy_look_at_mark(struct certificate *k, uint64_t now_ms)
                      k->conf->name, k->row.generation);
     } else if (!again) {
         log_warn("certificate %s: cannot mark generation %u as revoked in the store: %s; "
-                 "retried every %d s; after a restart it may not be replaced",
+                 "retried every %d s; after a restart it may not be replaced or not be served",
                  k->conf->name, k->row.generation, store_says(errno),
                  CERTIFICATE_RETRY_MS / 1000);
     }
@@ -145,7 +147,7 @@ static const char *deploy_event(const struct certificate *k)
     return k->next.cause == CERTIFICATE_FILES && renews ? "renewed" : NULL;
 }
 
-static void drop(struct certificate *k, const char *why)
+static void drop(struct certificate *k, enum certificate_end end, const char *why)
 {
     struct certificate_next next = k->next;
     char text[TABLE_REASON + 64];
@@ -155,7 +157,7 @@ static void drop(struct certificate *k, const char *why)
     store_reject(k->store, k->row.name, next.proof.candidate);
     k->next = (struct certificate_next){0};
     k->row.candidate = 0;
-    k->outcome(k, next.cause, false, text);
+    k->outcome(k, next.cause, end, text);
     row_publish(k);
 }
 
@@ -191,7 +193,7 @@ static void deploy_commit(struct certificate *k, uint64_t now_ms)
     const char *event = deploy_event(k);
 
     if (k->row.source != CERT_NONE && !store_has(k->store, k->row.name, next.proof.candidate)) {
-        drop(k, "it is gone from the store");
+        drop(k, CERTIFICATE_GONE, "it is gone from the store");
         return;
     }
     /* A successor that finds a rollback must not renew what was rolled back from. */
@@ -208,7 +210,7 @@ static void deploy_commit(struct certificate *k, uint64_t now_ms)
     deploy_tell(k);
     if (event)
         hook_queue_deployed(&k->hook_queue, event);
-    k->outcome(k, next.cause, true, odd);
+    k->outcome(k, next.cause, CERTIFICATE_LIVES, odd);
     row_publish(k);
 }
 
@@ -236,7 +238,7 @@ static void deploy_judge(struct certificate *k, const struct cert_finding *findi
     else if (proof_doubt(&k->next.proof, k->heritage, now_ms))
         deploy_ask(k);
     else
-        drop(k, k->next.warning);
+        drop(k, CERTIFICATE_REJECTED, k->next.warning);
 }
 
 bool deploy_waits(const struct certificate *k)
@@ -265,7 +267,7 @@ void deploy_look(struct certificate *k, uint64_t now_ms)
         deploy_judge(k, &finding, now_ms);
         return;
     case PROOF_DIES:
-        drop(k, "workers that tested it crashed");
+        drop(k, CERTIFICATE_REJECTED, "workers that tested it crashed");
         return;
     case PROOF_NONE: /* no worker is ready yet: keep the live one until one is */
         return;
