@@ -22,6 +22,7 @@ static cell_at cell_of_backend(int slot, size_t field)
  * so that a wrong value there lasts until the next change, or cap_repair(). */
 static struct own {
     uint32_t in_flight[TABLE_BACKENDS], probation_requests[TABLE_BACKENDS];
+    uint32_t in_flight_all;
     uint32_t retrying[TABLE_POOLS], opening[TABLE_POOLS], expecting[TABLE_POOLS];
 } own[TABLE_WORKERS];
 
@@ -90,6 +91,7 @@ uint32_t cap_repair(struct table *table, int row)
         n += repair(table, row, AT_BACKEND(s, probation_requests),
                     own[row].probation_requests[s]);
     }
+    n += repair(table, row, AT(0, in_flight_all), own[row].in_flight_all);
     for (int p = 0; p < TABLE_POOLS; p++) {
         n += repair(table, row, AT(p, retrying), own[row].retrying[p]);
         n += repair(table, row, AT(p, opening), own[row].opening[p]);
@@ -98,9 +100,33 @@ uint32_t cap_repair(struct table *table, int row)
     return n;
 }
 
+/* A wrong value in one cell must not make a backend look full: no cell counts for more than its
+ * worker holds over all. A worker raises its sum before the cell and lowers it after, and it is
+ * read after the cell, so that it never hides what is really held. */
+static uint32_t bounded(uint32_t n, const struct worker_row *row)
+{
+    uint32_t most = atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&row->in_flight_all,
+                                         memory_order_acquire);
+
+    return n < most ? n : most;
+}
+
+static uint32_t sum_in_flight(const struct table *table, const struct cap_rows *live, int slot,
+                              memory_order order)
+{
+    uint32_t total = 0;
+
+    for (int r = 0; r < live->n; r++) {
+        _Atomic uint32_t *at = cell(table, live->rows[r], AT(slot, in_flight));
+
+        total += bounded(atomic_load_explicit(at, order), &table->worker[live->rows[r]]);
+    }
+    return total;
+}
+
 uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, int slot)
 {
-    return cap_sum(table, live, AT(slot, in_flight), memory_order_relaxed);
+    return sum_in_flight(table, live, slot, memory_order_relaxed);
 }
 
 void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
@@ -109,9 +135,13 @@ void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
     memset(sum, 0, n * sizeof *sum);
     for (int r = 0; r < live->n; r++) {
         _Atomic uint32_t *in_flight = cell(table, live->rows[r], AT(0, in_flight));
+        uint32_t most = bounded(UINT32_MAX, &table->worker[live->rows[r]]);
 
-        for (uint32_t i = 0; i < n; i++)
-            sum[i] += atomic_load_explicit(&in_flight[slot[i]], memory_order_relaxed);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t has = atomic_load_explicit(&in_flight[slot[i]], memory_order_relaxed);
+
+            sum[i] += has < most ? has : most;
+        }
     }
 }
 
@@ -136,15 +166,33 @@ uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int 
     return cap_sum(table, live, AT(slot, queued), memory_order_relaxed);
 }
 
+static void put_all(struct table *table, int row, uint32_t n)
+{
+    atomic_store_explicit(&table->worker[row].in_flight_all, n, memory_order_release);
+}
+
 bool cap_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,
                  uint32_t cap)
 {
-    return cap_take(table, live, mine, AT(slot, in_flight), &own[mine].in_flight[slot], cap);
+    _Atomic uint32_t *at = cell(table, mine, AT(slot, in_flight));
+    struct own *had = &own[mine];
+
+    put_all(table, mine, had->in_flight_all + 1);
+    cap_put(at, had->in_flight[slot] + 1, cap);
+    if (!cap || sum_in_flight(table, live, slot, memory_order_seq_cst) <= cap) {
+        had->in_flight[slot]++;
+        had->in_flight_all++;
+        return true;
+    }
+    cap_put(at, had->in_flight[slot], cap);
+    put_all(table, mine, had->in_flight_all);
+    return false;
 }
 
 void cap_release(struct table *table, int mine, int slot, uint32_t cap)
 {
     give(table, mine, AT(slot, in_flight), &own[mine].in_flight[slot], cap);
+    put_all(table, mine, --own[mine].in_flight_all);
 }
 
 bool cap_probation_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,

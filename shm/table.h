@@ -469,6 +469,7 @@ struct worker_row { /* writer: the worker of the row */
      * in_flight: exchanges sent or being sent to it; the cap counts these. queued: those that
      * wait for a slot of this backend; queued_any: pool's first backend only: those that wait
      * for any. */
+    _Atomic uint32_t in_flight_all; /* their sum: no cell of in_flight counts for more */
     _Atomic uint32_t in_flight[TABLE_BACKENDS];
     _Atomic uint32_t queued[TABLE_BACKENDS], queued_any[TABLE_BACKENDS];
     struct worker_backend be[TABLE_BACKENDS];

@@ -102,8 +102,8 @@ static void look_by(struct pool_view *pool, uint64_t ms)
         pool->look_ms = ms;
 }
 
-/* May an exchange that does not belong there use its slots? Those of a backend that drains or is
- * on probation are for its sessions while others serve. */
+/* May an exchange that does not belong there use its slots? Those of a backend that drains or
+ * is on probation are for its sessions while others serve. */
 static bool is_for_any(const struct backend_view *b)
 {
     return b->admin == ADMIN_READY && (!b->health.probation || b->health.state == HEALTH_DOWN);

@@ -155,6 +155,30 @@ static void *shared(size_t n)
     return p == MAP_FAILED ? NULL : p;
 }
 
+/* A stray write in the cell of one worker: the others are not kept from the backend. */
+static void wrong_cell(void)
+{
+    _Atomic uint32_t *cell = &table->worker[live.rows[1]].in_flight[SLOT + 1];
+    uint16_t slot = SLOT + 1;
+    uint32_t sum;
+
+    atomic_store(cell, 1000);
+    ok(cap_acquire(table, &live, live.rows[0], SLOT + 1, 1),
+       "a cell of an idle worker is wrong");
+    ok(cap_acquire(table, &live, live.rows[1], SLOT + 2, 1), "the worker has one elsewhere");
+    atomic_store(cell, 1000);
+    is_int(cap_in_flight(table, &live, SLOT + 1), 2, "so it counts for that one at most");
+    cap_in_flight_each(table, &live, &slot, 1, &sum);
+    is_int(sum, 2, "  in a choice, too");
+    ok(cap_acquire(table, &live, live.rows[2], SLOT + 1, 3), "and another worker has its slot");
+    is_int(cap_repair(table, live.rows[1]), 1, "its worker repairs it");
+    is_int(cap_in_flight(table, &live, SLOT + 1), 2, "  then it does not count at all");
+    cap_release(table, live.rows[0], SLOT + 1, 1);
+    cap_release(table, live.rows[1], SLOT + 2, 1);
+    cap_release(table, live.rows[2], SLOT + 1, 1);
+    is_int(cap_in_flight(table, &live, SLOT + 1), 0, "all are released");
+}
+
 int main(void)
 {
     bool clean = true;
@@ -165,6 +189,7 @@ int main(void)
         return 1;
     for (int i = 0; i < PROCESSES; i++)
         live.rows[live.n++] = i * 3;
+    wrong_cell();
 
     for (int i = 0; i < CAP; i++)
         ok(cap_acquire(table, &live, i * 3, SLOT, CAP), "place %d of %d", i + 1, CAP);
