@@ -307,12 +307,19 @@ static enum issue_news serve(struct issue *is, const struct issue_live *live, ui
     }
 }
 
-static void note_absence(struct issue *is)
+/* Whether it was suspended since the last look, or the clock was set. */
+static void note_clock(struct issue *is, const struct issue_live *live)
 {
-    uint64_t now = clock_wall_ms();
+    uint64_t now = clock_wall_ms(), boot = clock_boot_ms();
+    uint64_t back = plan_set_back_by(is->seen_ms, is->seen_boot_ms, now, boot);
 
     is->away |= plan_was_away(is->seen_ms, now);
     is->seen_ms = now;
+    is->seen_boot_ms = boot;
+    if (!back)
+        return;
+    plan_set_back(&is->state, &live->plan, back);
+    issue_save_state(is);
 }
 
 static void come_back(struct issue *is, const struct plan_live *live)
@@ -332,7 +339,7 @@ enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint
 
     if (!is->ca_set)
         return ISSUE_NOTHING;
-    note_absence(is);
+    note_clock(is, live);
     if (!is->run && is->dns.records.n && !order_is_there(is->dir))
         issue_dns_all_go(is);
     if (is->run)
@@ -364,6 +371,7 @@ void issue_settle(struct issue *is, const struct issue_live *live, const char *e
     issue_record_success(is);
     issue_forget_order(is);
     issue_end_run(is);
+    note_clock(is, live); /* the new time of issue is by the clock as it is now */
     plan_issued(&is->state, clock_wall_ms());
     is->state.issued_by = ca_set_hash(issue_ca(is)->directory);
     issue_save_state(is);

@@ -37,6 +37,7 @@ struct issue {
     int dir;          /* STORE/orders/NAME; -1: not open */
     struct cert_state state;
     uint64_t seen_ms;             /* wall clock at the last look; 0: none yet */
+    uint64_t seen_boot_ms;        /* clock_boot_ms() then */
     bool away;                    /* plan_start() must be called */
     struct job_run *run;          /* NULL: none */
     enum job_kind kind;           /* of the run */

@@ -18,12 +18,15 @@ static void plan_begin_anew(struct cert_state *s, const struct plan_live *live, 
     s->ask_failures = 0;
 }
 
+static uint64_t earliest(const struct cert_state *s, const struct plan_live *live)
+{
+    return s->issued_at + renew_lifetime(&live->life) / PLAN_PACE_PARTS;
+}
+
 /* Enforces the minimum interval between two renewals. */
 static uint64_t paced(const struct cert_state *s, const struct plan_live *live, uint64_t at)
 {
-    uint64_t earliest = s->issued_at + renew_lifetime(&live->life) / PLAN_PACE_PARTS;
-
-    return s->issued_at && at < earliest ? earliest : at;
+    return s->issued_at && at < earliest(s, live) ? earliest(s, live) : at;
 }
 
 static void plan_choose(struct cert_state *s, const struct plan_live *live, uint64_t now,
@@ -53,6 +56,26 @@ bool plan_knows(const struct cert_state *s, const struct plan_live *live)
 bool plan_was_away(uint64_t seen, uint64_t now)
 {
     return seen == 0 || now > seen + PLAN_AWAY_MS;
+}
+
+uint64_t plan_set_back_by(uint64_t seen, uint64_t seen_boot, uint64_t now, uint64_t boot)
+{
+    uint64_t expected = seen + (boot - seen_boot);
+
+    return seen && expected > now + PLAN_SET_BACK_MS ? expected - now : 0;
+}
+
+/* A certificate is not older than it says; one that was issued by a right clock stays as it is.
+ */
+void plan_set_back(struct cert_state *s, const struct plan_live *live, uint64_t by_ms)
+{
+    uint64_t least = live->life.not_before;
+
+    if (!live->from_ca || s->issued_at <= least)
+        return;
+    if (s->renew_at == earliest(s, live))
+        s->renew_at = 0; /* the interval has put it off: it is chosen again */
+    s->issued_at -= by_ms < s->issued_at - least ? by_ms : s->issued_at - least;
 }
 
 void plan_start(struct cert_state *s, const struct plan_live *live, uint64_t now,

@@ -32,12 +32,23 @@ enum {
     PLAN_PACE_PARTS = 10,
     PLAN_URGENT_PARTS = 7, /* with less of its lifetime left, our limits do not hold it */
     PLAN_NEWS_MS = 60 * 60 * 1000, /* how long a failure is reported as current */
+    PLAN_SET_BACK_MS = 1000,       /* a clock that is slowed down is not set back */
     PLAN_CLOCK_MS = 5 * 60 * 1000, /* tolerated difference between our clock and the CA's */
 };
 
 /* Whether acmed was not running between two looks: at a start (seen 0), after the machine was
  * suspended, or when a clock that was far behind is corrected. */
 bool plan_was_away(uint64_t seen, uint64_t now);
+
+/* How far our clock was set back between two looks; 0: not. boot: the clock since the boot
+ * (clock_boot_ms()), which nobody sets. */
+uint64_t plan_set_back_by(uint64_t seen, uint64_t seen_boot, uint64_t now, uint64_t boot);
+
+/* Our clock was set back by this. What was issued while it was ahead would seem newer than it
+ * is, and the interval that is due between two renewals could last until it has expired. So the
+ * time of issue is set back, too. It is not judged by the certificate's dates alone, because
+ * under a clock that stays wrong that would order without end. */
+void plan_set_back(struct cert_state *state, const struct plan_live *live, uint64_t by_ms);
 
 /* acmed runs again, with the state that it or its predecessor left. Renewals that came due
  * meanwhile are spread over time. Not for an order that is already open. */

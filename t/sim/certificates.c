@@ -150,8 +150,20 @@ static void change_weather(struct world *w)
     }
 }
 
+static void clock_was_set(struct world *w, uint64_t before)
+{
+    uint64_t back = plan_set_back_by(before, 0, our_clock(w), 0);
+
+    if (back)
+        plan_set_back(&w->state, &w->live, back);
+    w->jumped_at = w->now;
+    w->excused = true;
+}
+
 static void change_clock(struct world *w)
 {
+    uint64_t before = our_clock(w);
+
     if (!w->harsh || w->now < w->jump_at)
         return;
     if (w->skew && !one_in(w, 3))
@@ -159,10 +171,9 @@ static void change_clock(struct world *w)
     else
         w->skew =
             (int64_t)up_to(w, one_in(w, 2) ? 400 * day : w->life) * (one_in(w, 2) ? 1 : -1);
-    w->jumped_at = w->now;
+    clock_was_set(w, before);
     w->only_unreached = false;
     w->jumps++;
-    w->excused = true;
     w->jump_at = w->now + up_to(w, 6 * w->life);
     say(w, "our clock is off by %" PRId64 " s", w->skew / 1000);
 }
@@ -374,10 +385,6 @@ static void look_at_end(struct world *w)
     if (!expired)
         return;
     calm = later(later(w->jumped_at, w->killed_at), w->ca[FALLBACK_FIRST].fine_since);
-    /* What was issued before a jump may seem to be of this moment, and is then not renewed for
-     * a tenth; the first try after that may be the second CA's. */
-    if (w->jumped_at > w->last_issue)
-        calm += 2 * (w->life / BACKOFF_TRIES_IN_LIFE) * 11 / 10;
     if (w->ca[FALLBACK_FIRST].weather == FINE && w->skew == 0 &&
         w->now >= calm + tenth + second && w->now >= w->live.life.not_after + second)
         wrong(w, "it expired although its CA could be reached");
@@ -501,6 +508,7 @@ static struct world make_world(uint64_t seed, bool verbose)
 static bool run(uint64_t seed, bool verbose)
 {
     struct world w = make_world(seed, verbose);
+    uint64_t before;
 
     say(&w,
         "life %" PRIu64 " s, backdated %" PRIu64 " s, ARI %d, staging %d, second CA %d, drift "
@@ -510,9 +518,9 @@ static bool run(uint64_t seed, bool verbose)
     live_until(&w, w.end);
     /* Then all is fine: every state has an end. */
     w.harsh = false;
-    w.excused = true; /* its clock is set right */
+    before = our_clock(&w);
     w.skew = w.drifted_us = w.drift_ppm = 0;
-    w.jumped_at = w.now;
+    clock_was_set(&w, before);
     for (int i = 0; i < FALLBACK_CAS; i++) {
         w.ca[i].weather = FINE;
         w.ca[i].fine_since = w.now;

@@ -57,6 +57,45 @@ static void test_pace(void)
     ok(orders(minute, hour, 0, false) >= 60 * 2, "60 seconds: renewed at half of it");
 }
 
+/* Issued while our clock was ahead by nearly its lifetime, and set right when most of that had
+ * passed: it seems just issued, but it must be replaced before it expires. */
+static void test_set_back(void)
+{
+    struct plan_live live = live_from(t0, hour);
+    struct cert_state s = {0}, before;
+    uint64_t ahead = 55 * minute, now = t0 + 56 * minute, until;
+
+    live.can_ask = false;
+    is_int(plan_set_back_by(0, 0, t0, 5), 0, "the first look");
+    is_int(plan_set_back_by(t0, 5, t0 + hour, 5), 0, "set forward");
+    is_int(plan_set_back_by(t0, 5, t0 + hour, 5 + hour), 0, "an hour later");
+    is_int(plan_set_back_by(t0, 5, t0 + hour - 500, 5 + hour), 0,
+           "a clock that is slowed down");
+    is_int(plan_set_back_by(t0, 5, t0 - minute, 5 + hour), 61 * minute, "set back");
+
+    plan_issued(&s, t0 + ahead);
+    plan_next(&s, &live, t0 + ahead, 7, &until);
+    is_int(plan_order_at(&s, &live, t0 + ahead), t0 + ahead + 6 * minute,
+           "the interval holds while the clock is wrong");
+    before = s;
+    plan_set_back(&s, &live, ahead);
+    is_int(s.issued_at, t0, "the time of issue is known again");
+    is_int(plan_next(&s, &live, now, 7, &until), PLAN_ORDER, "it is due at once");
+    s = before;
+    plan_set_back(&s, &live, 2 * minute);
+    is_int(plan_next(&s, &live, t0 + ahead + minute, 7, &until), PLAN_WAIT,
+           "still ahead: the interval holds");
+    is_int(plan_order_at(&s, &live, t0 + ahead), t0 + ahead + 4 * minute,
+           "by the clock as it is");
+    s = before;
+    plan_set_back(&s, &live, 2 * day);
+    is_int(s.issued_at, t0, "never before its own dates");
+    live.from_ca = false;
+    s = before;
+    plan_set_back(&s, &live, ahead);
+    is_int(s.issued_at, t0 + ahead, "these are those of another one");
+}
+
 /* Asked for by hand just after it was issued, before the first look at it. */
 static void test_rests(void)
 {
@@ -240,6 +279,7 @@ int main(void)
     test_pace();
     test_first();
     test_resume();
+    test_set_back();
     test_rests();
     test_limits();
     test_clock();
