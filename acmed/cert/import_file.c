@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "acmed/cert/import_put.h"
 #include "acmed/cert/pem.h"
 #include "acmed/cert/pem_bundle.h"
 #include "acmed/cert/revoked.h"
@@ -237,82 +237,26 @@ static bool may_replace(const struct import_file *x, const char *path, const cha
     return false;
 }
 
-static int sync_dir(const char *path)
-{
-    char dir[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int rc, fd;
-
-    snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    rc = fd < 0 ? -1 : fsync(fd);
-    fd_close(&fd);
-    return rc;
-}
-
-/* Gives the new file the owner, group and mode of the one that it replaces; without one, only
- * this mode. -1 with errno. */
-static int keep_access(int fd, const char *path, mode_t mode)
-{
-    struct stat old, new;
-
-    if (stat(path, &old) < 0)
-        return errno == ENOENT ? fchmod(fd, mode) : -1;
-    if (fstat(fd, &new) < 0)
-        return -1;
-    if ((old.st_uid != new.st_uid || old.st_gid != new.st_gid) &&
-        fchown(fd, old.st_uid, old.st_gid) < 0)
-        return -1;
-    return fchmod(fd, old.st_mode & 0777);
-}
-
-/* The file is complete or unchanged. Links are followed, because operators use them to keep
- * several versions. */
-static int put_file(const char *path, const char *text, size_t n, mode_t mode)
-{
-    char *real = realpath(path, NULL), temporary[PATH_MAX];
-    const char *to = real ? real : path;
-    int error, rc = -1, fd;
-
-    if (snprintf(temporary, sizeof temporary, "%s.new-%d", to, (int)getpid()) >=
-        (int)sizeof temporary) {
-        free(real);
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, KEY_MODE);
-    if (fd >= 0 && fd_write_all(fd, text, n) == 0 && keep_access(fd, to, mode) == 0 &&
-        fsync(fd) == 0 && rename(temporary, to) == 0)
-        rc = sync_dir(to);
-    error = errno;
-    if (fd >= 0 && rc < 0)
-        unlink(temporary);
-    fd_close(&fd);
-    free(real);
-    errno = error;
-    return rc;
-}
-
 static int write_files(struct import_file *x, FILE *out)
 {
     const struct conf_cert *cert = x->cert;
     const struct pem_pair *pair = &x->pair;
-    const char *path = cert->key;
+    const struct import_put_file file[IMPORT_PUT_FILES] = {
+        {cert->key, pair->key, pair->n_key, KEY_MODE},
+        {cert->chain, pair->chain, pair->n_chain, CHAIN_MODE}};
+    struct import_put_failure failure;
     char until[CLOCK_ISO_SIZE];
 
     clock_iso(until, x->info.not_after_wall_ms);
     if (!may_replace(x, cert->key, pair->key, pair->n_key) ||
         !may_replace(x, cert->chain, pair->chain, pair->n_chain))
         return -1;
-    if (!x->request->dry_run) {
-        int rc = put_file(path, pair->key, pair->n_key, KEY_MODE);
-
-        if (rc == 0)
-            rc = put_file(path = cert->chain, pair->chain, pair->n_chain, CHAIN_MODE);
-        if (rc < 0) {
-            escape_print(stderr, "pasgate: cannot write %s: %s\n", path, strerror(errno));
-            return -1;
-        }
+    if (!x->request->dry_run && import_put(file, &failure) < 0) {
+        escape_print(stderr, "pasgate: cannot write %s: %s%s\n", failure.path, strerror(errno),
+                     failure.mixed
+                         ? "; key and chain may not match now: import again before a reload"
+                         : "; both files are as they were");
+        return -1;
     }
     escape_print(out, "%s: %s of certificate %s, until %.10s: %s and %s\n", x->request->file,
                  x->request->dry_run ? "would become the files" : "is in the files", cert->name,
