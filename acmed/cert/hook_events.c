@@ -48,7 +48,7 @@ static bool call_hook(struct certificate *k, const char *event)
  * needed. */
 static void look_for_hook(struct certificate *k, uint64_t now_ms)
 {
-    static struct log_gate gate;
+    static struct log_gate gate, again;
     const char *program = k->heritage->conf->acme.hook;
     bool called = k->issue.ca_set || k->conf->source == CONF_CERT_FILES, before;
     const char *why;
@@ -59,8 +59,11 @@ static void look_for_hook(struct certificate *k, uint64_t now_ms)
     before = k->hook_missing[0] != '\0';
     k->hook_missing[0] = '\0';
     why = hook_missing(program);
-    if (!why)
+    if (!why) {
+        if (before && log_gate_open(&again))
+            log_info("certificate %s: acme.hook %s can be run again", k->conf->name, program);
         return;
+    }
     snprintf(k->hook_missing, sizeof k->hook_missing, "acme.hook %.70s cannot be run: %.50s",
              program, why);
     if (!before && log_gate_open(&gate))
