@@ -114,7 +114,7 @@ struct certificate {
     uint64_t hook_look_ms;           /* next check whether it can be called */
     uint32_t hook_generation;        /* whose event the running call is about; 0: of none */
     struct hook_queue hook_queue;    /* events that wait until the hook is free */
-    unsigned hook_calls;             /* calls for the live one's event that have begun */
+    struct store_calls hook_calls;   /* for the live one's event */
     struct hook_told hook_told;      /* when it was last called about trouble */
     uint64_t self_ms; /* no new self-signed one before: the last one was rejected; 0: at once */
 };

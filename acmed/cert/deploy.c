@@ -49,7 +49,7 @@ static void set_live(struct certificate *k, const struct certificate_next *next)
     struct cert_row *row = &k->row;
 
     if (row->generation != next->proof.candidate && !k->hook_generation)
-        k->hook_calls = 0; /* they were about the one before */
+        k->hook_calls = (struct store_calls){0}; /* they were about the one before */
     row->source = (uint8_t)next->source;
     row->generation = next->proof.candidate;
     row->candidate = 0;

@@ -71,16 +71,22 @@ static void look_for_hook(struct certificate *k, uint64_t now_ms)
 }
 
 /* ---- the event of a generation that went live: counted before each call, because the hook may
- * end acmed itself or the process that runs it, and would be called again without end */
+ * end acmed itself or the process that runs it, and would be called again without end. It may
+ * also make acmed end in good order (`pasgate reload`); that is counted too, with a larger
+ * limit, because reloads by others may come during a call. */
 
-static unsigned calls_begun(const struct certificate *k)
+static struct store_calls calls_so_far(const struct certificate *k)
 {
-    unsigned noted = store_event_calls(k->store, k->row.name, k->row.generation);
+    struct store_calls noted = store_event_calls(k->store, k->row.name, k->row.generation);
 
-    return noted > k->hook_calls ? noted : k->hook_calls;
+    if (noted.begun < k->hook_calls.begun)
+        noted.begun = k->hook_calls.begun;
+    if (noted.cut < k->hook_calls.cut)
+        noted.cut = k->hook_calls.cut;
+    return noted;
 }
 
-static void note_calls(struct certificate *k, const char *event, unsigned calls)
+static void note_calls(struct certificate *k, const char *event, struct store_calls calls)
 {
     static struct log_gate gate;
 
@@ -99,31 +105,43 @@ static void forget_event(struct certificate *k, uint32_t generation)
     if (generation)
         store_drop_event(k->store, k->row.name, generation);
     k->hook_generation = 0;
-    k->hook_calls = 0;
+    k->hook_calls = (struct store_calls){0};
 }
 
-static void give_up(struct certificate *k, const char *event)
+static bool too_many(const struct store_calls *calls)
 {
-    snprintf(k->hook_failed, sizeof k->hook_failed,
-             "acme.hook was given up at \"%s\": acmed or the process that runs it was ended "
-             "during each of %d calls",
-             event, HOOK_CALLS);
-    log_warn("certificate %s: hook %s, %s of generation %u: given up, because acmed or the "
-             "process that runs the hook was ended during each of %d calls; repair the hook, "
-             "and do by hand what it does",
-             k->conf->name, k->heritage->conf->acme.hook, event, k->row.generation, HOOK_CALLS);
+    return calls->begun >= HOOK_CALLS || calls->cut >= HOOK_CUTS;
+}
+
+static void give_up(struct certificate *k, const char *event, const struct store_calls *calls)
+{
+    char why[96];
+
+    if (calls->begun >= HOOK_CALLS)
+        snprintf(why, sizeof why,
+                 "acmed or the process that runs it was ended during each of %d calls",
+                 HOOK_CALLS);
+    else
+        snprintf(why, sizeof why, "a reload or stop of pasgate cut each of %d calls",
+                 HOOK_CUTS);
+    snprintf(k->hook_failed, sizeof k->hook_failed, "acme.hook was given up at \"%s\": %s",
+             event, why);
+    log_warn("certificate %s: hook %s, %s of generation %u: given up, because %s; repair the "
+             "hook, and do by hand what it does",
+             k->conf->name, k->heritage->conf->acme.hook, event, k->row.generation, why);
     forget_event(k, k->row.generation);
 }
 
 static void call_deployed(struct certificate *k, const char *event, uint64_t now_ms)
 {
-    unsigned calls = calls_begun(k);
-    bool started = calls >= HOOK_CALLS, lost = false;
+    struct store_calls before = calls_so_far(k), calls = before;
+    bool started = too_many(&before), lost = false;
 
     if (started) {
-        give_up(k, event);
+        give_up(k, event, &before);
     } else {
-        note_calls(k, event, calls + 1);
+        calls.begun++;
+        note_calls(k, event, calls);
         started = call_hook(k, event);
         lost = !started && errno == ECANCELED;
         if (started)
@@ -131,7 +149,7 @@ static void call_deployed(struct certificate *k, const char *event, uint64_t now
         else
             hook_failed(k, !lost);
         if (!started && !lost)
-            note_calls(k, event, calls);
+            note_calls(k, event, before);
     }
     hook_queue_called(&k->hook_queue, event, started || lost, now_ms);
     if (lost)
@@ -169,19 +187,12 @@ static void call_next(struct certificate *k, uint64_t now_ms)
     hook_queue_called(queue, event, started, now_ms);
 }
 
-void hook_events_release(struct certificate *k)
-{
-    if (k->hook.pid && k->hook_generation && k->hook_generation == k->row.generation)
-        note_calls(k, k->told, k->hook_calls - 1);
-    hook_release(&k->hook);
-}
-
-/* One call at a time. */
-void hook_events_look(struct certificate *k, uint64_t now_ms)
+/* true: a call still runs. */
+static bool look_at_call(struct certificate *k, uint64_t now_ms)
 {
     switch (hook_poll(&k->hook, now_ms)) {
     case HOOK_RUNS:
-        return;
+        return true;
     case HOOK_BAD:
         hook_failed(k, false);
         forget_event(k, k->hook_generation);
@@ -196,6 +207,29 @@ void hook_events_look(struct certificate *k, uint64_t now_ms)
     case HOOK_IDLE:
         break;
     }
+    return false;
+}
+
+/* A call may have ended since the last look: then its event is done with. */
+void hook_events_release(struct certificate *k)
+{
+    struct store_calls calls = k->hook_calls;
+
+    if (!look_at_call(k, clock_mono_ms()))
+        return;
+    if (k->hook_generation && k->hook_generation == k->row.generation && calls.begun) {
+        calls.begun--;
+        calls.cut++;
+        note_calls(k, k->told, calls);
+    }
+    hook_release(&k->hook);
+}
+
+/* One call at a time. */
+void hook_events_look(struct certificate *k, uint64_t now_ms)
+{
+    if (look_at_call(k, now_ms))
+        return;
     look_for_hook(k, now_ms);
     call_next(k, now_ms);
 }

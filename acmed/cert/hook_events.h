@@ -15,8 +15,8 @@ void hook_events_trouble(struct certificate *certificate);
 /* Configured files that expire soon: "expiring", once a day. */
 void hook_events_expiring(struct certificate *certificate);
 
-/* acmed ends in good order: ends the running call, which does not count as one that ended
- * acmed. */
+/* acmed ends in good order: ends the running call, which counts as cut and not as one that
+ * ended acmed. */
 void hook_events_release(struct certificate *certificate);
 
 /* Checks the hook and its running call, and calls it for what waits in

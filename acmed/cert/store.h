@@ -125,11 +125,16 @@ unsigned store_marked_reason(const struct store *store, const char *dir, uint32_
 int store_put_event(const struct store *store, const char *dir, uint32_t generation,
                     const char *event);
 const char *store_event(const struct store *store, const char *dir, uint32_t generation);
-/* How many calls for it have begun: noted before each. store_note_calls(): 0, also without an
- * event; or -1 with errno. */
-unsigned store_event_calls(const struct store *store, const char *dir, uint32_t generation);
+/* The calls for it, noted before each begins. store_note_calls(): 0, also without an event; or
+ * -1 with errno. */
+struct store_calls {
+    unsigned begun; /* except those that count as cut */
+    unsigned cut;   /* acmed ended in good order meanwhile, for example because of a reload */
+};
+struct store_calls store_event_calls(const struct store *store, const char *dir,
+                                     uint32_t generation);
 int store_note_calls(const struct store *store, const char *dir, uint32_t generation,
-                     unsigned calls);
+                     struct store_calls calls);
 void store_drop_event(const struct store *store, const char *dir, uint32_t generation);
 
 /* Replaces a file of STORE/certs itself (cert/revoked.h). 0, or -1 with errno and, unless only

@@ -182,24 +182,27 @@ const char *store_event(const struct store *store, const char *dir, uint32_t gen
                                                 : NULL;
 }
 
-unsigned store_event_calls(const struct store *store, const char *dir, uint32_t generation)
+struct store_calls store_event_calls(const struct store *store, const char *dir,
+                                     uint32_t generation)
 {
+    struct store_calls calls = {0};
     char text[MARK_MAX];
-    unsigned calls = 0;
 
     read_mark(store, dir, generation, store_event_name, text);
-    return sscanf(text, "%*[a-z]\ncalls=%9u", &calls) == 1 ? calls : 0;
+    sscanf(text, "%*[a-z]\ncalls=%9u\ncut=%9u", &calls.begun, &calls.cut);
+    return calls;
 }
 
 int store_note_calls(const struct store *store, const char *dir, uint32_t generation,
-                     unsigned calls)
+                     struct store_calls calls)
 {
     const char *event = store_event(store, dir, generation);
     char text[MARK_MAX];
 
     if (!event)
         return 0;
-    snprintf(text, sizeof text, "%s\ncalls=%u\n", event, calls);
+    snprintf(text, sizeof text, calls.cut ? "%s\ncalls=%u\ncut=%u\n" : "%s\ncalls=%u\n", event,
+             calls.begun, calls.cut);
     return put_mark(store, dir, generation, store_event_name, text, true);
 }
 

@@ -14,7 +14,8 @@
  *   HOME, USER, LOGNAME  of the user that it runs as
  *
  * An event is called for again after acmed or the process that runs the hook was killed, at
- * most HOOK_CALLS times in all. The output is logged, at most a hundred lines per run. One run
+ * most HOOK_CALLS times in all, and after a reload or stop that cut the call, at most HOOK_CUTS
+ * times. The output is logged, at most a hundred lines per run. One run
  * at a time per certificate; killed after HOOK_DEADLINE_MS. A separate process
  * (helper/hook_runner.h) starts it, because acmed has no network and starts no programs.
  * Starting and killing a run wait at most HOOK_START_MS for that process; nothing else here
@@ -31,7 +32,8 @@ enum {
     HOOK_DEADLINE_MS = 120 * 1000, /* a DNS provider may need a minute */
     HOOK_ERRORS_MS = 3600 * 1000,  /* between two calls about failures */
     HOOK_START_MS = 5000,          /* a busy host may need long for two forks */
-    HOOK_CALLS = 3,                /* for one event, if each ends with acmed or the runner */
+    HOOK_CALLS = 3,                /* for one event, if acmed or the runner dies in each */
+    HOOK_CUTS = 10,                /* likewise, if each is cut by a reload or stop */
     HOOK_WHY = 120,                /* bytes of the reason for a failure, with its NUL */
 };
 

@@ -29,22 +29,39 @@ static bool cut_word(struct str *rest, char *out, size_t cap)
     return true;
 }
 
+/* "", "TRIES" or "TRIES CUT". */
+static bool read_counts(struct str rest, struct dns_record *record)
+{
+    uint64_t count[2] = {0};
+
+    for (size_t i = 0; i < 2 && rest.n; i++) {
+        size_t n = str_index(rest, ' ');
+
+        if (!kvfile_number(str_head(rest, n), &count[i]) || n + 1 == rest.n)
+            return false;
+        rest = str_skip(rest, n < rest.n ? n + 1 : n);
+    }
+    record->tries = (unsigned)count[0];
+    record->cut = (unsigned)count[1];
+    return rest.n == 0 && count[0] <= DNS_RECORD_TRIES && count[1] <= DNS_RECORD_CUTS;
+}
+
 static bool dns_records_read_line(struct dns_records *records, struct str key, struct str value)
 {
     char name[DNS_RECORD_NAME], target[DNS_RECORD_NAME], text[SIGNER_DNS_VALUE_SIZE];
-    struct dns_record *record;
-    uint64_t tries = 0;
+    struct dns_record *record, counts;
     size_t state = 1;
 
     while (state < sizeof names / sizeof *names && !str_eq(key, str_from(names[state])))
         state++;
     if (state == sizeof names / sizeof *names || !cut_word(&value, name, sizeof name) ||
         !cut_word(&value, target, sizeof target) || !cut_word(&value, text, sizeof text) ||
-        (value.n && (!kvfile_number(value, &tries) || tries > DNS_RECORD_TRIES)) ||
+        !read_counts(value, &counts) ||
         !(record = dns_records_find(records, name, target, text, true)))
         return false;
     record->state = (enum dns_record_state)state;
-    record->tries = (unsigned)tries;
+    record->tries = counts.tries;
+    record->cut = counts.cut;
     return true;
 }
 
@@ -91,7 +108,11 @@ int dns_records_save(int dir, const struct dns_records *records)
 
         at += (size_t)snprintf(text + at, FILE_MAX - at, "%s=%s %s %s", names[r->state],
                                r->name, r->target, r->value);
-        at += (size_t)snprintf(text + at, FILE_MAX - at, r->tries ? " %u\n" : "\n", r->tries);
+        at += (size_t)snprintf(text + at, FILE_MAX - at,
+                               r->cut     ? " %u %u\n"
+                               : r->tries ? " %u\n"
+                                          : "\n",
+                               r->tries, r->cut);
     }
     saved = kvfile_write(dir, file_name, text, at);
     free(text);
@@ -142,7 +163,7 @@ bool dns_records_all_go(struct dns_records *records)
             continue;
         any = true;
         r->state = DNS_RECORD_GOES;
-        r->tries = 0;
+        r->tries = r->cut = 0;
     }
     return any;
 }

@@ -15,6 +15,7 @@ enum {
     DNS_RECORD_NAME = 256, /* bytes of a name with its NUL */
     DNS_RECORDS_MAX = 256, /* of an order, plus those still to be removed */
     DNS_RECORD_TRIES = 3,  /* to remove a record, or to publish it if acmed ends each time */
+    DNS_RECORD_CUTS = 10,  /* calls for one that a reload or stop cut */
     DNS_RECORD_MS = 60000, /* between two of these tries */
 };
 
@@ -30,6 +31,7 @@ struct dns_record {
     char target[DNS_RECORD_NAME]; /* where the record is published */
     char value[SIGNER_DNS_VALUE_SIZE];
     unsigned tries;  /* calls that have begun: to publish it and not ended, or to remove it */
+    unsigned cut;    /* further calls, during which acmed ended in good order */
     uint64_t due_ms; /* monotonic; of the next attempt; 0: now */
 };
 

@@ -50,8 +50,8 @@ void issue_init(struct issue *is, struct ca_set *ca_set, const struct conf_cert 
 
 void issue_release(struct issue *is)
 {
+    issue_dns_release(is);
     issue_end_run(is);
-    hook_release(&is->dns.hook);
     dns_records_release(&is->dns.records);
     fd_close(&is->dir);
 }

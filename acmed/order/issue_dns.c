@@ -70,7 +70,7 @@ static void put_ended(struct issue *is, const struct dns_record *record, bool go
 
     if (!r || r->state != DNS_RECORD_HALF)
         return;
-    r->tries = 0;
+    r->tries = r->cut = 0;
     if (good)
         r->state = DNS_RECORD_THERE;
     issue_dns_save(is); /* if that fails, it is published again */
@@ -100,6 +100,11 @@ static void not_put(struct issue *is, const char *why)
     issue_dns_reply(is, false);
 }
 
+static bool is_spent(const struct dns_record *r)
+{
+    return r->tries >= DNS_RECORD_TRIES || r->cut >= DNS_RECORD_CUTS;
+}
+
 void issue_dns_put(struct issue *is, const struct job_event *event)
 {
     struct dns_record *r =
@@ -110,17 +115,24 @@ void issue_dns_put(struct issue *is, const struct job_event *event)
         issue_dns_reply(is, true); /* by an earlier try */
         return;
     }
+    if (r && r->state == DNS_RECORD_GOES)
+        r->tries = r->cut = 0; /* of calls to remove it */
     if (r)
         r->state = DNS_RECORD_HALF;
-    if (r && r->tries >= DNS_RECORD_TRIES) {
-        r->tries = 0; /* for the next order */
+    if (r && is_spent(r)) {
+        bool cut = r->cut >= DNS_RECORD_CUTS;
+
+        r->tries = r->cut = 0; /* for the next order */
         issue_dns_save(is);
-        not_put(is, "acmed was ended during each call of acme.hook for dns-put");
+        not_put(is, cut ? "a reload or stop of pasgate cut each call of acme.hook for dns-put"
+                        : "acmed was ended during each call of acme.hook for dns-put");
         return;
     }
     if (r)
         r->tries++;
     if (!r || !issue_dns_save(is)) {
+        if (r)
+            r->tries--; /* nothing is called */
         not_put(is, "the store cannot record a DNS record");
         return;
     }
@@ -170,11 +182,13 @@ static const struct dns_record *next_to_go(struct issue *is, uint64_t now_ms)
 {
     struct dns_record *r;
 
-    while ((r = dns_records_next(&is->dns.records, now_ms)) != NULL &&
-           r->tries >= DNS_RECORD_TRIES) {
+    while ((r = dns_records_next(&is->dns.records, now_ms)) != NULL && is_spent(r)) {
         const struct dns_record left = *r;
 
-        leave_behind(is, &left, "acmed was ended during each call");
+        leave_behind(is, &left,
+                     left.cut >= DNS_RECORD_CUTS
+                         ? "a reload or stop of pasgate cut each call to remove it"
+                         : "three calls to remove it failed or did not end");
     }
     if (r) {
         r->tries++;
@@ -217,6 +231,27 @@ void issue_dns_look(struct issue *is, uint64_t now_ms)
     next = is->dns.waits ? &is->dns.put : next_to_go(is, now_ms);
     if (next && !call(is, next, now_ms))
         issue_dns_ended(is, false, now_ms);
+}
+
+void issue_dns_release(struct issue *is)
+{
+    uint64_t now_ms = clock_mono_ms();
+    enum hook_result result = hook_poll(&is->dns.hook, now_ms);
+    struct dns_record *r;
+
+    if (result != HOOK_RUNS) {
+        if (result != HOOK_IDLE)
+            issue_dns_ended(is, result == HOOK_GOOD, now_ms);
+        return;
+    }
+    r = issue_dns_find(is, &is->dns.now);
+    if (r && r->tries &&
+        (r->state == DNS_RECORD_GOES) == (is->dns.now.state == DNS_RECORD_GOES)) {
+        r->tries--;
+        r->cut++;
+        issue_dns_save(is);
+    }
+    hook_release(&is->dns.hook);
 }
 
 int issue_dns_fd(const struct issue *is)

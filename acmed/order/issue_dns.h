@@ -27,6 +27,9 @@ uint64_t issue_dns_run_ms(size_t n_names, uint64_t dns_wait_ms);
 /* Marks all records for removal. */
 void issue_dns_all_go(struct issue *issue);
 
+/* acmed ends in good order: ends the running call, which counts as cut. Before the run ends. */
+void issue_dns_release(struct issue *issue);
+
 /* The run ends: it no longer waits for a record. */
 void issue_dns_end_run(struct issue *issue);
 

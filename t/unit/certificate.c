@@ -192,7 +192,7 @@ static void test_candidate_deleted(void)
     look(&k);
     with_worker();
     replace_files();
-    k.hook_calls = 2; /* calls about the one that is live */
+    k.hook_calls.begun = 2; /* calls about the one that is live */
     look(&k);
     ok(deploy_waits(&k), "new files wait for their test");
     candidate = k.next.proof.candidate;
@@ -203,7 +203,7 @@ static void test_candidate_deleted(void)
     ok(deploy_waits(&k) && k.next.proof.candidate != candidate, "the files are offered again");
     tested(&k, CERT_PROOF_GOOD);
     is_int(k.row.generation, k.highest, "and live");
-    is_int(k.hook_calls, 0, "calls of the hook are counted anew");
+    is_int(k.hook_calls.begun, 0, "calls of the hook are counted anew");
 
     replace_files();
     look(&k);

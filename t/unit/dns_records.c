@@ -33,10 +33,13 @@ static void test_kept(void)
     is_int(records.n, 3, "three, two of them of one name");
     ok(add(&records, "a.test", "one") == &records.list[0], "one is found again");
     records.list[1].tries = 2;
+    records.list[2].cut = DNS_RECORD_CUTS;
     is_int(dns_records_save(dir, &records), 0, "written");
     is_int(dns_records_load(dir, &again), 0, "read");
     is_int(again.n, 3, "  all of them");
     ok(again.list[0].tries == 0 && again.list[1].tries == 2, "  calls that began are counted");
+    ok(again.list[1].cut == 0 && again.list[2].cut == DNS_RECORD_CUTS,
+       "  and those that were cut");
     ok(again.list[0].state == DNS_RECORD_THERE && again.list[1].state == DNS_RECORD_HALF &&
            again.list[2].state == DNS_RECORD_GOES,
        "as they were");
@@ -75,6 +78,9 @@ static void test_damaged(void)
         "goes=a.test t.test v w\n",
         "goes=a.test t.test v 4\n",
         "goes=a.test t.test v 1 \n",
+        "goes=a.test t.test v 1 11\n",
+        "goes=a.test t.test v 1 1 1\n",
+        "goes=a.test t.test v 1 w\n",
         "goes=a.test t.test v\nhalf",
         "goes=a.test t.test \n",
         "goes=a.test t.test 12345678901234567890123456789012345678901234\n"};

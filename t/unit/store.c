@@ -130,22 +130,29 @@ static void test_failing_disk(const struct store *store)
 /* The event that the hook is called for, and how many calls for it have begun. */
 static void test_event(const struct store *store)
 {
+    const struct store_calls one = {1, 0}, two = {2, 0}, cut = {2, 9};
+    struct store_calls calls;
+
     is_int(store_write(store, "event.test", 0, &sample, CERT_FILE), 1, "a generation");
-    ok(!store_event(store, "event.test", 1) && !store_event_calls(store, "event.test", 1),
+    ok(!store_event(store, "event.test", 1) && !store_event_calls(store, "event.test", 1).begun,
        "no event is noted");
-    is_int(store_note_calls(store, "event.test", 1, 1), 0, "  nor are calls for none");
+    is_int(store_note_calls(store, "event.test", 1, one), 0, "  nor are calls for none");
     ok(!store_event(store, "event.test", 1), "  which makes none");
     is_int(store_put_event(store, "event.test", 1, "renewed"), 0, "noted");
-    is_int(store_event_calls(store, "event.test", 1), 0, "  no call has begun");
+    is_int(store_event_calls(store, "event.test", 1).begun, 0, "  no call has begun");
     sync_fails = 1;
-    ok(store_note_calls(store, "event.test", 1, 1) < 0 && errno == EIO, "a failing disk");
+    ok(store_note_calls(store, "event.test", 1, one) < 0 && errno == EIO, "a failing disk");
     sync_fails = 0;
     is_str(store_event(store, "event.test", 1), "renewed", "  does not lose it");
-    is_int(store_note_calls(store, "event.test", 1, 2), 0, "calls have begun");
-    is_int(store_event_calls(store, "event.test", 1), 2, "  which is kept");
+    is_int(store_note_calls(store, "event.test", 1, two), 0, "calls have begun");
+    calls = store_event_calls(store, "event.test", 1);
+    ok(calls.begun == 2 && calls.cut == 0, "  which is kept");
+    is_int(store_note_calls(store, "event.test", 1, cut), 0, "most of them were cut");
+    calls = store_event_calls(store, "event.test", 1);
+    ok(calls.begun == 2 && calls.cut == 9, "  which is kept, too");
     is_str(store_event(store, "event.test", 1), "renewed", "  with the event");
     store_drop_event(store, "event.test", 1);
-    ok(!store_event(store, "event.test", 1) && !store_event_calls(store, "event.test", 1),
+    ok(!store_event(store, "event.test", 1) && !store_event_calls(store, "event.test", 1).begun,
        "dropped after the call");
 }
 
