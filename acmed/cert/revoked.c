@@ -363,6 +363,19 @@ uint64_t revoked_at(const struct store *store, const char *dir, uint32_t generat
     return dir ? store_marked_revoked(store, dir, generation) : 0;
 }
 
+bool revoked_itself(const struct store *store, const struct pem_pair *pair)
+{
+    char leaf[HEX];
+    struct pem_id id;
+
+    if (store->certs_fd < 0 || !pem_id(pair, &id))
+        return false;
+    refresh(store);
+    revoked_to_hex(leaf, id.leaf);
+    return revoked_has(list.entry, list.n, leaf) ||
+           revoked_has(unlisted.entry, unlisted.n, leaf);
+}
+
 uint32_t revoked_epoch(void)
 {
     return epoch;

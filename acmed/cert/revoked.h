@@ -49,6 +49,9 @@ bool revoked_readable(const struct store *store, char why[TABLE_NOTE]);
 uint64_t revoked_at(const struct store *store, const char *dir, uint32_t generation,
                     const struct pem_pair *pair);
 
+/* Is this very certificate on the list, and not only another one with its key? */
+bool revoked_itself(const struct store *store, const struct pem_pair *pair);
+
 /* Grows with each new entry, and each time that the list is read: other live certificates may
  * be on it, or have the same key. */
 uint32_t revoked_epoch(void);

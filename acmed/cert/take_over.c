@@ -29,14 +29,14 @@ static bool still_good(const struct certificate *k, enum cert_source source,
     }
 }
 
-static void take_over_says(uint64_t revoked_wall_ms, char text[TABLE_REASON])
+static void take_over_says(uint64_t revoked_wall_ms, const char *follows,
+                           char text[TABLE_REASON])
 {
     char when[CLOCK_ISO_SIZE];
 
     snprintf(text, TABLE_REASON,
-             "this certificate, or another one with its key, was revoked at %.16sZ and is "
-             "not used any more",
-             clock_iso(when, revoked_wall_ms));
+             "this certificate, or another one with its key, was revoked at %.16sZ%s",
+             clock_iso(when, revoked_wall_ms), follows);
 }
 
 void take_over_refuses(const struct certificate *k, const struct pem_pair *pair,
@@ -46,7 +46,7 @@ void take_over_refuses(const struct certificate *k, const struct pem_pair *pair,
 
     text[0] = '\0';
     if (at)
-        take_over_says(at, text);
+        take_over_says(at, " and is not used any more", text);
 }
 
 /* Is it what clients get now, or got from the predecessor? Its row tells that, and the mark on
@@ -58,75 +58,131 @@ static bool is_served(const struct certificate *k, uint32_t generation)
             store_marked_revoked(k->store, k->row.name, generation));
 }
 
-/* One that was live when it was revoked is still served until it is replaced, because there is
- * nothing better. Others are not used any more, whether this generation was revoked, or the
- * same certificate under another name. */
-static bool revoked_before(const struct certificate *k, uint32_t generation,
-                           const struct pem_pair *pair)
-{
-    char text[TABLE_REASON];
-    uint64_t at = revoked_at(k->store, k->row.name, generation, pair);
+/* What a generation has to be. A revoked one is refused, whether this generation was revoked or
+ * the same certificate under another name; but what was live then is served until it is
+ * replaced, because there is nothing better. */
+enum take {
+    TAKE_GOOD,
+    TAKE_SIGNED,  /* and not self-signed */
+    TAKE_REVOKED, /* it may be revoked */
+};
 
-    if (!at || is_served(k, generation))
-        return false;
-    take_over_says(at, text);
-    log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation, text);
-    return true;
+enum taken {
+    TAKEN,
+    NOT_GOOD,
+    HAS_KEY, /* of another one that was revoked; good but for that, and not self-signed */
+};
+
+static bool may_serve(const struct certificate *k, uint32_t generation,
+                      const struct pem_pair *pair, enum take how)
+{
+    return how == TAKE_REVOKED || is_served(k, generation) ||
+           !revoked_at(k->store, k->row.name, generation, pair);
 }
 
-static bool take_generation(struct certificate *k, uint32_t generation)
+static void say_not_taken(const struct certificate *k, uint32_t generation, const char *why)
 {
-    enum cert_source source = CERT_NONE;
-    struct pem_pair pair;
+    log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation, why);
+}
+
+static void say_revoked(const struct certificate *k, uint32_t generation,
+                        const struct pem_pair *pair)
+{
+    char text[TABLE_REASON];
+
+    take_over_says(revoked_at(k->store, k->row.name, generation, pair),
+                   "; a better one is looked for", text);
+    say_not_taken(k, generation, text);
+}
+
+static enum taken take_pair(struct certificate *k, uint32_t generation, enum cert_source source,
+                            const struct pem_pair *pair, enum take how)
+{
     struct pem_info info;
     char error[TABLE_REASON];
-    bool good = false;
+
+    if (pem_check(pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0) {
+        say_not_taken(k, generation, error);
+        return NOT_GOOD;
+    }
+    source = pem_source(source, &info);
+    if (!still_good(k, source, &info) || (how != TAKE_GOOD && source == CERT_SELF_SIGNED))
+        return NOT_GOOD;
+    if (may_serve(k, generation, pair, how)) {
+        deploy_take(k, generation, source, pair, &info);
+        return TAKEN;
+    }
+    say_revoked(k, generation, pair);
+    return source == CERT_SELF_SIGNED ||
+                   store_marked_revoked(k->store, k->row.name, generation) ||
+                   revoked_itself(k->store, pair)
+               ? NOT_GOOD
+               : HAS_KEY;
+}
+
+static enum taken take_generation(struct certificate *k, uint32_t generation, enum take how)
+{
+    enum cert_source source = CERT_NONE;
+    enum taken taken;
+    struct pem_pair pair;
 
     if (store_read(k->store, k->row.name, generation, &pair, &source) < 0) {
-        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
-                 strerror(errno));
-        return false;
+        say_not_taken(k, generation, strerror(errno));
+        return NOT_GOOD;
     }
-    if (pem_check(&pair, k->conf->names, k->conf->n_names, clock_wall_ms(), &info, error) < 0)
-        log_warn("certificate %s: generation %u of the store: %s", k->conf->name, generation,
-                 error);
-    else
-        good = still_good(k, source = pem_source(source, &info), &info) &&
-               !revoked_before(k, generation, &pair);
-    if (good)
-        deploy_take(k, generation, source, &pair, &info);
+    taken = take_pair(k, generation, source, &pair, how);
     pem_pair_release(&pair);
-    return good;
+    return taken;
+}
+
+/* The host may have died when another certificate with its key was on the list, and before this
+ * one was marked. If it had been revoked itself while it was live, its mark would be older than
+ * the list: then it is a copy, which must not go live. Clients had it, and most of them do not
+ * ask whether it was revoked; all of them refuse a self-signed one. */
+static void take_revoked(struct certificate *k, uint32_t generation)
+{
+    if (take_generation(k, generation, TAKE_REVOKED) == TAKEN)
+        log_warn("certificate %s: the store has nothing better: generation %u stays live until "
+                 "it is replaced",
+                 k->conf->name, generation);
 }
 
 /* The previously live generation comes first, because newer ones have not been tested. */
 static void look_into_own(struct certificate *k)
 {
     uint32_t generations[STORE_KEEP], current = 0;
+    enum taken taken = NOT_GOOD;
+    enum take how;
     int n = 0;
 
     if (k->store->certs_fd >= 0) {
         current = store_current(k->store, k->row.name);
         n = store_list(k->store, k->row.name, generations, STORE_KEEP);
     }
-    if (current && take_generation(k, current))
+    if (current)
+        taken = take_generation(k, current, TAKE_GOOD);
+    if (taken == TAKEN)
         return;
+    how = taken == HAS_KEY ? TAKE_SIGNED : TAKE_GOOD;
     for (int i = 0; i < n; i++)
-        if (generations[i] != current && take_generation(k, generations[i])) {
+        if (generations[i] != current && take_generation(k, generations[i], how) == TAKEN) {
             store_set_current(k->store, k->row.name, generations[i]); /* or another time */
             return;
         }
+    if (taken == HAS_KEY)
+        take_revoked(k, current);
 }
 
 static bool wants_better(const struct certificate *k)
 {
-    return !row_has_live(k) || k->row.source < CERT_FILE || !k->covers;
+    return !row_has_live(k) || k->row.source < CERT_FILE || !k->covers ||
+           k->row.revoked_wall_ms;
 }
 
-/* A pair under another name may be better than a live one that is self-signed or lacks names.
- * If nothing at all is live, adopting can wait for the certificate's turn: it needs time for
- * writing, and the workers have what they found by themselves (worker/certs_stored.c). While
- * the list of revoked ones cannot be read, it has to wait. */
+/* A pair under another name may be better than a live one that is self-signed, revoked or lacks
+ * names. If nothing at all is live, adopting can wait for the certificate's turn: it needs time
+ * for writing, and the workers have what they found by themselves (worker/certs_stored.c).
+ * While the list of revoked ones cannot be read, it has to wait. */
 void take_over_store(struct certificate *k)
 {
     uint32_t generation;
@@ -138,7 +194,7 @@ void take_over_store(struct certificate *k)
     k->adopts = false;
     generation = adopt(k);
     if (generation)
-        take_generation(k, generation);
+        take_generation(k, generation, TAKE_GOOD);
 }
 
 void take_over_adopt(struct certificate *k)
@@ -149,7 +205,7 @@ void take_over_adopt(struct certificate *k)
         return;
     k->adopts = false;
     generation = wants_better(k) ? adopt(k) : 0;
-    if (generation && take_generation(k, generation)) {
+    if (generation && take_generation(k, generation, TAKE_GOOD) == TAKEN) {
         row_publish(k);
         heritage_ring_workers(k->heritage);
         deploy_tell(k);

@@ -147,6 +147,66 @@ static void test_same_key(void)
     pem_pair_release(&twin);
 }
 
+/* The same, but the whole host died: no row of a predecessor tells what was live. */
+static void test_host_died(void)
+{
+    struct pem_pair live = signed_by_ca(NULL), twin = signed_by_ca(&live), self, new;
+    struct certificate k;
+    char error[TABLE_REASON];
+
+    if (selfsigned_make(names, 1, clock_wall_ms(), &self, error) < 0)
+        abort();
+    empty_store();
+    is_int(store_write(&store, "x.test", 0, &self, CERT_SELF_SIGNED), 1, "a self-signed one");
+    is_int(put("x.test", &live), 2, "and one of a CA");
+    is_int(store_set_current(&store, "x.test", 2), 0, "which is live");
+    is_int(revoked_add(&store, &twin, REVOKED_KEY_COMPROMISE, 1000), 0, "its key is known");
+    start(&k, 0);
+    is_int(k.row.generation, 2, "clients still get it, not the self-signed one");
+    is_int(k.row.revoked_wall_ms, 1000, "it is to be replaced");
+    ok(store_marked_revoked(&store, "x.test", 2), "which is marked");
+    certificate_release(&k);
+
+    ok(unlink(at("x.test/2/revoked")) == 0, "not marked");
+    new = signed_by_ca(NULL);
+    is_int(put("x.test", &new), 3, "another one that a CA signed");
+    start(&k, 0);
+    is_int(k.row.generation, 3, "is better");
+    is_int(k.row.revoked_wall_ms, 0, "and good");
+    certificate_release(&k);
+
+    empty_store();
+    put("x.test", &live);
+    store_set_current(&store, "x.test", 1);
+    put("elsewhere", &new);
+    store_set_current(&store, "elsewhere", 1);
+    is_int(revoked_add(&store, &twin, REVOKED_KEY_COMPROMISE, 1000), 0, "its key is known");
+    start(&k, 0);
+    is_int(k.row.generation, 2, "a good one is taken from a former name");
+    is_int(k.row.revoked_wall_ms, 0, "and live");
+    certificate_release(&k);
+    adopt_end();
+
+    empty_store();
+    put("x.test", &live);
+    put("x.test", &new);
+    is_int(store_set_current(&store, "x.test", 1), 0, "one with that key");
+    is_int(revoked_add(&store, &twin, REVOKED_KEY_COMPROMISE, 1000), 0, "its key is known");
+    is_int(revoked_add(&store, &new, SUPERSEDED, 1000), 0, "the other one was revoked");
+    start(&k, 0);
+    is_int(k.row.generation, 1, "of two the one that was live");
+    certificate_release(&k);
+    ok(unlink(at("x.test/1/revoked")) == 0, "not marked");
+    is_int(revoked_add(&store, &live, SUPERSEDED, 1000), 0, "it was revoked itself");
+    start(&k, 0);
+    is_int(k.row.source, CERT_NONE, "a copy does not go live");
+    certificate_release(&k);
+    pem_pair_release(&live);
+    pem_pair_release(&twin);
+    pem_pair_release(&self);
+    pem_pair_release(&new);
+}
+
 /* Killed between the mark and the list, when it was not live any more. */
 static void test_marked(void)
 {
@@ -359,6 +419,7 @@ int main(void)
     if (!heritage.table)
         return 1;
     test_same_key();
+    test_host_died();
     test_marked();
     test_candidate();
     test_prune();
