@@ -249,7 +249,7 @@ static const char *queue(struct certificate *k, enum cert_request request, uint6
     if (!k->issue.ca_set)
         return "it is not ordered from a CA";
     why = about_account(k, request);
-    if (why != account_op_busy)
+    if (!account_op_later(why))
         return why;
     k->queued = request;
     k->queued_until_ms = now_ms + ACCOUNT_OP_WAIT_MS;
@@ -260,7 +260,7 @@ static void look_at_queue(struct certificate *k, uint64_t now_ms)
 {
     const char *why = about_account(k, k->queued);
 
-    if (why == account_op_busy && now_ms < k->queued_until_ms)
+    if (account_op_later(why) && now_ms < k->queued_until_ms)
         return;
     k->queued = 0;
     if (!why)
@@ -341,8 +341,11 @@ static const char *carry_out(struct certificate *k, enum cert_request request, u
 bool request_start(struct certificate *k, enum cert_request request, unsigned reason,
                    uint64_t now_ms)
 {
-    const char *why = carry_out(k, request, reason, now_ms);
+    const char *why;
 
+    if (k->issue.ca_set)
+        account_ca(k)->settle_ms = 0; /* the operator may have repaired what was in the way */
+    why = carry_out(k, request, reason, now_ms);
     snprintf(k->row.reply, sizeof k->row.reply, "%s", why ? why : "");
     /* While it is unknown which key the account has, nothing may be ordered, and a running
      * conversation would not be served. */

@@ -13,6 +13,8 @@
 #include "base/log.h"
 
 const char account_op_busy[] = "an exchange with the CA is in progress: try again";
+const char account_op_doubt[] = "the CA has not said yet which of the account's two keys is "
+                                "valid: try again when it can be reached";
 
 static void end_run(struct account_op *e)
 {
@@ -34,6 +36,30 @@ void account_op_release(struct account_op *e)
 int account_op_fd(const struct account_op *e)
 {
     return e->run ? job_fd(e->run) : -1;
+}
+
+/* ---- is next.pem valid? */
+
+static char *left_behind(const struct ca_set *ca_set, const struct ca *ca, size_t *n)
+{
+    char dir[CERT_DIR_SIZE];
+    int fd = kvfile_open(ca_set->heritage->conf->acme.store, "accounts",
+                         account_dir(dir, ca->directory), false);
+    char *next = fd < 0 ? NULL : account_load_next(fd, n);
+
+    fd_close(&fd);
+    return next;
+}
+
+/* The key in next.pem may be the valid one, so it must not be replaced. */
+static bool is_in_doubt(const struct ca_set *ca_set, const struct ca *ca)
+{
+    size_t n = 0;
+    char *next = ca->settled ? NULL : left_behind(ca_set, ca, &n);
+    bool doubt = next != NULL;
+
+    secret_free(next);
+    return doubt;
 }
 
 /* ---- start */
@@ -126,6 +152,8 @@ const char *account_op_rollover(struct account_op *e, struct ca_set *ca_set, str
 
     if (why || (why = no_account(ca)))
         return why;
+    if (is_in_doubt(ca_set, ca))
+        return account_op_doubt;
     *e = (struct account_op){.ca_set = ca_set, .ca = ca, .kind = JOB_ROLLOVER};
     e->next = jose_key_new(&e->n_next);
     if (!e->next || account_save_next(ca->dir, e->next, e->n_next) < 0) {
@@ -143,22 +171,13 @@ const char *account_op_close(struct account_op *e, struct ca_set *ca_set, struct
     /* Also for an account of which only the key is known: the CA finds it by the key. */
     if (why)
         return why;
+    if (is_in_doubt(ca_set, ca))
+        return account_op_doubt;
     *e = (struct account_op){.ca_set = ca_set, .ca = ca, .kind = JOB_CLOSE};
     return start_or_not(e, CA_SET_RUNS);
 }
 
-/* ---- is next.pem valid? */
-
-static char *left_behind(const struct ca_set *ca_set, const struct ca *ca, size_t *n)
-{
-    char dir[CERT_DIR_SIZE];
-    int fd = kvfile_open(ca_set->heritage->conf->acme.store, "accounts",
-                         account_dir(dir, ca->directory), false);
-    char *next = fd < 0 ? NULL : account_load_next(fd, n);
-
-    fd_close(&fd);
-    return next;
-}
+/* ---- finding out which key is valid */
 
 bool account_op_unsettled(struct account_op *e, struct ca_set *ca_set, struct ca *ca,
                           uint64_t now_ms)
@@ -202,7 +221,7 @@ bool account_op_unsettled(struct account_op *e, struct ca_set *ca_set, struct ca
 
 /* ---- contact address */
 
-/* If it is not known what the CA was told, and acme.email is not set, the account keeps its
+/* If it is not known what the CA was told, and no email is set, the account keeps its
  * contact. */
 static bool contact_changed(const struct ca *ca)
 {
@@ -250,9 +269,9 @@ static bool contact_told(struct account_op *e, char error[TABLE_ERROR])
     snprintf(account->contact, sizeof account->contact, "%s", e->ca->email);
     account->told = true;
     log_info(*e->ca->email
-                 ? "account at %s: the CA has the current acme.email"
-                 : "account at %s: email removed at the CA, because acme.email was removed",
-             e->ca->directory);
+                 ? "account at %s: the CA has the current %s"
+                 : "account at %s: email removed at the CA, because %s was removed",
+             e->ca->directory, e->ca->email_from);
     if (account_save_url(e->ca->dir, account->url, account->contact) == 0)
         return true;
     ca_set_store_error(e->ca_set, errno, error);
@@ -293,8 +312,10 @@ static bool account_op_done(struct account_op *e, char error[TABLE_ERROR])
     case JOB_ACCOUNT:
         if (e->tells)
             return contact_told(e, error);
+        if (!take_next(e, error))
+            return false;
         settled(e->ca);
-        return take_next(e, error);
+        return true;
     case JOB_ROLLOVER:
         return take_next(e, error);
     case JOB_CLOSE:
@@ -365,9 +386,10 @@ static void account_op_failed(struct account_op *e, const struct job_problem *p,
                      strcmp(p->type, "unsupportedContact") == 0)) {
         e->ca->contact_known = true; /* it would refuse it each hour */
         snprintf(error, TABLE_ERROR,
-                 "the CA %s refused acme.email, so the account keeps its contact: set another "
-                 "one (%s)",
-                 e->ca->directory, p->detail);
+                 "the CA %s refused %s, so the account keeps its contact: set another one%s (%s)",
+                 e->ca->directory, e->ca->email_from,
+                 e->ca == &e->ca_set->ca[FALLBACK_SECOND] ? " as acme.fallback.email" : "",
+                 p->detail);
     }
     if (e->kind == JOB_CLOSE && (p->account_closed || (p->account_gone && known))) {
         forget_closed(e, error);

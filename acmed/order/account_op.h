@@ -45,6 +45,13 @@ enum account_op_news { ACCOUNT_OP_NOTHING, ACCOUNT_OP_DONE, ACCOUNT_OP_FAILED };
 
 /* The reason given when other conversations are in progress: it may work later. */
 extern const char account_op_busy[];
+/* Likewise, when it is not known yet which of its two keys the account has. */
+extern const char account_op_doubt[];
+
+static inline bool account_op_later(const char *why)
+{
+    return why == account_op_busy || why == account_op_doubt;
+}
 
 /* Each starts an operation. Returns NULL if it runs, else the reason why not. pair becomes the
  * operation's. reason: RFC 5280 section 5.3.1. */

@@ -31,6 +31,7 @@ static void fill_cas(struct ca_set *ca_set, const struct conf_acme *acme)
     const struct conf_fallback *f = &acme->fallback;
     struct ca first = {.directory = acme->directory,
                        .email = acme->email,
+                       .email_from = "acme.email",
                        .ca_file = acme->ca_file,
                        .profile = acme->profile,
                        .profile_required = acme->profile_required,
@@ -46,6 +47,8 @@ static void fill_cas(struct ca_set *ca_set, const struct conf_acme *acme)
         rate_log_limits_of(acme->staging, &acme->limits);
     ca_set->ca[FALLBACK_SECOND] = (struct ca){.directory = f->directory,
                                               .email = *f->email ? f->email : acme->email,
+                                              .email_from = *f->email ? "acme.fallback.email"
+                                                                      : "acme.email",
                                               .ca_file = f->ca_file,
                                               .profile = f->profile,
                                               .profile_required = f->profile_required,

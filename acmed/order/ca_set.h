@@ -21,6 +21,7 @@ enum {
 struct ca {
     const char *directory; /* "": not configured */
     const char *email, *ca_file, *profile, *eab_kid, *eab_hmac;
+    const char *email_from; /* the setting that `email` comes from */
     bool profile_required;
     int dir;
     struct account account;

@@ -1,0 +1,212 @@
+/* Operations on an account: which of its two keys is valid, and which setting its contact comes
+ * from. The network helper is scripted here. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "acmed/cert/certificate_data.h"
+#include "acmed/cert/request.h"
+#include "acmed/key/secret.h"
+#include "acmed/order/account_op.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "t/unit/tap.h"
+
+static char root[] = "/tmp/pasgate-account-op-XXXXXX";
+static const char *const names[] = {"x.test"};
+static const struct conf_cert cert = {
+    .name = "x.test", .names = names, .n_names = 1, .source = CONF_CERT_ACME};
+static struct conf conf = {.certs = &cert, .n_certs = 1};
+static struct heritage heritage = {.conf = &conf};
+static struct ca_set ca_set;
+
+/* ---- instead of order/job.c */
+
+static struct job_event says;
+static int started;
+
+int job_open(void)
+{
+    return 0;
+}
+
+struct job_run *job_start(int forkserver, const struct job *job, const struct signer_keys *keys,
+                          struct table *table)
+{
+    (void)forkserver, (void)job, (void)keys, (void)table;
+    started++;
+    return (struct job_run *)&says;
+}
+
+int job_fd(const struct job_run *run)
+{
+    (void)run;
+    return -1;
+}
+
+uint64_t job_due_ms(const struct job_run *run)
+{
+    (void)run;
+    return UINT64_MAX;
+}
+
+void job_serve(struct job_run *run, struct job_event *event)
+{
+    (void)run;
+    *event = says;
+}
+
+void job_reply(struct job_run *run, bool go_on)
+{
+    (void)run, (void)go_on;
+}
+
+void job_end(struct job_run *run)
+{
+    (void)run;
+}
+
+/* ---- two keys */
+
+static struct ca *ready(enum fallback_ca which)
+{
+    struct ca *ca = &ca_set.ca[which];
+    char error[TABLE_ERROR];
+
+    ok(ca_set_ready(&ca_set, ca, error), "an account's key");
+    ok(ca_set_account_is(ca, "https://ca.test/account/1"), "and its URL");
+    return ca;
+}
+
+static void test_doubt(void)
+{
+    struct ca *ca = ready(FALLBACK_FIRST);
+    struct account_op op = {0};
+    size_t n = 0;
+    char *kept;
+
+    is_int(account_save_next(ca->dir, "next", 4), 0, "a rollover that was not finished");
+    ok(account_op_rollover(&op, &ca_set, ca) == account_op_doubt, "another one is refused");
+    ok(account_op_close(&op, &ca_set, ca) == account_op_doubt, "and to close the account");
+    ok(account_op_later(account_op_doubt), "for a while");
+    kept = account_load_next(ca->dir, &n);
+    ok(kept && n == 4 && memcmp(kept, "next", 4) == 0, "the key that may be valid is kept");
+    secret_free(kept);
+}
+
+static void test_settle(void)
+{
+    struct ca *ca = &ca_set.ca[FALLBACK_FIRST];
+    struct account_op op = {0};
+    char error[TABLE_ERROR] = "";
+
+    ok(account_op_unsettled(&op, &ca_set, ca, 1000) && account_op_runs(&op), "the CA is asked");
+    account_drop_next(ca->dir); /* the disk fails */
+    says = (struct job_event){.type = JOB_DONE};
+    is_int(account_op_tick(&op, error), ACCOUNT_OP_FAILED, "the key cannot be taken: %s",
+           error);
+    ok(!ca->settled, "it is asked again");
+    is_int(ca->settle_n, 1, "later each time");
+    account_op_release(&op);
+    account_save_next(ca->dir, "next", 4);
+    ok(account_op_unsettled(&op, &ca_set, ca, 1000) && !account_op_runs(&op), "not at once");
+    ok(account_op_unsettled(&op, &ca_set, ca, 1000 + 2 * ACCOUNT_OP_AGAIN_MS) &&
+           account_op_runs(&op),
+       "but after a while");
+    is_int(account_op_tick(&op, error), ACCOUNT_OP_DONE, "the key is taken");
+    ok(ca->settled && ca->settle_n == 0, "all is known");
+    account_op_release(&op);
+}
+
+/* The operator does not wait until acmed would try again. */
+static void test_by_hand(void)
+{
+    static struct store store = {.certs_fd = -1};
+    struct certificate k = {.heritage = &heritage, .conf = &cert, .store = &store};
+    struct ca *ca = &ca_set.ca[FALLBACK_FIRST];
+
+    is_int(store_open(&store, root), 0, "the store");
+    snprintf(k.row.name, sizeof k.row.name, "x.test");
+    issue_init(&k.issue, &ca_set, &cert, k.row.name, 0);
+    account_save_next(ca->dir, "next", 4);
+    ca->settled = false;
+    ca->settle_ms = UINT64_MAX;
+    ok(!request_start(&k, CERT_RENEW, 0, 1000), "nothing is ordered");
+    is_str(k.row.reply, "", "though it is wanted");
+    ok(account_op_runs(&k.op), "but the CA is asked at once");
+    account_op_release(&k.op);
+    issue_release(&k.issue);
+    account_drop_next(ca->dir);
+    store_release(&store);
+}
+
+/* ---- contact */
+
+static void refused(enum fallback_ca which, char error[TABLE_ERROR])
+{
+    struct ca *ca = ready(which);
+    struct account_op op = {0};
+
+    ca->account.told = true;
+    snprintf(ca->account.contact, sizeof ca->account.contact, "old@x.test");
+    ca->contact_known = false;
+    ca->contact_ms = 0;
+    started = 0;
+    account_op_tell_contact(&op, &ca_set, ca, 1000);
+    is_int(started, 1, "the CA is told the contact");
+    says = (struct job_event){.type = JOB_FAILED};
+    snprintf(says.problem.type, sizeof says.problem.type, "invalidContact");
+    snprintf(says.problem.detail, sizeof says.problem.detail, "no such domain");
+    is_int(account_op_tick(&op, error), ACCOUNT_OP_FAILED, "and refuses it: %s", error);
+    account_op_release(&op);
+}
+
+static void test_contact(void)
+{
+    char error[TABLE_ERROR];
+
+    refused(FALLBACK_FIRST, error);
+    ok(strstr(error, "refused acme.email, "), "the setting of the first CA");
+    ok(!strstr(error, "fallback"), "which is the one to be set");
+    refused(FALLBACK_SECOND, error);
+    ok(strstr(error, "refused acme.email, ") && strstr(error, "as acme.fallback.email"),
+       "the second CA got it too, and may have its own");
+    ca_set_release(&ca_set);
+    conf.acme.fallback.email = "second@x.test";
+    ca_set_init(&ca_set, &heritage);
+    ca_set.forkserver = 0;
+    refused(FALLBACK_SECOND, error);
+    ok(strstr(error, "refused acme.fallback.email, "), "the setting of the second CA");
+}
+
+int main(void)
+{
+    char clean[64];
+
+    heritage.table = aligned_alloc(TABLE_PAGE, sizeof *heritage.table);
+    if (!mkdtemp(root) || !heritage.table)
+        return 1;
+    memset(heritage.table, 0, sizeof *heritage.table);
+    secret_init(SECRET_HEAP_IMPORT);
+    conf.acme =
+        (struct conf_acme){.store = root,
+                           .hook = "",
+                           .directory = "https://one.test/dir",
+                           .email = "me@x.test",
+                           .profile = "",
+                           .staging = "",
+                           .fallback = {.directory = "https://two.test/dir", .email = ""}};
+    ca_set_init(&ca_set, &heritage);
+    ca_set.forkserver = 0;
+    test_doubt();
+    test_settle();
+    test_by_hand();
+    test_contact();
+    ca_set.forkserver = -1;
+    ca_set_release(&ca_set);
+    free(heritage.table);
+    snprintf(clean, sizeof clean, "rm -rf %s", root);
+    ok(system(clean) == 0, "cleaned up");
+    return done();
+}
