@@ -164,6 +164,7 @@ END
         };
         $r && $r->{status} == 200;
     } 120 or die "$binary does not serve:\n" . slurp($p->{log});
+    sleep 20 if $case->{certs};    # until all are loaded
     $p->{workers} = [ grep { (slurp("/proc/$_/comm") . slurp("/proc/$_/cmdline")) =~ /worker/ } PasGate::children($p->{pid}) ];
     @{ $p->{workers} } == $workers or die "not $workers workers";
     return $p;

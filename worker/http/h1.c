@@ -135,6 +135,10 @@ bool h1_version(const char *p, const char *end, int *major, int *minor, enum h1_
 {
     static const char form[8] = {'H', 'T', 'T', 'P', '/', 'd', '.', 'd'};
 
+    if (end - p >= 8 && memcmp(p, "HTTP/1.1", 8) == 0) {
+        *major = *minor = 1;
+        return true;
+    }
     for (size_t i = 0; i < sizeof(form) && p + i < end; i++) {
         char c = p[i];
         if (form[i] == 'd' ? ascii_is_digit((unsigned char)c) : c == form[i])

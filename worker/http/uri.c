@@ -216,7 +216,12 @@ ssize_t uri_normalise(char *out, size_t cap, struct str path, unsigned flags)
 
 bool uri_has_encoded_slash(struct str path)
 {
-    return path.n && memmem(path.p, path.n, "%2F", 3) != NULL;
+    const char *end = path.p + path.n;
+
+    for (const char *p = path.p; path.n && (p = memchr(p, '%', (size_t)(end - p))) != NULL; p++)
+        if (end - p >= 3 && p[1] == '2' && p[2] == 'F')
+            return true;
+    return false;
 }
 
 size_t uri_encoded_size(struct str text)

@@ -424,6 +424,8 @@ static void release(struct worker *w)
     for (size_t i = 0; i < script_conf.n_backends; i++)
         free((char *)(uintptr_t)w->backends[i].authority.p);
     free(w->pools[0].balance);
+    free(w->pools[0].in_flight);
+    free(w->pools[0].slots);
     free(w->pools);
     free(w->backends);
     mempool_release(&w->exchanges);
