@@ -80,7 +80,7 @@ subtest 'an address for mail that the CA does not take' => sub {
     my $proxy = FaultProxy->new($plain, [qr{^/sign-me-up}, 1, sub { $_[0]{status} = '400'; return $refuse->(@_) }, 1]);
     my $gate = acme_gate($plain, names => ['m.test'], directory => $proxy->directory, acme => 'email = "a@b.example";');
     ok wait_issued($gate), 'the account has none, and it is ordered' or $gate->tell;
-    my $says = qr/the CA refused acme\.email: the account has none \(\Q$long\E\)/;
+    my $says = qr/the CA refused the email address a\@b\.example: the account has none \(\Q$long\E\)/;
     like $gate->log_text, $says, 'and it is said';
     like join("\n", @{ cert_row($gate)->{notes} }), $says, 'all of it in the status, too';
     like +($gate->cli('cert', 'list', 'm.test'))[1] =~ s/\s+/ /gr, $says, 'and for people';

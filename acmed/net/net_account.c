@@ -91,7 +91,7 @@ static bool register_account(struct net *net)
         return false;
     sent = post_account(net, str_copy(contact, sizeof contact, b->contact), eab);
     if (sent && contact[0] && refuses_contact(net)) {
-        net_leave_out(net, "the CA refused the email address %.80s: the account has none (%s)",
+        net_leave_out(net, "the CA refused the email address %.60s: the account has none (%s)",
                       contact, net->problem.detail);
         sent = post_account(net, "", eab);
     }
