@@ -162,4 +162,21 @@ subtest 'a reload that puts another one first' => sub {
     $gate->stop_ok;
 };
 
+# Only acmed writes the list of revoked certificates while it runs.
+subtest 'a marked one is not deleted before the list has it' => sub {
+    my @files = PasGate::make_cert('kept', 'kept.test');
+    my $gate  = PasGate->new(backends => [$pas], certs => files('kept.test', @files));
+    my $certs = "$gate->{dir}/store/certs";
+    system('cp', '-a', "$certs/kept.test", "$certs/old") == 0 or die "$certs: $!";
+    PasGate::spew("$certs/old/1/revoked", "reason=4\n");
+    my ($code, $said) = $gate->cli('cert', 'delete', 'old', '--force');
+    is $code, 1, 'it is refused';
+    like $said, qr/old was revoked, and \S+\.revoked, which would remember that, does not have it.*service could not write it/, 'with the reason';
+    ok -d "$certs/old/1", 'nothing was deleted';
+    unlink "$certs/old/1/revoked";
+    is +($gate->cli('cert', 'delete', 'old', '--force'))[0], 0, 'one without a mark is' or diag $said;
+    ok !-e "$certs/old", 'deleted';
+    $gate->stop_ok;
+};
+
 done_testing;

@@ -195,6 +195,8 @@ subtest 'into the store' => sub {
     import 1, qr/another pasgate uses it: stop it, import, and start it again/, 'not while the service runs', $p12,
       '--password-file', $password;
     $gate->stop_ok;
+    spew("$gate->{dir}/store/certs/shop.test-rsa/1/revoked", "reason=4\n");
+    import 1, qr/was revoked at 20/, 'nor one that is marked as revoked, and not on the list yet', $p12, '--password-file', $password;
 };
 
 done_testing;

@@ -224,6 +224,7 @@ static void import_certificates(struct work *w)
     struct certbot_lineage *lineage;
     struct pem_info info;
 
+    revoked_list_all(&w->store); /* acmed may have been killed before it did */
     for (size_t i = 0; i < c->n_lineages; i++)
         refuse_revoked(w, &c->lineage[i]);
     for (size_t i = 0; i < c->conf->n_certs; i++) {

@@ -319,6 +319,7 @@ static bool was_revoked(const struct import_file *x)
     bool readable;
 
     store_peek(&store, x->conf->acme.store);
+    revoked_list_all(&store); /* acmed may have been killed before it did */
     readable = revoked_readable(&store, why);
     at = revoked_at(&store, NULL, 0, &x->pair);
     store_release(&store);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "acmed/cert/pem.h"
+#include "acmed/cert/store_delete.h"
 #include "acmed/order/kvfile.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -317,6 +318,16 @@ bool revoked_list_marked(const struct store *store, const char *dir)
     for (int i = 0; i < n; i++)
         listed &= list_marked(store, dir, generations[i]);
     return listed;
+}
+
+static void list_one(void *to, const char *dir)
+{
+    revoked_list_marked(to, dir);
+}
+
+void revoked_list_all(struct store *store)
+{
+    store_each(store->path, list_one, store);
 }
 
 bool revoked_readable(const struct store *store, char why[TABLE_NOTE])

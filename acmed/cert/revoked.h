@@ -37,6 +37,9 @@ const char *revoked_note(void);
  * mark was written, then the process was killed or the list could not be written. true: all
  * are on disk, so that none of them is needed any more. */
 bool revoked_list_marked(const struct store *store, const char *dir);
+/* The same for all directories of certs/. In a store that is not ours, they are known to this
+ * process only, and to revoked_at() there. */
+void revoked_list_all(struct store *store);
 
 /* Can the list be read? No list counts as an empty one. false: why says what is wrong, and what
  * follows; a pair may be on the list, and revoked_at() knows only what was read before. This is

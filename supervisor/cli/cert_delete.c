@@ -101,24 +101,27 @@ static bool service_uses(const struct cli *cli, const struct conf *conf, const c
 /* ---- the whole command */
 
 /* A generation may be marked as revoked, and not be on the list: acmed was killed before it
- * wrote that. certs_fd: locked by us; -1: acmed has the lock, and added it at its start. false:
- * after a message. */
-static bool list_revoked(const struct conf *conf, const char *dir, int certs_fd)
+ * wrote that, or could not write it. certs_fd -1: there is no certs/. ours: we have the lock;
+ * else only acmed may write the list, so it must have done so. false: after a message. */
+static bool list_revoked(const struct conf *conf, const char *dir, int certs_fd, bool ours)
 {
-    const struct store store = {.certs_fd = certs_fd, .ours = true, .path = conf->acme.store};
+    const struct store store = {.certs_fd = certs_fd, .ours = ours, .path = conf->acme.store};
 
     if (certs_fd < 0 || revoked_list_marked(&store, dir))
         return true;
     escape_print(
         stderr,
         "pasgate: certificate %s was revoked, and %s/certs/.revoked, which would "
-        "remember that, cannot be written: not deleted, so that no copy of it is used\n",
-        dir, conf->acme.store);
+        "remember that, %s: not deleted, so that no copy of it is used\n",
+        dir, conf->acme.store,
+        ours
+            ? "cannot be written"
+            : "does not have it, because the running service could not write it (see its log)");
     return false;
 }
 
 static int delete_as_user(const struct conf *conf, const char *dir, uint32_t generations,
-                          int certs_fd)
+                          int certs_fd, bool locked)
 {
     struct identity identity;
 
@@ -126,7 +129,7 @@ static int delete_as_user(const struct conf *conf, const char *dir, uint32_t gen
         escape_print(stderr, "pasgate: there is no user %s\n", conf->user);
         return CLI_FAILURE;
     }
-    if (privilege_drop(&identity) < 0 || !list_revoked(conf, dir, certs_fd))
+    if (privilege_drop(&identity) < 0 || !list_revoked(conf, dir, certs_fd, locked))
         return CLI_FAILURE;
     if (store_delete(conf->acme.store, dir) < 0) {
         escape_print(stderr, "pasgate: %s: certificate %s could not be deleted: %s\n",
@@ -163,7 +166,7 @@ static int delete_from(const struct cli *cli, const struct conf *conf, int certs
     locked = cli_cert_delete_lock(certs_fd);
     if (!locked && service_uses(cli, conf, dir))
         return CLI_FAILURE;
-    return delete_as_user(conf, dir, generations, locked ? certs_fd : -1);
+    return delete_as_user(conf, dir, generations, certs_fd, locked);
 }
 
 static int delete_it(const struct cli *cli, const struct conf *conf)

@@ -277,6 +277,25 @@ static void test_mark(struct store *store)
     pem_pair_release(&x);
 }
 
+/* One who only looks knows what is marked under any name, and writes nothing. */
+static void test_looked(struct store *store)
+{
+    struct store looked = {.certs_fd = -1};
+    struct pem_pair x = make(clock_wall_ms());
+    uint32_t generation = store_write(store, "l.test", 0, &x, CERT_ACME);
+    int listed = lines();
+
+    is_int(store_mark_revoked(store, "l.test", generation, SUPERSEDED), 0, "only marked");
+    store_peek(&looked, root);
+    is_int(revoked_at(&looked, NULL, 0, &x), 0, "a copy is not known");
+    revoked_list_all(&looked);
+    ok(revoked_at(&looked, NULL, 0, &x), "after a look at all it is known");
+    ok(!revoked_list_marked(&looked, "l.test"), "but is not on the list");
+    is_int(lines(), listed, "the list is the owner's");
+    store_release(&looked);
+    pem_pair_release(&x);
+}
+
 int main(void)
 {
     struct store store = {.certs_fd = -1}, looked = {.certs_fd = -1};
@@ -291,6 +310,7 @@ int main(void)
     test_bounds(&store);
     test_mark(&store);
     test_marked(&store);
+    test_looked(&store);
     x = make(clock_wall_ms());
     store_peek(&looked, root);
     ok(revoked_add(&looked, &x, 0, when) < 0 && errno == EBUSY, "only the owner writes");
