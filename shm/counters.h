@@ -27,6 +27,7 @@
     X(gateway_errors)    \
     X(server_errors)     \
     X(retries)           \
+    X(hedges)            \
     X(overtaken)         \
     X(mute)              \
     X(bytes_in)          \

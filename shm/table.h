@@ -26,7 +26,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 17,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 18,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -234,7 +234,8 @@ struct history {
 /* The counters of a worker's cell and row as plain numbers, for sums over several workers. */
 struct cell_counters {
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
-    uint64_t gateway_errors, server_errors, retries, overtaken, mute, bytes_in, bytes_out;
+    uint64_t gateway_errors, server_errors, retries, hedges, overtaken, mute;
+    uint64_t bytes_in, bytes_out;
     uint64_t queue_full, queue_timeouts;
     uint64_t latency[TABLE_LATENCY];
 };
@@ -381,6 +382,9 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     /* While the verdict is DOWN: time of its last good response; 0: none
      * (worker/fail_open.h). */
     _Atomic uint64_t opened_ms;
+    /* Of the requests that it responded to: when the latest was sent; 0: none. Microseconds
+     * (worker/silence.h). */
+    _Atomic uint64_t served_us;
     /* Counters from here on: they only rise (struct cell_counters). */
     _Atomic uint64_t completed;
     _Atomic uint64_t connects, connect_errors, resets, timeouts,
@@ -388,8 +392,12 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     _Atomic uint64_t gateway_errors; /* 502, 503, 504 sent by the backend itself */
     _Atomic uint64_t server_errors;  /* other 5xx: may be business errors of the application */
     _Atomic uint64_t retries;        /* exchanges that left it for another backend */
-    _Atomic uint64_t overtaken;      /* on probation: another backend responded first */
-    _Atomic uint64_t mute;           /* of these, those without any byte (worker/overtaken.h) */
+    _Atomic uint64_t
+        hedges; /* exchanges that were sent to another backend, too (worker/hedge.h) */
+    /* Attempts that others overtook while it sent nothing: on probation, or hedged for silence.
+     */
+    _Atomic uint64_t overtaken;
+    _Atomic uint64_t mute; /* of these, those without any byte (worker/overtaken.h) */
     _Atomic uint64_t bytes_in, bytes_out; /* from and to the backend */
     /* Exchanges that never got a slot: the queue was full, or queue.timeout was over. Useful as
      * sums over a pool: counted at its first backend if any backend would have done. */

@@ -144,6 +144,7 @@ static void add_counters(struct text *out, const struct status_cell *c)
     NUMBER("gateway_errors", c->gateway_errors);
     NUMBER("server_errors", c->server_errors);
     NUMBER("retries", c->retries);
+    NUMBER("hedges", c->hedges);
     NUMBER("overtaken", c->overtaken);
     NUMBER("mute", c->mute);
     NUMBER("bytes_in", c->bytes_in);
