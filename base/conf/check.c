@@ -322,6 +322,7 @@ static void default_route(struct conf_build *b)
         .timeouts = conf->timeouts,
         .body_bytes = conf->limits.body_bytes,
         .request_buffer = conf->limits.request_buffer,
+        .hedge_after_ms = CONF_HEDGE_AUTO,
         .allow = "",
     };
     conf->routes = r;

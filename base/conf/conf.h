@@ -41,7 +41,8 @@
 #define CONF_METHOD_LEN    32  /* bytes in the name of a method, no NUL */
 #define CONF_SOCKET_LEN    107 /* bytes in the path of a unix socket, no NUL (unix(7)) */
 
-#define CONF_UNLIMITED UINT64_MAX
+#define CONF_UNLIMITED  UINT64_MAX
+#define CONF_HEDGE_AUTO UINT32_MAX /* hedge_after: where the backend is silent */
 
 enum conf_log_level {
     CONF_LOG_ERROR,
@@ -405,7 +406,7 @@ struct conf_route {
     const enum conf_retry *retry_on;
     size_t n_retry_on;       /* those of CONF_RETRY_DEFAULT if none is given */
     unsigned retry;          /* all of retry_on as bits, without CONF_RETRY_NONE */
-    uint32_t hedge_after_ms; /* 0: never */
+    uint32_t hedge_after_ms; /* 0: never; CONF_HEDGE_AUTO: where its backend is silent */
     bool acme_passthrough;   /* ACME challenges that are not ours go to the pool */
     enum conf_slash encoded_slash;
     const char *const *methods; /* allowed methods */

@@ -87,7 +87,7 @@ static void spell(const struct conf_setting *row, uint64_t v, FILE *out)
 {
     char buf[CONF_FORMAT_LEN];
 
-    if (row->kind == &conf_ms || row->kind == &conf_ms64)
+    if (row->kind == &conf_ms || row->kind == &conf_ms64 || row->kind == &conf_hedge)
         fputs(conf_format_duration(v, buf), out);
     else if (row->kind == &conf_bytes || row->kind == &conf_bytes64)
         fputs(conf_format_size(v, buf), out);
@@ -97,9 +97,9 @@ static void spell(const struct conf_setting *row, uint64_t v, FILE *out)
 
 static bool is_number(const struct conf_kind *kind)
 {
-    return kind == &conf_ms || kind == &conf_ms64 || kind == &conf_bytes ||
-           kind == &conf_bytes64 || kind == &conf_count || kind == &conf_count64 ||
-           kind == &conf_port;
+    return kind == &conf_ms || kind == &conf_ms64 || kind == &conf_hedge ||
+           kind == &conf_bytes || kind == &conf_bytes64 || kind == &conf_count ||
+           kind == &conf_count64 || kind == &conf_port;
 }
 
 /* Describes the allowed values: the kind, with its range or its words. */
@@ -125,6 +125,8 @@ static void values(const struct conf_setting *row, FILE *out)
             fprintf(out, ", or %s", row->zero);
         if (row->kind == &conf_bytes64)
             fputs(", or unlimited", out);
+        if (row->kind == &conf_hedge)
+            fputs(", or auto", out);
     } else {
         fputs(row->kind->name, out);
         if (row->kind != &conf_bool && row->kind != &conf_string && row->kind != &conf_secret)

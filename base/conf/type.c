@@ -137,6 +137,34 @@ const struct conf_kind conf_bytes64 = {
     sizeof(uint64_t), AS_NUMBER,
     read_bytes64,     print_bytes64};
 
+static bool read_hedge(struct conf_cell *cell, const char *text, void *field)
+{
+    size_t n;
+
+    if (strcmp(text, "auto") == 0) {
+        FIELD(uint32_t, field) = CONF_HEDGE_AUTO;
+        return true;
+    }
+    if (read_ms(cell, text, field))
+        return true;
+    n = strlen(cell->why);
+    snprintf(cell->why + n, sizeof cell->why - n, " or \"auto\"");
+    return false;
+}
+
+static void print_hedge(const struct conf_setting *row, const void *field, FILE *out)
+{
+    if (FIELD(const uint32_t, field) == CONF_HEDGE_AUTO)
+        fputs("\"auto\"", out);
+    else
+        print_ms(row, field, out);
+}
+
+const struct conf_kind conf_hedge = {
+    "a duration",     "\"200ms\", \"5s\" or a number of seconds",
+    sizeof(uint32_t), AS_DURATION,
+    read_hedge,       print_hedge};
+
 static bool read_workers(struct conf_cell *cell, const char *text, void *field)
 {
     uint64_t v = 0;

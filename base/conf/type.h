@@ -15,6 +15,7 @@ extern const struct conf_kind conf_count64;  /* uint64_t */
 extern const struct conf_kind conf_port;     /* uint16_t */
 extern const struct conf_kind conf_ms;       /* uint32_t, milliseconds */
 extern const struct conf_kind conf_ms64;     /* uint64_t, milliseconds */
+extern const struct conf_kind conf_hedge;    /* uint32_t, milliseconds, or CONF_HEDGE_AUTO */
 extern const struct conf_kind conf_bytes;    /* uint32_t */
 extern const struct conf_kind conf_bytes64;  /* uint64_t, or CONF_UNLIMITED */
 extern const struct conf_kind conf_choice;   /* an enum, from .choices */

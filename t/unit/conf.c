@@ -371,7 +371,8 @@ static void test_defaults(void)
            "with its bodies collected");
     is_int(conf->routes[0].timeouts.first_byte_ms, 60000, "with the global timeouts");
     is_int(conf->routes[0].retry, CONF_RETRY_DEFAULT, "tried again for no answer at all");
-    is_int(conf->routes[0].hedge_after_ms, 0, "and never raced");
+    ok(conf->routes[0].hedge_after_ms == CONF_HEDGE_AUTO,
+       "and hedged where its backend is silent");
     is_int(conf->routes[0].encoded_slash, CONF_SLASH_REJECT, "no encoded slash");
     ok(conf->routes[0].n_methods == 0 && !*conf->routes[0].allow, "all methods");
     conf_free(conf);
@@ -430,7 +431,9 @@ static void test_resolved(void)
     is_int(conf->routes[3].timeouts.first_byte_ms, 30000, "others have the global timeout");
     is_str(conf->routes[3].upstream_path, "/web", "a path map");
     is_int(conf->routes[3].retry, CONF_RETRY_503 | CONF_RETRY_TIMEOUT, "its own retry_on");
-    is_int(conf->routes[3].hedge_after_ms, 2000, "and when to race");
+    is_int(conf->routes[3].hedge_after_ms, 2000, "and when to hedge");
+    ok(conf->routes[2].hedge_after_ms == CONF_HEDGE_AUTO,
+       "by default, when the backend is silent");
     is_str(conf->routes[2].upstream_path, "/pas/long", "or none");
     is_str(conf->routes[4].path, "/", "and all the rest");
     conf_free(conf);
