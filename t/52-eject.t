@@ -69,8 +69,10 @@ subtest 'with the usual settings: probes and workers agree' => sub {
     $pas[3]->ctl('mode=slow&ms=2500');
     like turns('pas4', qr/-> degraded/, 1, 15), qr/no response within 2000 ms, but requests complete/,
       'each request takes 2.5 s, the ping too: degraded';
-    my $n = completed('pas4');
-    ok wait_for { completed('pas4') > $n + 5 }, 'it goes on serving';
+    # what it is slow to serve is also sent elsewhere
+    my $served = sub { my $row = status_of('pas4'); ($row->{completed} // 0) + ($row->{overtaken} // 0) };
+    my $n = $served->();
+    ok wait_for { $served->() > $n + 5 }, 'it goes on serving';
     $pas[3]->ctl('mode=ok');
     is_deeply [grep { /-> down/ } history('pas4')], [], 'it was never taken out';
     $load->stop_ok;
@@ -185,7 +187,7 @@ subtest 'the ping is well and the application hangs' => sub {
     my $report = $gate->connect;
     $report->write($report->build('GET', '/pas/delay?ms=6000'));
     $pas[0]->ctl('mode=hangapp');
-    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ requests wait without a response for [34]\.\d s/, 'ejected';
+    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: (?:\d+ requests wait without a response for [34]\.\d s|on probation it gave no response where others did)/, 'ejected';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'up again';
     is_deeply [grep { /-> down/ } map { history($_) } 'pas2', 'pas3'], [], 'a long report elsewhere harms nobody';

@@ -13,36 +13,74 @@
 
 /* ---- deadlines */
 
-/* How long after sending the request it is hedged, in milliseconds; 0: never. */
+/* May it be sent to a second backend while it waits at the first? */
+static bool may_hedge(const struct exchange *x)
+{
+    return !x->raced && !x->at.first_byte && x->safe && !x->binds && !x->streamed &&
+           x->body_done && !x->home && !x->request->upgrade.n && !x->rival.upstream;
+}
+
+/* A probation request is hedged early. Where requests failed and it is only slow, it gets the
+ * time that it was seen to need, because a complete response has to end the probation. */
+static uint32_t probation_delay(const struct exchange *x, uint32_t ms)
+{
+    const struct backend_view *b = x->backend;
+    bool auto_ms = x->route->hedge_after_ms == CONF_HEDGE_AUTO;
+    uint32_t limit = b->race_ms ? b->race_ms : ATTEMPT_HEDGE_PROBATION_MS;
+
+    if (auto_ms && ms && b->race_ms && b->health.probation != PROBATION_SILENT)
+        return limit;
+    return ms && ms < limit ? ms : limit;
+}
+
+/* How long after it went to its backend it is hedged, in milliseconds; 0: never. */
 static uint32_t attempt_hedge_delay(const struct exchange *x)
 {
+    const struct backend_view *b = x->backend;
     uint32_t ms = x->route->hedge_after_ms;
-    uint32_t limit =
-        x->probation && x->backend->race_ms ? x->backend->race_ms : ATTEMPT_HEDGE_PROBATION_MS;
 
-    if (x->probation && (!ms || ms > limit))
-        ms = limit;
-    else if (!x->probation && x->backend->health.probation == PROBATION_SILENT &&
-             x->backend->health.rescue)
+    if (ms == CONF_HEDGE_AUTO)
+        ms = b->hedge_ms;
+    if (x->probation)
+        ms = probation_delay(x, ms);
+    else if (b->health.probation == PROBATION_SILENT && b->health.rescue)
         ms = ATTEMPT_HEDGE_RESCUE_MS;
-    if (!ms || x->raced || !x->safe || x->binds || x->streamed || !x->body_done || x->home ||
-        x->request->upgrade.n)
-        return 0;
-    return ms;
+    return ms && may_hedge(x) ? ms : 0;
+}
+
+/* ms: until the attempt fails; 0: without limit. race: until it is hedged; 0: never. */
+static void arm(struct exchange *x, uint32_t ms, uint32_t race)
+{
+    x->race_due = race && (!ms || race < ms);
+    exchange_arm(x, x->race_due ? race : ms);
 }
 
 static void arm_waiting(struct exchange *x)
 {
-    uint32_t ms = exchange_time_left(x), race = attempt_hedge_delay(x);
+    arm(x, exchange_time_left(x), attempt_hedge_delay(x));
+}
 
-    x->race_due = race && (!ms || race < ms) && !x->rival.upstream;
-    exchange_arm(x, x->race_due ? race : ms);
+/* A connection that does not open is silence, too; but a time that was set for a route runs
+ * from the end of the request. */
+static void arm_connecting(struct exchange *x)
+{
+    bool auto_ms = x->route->hedge_after_ms == CONF_HEDGE_AUTO;
+
+    arm(x, x->route->timeouts.connect_ms, auto_ms ? attempt_hedge_delay(x) : 0);
+}
+
+void attempt_hedge_now(struct exchange *x)
+{
+    if (x->state != EXCHANGE_WAITING || x->route->hedge_after_ms != CONF_HEDGE_AUTO ||
+        !attempt_hedge_delay(x))
+        return;
+    arm(x, exchange_time_left(x), ATTEMPT_HEDGE_RESCUE_MS);
 }
 
 void attempt_arm(struct exchange *x)
 {
     if (x->state == EXCHANGE_CONNECTING)
-        exchange_arm(x, x->route->timeouts.connect_ms);
+        arm_connecting(x);
     else if (x->state == EXCHANGE_SENDING)
         exchange_arm(x, x->route->timeouts.body_ms);
     else
@@ -131,7 +169,7 @@ void attempt_connect(struct exchange *x, struct backend_view *b)
         send_request_buffer(x);
         return;
     }
-    exchange_arm(x, x->route->timeouts.connect_ms);
+    arm_connecting(x);
 }
 
 /* ---- choosing */
@@ -212,6 +250,9 @@ void attempt_choose(struct exchange *x)
         return;
     }
     b = retry_budget_probation_acquire(x);
+    if (!b && x->pool->asked && !x->retried && x->route->hedge_after_ms == CONF_HEDGE_AUTO &&
+        may_hedge(x))
+        b = backends_choose_asked(x->worker, x->pool, x->tried);
     if (b) {
         attempt_connect(x, b);
         return;

@@ -10,7 +10,8 @@
 #include "worker/exchange.h"
 
 enum {
-    /* health.rescue: hedged at once, but from a timer, not inside another callback */
+    /* health.rescue, or a silence that was found: hedged at once, but from a timer, not inside
+     * another callback */
     ATTEMPT_HEDGE_RESCUE_MS = 1,
     /* a probation request is hedged after this time, or after 1.5 times the first-byte time
      * that was measured at that backend (backend_view.race_ms) */
@@ -45,5 +46,8 @@ void attempt_writable(struct exchange *x);
 void attempt_wait_for_room(struct exchange *x);
 /* Arms the deadline of its current state. */
 void attempt_arm(struct exchange *x);
+/* Its backend was found silent: hedges it, from a timer, if it may be hedged and has waited for
+ * long enough itself. */
+void attempt_hedge_now(struct exchange *x);
 
 #endif

@@ -322,6 +322,21 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
     return choice == BACKENDS_WAIT ? choose_any(worker, pool, tried, chosen) : choice;
 }
 
+struct backend_view *backends_choose_asked(struct worker *worker, struct pool_view *pool,
+                                           const uint64_t *tried)
+{
+    struct backend_view *b = pool->asked;
+    uint32_t i = b ? (uint32_t)(b - pool->backends) : 0;
+
+    pool->asked = NULL;
+    if (!b || tried[i / 64] >> (i % 64) & 1 || pool->nwaiting ||
+        worker->loop.now_us - b->asked_us >= SILENCE_ASK_MS * UINT64_C(1000) ||
+        candidates_class_of(b, worker->loop.now_ms) != BALANCE_GOOD ||
+        !backends_acquire_slot(worker, b))
+        return NULL;
+    return b;
+}
+
 /* ---- observed faults and successes */
 
 void backends_complain(struct worker *worker, struct backend_view *b)

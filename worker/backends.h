@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "shm/table.h"
 #include "worker/balance.h"
+#include "worker/silence.h"
 
 struct conf_backend;
 struct conf_pool;
@@ -42,8 +43,10 @@ struct backend_view {
     socklen_t address_len;       /* of health.address; 0: none known */
     uint64_t slow_until_ms;      /* the end of its slow start; 0: none */
     uint64_t avoid_until_ms;     /* after a failed connect: others first */
-    uint32_t race_ms; /* on probation: hedge delay that it was seen to need; 0: the default */
-    struct upstream *idle; /* kept connections, last used first */
+    uint32_t race_ms;  /* on probation: hedge delay that it was seen to need; 0: the default */
+    uint32_t hedge_ms; /* silence after which its requests are hedged; 0: never */
+    uint64_t asked_us, confirmed_us; /* of its silence (worker/silence.h) */
+    struct upstream *idle;           /* kept connections, last used first */
     uint32_t nidle;
     struct upstream *pinned; /* idle, each for one client's connection (worker/pins.h) */
     uint32_t npinned;
@@ -58,6 +61,8 @@ struct backend_view {
     bool blame_told;            /* it was logged, so its end is logged too */
     bool cut;                   /* its drain has timed out */
     bool expels; /* the last refresh found that: its exchanges are to be evicted */
+    struct silence_record record;         /* its recent times to the first byte */
+    uint64_t latency_seen[TABLE_LATENCY]; /* our cell's, when they were last recorded */
 };
 
 struct pool_view {
@@ -84,6 +89,10 @@ struct pool_view {
     struct waiters retriers; /* for the retry budget (worker/retry_budget.h) */
     uint32_t nwaiting;       /* these two, and the waiters of its backends */
     uint32_t nhome_waiting;  /* the waiters of its backends */
+    /* The next request that may be hedged goes there; NULL: none. */
+    struct backend_view *asked;
+    /* When the records of its backends were last halved. */
+    uint64_t record_aged_ms;
 };
 
 /* Allocates and fills both arrays of the worker. 0 or -1 (no memory). refresh_backends()
@@ -105,6 +114,11 @@ enum backends_choice backends_choose(struct worker *worker, struct pool_view *po
                                      struct backend_view *home,
                                      uint64_t tried[TABLE_BACKENDS / 64],
                                      struct backend_view **chosen);
+
+/* Acquires a slot at the backend that is to be asked whether it responds (worker/silence.h).
+ * NULL: none is to be, or it may not be chosen. */
+struct backend_view *backends_choose_asked(struct worker *worker, struct pool_view *pool,
+                                           const uint64_t *tried);
 
 /* Does it (still) serve its sessions? A drained backend does; one that is down does only when
  * there is no healthy one. */

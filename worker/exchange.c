@@ -177,7 +177,10 @@ static void exchange_timer_fired(struct loop_timer *timer)
         attempt_queue_timeout(x);
         return;
     case EXCHANGE_CONNECTING:
-        retry_connect_failed(x, ETIMEDOUT);
+        if (x->race_due)
+            hedge_start(x);
+        else
+            retry_connect_failed(x, ETIMEDOUT);
         return;
     case EXCHANGE_SENDING:
         if (x->expects && !x->upstream->waiting) {
@@ -189,7 +192,6 @@ static void exchange_timer_fired(struct loop_timer *timer)
         return;
     case EXCHANGE_WAITING:
         if (x->race_due) {
-            x->race_due = false;
             hedge_start(x);
         } else {
             retry_no_response(x, "http_response_timeout",

@@ -118,7 +118,7 @@ struct attempt {
     struct backend_view *backend;
     uint64_t chosen, connected, sent; /* as in exchange_times */
     uint8_t state;
-    bool reused, sticky, probation;
+    bool reused, sticky, probation, silent;
 };
 
 struct exchange {
@@ -172,6 +172,7 @@ struct exchange {
     bool home_again;       /* its affinity target failed, and got it once more */
     bool opens;            /* the one request that tries a pool that is down (fail_open.h) */
     bool probation;        /* a probation request (worker/retry_budget.h) */
+    bool silent;           /* hedged because this backend was silent (worker/hedge.h) */
     bool resent;           /* a backend got it before: another attempt is a retry */
     bool in_budget;        /* it is counted in the retry budget */
     bool beyond_budget;    /* let in though the retry budget was full (worker/retry_budget.h) */

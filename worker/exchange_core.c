@@ -61,7 +61,7 @@ static void leave_running(struct exchange *x)
     fail_open_release(x);
     if (x->probation)
         retry_budget_probation_release(x->worker, b);
-    x->probation = false;
+    x->probation = x->silent = false;
     backends_leave(x->worker, b);
 }
 

@@ -5,9 +5,13 @@
  * swapped when an event of the other attempt arrives, so that the rest of the worker only ever
  * sees one attempt. The first byte of a response decides. The loser's connection is closed,
  * which counts neither as a failure nor as a completion, unless the loser was a probation
- * request: that one becomes a detached attempt (worker/overtaken.h). When one attempt fails,
- * the other continues alone. An exchange is hedged at most once, within the retry budget, and
- * never if it belongs to a session, which only its own backend knows. */
+ * request, or hedged because its backend was silent: that one becomes a detached attempt
+ * (worker/overtaken.h). When one attempt fails, the other continues alone. An exchange is
+ * hedged at most once, within the retry budget, where another backend has a free slot, and
+ * never if it belongs to a session, which only its own backend knows.
+ *
+ * When: after the time that its route sets, whatever its backend does meanwhile; or
+ * ("auto") when its backend is silent (worker/silence.h). */
 #ifndef WORKER_HEDGE_H
 #define WORKER_HEDGE_H
 
@@ -16,12 +20,7 @@
 
 struct exchange;
 struct upstream;
-
-enum {
-    /* no second attempt was possible (no retry budget or no slot): checked again after this
-     * time */
-    HEDGE_AGAIN_MS = 100,
-};
+struct worker;
 
 /* The hedge delay has passed: starts the second attempt. May end the exchange. */
 void hedge_start(struct exchange *x);
@@ -39,5 +38,10 @@ void hedge_won(struct exchange *x);
 
 /* The deadline that both attempts share has passed: keeps the one that began first. */
 void hedge_late(struct exchange *x);
+
+/* Computes how long a silence is a reason to hedge (worker/silence.h): from what all workers
+ * recorded so far, at the start, and from our own cells, once a second. */
+void hedge_init(struct worker *worker);
+void hedge_look(struct worker *worker);
 
 #endif

@@ -15,7 +15,12 @@
 
 bool overtaken_takes(const struct attempt *a, uint64_t elsewhere_us)
 {
-    return a->probation && a->state == EXCHANGE_WAITING &&
+    uint64_t oldest;
+
+    if (!a->probation &&
+        (!a->silent || overtaken_waiting(a->backend, &oldest) >= OVERTAKEN_SILENT_MOST))
+        return false;
+    return a->state == EXCHANGE_WAITING &&
            elsewhere_us / 1000 * OVERTAKEN_TIMES <= OVERTAKEN_LIMIT_MS;
 }
 
@@ -30,7 +35,8 @@ static void leave(struct upstream *u)
     if (u->next)
         u->next->prev = u->prev;
     u->prev = u->next = NULL;
-    retry_budget_probation_release(u->worker, b);
+    if (u->on_probation)
+        retry_budget_probation_release(u->worker, b);
     upstream_close(u);
 }
 
@@ -48,17 +54,30 @@ static uint64_t waited_us(const struct upstream *u)
     return u->worker->loop.now_us - u->chosen_us;
 }
 
+/* Is what it shows of use now? Before the backend is on probation healthd would not know what
+ * to do with it. */
+static bool is_judged(const struct upstream *u)
+{
+    return u->on_probation || u->backend->health.probation == PROBATION_SILENT;
+}
+
 /* Sets the timer for the rest of the wait. false: the time is over. */
 static bool wait_on(struct upstream *u)
 {
     uint64_t patience_us = u->backend->health.hang_timeout_ms * UINT64_C(1000);
     uint64_t limit_us = u->elsewhere_us * OVERTAKEN_TIMES, waited = waited_us(u);
+    uint64_t left_ms;
 
-    if (limit_us < patience_us)
+    if (!is_judged(u))
+        limit_us = OVERTAKEN_LIMIT_MS * UINT64_C(1000);
+    else if (limit_us < patience_us)
         limit_us = patience_us;
     if (waited >= limit_us)
         return false;
-    loop_timer_set(&u->worker->loop, &u->timer, (uint32_t)((limit_us - waited) / 1000 + 1));
+    left_ms = (limit_us - waited) / 1000 + 1;
+    if (!u->on_probation && left_ms > OVERTAKEN_LOOK_MS)
+        left_ms = OVERTAKEN_LOOK_MS;
+    loop_timer_set(&u->worker->loop, &u->timer, (uint32_t)left_ms);
     return true;
 }
 
@@ -69,8 +88,10 @@ static void patience_over(struct loop_timer *timer)
     /* healthd may have raised the timeout meanwhile. */
     if (wait_on(u))
         return;
-    count_add(&u->backend->cell->mute, 1);
-    fd_ring(u->worker->heritage->doorbell_healthd);
+    if (is_judged(u)) {
+        count_add(&u->backend->cell->mute, 1);
+        fd_ring(u->worker->heritage->doorbell_healthd);
+    }
     overtaken_give_up(u);
 }
 
@@ -84,6 +105,7 @@ void overtaken_begin(const struct attempt *a, uint64_t elsewhere_us)
     u->detached = overtaken_ready;
     u->chosen_us = a->chosen;
     u->elsewhere_us = elsewhere_us;
+    u->on_probation = a->probation;
     u->prev = NULL;
     u->next = b->overtaken;
     if (b->overtaken)
@@ -102,9 +124,11 @@ static void note_response(struct upstream *u)
     struct backend_view *b = u->backend;
     uint64_t needed_ms = waited_us(u) / 1000 * 3 / 2;
 
+    if (count_read(&b->cell->served_us) < u->chosen_us)
+        atomic_store_explicit(&b->cell->served_us, u->chosen_us, memory_order_relaxed);
     if (needed_ms > OVERTAKEN_RACE_MS)
         needed_ms = OVERTAKEN_RACE_MS;
-    if (b->race_ms < needed_ms)
+    if (u->on_probation && b->race_ms < needed_ms)
         b->race_ms = (uint32_t)needed_ms;
     count_add(&b->cell->latency[latency_bucket(waited_us(u))], 1);
 }

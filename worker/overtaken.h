@@ -1,18 +1,22 @@
-/* Detached attempts: probation requests (worker/retry_budget.h) that lost a hedge to another
- * backend. The client has its response, but the attempt keeps waiting for the first byte of its
- * own, because only this shows whether the backend is slow or hangs. Worker only.
+/* Detached attempts: probation requests (worker/retry_budget.h), and requests whose backend was
+ * silent (worker/hedge.h), that lost a hedge to another backend. The client has its response,
+ * but the attempt keeps waiting for the first byte of its own, because only this shows whether
+ * the backend is slow or hangs. Worker only.
  *
  *   a byte arrives   the backend is slow: counted like any other response, and the next
  *                    probation request there gets more time before it is hedged
  *   the end arrives  a failure like any other
- *   timeout          the hang timeout that healthd set (health.patience_ms), and three times
- *                    the time that the other backend needed, have passed: counted in the
+ *   timeout          the hang timeout that healthd set (health.hang_timeout_ms), and three
+ *                    times the time that the other backend needed, have passed: counted in the
  *                    cell's `mute`. The same request was sent to both, so it is not a long one.
- *   not detached     if the other backend needed so long that this wait would take too long
+ *                    While its backend is not on probation, one that was not a probation
+ *                    request waits on, for OVERTAKEN_LIMIT_MS in all: healthd counts what
+ * waits. not detached     if the other backend needed so long that this wait would take too
+ * long, or there are OVERTAKEN_SILENT_MOST of them
  *
- * Until then each of them keeps its slot at the backend and its probation slot; the content of
- * its response is ignored. Apart from that slot, they delay neither the end of a worker nor a
- * drain. */
+ * Until then each of them keeps its slot at the backend and, if it has one, its probation slot;
+ * the content of its response is ignored. Apart from that slot, they delay neither the end of a
+ * worker nor a drain. */
 #ifndef WORKER_OVERTAKEN_H
 #define WORKER_OVERTAKEN_H
 
@@ -28,11 +32,16 @@ enum {
     OVERTAKEN_TIMES = 3,
     /* no detached attempt may hold a probation slot for longer than this */
     OVERTAKEN_LIMIT_MS = 15000,
+    /* of those that were hedged for silence: at most so many per backend and worker, and how
+     * often each looks whether its backend is on probation by now */
+    OVERTAKEN_SILENT_MOST = 16,
+    OVERTAKEN_LOOK_MS = 250,
     OVERTAKEN_RACE_MS = 5000, /* upper bound of race_ms, since clients wait for that long */
 };
 
-/* Is it worth detaching: a probation request without a first byte, whose wait would stay within
- * OVERTAKEN_LIMIT_MS? elsewhere_us: from choosing the other backend to the first byte there. */
+/* Is it worth detaching: without a first byte, on probation or at a silent backend, and its
+ * wait would stay within OVERTAKEN_LIMIT_MS? elsewhere_us: from choosing the other backend to
+ * the first byte there. */
 bool overtaken_takes(const struct attempt *attempt, uint64_t elsewhere_us);
 
 /* Takes over the attempt's connection, slot and probation slot; counts it in the cell's

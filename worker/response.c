@@ -212,8 +212,15 @@ static void begin_response(struct exchange *x)
     x->at.first_byte = now;
     if (!from)
         from = x->at.chosen;
+    if (count_read(&cell->served_us) < from)
+        atomic_store_explicit(&cell->served_us, from, memory_order_relaxed);
     if (!exchange_client_owes(x))
         count_add(&cell->latency[latency_bucket(now > from ? now - from : 0)], 1);
+    /* From here on the response is awaited, however slowly its head comes. */
+    if (x->race_due) {
+        x->race_due = false;
+        exchange_arm(x, exchange_time_left(x));
+    }
     hedge_won(x);
 }
 

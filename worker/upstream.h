@@ -70,6 +70,7 @@ struct upstream {
     struct pins *pins;       /* idle and bound: the client's connection to which it is bound */
     struct loop_timer timer; /* only while idle or detached */
     uint64_t chosen_us;      /* only while detached: when the backend was chosen */
+    bool on_probation;       /* it has a probation slot, */
     uint64_t elsewhere_us;   /* and how long another backend needed for the request */
     char *waiting;           /* bytes that the socket did not take; heap */
     size_t nwaiting, sent;

@@ -35,6 +35,7 @@
 #include "worker/core.h"
 #include "worker/descriptors.h"
 #include "worker/exchange.h"
+#include "worker/hedge.h"
 #include "worker/http/route.h"
 #include "worker/log/access.h"
 #include "worker/overtaken.h"
@@ -276,6 +277,7 @@ static void tick(struct loop_timer *timer)
     renew_date(&worker);
     repair_cells(&worker);
     publish_unanswered(&worker);
+    hedge_look(&worker);
     publish_memory(&worker);
     if (!said_ready || worker.certs_behind)
         follow_certs(&worker);
@@ -394,6 +396,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     w->retry_queued = attempt_retry_queued;
     w->upstream_ops = &attempt_events;
     w->failures = &retry_failures;
+    hedge_init(w);
     refresh_backends(w);
     started_ms = w->loop.now_ms;
     descriptors_init(w);

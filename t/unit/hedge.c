@@ -86,6 +86,15 @@ static void test_first_byte(void)
     is_str(script_got(&client), "503 busy", "any response decides");
     script_end("an error response decides");
 
+    begin();
+    ask("GET /web/a");
+    says(0, "HTTP/1.1 200 OK\r\nContent-Le");
+    script_wait(HEDGE_MS + MORE_MS);
+    is_int(script_backend[1].requests, 0, "a response that has begun is not hedged any more");
+    says(0, "ngth: 4\r\n\r\npas1");
+    is_str(script_got(&client), "200 pas1", "  and goes on");
+    script_end("a part before the hedge");
+
     begin_hedged();
     says(1, "HTTP/1.1 200 OK\r\nContent-Le");
     is_int(script_open(0), 0, "so does the first part of a head");
@@ -203,15 +212,18 @@ static const struct {
     {"credentials of a connection", "GET /web/a\nAuthorization: NTLM abc", false},
 };
 
-static void test_kinds(void)
+static void test_kinds(void (*begin_it)(void))
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        begin();
+        begin_it();
         ask(kinds[i].request);
+        script_wait(HEDGE_MS + MORE_MS);
         script_wait(HEDGE_MS + MORE_MS);
         is_int(script_backend[1].requests, kinds[i].hedged, "%s: %s", kinds[i].name,
                kinds[i].hedged ? "hedged" : "never hedged");
         script_leave(&client);
+        script_verdict(0, HEALTH_DOWN);
+        script_run();
         script_end(kinds[i].name);
     }
 }
@@ -240,7 +252,7 @@ static void test_scarce(void)
     is_int(script_backend[1].requests, 1, "no slot elsewhere: no second attempt");
     says(1, FROM("pas2"));
     script_backend[1].does = BACKEND_SERVES;
-    script_wait(HEDGE_AGAIN_MS + MORE_MS);
+    script_wait(2 * SILENCE_AGAIN_MS);
     is_str(script_got(&client), "200 pas2", "  until there is one");
     script_end("no slot");
 
@@ -255,7 +267,7 @@ static void test_scarce(void)
     script_wait(HEDGE_MS + MORE_MS);
     is_int(script_backend[1].requests, 3, "five are silent: three second attempts at a time");
     says(1, FROM("pas2"));
-    script_wait(HEDGE_AGAIN_MS + MORE_MS);
+    script_wait(2 * SILENCE_AGAIN_MS);
     is_int(script_backend[1].requests, 4, "  one of which makes room for another");
     for (int i = 0; i < 5; i++)
         script_leave(&crowd[i]);
@@ -356,15 +368,177 @@ static void test_rescue(void)
     script_end("a rescue of a POST");
 }
 
+/* ---- by silence */
+
+/* In a pool that is known to be quick. */
+static void begin_auto(void)
+{
+    script_defaults();
+    script_route.hedge_after_ms = CONF_HEDGE_AUTO;
+    start(2);
+    for (uint32_t i = 0; i < 2; i++)
+        script_worker.backends[i].hedge_ms = SILENCE_LEAST_MS;
+}
+
+/* Until a request that nobody else follows is hedged. */
+static void wait_silent(void)
+{
+    script_wait(SILENCE_LEAST_MS + MORE_MS);
+    script_wait(SILENCE_ASK_MS + MORE_MS);
+}
+
+/* What waits on is closed. */
+static void end_auto(const char *test)
+{
+    script_verdict(0, HEALTH_DOWN);
+    script_run();
+    script_end(test);
+}
+
+static uint64_t hedges(uint32_t i)
+{
+    return count_read(&script_worker.backends[i].cell->hedges);
+}
+
+static void test_silence(void)
+{
+    begin_auto();
+    ask("GET /web/a");
+    script_wait(SILENCE_LEAST_MS + MORE_MS);
+    is_int(script_backend[1].requests, 0, "silent: but nobody else was sent there");
+    script_wait(SILENCE_ASK_MS + MORE_MS);
+    is_str(script_got(&client), "200 pas2", "nobody comes to ask it: hedged");
+    is_int(hedges(0), 1, "  as is counted");
+    is_str(detached(), "waits", "  its attempt waits on, for healthd to see");
+    is_int(script_in_flight(0), 1, "  and keeps its slot");
+    script_wait(OVERTAKEN_LIMIT_MS);
+    is_str(detached(), "gone", "  not for ever");
+    is_int(count_read(&script_worker.backends[0].cell->mute), 0,
+           "  not on probation: not mute");
+    script_end("silence");
+
+    begin_auto();
+    ask("GET /web/a");
+    wait_silent();
+    script_probation(0, PROBATION_SILENT);
+    script_wait(SCRIPT_HANG_MS);
+    is_str(detached(), "gone", "silent, then on probation: it is judged");
+    is_int(count_read(&script_worker.backends[0].cell->mute), 1, "  mute");
+    script_end("silence on probation");
+
+    begin_auto();
+    ask("GET /web/a");
+    wait_silent();
+    says(0, FROM("pas1"));
+    is_str(detached(), "gone", "a byte comes after all");
+    is_int(script_worker.backends[0].race_ms, 0, "  which changes nothing for probation");
+    script_end("a byte after all");
+}
+
+static void test_asked(void)
+{
+    static struct client other;
+
+    begin_auto();
+    other = (struct client){0};
+    ask("GET /web/report");
+    script_wait(SILENCE_LEAST_MS + MORE_MS);
+    script_backend[0].does = BACKEND_SERVES;
+    script_ask(&other, "POST /web/b\nContent-Length: 2\n\nhi");
+    script_run();
+    is_str(script_got(&other), "200 pas2", "a POST does not go to the one that may be silent");
+    script_ask(&other, "GET /web/c");
+    script_run();
+    is_str(script_got(&other), "200 pas1", "the next GET does");
+    script_wait(10 * HEDGE_MS);
+    is_int(script_backend[1].requests, 1,
+           "it was served: a report, which is not sent twice, however long it takes");
+    script_leave(&client);
+    script_end("a report");
+
+    begin_auto();
+    other = (struct client){0};
+    ask("GET /web/a");
+    script_wait(SILENCE_LEAST_MS + MORE_MS);
+    script_ask(&other, "GET /web/b");
+    script_run();
+    is_int(script_backend[0].requests, 2, "the next GET goes there, and waits too");
+    script_wait(SILENCE_LEAST_MS + MORE_MS);
+    is_str(script_got(&other), "200 pas2", "two are witnesses: the later one is hedged");
+    script_wait(MORE_MS);
+    is_str(script_got(&client), "200 pas2", "  and the earlier one with it");
+    end_auto("two witnesses");
+
+    /* A later request was served before the backend fell silent. */
+    begin_auto();
+    other = (struct client){0};
+    ask("GET /web/a");
+    script_wait(SILENCE_LEAST_MS + MORE_MS);
+    script_backend[0].does = BACKEND_SERVES;
+    script_ask(&other, "GET /web/b");
+    script_wait(SILENCE_ASK_MS + MORE_MS);
+    script_backend[0].does = BACKEND_WAITS;
+    script_verdict(1, HEALTH_DOWN);
+    script_ask(&other, "GET /web/c");
+    script_run();
+    script_verdict(1, HEALTH_UP);
+    wait_silent();
+    is_str(script_got(&other), "200 pas2", "silent from then on: what came later is hedged");
+    script_wait(MORE_MS);
+    is_str(script_got(&client), "200 pas2", "  and what had been taken for a report, too");
+    end_auto("found silent later");
+}
+
+static void test_all_share(void)
+{
+    static struct client other;
+
+    begin_auto();
+    other = (struct client){0};
+    script_backend[1].does = BACKEND_WAITS;
+    ask("GET /web/a");
+    script_ask(&other, "GET /web/b");
+    wait_silent();
+    is_int(script_backend[0].requests + script_backend[1].requests, 2,
+           "what all share says nothing: no hedge");
+    says(1, FROM("pas2"));
+    is_str(script_got(&other), "200 pas2", "one of them responds");
+    script_backend[1].does = BACKEND_SERVES;
+    script_wait(HEDGE_MS);
+    is_str(script_got(&client), "200 pas2",
+           "  and has nothing else to do: it gets the other one");
+    end_auto("all are silent");
+}
+
+static void test_connecting(void)
+{
+    begin_auto();
+    script_accept_none(0);
+    ask("GET /web/a");
+    script_wait(SILENCE_LEAST_MS - MORE_MS);
+    is_str(script_got(&client), "nothing...", "a connection does not open");
+    script_wait(2 * MORE_MS);
+    is_str(script_got(&client), "200 pas2", "  silence as well: hedged");
+    is_int(script_in_flight(0), 0, "  nothing waits there: nothing was sent");
+    ok(script_worker.backends[0].avoid_until_ms > script_worker.loop.now_ms,
+       "  it is avoided for a moment");
+    script_end("a connection that does not open");
+}
+
 int main(void)
 {
     test_first_byte();
     test_failures();
     test_deadline();
     test_verdicts();
-    test_kinds();
+    test_kinds(begin);
+    test_kinds(begin_auto);
     test_scarce();
     test_probation();
     test_rescue();
+    test_silence();
+    test_asked();
+    test_all_share();
+    test_connecting();
     return done();
 }
