@@ -494,7 +494,11 @@ bool backend_health_try(struct backend_health *w, uint64_t now_ms)
     snprintf(w->row.reason, sizeof w->row.reason,
              "requests failed; on probation with single requests; last check: %.90s",
              w->row.probe_text);
-    log_info("backend %s: %s", w->backend->name, w->row.reason);
+    /* Where it has to stay in, this comes again and again. */
+    if (w->told)
+        log_debug("backend %s: %s", w->backend->name, w->row.reason);
+    else
+        log_info("backend %s: %s", w->backend->name, w->row.reason);
     backend_health_publish(w);
     return true;
 }

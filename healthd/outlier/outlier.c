@@ -65,7 +65,8 @@ static void eject(struct backend_health *w, const char *why, bool stalled, uint6
 }
 
 /* It stays in because no backend could take its place: it becomes SUSPECT, and the log says
- * why, once. That also ends a probation, on which it would get no more than single requests. */
+ * why, once in each state. That also ends a probation, on which it would get no more than
+ * single requests. It did not pass that, so checks alone do not make it UP either. */
 static void outlier_keep(struct backend_health *w, const struct others *others, const char *why,
                          uint64_t now_ms)
 {
@@ -86,6 +87,7 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
                  why);
     if (!w->told)
         log_warn("backend %s %s", w->backend->name, text);
+    w->failing |= w->row.probation != PROBATION_NONE;
     w->row.probation = PROBATION_NONE;
     backend_health_force(w, HEALTH_SUSPECT, text, now_ms);
     w->told = true;

@@ -28,10 +28,10 @@ struct pool_health {
 /* true: no other backend of the pool serves and has the admin state READY. */
 bool outlier_alone(const struct pool_health *pool, const struct backend_health *target);
 
-/* The longest time from the begin of a probation, or from the last fault that a request met on
- * it, to its end: six times `time`, or three times the longest that a probation request may
- * wait (STALL_LONGEST_MS) if that is longer. A request that goes on and on, or other
- * backends that are always faster, cannot keep a backend on probation beyond it. */
+/* The longest time from the begin of a probation to its end: six times `time`, or three times
+ * the longest that a probation request may wait (STALL_LONGEST_MS) if that is longer. A request
+ * that goes on and on, or other backends that are always faster, cannot keep a backend on
+ * probation beyond it. */
 uint64_t outlier_probation_ms(const struct conf_eject *rules);
 
 /* Evaluates all backends of a pool. true: workers must be rung. */

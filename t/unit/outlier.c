@@ -411,6 +411,26 @@ static void test_guards(void)
     now += 1;
     look();
     is_state(0, HEALTH_UP, "  for so long ends it");
+
+    conf.min_healthy = 1;
+    all_up();
+    eject_it(1);
+    now = row(0).eject_until_ms;
+    for (int i = 0; i < 2; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).probation, PROBATION_EJECTED, "an ejection is over");
+    conf.min_healthy = 2;
+    for (int k = 0; k < 3; k++)
+        probe(2, OUTCOME_FAIL);
+    count_add(&cell(0)->overtaken, OUTLIER_MUTE);
+    count_add(&cell(0)->mute, OUTLIER_MUTE);
+    look();
+    is_int(row(0).probation, PROBATION_NONE, "  silent on probation, and needed");
+    for (int i = 0; i < 4; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).probation, PROBATION_SUSPECT, "  checks alone do not make it up");
     conf.min_healthy = 1;
 
     all_up();
