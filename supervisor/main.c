@@ -99,7 +99,8 @@ static void help(FILE *out)
 
 static int main_usage(const char *what, const char *detail)
 {
-    escape_print(stderr, "pasgate: %s%s\nTry `pasgate help`.\n", what, detail);
+    escape_print(stderr, "pasgate: %s%s\n", what, detail);
+    fputs("Try `pasgate help`.\n", stderr); /* escape_print() prints one line */
     return CLI_USAGE;
 }
 
