@@ -68,6 +68,13 @@ static bool is_file(const char *path)
     return path && stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
 }
 
+static bool is_dir(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int cli_cert_import(const struct cli *cli)
 {
     struct conf_errors errs = {0};
@@ -78,7 +85,16 @@ int cli_cert_import(const struct cli *cli)
     if (!file && (cli->key || cli->password || cli->second)) {
         escape_print(stderr, "pasgate: cert import: %s%s\n",
                      cli->name ? cli->name : "--key and --password-file need a file to import",
-                     cli->name ? " is not a file" : "?");
+                     cli->name ? " is not a file" : "");
+        return CLI_USAGE;
+    }
+    /* Before the configuration is read: a mistyped file's certificate has no files yet either,
+     * and their absence would be reported instead. */
+    if (cli->name && !file && !is_dir(cli->name)) {
+        escape_print(stderr,
+                     "pasgate: cert import: %s is neither a file (PKCS #12 or PEM) nor a "
+                     "directory (certbot's, such as " CERTBOT_DIR ")\n",
+                     cli->name);
         return CLI_USAGE;
     }
     /* A configured certificate file may not exist yet, because this imports it. */
