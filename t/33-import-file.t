@@ -107,8 +107,14 @@ subtest 'what is wrong is said' => sub {
     import 1, qr/shop\.p12: the password is wrong$/, 'a wrong password', $p12, '--password-file', $wrong;
     import 1, qr/cannot read .*nowhere: No such file/, 'no such password file', $p12, '--password-file', tmp('nowhere');
     import 2, qr/nowhere\.p12 is not a file/, 'no such file', tmp('nowhere.p12'), '--password-file', $password;
+    import 2, qr/nowhere\.p12 is neither a file \(.*\) nor a directory/, 'nor a directory', tmp('nowhere.p12');
+    import 2, qr/: --key and --password-file need a file to import$/, 'options without one', '--key', $leaf_key;
     my $none = p12('none.p12', '-nokeys', '-in', $leaf);
     import 1, qr/none\.p12: holds no key: export it together/, 'no key in it', $none, '--password-file', $password;
+    import 1, qr/none\.p12: holds no key: .*openssl pkcs12 -nokeys\) and import the PEM file with --key$/, 'nor where it may be instead', $none,
+      '--password-file', $password;
+    import 1, qr/none\.p12: is PKCS #12, .*leave out --key\. If it has none, convert it first \(openssl pkcs12 -nokeys\), and import the PEM/,
+      'not in circles', $none, '--key', $leaf_key, '--password-file', $password;
     import 1, qr/leaf\.crt: holds no key in PEM: give the file of the key with --key/, 'nor in this one', $leaf;
     import 1, qr/the key does not match any certificate in it/, 'a key of another', $leaf, '--key', $stranger_key;
     import 1, qr/holds no certificate, neither in PEM nor PKCS #12/, 'rubbish', $password, '--key', $leaf_key;

@@ -106,7 +106,10 @@ static enum pem_bundle_result read_p12(struct reading *r, PKCS12 *p12)
     bool given = password != NULL, opened = opens(p12, &password);
 
     if (r->bundle->key_path)
-        return bad(r, path, "is PKCS #12 and contains its key: leave out --key");
+        return bad(r, path,
+                   "is PKCS #12, which contains its own key: leave out --key. If it has none, "
+                   "convert it first (openssl pkcs12 -nokeys), and import the PEM file with "
+                   "--key");
     if (!opened && !given)
         return PEM_BUNDLE_LOCKED;
     if (!opened)
@@ -120,7 +123,10 @@ static enum pem_bundle_result read_p12(struct reading *r, PKCS12 *p12)
     if (leaf && (!r->certs || sk_X509_push(r->certs, leaf) <= 0))
         X509_free(leaf);
     if (!r->key)
-        return bad(r, path, "holds no key: export it together with its private key");
+        return bad(
+            r, path,
+            "holds no key: export it together with its private key, or convert it (openssl "
+            "pkcs12 -nokeys) and import the PEM file with --key");
     return PEM_BUNDLE_GOOD;
 }
 
