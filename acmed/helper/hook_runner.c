@@ -40,10 +40,19 @@ struct said {
     char last[HOOK_LAST];
 };
 
+/* A last line of blanks would hide the one that says why. */
+static bool is_visible(const char *line)
+{
+    for (; *line; line++)
+        if ((unsigned char)*line > ' ' && *line != 0x7f)
+            return true;
+    return false;
+}
+
 static void said_line(struct said *said)
 {
     said->line[said->n] = '\0';
-    if (said->n > 0)
+    if (is_visible(said->line))
         snprintf(said->last, sizeof said->last, "%.*s", HOOK_LAST - 1, said->line);
     if (said->n > 0 && ++said->lines <= SAID_LINES)
         log_info("hook: %s", said->line);

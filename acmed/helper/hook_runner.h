@@ -24,7 +24,7 @@ enum { HOOK_LAST = 96 }; /* bytes of its last output line that are reported, wit
 
 struct hook_ended {
     int status;           /* as of waitpid() */
-    char last[HOOK_LAST]; /* its last output line, any bytes */
+    char last[HOOK_LAST]; /* the last output line that is not blank, any bytes */
 };
 
 _Noreturn void hook_runner_main(int sock, const char *program);

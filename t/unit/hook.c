@@ -78,6 +78,9 @@ int main(void)
     script("echo one; printf 'no \\033[1m way\\n\\n'; exit 3");
     ok(hook_start(&hook, &call, 0) == 0 && wait_end(&hook) == HOOK_BAD, "an exit code is bad");
     is_str(hook.why, "exit code 3: no \\x1b[1m way", "told with its last line, escaped");
+    script("echo it broke; printf ' \\t \\r\\n\\r\\n  '; exit 3");
+    ok(hook_start(&hook, &call, 0) == 0 && wait_end(&hook) == HOOK_BAD, "one that ends blank");
+    is_str(hook.why, "exit code 3: it broke", "told with the last line that can be seen");
     script("printf '%0500d' 1; kill -9 $$");
     ok(hook_start(&hook, &call, 0) == 0 && wait_end(&hook) == HOOK_BAD, "a signal is, too");
     ok(strncmp(hook.why, "ended by signal 9: 000", 22) == 0 && strlen(hook.why) < HOOK_WHY,
