@@ -8,6 +8,8 @@
 
 #include "acmed/net/ipc.h"
 
+enum { DETAIL_MIN = 64 }; /* of a problem's detail, if a long URL is put behind it */
+
 /* ---- the whole text */
 
 /* jansson recurses, so the depth is checked before. Brackets in strings do not count. */
@@ -154,17 +156,59 @@ uint64_t acme_time_ms(const char *at)
     return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
 }
 
-/* Appends the URL that tells a person what to do (RFC 8555 sections 6.7 and 7.3.3). */
+static void take_detail(const json_t *problem, struct acme_problem *to)
+{
+    char text[sizeof to->detail + 1]; /* one more, so that a cut is noticed */
+
+    acme_json_take_text(problem, "detail", text, sizeof text);
+    str_fit(to->detail, sizeof to->detail, str_from(text));
+}
+
+/* Puts `more`, which is shorter than the detail may be, behind it; the detail is cut for it. */
+static void behind_detail(struct acme_problem *to, const char *more)
+{
+    char detail[sizeof to->detail];
+    size_t n;
+
+    str_copy(detail, sizeof detail, str_from(to->detail));
+    str_fit(to->detail, sizeof to->detail - strlen(more), str_from(detail));
+    n = strlen(to->detail);
+    str_copy(to->detail + n, sizeof to->detail - n, str_from(more));
+}
+
+/* Appends the URL that tells a person what to do (RFC 8555 sections 6.7 and 7.3.3). A longer
+ * one is of no use, but it is said that there is one. */
 static void take_instance(const json_t *problem, struct acme_problem *to)
 {
-    const char *url = acme_json_string(problem, "instance");
-    size_t n = strlen(to->detail), m = strlen(url) + sizeof "; see " - 1;
+    struct str url = str_from(acme_json_string(problem, "instance"));
+    char more[sizeof to->detail - DETAIL_MIN];
 
-    if (!ipc_is_url(str_from(url)) || m >= sizeof to->detail / 2)
+    if (!ipc_is_url(str_head(url, JOB_URL_SIZE - 1)))
         return;
-    if (n + m >= sizeof to->detail)
-        n = sizeof to->detail - 1 - m;
-    snprintf(to->detail + n, sizeof to->detail - n, "; see %s", url);
+    if (url.n + sizeof "; see " <= sizeof more)
+        snprintf(more, sizeof more, "; see %s", url.p);
+    else
+        snprintf(more, sizeof more, "; see %.300s ... (the first 300 of %zu bytes of a URL)",
+                 url.p, url.n);
+    behind_detail(to, more);
+}
+
+/* Uses the first subproblem: it names the identifier and is more specific. */
+static void take_subproblem(const json_t *subs, struct acme_problem *to)
+{
+    const json_t *sub = json_array_get(subs, 0);
+    size_t n, others = json_array_size(subs) - 1;
+    char more[64];
+
+    acme_json_take_text(json_object_get(sub, "identifier"), "value", to->name, sizeof to->name);
+    if (acme_json_string(sub, "detail")[0])
+        take_detail(sub, to);
+    n = strlen(to->name);
+    if (n && others)
+        snprintf(to->name + n, sizeof to->name - n, " and %zu more", others);
+    snprintf(more, sizeof more, "; and %zu more problem%s", others, str_plural(others));
+    if (others)
+        behind_detail(to, more);
 }
 
 static void take_problem(const json_t *problem, struct acme_problem *to)
@@ -173,7 +217,6 @@ static void take_problem(const json_t *problem, struct acme_problem *to)
     const json_t *subs = json_object_get(problem, "subproblems");
     const json_t *sub = json_array_get(subs, 0), *status = json_object_get(problem, "status");
     char type[sizeof to->type + sizeof prefix];
-    size_t n;
 
     *to = (struct acme_problem){0};
     if (!json_is_object(problem))
@@ -186,20 +229,12 @@ static void take_problem(const json_t *problem, struct acme_problem *to)
                                                            : str_from(type));
     if (to->type[0] == '\0')
         str_copy(to->type, sizeof to->type, STR("about:blank"));
-    acme_json_take_text(problem, "detail", to->detail, sizeof to->detail);
+    take_detail(problem, to);
     if (json_is_integer(status) && json_integer_value(status) > 0 &&
         json_integer_value(status) <= 999)
         to->status = (uint32_t)json_integer_value(status);
-    if (json_is_object(sub)) { /* it names the identifier and is more specific */
-        acme_json_take_text(json_object_get(sub, "identifier"), "value", to->name,
-                            sizeof to->name);
-        if (acme_json_string(sub, "detail")[0])
-            acme_json_take_text(sub, "detail", to->detail, sizeof to->detail);
-        n = strlen(to->name);
-        if (n && json_array_size(subs) > 1)
-            snprintf(to->name + n, sizeof to->name - n, " and %zu more",
-                     json_array_size(subs) - 1);
-    }
+    if (json_is_object(sub))
+        take_subproblem(subs, to);
     take_instance(problem, to);
 }
 

@@ -52,6 +52,46 @@ static void test_limits(void)
        "brackets in a string are no depth");
 }
 
+/* A problem of this detail and instance, each of so many bytes. */
+static struct acme_problem sized(size_t detail, size_t instance)
+{
+    char text[4096], x[1024], y[2048];
+    struct acme_problem p;
+
+    memset(x, 'x', sizeof x);
+    memset(y, 'y', sizeof y);
+    snprintf(text, sizeof text,
+             "{\"type\":\"t\",\"detail\":\"%.*s\",\"instance\":\"https://%.*s\"}", (int)detail,
+             x, (int)instance - 8, y);
+    ok(acme_json_problem(str_from(text), &p), "a detail of %zu, an instance of %zu", detail,
+       instance);
+    return p;
+}
+
+static void test_problem_sizes(void)
+{
+    struct acme_problem p = sized(1000, 8);
+
+    ok(strlen(p.detail) < sizeof p.detail && strstr(p.detail, "x ...; see https://"),
+       "  a long detail is cut visibly");
+    p = sized(30, 400);
+    is_int(strlen(p.detail), 30 + 6 + 400, "  a long URL is whole");
+    p = sized(1000, 440);
+    ok(strstr(p.detail, "x ...; see https://") && strlen(strstr(p.detail, "https://")) == 440,
+       "  even if the detail must be cut");
+    p = sized(30, 900);
+    ok(strstr(p.detail, "x; see https://y") &&
+           strstr(p.detail, "y ... (the first 300 of 900 bytes of a URL)"),
+       "  a longer one is said to be longer");
+    p = sized(30, 1500);
+    ok(strstr(p.detail, "(the first 300 of 1500 bytes of a URL)"), "  of any length");
+    acme_json_problem(
+        STR("{\"type\":\"t\",\"detail\":\"d\",\"subproblems\":[{\"detail\":\"one\"},"
+            "{\"detail\":\"two\"},{\"detail\":\"three\"}]}"),
+        &p);
+    is_str(p.detail, "one; and 2 more problems", "  how many more there are");
+}
+
 static void test_problem(void)
 {
     struct acme_problem p;
@@ -86,6 +126,8 @@ static void test_problem(void)
     acme_json_problem(str_from(text), &p);
     is_str(strstr(p.detail, "; see"), "; see https://ca.test/t",
            "  also behind what is cut for it");
+    ok(strstr(p.detail, "x ...; see"), "  and the cut is marked");
+    test_problem_sizes();
 }
 
 static void test_order(void)
