@@ -332,6 +332,9 @@ static void tell_problem(const struct job_problem *p, char error[TABLE_ERROR])
 {
     if (strncmp(p->type, "net.", 4) == 0)
         snprintf(error, TABLE_ERROR, "%s", p->detail);
+    else if (p->status && strcmp(p->type, "about:blank") == 0)
+        snprintf(error, TABLE_ERROR, "the CA refuses (status %u%s%s)", p->status,
+                 *p->detail ? ": " : "", p->detail);
     else
         snprintf(error, TABLE_ERROR, "the CA says %s: %s", p->type, p->detail);
 }

@@ -139,9 +139,13 @@ static size_t problem_text_plain(const struct job_problem *p, char *out, size_t 
 static size_t by_ca(const struct job_problem *p, char *out, size_t cap)
 {
     size_t n = problem_text_plain(p, out, cap);
+    char status[24];
 
+    /* "about:blank" says nothing more than the status does (RFC 7807 section 4.2). */
+    snprintf(status, sizeof status, "status %u", p->status);
     n = problem_text_add(out, cap, n, " (");
-    n = problem_text_add(out, cap, n, p->type);
+    n = problem_text_add(out, cap, n,
+                         p->status && strcmp(p->type, "about:blank") == 0 ? status : p->type);
     if (p->detail[0])
         n = problem_text_add(out, cap, n, ": ");
     n = problem_text_add(out, cap, n, p->detail);

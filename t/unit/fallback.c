@@ -327,6 +327,13 @@ static void test_words(void)
     ok(says("rejectedIdentifier", "a.test", 0, "does not sign a.test; remove it"),
        "the identifier is named");
     ok(says("new", "a.test", 0, "the CA refuses a.test (new: its words)"), "one of the future");
+    p = problem("about:blank", "", 0);
+    p.status = 400;
+    is_str(problem_text_for(&p, 0, text, sizeof text), "the CA refuses (status 400)",
+           "no type: the status");
+    snprintf(p.detail, sizeof p.detail, "its words");
+    is_str(problem_text_for(&p, 0, text, sizeof text), "the CA refuses (status 400: its words)",
+           "  and the detail");
     ok(says("net.connect", "", 0, "its words") && !says("net.connect", "", 0, "net.connect"),
        "ours are said as they are");
     ok(says("dns", "", 86400000, "the clock here is 24 hours behind the CA's; the CA cannot"),
