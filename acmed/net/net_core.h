@@ -68,6 +68,9 @@ bool net_fail(struct net *net, const char *type, const char *fmt, ...)
 /* The same, with what the CA said in its last response. */
 bool net_fail_by_ca(struct net *net);
 
+/* The same, for an authorization that is neither pending nor valid, and has no error. */
+bool net_fail_by_ended(struct net *net, enum acme_status status, const char *name);
+
 /* Records, for people, that an optional part of the order or account was left out. */
 void net_leave_out(struct net *net, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

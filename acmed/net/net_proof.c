@@ -84,7 +84,7 @@ static bool not_believed(struct net *net, const struct acme_authorization *a)
             net->failed.challenge = a->challenges[i].kind;
         break;
     }
-    net_fail(net, "unauthorized", "the authorization is no longer pending, nor valid");
+    net_fail_by_ended(net, a->status, a->name);
     str_copy(net->failed.name, sizeof net->failed.name, str_from(a->name));
     return net_order_fails(net);
 }

@@ -76,19 +76,27 @@ static void take_retry_after(struct transport_reply *reply, struct str value, ui
     set_retry_after(reply, seconds);
 }
 
-/* Whether the parameters of a link (RFC 8288) contain rel=alternate. */
-static bool is_alternate(struct str parameters)
+/* Whether the parameters of a link (RFC 8288) contain this one, with or without quotes. */
+static bool has_rel(struct str parameters, struct str quoted, struct str bare)
 {
     while (parameters.n) {
         size_t n = str_index(parameters, ';');
         struct str one = str_trim(str_head(parameters, n));
 
         parameters = str_skip(parameters, n < parameters.n ? n + 1 : n);
-        if (str_eq_case(one, STR("rel=\"alternate\"")) ||
-            str_eq_case(one, STR("rel=alternate")))
+        if (str_eq_case(one, quoted) || str_eq_case(one, bare))
             return true;
     }
     return false;
+}
+
+static void take_link(struct transport_reply *reply, struct str url, struct str parameters)
+{
+    if (has_rel(parameters, STR("rel=\"alternate\""), STR("rel=alternate")) &&
+        reply->n_alternates < TRANSPORT_ALTERNATES)
+        str_copy(reply->alternates[reply->n_alternates++], JOB_URL_SIZE, url);
+    if (has_rel(parameters, STR("rel=\"terms-of-service\""), STR("rel=terms-of-service")))
+        str_copy(reply->terms, sizeof reply->terms, url);
 }
 
 static void take_links(struct transport_reply *reply, struct str value)
@@ -105,9 +113,8 @@ static void take_links(struct transport_reply *reply, struct str value)
         if (end < value.n)
             while (end > 0 && value.p[end] != ',')
                 end--;
-        if (is_alternate(str_head(value, end)) && ipc_is_url(url) &&
-            reply->n_alternates < TRANSPORT_ALTERNATES)
-            str_copy(reply->alternates[reply->n_alternates++], JOB_URL_SIZE, url);
+        if (ipc_is_url(url))
+            take_link(reply, url, str_head(value, end));
     }
 }
 

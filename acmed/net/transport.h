@@ -33,6 +33,7 @@ struct transport_reply {
     uint32_t retry_after_s;
     uint64_t date_wall_ms;     /* the Date header; 0: none */
     uint64_t retry_at_wall_ms; /* Retry-After given as a date; 0: not a date */
+    char terms[JOB_URL_SIZE];  /* Link: rel="terms-of-service"; "": none */
     size_t n_alternates;
     char alternates[TRANSPORT_ALTERNATES][JOB_URL_SIZE]; /* Link: rel="alternate" */
 };

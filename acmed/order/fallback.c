@@ -117,9 +117,10 @@ enum fallback_fault fallback_fault(const struct job_problem *p)
     static const char *const proof[] = {"connection", "dns", "tls", "incorrectResponse",
                                         "net.hook"};
     static const char *const ca[] = {
-        "net.connect",   "net.response",        "net.deadline",       "net.chain",
-        "net.broken",    "rateLimited",         "serverInternal",     "badNonce",
-        "orderNotReady", "accountDoesNotExist", "userActionRequired", "about:blank"};
+        "net.connect",       "net.response",  "net.deadline",        "net.chain",
+        "net.authorization", "net.broken",    "rateLimited",         "serverInternal",
+        "badNonce",          "orderNotReady", "accountDoesNotExist", "userActionRequired",
+        "about:blank"};
 
     if (p->challenge || fallback_is_one_of(p->type, proof, sizeof proof / sizeof *proof))
         return FALLBACK_FAULT_PROOF;

@@ -109,6 +109,7 @@ struct job_problem {
  *   "net.response"  invalid response from the CA: bad JSON, bad status, too large
  *   "net.config"    cannot work as configured: terms not accepted, no EAB, no challenge fits
  *   "net.chain"     the chain does not fit key, names or dates
+ *   "net.authorization"  the CA ended an authorization without validating it
  *   "net.refused"   job_reply(run, false)
  *   "net.hook"      the operator's hook did not publish a record (set by order/issue.c)
  *   "net.deadline"  the job, or an object of the CA, ran out of time

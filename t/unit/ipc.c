@@ -162,6 +162,14 @@ static void test_headers(void)
     for (int i = 0; i < 20; i++)
         transport_header(&r, STR("Link: <https://ca.test/c/3>;rel=alternate"), now);
     is_int(r.n_alternates, TRANSPORT_ALTERNATES, "no more than there is room for");
+    is_str(r.terms, "", "no terms of service yet");
+    transport_header(&r,
+                     STR("Link: <https://ca.test/dir>;rel=\"index\", "
+                         "<https://ca.test/tos/9>;rel=\"terms-of-service\""),
+                     now);
+    is_str(r.terms, "https://ca.test/tos/9", "now there are");
+    transport_header(&r, STR("Link: <data:text/plain,x>;rel=\"terms-of-service\""), now);
+    is_str(r.terms, "https://ca.test/tos/9", "but not such ones");
 
     transport_header(&r, STR("HTTP/1.1 201 Created: see Location"), now);
     ok(r.n_alternates == 0 && r.nonce[0] == '\0' && r.location[0] == '\0',
