@@ -26,7 +26,7 @@ static bool make_selfsigned(struct certificate *k)
     uint64_t now_wall_ms = clock_wall_ms();
     bool live = false;
 
-    if (clock_mono_ms() < k->self_ms)
+    if (clock_mono_ms() < k->self_ms || *k->unread)
         return row_has_live(k);
     if (selfsigned_make(k->conf->names, k->conf->n_names, now_wall_ms, &pair, error) < 0 ||
         pem_check(&pair, k->conf->names, k->conf->n_names, now_wall_ms, &info, error) < 0)
@@ -145,7 +145,7 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
     }
     issue_init(&k->issue, who_orders(k, ca_set), conf, k->row.name, now_ms);
     hook_events_init(k);
-    take_over_store(k);
+    take_over_store(k, before);
     if (!take_over_lost(k, before) && !k->settled && before && store->certs_fd < 0)
         k->row = *before; /* the store is unreachable: workers keep what they have */
     /* A request that waits for an order of the predecessor keeps waiting. */
@@ -155,12 +155,12 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
     k->row.wanted = wanted_source(k);
     row_publish(k);
     same = before && before->generation == k->row.generation;
-    if (k->settled && !same) {
+    if (k->settled && !same && row_has_live(k)) {
         heritage_ring_workers(heritage);
         deploy_tell(k);
     }
     /* The files may hold another pair than the store. */
-    if (conf->source == CONF_CERT_FILES)
+    if (conf->source == CONF_CERT_FILES && !*k->unread)
         k->settled = false;
 }
 
@@ -187,11 +187,11 @@ void certificate_store(struct certificate *k, const char *trouble, uint64_t now_
         issue_release(&k->issue);
         issue_init(&k->issue, ca_set, k->conf, k->row.name, now_ms);
         hook_events_init(k);
-        take_over_store(k);
+        take_over_store(k, NULL);
         k->row.busy = issue_busy(&k->issue);
         k->due_ms = now_ms;
     } else if (other_is_new(k, now_ms)) {
-        take_over_store(k);
+        take_over_store(k, NULL);
     }
     if (k->row.generation != before) {
         row_publish(k);
@@ -206,6 +206,8 @@ static void look_whether_usable(struct certificate *k, const char *trouble, uint
 {
     char why[TABLE_NOTE];
 
+    if (!*trouble && *k->unread)
+        trouble = k->unread;
     if (!*trouble && !store_usable(k->store->path, k->row.name, k->row.generation, why))
         trouble = why;
     if (*k->unusable && !*trouble)
@@ -466,6 +468,8 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
     hook_events_look(k, now_ms);
     issue_dns_look(&k->issue, now_ms);
     request_tick(k, now_ms);
+    if (take_over_waits(k, now_ms))
+        return;
     if (deploy_waits(k)) {
         deploy_look(k, now_ms);
         return;
@@ -496,6 +500,7 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
 void certificate_request(struct certificate *k, enum cert_request request, unsigned reason,
                          uint64_t now_ms)
 {
+    take_over_waits(k, k->unread_ms); /* the operator may have repaired what is in the way */
     /* The order must have started, or failed with a reason, before the operator gets the
      * reply. */
     if (request_start(k, request, reason, now_ms))

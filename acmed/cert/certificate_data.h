@@ -28,6 +28,7 @@ struct conf_cert;
 enum {
     CERTIFICATE_POLL_MS = 2000,          /* between two checks of configured files */
     CERTIFICATE_RETRY_MS = 10000,        /* after the store failed */
+    CERTIFICATE_UNREAD_MS = 5000,        /* between two tries to read what was live */
     CERTIFICATE_RESPONSE_MS = 5000,      /* longest wait for the supervisor's reply */
     CERTIFICATE_AGAIN_MS = 100,          /* after a message could not be sent */
     CERTIFICATE_RENEWAL_MS = 60 * 60000, /* between two checks of a certificate's end date */
@@ -99,6 +100,8 @@ struct certificate {
     uint64_t mark_ms;       /* the live one is to be marked as revoked; 0: no */
     unsigned mark_reason;
     bool lost;                /* it is only in the workers' memory: the store was deleted */
+    char unread[TABLE_NOTE];  /* what was live cannot be read for now: which file, why; or "" */
+    uint64_t unread_ms;       /* when to read it again */
     bool covers;              /* the live one covers all names, with the right key type */
     char ari_id[ARI_ID_SIZE]; /* of the live one, if a CA issued it */
     const char *not_ordered;  /* the policy's reason; NULL: it is, or is not meant to be */

@@ -29,6 +29,7 @@ struct rollback {
     uint32_t origin;
     uint8_t left[LOOKS][PEM_DIGEST]; /* pairs that were rolled back from */
     int n_left;
+    bool unread; /* some could not be read, so that they may be good */
 };
 
 /* Why this pair must not be rolled back to; NULL: it is good. */
@@ -74,6 +75,15 @@ static const char *was_live(struct rollback *r, uint32_t generation,
     return left;
 }
 
+static const char *cannot_be_read(struct rollback *r, int error)
+{
+    static char text[TABLE_REASON];
+
+    r->unread = true;
+    snprintf(text, sizeof text, "cannot be read: %s", strerror(error));
+    return text;
+}
+
 /* NULL: it was offered for deployment; else why not. */
 static const char *go_back_to(struct rollback *r, uint32_t generation)
 {
@@ -84,7 +94,7 @@ static const char *go_back_to(struct rollback *r, uint32_t generation)
     const char *why;
 
     if (store_read(k->store, k->row.name, generation, &pair, &source) < 0)
-        return strerror(errno);
+        return store_unreadable(errno) ? cannot_be_read(r, errno) : strerror(errno);
     why = was_live(r, generation, &pair);
     if (!why)
         why = unfit(k, generation, &pair, source, &info);
@@ -100,28 +110,30 @@ static const char *go_back_to(struct rollback *r, uint32_t generation)
 static const char *roll_back(struct certificate *k)
 {
     static char text[TABLE_ERROR];
+    char found[TABLE_ERROR - 2 * TABLE_REASON];
     struct rollback r = {.k = k,
                          .origin = store_origin(k->store, k->row.name, k->row.generation)};
     uint32_t generations[LOOKS];
     int n = store_list(k->store, k->row.name, generations, LOOKS);
-    size_t at = (size_t)snprintf(text, sizeof text,
-                                 "there is no older generation that is still "
-                                 "good");
-    const char *why, *between = " (";
+    const char *why;
+    size_t at = 0;
 
+    if (n < 0)
+        return "its directory in the store cannot be read";
+    found[0] = '\0';
     for (int i = 0; i < n; i++) {
         if (generations[i] >= k->row.generation)
             continue;
         why = go_back_to(&r, generations[i]);
         if (!why)
             return NULL;
-        if (at + TABLE_REASON * 2 > sizeof text)
-            continue; /* never in practice; the rest of the text needs the space */
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%u %.150s", between,
-                               generations[i], why);
-        between = ", ";
+        if (at + TABLE_REASON + 16 < sizeof found) /* always, in practice */
+            at += (size_t)snprintf(found + at, sizeof found - at, "%s%u %.150s", at ? ", " : "",
+                                   generations[i], why);
     }
-    at += (size_t)snprintf(text + at, sizeof text - at, "%s", *between == ',' ? ")" : "");
+    at = (size_t)snprintf(
+        text, sizeof text, "there is no older generation that %sis still good%s%s%s",
+        r.unread ? "can be read and " : "", at ? " (" : "", found, at ? ")" : "");
     if (k->conf->source == CONF_CERT_FILES)
         snprintf(text + at, sizeof text - at, "; replace the configured files");
     else if (k->conf->source == CONF_CERT_ACME && k->issue.ca_set)
@@ -313,6 +325,8 @@ static const char *carry_out(struct certificate *k, enum cert_request request, u
     if (!k->store->ours)
         return k->store->certs_fd < 0 ? "the store cannot be opened; see status"
                                       : "another pasgate uses the store";
+    if (*k->unread)
+        return k->unread;
     if (!store_usable(k->store->path, NULL, 0, why) ||
         !store_usable(k->store->path, k->row.name, k->row.generation, why) ||
         !revoked_readable(k->store, why)) {

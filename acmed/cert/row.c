@@ -170,7 +170,8 @@ void row_show_notes(struct certificate *k)
                                    : CERT_HINT;
     if (*k->store_error && strcmp(k->own_error, k->store_error) != 0)
         add_note(&k->row, k->own_error);
-    add_note(&k->row, k->unusable);
+    if (!row_shows(k, k->unusable))
+        add_note(&k->row, k->unusable);
     add_note(&k->row, k->clock);
     add_note(&k->row, k->account);
     if (k->issue.ca_set)

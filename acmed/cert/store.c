@@ -204,17 +204,32 @@ static int store_read_file(int at, const char *name, char **text, size_t *n)
     return *text ? 0 : -1;
 }
 
-/* *of: 0 when none was noted. */
-static enum cert_source read_meta(int at, uint32_t *of)
+static enum cert_source meta_source(const char *meta)
 {
-    char meta[META_MAX + 1], want[META_MAX], *end;
-    int fd = openat(at, meta_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char want[META_MAX];
+
+    for (size_t s = CERT_SELF_SIGNED; s < sizeof source_names / sizeof *source_names; s++) {
+        snprintf(want, sizeof want, "source=%s\n", source_names[s]);
+        if (strcmp(meta, want) == 0)
+            return (enum cert_source)s;
+    }
+    return CERT_NONE;
+}
+
+/* *of: 0 when none was noted. 0, or -1 with errno if there is none, or it cannot be read. */
+static int read_meta(int at, enum cert_source *source, uint32_t *of)
+{
+    char meta[META_MAX + 1], *end;
+    int error, fd = openat(at, meta_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     ssize_t n = fd < 0 ? -1 : read(fd, meta, META_MAX);
 
+    error = errno;
     fd_close(&fd);
     *of = 0;
+    *source = CERT_NONE;
+    errno = error;
     if (n < 0)
-        return CERT_NONE;
+        return -1;
     meta[n] = '\0';
     end = strstr(meta, "\nof=");
     if (end && n > 0 && meta[n - 1] == '\n') {
@@ -222,12 +237,8 @@ static enum cert_source read_meta(int at, uint32_t *of)
         *of = stored_number(end + 4);
         end[1] = '\0';
     }
-    for (size_t s = CERT_SELF_SIGNED; s < sizeof source_names / sizeof *source_names; s++) {
-        snprintf(want, sizeof want, "source=%s\n", source_names[s]);
-        if (strcmp(meta, want) == 0)
-            return (enum cert_source)s;
-    }
-    return CERT_NONE;
+    *source = meta_source(meta);
+    return 0;
 }
 
 int store_open_generation(const struct store *store, const char *dir, uint32_t generation)
@@ -238,20 +249,39 @@ int store_open_generation(const struct store *store, const char *dir, uint32_t g
     return store_open_dir(store->certs_fd, path, false);
 }
 
+/* Without a note of where it came from it is complete, but not while that cannot be read: a
+ * pair from configured files would not be known as one. */
+static const char *read_all(int fd, struct pem_pair *pair, enum cert_source *source)
+{
+    uint32_t of;
+
+    if (store_read_file(fd, chain_name, &pair->chain, &pair->n_chain) < 0)
+        return chain_name;
+    if (store_read_file(fd, key_name, &pair->key, &pair->n_key) < 0)
+        return key_name;
+    return read_meta(fd, source, &of) < 0 && store_unreadable(errno) ? meta_name : NULL;
+}
+
 int store_read(const struct store *store, const char *dir, uint32_t generation,
                struct pem_pair *pair, enum cert_source *source)
 {
+    const char *file;
+
+    return store_read_where(store, dir, generation, pair, source, &file);
+}
+
+int store_read_where(const struct store *store, const char *dir, uint32_t generation,
+                     struct pem_pair *pair, enum cert_source *source, const char **file)
+{
     int error, done = -1, fd = store_open_generation(store, dir, generation);
-    uint32_t of;
 
     *pair = (struct pem_pair){0};
+    *file = "";
     if (fd < 0)
         return -1;
-    if (store_read_file(fd, chain_name, &pair->chain, &pair->n_chain) == 0 &&
-        store_read_file(fd, key_name, &pair->key, &pair->n_key) == 0) {
-        *source = read_meta(fd, &of);
+    *file = read_all(fd, pair, source);
+    if (!*file)
         done = 0;
-    }
     error = errno;
     close(fd);
     if (done < 0)
@@ -263,10 +293,11 @@ int store_read(const struct store *store, const char *dir, uint32_t generation,
 uint32_t store_origin(const struct store *store, const char *dir, uint32_t generation)
 {
     int fd = store_open_generation(store, dir, generation);
+    enum cert_source source;
     uint32_t of = 0;
 
     if (fd >= 0)
-        read_meta(fd, &of);
+        read_meta(fd, &source, &of);
     fd_close(&fd);
     return of && of < generation ? of : generation;
 }

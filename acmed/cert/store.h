@@ -72,6 +72,10 @@ bool store_there(const struct store *store);
  * why says what is wrong, and what follows. */
 bool store_usable(const char *path, const char *dir, uint32_t generation, char why[TABLE_NOTE]);
 
+/* Does an errno of these functions mean that something cannot be read for now, though it may be
+ * there and good? Else it is gone, or nothing that we wrote. */
+bool store_unreadable(int error);
+
 /* The meaning of an errno of these functions, in plain words. */
 const char *store_says(int error);
 
@@ -83,6 +87,10 @@ int store_list(const struct store *store, const char *dir, uint32_t *out, int ma
  * large to be ours). */
 int store_read(const struct store *store, const char *dir, uint32_t generation,
                struct pem_pair *pair, enum cert_source *source);
+/* The same; after a failure, *file is the name of what could not be read, "" for the
+ * generation's directory. */
+int store_read_where(const struct store *store, const char *dir, uint32_t generation,
+                     struct pem_pair *pair, enum cert_source *source, const char **file);
 
 /* Writes a new generation, numbered above `above` and above all existing ones, and removes what
  * a crash left half-done. Returns its number, or 0 with errno; then nothing is left behind. */
@@ -99,8 +107,8 @@ uint32_t store_origin(const struct store *store, const char *dir, uint32_t gener
 /* Does this generation exist, as far as can be seen? */
 bool store_has(const struct store *store, const char *dir, uint32_t generation);
 
-/* The live one; 0: none is noted. store_set_current() notes it: 0, or -1 with errno and the
- * link unchanged. */
+/* The live one; 0: none is noted, or the link cannot be read (errno). store_set_current() notes
+ * it: 0, or -1 with errno and the link unchanged. */
 uint32_t store_current(const struct store *store, const char *dir);
 int store_set_current(const struct store *store, const char *dir, uint32_t generation);
 

@@ -56,6 +56,22 @@ bool store_usable(const char *path, const char *dir, uint32_t generation, char w
     return usable(part, R_OK, why);
 }
 
+bool store_unreadable(int error)
+{
+    switch (error) {
+    case 0:
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:  /* a link, which is not followed */
+    case EINVAL: /* no link */
+    case EFBIG:
+        return false;
+    default:
+        return true;
+    }
+}
+
 const char *store_says(int error)
 {
     switch (error) {

@@ -173,6 +173,104 @@ static void look_into_own(struct certificate *k)
         take_revoked(k, current);
 }
 
+/* ---- a store that cannot be read for now */
+
+static void describe_unread(const struct certificate *k, uint32_t generation, const char *file,
+                            char why[TABLE_NOTE])
+{
+    const char *says = store_says(errno);
+    char number[16] = "";
+
+    if (generation)
+        snprintf(number, sizeof number, "/%u", generation);
+    snprintf(why, TABLE_NOTE, "cannot read the store %.100s/certs/%.100s%s%s%s: %s",
+             k->store->path, k->row.name, number, *file ? "/" : "", file, says);
+}
+
+/* Is there something that was live, and cannot be read? If no link tells what that was, the
+ * newest one counts. */
+static bool is_unread(const struct certificate *k, char why[TABLE_NOTE])
+{
+    enum cert_source source;
+    struct pem_pair pair;
+    const char *file = "";
+    uint32_t current;
+
+    if (k->store->certs_fd < 0)
+        return false;
+    errno = 0;
+    current = store_current(k->store, k->row.name);
+    if (!current && !store_unreadable(errno) &&
+        store_list(k->store, k->row.name, &current, 1) == 0)
+        return false;
+    if (current &&
+        store_read_where(k->store, k->row.name, current, &pair, &source, &file) == 0) {
+        pem_pair_release(&pair);
+        return false;
+    }
+    if (!store_unreadable(errno))
+        return false;
+    describe_unread(k, current, file, why);
+    return true;
+}
+
+static bool is_trusted(const struct certificate *k)
+{
+    return k->row.source >= CERT_FILE && clock_wall_ms() < k->row.not_after_wall_ms;
+}
+
+/* The link stays where it is. */
+static void take_older(struct certificate *k)
+{
+    uint32_t generations[STORE_KEEP];
+    int n = store_list(k->store, k->row.name, generations, STORE_KEEP);
+
+    for (int i = 0; i < n; i++)
+        if (take_generation(k, generations[i], TAKE_SIGNED) == TAKEN)
+            return;
+}
+
+static void show_unread(struct certificate *k, const char *why)
+{
+    if (row_has_live(k)) {
+        snprintf(k->unread, sizeof k->unread,
+                 "%.380s; generation %u stays live, and nothing is ordered", why,
+                 k->row.generation);
+        row_store_unusable(k, k->unread);
+        return;
+    }
+    snprintf(k->unread, sizeof k->unread, "%.380s; nothing is ordered until it can be read",
+             why);
+    row_store_unusable(k, k->unread); /* which logs it */
+    snprintf(k->row.error, sizeof k->row.error, "%s", k->unread);
+    row_complain(k, k->unread);
+}
+
+/* What cannot be read is not bad. Workers have it in memory, so that the row stays as it was;
+ * the link must name it still when it can be read. Without such a row an older one that clients
+ * trust is better than nothing, and nothing better than a self-signed one that would stay. */
+static void wait_for_unread(struct certificate *k, const struct cert_row *before,
+                            const char *why)
+{
+    bool first = !*k->unread;
+
+    k->adopts = false;
+    k->settled = true;
+    k->unread_ms = clock_mono_ms() + CERTIFICATE_UNREAD_MS;
+    if (before && before->source != CERT_NONE && before->generation) {
+        k->row = *before;
+        k->row.candidate = 0;
+        k->row.error[0] = k->row.doing[0] = '\0';
+    }
+    if (first && !is_trusted(k))
+        take_older(k);
+    if (!row_has_live(k)) {
+        k->highest = k->row.generation > k->highest ? k->row.generation : k->highest;
+        k->row.generation = 0; /* workers would try to load it */
+    }
+    show_unread(k, why);
+}
+
 static bool wants_better(const struct certificate *k)
 {
     return !row_has_live(k) || k->row.source < CERT_FILE || !k->covers ||
@@ -183,10 +281,16 @@ static bool wants_better(const struct certificate *k)
  * names. If nothing at all is live, adopting can wait for the certificate's turn: it needs time
  * for writing, and the workers have what they found by themselves (worker/certs_stored.c).
  * While the list of revoked ones cannot be read, it has to wait. */
-void take_over_store(struct certificate *k)
+void take_over_store(struct certificate *k, const struct cert_row *before)
 {
+    char why[TABLE_NOTE];
     uint32_t generation;
 
+    if (is_unread(k, why)) {
+        wait_for_unread(k, before, why);
+        return;
+    }
+    k->unread[0] = '\0';
     look_into_own(k);
     k->adopts = k->store->certs_fd >= 0 && wants_better(k);
     if (!k->adopts || !row_has_live(k) || adopt_waits(k))
@@ -195,6 +299,35 @@ void take_over_store(struct certificate *k)
     generation = adopt(k);
     if (generation)
         take_generation(k, generation, TAKE_GOOD);
+}
+
+static void look_again(struct certificate *k)
+{
+    bool shown = strcmp(k->own_error, k->unread) == 0;
+    uint32_t generation = k->row.generation;
+
+    take_over_store(k, NULL);
+    if (*k->unread)
+        return;
+    if (shown)
+        row_complain(k, "");
+    row_store_unusable(k, "");
+    row_publish(k);
+    k->issue.due_ms = k->due_ms = clock_mono_ms();
+    if (k->row.generation == generation)
+        return;
+    heritage_ring_workers(k->heritage);
+    deploy_tell(k);
+}
+
+bool take_over_waits(struct certificate *k, uint64_t now_ms)
+{
+    if (*k->unread && now_ms >= k->unread_ms)
+        look_again(k);
+    if (!*k->unread || (k->conf->source == CONF_CERT_FILES && !row_has_live(k)))
+        return false;
+    k->due_ms = k->unread_ms;
+    return true;
 }
 
 void take_over_adopt(struct certificate *k)

@@ -6,9 +6,14 @@
 #include "acmed/cert/certificate_data.h"
 
 /* Takes the newest good generation of the store; if there is none, or nothing better than a
- * self-signed one or one that lacks names, a pair under another name (cert/adopt.h). Publishes
- * nothing. */
-void take_over_store(struct certificate *certificate);
+ * self-signed one or one that lacks names, a pair under another name (cert/adopt.h). If what
+ * was live cannot be read for now, the row of the predecessor stays (NULL: the present row),
+ * and the store as it is. Publishes at most that. */
+void take_over_store(struct certificate *certificate, const struct cert_row *before);
+
+/* Reads it again when that is due; publishes what it finds. true: it still cannot be read, and
+ * nothing may replace it. */
+bool take_over_waits(struct certificate *certificate, uint64_t now_ms);
 
 /* The search under other names that take_over_store() left for the certificate's turn, or until
  * the list of revoked ones can be read; publishes what it finds. */

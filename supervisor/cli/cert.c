@@ -27,7 +27,7 @@ static void list_row(struct text_table *text_table, const struct table *table, i
     char until[CLOCK_ISO_SIZE] = "-", next[CLOCK_ISO_SIZE];
     uint32_t loaded, workers;
 
-    if (c->generation)
+    if (c->not_after_wall_ms)
         clock_iso(until, c->not_after_wall_ms);
     cert_loaded(table, (uint32_t)index, c->generation, &loaded, &workers);
     text_table_row(text_table);

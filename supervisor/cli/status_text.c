@@ -350,7 +350,7 @@ static void cert_cells(struct text_table *text_table, const struct table *table,
     text_table_cell(text_table, NULL, "%s", *c->key ? c->key : "-");
     text_table_cell(text_table, NULL, "%u", c->generation);
     text_table_cell(text_table, loaded == workers ? NULL : YELLOW, "%u of %u", loaded, workers);
-    if (c->generation) {
+    if (c->not_after_wall_ms) {
         text_table_cell(text_table, NULL, "%.10s", clock_iso(iso, c->not_after_wall_ms));
         text_table_cell(text_table,
                         expired                                        ? RED
