@@ -17,6 +17,10 @@ struct heritage_listener {
 
 enum { HERITAGE_LISTENERS = 64, HERITAGE_DIR = 256 };
 
+/* Exit code (EX_IOERR) of a worker on trial that cannot read a certificate which the workers
+ * before it serve: the reload is refused. */
+enum { HERITAGE_EXIT_UNREADABLE = 74 };
+
 /* The task of a restarter. */
 struct heritage_action {
     uint32_t backend;              /* in conf->backends */

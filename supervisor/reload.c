@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "shm/heritage.h"
 #include "supervisor/errors.h"
 #include "supervisor/examine_child.h"
 #include "supervisor/logging.h"
@@ -223,7 +224,12 @@ void reload_on_trial_end(struct process *p)
     struct generation *g = sup->trial;
     struct conf_errors errs = {0};
 
-    if (p->last_exit != -1 && WIFEXITED(p->last_exit))
+    if (p->last_exit != -1 && WIFEXITED(p->last_exit) &&
+        WEXITSTATUS(p->last_exit) == HERITAGE_EXIT_UNREADABLE)
+        errors_add(&errs,
+                   "acme.store: new workers cannot read a certificate that is served now, and "
+                   "would replace it by a self-signed one: see their log");
+    else if (p->last_exit != -1 && WIFEXITED(p->last_exit))
         errors_add(&errs,
                    "worker %d of the new generation ended with exit code %d: see its log",
                    p->slot, WEXITSTATUS(p->last_exit));

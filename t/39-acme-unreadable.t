@@ -87,6 +87,22 @@ stays('a failing disk');
 unlink $fails;
 well('a failing disk');
 
+# ---- workers start
+
+for my $path ($gate->{store}, "$certs/$generation/key.pem") {
+    my $name = $path eq $gate->{store} ? 'the store' : 'the key';
+    shut($path);
+    my ($code, $out) = $gate->cli('reload');
+    is $code, 1, "$name cannot be read: a reload is refused" or $gate->tell;
+    like $out =~ s/\s+/ /gr, qr/acme\.store: new workers cannot read a certificate that is served now/, 'and says why';
+    stays($name);
+    like $gate->log_text, qr/certificate www\.shop\.test: workers serve generation $generation, and a new one cannot read it/, 'the log tells which' or $gate->tell;
+    open_again($path);
+    well($name);
+    is +($gate->cli('reload'))[0], 0, 'then it is not refused' or $gate->tell;
+    well($name);
+}
+
 # ---- all processes start
 
 shut("$certs/$generation");

@@ -1,11 +1,15 @@
 #include "worker/cert_loader.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/conf/conf.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "shm/certs.h"
 #include "shm/heritage.h"
@@ -53,6 +57,60 @@ enum lack {
     LACK_ALL, /* no more waiting for acmed */
 };
 
+/* It is there and cannot be read for now: not our file, or a failing disk. */
+static bool is_unreadable(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char byte;
+    bool fails = (fd < 0 || read(fd, &byte, sizeof byte) < 0) && errno != ENOENT &&
+                 errno != ENOTDIR && errno != EISDIR && errno != ELOOP;
+
+    fd_close(&fd);
+    return fails;
+}
+
+static bool is_on_trial(const struct worker *worker)
+{
+    struct header_row header;
+
+    return header_read(&worker->table->header, &header) &&
+           header.config_generation < worker->heritage->generation;
+}
+
+/* Do the workers before us serve it, and do clients trust it? They have it in memory. */
+static bool is_served_well(const struct worker *worker, const struct cert_row *row)
+{
+    const struct table *table = worker->table;
+    uint32_t loaded, workers;
+    struct cert_row other;
+
+    if (row->source < CERT_FILE || row->revoked_wall_ms ||
+        clock_wall_ms() >= row->not_after_wall_ms)
+        return false;
+    for (uint32_t i = 0; i < table_certs(table); i++) {
+        if (!cert_read(&table->cert[i], &other) ||
+            strncmp(other.name, row->name, sizeof other.name) != 0)
+            continue;
+        cert_loaded(table, i, row->generation, &loaded, &workers);
+        return loaded > 0;
+    }
+    return false;
+}
+
+/* A reload must not put a self-signed certificate in the place of a good one. What is gone for
+ * good does not stop it: the new configuration may be what brings another one. */
+static void refuse_trial(const struct worker *worker, const struct cert_row *row,
+                         const char *chain, const char *key)
+{
+    if (!is_on_trial(worker) || !is_served_well(worker, row) ||
+        !(is_unreadable(chain) || is_unreadable(key)))
+        return;
+    log_error("certificate %s: workers serve generation %u, and a new one cannot read it: the "
+              "reload is refused",
+              row->name, row->generation);
+    exit(HERITAGE_EXIT_UNREADABLE);
+}
+
 static void cert_loader_load(struct worker *worker, uint32_t i, const struct cert_row *row)
 {
     char chain[STORE_PATH_MAX], key[STORE_PATH_MAX], error[TLS_ERROR_SIZE];
@@ -69,6 +127,7 @@ static void cert_loader_load(struct worker *worker, uint32_t i, const struct cer
         if (log_gate_open(&gate))
             log_error("certificate %s: generation %u cannot be loaded: %s", row->name,
                       row->generation, error);
+        refuse_trial(worker, row, chain, key);
         view.lacks[i] = LACK_ALL;
         return;
     }
