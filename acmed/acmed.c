@@ -18,6 +18,7 @@
 #include "acmed/cert/certificate.h"
 #include "acmed/cert/deploy.h"
 #include "acmed/cert/leftover.h"
+#include "acmed/cert/reply.h"
 #include "acmed/cert/revoked.h"
 #include "acmed/cert/store_delete.h"
 #include "acmed/helper/hook.h"
@@ -96,9 +97,11 @@ static void acmed_take_over(struct acmed *a, uint64_t now_ms)
     bool *found = acmed_must(calloc(a->n + 1, sizeof *found));
     char dir[CERT_DIR_SIZE];
 
-    for (uint32_t i = 0; i < a->n; i++)
+    for (uint32_t i = 0; i < a->n; i++) {
         found[i] =
             cert_find(a->heritage->table, cert_dir(dir, conf->certs[i].name), i, &before[i]);
+        reply_interrupted(&before[i]);
+    }
     adopt_begin(a->heritage);
     for (uint32_t i = 0; i < a->n; i++) {
         beat(a->heritage->table); /* each may have to be rewritten under another name */
@@ -182,7 +185,7 @@ static bool acmed_hear_supervisor(struct acmed *a)
         if (message.type == MESSAGE_CERT && message.number < a->n)
             certificate_request(&a->certificate[message.number],
                                 (enum cert_request)message.which, (unsigned)message.value,
-                                clock_mono_ms());
+                                message.body.pid, clock_mono_ms());
         if (message.type == MESSAGE_DRAIN)
             return false;
     }

@@ -72,6 +72,7 @@ struct message {
         struct ticket_ring tickets;
         uint8_t affinity[MESSAGE_AFFINITY_KEY]; /* never in the table, as the ticket keys */
         char text[240];
+        int32_t pid; /* MESSAGE_CERT: the process that asks */
     } body;
 };
 

@@ -26,7 +26,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 18,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 19,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -317,13 +317,36 @@ enum cert_trouble {
 
 enum cert_source { CERT_NONE, CERT_SELF_SIGNED, CERT_FILE, CERT_ACME };
 
+enum { CERT_REPLIES = 4 }; /* commands about one certificate at once */
+
+enum cert_reply_state {
+    CERT_REPLY_FREE,
+    CERT_REPLY_OPERATES, /* the CA, or the test of the older pair, is awaited */
+    CERT_REPLY_ORDERS,   /* the new certificate is awaited */
+    CERT_REPLY_REFUSED,  /* or it failed: text tells why */
+    CERT_REPLY_DONE, /* the certificate that is live is another one, or text tells why not */
+};
+
+/* The result of one command about a certificate, for the process that gave it. */
+struct cert_reply {
+    uint64_t not_after_wall_ms; /* of the generation that was live at its end */
+    int32_t pid;                /* who asked */
+    uint32_t number;            /* of the request, counted as in cert_row.requests */
+    uint32_t request, state;    /* enum cert_request, cert_reply_state */
+    uint32_t before;            /* generation that was live when it was accepted */
+    uint32_t generation;        /* and at its end */
+    char text[TABLE_ERROR];
+};
+
 /* The key and chain of a generation are in the store, as
  * certs/<name>/<generation>/{fullchain,key}.pem */
-struct cert_row {        /* writer: acmed; index = index in the config */
-    uint8_t source;      /* enum cert_source */
-    uint8_t busy;        /* 1: an order is in progress */
-    uint8_t wanted;      /* enum cert_source: what the configuration asks for */
-    uint8_t trouble;     /* enum cert_trouble: what note[0] is about */
+struct cert_row {      /* writer: acmed; index = index in the config */
+    uint8_t source;    /* enum cert_source */
+    uint8_t busy;      /* 1: an order is in progress */
+    uint8_t wanted;    /* enum cert_source: what the configuration asks for */
+    uint8_t trouble;   /* enum cert_trouble: what note[0] is about */
+    uint8_t key_known; /* 1: not revoked itself: another one with its key was (keyCompromise) */
+    uint8_t unused;
     uint16_t prover;     /* row of the worker that is to self-test the candidate */
     uint32_t generation; /* live: what workers load; 0: none yet */
     uint32_t candidate;  /* to be tested before it goes live; 0: none */
@@ -336,8 +359,9 @@ struct cert_row {        /* writer: acmed; index = index in the config */
     char issuer[128];
     char key[CERT_KEY_SIZE]; /* of the live one: "P-256", "RSA 2048"; "" = none */
     char error[TABLE_ERROR]; /* of the last attempt; "" = none */
-    char reply[TABLE_ERROR]; /* to the last request: why refused; "" = done or in progress */
-    char doing[64];          /* what is in progress, or the next attempt; "" */
+    char reply[TABLE_ERROR]; /* why the operation just failed that a request has started; "" */
+    struct cert_reply replies[CERT_REPLIES];
+    char doing[64];                     /* what is in progress, or the next attempt; "" */
     char note[TABLE_NOTES][TABLE_NOTE]; /* findings, the worst first; "" = no more */
 };
 

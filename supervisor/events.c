@@ -84,7 +84,8 @@ static void on_cert_request(struct supervisor *sup, const struct signalfd_siginf
     struct message message = {.type = MESSAGE_CERT,
                               .which = (uint32_t)(which - SIGNAL_CERT + CERT_RENEW),
                               .number = (uint64_t)number - 1,
-                              .value = (uint32_t)info->ssi_int >> REASON_SHIFT};
+                              .value = (uint32_t)info->ssi_int >> REASON_SHIFT,
+                              .body.pid = (int32_t)info->ssi_pid};
 
     if (!accepts(info, "certificate"))
         return;

@@ -6,6 +6,7 @@
 
 #include "acmed/cert/deploy.h"
 #include "acmed/cert/hook_events.h"
+#include "acmed/cert/reply.h"
 #include "acmed/cert/request.h"
 #include "acmed/cert/revoked.h"
 #include "acmed/cert/row.h"
@@ -142,6 +143,7 @@ void certificate_init(struct certificate *k, const struct heritage *heritage,
     if (before) {
         k->row.generation = before->generation; /* numbers are never reused */
         k->row.requests = before->requests;
+        memcpy(k->row.replies, before->replies, sizeof k->row.replies);
     }
     issue_init(&k->issue, who_orders(k, ca_set), conf, k->row.name, now_ms);
     hook_events_init(k);
@@ -498,14 +500,26 @@ void certificate_tick(struct certificate *k, uint64_t now_ms)
 }
 
 void certificate_request(struct certificate *k, enum cert_request request, unsigned reason,
-                         uint64_t now_ms)
+                         int32_t pid, uint64_t now_ms)
 {
+    uint32_t before;
+
     take_over_waits(k, k->unread_ms); /* the operator may have repaired what is in the way */
+    before = k->row.generation;
+    if (!reply_has_room(&k->row)) {
+        log_warn("certificate %s: ignored: %d commands are in progress already", k->conf->name,
+                 CERT_REPLIES);
+        return;
+    }
     /* The order must have started, or failed with a reason, before the operator gets the
      * reply. */
     if (request_start(k, request, reason, now_ms))
         tick_issue(k, now_ms);
     k->row.busy |= request_busy(k) || issue_busy(&k->issue);
-    k->row.requests++;
+    if (k->row.reply[0])
+        reply_refuse(&k->row, request, pid, k->row.reply);
+    else
+        reply_accept(&k->row, request, pid, before);
+    k->row.reply[0] = '\0'; /* else a command that is in progress would take it as its own */
     row_publish(k);
 }

@@ -33,9 +33,9 @@ void certificate_tick(struct certificate *certificate, uint64_t now_ms);
 void certificate_reply(struct certificate *certificate, const struct message *reply, int *fd,
                        uint64_t now_ms);
 
-/* Handles a request of the operator; the reply is in the row. reason: of CERT_REVOKE
- * (order/account_op.h). */
+/* Handles a request of the operator; the reply to this process is in the row. reason: of
+ * CERT_REVOKE (order/account_op.h). */
 void certificate_request(struct certificate *certificate, enum cert_request request,
-                         unsigned reason, uint64_t now_ms);
+                         unsigned reason, int32_t pid, uint64_t now_ms);
 
 #endif

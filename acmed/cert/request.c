@@ -278,7 +278,7 @@ static void look_at_queue(struct certificate *k, uint64_t now_ms)
     if (!why)
         return;
     snprintf(k->row.reply, sizeof k->row.reply, "%s", why);
-    k->row.busy = 0;
+    k->row.busy = issue_busy(&k->issue);
     row_publish(k);
 }
 
@@ -302,7 +302,7 @@ void request_tick(struct certificate *k, uint64_t now_ms)
         request_is_revoked(k, k->op.generation);
     }
     account_op_release(&k->op);
-    k->row.busy = k->issue.state.wanted;
+    k->row.busy = issue_busy(&k->issue);
     row_publish(k);
 }
 

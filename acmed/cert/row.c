@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "acmed/cert/reply.h"
 #include "acmed/cert/revoked.h"
 #include "acmed/order/clock_note.h"
 #include "base/clock.h"
@@ -13,6 +14,7 @@ void row_publish(struct certificate *k)
 {
     struct table *table = k->heritage->table;
 
+    reply_settle(&k->row, k->queued || account_op_runs(&k->op), k->next.proof.candidate != 0);
     cert_publish(&table->cert[k->conf->index], &k->row);
     atomic_fetch_add(&table->cert_epoch, 1); /* we are the only writer */
 }

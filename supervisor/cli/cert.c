@@ -101,12 +101,13 @@ static int cli_cert_find(const struct service *service, const char *name, struct
     return -1;
 }
 
-/* false: the service has ended, or does not respond. */
-static bool cli_cert_watch(const struct service *service, int index,
-                           const struct cert_row *before, struct cert_row *now)
+/* NULL: the service has ended, or does not respond. */
+static const struct cert_reply *cli_cert_watch(const struct service *service, int index,
+                                               const struct cert_row *before,
+                                               struct cert_row *now)
 {
     uint64_t start = clock_mono_ms(), limit = start + CERT_REQUEST_HEARD_MS;
-    bool heard = false;
+    const struct cert_reply *reply = NULL;
 
     while (clock_mono_ms() < limit && service_alive(service)) {
         if (cert_read(&service->table->cert[index], now)) {
@@ -115,23 +116,23 @@ static bool cli_cert_watch(const struct service *service, int index,
                              "pasgate: certificate %s: the configuration was reloaded "
                              "meanwhile; see `pasgate cert list` for the result\n",
                              before->name);
-                return false;
+                return NULL;
             }
-            heard |= now->requests != before->requests;
+            reply = cert_request_reply(before, now);
+            if (reply && cert_request_ended(reply))
+                return reply;
         }
-        if (heard && !now->busy && !now->candidate)
-            return true;
-        if (heard) /* acmed, or its successor, completes the order */
+        if (reply) /* acmed, or its successor, completes the order */
             limit = start + CERT_REQUEST_ORDER_MS;
         if (service_silent(service))
-            return false;
+            return NULL;
         usleep(CERT_REQUEST_LOOK_US);
     }
     fprintf(stderr, "pasgate: %s\n",
             !service_alive(service) ? "the service ended meanwhile: see its log"
-            : heard                 ? "still in progress; see `pasgate cert list`"
+            : reply                 ? "still in progress; see `pasgate cert list`"
                                     : "the service did not respond in time: see its log");
-    return false;
+    return NULL;
 }
 
 /* When no certificate was named and an account is meant: the first one that is ordered. */
@@ -149,6 +150,7 @@ static int find_ordered(const struct service *service, struct cert_row *row)
 static int request(const struct cli *cli, const struct service *service, int which, int reason)
 {
     struct cert_row before, now;
+    const struct cert_reply *reply;
     int index =
         cli->name ? cli_cert_find(service, cli->name, &before) : find_ordered(service, &before);
 
@@ -165,9 +167,8 @@ static int request(const struct cli *cli, const struct service *service, int whi
     }
     if (cert_request_send(service, index, which, reason) != CLI_OK)
         return CLI_FAILURE;
-    return cli_cert_watch(service, index, &before, &now)
-               ? cert_request_tell(&before, &now, which)
-               : CLI_FAILURE;
+    reply = cli_cert_watch(service, index, &before, &now);
+    return reply ? cert_request_tell(now.name, reply) : CLI_FAILURE;
 }
 
 static int cli_cert_usage(const char *what)

@@ -47,17 +47,19 @@ static void renew_failed(struct renewals *all, struct renewal *one, const char *
     renew_done(all, one);
 }
 
-static void renew_ended(struct renewals *all, struct renewal *one, const struct cert_row *now)
+static void renew_ended(struct renewals *all, struct renewal *one,
+                        const struct cert_reply *reply)
 {
-    if (strcmp(now->reply, CERT_NOT_DUE) == 0)
-        escape_print(stdout, "certificate %s: %s\n", now->name, now->reply);
-    else if (cert_request_tell(&one->before, now, all->which) != CLI_OK)
+    if (strcmp(reply->text, CERT_NOT_DUE) == 0)
+        escape_print(stdout, "certificate %s: %s\n", one->before.name, reply->text);
+    else if (cert_request_tell(one->before.name, reply) != CLI_OK)
         all->code = CLI_FAILURE;
     renew_done(all, one);
 }
 
 static void renew_look(struct renewals *all, struct renewal *one, uint64_t now_ms)
 {
+    const struct cert_reply *reply;
     struct cert_row now;
 
     if (!cert_read(&all->service->table->cert[one->index], &now))
@@ -66,7 +68,8 @@ static void renew_look(struct renewals *all, struct renewal *one, uint64_t now_m
         renew_failed(all, one, "the configuration was reloaded meanwhile: try again");
         return;
     }
-    if (now.requests == one->before.requests) {
+    reply = cert_request_reply(&one->before, &now);
+    if (!reply) {
         if (now_ms - one->asked_ms > CERT_REQUEST_HEARD_MS)
             renew_failed(all, one, "the service did not respond in time: see its log");
         return;
@@ -76,8 +79,8 @@ static void renew_look(struct renewals *all, struct renewal *one, uint64_t now_m
         all->unheard--;
         all->moved_ms = now_ms;
     }
-    if (!now.busy && !now.candidate) {
-        renew_ended(all, one, &now);
+    if (cert_request_ended(reply)) {
+        renew_ended(all, one, reply);
         all->moved_ms = now_ms;
     }
 }

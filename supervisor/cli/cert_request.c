@@ -52,36 +52,55 @@ void cert_request_settle(const struct service *service, unsigned ms)
         usleep(CERT_REQUEST_LOOK_US);
 }
 
+const struct cert_reply *cert_request_reply(const struct cert_row *before,
+                                            const struct cert_row *now)
+{
+    for (int i = 0; i < CERT_REPLIES; i++) {
+        const struct cert_reply *reply = &now->replies[i];
+
+        /* The process number may have been another one's before. */
+        if (reply->state != CERT_REPLY_FREE && reply->pid == (int32_t)getpid() &&
+            reply->number - before->requests - 1 < UINT32_MAX / 2)
+            return reply;
+    }
+    return NULL;
+}
+
+bool cert_request_ended(const struct cert_reply *reply)
+{
+    return reply->state == CERT_REPLY_REFUSED || reply->state == CERT_REPLY_DONE;
+}
+
 /* Prints the result of an order: what is live now. */
-static int tell_order(const struct cert_row *before, const struct cert_row *now, int which)
+static int tell_order(const char *name, const struct cert_reply *reply)
 {
     char until[CLOCK_ISO_SIZE];
-    const char *done = which == CERT_REVOKE ? "revoked; " : "";
+    const char *done = reply->request == CERT_REVOKE ? "revoked; " : "";
 
-    if (now->generation == before->generation) {
-        escape_print(stderr, "pasgate: certificate %s: %s%s; generation %u stays live\n",
-                     now->name, done,
-                     now->error[0] ? now->error : "no result; see the log of the service",
-                     now->generation);
+    if (reply->generation == reply->before) {
+        escape_print(stderr, "pasgate: certificate %s: %s%s; generation %u stays live\n", name,
+                     done,
+                     reply->text[0] ? reply->text : "no result; see the log of the service",
+                     reply->generation);
         return CLI_FAILURE;
     }
-    escape_print(stdout, "certificate %s: %sgeneration %u is live%s, until %.10s\n", now->name,
-                 done, now->generation, which == CERT_ROLLBACK ? " again" : "",
-                 clock_iso(until, now->not_after_wall_ms));
+    escape_print(stdout, "certificate %s: %sgeneration %u is live%s, until %.10s\n", name, done,
+                 reply->generation, reply->request == CERT_ROLLBACK ? " again" : "",
+                 clock_iso(until, reply->not_after_wall_ms));
     return CLI_OK;
 }
 
-int cert_request_tell(const struct cert_row *before, const struct cert_row *now, int which)
+int cert_request_tell(const char *name, const struct cert_reply *reply)
 {
-    if (now->reply[0]) {
-        escape_print(stderr, "pasgate: certificate %s: %s\n", now->name, now->reply);
+    if (reply->state == CERT_REPLY_REFUSED) {
+        escape_print(stderr, "pasgate: certificate %s: %s\n", name, reply->text);
         return CLI_FAILURE;
     }
-    if (which == CERT_ROLLOVER)
+    if (reply->request == CERT_ROLLOVER)
         escape_print(stdout, "the account has a new key\n");
-    else if (which == CERT_DEACTIVATE)
+    else if (reply->request == CERT_DEACTIVATE)
         escape_print(stdout, "the account is closed; the next order makes another one\n");
     else
-        return tell_order(before, now, which);
+        return tell_order(name, reply);
     return CLI_OK;
 }

@@ -2,6 +2,9 @@
 #ifndef SUPERVISOR_CLI_CERT_REQUEST_H
 #define SUPERVISOR_CLI_CERT_REQUEST_H
 
+#include <stdbool.h>
+
+struct cert_reply;
 struct cert_row;
 struct service;
 
@@ -20,7 +23,13 @@ int cert_request_send(const struct service *service, int index, int which, int r
  * published its certificates, or for at most ms. */
 void cert_request_settle(const struct service *service, unsigned ms);
 
-/* Prints the result, from the row before and after; returns an exit code. */
-int cert_request_tell(const struct cert_row *before, const struct cert_row *now, int which);
+/* The reply to this process's request, which it sent after it had read `before`; NULL: acmed
+ * has not accepted it yet. Others may ask about the same certificate meanwhile. */
+const struct cert_reply *cert_request_reply(const struct cert_row *before,
+                                            const struct cert_row *now);
+bool cert_request_ended(const struct cert_reply *reply);
+
+/* Prints the result; returns an exit code. */
+int cert_request_tell(const char *name, const struct cert_reply *reply);
 
 #endif
