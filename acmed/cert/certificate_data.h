@@ -54,6 +54,7 @@ struct certificate_next {
     uint8_t digest[PEM_DIGEST];
     char ari_id[ARI_ID_SIZE];
     uint64_t revoked_wall_ms;   /* 0: not revoked */
+    bool key_known;             /* only its key is compromised */
     uint32_t revoked_epoch;     /* revoked_epoch() when this was determined */
     char warning[TABLE_REASON]; /* a finding that does not disqualify it */
     uint64_t retry_ms;          /* it passed, but the store failed: when to retry; 0: not so */

@@ -37,6 +37,7 @@ static void deploy_describe(const struct certificate *k, struct certificate_next
 {
     *next = (struct certificate_next){.source = source, .info = *info};
     next->revoked_wall_ms = revoked_at(k->store, k->row.name, generation, pair);
+    next->key_known = next->revoked_wall_ms && revoked_by_key(k->store, pair);
     next->revoked_epoch = revoked_epoch();
     proof_begin(&next->proof, generation);
     pem_digest(pair, next->digest);
@@ -56,6 +57,7 @@ static void set_live(struct certificate *k, const struct certificate_next *next)
     row->not_before_wall_ms = next->info.not_before_wall_ms;
     row->not_after_wall_ms = next->info.not_after_wall_ms;
     row->revoked_wall_ms = next->revoked_wall_ms;
+    row->key_known = next->key_known;
     row->next_try_wall_ms = next->source == CERT_SELF_SIGNED && !k->not_ordered
                                 ? selfsigned_renewal(row->not_after_wall_ms)
                                 : 0;

@@ -202,6 +202,7 @@ static void request_is_revoked(struct certificate *k, uint32_t generation)
     uint64_t now = clock_wall_ms();
 
     log_info("certificate %s: generation %u is revoked", k->conf->name, generation);
+    k->row.key_known &= generation != k->row.generation;
     if (generation == k->row.generation)
         replace_revoked(k, &k->op.pair, now, k->op.reason);
     else
@@ -225,9 +226,14 @@ static void look_for_revoked(struct certificate *k)
     if (k->row.revoked_wall_ms) {
         deploy_note_revoked(k, &pair, 0);
     } else if (at) {
-        log_warn("certificate %s: it was revoked, or has the same key as one that was revoked "
-                 "because its key may be known to others; another one is ordered",
-                 k->conf->name);
+        k->row.key_known = revoked_by_key(k->store, &pair);
+        log_warn("certificate %s: %s; %s", k->conf->name,
+                 k->row.key_known ? "its key is compromised: another certificate with this key "
+                                    "was revoked (keyCompromise)"
+                                  : "it was revoked",
+                 k->issue.ca_set                      ? "another one is ordered"
+                 : k->conf->source == CONF_CERT_FILES ? "replace key and chain"
+                                                      : "it stays live until it is replaced");
         replace_revoked(k, &pair, at, 0);
     }
     pem_pair_release(&pair);

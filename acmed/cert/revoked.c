@@ -387,6 +387,11 @@ bool revoked_itself(const struct store *store, const struct pem_pair *pair)
            revoked_has(unlisted.entry, unlisted.n, leaf);
 }
 
+bool revoked_by_key(const struct store *store, const struct pem_pair *pair)
+{
+    return revoked_at(store, NULL, 0, pair) && !revoked_itself(store, pair);
+}
+
 uint32_t revoked_epoch(void)
 {
     return epoch;

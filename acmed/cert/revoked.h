@@ -54,6 +54,8 @@ uint64_t revoked_at(const struct store *store, const char *dir, uint32_t generat
 
 /* Is this very certificate on the list, and not only another one with its key? */
 bool revoked_itself(const struct store *store, const struct pem_pair *pair);
+/* Is only its key on the list? It was not revoked, but others may know its key. */
+bool revoked_by_key(const struct store *store, const struct pem_pair *pair);
 
 /* Grows with each new entry, and each time that the list is read: other live certificates may
  * be on it, or have the same key. */

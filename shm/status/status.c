@@ -260,7 +260,12 @@ const char *status_cert_revoked(const struct cert_row *cert, char out[STATUS_REV
     char when[CLOCK_ISO_SIZE];
 
     out[0] = '\0';
-    if (cert->revoked_wall_ms && cert->generation)
+    if (cert->revoked_wall_ms && cert->generation && cert->key_known)
+        snprintf(out, STATUS_REVOKED_SIZE,
+                 "its key is compromised: another certificate with it was revoked at %.19sZ%s",
+                 clock_iso(when, cert->revoked_wall_ms),
+                 cert->wanted == CERT_FILE ? "; replace key and chain" : "");
+    else if (cert->revoked_wall_ms && cert->generation)
         snprintf(out, STATUS_REVOKED_SIZE, "revoked at %.19sZ: browsers may refuse it",
                  clock_iso(when, cert->revoked_wall_ms));
     return out;

@@ -82,7 +82,7 @@ const char *status_cert_source(const struct cert_row *cert);
 
 /* Says that the live certificate was revoked, when, and what follows; "" if
  * it was not. Returns out. */
-enum { STATUS_REVOKED_SIZE = 80 /* bytes */ };
+enum { STATUS_REVOKED_SIZE = 128 /* bytes */ };
 const char *status_cert_revoked(const struct cert_row *cert, char out[STATUS_REVOKED_SIZE]);
 
 /* When the next attempt to get another one starts: "now", the time as in the

@@ -140,6 +140,9 @@ const char *summary_cert(const struct table *table, uint32_t index, const struct
         return c->note[0];
     if (c->not_after_wall_ms <= now_wall_ms)
         return "it has expired";
+    if (c->revoked_wall_ms && c->key_known)
+        return c->wanted == CERT_FILE ? "its key is compromised: replace key and chain"
+                                      : "its key is compromised: it is to be replaced";
     if (c->revoked_wall_ms)
         return "it was revoked: browsers may refuse it";
     if (c->source == CERT_SELF_SIGNED && c->wanted != CERT_SELF_SIGNED)

@@ -262,9 +262,21 @@ static void test_summary(void)
     ok(strstr(get("/"), ">revoked at 2027-01-15T08:00:00Z: browsers may refuse it; the "
                         "CA says no<") != NULL,
        "since when, and the error");
+    uint8_t wanted = cert.wanted;
+    cert.key_known = 1;
+    cert.wanted = CERT_FILE;
+    cert_publish(&table->cert[0], &cert);
+    ok(strstr(get("/"), "shop.example.com: its key is compromised: replace key and chain<") !=
+           NULL,
+       "not itself, but with the key of one that was");
+    ok(strstr(get("/"), ">its key is compromised: another certificate with it was revoked at "
+                        "2027-01-15T08:00:00Z; replace key and chain; the CA says no<") != NULL,
+       "which is told");
     ok(strstr(get("/status.json"), "\"revoked\":\"2027-01-15T08:00:00.123Z\"") != NULL,
        "in JSON, too");
     cert.revoked_wall_ms = 0;
+    cert.key_known = 0;
+    cert.wanted = wanted;
     cert.error[0] = '\0';
     cert.next_try_wall_ms = UINT64_C(1900000000123);
     cert_publish(&table->cert[0], &cert);

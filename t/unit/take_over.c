@@ -195,6 +195,7 @@ static void test_host_died(void)
     is_int(revoked_add(&store, &new, SUPERSEDED, 1000), 0, "the other one was revoked");
     start(&k, 0);
     is_int(k.row.generation, 1, "of two the one that was live");
+    is_int(k.row.key_known, 1, "which was not revoked itself");
     certificate_release(&k);
     ok(unlink(at("x.test/1/revoked")) == 0, "not marked");
     is_int(revoked_add(&store, &live, SUPERSEDED, 1000), 0, "it was revoked itself");
@@ -383,6 +384,7 @@ static void test_revoked_live(void)
     ok(mkdir(at("x.test/1/.new-mark"), 0700) == 0, "but not marked");
     request_tick(&k, 0);
     is_int(k.row.revoked_wall_ms, 1000, "it is to be replaced");
+    is_int(k.row.key_known, 1, "because of its key only");
     ok(!store_marked_revoked(&store, "x.test", 1), "which the store does not have yet");
     ok(rmdir(at("x.test/1/.new-mark")) == 0, "it can be marked");
     request_tick(&k, clock_mono_ms());
