@@ -62,6 +62,12 @@ subtest 'Max-Forwards' => sub {
     ($bytes, $r) = sent('OPTIONS', '/o', ['Max-Forwards', 7]);
     like $bytes, qr/^Max-Forwards: 6\r$/m, 'one less for the next';
     is $r->{body}, 'ok', 'whose answer it is';
+    ($bytes) = sent('OPTIONS', '/o', ['Max-Forwards', '0' x 300 . 7]);
+    like $bytes, qr/^Max-Forwards: 6\r$/m, 'with zeros, too';
+    ($bytes) = sent('OPTIONS', '/o', ['Max-Forwards', '9' x 300]);
+    like $bytes, qr/^Max-Forwards: 99999999\r$/m, 'of more than we count, what we count';
+    ($bytes, $r) = sent('OPTIONS', '/o', ['Max-Forwards', '0' x 300]);
+    is "$bytes$r->{status}", '204', 'many zeros are none';
     ($bytes) = sent('OPTIONS', '/o', ['Max-Forwards', 'many']);
     like $bytes, qr/^Max-Forwards: many\r$/m, 'what is no number is not ours to mend';
     ($bytes) = sent('GET', '/o', ['Max-Forwards', 0]);

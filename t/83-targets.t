@@ -118,7 +118,12 @@ subtest 'methods' => sub {
     is sent('QUERY', '/raw/x', body => 'q'), 'QUERY /web/x HTTP/1.1', 'QUERY';
     is sent('PURGE', '/raw/x'), 'PURGE /web/x HTTP/1.1', 'PURGE';
     is sent('VERSION-CONTROL', '/raw/x'), 'VERSION-CONTROL /web/x HTTP/1.1', 'VERSION-CONTROL';
-    is sent($_, '/raw/x'), 405, "$_ is refused" for 'TRACE', 'CONNECT';
+    for my $method ('TRACE', 'CONNECT') {
+        is sent($method, '/raw/x'), 405, "$method is refused";
+        like $gate->request($method, '/raw/x', host => 'a.test')->{h}{allow} // '', qr/^GET, HEAD, POST, .*OPTIONS$/,
+            'with the methods that are not';
+        is $gate->request($method, '/', plain => 1, port => $gate->{status_port})->{h}{allow}, 'GET, HEAD', 'at the status, too';
+    }
     is sent($_, '/raw/x'), 501, "$_ is no GET" for 'get', 'Head', 'connect';
     is sent('PROPFIND', '/some/x'), 'PROPFIND /some/x HTTP/1.1', 'a route that has it';
     is sent('HEAD', '/some/x'), 'HEAD /some/x HTTP/1.1', 'HEAD goes with GET';

@@ -329,6 +329,9 @@ void client_refuse(struct client *c, uint16_t status, const char *detail)
 {
     struct rewrite_own_info info = {.status = status};
 
+    if (status == 405) /* TRACE, CONNECT: refused before a route is known (RFC 9110 15.5.6) */
+        info.allow = c->peer.listen->serve == CONF_SERVE_STATUS ? STR("GET, HEAD")
+                                                                : STR(REWRITE_METHODS);
     refuse(c, &info, detail);
 }
 

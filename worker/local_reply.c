@@ -17,7 +17,7 @@ void local_reply_options(struct exchange *x, struct str allow)
     struct rewrite_own_info info = {.status = 204, .allow = allow};
 
     if (!allow.n)
-        info.allow = STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        info.allow = STR(REWRITE_METHODS);
 
     exchange_reply(x, &info);
 }

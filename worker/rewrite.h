@@ -105,6 +105,9 @@ struct rewrite_own_info {
     bool confined; /* of the status listener: not to be cached, nor framed by any page */
 };
 
+/* For Allow where all methods are passed on; others that we know of are passed on, too. */
+#define REWRITE_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 /* Head and body. Returns the length, or -1 on overflow. */
 ssize_t rewrite_own_response(struct rewrite_out *, const struct rewrite_own_info *);
 

@@ -143,14 +143,17 @@ bool http_max_forwards(const struct http_field *field, uint32_t *hops)
 {
     struct str value = field->value;
 
-    if (!str_eq_case(field->name, STR("Max-Forwards")) || !value.n || value.n > 9)
+    if (!str_eq_case(field->name, STR("Max-Forwards")) || !value.n)
         return false;
     *hops = 0;
     for (size_t i = 0; i < value.n; i++) {
         if (!ascii_is_digit((unsigned char)value.p[i]))
             return false;
-        *hops = *hops * 10 + (uint32_t)(value.p[i] - '0');
+        if (*hops < HTTP_HOPS_MOST)
+            *hops = *hops * 10 + (uint32_t)(value.p[i] - '0');
     }
+    if (*hops > HTTP_HOPS_MOST)
+        *hops = HTTP_HOPS_MOST;
     return true;
 }
 

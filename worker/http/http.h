@@ -152,7 +152,9 @@ const struct http_field *http_request_field(const struct http_request *, enum ht
 const struct http_field *http_response_field(const struct http_response *,
                                              enum http_field_id id);
 
-/* Is it a Max-Forwards field, and how many hops does it allow (RFC 9110 7.6.2)? */
+/* Is it a Max-Forwards field, and how many hops does it allow (RFC 9110 7.6.2)? More than the
+ * most that we know of are that many. */
+enum { HTTP_HOPS_MOST = 100000000 };
 bool http_max_forwards(const struct http_field *, uint32_t *hops);
 
 /* Method of a token; HTTP_OTHER if it is not a known one (methods are case-sensitive). */
