@@ -111,6 +111,8 @@ subtest 'what is likely wrong' => sub {
     warned qq~$l { address = "*:1443"; } );\n$c~, qr/127\.0\.0\.1:1443 overlaps with \*:1443/, 'listeners that overlap';
     warned $good . $pool =~ s/\{ name = "pas"/{ min_healthy = 1; name = "pas"/r, qr/min_healthy: a pool of 1 cannot have 1 other healthy backends/, 'min_healthy';
     my $acme = qq~acme = { email = "a\@b.example"; };\ncertificates = ( { names = [ "%s" ]; } );\n~;
+    warned $good . qq~pools = ( { name = "pas"; backends = ( "127.0.0.1:1", { name = "1"; address = "127.0.0.1:2"; } ); } );\n~,
+        qr/x\.conf:3: pools\.backends\.name: "1" looks like the number/, 'a name that looks like a number';
     warned $listen . sprintf($acme, 'a_b.shop.eu') . $pool, qr/underscore/, 'an underscore';
     warned $listen . sprintf($acme, '*.shop.eu') . $pool, qr/x\.conf:3: .*a wildcard needs/, 'a wildcard without dns-01';
     warned $listen . qq~certificates = ( { names = [ "www.shop.eu" ]; } );\n~ . $pool, qr/set acme\.email/, 'a public name without an address of mail';

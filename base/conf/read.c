@@ -152,6 +152,9 @@ static void read_value(struct reader *r, const config_setting_t *s,
         conf_choice_list(row->choices, cell.why, sizeof cell.why);
         complain(r, s, row->name, "is %s, not a word in quotes; write %s", type_name(s),
                  cell.why);
+    } else if (!text && kind->accepts & ACCEPT_NUMBER &&
+               config_setting_type(s) == CONFIG_TYPE_FLOAT) {
+        complain(r, s, row->name, "has a decimal point; write %s", kind->syntax);
     } else if (!text) {
         complain(r, s, row->name, "is %s, not %s; write %s", type_name(s), kind->name,
                  kind->syntax);

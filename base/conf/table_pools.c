@@ -266,8 +266,12 @@ static const struct conf_setting pool_rows[] = {
              "CONNHDL too. A session whose backend is gone moves to another backend."},
     {"max_in_flight", &conf_count, AT(conf_pool, max_in_flight), .def = "300",
      .zero = "unlimited", .min = 1, .max = 1000000,
-     .text = "Requests that each backend may have at one time, all workers together. 300 is "
-             "the number of request threads of PAS."},
+     .text =
+         "Requests that each backend may have at one time, all workers together. 300 is "
+         "the number of request threads of PAS. A WebSocket counts as long as it is open: so "
+         "that WebSockets cannot take the slots of requests, give them a pool of their own, "
+         "with the same backends under other names, such as { name = \"ws1\"; address = "
+         "\"pas1:8810\"; }, and a route to it by their path."},
     {"retries", &conf_count, AT(conf_pool, retries), .def = "2", .max = 10,
      .text = "Further attempts on other backends, for the failures in retry_on of the route. "
              "At most 20 % of a pool's requests in flight (but at least three) may be retries; "

@@ -30,8 +30,10 @@ static const struct conf_setting timeout_rows[] = {
      .text = "A backend that is sending a response: the time between two pieces."},
     {"tunnel", &conf_ms, AT(conf_timeouts, tunnel_ms), .def = "10m", .zero = "off",
      .min = 100 * MS, .max = 7 * DAYS, .flags = IN_ROUTE,
-     .text = "A WebSocket on which nothing moves in either direction. Once one side has closed "
-             "its half, response_idle applies too."},
+     .text =
+         "A WebSocket on which nothing moves in either direction. Once one side has closed "
+         "its half, response_idle applies too. As long as it is open, it holds a slot of its "
+         "backend: see max_in_flight of pools."},
     {"upstream_idle", &conf_ms, AT(conf_timeouts, upstream_idle_ms), .def = "15s",
      .min = 100 * MS, .max = HOURS,
      .text = "An unused connection to a backend. Tomcat closes its end after 20 seconds, so "

@@ -110,6 +110,21 @@ static bool restarts(const struct conf_pool *pool)
     return false;
 }
 
+/* The command line takes names and numbers, and the name wins (supervisor/cli/service.c). */
+static void warn_digits(struct conf_build *b, const struct conf_backend *backend)
+{
+    const char *name = backend->name;
+
+    if (name[strspn(name, "0123456789")] == '\0')
+        conf_warn(b,
+                  conf_warn_first(conf_line_of_field(b, &backend->name),
+                                  conf_line_of_record(b, backend)),
+                  "pools.backends.name: \"%s\" looks like the number of a backend: pasgate "
+                  "drain %s means the backend of this name, whatever its number is; write a "
+                  "name with a letter",
+                  name, name);
+}
+
 static void warn_pool(struct conf_build *b, const struct conf_pool *pool)
 {
     unsigned line = conf_line_of_field(b, &pool->min_healthy);
@@ -119,6 +134,8 @@ static void warn_pool(struct conf_build *b, const struct conf_pool *pool)
                   "pools.min_healthy: a pool of %zu cannot have %u other healthy backends, so "
                   "none that is up will be restarted; write at most %zu",
                   pool->n_backends, pool->min_healthy, pool->n_backends - 1);
+    for (size_t i = 0; i < pool->n_backends; i++)
+        warn_digits(b, &pool->backends[i]);
 }
 
 static void warn_trusted(struct conf_build *b)
