@@ -7,6 +7,7 @@
  * result. */
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,6 +217,9 @@ int main(int argc, char **argv)
 {
     struct cli cli = {.conf_file = DEFAULT_CONF};
 
+    /* At the limit of a file's size (ulimit -f, LimitFSIZE), a write to a log has to fail as on
+     * a full disk, and not to end the process. Children inherit this; programs do not. */
+    signal(SIGXFSZ, SIG_IGN);
     launch_init(argc, argv);
     if (argc < 2) {
         help(stderr);

@@ -1,5 +1,6 @@
 # Nobody reads the logs: a full pipe on standard error, a terminal that nobody looks at, a FIFO
 # without a reader. No process waits for one; what is lost is counted, and told when it is read.
+# So it is where a file may not grow.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -152,6 +153,37 @@ subtest 'a FIFO' => sub {
     ok wait_for { $text .= drain($r); $text =~ m{/pas/get} }, 'who gets the lines when he comes';
     close $r;
     $gate->{access} = '/dev/null';
+    $gate->stop_ok;
+};
+
+# Logs as long as a file may be (ulimit -f). The limit has to be more than the table's size.
+subtest 'a file that may not grow' => sub {
+    my $most = 256 << 20;
+    my @pas  = map { PasGate::StandIn->new("pas$_") } 1 .. 2;
+    my $gate = PasGate->new(workers => 1, backends => \@pas, start => 0);
+    my $pids = sub { return join ' ', map { "$_->{kind} $_->{pid}" } @{ $gate->status->{children} // [] } };
+    my $size = sub {
+        my ($file, $n) = @_;
+        open my $out, '>>', $file or die "$file: $!";
+        truncate $out, $n or die "$file: $!";
+    };
+    $size->($gate->{access}, $most);
+    $gate->{pid} = PasGate::spawn($gate->{log}, 'prlimit', "--fsize=$most", PasGate::binary(), 'run', '-c', $gate->{conf});
+    PasGate::remember($gate);
+    ok wait_for { $gate->serving && %{ $gate->status } }, 'it starts' or return;
+    my $before = $pids->();
+
+    is $gate->get('/pas/get')->{status}, 200, "request $_ gets its response" for 1 .. 3;
+    ok $gate->wait_log(qr/access log: File too large/), 'the worker tells';
+    $size->($gate->{log}, $most);
+    $pas[0]->kill;
+    ok $gate->wait_health('pas1', 'down'), 'healthd looks after backends';
+    is $gate->get('/pas/get')->{status}, 200, 'it serves';
+    is $pids->(), $before, 'no process has ended';
+
+    $size->($_, 0) for $gate->{log}, $gate->{access};
+    ok $gate->wait_log(qr/backend pas1 .*down/), 'healthd tells, when there is room';
+    ok wait_for { (() = slurp($gate->{access}) =~ m{"/pas/get}g) >= 4 }, 'no line of the access log is lost';
     $gate->stop_ok;
 };
 
