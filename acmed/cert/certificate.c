@@ -12,6 +12,7 @@
 #include "acmed/cert/row.h"
 #include "acmed/cert/selfsigned.h"
 #include "acmed/cert/take_over.h"
+#include "acmed/order/clock_note.h"
 #include "acmed/order/issue_dns.h"
 #include "acmed/order/policy.h"
 #include "base/clock.h"
@@ -395,10 +396,11 @@ static void show_issue(struct certificate *k)
     const struct issue *is = &k->issue;
     uint64_t now = clock_wall_ms(), at = plan_order_at(&is->state, &live.plan, now);
     bool past = plan_is_past(&is->state, &live.plan, now);
-    const char *error = is->state.problem[0] && !past ? is->state.problem
-                        : k->row.revoked_wall_ms      ? "a new one is ordered"
-                        : k->lost ? "missing in the store: a new one is ordered"
-                                  : "";
+    const char *error = is->state.problem[0] && !past
+                            ? clock_note_rest(is->state.problem, k->clock)
+                        : k->row.revoked_wall_ms ? "a new one is ordered"
+                        : k->lost                ? "missing in the store: a new one is ordered"
+                                                 : "";
     struct cert_row before = k->row;
 
     k->row.busy = issue_busy(is) || request_busy(k);

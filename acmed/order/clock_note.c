@@ -1,6 +1,7 @@
 #include "acmed/order/clock_note.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "acmed/net/preflight.h"
 #include "base/clock.h"
@@ -58,4 +59,17 @@ char *clock_note(char out[TABLE_NOTE], const struct clock_facts *f)
                  "%.16sZ on; set it right",
                  clock_span(span, from - f->now_wall_ms), clock_iso(when, from));
     return out;
+}
+
+const char *clock_note_rest(const char *error, const char *note)
+{
+    static const char start[] = "the clock here is ", end[] = " the CA's; ",
+                      help[] = "set it right. ";
+    const char *rest = strstr(error, end);
+
+    if (!*note || strncmp(error, start, sizeof start - 1) != 0 || !rest ||
+        strncmp(error, note, (size_t)(rest - error)) == 0)
+        return error;
+    rest += sizeof end - 1;
+    return strncmp(rest, help, sizeof help - 1) == 0 ? rest + sizeof help - 1 : rest;
 }

@@ -31,4 +31,9 @@ struct clock_facts {
 /* "", or what is wrong and what to do about it. Returns out. */
 char *clock_note(char out[TABLE_NOTE], const struct clock_facts *facts);
 
+/* What a row shows of an error that begins with how wrong the clock was then (problem_text.h,
+ * issue_held_by_clock()): without that beginning, if the note says something else by now. The
+ * result points into error. */
+const char *clock_note_rest(const char *error, const char *note);
+
 #endif
