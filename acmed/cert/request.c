@@ -209,6 +209,21 @@ static void request_is_revoked(struct certificate *k, uint32_t generation)
         note_older(k, generation, now);
 }
 
+/* The CA does not know the certificate that it is to revoke. What was imported may be from
+ * another CA; the store does not note which one it is. */
+static void tell_issuer(const struct certificate *k, char error[TABLE_ERROR])
+{
+    char said[TABLE_ERROR], dir[CERT_DIR_SIZE];
+
+    str_copy(said, sizeof said, str_from(error));
+    snprintf(
+        error, TABLE_ERROR,
+        "%.200s; its issuer is %.100s: if it was imported, and another CA signed it, revoke "
+        "it there, with fullchain.pem and key.pem of %.180s/certs/%.60s/%u",
+        said, k->row.issuer, k->heritage->conf->acme.store, cert_dir(dir, k->row.name),
+        k->op.generation);
+}
+
 /* Another certificate was revoked because its key is known to others: the live one may have the
  * same key. Or the list was read: the live one may be on it, or be missing there. */
 static void look_for_revoked(struct certificate *k)
@@ -301,6 +316,8 @@ void request_tick(struct certificate *k, uint64_t now_ms)
     if (news == ACCOUNT_OP_NOTHING)
         return;
     if (news == ACCOUNT_OP_FAILED) {
+        if (k->op.unknown && k->op.generation == k->row.generation)
+            tell_issuer(k, error);
         log_warn("certificate %s: %s", k->conf->name, error);
         if (!k->op.settles && !k->op.tells)
             snprintf(k->row.reply, sizeof k->row.reply, "%s", error);

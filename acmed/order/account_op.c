@@ -381,6 +381,8 @@ static void account_op_failed(struct account_op *e, const struct job_problem *p,
     bool known = e->ca->account.url[0];
 
     tell_problem(p, error);
+    e->unknown = e->kind == JOB_REVOKE && (strcmp(p->type, "malformed") == 0 ||
+                                           (p->status == 404 && strncmp(p->type, "net.", 4) != 0));
     if (e->kind == JOB_ACCOUNT && !e->tells && p->account_gone) { /* the old key holds */
         account_drop_next(e->ca->dir);
         settled(e->ca);

@@ -33,6 +33,7 @@ struct account_op {
     bool settles;    /* JOB_ACCOUNT: finds out whether next.pem is the valid key */
     bool tells;      /* JOB_ACCOUNT: tells the CA a new contact address */
     bool by_key;     /* JOB_REVOKE: signed by the certificate's own key */
+    bool unknown;    /* JOB_REVOKE failed: the CA does not seem to know the certificate */
     struct pem_pair pair;
     uint32_t generation; /* of the pair */
     unsigned reason;

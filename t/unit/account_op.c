@@ -141,6 +141,44 @@ static void test_by_hand(void)
     store_release(&store);
 }
 
+/* What was imported may be from a CA that nothing is ordered from. */
+static void revoke_fails(const char *type, uint32_t status, char reply[TABLE_ERROR])
+{
+    static struct store store = {.certs_fd = -1};
+    struct certificate k = {.heritage = &heritage,
+                            .conf = &cert,
+                            .store = &store,
+                            .row = {.name = "x.test", .issuer = "Other CA", .generation = 4}};
+    struct ca *ca = ready(FALLBACK_FIRST);
+    struct pem_pair pair = {0};
+
+    ok(!account_op_revoke(&k.op, &ca_set, ca, &pair, 4, 0), "a revocation begins");
+    k.op.by_key = true; /* the account was refused before */
+    says = (struct job_event){.type = JOB_FAILED, .problem = {.status = status}};
+    snprintf(says.problem.type, sizeof says.problem.type, "%s", type);
+    snprintf(says.problem.detail, sizeof says.problem.detail, "its words");
+    request_tick(&k, 1000);
+    snprintf(reply, TABLE_ERROR, "%s", k.row.reply);
+}
+
+static void test_revoke(void)
+{
+    char reply[TABLE_ERROR], want[TABLE_ERROR];
+
+    revoke_fails("malformed", 404, reply);
+    snprintf(
+        want, sizeof want,
+        "the CA says malformed: its words; its issuer is Other CA: if it was imported, and "
+        "another CA signed it, revoke it there, with fullchain.pem and key.pem of "
+        "%s/certs/x.test/4",
+        root);
+    is_str(reply, want, "a CA that does not know it: who may");
+    revoke_fails("notFound", 404, reply);
+    is_str(strstr(reply, "its issuer is Other CA") ? "yes" : reply, "yes", "by its status");
+    revoke_fails("serverInternal", 500, reply);
+    is_str(reply, "the CA says serverInternal: its words", "other failures say nothing of it");
+}
+
 /* ---- contact */
 
 static void refused(enum fallback_ca which, char error[TABLE_ERROR])
@@ -202,6 +240,7 @@ int main(void)
     test_doubt();
     test_settle();
     test_by_hand();
+    test_revoke();
     test_contact();
     ca_set.forkserver = -1;
     ca_set_release(&ca_set);
