@@ -3,9 +3,11 @@
  *
  * A document is at most ACME_JSON_MAX bytes and ACME_JSON_DEPTH deep; numbers are integers;
  * duplicate members are refused; URLs are https; tokens must pass ipc_is_token(); texts for
- * people are truncated and hold printable ASCII only. Parsers fill their struct and return
- * true; false: the document is not of the expected kind. Times are wall-clock milliseconds, 0:
- * not given. */
+ * people are truncated (marked by " ...") and hold printable ASCII only, each other byte as
+ * "?": the network helper is not trusted, so acmed accepts nothing else of it (net/ipc.h), and
+ * they go into the environment of the operator's hook, a shell script. Parsers fill their
+ * struct and return true; false: the document is not of the expected kind. Times are wall-clock
+ * milliseconds, 0: not given. */
 #ifndef ACMED_NET_ACME_JSON_H
 #define ACMED_NET_ACME_JSON_H
 
