@@ -29,7 +29,8 @@ struct rollback {
     uint32_t origin;
     uint8_t left[LOOKS][PEM_DIGEST]; /* pairs that were rolled back from */
     int n_left;
-    bool unread; /* some could not be read, so that they may be good */
+    bool unread;   /* some could not be read, so that they may be good */
+    bool no_store; /* the copy could not be written: that of another pair cannot be either */
 };
 
 /* Why this pair must not be rolled back to; NULL: it is good. */
@@ -98,8 +99,10 @@ static const char *go_back_to(struct rollback *r, uint32_t generation)
     why = was_live(r, generation, &pair);
     if (!why)
         why = unfit(k, generation, &pair, source, &info);
-    if (!why && !deploy_offer_again(k, &pair, pem_source(source, &info), &info, generation))
+    if (!why && !deploy_offer_again(k, &pair, pem_source(source, &info), &info, generation)) {
         why = k->row.error;
+        r->no_store = true;
+    }
     pem_pair_release(&pair);
     return why;
 }
@@ -125,8 +128,8 @@ static const char *roll_back(struct certificate *k)
         if (generations[i] >= k->row.generation)
             continue;
         why = go_back_to(&r, generations[i]);
-        if (!why)
-            return NULL;
+        if (!why || r.no_store)
+            return why;
         if (at + TABLE_REASON + 16 < sizeof found) /* always, in practice */
             at += (size_t)snprintf(found + at, sizeof found - at, "%s%u %.150s", at ? ", " : "",
                                    generations[i], why);

@@ -349,6 +349,7 @@ enum issue_news issue_tick(struct issue *is, const struct issue_live *live, uint
     is->due_ms = now_ms + LOOK_MS;
     if (is->ca_set->forkserver < 0 || is->ca_set->runs >= CA_SET_RUNS)
         return ISSUE_NOTHING;
+    issue_look_at_store(is);
     if (is->away)
         come_back(is, &plan);
     plan.can_ask &= issue_live_ca(is) >= 0;

@@ -56,6 +56,7 @@ struct issue {
     uint64_t clock_wait_ms; /* not 0: the run is being ended because the renewal is due only by
                                our clock */
 
+    bool no_store;              /* the last try ended because the store cannot be written */
     char refused[TABLE_REASON]; /* why we stopped the run's order; "" */
 
     /* For the row: what is running or comes next, and what the last preflight found. */

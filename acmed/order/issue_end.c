@@ -56,6 +56,26 @@ enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
     return issue_fail_as(is, live, retry_after_ms, problem, ISSUE_FAILURE);
 }
 
+enum issue_news issue_no_store(struct issue *is, const struct issue_live *live,
+                               const char *problem)
+{
+    uint64_t now = clock_wall_ms();
+    bool known = is->no_store && strcmp(is->state.problem, problem) == 0;
+    char when[CLOCK_ISO_SIZE];
+
+    issue_end_run(is);
+    is->no_store = true;
+    plan_postpone(&is->state, ISSUE_STORE_MS, problem, now);
+    issue_says(is);
+    if (known)
+        return ISSUE_CHANGED;
+    issue_save_state(is);
+    log_warn("certificate %s: not ordered: %s; tried every %d s, next %s", is->conf->name,
+             problem, ISSUE_STORE_MS / 1000,
+             clock_iso(when, plan_order_at(&is->state, &live->plan, now)));
+    return ISSUE_FAILED;
+}
+
 enum issue_news issue_drop(struct issue *is, const struct issue_live *live, const char *why)
 {
     uint64_t now = clock_wall_ms();

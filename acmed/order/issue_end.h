@@ -22,6 +22,12 @@ enum issue_news issue_fail_as(struct issue *is, const struct issue_live *live,
 enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
                            uint64_t retry_after_ms, const char *problem);
 
+/* The store cannot be written, of which the CA knows nothing: no failure, and the next try
+ * comes soon. Logged once. */
+enum { ISSUE_STORE_MS = 10000 };
+enum issue_news issue_no_store(struct issue *is, const struct issue_live *live,
+                               const char *problem);
+
 /* Gives up the open order; no new one is due. why: what is wrong with it. */
 enum issue_news issue_drop(struct issue *is, const struct issue_live *live, const char *why);
 

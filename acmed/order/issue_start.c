@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "acmed/key/csr.h"
+#include "acmed/order/backoff.h"
 #include "acmed/order/issue_core.h"
 #include "acmed/order/issue_dns.h"
 #include "acmed/order/issue_end.h"
@@ -219,6 +220,18 @@ static enum issue_news order(struct issue *is, const struct issue_live *live)
     return begin_job(is, JOB_ISSUE, live);
 }
 
+void issue_look_at_store(struct issue *is)
+{
+    char error[TABLE_REASON];
+
+    if (!is->no_store || is->run || !backoff_over(is->state.next_try, clock_wall_ms()) ||
+        !issue_open_dir(is) || !has_space(is, error))
+        return;
+    is->no_store = false;
+    is->state.problem[0] = '\0';
+    issue_save_state(is);
+}
+
 enum issue_news issue_start(struct issue *is, const struct issue_live *live)
 {
     enum issue_news news = ISSUE_NOTHING;
@@ -229,7 +242,7 @@ enum issue_news issue_start(struct issue *is, const struct issue_live *live)
     is->urgent = plan_urgent(&live->plan, clock_wall_ms());
     if (!issue_open_dir(is)) {
         ca_set_store_error(is->ca_set, errno, error);
-        return issue_fail(is, live, 0, error);
+        return issue_no_store(is, live, error);
     }
     if (!choose_ca(is, live, &news))
         return news;
@@ -237,9 +250,9 @@ enum issue_news issue_start(struct issue *is, const struct issue_live *live)
         return order(is, live);
     if (!store_usable(issue_acme(is)->store, NULL, 0, unusable) ||
         !store_usable(issue_acme(is)->store, is->name, 0, unusable))
-        return issue_fail(is, live, 0, unusable);
+        return issue_no_store(is, live, unusable);
     if (!has_space(is, error))
-        return issue_fail(is, live, 0, error);
+        return issue_no_store(is, live, error);
     if (!issue_acme(is)->preflight || is->state.fallback.dry_run_passed)
         return order(is, live);
     return begin_job(is, JOB_PREFLIGHT, live);

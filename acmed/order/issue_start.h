@@ -8,6 +8,9 @@
 /* Begins a try: chooses the CA, then resumes an order, starts a preflight, or orders. */
 enum issue_news issue_start(struct issue *is, const struct issue_live *live);
 
+/* Before a try, or when none is due: what was wrong with the store may be over. */
+void issue_look_at_store(struct issue *is);
+
 /* The preflight is over: orders, or holds the order back. */
 enum issue_news issue_after_preflight(struct issue *is, const struct issue_live *live,
                                       const struct job_event *event);
