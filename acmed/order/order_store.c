@@ -15,11 +15,12 @@ static const char text_name[] = "order";
 uint64_t order_wanted(const char *directory, const char *profile, const char *const *names,
                       size_t n_names)
 {
-    uint64_t h = hash_name(hash_name(HASH_START, directory), profile);
+    uint64_t h = hash_name(hash_name(HASH_START, directory), profile), sum = 0;
 
-    for (size_t i = 0; i < n_names; i++)
-        h = hash_name(h, names[i]);
-    return h;
+    for (size_t i = 0; i < n_names;
+         i++) /* a sum: their order in the configuration is nothing */
+        sum += hash_name(h, names[i]);
+    return n_names ? sum : h;
 }
 
 static bool order_store_parse(const char *text, size_t n, uint64_t wanted, struct order *order)

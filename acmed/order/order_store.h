@@ -17,7 +17,7 @@ struct order {
     uint64_t begun_s;       /* seconds since 1970; identifies it in the rate log */
 };
 
-/* What an order is for, as one number: CA, profile and names in their order. */
+/* What an order is for, as one number: CA, profile and the set of names. */
 uint64_t order_wanted(const char *directory, const char *profile, const char *const *names,
                       size_t n_names);
 

@@ -183,6 +183,10 @@ static void test_order(void)
     struct order o;
     int dir = kvfile_open(root, "orders", "a.test", true);
 
+    const char *const turned[] = {names[1], names[0]};
+
+    ok(wanted == order_wanted(ca, "", turned, 2),
+       "the same names in another order are the same");
     ok(wanted != order_wanted(ca, "", names, 1) && wanted != order_wanted(ca, "", glued, 1) &&
            wanted != order_wanted(ca, "short", names, 2) &&
            wanted != order_wanted("https://x.test", "", names, 2),
