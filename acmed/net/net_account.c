@@ -71,17 +71,30 @@ static bool says_closed(const struct net *net)
            net->problem.name[0] == '\0';
 }
 
-/* The contact is optional: some CAs accept none at all. */
-static bool refuses_contact(const struct net *net)
+/* Registers, without the contact if the CA refuses it. false: no response. */
+static bool post_with_options(struct net *net, const char *eab)
 {
-    return !net_succeeded(net) && (strcmp(net->problem.type, "invalidContact") == 0 ||
-                                   strcmp(net->problem.type, "unsupportedContact") == 0);
+    char contact[321];
+    struct options with = {0};
+    struct options_refusal refusal;
+
+    str_copy(contact, sizeof contact, net_begin(net)->contact);
+    with.carries[OPTIONS_CONTACT] = contact[0] != '\0';
+    for (;;) {
+        if (!post_account(net, with.carries[OPTIONS_CONTACT] ? contact : "", eab))
+            return false;
+        refusal = net_refusal(net);
+        if (net_succeeded(net) || options_leave_out(&with, &refusal) != OPTIONS_CONTACT)
+            return true;
+        net_leave_out(net, "the CA refused the email address %.60s: the account has none (%s)",
+                      contact, net->problem.detail);
+    }
 }
 
 static bool register_account(struct net *net)
 {
     const struct ipc_begin *b = net_begin(net);
-    char contact[321], *eab = NULL;
+    char *eab = NULL;
     enum acme_status status;
     bool sent;
 
@@ -89,12 +102,7 @@ static bool register_account(struct net *net)
         return false;
     if (b->eab_kid.n && !(b->flags & IPC_MUST_EXIST) && !(eab = bind_external(net)))
         return false;
-    sent = post_account(net, str_copy(contact, sizeof contact, b->contact), eab);
-    if (sent && contact[0] && refuses_contact(net)) {
-        net_leave_out(net, "the CA refused the email address %.60s: the account has none (%s)",
-                      contact, net->problem.detail);
-        sent = post_account(net, "", eab);
-    }
+    sent = post_with_options(net, eab);
     free(eab);
     if (!sent)
         return false;

@@ -15,6 +15,7 @@
 
 #include "acmed/net/acme_json.h"
 #include "acmed/net/ipc.h"
+#include "acmed/net/options.h"
 #include "acmed/net/transport.h"
 #include "shm/table.h"
 
@@ -53,6 +54,14 @@ static inline bool net_succeeded(const struct net *net)
 static inline bool net_not_now(const struct net *net)
 {
     return net->reply.status == 429 || net->reply.status >= 500;
+}
+
+/* How the CA refused the last request; valid until the next one. */
+static inline struct options_refusal net_refusal(const struct net *net)
+{
+    return (struct options_refusal){.type = net->problem.type,
+                                    .status = net->reply.status,
+                                    .has_retry_after = net->reply.has_retry_after};
 }
 
 /* Marks the order as not resumable; always false. */

@@ -82,92 +82,53 @@ static bool resume(struct issue *is)
     return false;
 }
 
-/* The optional parts of an order. */
-struct options {
-    bool replaces, profile;
-};
-
-static bool post_order(struct net *net, struct options with)
+static bool post_order(struct net *net, const struct options *with)
 {
     char profile[65], id[257], *payload;
     bool sent;
 
     str_copy(profile, sizeof profile, net_begin(net)->profile);
     str_copy(id, sizeof id, net_begin(net)->replaces);
-    payload = acme_json_new_order(net_begin(net)->names, with.profile ? profile : "",
-                                  with.replaces ? id : "");
+    payload = acme_json_new_order(net_begin(net)->names,
+                                  with->carries[OPTIONS_PROFILE] ? profile : "",
+                                  with->carries[OPTIONS_REPLACES] ? id : "");
     sent = payload && net_post(net, IPC_WITH_KID, net->directory.new_order, payload, NET_ONCE);
     free(payload);
     return sent;
 }
 
-/* A 500 without Retry-After may be caused by an optional part. */
-static bool stumbles(const struct net *net)
-{
-    return net->reply.status == 500 && !net->reply.has_retry_after;
-}
-
-/* Problems that no optional part of the order can cause. */
-static bool about_something_else(const struct net *net)
-{
-    static const char *const types[] = {"accountDoesNotExist",
-                                        "badCSR",
-                                        "badNonce",
-                                        "badPublicKey",
-                                        "badSignatureAlgorithm",
-                                        "caa",
-                                        "dns",
-                                        "externalAccountRequired",
-                                        "rateLimited",
-                                        "rejectedIdentifier",
-                                        "unsupportedIdentifier",
-                                        "userActionRequired"};
-
-    if (net_not_now(net) && !stumbles(net))
-        return true;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(net->problem.type, types[i]) == 0)
-            return true;
-    return false;
-}
-
-/* The CA refused the order: removes the optional part that may be the cause. A refusal of
- * `replaces` may be 409 alreadyReplaced (RFC 9773 section 5); malformed, when the CA does not
- * know that certificate or its names have nothing in common with the order's; unauthorized,
- * when another account has it; or a 500 from Pebble. Removes one part at a time, so that a
- * profile that the CA accepts is kept. false: nothing is left to remove. */
+/* The CA refused the order: removes the optional part that may be the cause, and reports it.
+ * false: nothing is left to remove. */
 static bool leave_out(struct net *net, struct options *with)
 {
-    const struct ipc_begin *b = net_begin(net);
-    bool about_profile = strcmp(net->problem.type, "invalidProfile") == 0;
+    const struct options_refusal refusal = net_refusal(net);
 
-    if (about_something_else(net))
-        return false;
-    if (with->replaces && !about_profile) {
-        with->replaces = false;
+    switch (options_leave_out(with, &refusal)) {
+    case OPTIONS_REPLACES:
         if (net->reply.status != 409)
             net_leave_out(
                 net, "the CA refused the field \"replaces\"; ordered without it (%.40s: %s)",
                 net->problem.type, net->problem.detail);
         return true;
-    }
-    if (!with->profile || b->flags & IPC_PROFILE_REQUIRED)
+    case OPTIONS_PROFILE:
+        net_leave_out(net, "the CA refused the profile \"%.*s\"; ordered without it (%s)",
+                      STR_ARG(net_begin(net)->profile), net->problem.detail);
+        return true;
+    default:
         return false;
-    with->profile = false;
-    net_leave_out(net, "the CA refused the profile \"%.*s\"; ordered without it (%s)",
-                  STR_ARG(b->profile), net->problem.detail);
-    return true;
+    }
 }
 
 /* Drops a profile that the directory does not list. false: it is required. */
 static bool fits_profile(struct net *net, struct options *with)
 {
-    bool required = net_begin(net)->flags & IPC_PROFILE_REQUIRED;
     char profile[65];
+    bool required;
 
     str_copy(profile, sizeof profile, net_begin(net)->profile);
     if (profile[0] == '\0' || acme_has_profile(&net->directory, profile))
         return true;
+    required = !options_drop(with, OPTIONS_PROFILE);
     if (required && !net->directory.has_profiles)
         return net_fail(net, "invalidProfile",
                         "this CA has no profiles: remove profile = \"%s\", or set "
@@ -176,7 +137,6 @@ static bool fits_profile(struct net *net, struct options *with)
     if (required)
         return net_fail(net, "invalidProfile", "this CA has no profile \"%s\"; it has %.300s",
                         profile, net->directory.profiles);
-    with->profile = false;
     if (net->directory.has_profiles)
         net_leave_out(net,
                       "this CA has no profile \"%s\"; ordered without a profile. It has %s",
@@ -189,14 +149,17 @@ static bool fits_profile(struct net *net, struct options *with)
 static bool new_order(struct issue *is)
 {
     struct net *net = is->net;
-    struct options with = {.replaces = net_begin(net)->replaces.n > 0 &&
-                                       net->directory.renewal_info[0] != '\0',
-                           .profile = net_begin(net)->profile.n > 0};
+    const struct ipc_begin *b = net_begin(net);
+    struct options with = {
+        .carries = {[OPTIONS_REPLACES] =
+                        b->replaces.n > 0 && net->directory.renewal_info[0] != '\0',
+                    [OPTIONS_PROFILE] = b->profile.n > 0},
+        .profile_required = b->flags & IPC_PROFILE_REQUIRED};
 
     if (!fits_profile(net, &with) || !net_progress(net, JOB_STATE_ACCOUNT))
         return false;
     do
-        if (!post_order(net, with))
+        if (!post_order(net, &with))
             return false;
     while (!net_succeeded(net) && leave_out(net, &with));
     if (!net_succeeded(net))
