@@ -149,9 +149,9 @@ static bool stopped_here(const struct job_problem *p)
     return fallback_is_one_of(p->type, types, sizeof types / sizeof *types);
 }
 
-/* Staging has the same configuration, but another account and other profiles: an order there
- * would cost time and say nothing. */
-static bool only_first_ca_tells(const struct job_problem *p)
+/* Staging has the same configuration, but another account and other profiles: what one of them
+ * says of these, says nothing of the other. */
+static bool only_that_ca_tells(const struct job_problem *p)
 {
     static const char *const types[] = {"net.config", "invalidProfile",
                                         "externalAccountRequired"};
@@ -171,11 +171,12 @@ bool fallback_failed(struct fallback *fallback, const struct order_options *opti
         /* No CA said anything, so a staging dry run would tell nothing new and would lose the
          * order. */
     } else if (ca == FALLBACK_FIRST) {
-        fallback->dry_run_first = fault != FALLBACK_FAULT_CA && !only_first_ca_tells(problem);
+        fallback->dry_run_first = fault != FALLBACK_FAULT_CA && !only_that_ca_tells(problem);
         fallback->ca_failures =
             fault == FALLBACK_FAULT_CA ? backoff_count(fallback->ca_failures) : 0;
-    } else if (ca == FALLBACK_STAGING && fault == FALLBACK_FAULT_CA) {
-        fallback->dry_run_first = 0; /* staging itself is broken: it must not block orders */
+    } else if (ca == FALLBACK_STAGING &&
+               (fault == FALLBACK_FAULT_CA || only_that_ca_tells(problem))) {
+        fallback->dry_run_first = 0; /* staging itself is the cause: it must not block orders */
     }
     return problem->challenge && kind_failed(fallback, options, problem->challenge);
 }
