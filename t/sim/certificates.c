@@ -5,8 +5,8 @@
  *
  * History number i of seed s is history 0 of seed s + i, so that a failure can be replayed:
  * `make simulate SEED=...` runs that one alone, and prints each step. Everything that decides
- * is the program's own (plan, fallback, rate log, renew, backoff); what is made up is the CA,
- * the clock, and the moments at which acmed is killed. */
+ * is the program's own (plan, fallback, rate log, renew, backoff, options); what is made up is
+ * the CA, the clock, and the moments at which acmed is killed. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -19,6 +19,7 @@
 #include "acmed/order/plan.h"
 #include "acmed/order/rate_log.h"
 #include "base/conf/conf.h"
+#include "t/sim/refusals.h"
 
 static const uint64_t second = 1000, minute = 60000, hour = 3600000,
                       day = UINT64_C(24) * 3600000;
@@ -29,6 +30,7 @@ enum { DRIFT_PPM = 1000 }; /* of our clock, at most: 3 % of a lifetime in a hist
 
 enum weather { FINE, DOWN, LIMITED, ERRING, WEATHERS }; /* of a CA: not reached, 429, 500 */
 static const char *const weather_name[] = {"fine", "down", "limited", "erring"};
+static const char *const part_name[OPTIONS_PARTS] = {"", "replaces", "profile", "contact"};
 
 /* What the CA says in renewal information. */
 enum ari { ARI_NONE, ARI_USUAL, ARI_PAST, ARI_GARBAGE, ARI_LATE, ARIS };
@@ -38,6 +40,9 @@ struct ca {
     uint64_t until; /* true time at which it changes */
     uint64_t fine_since;
     struct rate_log rate_log;
+    bool account;                   /* we have one there */
+    bool profile, profile_required; /* configured */
+    struct refusals refusals;
 };
 
 struct world {
@@ -59,6 +64,7 @@ struct world {
     struct cert_state state;
     struct plan_live live;
     uint64_t issued, failures, jumps, kills, asks, steps;
+    enum fallback_ca live_ca;
     uint64_t last_issue; /* true time; 0: none yet */
     bool excused;        /* since then: a failure, kill or jump may be why it comes early */
     uint64_t begun_at, reached_at; /* of a CA that was down at first */
@@ -204,6 +210,7 @@ static void issue(struct world *w, enum fallback_ca who)
                            .covers = true,
                            .can_ask = w->ari != ARI_NONE,
                            .life = {w->now - w->backdate, w->now - w->backdate + w->life}};
+    w->live_ca = who;
     w->issued++;
     if (w->last_issue && !w->excused &&
         apart + second + w->life / (1000000 / DRIFT_PPM) < w->life / PLAN_PACE_PARTS)
@@ -248,6 +255,49 @@ static void succeed(struct world *w, enum fallback_ca who, uint64_t begun_s)
     } else {
         issue(w, who);
     }
+}
+
+static bool converse(struct world *w, struct ca *ca, enum fallback_ca who, struct options with)
+{
+    const struct options carried = with;
+    const struct options_refusal *refusal;
+    unsigned requests;
+
+    refusal = refusals_converse(&ca->refusals, &with, w->now, rnd(w), &requests);
+    for (int part = 1; part < OPTIONS_PARTS; part++)
+        if (carried.carries[part] && !with.carries[part])
+            say(w, "left out: %s", part_name[part]);
+    if (requests > OPTIONS_PARTS)
+        wrong(w, "no end of requests in one try");
+    if (carried.carries[OPTIONS_PROFILE] && carried.profile_required &&
+        !with.carries[OPTIONS_PROFILE])
+        wrong(w, "ordered without the required profile");
+    if (refusal) {
+        w->only_unreached = false;
+        fail(w, who, refusal->type[0] ? refusal->type : "net.response", refusal->status, 0);
+    }
+    return !refusal;
+}
+
+/* A conversation with a CA that can be reached: an account, unless there is one, and the
+ * order. */
+static void talk(struct world *w, enum fallback_ca who, uint64_t begun_s)
+{
+    struct ca *ca = &w->ca[who];
+    bool replaces = w->live.from_ca && w->live.can_ask && w->live_ca == who;
+
+    if (w->harsh && one_in(w, 20))
+        ca->account = false; /* the CA lost it, or our key is a new one */
+    if (!ca->account &&
+        !converse(w, ca, who, (struct options){.carries = {[OPTIONS_CONTACT] = true}}))
+        return;
+    ca->account = true;
+    if (converse(
+            w, ca, who,
+            (struct options){
+                .carries = {[OPTIONS_REPLACES] = replaces, [OPTIONS_PROFILE] = ca->profile},
+                .profile_required = ca->profile_required}))
+        succeed(w, who, begun_s);
 }
 
 /* acmed is killed in its order. Without one that is open at the CA it begins like any other
@@ -338,7 +388,7 @@ static void order(struct world *w)
     else if (ca->weather == ERRING)
         fail(w, who, "serverInternal", 500, retry_after(w, ca));
     else
-        succeed(w, who, begun_s);
+        talk(w, who, begun_s);
 }
 
 static void ask(struct world *w)
@@ -376,6 +426,17 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Since when the first CA issues what is required; in the future: it does not. */
+static uint64_t fine_since(const struct world *w)
+{
+    const struct ca *ca = &w->ca[FALLBACK_FIRST];
+    const struct refusals_part *profile = &ca->refusals.of[OPTIONS_PROFILE];
+
+    return ca->profile_required && profile->as && w->now >= profile->from
+               ? later(ca->fine_since, profile->until)
+               : ca->fine_since;
+}
+
 /* Our clock has been right, the CA fine, and acmed alive, for the last tenth of its life. */
 static void look_at_end(struct world *w)
 {
@@ -384,8 +445,8 @@ static void look_at_end(struct world *w)
 
     if (!expired)
         return;
-    calm = later(later(w->jumped_at, w->killed_at), w->ca[FALLBACK_FIRST].fine_since);
-    if (w->ca[FALLBACK_FIRST].weather == FINE && w->skew == 0 &&
+    calm = later(later(w->jumped_at, w->killed_at), fine_since(w));
+    if (w->ca[FALLBACK_FIRST].weather == FINE && w->skew == 0 && calm <= w->now &&
         w->now >= calm + tenth + second && w->now >= w->live.life.not_after + second)
         wrong(w, "it expired although its CA could be reached");
 }
@@ -463,6 +524,38 @@ static uint64_t some_life(struct world *w)
                         : minute + up_to(w, UINT64_C(1) << (17 + rnd(w) % 18));
 }
 
+/* Each part that this CA refuses, or all of them: from the start or later, for some time or for
+ * ever. */
+static void refuse_parts(struct world *w, struct ca *ca)
+{
+    bool all = one_in(w, 3);
+
+    for (enum options_part part = OPTIONS_REPLACES; part < OPTIONS_PARTS; part++)
+        if (all || one_in(w, 2)) {
+            struct refusals_part *of = &ca->refusals.of[part];
+
+            of->as = refusals_choose(part, rnd(w));
+            of->from = w->now + (one_in(w, 2) ? 0 : up_to(w, 10 * w->life));
+            of->until = one_in(w, 2) ? UINT64_MAX : of->from + up_to(w, 10 * w->life);
+        }
+}
+
+static void make_requests(struct world *w)
+{
+    for (int i = 0; i < FALLBACK_CAS; i++) {
+        struct ca *ca = &w->ca[i];
+
+        ca->profile = one_in(w, 2);
+        ca->profile_required = ca->profile && one_in(w, 4);
+        if (i == FALLBACK_STAGING) {
+            ca->profile = w->ca[FALLBACK_FIRST].profile;
+            ca->profile_required = w->ca[FALLBACK_FIRST].profile_required;
+        }
+        if (one_in(w, 2))
+            refuse_parts(w, ca);
+    }
+}
+
 static struct world make_world(uint64_t seed, bool verbose)
 {
     struct world w = {.seed = seed,
@@ -492,6 +585,7 @@ static struct world make_world(uint64_t seed, bool verbose)
                                          : "https://ca.test/dir",
                                &none);
     }
+    make_requests(&w);
     w.begun_at = w.now;
     if (one_in(&w, 3)) {
         w.ca[FALLBACK_FIRST].weather = DOWN;
@@ -503,6 +597,29 @@ static struct world make_world(uint64_t seed, bool verbose)
         w.drift_ppm = (int64_t)up_to(&w, 2 * DRIFT_PPM + 1) - DRIFT_PPM;
     w.end = w.now + 30 * w.life;
     return w;
+}
+
+/* A required profile is issued from now on, except by a staging CA that does not have it: that
+ * must not be in the way. What is optional may be refused for ever. */
+static void end_refusals(struct world *w, enum fallback_ca who)
+{
+    struct ca *ca = &w->ca[who];
+    struct refusals_part *profile = &ca->refusals.of[OPTIONS_PROFILE];
+
+    if (ca->profile_required && profile->as &&
+        !(who == FALLBACK_STAGING && strcmp(profile->as->type, "invalidProfile") == 0))
+        profile->until = w->now;
+}
+
+/* Without a first one no lifetime is known: a CA that wants a day of peace gets it, and so does
+ * the staging CA that fails in between. */
+static uint64_t time_for_first(const struct world *w)
+{
+    const struct ca *staging = &w->ca[FALLBACK_STAGING];
+    bool in_between = w->ways.staging && staging->profile_required &&
+                      refusals_now(&staging->refusals, OPTIONS_PROFILE, w->now);
+
+    return w->live.from_ca ? 0 : (in_between ? 2 : 1) * 27 * hour;
 }
 
 static bool run(uint64_t seed, bool verbose)
@@ -524,11 +641,11 @@ static bool run(uint64_t seed, bool verbose)
     for (int i = 0; i < FALLBACK_CAS; i++) {
         w.ca[i].weather = FINE;
         w.ca[i].fine_since = w.now;
+        end_refusals(&w, (enum fallback_ca)i);
     }
     say(&w, "from here on all is fine");
-    /* Without a first one no lifetime is known: a CA that wants a day of peace gets it. */
     live_until(&w, w.now + 3 * w.life + (w.life >= 6 * day ? 9 * day : 2 * hour) +
-                       (w.live.from_ca ? 0 : 27 * hour));
+                       time_for_first(&w));
     if (!w.failed && (!w.live.from_ca || w.now >= w.live.life.not_after))
         wrong(&w, "there is no good certificate although all has been fine");
     if (!w.failed && w.state.failures)
