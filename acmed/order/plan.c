@@ -106,7 +106,8 @@ static void plan_mistrust(struct cert_state *s, const struct plan_live *live, ui
     latest = paced(s, live, latest);
     if (latest < now)
         latest = now;
-    if (s->renew_at > latest + renew_longest_delay(life))
+    /* What soon expires is not put off. */
+    if (s->renew_at > latest + (plan_urgent(live, now) ? 0 : renew_longest_delay(life)))
         s->renew_at = 0;
 }
 

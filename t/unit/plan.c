@@ -57,6 +57,20 @@ static void test_pace(void)
     ok(orders(minute, hour, 0, false) >= 60 * 2, "60 seconds: renewed at half of it");
 }
 
+/* Chosen at a start under a clock that was ahead and is right now. */
+static void test_chosen_ahead(void)
+{
+    const struct plan_live live = live_from(t0, hour);
+    struct cert_state s = {.generation = 1, .issued_at = t0, .renew_at = t0 + 65 * minute};
+    uint64_t until;
+
+    is_int(plan_next(&s, &live, t0 + hour, 7, &until), PLAN_ORDER,
+           "what has expired does not wait for a time that a wrong clock chose");
+    s.renew_at = t0 + 58 * minute;
+    is_int(plan_next(&s, &live, t0 + 55 * minute, 7, &until), PLAN_ORDER,
+           "nor does what soon expires");
+}
+
 /* Issued while our clock was ahead by nearly its lifetime, and set right when most of that had
  * passed: it seems just issued, but it must be replaced before it expires. */
 static void test_set_back(void)
@@ -277,6 +291,7 @@ static void test_resume(void)
 int main(void)
 {
     test_pace();
+    test_chosen_ahead();
     test_first();
     test_resume();
     test_set_back();
