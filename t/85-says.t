@@ -59,6 +59,31 @@ subtest 'one pool without a healthy backend' => sub {
     is +($gate->cli('status'))[0], 0, 'exit code';
 };
 
+subtest 'operators took all backends of a pool out' => sub {
+    my $down = qr/pool reports: no backend is up and ready: /;
+    my $from = length $gate->log_text;
+    is +($gate->cli('maint', 'lone'))[0], 0, 'maint';
+    ok $gate->wait_log(qr/warn .*pool reports: all backends .* are in maintenance or drained, by operators: requests get 503/, undef, $from), 'the log';
+    ok wait_for { ($gate->cli('status'))[1] =~ /^all backends of pool reports are in maintenance or drained \(by operators\)$/m }, 'status';
+    like page('/')->{body}, qr/<span class="pill bad">all backends of pool reports are in maintenance/, 'page';
+    my $r = $gate->get('/r');
+    is $r->{status}, 503, 'a request';
+    like $r->{h}{'proxy-status'}, qr/all backends of the pool are in maintenance or drained, by operators/, 'its Proxy-Status';
+    unlike substr($gate->log_text, $from), $down, 'nothing is called down';
+    is +($gate->cli('ready', 'lone'))[0], 0, 'ready';
+    ok $gate->wait_log(qr/pool reports: a backend is up and ready again, after/, undef, $from), 'it serves again';
+
+    $lone->kill;
+    ok $gate->wait_log($down, undef, $from), 'one that fails is down';
+    my $then = length $gate->log_text;
+    $gate->cli('maint', 'lone');
+    ok $gate->wait_log(qr/pool reports: all backends .* in maintenance/, undef, $then), 'then out: the log says so';
+    $gate->cli('ready', 'lone');
+    ok $gate->wait_log($down, undef, $then), 'and down again';
+    $lone->start;
+    ok wait_for { page('/readyz')->{status} == 200 }, 'ready again';
+};
+
 subtest 'what is traffic, and how much' => sub {
     my $before = $gate->status->{totals};
     page('/metrics') for 1 .. 5;

@@ -182,8 +182,9 @@ static void fail_none_left(struct exchange *x)
                       x->detail);
     else
         exchange_fail(x, 503, EXCHANGE_END_PROXY, "destination_unavailable",
-                      x->pool->outage_ms ? "every backend of the pool is down"
-                                         : "no backend may serve this request");
+                      x->pool->out         ? x->pool->out
+                      : x->pool->outage_ms ? "every backend of the pool is down"
+                                           : "no backend may serve this request");
 }
 
 /* A request that was at a backend before reports what happened there. */

@@ -60,6 +60,7 @@ struct backend_view {
     struct log_gate blame_gate; /* limits how often that is logged */
     bool blame_told;            /* it was logged, so its end is logged too */
     bool cut;                   /* its drain has timed out */
+    bool by_operator;           /* drain, maint: an operator did it, no restart */
     bool expels; /* the last refresh found that: its exchanges are to be evicted */
     struct silence_record record;         /* its recent times to the first byte */
     uint64_t latency_seen[TABLE_LATENCY]; /* our cell's, when they were last recorded */
@@ -80,9 +81,11 @@ struct pool_view {
     uint64_t look_ms;        /* when those that wait look whether a slot is free */
     bool capped;             /* some backend has max_in_flight */
     uint64_t outage_ms;      /* since when no backend is up and ready; 0: some backend is */
-    bool waking;             /* backends_wake() is at work */
-    bool closed;             /* the worker ends: those that wait get no slot any more */
-    uint8_t in_vain;         /* requests in a row that were retried in vain */
+    const char *outage;      /* what follows from it, as it was logged */
+    const char *out; /* every backend was taken out, by whom; NULL: one may be tried at least */
+    bool waking;     /* backends_wake() is at work */
+    bool closed;     /* the worker ends: those that wait get no slot any more */
+    uint8_t in_vain; /* requests in a row that were retried in vain */
     uint64_t in_vain_ms;     /* when the last of them failed */
     uint32_t nprobation;     /* backends on probation (health.probation) */
     struct waiters waiters;  /* for a slot at any backend of the pool */

@@ -59,6 +59,7 @@ static void refresh_admin(struct backend_view *b)
     b->admin_n = n;
     b->expels = cut && !b->cut;
     b->cut = cut;
+    b->by_operator = admin.override != ADMIN_READY;
     candidates_changed(b->pool);
 }
 
@@ -121,8 +122,24 @@ static void rescue_waiting(struct backend_view *b)
             attempt_arm(x);
 }
 
+/* Who took all backends out, so that nothing is tried; NULL: not all are out. */
+static const char *out_text(const struct pool_view *pool)
+{
+    bool by_operator = true;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        if (pool->backends[i].admin != ADMIN_MAINT)
+            return NULL;
+        by_operator &= pool->backends[i].by_operator;
+    }
+    return by_operator ? "all backends of the pool are in maintenance or drained, by operators"
+                       : "all backends of the pool are in maintenance, drained or restarted";
+}
+
 static const char *outage_text(const struct pool_view *pool)
 {
+    if (pool->out)
+        return "requests get 503 until one is ready (pasgate ready)";
     for (uint32_t i = 0; i < pool->nbackends; i++)
         if (candidates_class_of(&pool->backends[i], 0) == BALANCE_DRAINING)
             return "draining backends serve instead";
@@ -136,10 +153,18 @@ static const char *outage_text(const struct pool_view *pool)
     }
 }
 
-/* One worker logs the beginning and the end of an outage, when the verdict comes. */
+static void tell_outage(const struct pool_view *pool)
+{
+    log_warn("pool %s: %s: %s", pool->conf->name,
+             pool->out ? pool->out : "no backend is up and ready", pool->outage);
+}
+
+/* One worker logs the beginning and the end of an outage, when the verdict comes, and when it
+ * becomes one of another kind: what clients get depends on it. */
 static void look_for_outage(struct worker *worker, struct pool_view *pool)
 {
-    bool serves = false, judged = true;
+    bool serves = false, judged = true, tells = worker->heritage->slot == 0;
+    const char *outage;
 
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         const struct backend_view *b = &pool->backends[i];
@@ -149,15 +174,20 @@ static void look_for_outage(struct worker *worker, struct pool_view *pool)
         judged &= b->health.state != HEALTH_UNKNOWN;
         serves |= b->health.state != HEALTH_UNKNOWN && b->health.state != HEALTH_DOWN;
     }
-    if (serves == !pool->outage_ms || (!serves && !judged))
+    pool->out = serves ? NULL : out_text(pool);
+    if ((serves && !pool->outage_ms) || (!serves && !judged))
         return;
-    if (worker->heritage->slot == 0 && !serves)
-        log_warn("pool %s: no backend is up and ready: %s", pool->conf->name,
-                 outage_text(pool));
-    else if (worker->heritage->slot == 0)
+    outage = serves ? NULL : outage_text(pool);
+    if (outage == pool->outage)
+        return;
+    pool->outage = outage;
+    if (tells && !serves)
+        tell_outage(pool);
+    else if (tells)
         log_info("pool %s: a backend is up and ready again, after %.1f s", pool->conf->name,
                  (double)(worker->loop.now_ms - pool->outage_ms) / 1000);
-    pool->outage_ms = serves ? 0 : worker->loop.now_ms;
+    if (serves || !pool->outage_ms)
+        pool->outage_ms = serves ? 0 : worker->loop.now_ms;
 }
 
 void refresh_backends(struct worker *worker)

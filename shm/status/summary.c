@@ -94,6 +94,8 @@ static void look_at_backend(struct summary *s, const struct table *table, int sl
         pool->backends++;
         add_queue(pool, table, slot);
     }
+    if (pool)
+        pool->out += admin.override != ADMIN_READY;
     if (summary_available(&b, &admin, &health)) {
         if (pool)
             pool->available++;
@@ -125,7 +127,14 @@ static void look_at_pools(struct summary *s)
         if (s->pool[i].available > 0)
             continue;
         s->ready = false;
-        status_summary_tell(s, SUMMARY_BAD, "no healthy backend in pool %s", s->pool[i].name);
+        if (s->pool[i].out == s->pool[i].backends)
+            status_summary_tell(s, SUMMARY_BAD,
+                                "all backends of pool %s are in maintenance or drained (by "
+                                "operators)",
+                                s->pool[i].name);
+        else
+            status_summary_tell(s, SUMMARY_BAD, "no healthy backend in pool %s",
+                                s->pool[i].name);
     }
 }
 

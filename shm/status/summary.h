@@ -15,6 +15,7 @@ struct summary_pool {
     char name[TABLE_NAME];
     uint32_t backends;  /* configured */
     uint32_t available; /* of these, those that get new requests */
+    uint32_t out;       /* of these, those that operators drain, drained, or put in maint */
     /* Requests that wait now for a backend of the pool; that found the queue full; that waited
      * longer than queue.timeout. The latter two are counters. */
     uint64_t queued, queue_full, queue_timeouts;
