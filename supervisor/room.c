@@ -95,7 +95,15 @@ int room_reserve(struct supervisor *sup, struct generation *g, struct conf_error
 
 void room_tell_no_table(const char *object, int error)
 {
-    if (error == ENOSPC || error == ENOMEM)
+    if (error == ENOMEM)
+        log_error("cannot map the table (%zu MiB of addresses): %s: the limit of the address "
+                  "space is too low; raise it (ulimit -v, LimitAS of systemd)",
+                  sizeof(struct table) >> 20, strerror(error));
+    else if (error == EFBIG)
+        log_error("cannot make the table (%zu MiB): %s: the limit of a file's size is too "
+                  "low; raise it (ulimit -f, LimitFSIZE of systemd)",
+                  sizeof(struct table) >> 20, strerror(error));
+    else if (error == ENOSPC)
         log_error("too little shared memory for the table: %d KiB are needed in /dev/shm, and "
                   "more for each worker, and %" PRIu64 " KiB are free (%s): " HOW_TO_MEND,
                   TABLE_FIXED / KIB, table_room() / KIB, strerror(error));

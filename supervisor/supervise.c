@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -176,6 +177,23 @@ static void share_table(const struct supervisor *sup)
         log_warn("the group %s cannot read the table: %s", group->gr_name, strerror(errno));
 }
 
+/* What was missing, by errno. */
+static void tell_no_start(int error)
+{
+    struct rlimit limit = {.rlim_cur = 0};
+
+    if (error == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        log_error("cannot start: too few descriptors: the limit is %llu; pasgate needs some "
+                  "128, and more for each connection; raise it (ulimit -n, LimitNOFILE of "
+                  "systemd, --ulimit nofile of Docker)",
+                  (unsigned long long)limit.rlim_cur);
+    else if (error == ENOMEM)
+        log_error("cannot start: out of memory: the host has none left, or a limit is too low "
+                  "(ulimit -v and -d, LimitAS and LimitDATA of systemd)");
+    else
+        log_error("cannot start: %s", strerror(error));
+}
+
 /* Everything that can fail at start, before the first child. 0 or -1 after a log line. */
 static int supervise_prepare(struct supervisor *sup, const char *object)
 {
@@ -189,7 +207,7 @@ static int supervise_prepare(struct supervisor *sup, const char *object)
     if (loop_init(&sup->loop) < 0 || events_open(sup) < 0 || open_bells(&sup->heritage) < 0 ||
         tickets_init(&sup->tickets) < 0 || affinity_key_init(&sup->affinity) < 0 ||
         table_seal(sup->table, KIND_SUPERVISOR, 0) < 0) {
-        log_error("cannot start: %s", strerror(errno));
+        tell_no_start(errno);
         return -1;
     }
     sup->watchdog_ms = notify_init();
@@ -200,7 +218,7 @@ static int supervise_prepare(struct supervisor *sup, const char *object)
     processes_init(sup, &ops);
     sup->recoveries = recovery_new(sup);
     if (!sup->recoveries) {
-        log_error("cannot start: %s", strerror(errno));
+        tell_no_start(errno);
         return -1;
     }
     first_header(sup);

@@ -18,6 +18,20 @@ my ($most) = ($line // '') =~ /enough for (\d+) clients/;
 cmp_ok $most // 0, '>', 50, 'how many clients there may be';
 is $gate->status->{totals}{connections_limit}, $most, 'the status tells, too';
 
+subtest 'too few to start' => sub {
+    my $few = PasGate->new(workers => 1, backends => [$pas], start => 0);
+    my $status = PasGate::reap(PasGate::spawn($few->{log}, 'prlimit', '--nofile=64:64', PasGate::binary(), 'run', '-c', $few->{conf}), DEADLINE);
+    is $status >> 8, 1, 'exit code';
+    like $few->log_text, qr/error .*too few descriptors: the limit is 64; pasgate needs some 128.*LimitNOFILE/, 'the log tells what to raise';
+};
+
+subtest 'too little address space' => sub {
+    my $few = PasGate->new(workers => 1, backends => [$pas], start => 0);
+    my $status = PasGate::reap(PasGate::spawn($few->{log}, 'prlimit', '--as=200000000', PasGate::binary(), 'run', '-c', $few->{conf}), DEADLINE);
+    is $status >> 8, 1, 'exit code';
+    like $few->log_text, qr/error .*address space is too low; raise it .*LimitAS/, 'the log tells what to raise';
+} if !sanitized();
+
 my $early = $gate->connect;
 is $early->request('GET', '/pas/get')->{status}, 200, 'a client that comes before';
 my @idle = map { $gate->connect(plain => 1) } 1 .. $most + 20;
