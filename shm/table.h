@@ -471,6 +471,9 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t connections, exchanges;   /* open; in progress */
     _Atomic uint64_t connections_limit;        /* for clients: limits.connections, or fewer */
     _Atomic uint64_t paused_ms; /* when accepting last paused for lack of connections */
+    /* When limits.memory last refused a buffer, and when a slow body last made room for others.
+     */
+    _Atomic uint64_t memory_full_ms, bodies_full_ms;
     /* In bytes, updated once a second. buffer_bytes: in buffers of connections; response_bytes:
      * of these, responses to clients that read slowly. */
     _Atomic uint64_t buffer_bytes, response_bytes;

@@ -23,11 +23,12 @@ static uint64_t age(uint64_t now_ms, uint64_t then_ms)
     return now_ms > then_ms ? now_ms - then_ms : 0;
 }
 
-static bool is_full(const struct worker_row *w, uint64_t now_ms)
+/* Was it at most so long ago? */
+static bool is_recent(const _Atomic uint64_t *at_ms, uint64_t now_ms, uint64_t most_ms)
 {
-    uint64_t paused = count_read(&w->paused_ms);
+    uint64_t at = count_read(at_ms);
 
-    return paused && age(now_ms, paused) < STATUS_FULL_MS && paused <= now_ms;
+    return at && age(now_ms, at) < most_ms && at <= now_ms;
 }
 
 #define TAKE(field) to->field = all.field;
@@ -59,7 +60,9 @@ bool status_service_read(const struct table *table, struct status_service *to)
         to->response_bytes += count_read(&w->response_bytes);
         to->exchanges += count_read(&w->exchanges);
         to->connections_limit += count_read(&w->connections_limit);
-        to->workers_full += is_full(w, to->now_ms);
+        to->workers_full += is_recent(&w->paused_ms, to->now_ms, STATUS_FULL_MS);
+        to->workers_memory += is_recent(&w->memory_full_ms, to->now_ms, STATUS_MEMORY_MS);
+        to->workers_bodies += is_recent(&w->bodies_full_ms, to->now_ms, STATUS_MEMORY_MS);
     }
     counters_read(table, &all);
     ROW_COUNTERS(TAKE)

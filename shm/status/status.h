@@ -50,6 +50,9 @@ struct status_service {
     uint64_t connections, connections_limit, connections_total;
     uint64_t connections_refused, connections_reused; /* of a worker_row */
     uint32_t workers_full; /* paused accepting within STATUS_FULL_MS */
+    /* Within STATUS_MEMORY_MS: refused requests for lack of memory; ended slow bodies for it.
+     */
+    uint32_t workers_memory, workers_bodies;
     uint64_t exchanges, exchanges_total, bytes_in, bytes_out;
     uint64_t handshakes, handshakes_resumed, handshake_errors, bad_requests, own_errors,
         status_requests;
@@ -60,7 +63,7 @@ struct status_service {
     uint64_t handshake_failures[HANDSHAKE_FAILURES];
 };
 
-enum { STATUS_FULL_MS = 2000 };
+enum { STATUS_FULL_MS = 2000, STATUS_MEMORY_MS = 60000 };
 
 /* Fills *to; false if the header row cannot be read (nothing else is useful then). */
 bool status_service_read(const struct table *, struct status_service *to);

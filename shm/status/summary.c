@@ -250,6 +250,15 @@ void summary_read(const struct table *table, const struct status_service *servic
         status_summary_tell(to, SUMMARY_WARN,
                             "new clients wait: all connections are in use (limits.connections, "
                             "or the host's descriptors)");
+    if (service->workers_memory)
+        status_summary_tell(to, SUMMARY_WARN,
+                            "attention: requests were refused with 503 within the last minute: "
+                            "clients have used up limits.memory");
+    else if (service->workers_bodies)
+        status_summary_tell(
+            to, SUMMARY_WARN,
+            "attention: slow request bodies were ended with 408 within the last "
+            "minute: they used up their share of limits.memory");
     if (service->header.reload_wall_ms && !service->header.reload_ok)
         status_summary_tell(to, SUMMARY_WARN,
                             "the last reload failed: generation %u stays in use",
