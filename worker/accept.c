@@ -33,11 +33,25 @@ struct acceptor {
     int fd;
 };
 
+static bool for_status(const struct acceptor *a)
+{
+    return a->listen->serve == CONF_SERVE_STATUS;
+}
+
 /* No room for another client: closes the connection that has been idle longest (true), or
  * pauses accepting for a moment (false). */
 static bool accept_make_room(struct acceptor *a, const char *why)
 {
-    static struct log_gate idle_gate, pause_gate;
+    static struct log_gate idle_gate, pause_gate, status_gate;
+
+    if (for_status(a) && clients_make_status_room(a->worker)) {
+        if (log_gate_open(&status_gate))
+            log_warn(
+                "the oldest connections of status listeners closed to make room for others: "
+                "%s",
+                why);
+        return true;
+    }
 
     if (clients_make_room(a->worker)) {
         if (log_gate_open(&idle_gate))
@@ -61,11 +75,20 @@ static bool waits(int fd)
     return poll(&p, 1, 0) > 0;
 }
 
-/* Monitoring must still get in when clients have used up all connections. */
-static uint32_t most_clients(const struct acceptor *a)
+/* Monitoring must still get in when clients have used up all connections, and the other way
+ * round. NULL: there is room. */
+static const char *accept_full(const struct acceptor *a)
 {
-    return a->worker->max_clients +
-           (a->listen->serve == CONF_SERVE_STATUS ? DESCRIPTORS_STATUS : 0);
+    const struct worker *worker = a->worker;
+
+    if (for_status(a))
+        return worker->nwatchers < DESCRIPTORS_STATUS ? NULL
+                                                      : "they have used up those of their own";
+    if (worker->nclients - worker->nwatchers < worker->max_clients)
+        return NULL;
+    return worker->max_clients < worker->conf->limits.connections
+               ? "the limit of descriptors is reached"
+               : "limits.connections is reached";
 }
 
 /* Accepts at most `most` connections. */
@@ -74,17 +97,13 @@ static void accept_take(struct acceptor *a, int most)
     struct worker *worker = a->worker;
 
     for (int i = 0; i < most; i++) {
+        const char *full = accept_full(a);
         struct sockaddr_storage from;
         socklen_t len = sizeof from;
         int fd;
 
-        if (worker->nclients >= most_clients(a)) {
-            if (!waits(a->fd) ||
-                !accept_make_room(a, worker->max_clients < worker->conf->limits.connections
-                                         ? "the limit of descriptors is reached"
-                                         : "limits.connections is reached"))
-                return;
-        }
+        if (full && (!waits(a->fd) || !accept_make_room(a, full)))
+            return;
         fd = accept4(a->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
             client_open(worker, fd, a->listen, (struct sockaddr *)&from, len);

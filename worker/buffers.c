@@ -10,10 +10,15 @@
 
 bool worker_has_memory(struct worker *worker, size_t n)
 {
-    if (worker->buffered + worker->waiting + n <= worker->conf->limits.memory)
-        return true;
-    worker_refused_memory(worker, "limits.memory");
-    return false;
+    while (worker->buffered + worker->waiting + n > worker->conf->limits.memory) {
+        if (worker->end_slow_body(worker))
+            continue;
+        atomic_store_explicit(&worker->row->memory_full_ms, worker->loop.now_ms,
+                              memory_order_relaxed);
+        worker_refused_memory(worker, "limits.memory");
+        return false;
+    }
+    return true;
 }
 
 void worker_refused_memory(struct worker *worker, const char *setting)
@@ -27,6 +32,11 @@ void worker_refused_memory(struct worker *worker, const char *setting)
                  setting);
 }
 
+static void *buffers_get(struct mempool *pool, size_t size, size_t room, size_t pooled)
+{
+    return room == pooled ? mempool_acquire(pool) : malloc(size + room);
+}
+
 /* Buffers of the standard size come from the worker's pool, larger ones from the heap. */
 static void *buffers_take(struct worker *worker, struct mempool *pool, size_t size, size_t room,
                           size_t pooled)
@@ -37,29 +47,44 @@ static void *buffers_take(struct worker *worker, struct mempool *pool, size_t si
         room = pooled;
     if (!worker_has_memory(worker, room))
         return NULL;
-    buffer = room == pooled ? mempool_acquire(pool) : malloc(size + room);
+    buffer = buffers_get(pool, size, room, pooled);
     if (buffer)
         worker->buffered += room;
     return buffer;
 }
 
-struct head_buffer *head_buffer_new(struct worker *worker, size_t room)
+static struct head_buffer *empty_head(struct head_buffer *head_buffer, size_t room, bool apart)
 {
-    struct head_buffer *head_buffer = buffers_take(
-        worker, &worker->head_buffers, sizeof *head_buffer, room, WORKER_HEAD_BUFFER);
-
     if (!head_buffer)
         return NULL;
     head_buffer->scan = (struct h1_scan){0};
     head_buffer->n = 0;
     head_buffer->cap = room <= WORKER_HEAD_BUFFER ? WORKER_HEAD_BUFFER : room;
+    head_buffer->apart = apart;
     return head_buffer;
+}
+
+struct head_buffer *head_buffer_new(struct worker *worker, size_t room)
+{
+    return empty_head(buffers_take(worker, &worker->head_buffers, sizeof(struct head_buffer),
+                                   room, WORKER_HEAD_BUFFER),
+                      room, false);
+}
+
+struct head_buffer *head_buffer_new_apart(struct worker *worker, size_t room)
+{
+    if (room < WORKER_HEAD_BUFFER)
+        room = WORKER_HEAD_BUFFER;
+    return empty_head(buffers_get(&worker->head_buffers, sizeof(struct head_buffer), room,
+                                  WORKER_HEAD_BUFFER),
+                      room, true);
 }
 
 struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *head_buffer,
                                      size_t room)
 {
-    struct head_buffer *more = head_buffer_new(worker, room);
+    struct head_buffer *more = head_buffer->apart ? head_buffer_new_apart(worker, room)
+                                                  : head_buffer_new(worker, room);
 
     if (more) {
         more->head = head_buffer->head;
@@ -75,7 +100,8 @@ void head_buffer_free(struct worker *worker, struct head_buffer *head_buffer)
 {
     if (!head_buffer)
         return;
-    worker->buffered -= head_buffer->cap;
+    if (!head_buffer->apart)
+        worker->buffered -= head_buffer->cap;
     if (head_buffer->cap == WORKER_HEAD_BUFFER)
         mempool_return(&worker->head_buffers, head_buffer);
     else

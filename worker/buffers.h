@@ -3,6 +3,7 @@
 #ifndef WORKER_BUFFERS_H
 #define WORKER_BUFFERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "worker/http/h1.h"
@@ -19,11 +20,15 @@ struct head_buffer {
     } head;
     struct h1_scan scan;
     size_t n, cap;
+    bool apart; /* not counted in limits.memory */
     char bytes[];
 };
 
 /* NULL: no memory. room: bytes wanted; WORKER_HEAD_BUFFER is the pooled size. */
 struct head_buffer *head_buffer_new(struct worker *worker, size_t room);
+/* One that limits.memory does not count: for a head at a status listener, whose clients are
+ * few, and for one that is refused at once. */
+struct head_buffer *head_buffer_new_apart(struct worker *worker, size_t room);
 /* A larger one with the same content; the old one is freed, also on failure. */
 struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *head_buffer,
                                      size_t room);

@@ -85,10 +85,12 @@ void client_open(struct worker *worker, int fd, const struct conf_listen *listen
                                 : worker->conf->timeouts.header_ms);
     client_append(&worker->all_clients, &c->link);
     worker->nclients++;
-    if (listen->serve == CONF_SERVE_STATUS)
+    if (client_of_status(c)) {
+        client_append(&worker->status_clients, &c->idle);
         worker->nwatchers++;
-    else
+    } else {
         count_add(&worker->row->connections_total, 1);
+    }
     count_clients(worker);
 }
 
@@ -99,7 +101,8 @@ static void client_free(struct client *c)
     CHECK(!c->exchange && !c->scheduled);
     loop_timer_cancel(&c->timer);
     client_take_out(&c->link);
-    client_idles(c, false);
+    if (c->idle.next)
+        client_take_out(&c->idle);
     client_waits(c, 0);
     stream_release(&c->stream);
     loop_close(&worker->loop, &c->source);
@@ -108,7 +111,7 @@ static void client_free(struct client *c)
     upstream_close_pinned(&c->pins);
     mempool_return(&worker->clients, c);
     worker->nclients--;
-    worker->nwatchers -= c->peer.listen->serve == CONF_SERVE_STATUS;
+    worker->nwatchers -= client_of_status(c);
     count_clients(worker);
     worker_left(worker);
 }
@@ -289,6 +292,37 @@ bool clients_make_room(struct worker *worker)
         client_idles(c, true);
     }
     return false;
+}
+
+/* The oldest one that waits for nothing but its own client; if there is none, the oldest one.
+ */
+static struct client *oldest_status_client(struct worker *worker)
+{
+    struct loop_link *list = &worker->status_clients;
+
+    for (struct loop_link *at = list->next; at != list; at = at->next) {
+        struct client *c = CLIENT_OF(at, idle);
+
+        if (c->writing || !has_asked(c))
+            return c;
+    }
+    return CLIENT_OF(list->next, idle);
+}
+
+bool clients_make_status_room(struct worker *worker)
+{
+    const struct loop_link *list = &worker->status_clients;
+    struct client *c;
+
+    if (list->next == list)
+        return false;
+    c = oldest_status_client(worker);
+    close_now(c, EXCHANGE_END_PROXY, "made room for another client of a status listener");
+    if (!c->scheduled)
+        client_run(c);
+    else
+        clients_run(worker);
+    return true;
 }
 
 void clients_drain(struct worker *worker)

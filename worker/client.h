@@ -25,6 +25,9 @@ void clients_run(struct worker *worker);
  * client can come; requests in progress are not affected. false: there is none to close. */
 bool clients_make_room(struct worker *worker);
 
+/* The same for a client of a status listener: the oldest one is closed, whatever it does. */
+bool clients_make_status_room(struct worker *worker);
+
 /* The worker drains: idle clients may send one more request, for a short time. */
 void clients_drain(struct worker *worker);
 

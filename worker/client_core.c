@@ -1,4 +1,5 @@
 /* Lists and the deadline of a client; see worker/client_state.h. */
+#include "base/conf/conf.h"
 #include "worker/client_state.h"
 #include "worker/core.h"
 
@@ -16,12 +17,27 @@ void client_take_out(struct loop_link *link)
     link->prev = link->next = NULL;
 }
 
+bool client_of_status(const struct client *c)
+{
+    return c->peer.listen->serve == CONF_SERVE_STATUS;
+}
+
 void client_idles(struct client *c, bool idle)
 {
+    if (client_of_status(c))
+        return;
     if (idle && !c->idle.next)
         client_append(&c->worker->idle_clients, &c->idle);
     else if (!idle && c->idle.next)
         client_take_out(&c->idle);
+}
+
+void client_asked(struct client *c)
+{
+    if (!client_of_status(c))
+        return;
+    client_take_out(&c->idle);
+    client_append(&c->worker->status_clients, &c->idle);
 }
 
 void client_arm(struct client *c, uint32_t ms)

@@ -27,7 +27,8 @@ struct client {
     struct loop_source source;
     struct loop_timer timer;
     struct loop_link link; /* in worker->all_clients */
-    struct loop_link idle; /* in worker->idle_clients; next NULL: not in it */
+    /* In worker->idle_clients (next NULL: not in it), or always in worker->status_clients. */
+    struct loop_link idle;
     struct client *run_next;
     struct worker *worker;
     struct stream stream;
@@ -70,6 +71,12 @@ void client_schedule(struct client *client);
 
 /* Arms the connection's only deadline, whose meaning follows from its state; 0: none. */
 void client_arm(struct client *client, uint32_t ms);
+
+/* Is it one of a status listener? Those have connections and memory of their own. */
+bool client_of_status(const struct client *client);
+
+/* It has sent a whole request: of the clients of status listeners, it is closed last. */
+void client_asked(struct client *client);
 
 /* Marks whether it waits for the next request behind one that got its response. */
 void client_idles(struct client *client, bool idle);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "worker/buffers.h"
 #include "worker/client_state.h"
+#include "worker/collecting.h"
 #include "worker/core.h"
 #include "worker/tls/tls.h"
 
@@ -24,6 +25,8 @@ static void close_politely(struct client *c)
     bool unread = c->stream.readable || !c->body_done;
 
     stream_shutdown(&c->stream, unread);
+    head_buffer_free(c->worker, c->head_buffer); /* all that comes now is discarded */
+    c->head_buffer = NULL;
     c->state = unread ? CLIENT_LINGER : CLIENT_CLOSED;
     if (unread)
         client_arm(c, WORKER_LINGER_MS);
@@ -67,7 +70,8 @@ static int read_head(struct client *c)
     if (!c->stream.readable)
         return 0;
     if (!c->head_buffer)
-        c->head_buffer = head_buffer_new(worker, WORKER_HEAD_BUFFER);
+        c->head_buffer = client_of_status(c) ? head_buffer_new_apart(worker, WORKER_HEAD_BUFFER)
+                                             : head_buffer_new(worker, WORKER_HEAD_BUFFER);
     else if (c->head_buffer->n == c->head_buffer->cap)
         c->head_buffer =
             head_buffer_grow(worker, c->head_buffer, worker->limits.head + WORKER_HEAD_BUFFER);
@@ -78,41 +82,6 @@ static int read_head(struct client *c)
     if (got > 0)
         c->head_buffer->n += (size_t)got;
     return got > 0 ? 1 : got == STREAM_AGAIN ? 0 : -1;
-}
-
-static void refuse_for_memory(struct client *c)
-{
-    client_refuse(c, 503, "no memory for another request (limits.memory)");
-    c->body_done = false; /* its request is not parsed: read and discarded */
-    c->state = CLIENT_EXCHANGE;
-}
-
-static bool step_idle(struct client *c)
-{
-    int got = c->broken ? -1 : 1;
-
-    if (got > 0 && (!c->head_buffer || !c->head_buffer->n)) {
-        got = read_head(c);
-        if (got <= 0) {
-            head_buffer_free(c->worker, c->head_buffer);
-            c->head_buffer = NULL;
-        }
-    }
-    client_idles(c, got == 0 && c->peer.requests > 0);
-    if (got == -2) {
-        refuse_for_memory(c);
-        return true;
-    }
-    if (got < 0) {
-        c->state = CLIENT_CLOSED;
-        return true;
-    }
-    if (got == 0)
-        return false;
-    c->state = CLIENT_HEAD;
-    c->head_us = c->worker->loop.now_us;
-    client_arm(c, c->worker->conf->timeouts.header_ms);
-    return true;
 }
 
 void client_refuse_head(struct client *c, int error)
@@ -149,7 +118,7 @@ static int first_body(struct client *c, const struct http_request *r, size_t hea
     return 0;
 }
 
-static void begin_exchange(struct client *c, size_t head)
+static void begin_exchange(struct client *c, size_t head, bool refuse)
 {
     const struct http_request *r = &c->head_buffer->head.request;
     struct exchange *x;
@@ -168,26 +137,99 @@ static void begin_exchange(struct client *c, size_t head)
     c->sends = c->reads = (struct pace){0};
     c->state = CLIENT_EXCHANGE;
     c->peer.requests++;
+    client_asked(c);
     client_arm(c, 0);
     x = exchange_new(c->worker, &client_ops, c, &c->peer, &c->pins, r);
     if (!x) {
-        client_refuse(c, 503, "out of memory");
+        client_refuse(c, 503, EXCHANGE_NO_MEMORY);
         return;
     }
     c->exchange = x;
     x->at.begin = c->head_us;
     x->wire_in = c->used;
-    exchange_begin(x, c->head_buffer->bytes + head, n, c->body_done);
+    if (!refuse) {
+        exchange_begin(x, c->head_buffer->bytes + head, n, c->body_done);
+        return;
+    }
+    c->keep = false;
+    x->bytes_in = n;
+    exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
 }
 
-static bool step_head(struct client *c)
+static ssize_t parse_head(struct client *c)
 {
     const struct h1_request_policy policy = {.is_tls = c->peer.tls != NULL,
                                              .raw_targets = c->peer.listen->targets ==
                                                             CONF_TARGETS_ENCODE};
     struct head_buffer *buffer = c->head_buffer;
-    ssize_t head = h1_request_parse(&buffer->head.request, buffer->bytes, buffer->n,
-                                    &buffer->scan, &c->worker->limits, &policy);
+
+    return h1_request_parse(&buffer->head.request, buffer->bytes, buffer->n, &buffer->scan,
+                            &c->worker->limits, &policy);
+}
+
+static void refuse_for_memory(struct client *c)
+{
+    client_refuse(c, 503, EXCHANGE_NO_MEMORY);
+    c->body_done = false; /* its request is not parsed: read and discarded */
+    c->state = CLIENT_EXCHANGE;
+}
+
+/* The same for one of which nothing was read yet: what has come of it is read for a moment, so
+ * that the access log can tell which request it was. false: nothing has come. */
+static bool refuse_unread(struct client *c)
+{
+    ssize_t head = 0, got = 0;
+
+    c->head_us = c->worker->loop.now_us;
+    c->head_buffer = head_buffer_new_apart(c->worker, WORKER_HEAD_BUFFER);
+    if (c->head_buffer)
+        got = stream_read(&c->stream, c->head_buffer->bytes, c->head_buffer->cap);
+    if (got == STREAM_AGAIN) {
+        head_buffer_free(c->worker, c->head_buffer);
+        c->head_buffer = NULL;
+        client_idles(c, c->peer.requests > 0);
+        return false;
+    }
+    if (got > 0) {
+        c->head_buffer->n = (size_t)got;
+        head = parse_head(c);
+    }
+    if (head > 0)
+        begin_exchange(c, (size_t)head, true);
+    else
+        refuse_for_memory(c);
+    return true;
+}
+
+static bool step_idle(struct client *c)
+{
+    int got = c->broken ? -1 : 1;
+
+    if (got > 0 && (!c->head_buffer || !c->head_buffer->n)) {
+        got = read_head(c);
+        if (got <= 0) {
+            head_buffer_free(c->worker, c->head_buffer);
+            c->head_buffer = NULL;
+        }
+    }
+    client_idles(c, got == 0 && c->peer.requests > 0);
+    if (got == -2)
+        return refuse_unread(c);
+    if (got < 0) {
+        c->state = CLIENT_CLOSED;
+        return true;
+    }
+    if (got == 0)
+        return false;
+    c->state = CLIENT_HEAD;
+    c->head_us = c->worker->loop.now_us;
+    client_arm(c, c->worker->conf->timeouts.header_ms);
+    return true;
+}
+
+static bool step_head(struct client *c)
+{
+    ssize_t head = parse_head(c);
     int got;
 
     if (head < 0) {
@@ -195,7 +237,7 @@ static bool step_head(struct client *c)
         return true;
     }
     if (head > 0) {
-        begin_exchange(c, (size_t)head);
+        begin_exchange(c, (size_t)head, false);
         return true;
     }
     got = read_head(c);
@@ -251,6 +293,7 @@ static bool keep_surplus(struct client *c, const char *bytes, size_t n)
 {
     if (!n)
         return true;
+    collecting_hold(c->exchange);
     c->next = head_buffer_new(c->worker, WORKER_HEAD_BUFFER);
     if (!c->next)
         return false;
@@ -273,7 +316,8 @@ static bool read_chunked(struct client *c, char *to, size_t got)
     c->exchange->wire_in += (size_t)used;
     if (!keep_surplus(c, to + used, got - (size_t)used)) {
         c->keep = false; /* part of the next request is lost */
-        exchange_abort(c->exchange, 503, "out of memory");
+        exchange_fail(c->exchange, 503, EXCHANGE_END_PROXY, "proxy_internal_error",
+                      EXCHANGE_NO_MEMORY);
         return true;
     }
     if (!n && !c->body_done)

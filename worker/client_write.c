@@ -10,7 +10,9 @@
 #include "worker/client_state.h"
 #include "worker/core.h"
 #include "worker/exchange_stats.h"
+#include "worker/local_reply.h"
 #include "worker/request.h"
+#include "worker/request_id.h"
 #include "worker/sticky.h"
 #include "worker/tls/tls.h"
 
@@ -25,7 +27,8 @@ static void set_send_ms(struct client *c)
 
 void client_waits(struct client *c, size_t waiting)
 {
-    c->worker->waiting += waiting - c->waiting;
+    if (!client_of_status(c))
+        c->worker->waiting += waiting - c->waiting;
     c->waiting = waiting;
 }
 
@@ -40,6 +43,7 @@ bool client_has_room(const struct client *c)
 
     return !c->tunnel && c->waiting < limits->response_buffer &&
            worker->waiting < limits->response_memory &&
+           worker->collecting_bytes + worker->waiting < limits->memory / 4 * 3 &&
            worker->buffered + worker->waiting < limits->memory;
 }
 
@@ -321,17 +325,25 @@ static void refuse(struct client *c, struct rewrite_own_info *info, const char *
     c->method = HTTP_GET;
     c->send_ms = c->worker->conf->timeouts.send_ms;
     put_own(c, info, &sent, &body);
-    exchange_stats_refused(c->worker, &c->peer, info->status, detail,
+    exchange_stats_refused(c->worker, &c->peer, info, detail,
                            c->head_buffer ? c->head_buffer->n : 0, sent, body);
 }
 
 void client_refuse(struct client *c, uint16_t status, const char *detail)
 {
     struct rewrite_own_info info = {.status = status};
+    char id[32];
 
     if (status == 405) /* TRACE, CONNECT: refused before a route is known (RFC 9110 15.5.6) */
         info.allow = c->peer.listen->serve == CONF_SERVE_STATUS ? STR("GET, HEAD")
                                                                 : STR(REWRITE_METHODS);
+    if (status == 503) {
+        request_id_make(c->worker, id);
+        info.request_id = str_make(id, sizeof id);
+        info.retry_after = LOCAL_REPLY_RETRY_AFTER_S;
+        info.proxy_error = "proxy_internal_error";
+        info.proxy_detail = detail;
+    }
     refuse(c, &info, detail);
 }
 

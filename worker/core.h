@@ -63,6 +63,7 @@ struct worker {
     struct backend_view *backends; /* [conf->n_backends] */
     /* What lower parts call without knowing who it is: exchanges (worker/exchange.h). */
     bool (*retry_queued)(struct exchange *); /* worker/wait_queue.c: a slot may be free */
+    bool (*end_slow_body)(struct worker *);  /* worker/buffers.c: memory is needed */
     const struct attempt_failures *failures; /* worker/attempt.c */
     const struct upstream_ops *upstream_ops; /* of connections that belong to exchanges */
     struct acceptor *acceptors;              /* [heritage->nlisteners] */
@@ -80,10 +81,14 @@ struct worker {
     struct mempool clients, exchanges, upstreams, head_buffers, request_buffers;
     struct loop_link all_clients;        /* list of struct client by its link */
     struct loop_link idle_clients;       /* those between two requests, oldest first */
+    struct loop_link status_clients;     /* those of status listeners, by their last request */
+    struct loop_link collecting;         /* exchanges that collect bodies (collecting.h) */
+    size_t collecting_bytes;             /* what these hold; part of buffered */
     struct client *run_first, *run_last; /* run list: clients that are due to run */
     uint32_t nclients, nexchanges, nupstreams;
-    uint32_t nwatchers;                  /* part of nclients: those of status listeners */
-    uint32_t max_clients, max_upstreams; /* limits of the counts above (worker/descriptors.h) */
+    uint32_t nwatchers; /* part of nclients: those of status listeners */
+    /* Limits of nclients - nwatchers, and of nupstreams (worker/descriptors.h). */
+    uint32_t max_clients, max_upstreams;
     size_t buffered; /* bytes in heads and bodies of requests (worker/buffers.h) */
     size_t waiting;  /* bytes of responses whose clients are slow to read */
 
@@ -101,8 +106,8 @@ static inline char *worker_body(struct worker *worker)
     return worker->relay_buffer + WORKER_HEADROOM;
 }
 
-/* May connections hold n more bytes, by limits.memory? A refusal (false) is counted and
- * logged. */
+/* May connections hold n more bytes, by limits.memory? Slow bodies make room if need be. A
+ * refusal (false) is counted and logged. */
 bool worker_has_memory(struct worker *worker, size_t n);
 /* Counts and logs that a buffer was refused because of this setting's limit. */
 void worker_refused_memory(struct worker *worker, const char *setting);

@@ -7,7 +7,7 @@
 
 struct worker;
 
-enum { DESCRIPTORS_STATUS = 16 /* clients of status listeners, on top of all others */ };
+enum { DESCRIPTORS_STATUS = 32 /* clients of status listeners, on top of all others */ };
 
 struct descriptors {
     uint32_t clients, upstreams;

@@ -6,8 +6,10 @@
 #include "base/check.h"
 #include "base/conf/conf.h"
 #include "base/container.h"
+#include "base/log.h"
 #include "worker/attempt.h"
 #include "worker/backends.h"
+#include "worker/collecting.h"
 #include "worker/core.h"
 #include "worker/exchange_stats.h"
 #include "worker/hedge.h"
@@ -58,9 +60,16 @@ struct exchange *exchange_new(struct worker *worker, const struct transport_ops 
 
 /* ---- towards a backend */
 
+/* Collects more of the body, or goes on to a backend. */
 static void exchange_collect(struct exchange *x)
 {
+    if (!request_collects(x)) {
+        collecting_leave(x);
+        attempt_join(x);
+        return;
+    }
     x->state = EXCHANGE_COLLECTING;
+    collecting_wait(x);
     x->ops->want_body(x);
 }
 
@@ -71,22 +80,36 @@ void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
     x->expects = x->request->expect_continue && !last && !n;
     if (!request_prepare(x, data, n))
         return;
-    if (request_collects(x))
-        exchange_collect(x);
-    else
-        attempt_join(x);
+    exchange_collect(x);
 }
 
 /* ---- the request's body */
 
 static void collected(struct exchange *x, const char *data, size_t n)
 {
-    if (!request_add_body(x, data, n))
-        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", "out of memory");
-    else if (request_collects(x))
+    collecting_hold(x);
+    if (request_add_body(x, data, n))
         exchange_collect(x);
     else
-        attempt_join(x);
+        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
+}
+
+bool exchange_end_slow_body(struct worker *worker)
+{
+    static struct log_gate gate;
+    struct exchange *x = collecting_slowest(worker);
+
+    if (!x)
+        return false;
+    if (log_gate_open(&gate))
+        log_warn(
+            "request bodies that are still coming have filled their half of limits.memory, "
+            "or other requests need the memory: the slowest ones get 408");
+    count_add(&worker->row->slow_bodies, 1);
+    atomic_store_explicit(&worker->row->bodies_full_ms, worker->loop.now_ms,
+                          memory_order_relaxed);
+    exchange_abort(x, 408, "the slowest request body made room for others (limits.memory)");
+    return true;
 }
 
 void exchange_body(struct exchange *x, char *data, size_t n, bool last)

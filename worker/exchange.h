@@ -80,6 +80,9 @@ enum {
 /* The detail of an exchange whose backend gave up for that reason. */
 #define EXCHANGE_BODY_OWED "the client stopped sending the body, and the backend gave up"
 
+/* The detail of an exchange that got no buffer. */
+#define EXCHANGE_NO_MEMORY "no memory for another request (limits.memory)"
+
 enum exchange_state {
     EXCHANGE_LOCAL,      /* pasgate responds itself, without a backend */
     EXCHANGE_COLLECTING, /* the first part of its body, before a backend is chosen */
@@ -147,6 +150,8 @@ struct exchange {
     struct waiters *queue; /* where it waits for a slot; NULL: it does not wait */
     struct exchange *queue_prev, *queue_next;
     struct exchange *running_prev, *running_next;
+    struct loop_link collecting; /* in worker->collecting; next NULL: not in it */
+    size_t collects;             /* bytes that it has there */
     struct loop_timer timer;
     uint64_t queued_ms; /* when it joined the queue; 0: not for this attempt */
     uint64_t stuck_us;  /* since when the backend reads no more of the request; 0: it reads */
@@ -163,6 +168,7 @@ struct exchange {
     bool streamed;         /* bytes beyond request_buffer were sent: cannot be sent again */
     bool reused;           /* the upstream was a kept connection */
     bool fresh;            /* a kept connection failed: the next one must be new */
+    bool held_back;        /* collecting: not to be ended now */
     bool chunked;          /* the request's body goes out in chunks */
     bool responded;        /* part of the response went to the client */
     bool blocked;          /* the client accepts no more bytes now */
@@ -240,6 +246,10 @@ void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
 
 /* Ends it with this response (worker/local_reply.c makes them). */
 void exchange_reply(struct exchange *x, struct rewrite_own_info *info);
+
+/* worker->end_slow_body: ends the slowest of those that collect their bodies, so that what it
+ * holds is free for others. false: there is none. */
+bool exchange_end_slow_body(struct worker *worker);
 
 /* OVER: neither the exchange nor the upstream may be touched any more. BLOCKED: stop reading
  * for now. */

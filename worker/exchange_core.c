@@ -5,6 +5,7 @@
 #include "base/conf/conf.h"
 #include "worker/backends.h"
 #include "worker/buffers.h"
+#include "worker/collecting.h"
 #include "worker/core.h"
 #include "worker/exchange.h"
 #include "worker/exchange_stats.h"
@@ -121,6 +122,7 @@ void exchange_finish(struct exchange *x, bool whole)
     x->at.end = worker->loop.now_us;
     exchange_stats_count(x);
     loop_timer_cancel(&x->timer);
+    collecting_leave(x);
     if (x->queue)
         backends_queue_leave(worker, x->pool, x);
     sticky_end(x);

@@ -239,14 +239,17 @@ void exchange_stats_count(const struct exchange *x)
     access_write(x->worker->access, &r);
 }
 
-void exchange_stats_refused(struct worker *worker, const struct peer *peer, uint16_t status,
-                            const char *detail, size_t in, size_t out, size_t body)
+void exchange_stats_refused(struct worker *worker, const struct peer *peer,
+                            const struct rewrite_own_info *info, const char *detail, size_t in,
+                            size_t out, size_t body)
 {
     struct access_record r = {
         .start_wall_ms = clock_wall_ms(),
-        .status = status,
-        .end = ACCESS_END_CLIENT,
+        .status = info->status,
+        .end = info->proxy_error ? ACCESS_END_PROXY : ACCESS_END_CLIENT,
         .phase = ACCESS_PHASE_HEADER,
+        .request_id = info->request_id,
+        .error = info->proxy_error,
         .detail = detail,
         .bytes_in = in,
         .bytes_out = out,
@@ -254,8 +257,8 @@ void exchange_stats_refused(struct worker *worker, const struct peer *peer, uint
     };
 
     if (is_traffic(peer)) {
-        count_add(&worker->row->bad_requests, 1);
-        count_response(worker->row, status);
+        count_add(info->proxy_error ? &worker->row->own_errors : &worker->row->bad_requests, 1);
+        count_response(worker->row, info->status);
         count_add(&worker->row->bytes_in, in);
         count_add(&worker->row->bytes_out, out);
     }

@@ -8,6 +8,7 @@
 
 struct exchange;
 struct peer;
+struct rewrite_own_info;
 struct worker;
 
 /* The gauge and the counter of exchanges. Those of status listeners are counted separately. */
@@ -20,9 +21,11 @@ void exchange_stats_count(const struct exchange *x);
 /* An attempt at x->backend has failed, and another one is about to be chosen. */
 void exchange_stats_moved(const struct exchange *x);
 
-/* A request that never became an exchange: its head could not be parsed. in: bytes received;
+/* A request that never became an exchange: its head could not be parsed, or it got no memory.
+ * info: of the response, which was made. in: bytes received;
  * out: bytes of our response; body: the part of these that is its body. */
-void exchange_stats_refused(struct worker *worker, const struct peer *peer, uint16_t status,
-                            const char *detail, size_t in, size_t out, size_t body);
+void exchange_stats_refused(struct worker *worker, const struct peer *peer,
+                            const struct rewrite_own_info *info, const char *detail, size_t in,
+                            size_t out, size_t body);
 
 #endif

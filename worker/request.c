@@ -116,7 +116,7 @@ static bool request_write_head(struct exchange *x, struct str path,
     }
     x->request_buffer = request_buffer_new(x->worker, room + nbody + CHUNK_ROOM);
     if (!x->request_buffer) {
-        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", "out of memory");
+        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
         return false;
     }
     rewrite_out_init(&out, x->request_buffer->bytes, room);

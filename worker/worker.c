@@ -336,6 +336,8 @@ static int build_memory(struct worker *w)
                  WORKER_KEEP / 4);
     w->all_clients.prev = w->all_clients.next = &w->all_clients;
     w->idle_clients.prev = w->idle_clients.next = &w->idle_clients;
+    w->status_clients.prev = w->status_clients.next = &w->status_clients;
+    w->collecting.prev = w->collecting.next = &w->collecting;
     w->relay_buffer = malloc(size);
     w->head_scratch = malloc(WORKER_HEADROOM);
     return w->relay_buffer && w->head_scratch ? 0 : -1;
@@ -394,6 +396,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
         build_tls(w) < 0 || backends_init(w) < 0)
         return -1;
     w->retry_queued = attempt_retry_queued;
+    w->end_slow_body = exchange_end_slow_body;
     w->upstream_ops = &attempt_events;
     w->failures = &retry_failures;
     hedge_init(w);

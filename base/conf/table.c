@@ -163,10 +163,15 @@ static const struct conf_setting limit_rows[] = {
              "readers."},
     {"memory", &conf_bytes, AT(conf_limits, memory), .def = "256m", .min = MIB,
      .max = 2047 * MIB,
-     .text = "What all buffers of a worker's connections may hold: headers, bodies, responses. "
-             "Beyond it new requests get 503, and no response is kept. 256m is a request "
-             "header (16k, while the request runs) for each of 16384 clients. TLS needs about "
-             "20k more for each connection, which connections bounds."},
+     .text =
+         "What all buffers of a worker's connections may hold: headers, bodies, responses. "
+         "Beyond it new requests get 503, and no response is kept. Request bodies that are "
+         "being collected may have half of it, and together with kept responses three "
+         "quarters; beyond that, or when another request needs the memory, the slowest of "
+         "these bodies ends with 408, and the status says so. Listeners with serve = status "
+         "are not bound by it: they have few connections. 256m is a request "
+         "header (16k, while the request runs) for each of 16384 clients. TLS needs about "
+         "20k more for each connection, which connections bounds."},
     {"min_body_rate", &conf_bytes, AT(conf_limits, min_body_rate), .def = "500", .zero = "off",
      .min = 1, .max = MIB,
      .text =
@@ -182,13 +187,15 @@ static const struct conf_setting limit_rows[] = {
              "counts."},
     {"connections", &conf_count, AT(conf_limits, connections), .def = "16384", .min = 16,
      .max = 1000000,
-     .text = "Client connections per worker. To make room for one more, the connection that "
-             "has been idle longest between two requests is closed; if there is none, "
-             "accepting pauses, clients wait in the kernel's queue, and the status says so. If "
-             "the host gives too few descriptors (LimitNOFILE of systemd, --ulimit nofile of "
-             "Docker), the limit is lower: a third of them is reserved for connections to "
-             "backends, and a log line and the metric connections_limit give the effective "
-             "limit. Listeners with serve = status have 16 more of their own."},
+     .text =
+         "Client connections per worker. To make room for one more, the connection that "
+         "has been idle longest between two requests is closed; if there is none, "
+         "accepting pauses, clients wait in the kernel's queue, and the status says so. If "
+         "the host gives too few descriptors (LimitNOFILE of systemd, --ulimit nofile of "
+         "Docker), the limit is lower: a third of them is reserved for connections to "
+         "backends, and a log line and the metric connections_limit give the effective "
+         "limit. Listeners with serve = status have 32 of their own, of which the oldest is "
+         "closed to make room for one more."},
     {"upstream_keepalive", &conf_count, AT(conf_limits, upstream_keepalive), .def = "32",
      .max = 4096, .text = "Unused connections that a worker keeps open to each backend."},
     {"upstream_pinned", &conf_count, AT(conf_limits, upstream_pinned), .def = "1024",

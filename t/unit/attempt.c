@@ -327,6 +327,43 @@ static void test_lack(void)
     script_end("no memory");
 }
 
+/* ---- bodies that are being collected */
+
+#define UPLOAD(bytes) "POST /web/a\nContent-Length: 50\n\n" bytes
+
+static void test_slow_bodies(void)
+{
+    enum { EACH = WORKER_HEAD_BUFFER + WORKER_REQUEST_BUFFER };
+
+    script_defaults();
+    script_conf.limits.memory = 2 * 2 * EACH + EACH;
+    begin(2);
+    ask(0, UPLOAD("as much of it"));
+    ask(1, UPLOAD("less"));
+    is_str(where(2), "rr", "two bodies fill their half of the memory");
+    is_int(atomic_load(&script_worker.row->bodies_full_ms), 0, "  which is not worth telling");
+    ask(2, UPLOAD("a third one, that sends most"));
+    is_str(where(3), "r.r", "a third one: the slowest one ends");
+    is_str(script_got(&at[1]), "408 of pasgate", "  with 408");
+    is_str(script_log_field("detail"),
+           "the slowest request body made room for others (limits.memory)",
+           "  and the log says why");
+    ok(atomic_load(&script_worker.row->bodies_full_ms), "  as the status does");
+    script_conf.limits.memory = (uint32_t)script_worker.buffered;
+    ask(3, "GET /web/a");
+    is_str(where(4), "..rr",
+           "a request without a body needs memory: again the slowest one ends");
+    is_str(script_got(&at[0]), "408 of pasgate", "  with 408");
+    is_int(count_read(&script_worker.row->memory_refused), 0, "  and no request is refused");
+    is_int(count_read(&script_worker.row->slow_bodies), 2, "  two slow bodies are counted");
+    script_send(&at[2], "its last bytes", true);
+    script_run();
+    is_int(script_worker.collecting_bytes, 0,
+           "the last one is whole: it holds no memory as one");
+    leave_all();
+    script_end("slow bodies");
+}
+
 int main(void)
 {
     test_order();
@@ -338,6 +375,7 @@ int main(void)
     test_unknown();
     test_all_down();
     test_down_meanwhile();
+    test_slow_bodies();
     test_lack();
     return done();
 }

@@ -233,6 +233,8 @@ void script_start(uint32_t n)
     build_routes(w);
     CHECK(backends_init(w) == 0);
     w->retry_queued = attempt_retry_queued;
+    w->end_slow_body = exchange_end_slow_body;
+    w->collecting.prev = w->collecting.next = &w->collecting;
     w->upstream_ops = &attempt_events;
     w->failures = &retry_failures;
     sticky_key(w, key);
@@ -367,6 +369,7 @@ const char *script_held(void)
     hold("connections beyond kept ones", w->nupstreams - kept);
     hold("connection blocks", w->upstreams.out - kept);
     hold("bytes", w->buffered);
+    hold("bytes of collected bodies", w->collecting_bytes);
     hold("head buffers", w->head_buffers.out);
     hold("request buffers", w->request_buffers.out);
     return held;
