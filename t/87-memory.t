@@ -1,0 +1,91 @@
+# Clients that use up memory or connections: others are served, status listeners in any case, and
+# the status says what is so.
+use strict;
+use warnings;
+use lib 't/lib';
+use PasGate;
+use SlowClients;
+use Test::More;
+
+my $pas = PasGate::StandIn->new('pas');
+
+sub gate { return PasGate->new(workers => 1, backends => [$pas], @_) }
+
+sub healthz
+{
+    my ($gate) = @_;
+    my $r = eval { $gate->get('/healthz', plain => 1, port => $gate->{status_port}, timeout => DEADLINE) } // {};
+    return $r->{status};
+}
+
+sub text { return $_[0]->status->{health}{text} // '' }
+
+my $body = 'x' x 64_000;
+
+sub upload
+{
+    my ($gate) = @_;
+    my $c = $gate->connect(plain => 1);
+    $c->write($c->build('POST', '/pas/upload', headers => [['Content-Length', 65_000]]) . $body);
+    return $c;
+}
+
+subtest 'bodies that stop' => sub {
+    my $gate = gate(global => 'limits = { memory = "1m"; response_memory = "64k"; }; timeouts = { body = "300s"; };');
+    my @slow;
+    for my $n (1 .. 20) {
+        push @slow, upload($gate);
+        my %got = (get => $gate->get('/pas/get', plain => 1)->{status}, healthz => healthz($gate));
+        is_deeply \%got, { get => 200, healthz => 200 }, "others are served beside $n of them";
+    }
+    my $quick = $gate->connect(plain => 1)->request('POST', '/pas/upload', body => $body);
+    is $quick->{status}, 200, 'and a body that comes at once, too';
+    is $slow[0]->response('POST')->{status}, 408, 'the oldest one made room';
+    my $last = $slow[-1];
+    $last->write('x' x 1000);
+    is $last->response('POST')->{status}, 200, 'the youngest one is served when its body is whole';
+    my ($line) = lines($gate, 1, sub { $_->{status} == 408 });
+    like $line->{detail}, qr/made room for others \(limits\.memory\)/, 'the access log says why';
+    is total($gate, 'memory_refused'), 0, 'no request was refused';
+    like text($gate), qr/^attention: slow request bodies were ended with 408/, 'the status says it first';
+    $gate->wait_log(qr/request bodies that are still coming have filled their half of limits\.memory/);
+    $_->abort for @slow;
+    $gate->stop_ok;
+};
+
+subtest 'heads that are not finished' => sub {
+    my $gate = gate(global => 'limits = { memory = "1m"; }; timeouts = { header = "300s"; };');
+    my @c;
+    for my $n (1 .. 90) {
+        push @c, $gate->connect(plain => 1);
+        $c[-1]->write("GET / HTTP/1.1\r\n");
+    }
+    ok wait_for { total($gate, 'memory_refused') > 0 }, 'they fill limits.memory';
+    my $r = $gate->get('/pas/get?refused', plain => 1);
+    is $r->{status}, 503, 'a request gets 503';
+    like $r->{h}{'retry-after'} // '', qr/^\d+$/, '  with Retry-After';
+    like $r->{h}{'proxy-status'} // '', qr/limits\.memory/, '  with Proxy-Status';
+    my $id = $r->{h}{'x-request-id'} // 'none';
+    my ($line) = lines($gate, 1, sub { ($_->{id} // '') eq $id });
+    is_deeply [@{ $line // {} }{qw(method target end)}], ['GET', '/pas/get?refused', 'proxy'], '  and a whole line in the access log';
+    is healthz($gate), 200, 'the status listener serves';
+    like text($gate), qr/^attention: requests were refused with 503/, 'the status says it first';
+    $_->abort for @c;
+    ok wait_for { $gate->get('/pas/get', plain => 1)->{status} == 200 }, 'until there is room again';
+    $gate->stop_ok;
+};
+
+subtest 'clients of the status listener' => sub {
+    my $gate = gate(global => 'limits = { connections = 50; }; timeouts = { header = "300s"; send = "300s"; };');
+    for my $says ('', "GET /healthz HTTP/1.1\r\nX: ", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" x 200) {
+        my @c = map { $gate->connect(plain => 1, port => $gate->{status_port}) } 1 .. 80;
+        length $says and $_->write($says) for @c;
+        is healthz($gate), 200, 'one more is served beside 80 that send ' . (length $says || 'nothing');
+        is $gate->get('/pas/get', plain => 1)->{status}, 200, 'and so is traffic';
+        $_->abort for @c;
+    }
+    ok $gate->wait_log(qr/oldest connections of status listeners closed to make room/), 'it is told';
+    $gate->stop_ok;
+};
+
+done_testing;
