@@ -102,17 +102,23 @@ static bool post_order(struct net *net, const struct options *with)
 static bool leave_out(struct net *net, struct options *with)
 {
     const struct options_refusal refusal = net_refusal(net);
+    const struct acme_problem *why = &net->problem;
+    const char *type = *why->type ? why->type : "no reason given";
 
     switch (options_leave_out(with, &refusal)) {
     case OPTIONS_REPLACES:
         if (net->reply.status != 409)
-            net_leave_out(
-                net, "the CA refused the field \"replaces\"; ordered without it (%.40s: %s)",
-                net->problem.type, net->problem.detail);
+            net_leave_out(net,
+                          "the CA refused the field \"replaces\"; ordered without it (status "
+                          "%u, %.40s%s%s)",
+                          net->reply.status, type, *why->detail ? ": " : "", why->detail);
         return true;
     case OPTIONS_PROFILE:
-        net_leave_out(net, "the CA refused the profile \"%.*s\"; ordered without it (%s)",
-                      STR_ARG(net_begin(net)->profile), net->problem.detail);
+        net_leave_out(net,
+                      "the CA refused the profile \"%.*s\"; ordered without it (status %u, "
+                      "%.40s%s%s)",
+                      STR_ARG(net_begin(net)->profile), net->reply.status, type,
+                      *why->detail ? ": " : "", why->detail);
         return true;
     default:
         return false;

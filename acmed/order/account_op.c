@@ -268,9 +268,8 @@ static bool contact_told(struct account_op *e, char error[TABLE_ERROR])
     e->ca->contact_known = true;
     snprintf(account->contact, sizeof account->contact, "%s", e->ca->email);
     account->told = true;
-    log_info(*e->ca->email
-                 ? "account at %s: the CA has the current %s"
-                 : "account at %s: email removed at the CA, because %s was removed",
+    log_info(*e->ca->email ? "account at %s: the CA has the current %s"
+                           : "account at %s: email removed at the CA, because %s was removed",
              e->ca->directory, e->ca->email_from);
     if (account_save_url(e->ca->dir, account->url, account->contact) == 0)
         return true;
@@ -381,8 +380,9 @@ static void account_op_failed(struct account_op *e, const struct job_problem *p,
     bool known = e->ca->account.url[0];
 
     tell_problem(p, error);
-    e->unknown = e->kind == JOB_REVOKE && (strcmp(p->type, "malformed") == 0 ||
-                                           (p->status == 404 && strncmp(p->type, "net.", 4) != 0));
+    e->unknown =
+        e->kind == JOB_REVOKE && (strcmp(p->type, "malformed") == 0 ||
+                                  (p->status == 404 && strncmp(p->type, "net.", 4) != 0));
     if (e->kind == JOB_ACCOUNT && !e->tells && p->account_gone) { /* the old key holds */
         account_drop_next(e->ca->dir);
         settled(e->ca);
@@ -390,11 +390,12 @@ static void account_op_failed(struct account_op *e, const struct job_problem *p,
     if (e->tells && (strcmp(p->type, "invalidContact") == 0 ||
                      strcmp(p->type, "unsupportedContact") == 0)) {
         e->ca->contact_known = true; /* it would refuse it each hour */
-        snprintf(error, TABLE_ERROR,
-                 "the CA %s refused %s, so the account keeps its contact: set another one%s (%s)",
-                 e->ca->directory, e->ca->email_from,
-                 e->ca == &e->ca_set->ca[FALLBACK_SECOND] ? " as acme.fallback.email" : "",
-                 p->detail);
+        snprintf(
+            error, TABLE_ERROR,
+            "the CA %s refused %s, so the account keeps its contact: set another one%s (%s)",
+            e->ca->directory, e->ca->email_from,
+            e->ca == &e->ca_set->ca[FALLBACK_SECOND] ? " as acme.fallback.email" : "",
+            p->detail);
     }
     if (e->kind == JOB_CLOSE && (p->account_closed || (p->account_gone && known))) {
         forget_closed(e, error);

@@ -45,16 +45,16 @@ static void fill_cas(struct ca_set *ca_set, const struct conf_acme *acme)
     ca_set->ca[FALLBACK_STAGING].directory = acme->staging;
     ca_set->ca[FALLBACK_STAGING].rate_log.limits =
         rate_log_limits_of(acme->staging, &acme->limits);
-    ca_set->ca[FALLBACK_SECOND] = (struct ca){.directory = f->directory,
-                                              .email = *f->email ? f->email : acme->email,
-                                              .email_from = *f->email ? "acme.fallback.email"
-                                                                      : "acme.email",
-                                              .ca_file = f->ca_file,
-                                              .profile = f->profile,
-                                              .profile_required = f->profile_required,
-                                              .eab_kid = f->eab_kid,
-                                              .eab_hmac = f->eab_hmac_key,
-                                              .dir = -1};
+    ca_set->ca[FALLBACK_SECOND] =
+        (struct ca){.directory = f->directory,
+                    .email = *f->email ? f->email : acme->email,
+                    .email_from = *f->email ? "acme.fallback.email" : "acme.email",
+                    .ca_file = f->ca_file,
+                    .profile = f->profile,
+                    .profile_required = f->profile_required,
+                    .eab_kid = f->eab_kid,
+                    .eab_hmac = f->eab_hmac_key,
+                    .dir = -1};
     ca_set->ca[FALLBACK_SECOND].rate_log.limits = rate_log_limits_of(f->directory, &f->limits);
 }
 
