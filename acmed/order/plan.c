@@ -106,8 +106,8 @@ static void plan_mistrust(struct cert_state *s, const struct plan_live *live, ui
     latest = paced(s, live, latest);
     if (latest < now)
         latest = now;
-    /* What soon expires is not put off. */
-    if (s->renew_at > latest + (plan_urgent(live, now) ? 0 : renew_longest_delay(life)))
+    /* What soon expires is not put off; a moment does not matter. */
+    if (s->renew_at > latest + renew_longest_delay(life) / (plan_urgent(live, now) ? 100 : 1))
         s->renew_at = 0;
 }
 
