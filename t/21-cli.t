@@ -219,7 +219,7 @@ subtest 'what is too wide is cut' => sub {
     like $text, qr/: good: \d+ listeners, 1 certificate, 1 pool, 1 backend, \d+ routes$/m, 'one of a thing';
     $wide->get('/pas/get');
     ok wait_for { ($wide->cli('status'))[1] =~ /errors since the start: [1-9]\d* connect,/ }, 'how many errors, and since when';
-    my ($code, $out) = $wide->cli('cert', 'import', "/nowhere/\e[2J\xc2\x9b1m");
+    ($code, my $out) = $wide->cli('cert', 'import', "/nowhere/\e[2J\xc2\x9b1m");
     is $code, 2, 'cert import of a name with control characters';
     like $out, qr{/nowhere/\\x1b\[2J}, 'names it escaped';
     unlike $out, qr/[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]/, 'for a terminal';

@@ -197,7 +197,7 @@ subtest 'into the store' => sub {
     $gate->start;
     my ($row) = grep { $_->{name} eq 'shop.test-rsa' } @{ $gate->status->{certificates} };
     is $row->{source}, 'acme', 'as one of the CA';
-    ok served() =~ /^\w+$/, 'it is served';
+    ok wait_for { served() =~ /^\w+$/ }, 'it is served' or $gate->tell;
     import 1, qr/another pasgate uses it: stop it, import, and start it again/, 'not while the service runs', $p12,
       '--password-file', $password;
     $gate->stop_ok;

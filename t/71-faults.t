@@ -29,7 +29,6 @@ use constant {
     DOWNLOADS => 2,
     TIMEOUT   => 10,    # seconds, until a client gives up
     ILL       => 6,     # seconds that it stays ill, at least
-    SLOW      => 2,     # GETs of a drill that may take more than a second
     SIGN      => 0.5,   # seconds for a sign to get from worker to healthd to workers, and be logged
 };
 
@@ -226,6 +225,7 @@ sub sent_in_time
 # The fault of an instance: begin and end it.
 #   down, never    it must be found, it must not
 #   also           the number of another one that is ill too
+#   slow           so many GETs may take more than a second
 #   cuts           so many downloads may be cut
 #   turns          so many transitions it may have, and the well ones none; it falls more than once
 my %posted;    # POSTs that were answered, by pool
@@ -315,7 +315,7 @@ sub judge
             "downloads that were on their way from it: $long->{failed} of $long->{requests}")
           or diag(join "\n", @{ $long->{first_errors} });
         # where the machine makes some slow that have nothing to do with it, it makes more so here
-        cmp_ok($get->{slow}, '<=', SLOW + 3 * $r->{noise} * $get->{requests},
+        cmp_ok($get->{slow}, '<=', ($fault->{slow} + 3 * $r->{noise}) * $get->{requests},
             "slow GETs: $get->{slow} of $get->{requests}, the slowest $get->{max_ms} ms");
         ok($r->{back}, 'it serves again');
         # a failure is to be understood without a second run
@@ -340,7 +340,7 @@ sub ctl { my ($mode) = @_; return sub { $it->exec($_[0], 'ctl', "mode=$mode") } 
 
 sub docker { my @what = @_; return sub { $it->docker(@what, $it->container($_[0])) } }
 
-sub ill { my ($name, $mode, @more) = @_; return { name => $name, begin => ctl($mode), end => ctl('ok'), @more } }
+sub ill { my ($name, $mode, @more) = @_; return { name => $name, begin => ctl($mode), end => ctl('ok'), slow => 0.03, @more } }
 
 sub network { my ($verb) = @_; return sub { $it->docker('network', $verb, "$it->{project}_inside", $it->container($_[0])) } }
 
@@ -384,7 +384,7 @@ sub two
 sub hosts
 {
     my ($name, $begin, $end) = @_;
-    return { name => $name, begin => $begin, end => $end, down => 1 };
+    return { name => $name, begin => $begin, end => $end, down => 1, slow => 0.03 };
 }
 
 # The same in the stand-in's pools and in Tomcat's, but for how they are spread.
@@ -393,7 +393,7 @@ my %all = map { $_->{name} => $_ } (
     hosts('docker kill', docker('kill'), docker('start')),
     hosts('docker pause', docker('pause'), docker('unpause')),
     # what is in C is back before it can be found down
-    { name => 'docker restart', begin => docker(qw(restart -t 5)), end => sub { } },
+    { name => 'docker restart', begin => docker(qw(restart -t 5)), end => sub { }, slow => 0.03 },
     hosts('network disconnect', network('disconnect'), network('connect')),
     hosts('packets dropped', drop('-I'), drop('-D')),
     ill('hangs', 'hang', down => 1),
@@ -402,13 +402,13 @@ my %all = map { $_->{name} => $_ } (
     ill('500 to everything', '500', down => 1),
     ill('cuts bodies, pings well', 'cut&ping=ok', down => 1, cuts => 6),
     ill('pings well, the application hangs', 'hangapp', down => 1),
-    ill('answers after 3 s', 'slow&ms=3000', never => 1),
+    ill('answers after 3 s', 'slow&ms=3000', never => 1, slow => 0.05),
     ill('pings slowly, the application works', 'slowping&ms=4000', never => 1),
-    { name => 'flapping', begin => \&flap, end => ctl('ok'), turns => 12 },
+    { name => 'flapping', begin => \&flap, end => ctl('ok'), turns => 12, slow => 0.03 },
     { name => 'one hangs, one cuts', begin => two(ctl('hang'), ctl('cut')), end => two(ctl('ok'), ctl('ok')),
-        also => 3, down => 1, cuts => 10 },
+        also => 3, down => 1, slow => 0.04, cuts => 10 },
     { name => 'one is killed, one hangs', begin => two(docker('kill'), ctl('hang')), end => two(docker('start'), ctl('ok')),
-        also => 3, down => 1 },
+        also => 3, down => 1, slow => 0.04 },
 );
 my %faults = (
     a => ['docker stop', 'docker kill', 'docker pause', 'docker restart', 'one hangs, one cuts'],
