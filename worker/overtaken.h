@@ -32,8 +32,8 @@ enum {
     OVERTAKEN_TIMES = 3,
     /* no detached attempt may hold a probation slot for longer than this */
     OVERTAKEN_LIMIT_MS = 15000,
-    /* of those that were hedged for silence: at most so many per backend and worker, and how
-     * often each looks whether its backend is on probation by now */
+    /* Detached attempts that were hedged for silence: the most per backend and worker; and the
+     * interval at which each checks whether its backend is on probation by now. */
     OVERTAKEN_SILENT_MOST = 16,
     OVERTAKEN_LOOK_MS = 250,
     OVERTAKEN_RACE_MS = 5000, /* upper bound of race_ms, since clients wait for that long */

@@ -42,7 +42,8 @@ void silence_part(struct silence_record *sum, const struct silence_record *part)
 uint64_t silence_total(const struct silence_record *record);
 /* All that it has counts half from now on. */
 void silence_halve(struct silence_record *record);
-/* Must the records of a pool with so many responses be halved? aged_ms: since the last time. */
+/* Must the records of a pool be halved? total: responses in them; aged_ms: since they were
+ * halved last. */
 bool silence_is_old(uint64_t total, uint64_t aged_ms);
 
 /* After how long a silence a backend is asked, and the request hedged if that is of no use:

@@ -277,8 +277,8 @@ static bool serves(const struct certificate *k)
            clock_wall_ms() < k->row.not_after_wall_ms;
 }
 
-/* Must the pair not go live? If the list of revoked ones cannot be read, it may do so only if
- * that cannot make things worse: in place of none, or of one that browsers refuse anyway. */
+/* Must the pair not go live? While the list of revoked certificates cannot be read, it may only
+ * replace what is worse: no certificate, or one that browsers refuse anyway. */
 static bool is_refused(const struct certificate *k, const struct pem_pair *pair,
                        char text[TABLE_REASON])
 {

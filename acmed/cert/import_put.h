@@ -1,4 +1,4 @@
-/* Puts an imported pair in place of the configured files: all of them, or none, as far as a
+/* Replaces the configured files by an imported pair: all of them, or none, as far as a
  * process that is not killed can see to it. Each new file is complete beside its target before
  * the first one gets its name, and until the last one is on disk, what was there keeps a second
  * name and is put back after a failure.
