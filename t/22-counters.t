@@ -77,7 +77,7 @@ sub never_fell
 # Ends workers by kill -9 and waits for their successors.
 sub kill_workers
 {
-    my @old = $gate->pids('worker');
+    my @old = $gate->workers;
     kill 'KILL', @old;
     my %old = map { $_ => 1 } @old;
     return wait_for {

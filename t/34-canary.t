@@ -99,7 +99,7 @@ subtest 'one that the workers cannot use' => sub {
 
 subtest 'the canary is killed' => sub {
     my $before = served();
-    my ($canary) = $gate->pids('worker');
+    my ($canary) = $gate->workers;
     kill 'STOP', $canary;
     PasGate::make_cert('shop', 'shop.test', '127.0.0.1');
     my $candidate;
@@ -112,7 +112,7 @@ subtest 'the canary is killed' => sub {
 };
 
 subtest 'acmed is killed while one is tested' => sub {
-    my ($canary) = $gate->pids('worker');
+    my ($canary) = $gate->workers;
     my ($acmed)  = $gate->pids('acmed');
     kill 'STOP', $canary;
     PasGate::make_cert('shop', 'shop.test', '127.0.0.1');

@@ -119,7 +119,7 @@ subtest 'a store that cannot be read any more' => sub {
     like $out =~ s/\s+/ /gr, $says, 'for that reason';
     is orders($ca), $orders, 'nor was it';
     is served($gate), $old, 'what was loaded is served';
-    kill 'KILL', $gate->pids('worker');
+    kill 'KILL', $gate->workers;
     ok $gate->wait_log(qr{cannot be loaded: \S+: Permission denied}), 'a worker that cannot read it says why' or $gate->tell;
     chmod $mode, $gate->{store};
     ok wait_row($gate, sub { !@{ $_->{notes} } }), 'readable again: it gets well by itself' or $gate->tell;

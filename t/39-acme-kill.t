@@ -208,7 +208,7 @@ subtest 'from the certificate to what is live' => sub {
 
     # A worker that stands still proves nothing; its clients wait, and are answered later.
     my $go = held_certificate(0);
-    my ($worker) = $gate->pids('worker');
+    my ($worker) = $gate->workers;
     kill 'STOP', $worker;
     $go->();
     ok wait_row($gate, sub { $_->{candidate} == 2 }), 'written, and waiting for its proof';

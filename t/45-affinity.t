@@ -93,7 +93,7 @@ subtest 'five hundred sessions' => sub {
     }
     is "$reloads $stray", RELOADS . ' 0', 'and through twenty reloads';
 
-    my ($victim) = $gate->pids('worker');
+    my ($victim) = $gate->workers;
     kill 'KILL', $victim;
     is strayed($ring, shuffle @s), 0, 'and when a worker crashes';
 
@@ -305,7 +305,7 @@ subtest 'APSV' => sub {
     is $wrong->(sub { $post->('/apsv', ['CONNHDL', $_[0]{handle}]) }), 0, 'a handle in a header comes home, without a cookie';
     is $wrong->(sub { $post->("/apsv?CONNHDL=$_[0]{handle}") }), 0, 'or in the query';
     is $wrong->(sub { $post->('/apsv', ['Cookie', "JSESSIONID=$_[0]{cookie}"], ['CONNHDL', $_[0]{handle}]) }), 0, 'or with a session';
-    kill 'KILL', $gate->pids('worker');
+    kill 'KILL', $gate->workers;
     wait_for { eval { $gate->get('/pas/get', plain => 1)->{status} == 200 } };
     is $wrong->(sub { $post->('/apsv', ['CONNHDL', $_[0]{handle}]) }), 0, 'when all workers have crashed';
     $gate->cli('reload');

@@ -174,7 +174,7 @@ subtest 'reload, crash, restart in the middle' => sub {
     wait_for { defined row($gate, 'pas2')->{drain_left_ms} };
     my ($before, $then) = (row($gate, 'pas2'), time);
     visit($gate, $s);
-    kill 'KILL', $gate->pids('worker');
+    kill 'KILL', $gate->workers;
     wait_for { my $st = $gate->status; ($st->{workers}{running} // 0) == 2 && (grep { $_->{restarts} } @{ $st->{children} }) == 2 };
     is row($gate, 'pas2')->{sessions}, 1, 'both workers crash: the session is known still';
     is visit($gate, $s), 'pas2', 'and stays';

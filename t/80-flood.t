@@ -9,7 +9,7 @@ use Test::More;
 
 my $pas  = PasGate::StandIn->new('pas1');
 my $gate = PasGate->new(backends => [$pas]);
-my ($worker) = $gate->pids('worker');
+my ($worker) = $gate->workers;
 
 # A client that asks for renegotiation again and again and reads nothing: each asks for an alert,
 # which would wait in our memory.

@@ -69,7 +69,7 @@ subtest 'a pipe' => sub {
     my $gate = PasGate->new(workers => 2, backends => \@pas, start => 0);
     my ($r, $w) = small_pipe();
     ok start($gate, $w, $w), 'it starts, where nobody reads' or return;
-    my %worker = map { $_ => 1 } $gate->pids('worker');
+    my %worker = map { $_ => 1 } $gate->workers;
 
     kill POSIX::SIGRTMIN() + 1, $gate->{pid} for 1 .. 1500;    # each a line about its refusal
     ok wait_for { lost($gate) > 100 }, 'lines are lost, and counted';
@@ -77,7 +77,7 @@ subtest 'a pipe' => sub {
     $pas[0]->kill;
     ok $gate->wait_health('pas1', 'down'), 'healthd looks after backends';
     is $gate->get('/pas/get')->{status}, 200, 'the other one serves';
-    my ($victim) = $gate->pids('worker');
+    my ($victim) = $gate->workers;
     kill 'KILL', $victim;
     ok wait_for { my @now = $gate->pids('worker'); @now == 2 && !grep { $_ == $victim } @now },
       'the supervisor looks after workers';
@@ -118,7 +118,7 @@ subtest 'a terminal' => sub {
     open my $log, '>>', $gate->{log} or die $!;
     my ($master, $slave) = terminal();
     ok start($gate, $slave, $log), 'it starts';
-    my %before = map { $_ => 1 } $gate->pids('worker');
+    my %before = map { $_ => 1 } $gate->workers;
     my $c = $gate->connect(plain => 1);
     my $failed = 0;
 

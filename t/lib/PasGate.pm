@@ -534,6 +534,16 @@ sub pids
       @{ $self->status->{children} // [] };
 }
 
+# The pids of the workers, once all of them run: a service that answers may have started one only.
+sub workers
+{
+    my ($self) = @_;
+    my @pids;
+    wait_for { @pids = $self->pids('worker'); @pids == $self->{workers} }
+      or die "not all of the $self->{workers} workers run: @pids\n";
+    return @pids;
+}
+
 # ---- its clients
 
 # Opens a connection: TLS to the tls listener unless plain => 1 or port => N. Other options go to
