@@ -105,9 +105,19 @@ static bool go_on(struct exchange *x)
     return true;
 }
 
+/* A kept connection may just have been closed (Tomcat's 100 requests or 20 s), which is no
+ * fault of the backend. */
+static bool is_stale(const struct exchange *x)
+{
+    return x->reused && !x->at.first_byte;
+}
+
 /* false: no retry is allowed; x is unchanged. */
 static bool retry_elsewhere(struct exchange *x, enum conf_retry why, bool sent)
 {
+    /* If the other attempt fails, too, a third one must not go where this one failed. */
+    if (x->rival.upstream && !is_stale(x))
+        mark_tried(x, x->tried);
     if (go_on(x))
         return true;
     if (!may_retry(x, why, sent))
@@ -204,9 +214,7 @@ static void give_up_body(struct exchange *x)
 
 void retry_unanswered(struct exchange *x, int error, bool sent)
 {
-    /* It is not a fault that a kept connection was just closed (Tomcat's 100 requests or 20 s),
-     * so only a fresh one counts as a failure. */
-    bool stale = x->reused && !x->at.first_byte;
+    bool stale = is_stale(x);
 
     if (!stale)
         count_reset(x);

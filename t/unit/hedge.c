@@ -143,6 +143,16 @@ static void test_failures(void)
     script_run();
     is_str(script_got(&client), "502 of pasgate", "both fail: 502");
     script_end("both fail");
+
+    begin();
+    script_backend[1].does = BACKEND_CLOSES;
+    ask("GET /web/a");
+    script_wait(HEDGE_MS + MORE_MS);
+    script_close(0);
+    script_run();
+    is_str(script_got(&client), "502 of pasgate", "both fail, and a third attempt is allowed");
+    is_int(script_backend[1].requests, 1, "  which does not go where the second one failed");
+    script_end("both fail, no third backend");
 }
 
 static void test_deadline(void)
