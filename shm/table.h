@@ -388,8 +388,8 @@ struct challenge {
 struct worker_backend {             /* writer: the worker of the row; its cell of one backend */
     _Atomic uint32_t failed_in_row; /* hard failures since one completed */
     _Atomic uint32_t
-        probation_requests;  /* our probation requests to it (worker/retry_budget.h) */
-    _Atomic uint32_t blamed; /* 1: its error score is high (worker/blame.h) */
+        probation_requests;  /* our probation requests to it (worker/proxy/retry_budget.h) */
+    _Atomic uint32_t blamed; /* 1: its error score is high (worker/upstream/blame.h) */
     /* Sessions seen in this epoch and the previous one: bits by hash (shm/sessions.h). They
      * outlive the worker that saw them. */
     _Atomic uint32_t session_epoch;
@@ -404,10 +404,10 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     /* When the oldest exchange that waits for this backend joined the queue; 0: none. */
     _Atomic uint64_t waiting_since_ms;
     /* While the verdict is DOWN: time of its last good response; 0: none
-     * (worker/fail_open.h). */
+     * (worker/upstream/fail_open.h). */
     _Atomic uint64_t opened_ms;
     /* Of the requests that it responded to: when the latest was sent; 0: none. Microseconds
-     * (worker/silence.h). */
+     * (worker/upstream/silence.h). */
     _Atomic uint64_t served_us;
     /* Counters from here on: they only rise (struct cell_counters). */
     _Atomic uint64_t completed;
@@ -417,11 +417,11 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     _Atomic uint64_t server_errors;  /* other 5xx: may be business errors of the application */
     _Atomic uint64_t retries;        /* exchanges that left it for another backend */
     _Atomic uint64_t
-        hedges; /* exchanges that were sent to another backend, too (worker/hedge.h) */
+        hedges; /* exchanges that were sent to another backend, too (worker/proxy/hedge.h) */
     /* Attempts that others overtook while it sent nothing: on probation, or hedged for silence.
      */
     _Atomic uint64_t overtaken;
-    _Atomic uint64_t mute; /* of these, those without any byte (worker/overtaken.h) */
+    _Atomic uint64_t mute; /* of these, those without any byte (worker/proxy/overtaken.h) */
     _Atomic uint64_t bytes_in, bytes_out; /* from and to the backend */
     /* Exchanges that never got a slot: the queue was full, or queue.timeout was over. Useful as
      * sums over a pool: counted at its first backend if any backend would have done. */
@@ -495,7 +495,8 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t waiting_since_ms[TABLE_POOLS];
     /* Per pool: exchanges at a second backend, or about to go there (shm/cap.h). */
     _Atomic uint32_t retrying[TABLE_POOLS];
-    /* Per pool: requests that try a DOWN backend while all are DOWN (worker/fail_open.h). */
+    /* Per pool: requests that try a DOWN backend while all are DOWN
+     * (worker/upstream/fail_open.h). */
     _Atomic uint32_t opening[TABLE_POOLS];
     /* Per pool: requests forwarded before their bodies, for "Expect: 100-continue"
      * (shm/cap.h). */

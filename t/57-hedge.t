@@ -81,7 +81,7 @@ for my $what (sort keys %faults) {
     };
 }
 
-# Its backend serves others meanwhile: by turns, or because it is asked (worker/silence.h), as the
+# Its backend serves others meanwhile: by turns, or because it is asked (worker/upstream/silence.h), as the
 # one with the fewest requests in flight would get no other.
 for my $balance (qw(roundrobin leastconn)) {
     subtest "a long report under load, $balance" => sub {

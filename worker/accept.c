@@ -12,8 +12,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/tcp.h"
-#include "worker/client.h"
-#include "worker/core.h"
+#include "worker/conn/client.h"
+#include "worker/core/core.h"
 #include "worker/descriptors.h"
 #include "worker/tls/tls.h"
 

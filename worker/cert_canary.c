@@ -7,7 +7,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/certs.h"
-#include "worker/core.h"
+#include "worker/core/core.h"
 #include "worker/tls/selftest.h"
 
 enum { STORE_PATH_MAX = 4096 };

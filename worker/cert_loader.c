@@ -14,7 +14,7 @@
 #include "shm/certs.h"
 #include "shm/heritage.h"
 #include "worker/certs_stored.h"
-#include "worker/core.h"
+#include "worker/core/core.h"
 #include "worker/tls/tls.h"
 
 enum {

@@ -18,7 +18,7 @@
 #include "shm/certs.h"
 #include "shm/stored.h"
 #include "shm/stored_leaf.h"
-#include "worker/core.h"
+#include "worker/core/core.h"
 #include "worker/tls/tls.h"
 
 enum {

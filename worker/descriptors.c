@@ -4,7 +4,7 @@
 
 #include "base/conf/conf.h"
 #include "base/log.h"
-#include "worker/core.h"
+#include "worker/core/core.h"
 
 enum {
     OWN = TABLE_WORKERS +

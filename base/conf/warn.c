@@ -164,7 +164,7 @@ static bool conf_warn_orders_certificates(const struct conf *conf)
     return false;
 }
 
-/* Challenges are answered before any route is looked for (worker/local_reply.c). */
+/* Challenges are answered before any route is looked for (worker/proxy/local_reply.c). */
 static void warn_route(struct conf_build *b, const struct conf_route *r)
 {
     static const char challenge[] = "/.well-known/acme-challenge";

@@ -3,13 +3,13 @@
  * a buffer that is large enough; in one that is not it says so and writes no byte beyond.
  * Input: a byte of choices, a request head, and after it a response head.
  */
-#include "worker/rewrite.h"
+#include "worker/http/rewrite.h"
 #include "base/conf/conf.h"
 #include "t/fuzz/fuzz.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
+#include "worker/http/origin.h"
 #include "worker/http/uri.h"
-#include "worker/origin.h"
 
 static const struct http_limits wide = {.target = HTTP_HEAD_MAX,
                                         .field = 4 * HTTP_HEAD_MAX,

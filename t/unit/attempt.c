@@ -1,12 +1,12 @@
 /* How a request gets to a backend: who waits for a slot and for how long, who gets it, what
  * counts as having none, and what happens when every backend is down. */
-#include "worker/attempt.h"
+#include "worker/proxy/attempt.h"
 
 #include <string.h>
 
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
-#include "worker/fail_open.h"
+#include "worker/upstream/fail_open.h"
 
 enum { CLIENTS = 6, MORE_MS = 50, HEDGE_MS = 500 };
 

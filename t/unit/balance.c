@@ -1,5 +1,5 @@
-/* worker/balance.c: round robin by weight, least in flight, classes. */
-#include "worker/balance.h"
+/* worker/upstream/balance.c: round robin by weight, least in flight, classes. */
+#include "worker/upstream/balance.h"
 
 #include <stdlib.h>
 

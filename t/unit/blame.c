@@ -1,5 +1,5 @@
 /* Whose fault an error answer is: what follows of each sequence of them. */
-#include "worker/blame.h"
+#include "worker/upstream/blame.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -8,9 +8,9 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 #include "t/unit/tap.h"
-#include "worker/backends.h"
-#include "worker/core.h"
-#include "worker/exchange.h"
+#include "worker/core/core.h"
+#include "worker/proxy/exchange.h"
+#include "worker/upstream/backends.h"
 
 static struct conf_backend conf[2] = {{.name = "pas1"}, {.name = "pas2"}};
 static struct worker worker;

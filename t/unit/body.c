@@ -4,7 +4,7 @@
 
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
-#include "worker/exchange.h"
+#include "worker/proxy/exchange.h"
 
 enum { MORE_MS = 50 };
 

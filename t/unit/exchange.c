@@ -1,13 +1,13 @@
 /* Who may cut in, and when: each state of an exchange, and each party that can end it there.
  * What the client gets, what the log says, and that nothing is held afterwards. */
-#include "worker/exchange.h"
+#include "worker/proxy/exchange.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
-#include "worker/upstream.h"
+#include "worker/upstream/upstream.h"
 
 enum { MORE_MS = 50, HEDGE_MS = 500 };
 

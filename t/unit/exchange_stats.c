@@ -1,13 +1,13 @@
 /* What is remembered of an exchange that moves to another backend. */
-#include "worker/exchange_stats.h"
+#include "worker/proxy/exchange_stats.h"
 
 #include <sys/mman.h>
 
 #include "shm/exchange_ring.h"
 #include "t/unit/tap.h"
-#include "worker/backends.h"
-#include "worker/core.h"
-#include "worker/exchange.h"
+#include "worker/core/core.h"
+#include "worker/proxy/exchange.h"
+#include "worker/upstream/backends.h"
 
 enum { SLOT = 2, WHO = 77 };
 

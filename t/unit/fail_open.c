@@ -1,5 +1,5 @@
 /* Which backend is tried when all are down. */
-#include "worker/fail_open.h"
+#include "worker/upstream/fail_open.h"
 
 #include "shm/table.h"
 #include "t/unit/tap.h"

@@ -1,13 +1,13 @@
 /* Two attempts at one request: when the second one begins, which one decides, and what becomes
  * of the other; and probation requests, whose lost attempt goes on waiting without a client. */
-#include "worker/hedge.h"
+#include "worker/proxy/hedge.h"
 
 #include <string.h>
 
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
-#include "worker/attempt.h"
-#include "worker/overtaken.h"
+#include "worker/proxy/attempt.h"
+#include "worker/proxy/overtaken.h"
 
 enum { HEDGE_MS = 500, MORE_MS = 50 };
 

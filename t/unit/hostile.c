@@ -9,10 +9,10 @@
 #include "t/unit/hostile_file.h"
 #include "t/unit/tap.h"
 #include "worker/http/h1.h"
+#include "worker/http/origin.h"
+#include "worker/http/rewrite.h"
 #include "worker/http/route.h"
 #include "worker/http/uri.h"
-#include "worker/origin.h"
-#include "worker/rewrite.h"
 
 #define OUT_MAX (1024 * 1024)
 

@@ -8,12 +8,12 @@
 #include "shm/status/summary.h"
 #include "shm/table.h"
 #include "t/unit/tap.h"
-#include "worker/core.h"
-#include "worker/exchange.h"
+#include "worker/core/core.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
+#include "worker/http/rewrite.h"
 #include "worker/log/access.h"
-#include "worker/rewrite.h"
+#include "worker/proxy/exchange.h"
 
 static char *manual;
 

@@ -10,10 +10,10 @@
 #include "t/unit/tap.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
+#include "worker/http/origin.h"
+#include "worker/http/rewrite.h"
 #include "worker/http/route.h"
 #include "worker/http/uri.h"
-#include "worker/origin.h"
-#include "worker/rewrite.h"
 
 enum {
     SMALL = 6 * 1024,

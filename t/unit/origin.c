@@ -1,5 +1,5 @@
-/* Who asks, and how, behind trusted balancers (worker/origin.h). */
-#include "worker/origin.h"
+/* Who asks, and how, behind trusted balancers (worker/http/origin.h). */
+#include "worker/http/origin.h"
 
 #include "base/conf/conf.h"
 #include "t/unit/tap.h"

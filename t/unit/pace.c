@@ -1,5 +1,5 @@
-/* How slow a client may be (worker/pace.h). */
-#include "worker/pace.h"
+/* How slow a client may be (worker/conn/pace.h). */
+#include "worker/conn/pace.h"
 
 #include "t/unit/tap.h"
 

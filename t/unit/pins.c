@@ -1,5 +1,5 @@
-/* Which credentials and challenges authenticate a connection (worker/pins.h). */
-#include "worker/pins.h"
+/* Which credentials and challenges authenticate a connection (worker/upstream/pins.h). */
+#include "worker/upstream/pins.h"
 
 #include "t/unit/tap.h"
 #include "worker/http/http.h"

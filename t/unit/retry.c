@@ -1,6 +1,6 @@
 /* What may be sent again, and what the client gets (docs/proxy.md, "Retries"): each kind of
  * failure of a backend with each kind of request, at a pool of two backends. */
-#include "worker/retry.h"
+#include "worker/proxy/retry.h"
 
 #include <stdio.h>
 #include <string.h>

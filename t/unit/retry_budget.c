@@ -1,5 +1,5 @@
 /* The retry budget: many requests fail at once, and only a few may be at a second backend at a
- * time (worker/retry_budget.h). */
+ * time (worker/proxy/retry_budget.h). */
 #include <string.h>
 
 #include "t/unit/script/script.h"

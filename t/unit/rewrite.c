@@ -1,10 +1,10 @@
 /* Heads for the other side: what is taken off, what is put on, what is mapped back. */
-#include "worker/rewrite.h"
+#include "worker/http/rewrite.h"
 #include "base/conf/conf.h"
 #include "t/unit/tap.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
-#include "worker/origin.h"
+#include "worker/http/origin.h"
 
 static char buf[8192];
 static struct http_request req;

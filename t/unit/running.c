@@ -1,7 +1,7 @@
 /* A walk over the exchanges at a backend, while what is done to one ends or moves others. */
 #include "t/unit/tap.h"
-#include "worker/backends.h"
-#include "worker/exchange.h"
+#include "worker/proxy/exchange.h"
+#include "worker/upstream/backends.h"
 
 enum { MOST = 4 };
 

@@ -5,7 +5,7 @@
 
 #include "shm/cap.h"
 #include "t/unit/tap.h"
-#include "worker/silence.h"
+#include "worker/upstream/silence.h"
 
 /* ---- the record and the delay */
 

@@ -1,6 +1,6 @@
 /* A connection to a backend with an owner that is only scripted, and a backend that is a socket
  * of this test: what it reports, when, and what becomes of it after that. */
-#include "worker/upstream.h"
+#include "worker/upstream/upstream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,10 +12,10 @@
 
 #include "base/conf/conf.h"
 #include "t/unit/tap.h"
-#include "worker/backends.h"
-#include "worker/core.h"
-#include "worker/exchange.h"
-#include "worker/pins.h"
+#include "worker/core/core.h"
+#include "worker/proxy/exchange.h"
+#include "worker/upstream/backends.h"
+#include "worker/upstream/pins.h"
 
 enum { MUCH = 8 << 20 };
 

@@ -8,9 +8,9 @@
 #include "base/conf/conf.h"
 #include "shm/cap.h"
 #include "t/unit/tap.h"
-#include "worker/backends.h"
-#include "worker/core.h"
-#include "worker/exchange.h"
+#include "worker/core/core.h"
+#include "worker/proxy/exchange.h"
+#include "worker/upstream/backends.h"
 
 enum { BACKENDS = 2, SIZE = 2, EXCHANGES = 8 };
 

@@ -1,4 +1,4 @@
-/* Scripted clients: a transport (worker/exchange.h) that also checks how it is used. */
+/* Scripted clients: a transport (worker/proxy/exchange.h) that also checks how it is used. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 
 #include "base/check.h"
 #include "t/unit/script/script.h"
-#include "worker/rewrite.h"
-#include "worker/upstream.h"
+#include "worker/http/rewrite.h"
+#include "worker/upstream/upstream.h"
 
 static struct client *all[SCRIPT_CLIENTS];
 static unsigned n_all;

@@ -25,11 +25,11 @@
 
 #include "base/conf/conf.h"
 #include "t/unit/tap.h"
-#include "worker/backends.h"
-#include "worker/core.h"
-#include "worker/exchange.h"
-#include "worker/peer.h"
-#include "worker/pins.h"
+#include "worker/core/core.h"
+#include "worker/core/peer.h"
+#include "worker/proxy/exchange.h"
+#include "worker/upstream/backends.h"
+#include "worker/upstream/pins.h"
 
 enum {
     SCRIPT_BACKENDS = 4,

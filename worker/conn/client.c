@@ -1,0 +1,351 @@
+#include "worker/conn/client.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "worker/conn/client_state.h"
+#include "worker/core/buffers.h"
+#include "worker/core/core.h"
+#include "worker/tls/tls.h"
+#include "worker/upstream/upstream.h"
+
+enum { IDLE_LOOKS_MAX = 8 /* idle connections to check, to find one that may be closed */ };
+
+#define CLIENT_OF(member, field) \
+    ((struct client *)(void *)((char *)(member)-offsetof(struct client, field)))
+
+static void client_run(struct client *c);
+static void client_ready(struct loop_source *source, uint32_t events);
+static void client_timer_fired(struct loop_timer *timer);
+
+/* ---- life */
+
+static void name_peer(struct peer *peer, const struct sockaddr *from, socklen_t len)
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;
+
+    memcpy(&peer->address, from, len < sizeof peer->address ? len : sizeof peer->address);
+    /* A dual-stack listener shows IPv4 as ::ffff:a.b.c.d; use plain IPv4 from here on. */
+    if (from->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+        struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = six->sin6_port};
+
+        memcpy(&four.sin_addr, &six->sin6_addr.s6_addr[12], 4);
+        peer->address.v4 = four;
+    }
+    if (peer->address.any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &peer->address.v4.sin_addr, peer->ip, sizeof peer->ip);
+        peer->port = ntohs(peer->address.v4.sin_port);
+    } else {
+        inet_ntop(AF_INET6, &peer->address.v6.sin6_addr, peer->ip, sizeof peer->ip);
+        peer->port = ntohs(peer->address.v6.sin6_port);
+    }
+    peer->ip_len = (uint8_t)strlen(peer->ip);
+}
+
+static void count_clients(struct worker *worker)
+{
+    atomic_store_explicit(&worker->row->connections, worker->nclients - worker->nwatchers,
+                          memory_order_relaxed);
+}
+
+void client_open(struct worker *worker, int fd, const struct conf_listen *listen,
+                 const struct sockaddr *from, socklen_t len)
+{
+    struct client *c = mempool_acquire(&worker->clients);
+
+    if (!c) {
+        close(fd);
+        return;
+    }
+    memset(c, 0, sizeof *c);
+    c->worker = worker;
+    c->source.ready = client_ready;
+    c->source.fd = -1;
+    c->timer.fire = client_timer_fired;
+    if (stream_init(&c->stream, fd, listen->tls ? worker->tls : NULL) < 0 ||
+        loop_add(&worker->loop, &c->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) <
+            0) {
+        stream_release(&c->stream);
+        mempool_return(&worker->clients, c);
+        close(fd);
+        return;
+    }
+    c->peer.listen = listen;
+    c->peer.tls = c->stream.tls;
+    c->peer.accepted_us = worker->loop.now_us;
+    name_peer(&c->peer, from, len);
+    c->peer.trusted = conf_trusts(worker->conf, &c->peer.address.any);
+    c->state = c->stream.tls ? CLIENT_HANDSHAKE : CLIENT_IDLE;
+    client_arm(c, c->stream.tls ? worker->conf->timeouts.handshake_ms
+                                : worker->conf->timeouts.header_ms);
+    client_append(&worker->all_clients, &c->link);
+    worker->nclients++;
+    if (client_of_status(c)) {
+        client_append(&worker->status_clients, &c->idle);
+        worker->nwatchers++;
+    } else {
+        count_add(&worker->row->connections_total, 1);
+    }
+    count_clients(worker);
+}
+
+static void client_free(struct client *c)
+{
+    struct worker *worker = c->worker;
+
+    CHECK(!c->exchange && !c->scheduled);
+    loop_timer_cancel(&c->timer);
+    client_take_out(&c->link);
+    if (c->idle.next)
+        client_take_out(&c->idle);
+    client_waits(c, 0);
+    stream_release(&c->stream);
+    loop_close(&worker->loop, &c->source);
+    head_buffer_free(worker, c->head_buffer);
+    head_buffer_free(worker, c->next);
+    upstream_close_pinned(&c->pins);
+    mempool_return(&worker->clients, c);
+    worker->nclients--;
+    worker->nwatchers -= client_of_status(c);
+    count_clients(worker);
+    worker_left(worker);
+}
+
+void clients_run(struct worker *worker)
+{
+    struct client *c = worker->run_first, *next;
+
+    /* Clients that are added from here on run in the next round, so that one that could always
+     * run lets events in between. */
+    worker->run_first = worker->run_last = NULL;
+    for (; c; c = next) {
+        next = c->run_next;
+        c->scheduled = false;
+        client_run(c);
+    }
+}
+
+/* The end: nothing more is sent. FIN would make a partial response look complete. */
+static void close_now(struct client *c, enum exchange_end end, const char *why)
+{
+    if (c->exchange || c->writing)
+        stream_reset(&c->stream);
+    if (c->exchange)
+        exchange_cut(c->exchange, end, why);
+    c->state = CLIENT_CLOSED;
+}
+
+static bool client_flush(struct client *c)
+{
+    ssize_t waiting = stream_flush(&c->stream);
+
+    if (waiting < 0) {
+        c->broken = true;
+        close_now(c, EXCHANGE_END_CLIENT, "the client went away");
+        return false;
+    }
+    if (waiting > 0) {
+        client_waits(c, (size_t)waiting);
+        /* The backend continues when half of the buffer is free, not at each byte. */
+        if (c->exchange && client_has_room(c) &&
+            c->waiting <= c->worker->conf->limits.response_buffer / 2)
+            exchange_transport_writable(c->exchange, false);
+        return false;
+    }
+    client_flushed(c);
+    if (c->end_due)
+        client_end_output(c);
+    if (c->exchange)
+        exchange_transport_writable(c->exchange, true);
+    return true;
+}
+
+/* Its deadline has passed while bytes wait for it: RST, because the response is incomplete. */
+static void cut_reader(struct client *c, const char *why)
+{
+    if (c->exchange)
+        exchange_cut(c->exchange, EXCHANGE_END_TIMEOUT, why);
+    c->cut = true;
+    c->writing = false;
+}
+
+static void cut_sender(struct client *c)
+{
+    const struct conf *conf = c->worker->conf;
+    uint32_t left = pace_left(&c->sends, c->worker->loop.now_ms,
+                              c->exchange->route->timeouts.body_ms, conf->limits.min_body_rate);
+
+    const char *why = left > 1 ? "the request body stopped arriving"
+                               : "the request body arrived too slowly (limits.min_body_rate)";
+
+    if (client_begin_left(c) <= 1)
+        why = "no request body after 100 Continue";
+    count_add(&c->worker->row->slow_bodies, 1);
+    exchange_abort(c->exchange, 408, why);
+}
+
+static void client_run(struct client *c)
+{
+    bool more = true;
+
+    /* What one read brought is handled before the next read, so that a client that pipelines
+     * without end gets no more than its share. */
+    for (int round = 0; more && c->state != CLIENT_CLOSED; round++) {
+        if (round == WORKER_ROUNDS * 4) {
+            client_schedule(c);
+            return;
+        }
+        more = client_step(c);
+    }
+    if (c->stream.yielded && c->state != CLIENT_CLOSED)
+        client_schedule(c);
+    c->stream.yielded = false;
+    if (c->state == CLIENT_CLOSED && !c->scheduled)
+        client_free(c);
+}
+
+/* ---- events */
+
+static void client_ready(struct loop_source *source, uint32_t events)
+{
+    struct client *c = CLIENT_OF(source, source);
+
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        stream_event(&c->stream, events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
+    /* After our own FIN, HUP only means that the client's FIN has come as well. */
+    if ((events & EPOLLERR) || ((events & EPOLLHUP) && !c->ended))
+        c->broken = true;
+    if (c->writing && (events & EPOLLOUT))
+        client_flush(c);
+    else if (events & EPOLLOUT)
+        stream_flush(&c->stream); /* of a handshake or alert; the next read finds errors */
+    client_run(c);
+}
+
+static void client_timer_fired(struct loop_timer *timer)
+{
+    struct client *c = CLIENT_OF(timer, timer);
+
+    switch ((enum client_state)c->state) {
+    case CLIENT_HANDSHAKE:
+        client_handshake_failed(c, HANDSHAKE_TIMEOUT, "not done in time");
+        break;
+    case CLIENT_IDLE:
+        stream_shutdown(&c->stream, false);
+        c->state = CLIENT_CLOSED;
+        break;
+    case CLIENT_HEAD:
+        client_refuse_head(c, H1_E_HEAD_TIMEOUT);
+        break;
+    case CLIENT_EXCHANGE:
+        if (c->writing) {
+            const char *why = client_late(c);
+
+            if (why)
+                cut_reader(c, why);
+        } else if (!c->exchange) {
+            c->broken = true;
+            close_now(c, EXCHANGE_END_TIMEOUT, "the client does not read the response");
+        } else if (c->want_body) {
+            cut_sender(c);
+        }
+        break;
+    case CLIENT_LINGER:
+    case CLIENT_CLOSED:
+        c->state = CLIENT_CLOSED;
+        break;
+    }
+    client_run(c);
+}
+
+/* ---- all clients */
+
+/* Has it sent something that it had no turn to handle yet? */
+static bool has_asked(const struct client *c)
+{
+    char byte;
+
+    return c->scheduled || c->stream.readable ||
+           recv(c->source.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool clients_make_room(struct worker *worker)
+{
+    struct loop_link *list = &worker->idle_clients;
+
+    for (int tried = 0; tried < IDLE_LOOKS_MAX && list->next != list; tried++) {
+        struct client *c = CLIENT_OF(list->next, idle);
+
+        if (!has_asked(c)) {
+            stream_shutdown(&c->stream, false);
+            c->state = CLIENT_CLOSED;
+            client_run(c);
+            count_add(&worker->row->connections_reused, 1);
+            return true;
+        }
+        client_idles(c, false); /* it has a request to come: to the end of the list */
+        client_idles(c, true);
+    }
+    return false;
+}
+
+/* The oldest one that waits for nothing but its own client; if there is none, the oldest one.
+ */
+static struct client *oldest_status_client(struct worker *worker)
+{
+    struct loop_link *list = &worker->status_clients;
+
+    for (struct loop_link *at = list->next; at != list; at = at->next) {
+        struct client *c = CLIENT_OF(at, idle);
+
+        if (c->writing || !has_asked(c))
+            return c;
+    }
+    return CLIENT_OF(list->next, idle);
+}
+
+bool clients_make_status_room(struct worker *worker)
+{
+    const struct loop_link *list = &worker->status_clients;
+    struct client *c;
+
+    if (list->next == list)
+        return false;
+    c = oldest_status_client(worker);
+    close_now(c, EXCHANGE_END_PROXY, "made room for another client of a status listener");
+    if (!c->scheduled)
+        client_run(c);
+    else
+        clients_run(worker);
+    return true;
+}
+
+void clients_drain(struct worker *worker)
+{
+    struct loop_link *at = worker->all_clients.next;
+
+    for (; at != &worker->all_clients; at = at->next) {
+        struct client *c = CLIENT_OF(at, link);
+
+        if (c->state == CLIENT_IDLE)
+            client_arm(c, WORKER_DRAIN_IDLE_MS);
+    }
+}
+
+void clients_close_all(struct worker *worker)
+{
+    while (worker->all_clients.next != &worker->all_clients) {
+        struct client *c = CLIENT_OF(worker->all_clients.next, link);
+
+        close_now(c, EXCHANGE_END_PROXY, "pasgate stops");
+        clients_run(worker);
+        /* close_now() with no exchange schedules nothing. */
+        if (worker->all_clients.next == &c->link)
+            client_run(c);
+    }
+}

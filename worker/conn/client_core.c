@@ -1,0 +1,64 @@
+/* Lists and the deadline of a client; see worker/conn/client_state.h. */
+#include "base/conf/conf.h"
+#include "worker/conn/client_state.h"
+#include "worker/core/core.h"
+
+void client_append(struct loop_link *list, struct loop_link *link)
+{
+    link->prev = list->prev;
+    link->next = list;
+    link->prev->next = link->next->prev = link;
+}
+
+void client_take_out(struct loop_link *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->prev = link->next = NULL;
+}
+
+bool client_of_status(const struct client *c)
+{
+    return c->peer.listen->serve == CONF_SERVE_STATUS;
+}
+
+void client_idles(struct client *c, bool idle)
+{
+    if (client_of_status(c))
+        return;
+    if (idle && !c->idle.next)
+        client_append(&c->worker->idle_clients, &c->idle);
+    else if (!idle && c->idle.next)
+        client_take_out(&c->idle);
+}
+
+void client_asked(struct client *c)
+{
+    if (!client_of_status(c))
+        return;
+    client_take_out(&c->idle);
+    client_append(&c->worker->status_clients, &c->idle);
+}
+
+void client_arm(struct client *c, uint32_t ms)
+{
+    if (ms)
+        loop_timer_set(&c->worker->loop, &c->timer, ms);
+    else
+        loop_timer_cancel(&c->timer);
+}
+
+void client_schedule(struct client *c)
+{
+    struct worker *worker = c->worker;
+
+    if (c->scheduled)
+        return;
+    c->scheduled = true;
+    c->run_next = NULL;
+    if (worker->run_last)
+        worker->run_last->run_next = c;
+    else
+        worker->run_first = c;
+    worker->run_last = c;
+}

@@ -1,0 +1,123 @@
+/* What the parts of one worker process share.
+ *
+ *   accept.c -> client.c (a connection of a client; carries exchanges)
+ *                  |
+ *              exchange.c (one request and its response; knows no protocol)
+ *                  |
+ *   backends.c  upstream.c (a connection to a backend, kept and reused)
+ *
+ * One thread, one loop. Everything here belongs to the worker and lives until
+ * the process ends, unless it says otherwise. */
+#ifndef WORKER_CORE_H
+#define WORKER_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "base/mempool.h"
+#include "base/siphash.h"
+#include "shm/cap.h"
+#include "shm/heritage.h"
+#include "worker/http/affinity.h"
+#include "worker/http/h1.h"
+#include "worker/http/http.h"
+
+struct access_log;
+struct attempt_failures;
+struct client;
+struct exchange;
+struct pool_view;
+struct route_table;
+struct tls_engine;
+struct upstream_ops;
+
+enum {
+    WORKER_HEADROOM = 80 * 1024,    /* before relayed bytes: a whole head and a chunk's head */
+    WORKER_BODY = 64 * 1024,        /* relayed at once: four TLS records in one write */
+    WORKER_TAILROOM = 64,           /* behind them: a chunk's end and the last chunk */
+    WORKER_HEAD_BUFFER = 16 * 1024, /* first size for a request's head; grows to the limit */
+    WORKER_REQUEST_BUFFER =
+        12 * 1024,               /* enough for most rewritten heads with a small body behind */
+    WORKER_KEEP = 256,           /* idle blocks that each memory pool keeps */
+    WORKER_ROUNDS = 4,           /* reads of one connection before others have their turn */
+    WORKER_LINGER_MS = 2000,     /* how long a refused client may go on sending */
+    WORKER_DRAIN_IDLE_MS = 2000, /* an idle client of a draining worker may send once more */
+    WORKER_TICK_MS = 1000,       /* heartbeat, date, flush of the access log */
+};
+
+struct worker {
+    struct loop loop;
+    const struct heritage *heritage;
+    const struct conf *conf;
+    struct table *table;
+    struct worker_row *row; /* our row of the table: the only one that we write */
+
+    struct tls_engine *tls; /* NULL: no TLS listener */
+    bool certs_behind;      /* some certificate differs from acmed's: tried at each tick */
+    bool certs_more;        /* not all were loaded in the time allowed (worker/cert_loader.h) */
+    struct route_table *routes;
+    struct access_log *access;
+    struct pool_view *pools;       /* [conf->n_pools] */
+    struct backend_view *backends; /* [conf->n_backends] */
+    /* What lower parts call without knowing who it is: exchanges (worker/proxy/exchange.h). */
+    bool (*retry_queued)(
+        struct exchange *); /* worker/upstream/wait_queue.c: a slot may be free */
+    bool (*end_slow_body)(struct worker *);  /* worker/core/buffers.c: memory is needed */
+    const struct attempt_failures *failures; /* worker/proxy/attempt.c */
+    const struct upstream_ops *upstream_ops; /* of connections that belong to exchanges */
+    struct acceptor *acceptors;              /* [heritage->nlisteners] */
+    struct acceptor *lent; /* list: sockets of slots whose workers cannot serve them */
+
+    bool has_affinity;
+    struct affinity_key affinity; /* shared by all workers (worker/proxy/sticky.h) */
+    struct cap_rows live;         /* rows whose cells count; refreshed at the doorbell */
+
+    struct http_limits limits;
+    char *relay_buffer;            /* headroom, body, tailroom; valid within one callback */
+    char *head_scratch;            /* WORKER_HEADROOM: a head while it is built */
+    struct http_response response; /* scratch: the head that is being relayed */
+
+    struct mempool clients, exchanges, upstreams, head_buffers, request_buffers;
+    struct loop_link all_clients;        /* list of struct client by its link */
+    struct loop_link idle_clients;       /* those between two requests, oldest first */
+    struct loop_link status_clients;     /* those of status listeners, by their last request */
+    struct loop_link collecting;         /* exchanges that collect bodies (collecting.h) */
+    size_t collecting_bytes;             /* what these hold; part of buffered */
+    struct client *run_first, *run_last; /* run list: clients that are due to run */
+    uint32_t nclients, nexchanges, nupstreams;
+    uint32_t nwatchers; /* part of nclients: those of status listeners */
+    /* Limits of nclients - nwatchers, and of nupstreams (worker/descriptors.h). */
+    uint32_t max_clients, max_upstreams;
+    size_t buffered; /* bytes in heads and bodies of requests (worker/core/buffers.h) */
+    size_t waiting;  /* bytes of responses whose clients are slow to read */
+
+    struct loop_source doorbell, control;
+    struct loop_timer tick, drain_deadline;
+    bool draining;             /* accepts no new work; ends when nothing is left */
+    char date[32];             /* "Sun, 06 Nov 1994 08:49:37 GMT", once a second */
+    struct siphash_key id_key; /* of request ids: random, private to this process */
+    uint64_t id_count;
+};
+
+/* The part of the relay buffer that bytes are read into. */
+static inline char *worker_body(struct worker *worker)
+{
+    return worker->relay_buffer + WORKER_HEADROOM;
+}
+
+/* May connections hold n more bytes, by limits.memory? Slow bodies make room if need be. A
+ * refusal (false) is counted and logged. */
+bool worker_has_memory(struct worker *worker, size_t n);
+/* Counts and logs that a buffer was refused because of this setting's limit. */
+void worker_refused_memory(struct worker *worker, const char *setting);
+
+/* A client ended. When draining, the last one ends the process. */
+static inline void worker_left(struct worker *worker)
+{
+    if (worker->draining && worker->nclients == 0)
+        worker->loop.stop = true;
+}
+
+#endif

@@ -1,0 +1,154 @@
+/*
+ * The functions of the bounded builder, and what request and response rewriting share. Private
+ * to rewrite*.c.
+ */
+#ifndef WORKER_REWRITE_BUILD_H
+#define WORKER_REWRITE_BUILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "base/str.h"
+#include "worker/http/h1.h"
+#include "worker/http/http.h"
+#include "worker/http/rewrite.h"
+
+#define FIELD_BIT(name) (UINT64_C(1) << HTTP_F_##name)
+
+/* Hop-by-hop fields (RFC 9110 7.6.1; cases 70, 72, 75) and those that framing generates
+ * anew. */
+#define FIELDS_OF_THE_HOP                                                                     \
+    (FIELD_BIT(CONTENT_LENGTH) | FIELD_BIT(TRANSFER_ENCODING) | FIELD_BIT(CONNECTION) |       \
+     FIELD_BIT(KEEP_ALIVE) | FIELD_BIT(PROXY_CONNECTION) | FIELD_BIT(TE) |                    \
+     FIELD_BIT(TRAILER) | FIELD_BIT(UPGRADE) | FIELD_BIT(HTTP2_SETTINGS) | FIELD_BIT(PROXY) | \
+     FIELD_BIT(PROXY_AUTHORIZATION) | FIELD_BIT(PROXY_AUTHENTICATE))
+
+static inline void put(struct rewrite_out *out, struct str s)
+{
+    if (out->over || s.n > out->cap - out->n) {
+        out->over = true;
+        return;
+    }
+    if (s.n)
+        memcpy(out->p + out->n, s.p, s.n);
+    out->n += s.n;
+}
+
+static inline void put_byte(struct rewrite_out *out, char c)
+{
+    put(out, str_make(&c, 1));
+}
+
+static inline void put_number(struct rewrite_out *out, uint64_t value)
+{
+    char text[20];
+    size_t at = sizeof(text);
+
+    do {
+        text[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    put(out, str_make(text + at, sizeof(text) - at));
+}
+
+#define PUT(out, literal) put((out), STR(literal))
+
+/* A whole line "name: value". */
+static inline void put_field(struct rewrite_out *out, struct str name, struct str value)
+{
+    /* One check for all four parts, as this is the function that is called most. */
+    size_t n = name.n + value.n + 4;
+    if (out->over || n > out->cap - out->n) {
+        out->over = true;
+        return;
+    }
+    char *p = out->p + out->n;
+    memcpy(p, name.p, name.n);
+    p += name.n;
+    *p++ = ':';
+    *p++ = ' ';
+    if (value.n)
+        memcpy(p, value.p, value.n);
+    p += value.n;
+    *p++ = '\r';
+    *p++ = '\n';
+    out->n += n;
+}
+
+static inline ssize_t put_done(const struct rewrite_out *out)
+{
+    return out->over ? -1 : (ssize_t)out->n;
+}
+
+/* The names that the Connection lines of one head nominate for removal. They are collected once
+ * instead of for each field; the parser limits how many there can be (H1_CONNECTION_NAMES). */
+struct nominations {
+    struct str name[H1_CONNECTION_NAMES];
+    unsigned n;
+};
+
+static inline void find_nominations(struct nominations *found, const struct http_field *fields,
+                                    size_t n)
+{
+    struct str item;
+
+    found->n = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct str list = fields[i].value;
+        if (fields[i].id != HTTP_F_CONNECTION)
+            continue;
+        while (found->n < H1_CONNECTION_NAMES && str_next_item(&list, &item)) {
+            if (item.n)
+                found->name[found->n++] = item;
+        }
+    }
+}
+
+/*
+ * Whether a field is nominated. Only field names unknown to us can be: known ones are either
+ * hop-by-hop anyway, or must not be lost (case 71).
+ */
+static inline bool is_nominated(const struct nominations *found, const struct http_field *field)
+{
+    if (field->id != HTTP_F_OTHER)
+        return false;
+    for (unsigned i = 0; i < found->n; i++) {
+        if (str_eq_case(found->name[i], field->name))
+            return true;
+    }
+    return false;
+}
+
+/* Adds a Via line for a message that arrived as HTTP/1.x and passed through us (RFC 9110
+ * 7.6.3), after those of other proxies. Does not disclose our version. */
+static inline void put_via(struct rewrite_out *out, unsigned minor)
+{
+    put(out, minor ? STR("Via: 1.1 pasgate\r\n") : STR("Via: 1.0 pasgate\r\n"));
+}
+
+/* "Strict-Transport-Security"; nothing if seconds is 0. */
+void put_hsts(struct rewrite_out *, uint32_t seconds, bool subdomains);
+
+/* Maps a backend's names to the public ones. */
+struct rewrite_map {
+    bool tls;
+    struct str prefix;
+    struct str upstream_path;
+    struct str public_authority;
+    struct str host_authority;
+    struct str backend_authority;
+    const struct affinity_key *tag_key; /* NULL: sessions are not tagged */
+    uint32_t tag_id;
+};
+
+/* The value of Location or Content-Location as the client must see it. */
+void put_location(struct rewrite_out *, struct str value, const struct rewrite_map *);
+
+/* The value of Set-Cookie: Path is mapped, the backend's Domain dropped, a session gets its tag
+ * appended, everything else is kept byte for byte. */
+void put_set_cookie(struct rewrite_out *, struct str value, const struct rewrite_map *);
+
+#endif

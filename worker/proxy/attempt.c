@@ -1,0 +1,321 @@
+#include "worker/proxy/attempt.h"
+
+#include <errno.h>
+
+#include "base/conf/conf.h"
+#include "worker/core/buffers.h"
+#include "worker/core/core.h"
+#include "worker/proxy/exchange.h"
+#include "worker/proxy/retry_budget.h"
+#include "worker/upstream/backends.h"
+#include "worker/upstream/blame.h"
+#include "worker/upstream/upstream.h"
+
+/* ---- deadlines */
+
+/* May it be sent to a second backend while it waits at the first? */
+static bool may_hedge(const struct exchange *x)
+{
+    return !x->raced && !x->at.first_byte && x->safe && !x->binds && !x->streamed &&
+           x->body_done && !x->home && !x->request->upgrade.n && !x->rival.upstream;
+}
+
+/* A probation request is hedged early. Where requests failed and it is only slow, it gets the
+ * time that it was seen to need, because a complete response has to end the probation. */
+static uint32_t probation_delay(const struct exchange *x, uint32_t ms)
+{
+    const struct backend_view *b = x->backend;
+    bool auto_ms = x->route->hedge_after_ms == CONF_HEDGE_AUTO;
+    uint32_t limit = b->race_ms ? b->race_ms : ATTEMPT_HEDGE_PROBATION_MS;
+
+    if (auto_ms && ms && b->race_ms && b->health.probation != PROBATION_SILENT)
+        return limit;
+    return ms && ms < limit ? ms : limit;
+}
+
+/* How long after it went to its backend it is hedged, in milliseconds; 0: never. */
+static uint32_t attempt_hedge_delay(const struct exchange *x)
+{
+    const struct backend_view *b = x->backend;
+    uint32_t ms = x->route->hedge_after_ms;
+
+    if (ms == CONF_HEDGE_AUTO)
+        ms = b->hedge_ms;
+    if (x->probation)
+        ms = probation_delay(x, ms);
+    else if (b->health.probation == PROBATION_SILENT && b->health.rescue)
+        ms = ATTEMPT_HEDGE_RESCUE_MS;
+    return ms && may_hedge(x) ? ms : 0;
+}
+
+/* ms: until the attempt fails; 0: without limit. race: until it is hedged; 0: never. */
+static void arm(struct exchange *x, uint32_t ms, uint32_t race)
+{
+    x->race_due = race && (!ms || race < ms);
+    exchange_arm(x, x->race_due ? race : ms);
+}
+
+static void arm_waiting(struct exchange *x)
+{
+    arm(x, exchange_time_left(x), attempt_hedge_delay(x));
+}
+
+/* A connection that does not open is silence, too; but a time that was set for a route runs
+ * from the end of the request. */
+static void arm_connecting(struct exchange *x)
+{
+    bool auto_ms = x->route->hedge_after_ms == CONF_HEDGE_AUTO;
+
+    arm(x, x->route->timeouts.connect_ms, auto_ms ? attempt_hedge_delay(x) : 0);
+}
+
+void attempt_hedge_now(struct exchange *x)
+{
+    if (x->state != EXCHANGE_WAITING || x->route->hedge_after_ms != CONF_HEDGE_AUTO ||
+        !attempt_hedge_delay(x))
+        return;
+    arm(x, exchange_time_left(x), ATTEMPT_HEDGE_RESCUE_MS);
+}
+
+void attempt_arm(struct exchange *x)
+{
+    if (x->state == EXCHANGE_CONNECTING)
+        arm_connecting(x);
+    else if (x->state == EXCHANGE_SENDING)
+        exchange_arm(x, x->route->timeouts.body_ms);
+    else
+        arm_waiting(x);
+}
+
+/* ---- sending */
+
+void attempt_wait_for_room(struct exchange *x)
+{
+    if (!x->stuck_us)
+        x->stuck_us = x->worker->loop.now_us;
+    exchange_arm(x, x->route->timeouts.body_ms);
+}
+
+/* Sends head and first part of the body to the connected upstream. false: the exchange is
+ * over. */
+static bool send_request_buffer(struct exchange *x)
+{
+    ssize_t waiting =
+        upstream_send(x->upstream, x->request_buffer->bytes, x->request_buffer->n);
+
+    if (waiting < 0) {
+        x->worker->failures->unanswered(x, errno, false);
+        return false;
+    }
+    count_add(&x->backend->cell->bytes_out, x->request_buffer->n);
+    x->state = EXCHANGE_SENDING;
+    if (waiting > 0)
+        attempt_wait_for_room(x);
+    else
+        attempt_writable(x);
+    return true;
+}
+
+enum exchange_flow attempt_connected(struct exchange *x)
+{
+    x->at.connected = x->worker->loop.now_us;
+    return send_request_buffer(x) ? EXCHANGE_GO_ON : EXCHANGE_OVER;
+}
+
+void attempt_continue(struct exchange *x)
+{
+    x->expects = false;
+    attempt_writable(x);
+}
+
+void attempt_writable(struct exchange *x)
+{
+    x->stuck_us = 0;
+    if (x->expects) {
+        exchange_arm(x, EXCHANGE_EXPECT_MS);
+        return;
+    }
+    if (x->state == EXCHANGE_TUNNEL || !x->body_done) {
+        /* From here on the client must send, and its own deadline runs. */
+        if (x->state == EXCHANGE_SENDING)
+            exchange_arm(x, 0);
+        x->wants_us = x->body_done ? 0 : x->worker->loop.now_us;
+        x->ops->want_body(x);
+        return;
+    }
+    if (!x->at.sent)
+        x->at.sent = x->worker->loop.now_us;
+    if (x->state == EXCHANGE_SENDING) {
+        x->state = EXCHANGE_WAITING;
+        arm_waiting(x);
+    }
+}
+
+void attempt_connect(struct exchange *x, struct backend_view *b)
+{
+    exchange_join_running(x, b);
+    x->sticky = b == x->home;
+    x->at.chosen = x->worker->loop.now_us;
+    x->attempts++;
+    x->state = EXCHANGE_CONNECTING;
+    const struct upstream_owner owner = {x->worker->upstream_ops, x, x->pins, x->binds};
+    x->upstream = upstream_get(b, &owner, x->fresh, &x->reused);
+    if (!x->upstream) {
+        x->worker->failures->connect(x, errno);
+        return;
+    }
+    if (x->reused) {
+        x->at.connected = x->at.chosen;
+        send_request_buffer(x);
+        return;
+    }
+    arm_connecting(x);
+}
+
+/* ---- choosing */
+
+/* Reports the last failure, when every backend has been tried. */
+static void fail_none_left(struct exchange *x)
+{
+    if (x->error)
+        exchange_fail(x, x->status ? x->status : 502, (enum exchange_end)x->end, x->error,
+                      x->detail);
+    else
+        exchange_fail(x, 503, EXCHANGE_END_PROXY, "destination_unavailable",
+                      x->pool->out         ? x->pool->out
+                      : x->pool->outage_ms ? "every backend of the pool is down"
+                                           : "no backend may serve this request");
+}
+
+/* A request that was at a backend before reports what happened there. */
+static void fail_no_slot(struct exchange *x, enum exchange_end end, const char *detail)
+{
+    if (x->error)
+        fail_none_left(x);
+    else
+        exchange_fail(x, 503, end, "connection_limit_reached", detail);
+}
+
+void attempt_queue_timeout(struct exchange *x)
+{
+    backends_queue_refused(x, true);
+    fail_no_slot(x, EXCHANGE_END_TIMEOUT, "timed out waiting for a free backend slot");
+}
+
+static void wait_in_queue(struct exchange *x)
+{
+    uint32_t limit = x->pool->conf->queue.timeout_ms;
+    uint64_t waited = x->queued_ms ? x->worker->loop.now_ms - x->queued_ms : 0;
+
+    if (waited >= limit) {
+        attempt_queue_timeout(x);
+        return;
+    }
+    if (!backends_queue_join(x->worker, x->pool, x)) {
+        backends_queue_refused(x, false);
+        fail_no_slot(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
+        return;
+    }
+    x->state = EXCHANGE_QUEUED;
+    exchange_arm(x, (uint32_t)(limit - waited));
+}
+
+/* An affinity target that failed or may not serve any more is dropped: any other backend will
+ * do. */
+static bool has_lost_home(const struct exchange *x)
+{
+    uint32_t i = x->home ? (uint32_t)(x->home - x->pool->backends) : 0;
+
+    return x->home && ((x->tried[i / 64] >> (i % 64) & 1) || !backends_is_home(x->home));
+}
+
+/* A retry that ended in another worker before it could see this one wait has rung no
+ * doorbell. */
+static void wait_for_budget(struct exchange *x)
+{
+    struct worker *worker = x->worker;
+    struct pool_view *pool = x->pool;
+
+    wait_in_queue(x);
+    backends_wake(worker, pool);
+}
+
+void attempt_choose(struct exchange *x)
+{
+    struct backend_view *b;
+
+    if (has_lost_home(x))
+        x->home = NULL;
+    if (!retry_budget_acquire(x)) {
+        wait_for_budget(x);
+        return;
+    }
+    b = retry_budget_probation_acquire(x);
+    if (!b && x->pool->asked && !x->retried && x->route->hedge_after_ms == CONF_HEDGE_AUTO &&
+        may_hedge(x))
+        b = backends_choose_asked(x->worker, x->pool, x->tried);
+    if (b) {
+        attempt_connect(x, b);
+        return;
+    }
+    switch (backends_choose(x->worker, x->pool, x->home, x->tried, &b)) {
+    case BACKENDS_TRIES:
+        x->opens = true;
+        attempt_connect(x, b);
+        return;
+    case BACKENDS_CHOSEN:
+        attempt_connect(x, b);
+        return;
+    case BACKENDS_NONE:
+        fail_none_left(x);
+        return;
+    case BACKENDS_FULL:
+    case BACKENDS_WAIT:
+        wait_in_queue(x);
+        return;
+    }
+}
+
+bool attempt_retry_queued(struct exchange *x)
+{
+    struct backend_view *b = NULL;
+    bool was_counted = x->in_budget;
+    enum backends_choice choice;
+
+    if (!retry_budget_acquire(x)) {
+        if (!x->refused || blame_retry_helps(x->pool))
+            return false;
+        backends_queue_leave(x->worker, x->pool, x);
+        fail_none_left(x);
+        return true;
+    }
+    /* From now on it waits in another queue, or not at all. */
+    if (has_lost_home(x) || x->in_budget != was_counted) {
+        backends_queue_leave(x->worker, x->pool, x);
+        attempt_choose(x);
+        return true;
+    }
+    choice = backends_choose(x->worker, x->pool, x->home, x->tried, &b);
+
+    if (choice == BACKENDS_FULL || choice == BACKENDS_WAIT)
+        return false;
+    backends_queue_leave(x->worker, x->pool, x);
+    x->opens = choice == BACKENDS_TRIES;
+    if (choice == BACKENDS_CHOSEN || choice == BACKENDS_TRIES)
+        attempt_connect(x, b);
+    else
+        fail_none_left(x);
+    return true;
+}
+
+/* It has everything that it needs before it takes a slot. */
+void attempt_join(struct exchange *x)
+{
+    if (has_lost_home(x))
+        x->home = NULL;
+    /* Nobody overtakes exchanges that already wait for the same. */
+    if (backends_others_wait(x->pool, x->home))
+        wait_in_queue(x);
+    else
+        attempt_choose(x);
+}

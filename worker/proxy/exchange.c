@@ -1,0 +1,235 @@
+#include "worker/proxy/exchange.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/conf/conf.h"
+#include "base/container.h"
+#include "base/log.h"
+#include "worker/core/core.h"
+#include "worker/core/peer.h"
+#include "worker/core/request_id.h"
+#include "worker/proxy/attempt.h"
+#include "worker/proxy/collecting.h"
+#include "worker/proxy/exchange_stats.h"
+#include "worker/proxy/hedge.h"
+#include "worker/proxy/request.h"
+#include "worker/proxy/retry.h"
+#include "worker/proxy/retry_budget.h"
+#include "worker/upstream/backends.h"
+#include "worker/upstream/upstream.h"
+
+static void exchange_timer_fired(struct loop_timer *timer);
+
+/* ---- life */
+
+static void find_origin(struct exchange *x)
+{
+    const struct peer *peer = x->peer;
+    const struct origin_peer shown = {.address = &peer->address.any,
+                                      .ip = peer_ip(peer),
+                                      .server_port = peer->listen->port,
+                                      .trusted = peer->trusted};
+
+    origin_find(&x->origin, x->request, &shown, x->worker->conf);
+}
+
+struct exchange *exchange_new(struct worker *worker, const struct transport_ops *ops,
+                              struct client *client, const struct peer *peer, struct pins *pins,
+                              const struct http_request *request)
+{
+    struct exchange *x = mempool_acquire(&worker->exchanges);
+
+    if (!x)
+        return NULL;
+    memset(x, 0, sizeof *x);
+    x->worker = worker;
+    x->ops = ops;
+    x->client = client;
+    x->peer = peer;
+    x->pins = pins;
+    x->request = request;
+    x->timer.fire = exchange_timer_fired;
+    x->at.begin = x->at.parsed = worker->loop.now_us;
+    request_id_make(worker, x->id);
+    find_origin(x);
+    exchange_stats_begin(x);
+    return x;
+}
+
+/* ---- towards a backend */
+
+/* Collects more of the body, or goes on to a backend. */
+static void exchange_collect(struct exchange *x)
+{
+    if (!request_collects(x)) {
+        collecting_leave(x);
+        attempt_join(x);
+        return;
+    }
+    x->state = EXCHANGE_COLLECTING;
+    collecting_wait(x);
+    x->ops->want_body(x);
+}
+
+void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
+{
+    x->body_done = last;
+    x->bytes_in = n;
+    x->expects = x->request->expect_continue && !last && !n;
+    if (!request_prepare(x, data, n))
+        return;
+    exchange_collect(x);
+}
+
+/* ---- the request's body */
+
+static void collected(struct exchange *x, const char *data, size_t n)
+{
+    collecting_hold(x);
+    if (request_add_body(x, data, n))
+        exchange_collect(x);
+    else
+        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
+}
+
+bool exchange_end_slow_body(struct worker *worker)
+{
+    static struct log_gate gate;
+    struct exchange *x = collecting_slowest(worker);
+
+    if (!x)
+        return false;
+    if (log_gate_open(&gate))
+        log_warn(
+            "request bodies that are still coming have filled their half of limits.memory, "
+            "or other requests need the memory: the slowest ones get 408");
+    count_add(&worker->row->slow_bodies, 1);
+    atomic_store_explicit(&worker->row->bodies_full_ms, worker->loop.now_ms,
+                          memory_order_relaxed);
+    exchange_abort(x, 408, "the slowest request body made room for others (limits.memory)");
+    return true;
+}
+
+void exchange_body(struct exchange *x, char *data, size_t n, bool last)
+{
+    ssize_t waiting;
+
+    x->bytes_in += n;
+    if (x->state != EXCHANGE_TUNNEL) {
+        if (x->bytes_in > x->route->body_bytes) {
+            exchange_fail(x, 413, EXCHANGE_END_CLIENT, NULL, "body over the limit");
+            return;
+        }
+        x->body_done = last;
+        if (x->state == EXCHANGE_COLLECTING) {
+            collected(x, data, n);
+            return;
+        }
+        x->streamed = true;
+        if (last || x->bytes_in >= x->route->request_buffer)
+            retry_budget_expect_release(x);
+        if (x->chunked)
+            n = request_chunk(&data, n, last);
+    } else {
+        exchange_arm(x, exchange_idle_ms(x));
+    }
+    waiting = n ? upstream_send(x->upstream, data, n) : 0;
+    if (waiting < 0) {
+        /* An early response may still be there to read (case 58); the reading side finds it, or
+         * the end. */
+        x->no_reuse = x->client_ended = true;
+        x->upstream->readable = x->upstream->hung_up = true;
+        if (!x->blocked)
+            upstream_resume(x->upstream);
+        return;
+    }
+    count_add(&x->backend->cell->bytes_out, n);
+    if (waiting == 0)
+        attempt_writable(x);
+    else if (x->state == EXCHANGE_SENDING)
+        attempt_wait_for_room(x);
+}
+
+void exchange_tunnel_ended(struct exchange *x)
+{
+    x->client_ended = x->no_reuse = true;
+    if (x->backend_ended) {
+        exchange_complete(x, true);
+        return;
+    }
+    upstream_shutdown(x->upstream);
+    if (!x->blocked)
+        exchange_arm(x, exchange_idle_ms(x));
+}
+
+void exchange_transport_writable(struct exchange *x, bool all)
+{
+    if (x->state == EXCHANGE_DELIVERING) {
+        if (all)
+            exchange_finish(x, true);
+        return;
+    }
+    if (!x->blocked)
+        return;
+    x->blocked = false;
+    if (x->upstream)
+        upstream_resume(x->upstream);
+}
+
+static void exchange_timer_fired(struct loop_timer *timer)
+{
+    struct exchange *x = container_of(timer, struct exchange, timer);
+
+    hedge_late(x);
+    switch ((enum exchange_state)x->state) {
+    case EXCHANGE_QUEUED:
+        if (x->home && x->home->health.state == HEALTH_UNKNOWN) {
+            backends_queue_leave(x->worker, x->pool, x);
+            x->home = NULL;
+            attempt_choose(x);
+            return;
+        }
+        if (retry_budget_exceed(x)) {
+            backends_queue_leave(x->worker, x->pool, x);
+            x->queued_ms = 0;
+            attempt_choose(x);
+            return;
+        }
+        attempt_queue_timeout(x);
+        return;
+    case EXCHANGE_CONNECTING:
+        if (x->race_due)
+            hedge_start(x);
+        else
+            retry_connect_failed(x, ETIMEDOUT);
+        return;
+    case EXCHANGE_SENDING:
+        if (x->expects && !x->upstream->waiting) {
+            attempt_continue(x);
+            return;
+        }
+        retry_no_response(x, "connection_write_timeout",
+                          "the backend does not read the request");
+        return;
+    case EXCHANGE_WAITING:
+        if (x->race_due) {
+            hedge_start(x);
+        } else {
+            retry_no_response(x, "http_response_timeout",
+                              "no first byte of the response in time");
+        }
+        return;
+    case EXCHANGE_RESPONDING:
+        retry_response_cut(x, true, "connection_read_timeout", "the response stopped arriving");
+        return;
+    case EXCHANGE_TUNNEL:
+        exchange_cut(x, EXCHANGE_END_TIMEOUT, "the tunnel was idle for too long");
+        return;
+    case EXCHANGE_LOCAL:
+    case EXCHANGE_COLLECTING: /* the transport's deadline applies */
+    case EXCHANGE_DELIVERING:
+        return;
+    }
+}

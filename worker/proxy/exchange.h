@@ -1,0 +1,296 @@
+/* An exchange: one request and its response, whatever protocol carries it.
+ *
+ * A transport (worker/conn/client.c for HTTP/1; later one per HTTP/2 stream) parses a
+ * request and begins an exchange. The exchange routes it, chooses a backend, waits in
+ * the queue, connects, sends, retries, relays the response and says when it is over.
+ * It calls the transport through struct transport_ops only.
+ *
+ *   begin -> [COLLECTING] -> [QUEUED] -> CONNECTING -> SENDING -> WAITING -> RESPONDING -> over
+ *                               ^------------ retry ------'          '-> TUNNEL -> over
+ *
+ * While it collects a request's body (up to limits.request_buffer) it holds nothing that is
+ * shared, so that a client that sends slowly affects nobody else.
+ *
+ * Back-pressure: the transport gives body bytes only after want_body(). The exchange stops
+ * reading the backend when respond() or body() return 1, until exchange_transport_writable().
+ * When they return 2 (some bytes are kept) it goes on; a response that was accepted whole then
+ * releases its slot and connection, and is DELIVERING until its client has it. Worker only; one
+ * thread. */
+#ifndef WORKER_EXCHANGE_H
+#define WORKER_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "shm/table.h"
+#include "worker/http/h1.h"
+#include "worker/http/http.h"
+#include "worker/http/origin.h"
+#include "worker/http/rewrite.h"
+#include "worker/http/route.h"
+
+struct backend_view;
+struct client;
+struct conf_route;
+struct exchange;
+struct head_buffer;
+struct request_buffer;
+struct peer;
+struct pins;
+struct pool_view;
+struct upstream;
+struct worker;
+
+/* What the exchange needs from its transport. None of these calls back into the exchange: the
+ * transport acts on them in its own turn. Bytes given to respond() and body() lie in
+ * worker->relay_buffer with the headroom and tailroom of core.h around them, which the
+ * transport may use. Results: 0 = all is out, go on; 1 = stop until
+ * exchange_transport_writable(); 2 = some is kept, go on; -1 = the client is gone. */
+struct transport_ops {
+    /* Head of the final response and its first n bytes; last: there are no more. */
+    int (*respond)(struct exchange *, const struct http_response *, char *data, size_t n,
+                   bool last);
+    int (*body)(struct exchange *, char *data, size_t n, bool last);
+    int (*interim)(struct exchange *, const struct http_response *);
+    /* A whole response made by pasgate; the transport fills in what it knows. */
+    int (*own)(struct exchange *, struct rewrite_own_info *);
+    /* Asks for the (rest of the) request's body, or the tunnel's bytes. */
+    void (*want_body)(struct exchange *);
+    /* The exchange is over and about to be freed. whole: the response was complete; otherwise
+     * the transport must not let the client believe that it was. */
+    void (*finish)(struct exchange *, bool whole);
+};
+
+/* How long a backend may take to react to "Expect: 100-continue". Then pasgate sends the 100
+ * itself, and the body to the backend, like a client that stops waiting (RFC 9110 10.1.1).
+ * Tomcat reacts at once. */
+enum { EXCHANGE_EXPECT_MS = 1000 };
+
+enum {
+    /* How long the first byte of a body may take after 100 Continue, while its request holds a
+     * slot that others could use. A client that waited for permission has the body ready. */
+    EXCHANGE_BODY_BEGIN_MS = 3000,
+    /* When no byte of the body has come for so long and the backend gives the request up, the
+     * client has failed, not the backend. Tomcat's own timeout (connectionTimeout) is 20 s. */
+    EXCHANGE_BODY_OWED_MS = 1000,
+};
+
+/* The detail of an exchange whose backend gave up for that reason. */
+#define EXCHANGE_BODY_OWED "the client stopped sending the body, and the backend gave up"
+
+/* The detail of an exchange that got no buffer. */
+#define EXCHANGE_NO_MEMORY "no memory for another request (limits.memory)"
+
+enum exchange_state {
+    EXCHANGE_LOCAL,      /* pasgate responds itself, without a backend */
+    EXCHANGE_COLLECTING, /* the first part of its body, before a backend is chosen */
+    EXCHANGE_QUEUED,
+    EXCHANGE_CONNECTING,
+    EXCHANGE_SENDING, /* the request's body is still coming */
+    EXCHANGE_WAITING, /* for the first byte of the response */
+    EXCHANGE_RESPONDING,
+    EXCHANGE_TUNNEL,
+    EXCHANGE_DELIVERING, /* the backend is done with; the client still reads */
+};
+
+/* Who ended it; for the access log. */
+enum exchange_end {
+    EXCHANGE_END_WHOLE,
+    EXCHANGE_END_CLIENT,  /* went away or broke the protocol */
+    EXCHANGE_END_BACKEND, /* closed or broke the protocol */
+    EXCHANGE_END_TIMEOUT, /* one of our deadlines passed */
+    EXCHANGE_END_PROXY,   /* pasgate refused: no slot, no route, stopping */
+};
+
+struct exchange_times { /* microseconds, monotonic; 0: did not happen */
+    uint64_t begin;     /* first byte of the request's head */
+    uint64_t parsed;    /* head complete */
+    uint64_t chosen;    /* it got a slot at a backend */
+    uint64_t connected;
+    uint64_t sent; /* request entirely written */
+    uint64_t first_byte;
+    uint64_t end;
+};
+
+/* One of two attempts at the same request (worker/proxy/hedge.h), while the exchange's own
+ * fields describe the other one. */
+struct attempt {
+    struct upstream *upstream; /* NULL: no such attempt */
+    struct backend_view *backend;
+    uint64_t chosen, connected, sent; /* as in exchange_times */
+    uint8_t state;
+    bool reused, sticky, probation, silent;
+};
+
+struct exchange {
+    struct worker *worker;
+    const struct transport_ops *ops;
+    struct client *client;              /* the transport */
+    const struct peer *peer;            /* facts about the client; in the transport's memory */
+    const struct http_request *request; /* in the transport's memory until finish */
+    struct pins *pins; /* the client's own connections to backends; in the transport's memory */
+
+    struct origin origin; /* the client's real address (worker/http/origin.h) */
+
+    struct route_match match;
+    const struct conf_route *route; /* NULL: pasgate responds itself */
+    struct pool_view *pool;
+    struct backend_view *backend;    /* whose slot it holds; NULL: none */
+    struct backend_view *home;       /* affinity target, while it may serve its session */
+    struct backend_view *named;      /* requested by what the client sent; NULL: none */
+    struct backend_view *refused;    /* the last one whose error response was not passed on */
+    struct backend_view *served_by;  /* DELIVERING: whose response it is */
+    struct backend_view *session_at; /* where its session counts as live; NULL: nowhere */
+    uint64_t session;                /* hash of that */
+    struct upstream *upstream;
+    uint64_t tried[TABLE_BACKENDS / 64];
+    struct attempt rival;  /* the other attempt, while hedged */
+    struct waiters *queue; /* where it waits for a slot; NULL: it does not wait */
+    struct exchange *queue_prev, *queue_next;
+    struct exchange *running_prev, *running_next;
+    struct loop_link collecting; /* in worker->collecting; next NULL: not in it */
+    size_t collects;             /* bytes that it has there */
+    struct loop_timer timer;
+    uint64_t queued_ms; /* when it joined the queue; 0: not for this attempt */
+    uint64_t stuck_us;  /* since when the backend reads no more of the request; 0: it reads */
+    uint64_t wants_us;  /* since when the backend has all of the body that came so far, and more
+                           is to come; 0: never (microseconds) */
+
+    uint8_t state;         /* enum exchange_state */
+    uint8_t attempts;      /* attempts so far */
+    uint8_t end;           /* enum exchange_end */
+    uint8_t body;          /* of the response: enum http_body */
+    bool safe, idempotent; /* may be sent again: to another backend; on a fresh connection */
+    bool expects;          /* waits for 100 Continue (or a final response) from the backend */
+    bool body_done;        /* the request's body has arrived entirely */
+    bool streamed;         /* bytes beyond request_buffer were sent: cannot be sent again */
+    bool reused;           /* the upstream was a kept connection */
+    bool fresh;            /* a kept connection failed: the next one must be new */
+    bool held_back;        /* collecting: not to be ended now */
+    bool chunked;          /* the request's body goes out in chunks */
+    bool responded;        /* part of the response went to the client */
+    bool blocked;          /* the client accepts no more bytes now */
+    bool no_reuse;         /* the backend connection must be closed after it */
+    bool sticky;           /* affinity chose the backend */
+    bool by_route;         /* requested by a jvmRoute, not by a tag of pasgate */
+    bool home_again;       /* its affinity target failed, and got it once more */
+    bool opens;            /* the one request that tries a pool that is down (fail_open.h) */
+    bool probation;        /* a probation request (worker/proxy/retry_budget.h) */
+    bool silent;           /* hedged because this backend was silent (worker/proxy/hedge.h) */
+    bool resent;           /* a backend got it before: another attempt is a retry */
+    bool in_budget;        /* it is counted in the retry budget */
+    bool beyond_budget; /* let in though the retry budget was full (worker/proxy/retry_budget.h)
+                         */
+    bool in_expects;    /* it is counted among requests whose body is still to come */
+    bool race_due;      /* the running deadline is that of the hedge */
+    bool raced;         /* was hedged: had a second attempt at the same time */
+    bool binds; /* its credentials authenticate the connection (worker/upstream/pins.h) */
+    bool client_ended;  /* a tunnel: nothing more goes to the backend */
+    bool backend_ended; /* a tunnel: nothing more comes from it */
+    uint16_t retried;   /* why it was retried: a set of enum conf_retry */
+    uint8_t interims;
+    uint64_t left;            /* bytes of the response's body still to come */
+    struct h1_chunked chunks; /* of the response */
+    struct request_buffer *request_buffer;
+    size_t body_at;               /* offset of the body in request_buffer */
+    struct head_buffer *partial;  /* a response head that came in pieces */
+    struct head_buffer *trailers; /* of a chunked response, if the client accepts trailers */
+    struct str trailer;       /* what of them goes to the client; set before the last bytes */
+    struct head_buffer *held; /* a response that is held until it is whole */
+    size_t held_head;         /* bytes of its head */
+
+    struct exchange_times at;
+    uint64_t bytes_in, bytes_out; /* body bytes from and to the client */
+    uint64_t wire_in, wire_out;   /* all of its plaintext: heads and framing, too */
+    uint16_t status;              /* sent to the client; 0: none */
+    uint16_t backend_status;      /* received from the backend; 0: none */
+    const char *error;            /* RFC 9209 type when pasgate made the response */
+    const char *detail;           /* for operators: static text */
+    char id[32];                  /* X-Request-Id */
+};
+
+/* Makes the exchange of a parsed request. NULL: no memory. */
+struct exchange *exchange_new(struct worker *worker, const struct transport_ops *ops,
+                              struct client *client, const struct peer *peer, struct pins *pins,
+                              const struct http_request *request);
+
+/* Its id in logs and for other systems: a trusted peer's X-Request-Id, otherwise ours. */
+static inline struct str exchange_id(const struct exchange *x)
+{
+    return x->origin.request_id.n ? x->origin.request_id : str_make(x->id, sizeof x->id);
+}
+
+/* Starts it with the first n bytes of the request's body (decoded; last: these are all), which
+ * it copies. It may be over, and freed, on return (ops->finish was then called). This holds for
+ * all functions below. */
+void exchange_begin(struct exchange *x, const char *data, size_t n, bool last);
+
+/* The next n bytes of the request's body, or of a tunnel, in worker->relay_buffer with headroom
+ * and tailroom. More only after want_body(). */
+void exchange_body(struct exchange *x, char *data, size_t n, bool last);
+
+/* The client sends nothing more through the tunnel, whose other direction goes on. */
+void exchange_tunnel_ended(struct exchange *x);
+
+/* The client accepts bytes again. all: it has everything that it was given. */
+void exchange_transport_writable(struct exchange *x, bool all);
+
+/* The client went away, or its body is malformed (status != 0: send that status to it). */
+void exchange_abort(struct exchange *x, uint16_t status, const char *detail);
+
+/* Ends it with a response made by pasgate or, if a response has begun, by cutting that short.
+ * error: an RFC 9209 type, NULL: the client's fault. */
+void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
+                   const char *error, const char *detail);
+
+/* Ends it with this response (worker/proxy/local_reply.c makes them). */
+void exchange_reply(struct exchange *x, struct rewrite_own_info *info);
+
+/* worker->end_slow_body: ends the slowest of those that collect their bodies, so that what it
+ * holds is free for others. false: there is none. */
+bool exchange_end_slow_body(struct worker *worker);
+
+/* OVER: neither the exchange nor the upstream may be touched any more. BLOCKED: stop reading
+ * for now. */
+enum exchange_flow { EXCHANGE_GO_ON, EXCHANGE_BLOCKED, EXCHANGE_OVER };
+
+/* ---- the lower half (worker/proxy/exchange_core.c), for those that run it: attempt.c,
+ * retry.c, hedge.c, request.c, response.c, local_reply.c ---- */
+
+/* Gives up its own attempt: connection, timer and slot. */
+void exchange_leave(struct exchange *x);
+/* Its link in backend->running; the slot is not touched. */
+void exchange_join_running(struct exchange *x, struct backend_view *backend);
+void exchange_unlink_running(struct exchange *x);
+/* Ends the other attempt of a hedged exchange; its slot is left to the caller: returns where
+ * that is. */
+struct backend_view *exchange_end_rival(struct exchange *x);
+/* The same with its slot, if there is another attempt. */
+void exchange_drop_rival(struct exchange *x);
+/* The last step of every exchange: statistics and log, then the transport, then it is freed. */
+void exchange_finish(struct exchange *x, bool whole);
+/* The whole response went to the transport. out: and to the client's socket. */
+void exchange_complete(struct exchange *x, bool out);
+/* Ends with a response that is cut short. */
+void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail);
+/* Arms the exchange's one deadline; 0: none. */
+void exchange_arm(struct exchange *x, uint32_t ms);
+/* How long the backend, or a tunnel, may be silent; 0: without limit. */
+uint32_t exchange_idle_ms(const struct exchange *x);
+/* Milliseconds until the first-byte timeout; 0: none. */
+uint32_t exchange_time_left(const struct exchange *x);
+/* Since when the backend owes something: a connection, reading the request's next bytes, the
+ * first byte of its response (microseconds). 0: nothing, for example while the client has yet
+ * to send its body. */
+uint64_t exchange_owed_since(const struct exchange *x);
+/* Has the backend waited for more of the body for EXCHANGE_BODY_OWED_MS, so that the client is
+ * the cause of what the backend does now? */
+bool exchange_client_owes(const struct exchange *x);
+
+/* ---- worker/proxy/response.c ---- */
+
+enum exchange_flow exchange_response(struct exchange *x, char *data, size_t n);
+
+#endif

@@ -1,0 +1,252 @@
+/* The lower half of an exchange: how it holds and gives up what it has, and how it ends.
+ * Nothing here decides (worker/proxy/exchange.h). */
+#include <string.h>
+
+#include "base/conf/conf.h"
+#include "worker/core/buffers.h"
+#include "worker/core/core.h"
+#include "worker/proxy/collecting.h"
+#include "worker/proxy/exchange.h"
+#include "worker/proxy/exchange_stats.h"
+#include "worker/proxy/local_reply.h"
+#include "worker/proxy/retry_budget.h"
+#include "worker/proxy/sticky.h"
+#include "worker/upstream/backends.h"
+#include "worker/upstream/fail_open.h"
+#include "worker/upstream/upstream.h"
+
+void exchange_arm(struct exchange *x, uint32_t ms)
+{
+    /* Two attempts of a hedged exchange have one deadline (hedge_start()). */
+    if (x->rival.upstream)
+        return;
+    if (ms)
+        loop_timer_set(&x->worker->loop, &x->timer, ms);
+    else
+        loop_timer_cancel(&x->timer);
+}
+
+void exchange_join_running(struct exchange *x, struct backend_view *b)
+{
+    x->backend = b;
+    x->running_prev = NULL;
+    x->running_next = b->running;
+    if (b->running)
+        b->running->running_prev = x;
+    b->running = x;
+}
+
+void exchange_unlink_running(struct exchange *x)
+{
+    struct backend_view *b = x->backend;
+
+    if (b->walk == x)
+        b->walk = x->running_next;
+    if (x->running_prev)
+        x->running_prev->running_next = x->running_next;
+    else
+        b->running = x->running_next;
+    if (x->running_next)
+        x->running_next->running_prev = x->running_prev;
+    x->running_prev = x->running_next = NULL;
+    x->backend = NULL;
+}
+
+static void leave_running(struct exchange *x)
+{
+    struct backend_view *b = x->backend;
+
+    if (!b)
+        return;
+    exchange_unlink_running(x);
+    fail_open_release(x);
+    if (x->probation)
+        retry_budget_probation_release(x->worker, b);
+    x->probation = x->silent = false;
+    backends_leave(x->worker, b);
+}
+
+static void drop_upstream(struct exchange *x)
+{
+    if (x->upstream)
+        upstream_close(x->upstream);
+    x->upstream = NULL;
+}
+
+static void forget_response(struct exchange *x)
+{
+    head_buffer_free(x->worker, x->partial);
+    head_buffer_free(x->worker, x->held);
+    head_buffer_free(x->worker, x->trailers);
+    x->partial = x->held = x->trailers = NULL;
+    x->trailer = STR_EMPTY;
+    x->at.first_byte = 0;
+    x->backend_status = 0;
+    x->interims = 0;
+    x->no_reuse = false;
+}
+
+void exchange_leave(struct exchange *x)
+{
+    drop_upstream(x);
+    exchange_arm(x, 0);
+    x->at.connected = x->at.sent = x->stuck_us = x->wants_us = 0;
+    forget_response(x);
+    leave_running(x);
+}
+
+/* Closes the other attempt's connection and gives back its probation slot; its slot at the
+ * backend is left to the caller. */
+struct backend_view *exchange_end_rival(struct exchange *x)
+{
+    struct attempt a = x->rival;
+
+    x->rival = (struct attempt){0};
+    upstream_close(a.upstream);
+    if (a.probation)
+        retry_budget_probation_release(x->worker, a.backend);
+    return a.backend;
+}
+
+void exchange_drop_rival(struct exchange *x)
+{
+    if (x->rival.upstream)
+        backends_leave(x->worker, exchange_end_rival(x));
+}
+
+/* The last step of every exchange: statistics and log, then the transport, then it is freed. */
+void exchange_finish(struct exchange *x, bool whole)
+{
+    struct worker *worker = x->worker;
+
+    x->at.end = worker->loop.now_us;
+    exchange_stats_count(x);
+    loop_timer_cancel(&x->timer);
+    collecting_leave(x);
+    if (x->queue)
+        backends_queue_leave(worker, x->pool, x);
+    sticky_end(x);
+    drop_upstream(x);
+    x->ops->finish(x, whole);
+    request_buffer_free(worker, x->request_buffer);
+    head_buffer_free(worker, x->partial);
+    head_buffer_free(worker, x->held);
+    head_buffer_free(worker, x->trailers);
+    exchange_drop_rival(x);
+    leave_running(x);
+    retry_budget_release(x);
+    retry_budget_expect_release(x);
+    exchange_stats_end(x);
+    mempool_return(&worker->exchanges, x);
+}
+
+/* The backend is done: only the client still reads. */
+static void deliver(struct exchange *x)
+{
+    x->state = EXCHANGE_DELIVERING;
+    x->served_by = x->backend;
+    loop_timer_cancel(&x->timer);
+    sticky_end(x);
+    request_buffer_free(x->worker, x->request_buffer);
+    x->request_buffer = NULL;
+    leave_running(x);
+    retry_budget_expect_release(x);
+}
+
+void exchange_complete(struct exchange *x, bool out)
+{
+    struct upstream *u = x->upstream;
+
+    backends_completed(x->backend);
+    x->upstream = NULL;
+    /* After a request that was not sent completely the connection cannot be used again (case
+     * 58). */
+    if (x->no_reuse || !x->body_done || u->waiting)
+        upstream_close(u);
+    else
+        upstream_keep(u, x->pins);
+    if (out)
+        exchange_finish(x, true);
+    else
+        deliver(x);
+}
+
+void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail)
+{
+    x->end = (uint8_t)end;
+    x->detail = detail;
+    if (!x->responded)
+        x->status = 0;
+    exchange_finish(x, false);
+}
+
+void exchange_reply(struct exchange *x, struct rewrite_own_info *info)
+{
+    x->status = info->status;
+    exchange_finish(x, x->ops->own(x, info) >= 0);
+}
+
+void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
+                   const char *error, const char *detail)
+{
+    struct rewrite_own_info info = {
+        .status = status, .proxy_error = error, .proxy_detail = error ? detail : NULL};
+
+    x->error = error;
+    if (x->responded) {
+        exchange_cut(x, end, detail);
+        return;
+    }
+    x->end = (uint8_t)end;
+    x->detail = detail;
+    if (status == 503)
+        info.retry_after = LOCAL_REPLY_RETRY_AFTER_S;
+    exchange_reply(x, &info);
+}
+
+void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
+{
+    if (status)
+        exchange_fail(x, status, EXCHANGE_END_CLIENT, NULL, detail);
+    else
+        exchange_cut(x, EXCHANGE_END_CLIENT, detail);
+}
+
+/* ---- what is due */
+
+uint32_t exchange_time_left(const struct exchange *x)
+{
+    uint32_t ms = x->route->timeouts.first_byte_ms;
+    uint64_t waited = (x->worker->loop.now_us - x->at.sent) / 1000;
+
+    return !ms ? 0 : waited < ms ? ms - (uint32_t)waited : 1;
+}
+
+/* A half-closed tunnel is treated like a response in progress. */
+uint32_t exchange_idle_ms(const struct exchange *x)
+{
+    const struct conf_timeouts *t = &x->route->timeouts;
+    bool half = x->client_ended || x->backend_ended;
+
+    if (x->state != EXCHANGE_TUNNEL)
+        return t->response_idle_ms;
+    if (!half || !t->response_idle_ms)
+        return t->tunnel_ms;
+    return t->tunnel_ms && t->tunnel_ms < t->response_idle_ms ? t->tunnel_ms
+                                                              : t->response_idle_ms;
+}
+
+uint64_t exchange_owed_since(const struct exchange *x)
+{
+    if (x->at.first_byte)
+        return 0;
+    if (x->at.sent)
+        return x->at.sent;
+    return x->state == EXCHANGE_CONNECTING ? x->at.chosen : x->stuck_us;
+}
+
+bool exchange_client_owes(const struct exchange *x)
+{
+    return x->wants_us && !x->body_done && x->upstream && !x->upstream->waiting &&
+           x->worker->loop.now_us - x->wants_us >= EXCHANGE_BODY_OWED_MS * UINT64_C(1000);
+}

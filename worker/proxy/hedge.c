@@ -1,0 +1,347 @@
+#include "worker/proxy/hedge.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/conf/conf.h"
+#include "shm/cap.h"
+#include "shm/counters.h"
+#include "worker/core/core.h"
+#include "worker/proxy/attempt.h"
+#include "worker/proxy/exchange.h"
+#include "worker/proxy/exchange_stats.h"
+#include "worker/proxy/overtaken.h"
+#include "worker/proxy/retry_budget.h"
+#include "worker/upstream/backends.h"
+#include "worker/upstream/upstream.h"
+
+/* Takes the exchange's own attempt out of it. */
+static struct attempt hedge_take_out(struct exchange *x)
+{
+    struct attempt a = {
+        .upstream = x->upstream,
+        .backend = x->backend,
+        .chosen = x->at.chosen,
+        .connected = x->at.connected,
+        .sent = x->at.sent,
+        .state = x->state,
+        .reused = x->reused,
+        .sticky = x->sticky,
+        .probation = x->probation,
+        .silent = x->silent,
+    };
+
+    exchange_unlink_running(x);
+    x->upstream = NULL;
+    x->at.connected = x->at.sent = 0;
+    x->probation = x->silent = false;
+    return a;
+}
+
+static void put_in(struct exchange *x, const struct attempt *a)
+{
+    CHECK(!x->upstream && !x->backend);
+    exchange_join_running(x, a->backend);
+    x->upstream = a->upstream;
+    x->at.chosen = a->chosen;
+    x->at.connected = a->connected;
+    x->at.sent = a->sent;
+    x->state = a->state;
+    x->reused = a->reused;
+    x->sticky = a->sticky;
+    x->probation = a->probation;
+    x->silent = a->silent;
+}
+
+static void trade(struct exchange *x)
+{
+    struct attempt own = hedge_take_out(x);
+
+    put_in(x, &x->rival);
+    x->rival = own;
+}
+
+void hedge_turn(struct exchange *x, const struct upstream *u)
+{
+    if (x->upstream == u)
+        return;
+    CHECK(x->rival.upstream == u);
+    trade(x);
+}
+
+/* When the latest request that a backend responded to was sent, by any worker; microseconds. */
+static uint64_t latest_served_us(const struct worker *worker, int slot)
+{
+    uint64_t latest = 0;
+
+    for (int i = 0; i < worker->live.n; i++) {
+        const struct worker_row *row = &worker->table->worker[worker->live.rows[i]];
+        uint64_t us = count_read(&row->be[slot].served_us);
+
+        latest = us > latest ? us : latest;
+    }
+    return latest;
+}
+
+/* Does silence decide, and not the time alone? */
+static bool by_silence(const struct exchange *x)
+{
+    const struct backend_view *b = x->backend;
+
+    return x->route->hedge_after_ms == CONF_HEDGE_AUTO && !x->probation &&
+           !(b->health.probation == PROBATION_SILENT && b->health.rescue);
+}
+
+/* Adds to `tried` the backends that cannot be expected to serve it sooner: only one that has
+ * served a later request, or has none, can. What all share says nothing. */
+static void leave_out_silent(const struct exchange *x, uint64_t *tried)
+{
+    struct worker *worker = x->worker;
+
+    for (uint32_t i = 0; i < x->pool->nbackends; i++) {
+        int slot = x->pool->backends[i].slot;
+
+        if (latest_served_us(worker, slot) <= x->at.chosen &&
+            cap_in_flight(worker->table, &worker->live, slot))
+            tried[i / 64] |= UINT64_C(1) << (i % 64);
+    }
+}
+
+/* Acquires a slot for a second attempt; NULL: none is possible now, and x is unchanged. */
+static struct backend_view *hedge_second(struct exchange *x)
+{
+    bool resent = x->resent, in_budget = x->in_budget;
+    uint32_t i = (uint32_t)(x->backend - x->pool->backends);
+    uint64_t tried[TABLE_BACKENDS / 64], lively[TABLE_BACKENDS / 64];
+    enum backends_choice choice = BACKENDS_FULL;
+    struct backend_view *b = NULL;
+    bool any;
+
+    memcpy(tried, x->tried, sizeof tried);
+    tried[i / 64] |= UINT64_C(1) << (i % 64);
+    memcpy(lively, tried, sizeof lively);
+    leave_out_silent(x, lively);
+    any = backends_has_healthy(x->pool, lively);
+    /* Where the time alone decides, one that is silent will do. */
+    if (backends_others_wait(x->pool, NULL) ||
+        (!any && (by_silence(x) || !backends_has_healthy(x->pool, tried))))
+        return NULL;
+    x->resent = true;
+    if (retry_budget_acquire(x))
+        choice = backends_choose(x->worker, x->pool, NULL, any ? lively : tried, &b);
+    /* A backend that is down is not chosen while a healthy one is left, and this exchange has
+     * no use for the permit to try one. */
+    CHECK(choice != BACKENDS_TRIES);
+    if (choice == BACKENDS_CHOSEN) {
+        memcpy(x->tried, tried, sizeof tried);
+        return b;
+    }
+    if (!in_budget)
+        retry_budget_release(x);
+    x->resent = resent;
+    return NULL;
+}
+
+/* May the backend respond, after all? Asks it, if need be. */
+static bool is_silent(struct exchange *x, uint64_t from, uint32_t *ms)
+{
+    struct backend_view *b = x->backend;
+    const struct silence_view view = {
+        .served_us = latest_served_us(x->worker, b->slot),
+        .asked_us = b->asked_us,
+        .confirmed_us = b->confirmed_us,
+    };
+    uint64_t now = x->worker->loop.now_us;
+
+    switch (silence_judge(from, &view, now)) {
+    case SILENCE_ALIVE: /* unless a silence is found later (attempt_hedge_now()) */
+        *ms = 0;
+        return false;
+    case SILENCE_ASK:
+        b->asked_us = now;
+        x->pool->asked = b;
+        *ms = SILENCE_ASK_MS;
+        return false;
+    case SILENCE_WAIT:
+        *ms = SILENCE_ASK_MS - (uint32_t)((now - b->asked_us) / 1000);
+        return false;
+    case SILENCE_FOUND:
+        break;
+    }
+    return true;
+}
+
+static uint64_t hedge_from_us(const struct exchange *x)
+{
+    return x->at.sent ? x->at.sent : x->at.chosen;
+}
+
+/* Its timer has fired. false: not now; *ms: when it is to fire again, 0: not for this. */
+static bool is_due(struct exchange *x, uint32_t *ms)
+{
+    const struct backend_view *b = x->backend;
+    uint64_t from = hedge_from_us(x);
+    uint64_t waited = (x->worker->loop.now_us - from) / 1000;
+
+    *ms = silence_again_ms(waited);
+    if (!by_silence(x))
+        return true;
+    if (waited < b->hedge_ms) { /* the pool has become slower meanwhile */
+        *ms = b->hedge_ms - (uint32_t)waited;
+        return false;
+    }
+    /* What others get says nothing about a connection that does not open. */
+    return x->state == EXCHANGE_CONNECTING || is_silent(x, from, ms);
+}
+
+/* Milliseconds until the attempt fails; 0: none. */
+static uint32_t hedge_time_left(const struct exchange *x)
+{
+    uint64_t waited = (x->worker->loop.now_us - x->at.chosen) / 1000;
+    uint32_t ms = x->route->timeouts.connect_ms;
+
+    if (x->state != EXCHANGE_CONNECTING)
+        return exchange_time_left(x);
+    return waited < ms ? ms - (uint32_t)waited : 1;
+}
+
+/* It is not hedged now: its timer fires again after ms (0: not for that), or when it fails. */
+static void hedge_put_off(struct exchange *x, uint32_t ms)
+{
+    uint32_t left = hedge_time_left(x);
+
+    x->race_due = ms && (!left || left > ms);
+    exchange_arm(x, x->race_due ? ms : left);
+}
+
+void hedge_start(struct exchange *x)
+{
+    bool may = x->attempts <= x->pool->conf->retries;
+    uint32_t ms = 0;
+    struct backend_view *b = may && is_due(x, &ms) ? hedge_second(x) : NULL;
+
+    if (!b) {
+        hedge_put_off(x, ms);
+        return;
+    }
+    x->silent = by_silence(x);
+    count_add(&x->backend->cell->hedges, 1);
+    /* Both attempts share the deadline of the first one, if that was sent. */
+    exchange_arm(x, x->state == EXCHANGE_CONNECTING ? x->route->timeouts.first_byte_ms
+                                                    : exchange_time_left(x));
+    x->raced = true;
+    x->rival = hedge_take_out(x);
+    attempt_connect(x, b);
+}
+
+/* Another backend served a request that this one left unanswered. What went there before had a
+ * response to somebody after it, and so was taken for long; it is hedged, too. */
+static void note_silence(struct worker *worker, const struct attempt *a)
+{
+    struct backend_view *b = a->backend;
+
+    if (latest_served_us(worker, b->slot) > a->sent)
+        return;
+    b->confirmed_us = a->sent;
+    for (struct exchange *x = b->running; x; x = x->running_next)
+        attempt_hedge_now(x);
+}
+
+void hedge_won(struct exchange *x)
+{
+    struct attempt a = x->rival;
+    uint64_t took_us = x->worker->loop.now_us - x->at.chosen;
+
+    if (!a.upstream)
+        return;
+    if (a.silent && a.state == EXCHANGE_WAITING)
+        note_silence(x->worker, &a);
+    else if (a.silent && a.state == EXCHANGE_CONNECTING)
+        backends_complain(x->worker, a.backend);
+    if (!overtaken_takes(&a, took_us)) {
+        backends_leave_quietly(x->worker, exchange_end_rival(x));
+        return;
+    }
+    x->rival = (struct attempt){0};
+    overtaken_begin(&a, took_us);
+}
+
+bool hedge_go_on(struct exchange *x)
+{
+    struct attempt a = x->rival;
+
+    if (!a.upstream)
+        return false;
+    count_add(&x->backend->cell->retries, 1);
+    exchange_stats_moved(x);
+    exchange_leave(x);
+    x->rival = (struct attempt){0};
+    put_in(x, &a);
+    attempt_arm(x);
+    return true;
+}
+
+void hedge_late(struct exchange *x)
+{
+    /* A connection that never opened says less than a response that never came. */
+    if (x->rival.upstream && x->rival.chosen < x->at.chosen &&
+        x->rival.state != EXCHANGE_CONNECTING)
+        trade(x);
+    exchange_drop_rival(x);
+}
+
+/* ---- once a second: what "auto" is */
+
+static void record_latency(struct backend_view *b)
+{
+    uint64_t now[TABLE_LATENCY];
+
+    for (int i = 0; i < TABLE_LATENCY; i++)
+        now[i] = count_read(&b->cell->latency[i]);
+    silence_add(&b->record, now, b->latency_seen);
+    memcpy(b->latency_seen, now, sizeof now);
+}
+
+static void hedge_look_at(struct pool_view *pool, uint64_t now_ms)
+{
+    struct silence_record all = {0};
+
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        record_latency(&pool->backends[i]);
+        silence_join(&all, &pool->backends[i].record);
+    }
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        struct backend_view *b = &pool->backends[i];
+        struct silence_record others = all;
+
+        silence_part(&others, &b->record);
+        b->hedge_ms = pool->nbackends > 1 ? silence_delay_ms(&others) : 0;
+    }
+    while (silence_is_old(silence_total(&all), now_ms - pool->record_aged_ms)) {
+        for (uint32_t i = 0; i < pool->nbackends; i++)
+            silence_halve(&pool->backends[i].record);
+        silence_halve(&all);
+        pool->record_aged_ms = now_ms;
+    }
+}
+
+void hedge_look(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->conf->n_pools; i++)
+        hedge_look_at(&worker->pools[i], worker->loop.now_ms);
+}
+
+void hedge_init(struct worker *worker)
+{
+    static const uint64_t none[TABLE_LATENCY];
+
+    for (size_t i = 0; i < worker->conf->n_backends; i++) {
+        struct backend_view *b = &worker->backends[i];
+        struct cell_counters ever;
+
+        counters_read_backend(worker->table, b->slot, &ever);
+        silence_add(&b->record, ever.latency, none);
+    }
+    hedge_look(worker);
+}

@@ -1,0 +1,307 @@
+#include "worker/proxy/request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/conf/conf.h"
+#include "base/log.h"
+#include "worker/core/buffers.h"
+#include "worker/core/core.h"
+#include "worker/core/peer.h"
+#include "worker/http/uri.h"
+#include "worker/proxy/exchange.h"
+#include "worker/proxy/local_reply.h"
+#include "worker/proxy/retry_budget.h"
+#include "worker/proxy/sticky.h"
+#include "worker/upstream/backends.h"
+#include "worker/upstream/pins.h"
+
+_Static_assert(2 * HTTP_TARGET_MOST + CONF_PATH_LEN <= WORKER_HEADROOM, "a path and its map");
+_Static_assert(H1_METHOD_MAX == CONF_METHOD_LEN, "methods that come can be configured");
+
+enum { CHUNK_ROOM = H1_CHUNK_HEAD_MAX + sizeof H1_CHUNK_TAIL H1_CHUNK_LAST };
+
+size_t request_chunk(char **data, size_t n, bool last)
+{
+    char *end = *data + n;
+    char head[H1_CHUNK_HEAD_MAX];
+
+    if (n) {
+        size_t len = h1_chunk_head(head, n);
+
+        *data -= len;
+        memcpy(*data, head, len);
+        memcpy(end, H1_CHUNK_TAIL, sizeof H1_CHUNK_TAIL - 1);
+        end += sizeof H1_CHUNK_TAIL - 1;
+    }
+    if (last) {
+        memcpy(end, H1_CHUNK_LAST, sizeof H1_CHUNK_LAST - 1);
+        end += sizeof H1_CHUNK_LAST - 1;
+    }
+    return (size_t)(end - *data);
+}
+
+/* A chunked body is collected without framing and sent as one chunk. */
+static void frame_body(struct exchange *x)
+{
+    struct request_buffer *out = x->request_buffer;
+    char *body = out->bytes + x->body_at, *to = body + H1_CHUNK_HEAD_MAX;
+    size_t n = out->n - x->body_at;
+
+    if (!x->chunked || (!n && !x->body_done))
+        return;
+    memmove(to, body, n);
+    n = request_chunk(&to, n, x->body_done);
+    memmove(body, to, n);
+    out->n = x->body_at + n;
+}
+
+static void request_append(struct request_buffer *out, const char *data, size_t n)
+{
+    if (n)
+        memcpy(out->bytes + out->n, data, n);
+    out->n += n;
+}
+
+bool request_collects(const struct exchange *x)
+{
+    return !x->body_done && !x->expects && x->bytes_in < x->route->request_buffer;
+}
+
+bool request_add_body(struct exchange *x, const char *data, size_t n)
+{
+    size_t need = x->request_buffer->n + n + CHUNK_ROOM;
+
+    if (need > x->request_buffer->cap) {
+        size_t twice = 2 * x->request_buffer->cap;
+
+        x->request_buffer =
+            request_buffer_grow(x->worker, x->request_buffer, need > twice ? need : twice);
+        if (!x->request_buffer)
+            return false;
+    }
+    request_append(x->request_buffer, data, n);
+    if (!request_collects(x))
+        frame_body(x);
+    return true;
+}
+
+static bool request_write_head(struct exchange *x, struct str path,
+                               const struct sticky_cuts *cuts, size_t nbody)
+{
+    const struct http_request *r = x->request;
+    const struct conf_backend *first = x->pool->backends[0].conf;
+    size_t room = path.n + REWRITE_GROWTH_MAX;
+    struct rewrite_out out;
+    char fallback[CONF_HOST_LEN + 8];
+    struct rewrite_request_info info = {
+        .path = path,
+        .peer_ip = peer_ip(x->peer),
+        .peer_trusted = x->peer->trusted,
+        .origin = &x->origin,
+        .request_id = exchange_id(x),
+        .expects = x->expects,
+        .cuts = cuts->cut,
+        .ncuts = cuts->n,
+    };
+    ssize_t n;
+
+    for (unsigned i = 0; i < r->nfields; i++)
+        room += r->fields[i].name.n + r->fields[i].value.n + 4;
+    room += uri_encoded_size(r->query) + r->authority.n;
+    if (!r->authority.n) {
+        int len = snprintf(fallback, sizeof fallback, "%s:%u", first->host, first->port);
+
+        info.fallback_host = str_make(fallback, (size_t)len);
+    }
+    x->request_buffer = request_buffer_new(x->worker, room + nbody + CHUNK_ROOM);
+    if (!x->request_buffer) {
+        exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
+        return false;
+    }
+    rewrite_out_init(&out, x->request_buffer->bytes, room);
+    n = rewrite_request(&out, r, &info);
+    if (n < 0) {
+        exchange_fail(x, 431, EXCHANGE_END_CLIENT, NULL, "header too large to pass on");
+        return false;
+    }
+    x->request_buffer->n = (size_t)n;
+    return true;
+}
+
+/* The class that the operator configures for a route overrides the class of its path. */
+static void route_class(struct exchange *x)
+{
+    switch (x->route->class) {
+    case CONF_CLASS_AUTO:
+        break;
+    case CONF_CLASS_WEB:
+    case CONF_CLASS_REST:
+        x->match.class = ROUTE_CLASS_PLAIN;
+        break;
+    case CONF_CLASS_SOAP:
+        x->match.class = ROUTE_CLASS_SOAP;
+        break;
+    case CONF_CLASS_APSV:
+        x->match.class = ROUTE_CLASS_APSV;
+        break;
+    }
+}
+
+/* Responds with 400: an encoded slash is accepted only where the route allows it. */
+static bool refuse_slash(struct exchange *x)
+{
+    exchange_fail(x, 400, EXCHANGE_END_CLIENT, NULL, uri_error_text(URI_E_SEPARATOR));
+    return false;
+}
+
+/* Finds the route. false: there is none, and the exchange is over. */
+static bool find_route(struct exchange *x, struct str path)
+{
+    const struct http_request *r = x->request;
+    struct worker *worker = x->worker;
+
+    bool found = route_lookup(worker->routes, r->host, path, &x->match);
+    if (uri_has_encoded_slash(path) &&
+        !(found && worker->conf->routes[x->match.target].encoded_slash == CONF_SLASH_PASS))
+        return refuse_slash(x);
+    if (!found || x->match.shielded) {
+        exchange_fail(x, 404, EXCHANGE_END_PROXY, "destination_not_found",
+                      x->match.shielded ? "management path without a route of its own"
+                                        : "no route");
+        return false;
+    }
+    x->route = &worker->conf->routes[x->match.target];
+    x->pool = &worker->pools[x->route->pool->index];
+    x->idempotent = http_method_is_idempotent((enum http_method)r->method);
+    route_class(x);
+    x->safe =
+        http_method_is_safe((enum http_method)r->method) && x->match.class != ROUTE_CLASS_APSV;
+    x->chunked = r->body == HTTP_BODY_CHUNKED;
+    if ((r->body == HTTP_BODY_LENGTH && r->content_length > x->route->body_bytes) ||
+        x->bytes_in > x->route->body_bytes) {
+        exchange_fail(x, 413, EXCHANGE_END_CLIENT, NULL, "body over the limit");
+        return false;
+    }
+    return true;
+}
+
+/* Prefers the backend at which its connection is authenticated, unless its session is
+ * elsewhere. */
+static void find_pinned(struct exchange *x)
+{
+    x->binds = pins_bound_by_request(x->request);
+    if (!x->home)
+        x->home = pins_backend(x->pins, x->pool);
+}
+
+/* An OPTIONS request with Max-Forwards: 0 is meant for pasgate itself. */
+static bool is_last_hop(const struct http_request *r)
+{
+    uint32_t hops;
+
+    for (unsigned i = 0; r->method == HTTP_OPTIONS && i < r->nfields; i++)
+        if (http_max_forwards(&r->fields[i], &hops) && hops == 0)
+            return true;
+    return false;
+}
+
+/* Allow lists the methods of the route. */
+static void reply_last_hop(struct exchange *x, struct str path)
+{
+    const struct conf_route *routes = x->worker->conf->routes;
+    struct route_match match;
+    struct str allow = STR_EMPTY;
+
+    if (route_lookup(x->worker->routes, x->request->host, path, &match) &&
+        routes[match.target].n_methods)
+        allow = str_from(routes[match.target].allow);
+    local_reply_options(x, allow);
+}
+
+/* false: the route does not accept the method, and the response was 405. */
+static bool admit_method(struct exchange *x)
+{
+    const struct conf_route *route = x->route;
+    struct str method = x->request->method_name;
+    struct rewrite_own_info info = {.status = 405, .allow = str_from(route->allow)};
+
+    if (route->n_methods == 0)
+        return true;
+    if (str_eq(method, STR("HEAD")))
+        method = STR("GET");
+    for (size_t i = 0; i < route->n_methods; i++) {
+        if (str_eq(method, str_from(route->methods[i])) ||
+            str_eq(x->request->method_name, str_from(route->methods[i])))
+            return true;
+    }
+    x->end = EXCHANGE_END_PROXY;
+    x->detail = "method not allowed on this route";
+    exchange_reply(x, &info);
+    return false;
+}
+
+/* Writes the path to `path`, which has room for the longest target, in the form that is routed
+ * and, after mapping, forwarded. Returns its length; <= 0: the exchange is over. */
+static ssize_t normal_path(struct exchange *x, char *path)
+{
+    const struct http_request *r = x->request;
+    size_t query = uri_encoded_size(r->query), most = x->worker->limits.target;
+    unsigned flags = URI_ALLOW_ENCODED_SLASH;
+    ssize_t len;
+
+    if (x->peer->listen->targets == CONF_TARGETS_ENCODE)
+        flags |= URI_ENCODE_RAW;
+    len = query < most ? uri_normalise(path, most - query, r->path, flags) : -URI_E_LONG;
+    if (len == -URI_E_LONG)
+        exchange_fail(x, 414, EXCHANGE_END_CLIENT, NULL, "target too long once encoded");
+    else if (len < 0)
+        exchange_fail(x, 400, EXCHANGE_END_CLIENT, NULL, uri_error_text((int)len));
+    return len;
+}
+
+bool request_prepare(struct exchange *x, const char *data, size_t n)
+{
+    const struct http_request *r = x->request;
+    char *path = x->worker->head_scratch, *mapped = path + HTTP_TARGET_MOST;
+    struct sticky_cuts cuts;
+    ssize_t len;
+    size_t bare;
+
+    if (r->form == HTTP_TARGET_ASTERISK) {
+        local_reply_options(x, STR_EMPTY);
+        return false;
+    }
+    len = normal_path(x, path);
+    if (len <= 0)
+        return false;
+    if (is_last_hop(r)) {
+        reply_last_hop(x, str_make(path, (size_t)len));
+        return false;
+    }
+    if (uri_has_encoded_slash(str_make(path, (size_t)len)) &&
+        x->peer->listen->serve == CONF_SERVE_STATUS)
+        return refuse_slash(x);
+    if (local_reply(x, str_make(path, (size_t)len)))
+        return false;
+    if (!find_route(x, str_make(path, (size_t)len)) || !admit_method(x))
+        return false;
+    /* Otherwise pasgate sends 100 itself and collects the body like any other. */
+    x->expects = x->expects && retry_budget_expect_acquire(x);
+    bare = (size_t)len;
+    sticky_request(x, path, &bare, &cuts);
+    find_pinned(x);
+    len = route_map_path(&x->match, str_make(path, bare), mapped,
+                         HTTP_TARGET_MOST + CONF_PATH_LEN);
+    if (len < 0) {
+        exchange_fail(x, 414, EXCHANGE_END_CLIENT, NULL, "path too long once mapped");
+        return false;
+    }
+    if (!request_write_head(x, str_make(mapped, (size_t)len), &cuts, n))
+        return false;
+    x->body_at = x->request_buffer->n;
+    request_append(x->request_buffer, data, n);
+    if (!request_collects(x))
+        frame_body(x);
+    return true;
+}

@@ -1,0 +1,192 @@
+/* The worker's view of pools and backends: which may be chosen, how loaded each is over
+ * all workers, which requests wait for a slot. Worker only.
+ *
+ * The verdicts come from the table (healthd's and the supervisor's rows) and are copied
+ * at each ring of the doorbell. Choosing reads only these copies and the workers' counters. */
+#ifndef WORKER_BACKENDS_H
+#define WORKER_BACKENDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "shm/table.h"
+#include "worker/upstream/balance.h"
+#include "worker/upstream/silence.h"
+
+struct conf_backend;
+struct conf_pool;
+struct exchange;
+struct upstream;
+struct worker;
+
+/* Waiting exchanges, oldest first. */
+struct waiters {
+    struct exchange *first, *last;
+    uint32_t n;
+    bool stuck; /* backends_wake() found no slot for the first one */
+};
+
+struct backend_view {
+    const struct conf_backend *conf;
+    struct pool_view *pool;
+    struct str authority;        /* "host:port" as configured */
+    uint32_t id;                 /* identifies it in tags (worker/http/affinity.h) */
+    int slot;                    /* in the table */
+    struct worker_backend *cell; /* our counters of it */
+    struct health_row health;    /* last good copy */
+    uint32_t health_n, admin_n;  /* seq_number() of these copies; 0: none yet */
+    uint8_t admin;               /* enum admin_state: admission_state() of the last good copy */
+    uint32_t addresses;          /* number of changes of health.address */
+    socklen_t address_len;       /* of health.address; 0: none known */
+    uint64_t slow_until_ms;      /* the end of its slow start; 0: none */
+    uint64_t avoid_until_ms;     /* after a failed connect: others first */
+    uint32_t race_ms;  /* on probation: hedge delay that it was seen to need; 0: the default */
+    uint32_t hedge_ms; /* silence after which its requests are hedged; 0: never */
+    uint64_t asked_us, confirmed_us; /* of its silence (worker/upstream/silence.h) */
+    struct upstream *idle;           /* kept connections, last used first */
+    uint32_t nidle;
+    struct upstream
+        *pinned; /* idle, each for one client's connection (worker/upstream/pins.h) */
+    uint32_t npinned;
+    struct exchange *running;   /* list: this worker's exchanges at it */
+    struct exchange *walk;      /* the next one for backends_next_running(); NULL: no walk */
+    struct upstream *overtaken; /* list: detached attempts (worker/proxy/overtaken.h) */
+    struct waiters waiters;     /* requests whose session is here */
+    uint32_t failed_in_row;     /* as in our cell */
+    uint8_t blame;              /* error score, 0 to BLAME_MOST (worker/upstream/blame.h) */
+    bool blamed;                /* it fails requests that others serve */
+    struct log_gate blame_gate; /* limits how often that is logged */
+    bool blame_told;            /* it was logged, so its end is logged too */
+    bool cut;                   /* its drain has timed out */
+    bool by_operator;           /* drain, maint: an operator did it, no restart */
+    bool expels; /* the last refresh found that: its exchanges are to be evicted */
+    struct silence_record record;         /* its recent times to the first byte */
+    uint64_t latency_seen[TABLE_LATENCY]; /* our cell's, when they were last recorded */
+};
+
+struct pool_view {
+    struct worker *worker;
+    const struct conf_pool *conf;
+    struct backend_view *backends; /* [nbackends], a run of worker->backends */
+    uint32_t nbackends;
+    struct balance *balance; /* [nbackends]: input and state of the choice */
+    uint32_t *in_flight;     /* [nbackends]: over all workers, when last chosen */
+    uint16_t *slots;         /* [nbackends]: of its backends */
+    uint64_t renew_ms;       /* when classes and weights are computed again; 0: changed */
+    uint32_t turn;           /* whose turn it is among equals of an even pool */
+    bool even;               /* candidates_even() */
+    bool freed;              /* a slot was released quietly: those that wait are to look */
+    uint64_t look_ms;        /* when those that wait look whether a slot is free */
+    bool capped;             /* some backend has max_in_flight */
+    uint64_t outage_ms;      /* since when no backend is up and ready; 0: some backend is */
+    const char *outage;      /* what follows from it, as it was logged */
+    const char *out; /* every backend was taken out, by whom; NULL: one may be tried at least */
+    bool waking;     /* backends_wake() is at work */
+    bool closed;     /* the worker ends: those that wait get no slot any more */
+    uint8_t in_vain; /* requests in a row that were retried in vain */
+    uint64_t in_vain_ms;     /* when the last of them failed */
+    uint32_t nprobation;     /* backends on probation (health.probation) */
+    struct waiters waiters;  /* for a slot at any backend of the pool */
+    struct waiters retriers; /* for the retry budget (worker/proxy/retry_budget.h) */
+    uint32_t nwaiting;       /* these two, and the waiters of its backends */
+    uint32_t nhome_waiting;  /* the waiters of its backends */
+    /* The next request that may be hedged goes there; NULL: none. */
+    struct backend_view *asked;
+    /* When the records of its backends were last halved. */
+    uint64_t record_aged_ms;
+};
+
+/* Allocates and fills both arrays of the worker. 0 or -1 (no memory). refresh_backends()
+ * (worker/proxy/refresh.h) has to follow. */
+int backends_init(struct worker *worker);
+
+enum backends_choice {
+    BACKENDS_CHOSEN,
+    BACKENDS_TRIES, /* chosen, and it is the one request that tries
+                       (worker/upstream/fail_open.h) */
+    BACKENDS_FULL,  /* all backends that may serve are at their cap */
+    BACKENDS_NONE,  /* nothing to choose from (all tried, or none has an address) */
+    BACKENDS_WAIT,  /* no verdict yet: waiting for the first one is useful */
+};
+
+/* Chooses a backend for an exchange and acquires a slot there (in_flight counts it). tried: one
+ * bit per index in the pool, not to be chosen again. home: the affinity target
+ * (backends_is_home() holds), which is chosen or none; NULL: any. */
+enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
+                                     struct backend_view *home,
+                                     uint64_t tried[TABLE_BACKENDS / 64],
+                                     struct backend_view **chosen);
+
+/* Acquires a slot at the backend that is to be asked whether it responds
+ * (worker/upstream/silence.h). NULL: none is to be, or it may not be chosen. */
+struct backend_view *backends_choose_asked(struct worker *worker, struct pool_view *pool,
+                                           const uint64_t *tried);
+
+/* Does it (still) serve its sessions? A drained backend does; one that is down does only when
+ * there is no healthy one. */
+bool backends_is_home(const struct backend_view *backend);
+
+/* Is there a healthy backend in the pool that was not tried yet (bits as in
+ * backends_choose())? */
+bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried);
+
+/* Is there a healthy backend in its pool other than this one? */
+bool backends_has_better(const struct backend_view *backend);
+
+/* Do others already wait for what an exchange with that affinity target (or none) needs? */
+bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
+
+/* A walk over the exchanges that run at a backend, the first one and the next one; NULL: that
+ * was all. Any of them may end or move meanwhile; those that join are not visited. One walk at
+ * a time for each backend. */
+struct exchange *backends_first_running(struct backend_view *backend);
+struct exchange *backends_next_running(struct backend_view *backend);
+
+/* The backend of a pool with that id in tags; NULL: none. */
+struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);
+
+/* Releases the slot and wakes the exchange that has waited longest, in any worker. quietly:
+ * wakes ours only, at the end of this turn (backends_wake_due()), for a caller that is in the
+ * middle of a response's bytes. */
+void backends_leave(struct worker *worker, struct backend_view *backend);
+void backends_leave_quietly(struct worker *worker, struct backend_view *backend);
+
+/* The queue of a pool, of its retries, or of x->home. join: false = full. */
+bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x);
+void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x);
+/* Counts and logs that x gets no slot: the queue was full, or x waited too long. */
+void backends_queue_refused(const struct exchange *x, bool timed_out);
+
+/* Lets the waiting exchanges try again, oldest first, until no slot is left. One that waits for
+ * a single backend does not hold up others that can use another. */
+void backends_wake(struct worker *worker, struct pool_view *pool);
+
+/* The worker ends and its exchanges are cut one by one: a slot of one must not send another
+ * one's request to a backend just before that is cut, too. */
+void backends_queue_close(struct worker *worker);
+
+/* The same, once per turn of the loop, for pools with a slot that was released quietly, and for
+ * those where it is time to look: after a slot that another worker was told of, and every
+ * BACKENDS_LOOK_MS, because two workers that competed for the last slot may both have stepped
+ * back (shm/cap.h). true: some exchange may have moved. look_in: how many ms the loop may sleep
+ * until then, `most` if nobody waits. */
+enum { BACKENDS_LOOK_MS = 20 };
+bool backends_wake_due(struct worker *worker);
+int backends_look_in_ms(const struct worker *worker, int most);
+
+/* Reports a fault of the backend: it is avoided for a moment, and healthd is told. failed: a
+ * hard fault (no connection, reset, no response or an invalid one, a cut body), which is
+ * counted. */
+void backends_complain(struct worker *worker, struct backend_view *backend);
+void backends_failed(struct worker *worker, struct backend_view *backend);
+void backends_completed(struct backend_view *backend);
+
+/* Compares our cells with the real state and rewrites those that differ; returns their
+ * number. */
+uint32_t backends_repair(struct worker *worker);
+uint32_t backends_queue_repair(struct worker *worker, struct pool_view *pool);
+
+#endif

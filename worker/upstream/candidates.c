@@ -1,0 +1,115 @@
+#include "worker/upstream/candidates.h"
+
+#include <stdlib.h>
+
+#include "base/conf/conf.h"
+#include "shm/admission.h"
+#include "shm/cap.h"
+#include "worker/core/core.h"
+#include "worker/upstream/backends.h"
+#include "worker/upstream/blame.h"
+
+enum {
+    SLOW_STEP_MS = 20, /* a weight in slow start is at most so old */
+};
+
+int candidates_init(struct pool_view *pool)
+{
+    uint32_t n = pool->nbackends;
+
+    pool->balance = calloc(n, sizeof *pool->balance);
+    pool->in_flight = calloc(n, sizeof *pool->in_flight);
+    pool->slots = calloc(n, sizeof *pool->slots);
+    if (!pool->balance || !pool->in_flight || !pool->slots)
+        return -1;
+    for (uint32_t i = 0; i < n; i++)
+        pool->slots[i] = (uint16_t)pool->backends[i].slot;
+    return 0;
+}
+
+enum balance_class candidates_class_of(const struct backend_view *b, uint64_t now_ms)
+{
+    if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
+        return BALANCE_NEVER;
+    /* One on probation gets only the requests that worker/proxy/retry_budget.c gives it. */
+    if (b->health.state == HEALTH_DOWN || b->health.probation)
+        return BALANCE_DOWN;
+    if (b->admin == ADMIN_DRAIN)
+        return BALANCE_DRAINING;
+    if (b->avoid_until_ms > now_ms || b->health.state == HEALTH_SUSPECT)
+        return BALANCE_AVOID;
+    return BALANCE_GOOD;
+}
+
+static uint32_t weight_of(const struct backend_view *b, bool slow, uint64_t now_ms)
+{
+    uint32_t permille =
+        slow ? admission_permille(b->health.risen_ms, b->pool->conf->slow_start_ms, now_ms)
+             : 1000;
+
+    if (permille > blame_permille(b))
+        permille = blame_permille(b);
+    return balance_weight(b->conf->weight, b->health.state == HEALTH_DEGRADED, permille);
+}
+
+/* Is this good one as the first good one is? */
+static bool is_like(const struct pool_view *pool, uint32_t first, uint32_t i)
+{
+    return pool->balance[i].weight == pool->balance[first].weight &&
+           pool->backends[i].conf->max_in_flight == pool->backends[first].conf->max_in_flight;
+}
+
+static void renew(struct pool_view *pool, uint64_t now_ms)
+{
+    uint32_t first = pool->nbackends;
+
+    pool->renew_ms = UINT64_MAX;
+    pool->even = true;
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        const struct backend_view *b = &pool->backends[i];
+        struct balance *c = &pool->balance[i];
+        bool slow = b->slow_until_ms > now_ms;
+
+        c->standing = candidates_class_of(b, now_ms);
+        c->weight = weight_of(b, slow, now_ms);
+        c->slow = slow || b->blamed;
+        if (slow && now_ms + SLOW_STEP_MS < pool->renew_ms)
+            pool->renew_ms = now_ms + SLOW_STEP_MS;
+        if (b->avoid_until_ms > now_ms && b->avoid_until_ms < pool->renew_ms)
+            pool->renew_ms = b->avoid_until_ms;
+        if (c->standing == BALANCE_GOOD && first == pool->nbackends)
+            first = i;
+        if (c->standing == BALANCE_AVOID ||
+            (c->standing == BALANCE_GOOD && (c->slow || !is_like(pool, first, i))))
+            pool->even = false;
+    }
+    pool->even &= first < pool->nbackends && pool->conf->balance == CONF_BALANCE_LEASTCONN;
+}
+
+bool candidates_even(struct worker *worker, struct pool_view *pool)
+{
+    if (worker->loop.now_ms >= pool->renew_ms)
+        renew(pool, worker->loop.now_ms);
+    if (pool->capped || pool->conf->balance == CONF_BALANCE_LEASTCONN)
+        cap_in_flight_each(worker->table, &worker->live, pool->slots, pool->nbackends,
+                           pool->in_flight);
+    return pool->even;
+}
+
+bool candidates_fill(struct pool_view *pool, const uint64_t *tried)
+{
+    bool full = false;
+
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        struct balance *c = &pool->balance[i];
+        uint32_t cap = pool->backends[i].conf->max_in_flight;
+
+        c->class = tried[i / 64] >> (i % 64) & 1 ? BALANCE_NEVER : c->standing;
+        c->in_flight = pool->in_flight[i];
+        if (cap && c->in_flight >= cap && c->class < BALANCE_DRAINING) {
+            c->class = BALANCE_NEVER;
+            full = true;
+        }
+    }
+    return full;
+}

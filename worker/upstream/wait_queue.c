@@ -1,0 +1,351 @@
+/* The queues for slots, and who gets a slot that became free (worker/upstream/backends.h). */
+#include <stddef.h>
+
+#include "base/check.h"
+#include "base/conf/conf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "shm/cap.h"
+#include "worker/core/core.h"
+#include "worker/proxy/exchange.h"
+#include "worker/upstream/backends.h"
+
+enum {
+    OFFER_MS = 2, /* that long a free slot is left to the worker that was told of it */
+};
+
+bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home)
+{
+    if (!home)
+        return pool->waiters.first != NULL;
+    /* Exchanges that can go to any backend do not wait for one that is drained. */
+    return home->waiters.first || (pool->waiters.first && home->admin == ADMIN_READY);
+}
+
+static uint64_t wait_queue_since(const struct waiters *waiters)
+{
+    return waiters->first ? waiters->first->queued_ms : 0;
+}
+
+static bool is_of_backend(const struct pool_view *pool, const struct waiters *queue)
+{
+    return queue != &pool->waiters && queue != &pool->retriers;
+}
+
+static void publish_waiting(struct worker *worker, struct pool_view *pool,
+                            const struct waiters *queue)
+{
+    if (is_of_backend(pool, queue)) {
+        const struct backend_view *at =
+            (const struct backend_view *)((uintptr_t)queue -
+                                          offsetof(struct backend_view, waiters));
+
+        atomic_store(&worker->row->queued[at->slot], at->waiters.n);
+        atomic_store(&at->cell->waiting_since_ms, wait_queue_since(queue));
+        return;
+    }
+    atomic_store(&worker->row->queued_any[pool->backends[0].slot],
+                 pool->waiters.n + pool->retriers.n);
+    if (queue == &pool->waiters)
+        atomic_store(&worker->row->waiting_since_ms[pool->conf->index],
+                     wait_queue_since(queue));
+}
+
+/* Returns 1 if the cell was wrong. */
+static uint32_t wait_queue_repair(struct worker *worker, const struct backend_view *b)
+{
+    _Atomic uint32_t *queued = &worker->row->queued[b->slot];
+    _Atomic uint32_t *any = &worker->row->queued_any[b->slot];
+    uint32_t of_pool = b == b->pool->backends ? b->pool->waiters.n + b->pool->retriers.n : 0;
+    uint64_t since_ms = wait_queue_since(&b->waiters);
+
+    if (atomic_load(queued) == b->waiters.n && atomic_load(any) == of_pool &&
+        atomic_load(&b->cell->waiting_since_ms) == since_ms)
+        return 0;
+    atomic_store(queued, b->waiters.n);
+    atomic_store(any, of_pool);
+    atomic_store(&b->cell->waiting_since_ms, since_ms);
+    return 1;
+}
+
+uint32_t backends_queue_repair(struct worker *worker, struct pool_view *pool)
+{
+    _Atomic uint64_t *oldest = &worker->row->waiting_since_ms[pool->conf->index];
+    uint32_t n = atomic_load(oldest) != wait_queue_since(&pool->waiters);
+
+    atomic_store(oldest, wait_queue_since(&pool->waiters));
+    for (uint32_t i = 0; i < pool->nbackends; i++)
+        n += wait_queue_repair(worker, &pool->backends[i]);
+    return n;
+}
+
+static uint64_t older(uint64_t a, uint64_t b)
+{
+    return a && (!b || a < b) ? a : b;
+}
+
+/* When did the exchange begin to wait that has waited longest in that worker and could use a
+ * slot at that backend? 0: none waits. any: those that could use any backend may use it, too.
+ */
+static uint64_t waiting_since(const struct worker *worker, int row,
+                              const struct backend_view *b, bool any)
+{
+    const struct worker_row *of = &worker->table->worker[row];
+    uint64_t here = count_read(&of->be[b->slot].waiting_since_ms);
+
+    return any ? older(count_read(&of->waiting_since_ms[b->pool->conf->index]), here) : here;
+}
+
+static void look_by(struct pool_view *pool, uint64_t ms)
+{
+    if (ms < pool->look_ms)
+        pool->look_ms = ms;
+}
+
+/* May an exchange that does not belong there use its slots? Those of a backend that drains or
+ * is on probation are for its sessions while others serve. */
+static bool is_for_any(const struct backend_view *b)
+{
+    return b->admin == ADMIN_READY && (!b->health.probation || b->health.state == HEALTH_DOWN);
+}
+
+/* A slot became free: the exchange that has waited longest for one there gets it, in whichever
+ * worker it is. If that is another one, ours look a moment later: it may hang, or its exchange
+ * may have tried this backend, or it has one exchange for several slots. */
+static void offer_slot(struct worker *worker, struct backend_view *b)
+{
+    bool any = is_for_any(b);
+    uint64_t oldest =
+        b->pool->closed ? 0 : waiting_since(worker, worker->heritage->row, b, any);
+    int row = -1;
+
+    for (int i = 0; i < worker->live.n; i++) {
+        int other = worker->live.rows[i];
+        uint64_t when =
+            other == worker->heritage->row ? 0 : waiting_since(worker, other, b, any);
+
+        if (when && (!oldest || when < oldest)) {
+            oldest = when;
+            row = other;
+        }
+    }
+    if (row >= 0) {
+        fd_ring(worker->heritage->doorbell[row]);
+        look_by(b->pool, worker->loop.now_ms + OFFER_MS);
+    } else {
+        backends_wake(worker, b->pool);
+    }
+}
+
+/* Some slots may be left, and none of ours waits any more: the worker whose exchange has waited
+ * longest looks. */
+static void offer_rest(struct worker *worker, const struct pool_view *pool)
+{
+    uint64_t oldest = 0;
+    int row = -1;
+
+    for (int i = 0; i < worker->live.n; i++) {
+        int other = worker->live.rows[i];
+        uint64_t when =
+            count_read(&worker->table->worker[other].waiting_since_ms[pool->conf->index]);
+
+        if (other != worker->heritage->row && when && (!oldest || when < oldest)) {
+            oldest = when;
+            row = other;
+        }
+    }
+    if (row >= 0)
+        fd_ring(worker->heritage->doorbell[row]);
+}
+
+static void release_slot(struct worker *worker, const struct backend_view *b)
+{
+    cap_release(worker->table, worker->heritage->row, b->slot, b->conf->max_in_flight);
+}
+
+void backends_leave_quietly(struct worker *worker, struct backend_view *b)
+{
+    release_slot(worker, b);
+    b->pool->freed = true;
+}
+
+void backends_leave(struct worker *worker, struct backend_view *b)
+{
+    release_slot(worker, b);
+    if (b->conf->max_in_flight)
+        offer_slot(worker, b);
+    else if (b->pool->nwaiting)
+        backends_wake(worker, b->pool);
+}
+
+/* Exchanges that wait for one backend can fill only that backend's share of the queue. */
+static bool is_queue_full(struct worker *worker, struct pool_view *pool,
+                          const struct backend_view *home)
+{
+    uint32_t size = pool->conf->queue.size;
+
+    if (home && cap_queued(worker->table, &worker->live, home->slot) >= size)
+        return true;
+    return cap_queued_all(worker->table, &worker->live, pool->slots, pool->nbackends) >=
+           size * pool->nbackends;
+}
+
+void backends_queue_refused(const struct exchange *x, bool timed_out)
+{
+    const struct pool_view *pool = x->pool;
+    struct worker_backend *cell = (x->home ? x->home : &pool->backends[0])->cell;
+    const struct conf_queue *queue = &pool->conf->queue;
+    static struct log_gate full, late;
+
+    count_add(timed_out ? &cell->queue_timeouts : &cell->queue_full, 1);
+    if (timed_out && log_gate_open(&late))
+        log_warn("pool %s: no slot of %s became free within queue.timeout (%u ms): 503",
+                 pool->conf->name, x->home ? x->home->conf->name : "any backend",
+                 queue->timeout_ms);
+    else if (!timed_out && log_gate_open(&full))
+        log_warn("pool %s: its queue is full (queue.size: %u for each backend): 503",
+                 pool->conf->name, queue->size);
+}
+
+static struct waiters *wait_queue_of(struct pool_view *pool, const struct exchange *x)
+{
+    if (x->resent && !x->in_budget && !x->beyond_budget)
+        return &pool->retriers;
+    return x->home ? &x->home->waiters : &pool->waiters;
+}
+
+bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x)
+{
+    struct waiters *queue = wait_queue_of(pool, x);
+
+    /* An exchange that had a slot before was already admitted. */
+    if (!x->resent && is_queue_full(worker, pool, x->home))
+        return false;
+    x->queue_prev = queue->last;
+    x->queue_next = NULL;
+    if (queue->last)
+        queue->last->queue_next = x;
+    else
+        queue->first = x;
+    queue->last = x;
+    queue->n++;
+    if (!pool->nwaiting++)
+        pool->look_ms = worker->loop.now_ms + BACKENDS_LOOK_MS;
+    pool->nhome_waiting += is_of_backend(pool, queue);
+    x->queue = queue;
+    if (!x->queued_ms)
+        x->queued_ms = worker->loop.now_ms;
+    publish_waiting(worker, pool, queue);
+    return true;
+}
+
+void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x)
+{
+    struct waiters *queue = x->queue;
+
+    CHECK(queue);
+    if (x->queue_prev)
+        x->queue_prev->queue_next = x->queue_next;
+    else
+        queue->first = x->queue_next;
+    if (x->queue_next)
+        x->queue_next->queue_prev = x->queue_prev;
+    else
+        queue->last = x->queue_prev;
+    x->queue_prev = x->queue_next = NULL;
+    x->queue = NULL;
+    queue->n--;
+    pool->nwaiting--;
+    pool->nhome_waiting -= is_of_backend(pool, queue);
+    publish_waiting(worker, pool, queue);
+}
+
+static void all_may_try(struct pool_view *pool)
+{
+    pool->waiters.stuck = pool->retriers.stuck = false;
+    for (uint32_t i = 0; i < pool->nbackends && pool->nhome_waiting; i++)
+        pool->backends[i].waiters.stuck = false;
+}
+
+static bool is_older(const struct waiters *a, const struct waiters *b)
+{
+    return a->first && !a->stuck && (!b || a->first->queued_ms < b->first->queued_ms);
+}
+
+/* The queue whose turn it is; NULL: no exchange can get a slot now. */
+static struct waiters *oldest_queue(struct pool_view *pool)
+{
+    struct waiters *oldest = is_older(&pool->waiters, NULL) ? &pool->waiters : NULL;
+
+    if (is_older(&pool->retriers, oldest))
+        oldest = &pool->retriers;
+    for (uint32_t i = 0; i < pool->nbackends && pool->nhome_waiting; i++)
+        if (is_older(&pool->backends[i].waiters, oldest))
+            oldest = &pool->backends[i].waiters;
+    return oldest;
+}
+
+void backends_wake(struct worker *worker, struct pool_view *pool)
+{
+    struct waiters *queue;
+    bool took = false;
+
+    /* An exchange that gets its slot may end at once and wake others in turn: the flag turns
+     * this recursion into a loop. */
+    if (pool->waking || pool->closed || !pool->nwaiting)
+        return;
+    pool->waking = true;
+    all_may_try(pool);
+    while ((queue = oldest_queue(pool)) != NULL) {
+        if (worker->retry_queued(queue->first)) {
+            took = true;
+            all_may_try(pool);
+        } else {
+            queue->stuck = true;
+        }
+    }
+    pool->waking = false;
+    if (took && !pool->nwaiting)
+        offer_rest(worker, pool);
+}
+
+void backends_queue_close(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->conf->n_pools; i++)
+        worker->pools[i].closed = true;
+}
+
+bool backends_wake_due(struct worker *worker)
+{
+    uint64_t now_ms = worker->loop.now_ms;
+    bool any = false;
+
+    for (size_t i = 0; i < worker->conf->n_pools; i++) {
+        struct pool_view *pool = &worker->pools[i];
+
+        if (pool->freed && !pool->nwaiting) {
+            offer_rest(worker, pool);
+        } else if (pool->nwaiting && (pool->freed || now_ms >= pool->look_ms)) {
+            pool->look_ms = now_ms + BACKENDS_LOOK_MS;
+            backends_wake(worker, pool);
+            any = true;
+        }
+        pool->freed = false;
+    }
+    return any;
+}
+
+int backends_look_in_ms(const struct worker *worker, int most)
+{
+    for (size_t i = 0; i < worker->conf->n_pools; i++) {
+        const struct pool_view *pool = &worker->pools[i];
+        uint64_t left =
+            pool->look_ms > worker->loop.now_ms ? pool->look_ms - worker->loop.now_ms : 0;
+
+        if (pool->freed)
+            return 0;
+        if (pool->nwaiting && left < (uint64_t)most)
+            most = (int)left;
+    }
+    return most;
+}
