@@ -195,7 +195,7 @@ int store_list(const struct store *store, const char *dir, uint32_t *out, int ma
 
 static int store_read_file(int at, const char *name, char **text, size_t *n)
 {
-    int fd = openat(at, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = openat(at, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
     if (fd < 0)
         return -1;
@@ -220,7 +220,7 @@ static enum cert_source meta_source(const char *meta)
 static int read_meta(int at, enum cert_source *source, uint32_t *of)
 {
     char meta[META_MAX + 1], *end;
-    int error, fd = openat(at, meta_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int error, fd = openat(at, meta_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : read(fd, meta, META_MAX);
 
     error = errno;

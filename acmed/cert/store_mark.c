@@ -137,7 +137,7 @@ static void read_mark(const struct store *store, const char *dir, uint32_t gener
                       const char *name, char text[MARK_MAX])
 {
     int fd = store_open_generation(store, dir, generation);
-    int file = fd < 0 ? -1 : openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int file = fd < 0 ? -1 : openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     ssize_t n = file < 0 ? -1 : read(file, text, MARK_MAX - 1);
 
     text[n > 0 ? n : 0] = '\0';

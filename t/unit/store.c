@@ -259,6 +259,31 @@ static void test_leftovers(struct store *store)
     pem_pair_release(&pair);
 }
 
+/* A FIFO that nobody writes to: whoever opens it as a file waits for ever. */
+static void test_fifo(struct store *store)
+{
+    static const char *const files[] = {"key.pem", "fullchain.pem", "meta", "revoked", "event"};
+    enum cert_source source = CERT_NONE;
+    struct pem_pair pair;
+
+    alarm(60);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        uint32_t generation = store_write(store, "fifo.test", 0, &sample, CERT_FILE);
+        char file[64];
+
+        snprintf(file, sizeof file, "certs/fifo.test/%u/%s", generation, files[i]);
+        unlink(at(file));
+        ok(mkfifo(at(file), 0600) == 0, "%s is a FIFO", files[i]);
+        if (store_read(store, "fifo.test", generation, &pair, &source) == 0) {
+            ok(i > 1 || pair.n_key == 0 || pair.n_chain == 0, "  nothing is in it");
+            pem_pair_release(&pair);
+        }
+        ok(!store_event(store, "fifo.test", generation), "  nor is an event");
+        is_int(store_marked_reason(store, "fifo.test", generation), 0, "  nor a reason");
+    }
+    alarm(0);
+}
+
 static void test_hostile(struct store *store)
 {
     static char big[STORE_PEM_MAX + 2];
@@ -356,6 +381,7 @@ int main(void)
     test_copies(&store);
     test_leftovers(&store);
     test_hostile(&store);
+    test_fifo(&store);
     test_delete(&store);
     store_release(&store);
     is_int(store_open(&second, path), 0, "but afterwards");
