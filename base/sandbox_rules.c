@@ -5,6 +5,7 @@
 #include <linux/sockios.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -15,6 +16,12 @@
 
 #ifndef PR_SCHED_CORE
 #define PR_SCHED_CORE 62
+#endif
+#ifndef SYS_process_madvise /* the same numbers on every architecture */
+#define SYS_process_madvise 440
+#endif
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease 448
 #endif
 #define ANY_BITS \
     UINT32_MAX /* arguments of type int: the kernel ignores the upper half of the register */
@@ -34,10 +41,10 @@ const char sandbox_system_wide[] =
 
 const char sandbox_newer[] = "io_uring_setup openat2";
 
-int sandbox_forbid_others(void)
+void sandbox_rules_others(struct sandbox_rule rules[SANDBOX_OTHERS])
 {
     const uint64_t self = (uint64_t)getpid();
-    const struct sandbox_rule rules[] = {
+    const struct sandbox_rule all[] = {
         {"tgkill rt_tgsigqueueinfo", 0, SANDBOX_OTHER, 0, 0, self},
         {"prlimit64", 0, SANDBOX_OTHER, 0, 0, 0},
         {"sched_setaffinity sched_setattr sched_setparam sched_setscheduler", 0, SANDBOX_OTHER,
@@ -52,14 +59,25 @@ int sandbox_forbid_others(void)
         {"prctl", 0, SANDBOX_BITS, 0, ANY_BITS, PR_SCHED_CORE},
     };
 
-    return sandbox_forbid(rules, sizeof rules / sizeof *rules);
+    _Static_assert(sizeof all / sizeof *all == SANDBOX_OTHERS, "as many as the header says");
+    memcpy(rules, all, sizeof all);
+}
+
+int sandbox_forbid_others(void)
+{
+    struct sandbox_rule rules[SANDBOX_OTHERS];
+
+    sandbox_rules_others(rules);
+    return sandbox_forbid(rules, SANDBOX_OTHERS);
 }
 
 /* Calls go by number, because libraries check arguments before the kernel does. If a call were
- * allowed, its arguments would change nothing, or make it fail for another reason. */
+ * allowed, its arguments would change nothing: they name a process that cannot exist. The
+ * kernel looks for it before it compares users. With a process of another user, such as a
+ * supervisor that runs as root, its EPERM would look like that of the filter. */
 const char *sandbox_try_others(void)
 {
-    const long pid = getppid();
+    const long pid = INT32_MAX; /* the kernel's PID_MAX_LIMIT is 4 million */
     struct rlimit none;
     int zero = 0;
     const struct {
@@ -78,6 +96,8 @@ const char *sandbox_try_others(void)
         {"ptrace", SYS_ptrace, {PTRACE_ATTACH, pid, 0, 0}},
         {"process_vm_readv", SYS_process_vm_readv, {pid, 0, 0, 0, 0}},
         {"process_vm_writev", SYS_process_vm_writev, {pid, 0, 0, 0, 0}},
+        {"process_madvise", SYS_process_madvise, {-1, 0, 0, 0, 0}},
+        {"process_mrelease", SYS_process_mrelease, {-1, 0}},
         {"kcmp", SYS_kcmp, {pid, pid, 0, 0, 0}},
         {"get_robust_list", SYS_get_robust_list, {pid, 0, 0}},
         {"prlimit64", SYS_prlimit64, {pid, RLIMIT_NOFILE, 0, (long)&none}},
@@ -95,6 +115,9 @@ const char *sandbox_try_others(void)
         {"fcntl F_SETSIG", SYS_fcntl, {-1, F_SETSIG, 0}},
         {"ioctl FIOSETOWN", SYS_ioctl, {-1, FIOSETOWN, (long)&zero}},
         {"ioctl SIOCSPGRP", SYS_ioctl, {-1, SIOCSPGRP, (long)&zero}},
+        {"ioctl TIOCSPGRP", SYS_ioctl, {-1, TIOCSPGRP, (long)&zero}},
+        {"ioctl TIOCSTI", SYS_ioctl, {-1, TIOCSTI, (long)&zero}},
+        {"prctl PR_SCHED_CORE", SYS_prctl, {PR_SCHED_CORE, -1, 0, 0, 0}},
     };
 
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {

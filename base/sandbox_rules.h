@@ -2,6 +2,8 @@
 #ifndef BASE_SANDBOX_RULES_H
 #define BASE_SANDBOX_RULES_H
 
+#include "base/sandbox.h"
+
 /* Calls that start another program. */
 extern const char sandbox_programs[];
 
@@ -15,6 +17,10 @@ extern const char sandbox_system_wide[];
 /* The same, but libraries try them first and fall back to an older call on ENOSYS. */
 extern const char sandbox_newer[];
 
+/* The rules of sandbox_forbid_others(), for the process that asks. */
+enum { SANDBOX_OTHERS = 11 };
+void sandbox_rules_others(struct sandbox_rule rules[SANDBOX_OTHERS]);
+
 /* Forbids the pid of another process as an argument of calls that must stay allowed: tgkill
  * except to this process, limits and scheduling of others, and SIGIO that the kernel would send
  * on our behalf. Each process calls it for itself, because the filter contains its pid: what a
@@ -22,9 +28,8 @@ extern const char sandbox_newer[];
  * sandbox_forbid(). */
 int sandbox_forbid_others(void);
 
-/* Tries most of these calls, and of sandbox_strangers, on a process of our uid (our parent), in
- * ways that change nothing. Returns the name of the first call that is not forbidden, or NULL.
- */
+/* Tries each of these calls, and of sandbox_strangers, in ways that change nothing. Returns the
+ * name of the first call that is not forbidden, or NULL. */
 const char *sandbox_try_others(void);
 
 #endif
