@@ -70,8 +70,8 @@ subtest 'Max-Forwards' => sub {
     is "$bytes$r->{status}", '204', 'many zeros are none';
     ($bytes) = sent('OPTIONS', '/o', ['Max-Forwards', 'many']);
     like $bytes, qr/^Max-Forwards: many\r$/m, 'what is no number is not ours to mend';
-    ($bytes) = sent('GET', '/o', ['Max-Forwards', 0]);
-    like $bytes, qr/^Max-Forwards: 0\r$/m, 'it means nothing for a GET';
+    ($bytes) = sent('GET', '/o', ['Max-Forwards', 3]);
+    like $bytes, qr/^Max-Forwards: 3\r$/m, 'it means nothing for a GET';
 };
 
 subtest 'trailers' => sub {
