@@ -73,13 +73,18 @@ void siphash_add(struct siphash *h, const void *bytes, size_t n)
     }
 }
 
+static inline uint64_t finish_rounds(uint64_t v[4])
+{
+    for (int i = 0; i < 4; i++)
+        round_of(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
 uint64_t siphash_end(struct siphash *h)
 {
     take_word(h->v, h->tail | h->n << 56);
     h->v[2] ^= 0xff;
-    for (int i = 0; i < 4; i++)
-        round_of(h->v);
-    return h->v[0] ^ h->v[1] ^ h->v[2] ^ h->v[3];
+    return finish_rounds(h->v);
 }
 
 uint64_t siphash(const struct siphash_key *key, const void *bytes, size_t n)
@@ -89,4 +94,18 @@ uint64_t siphash(const struct siphash_key *key, const void *bytes, size_t n)
     siphash_begin(&h, key);
     siphash_add(&h, bytes, n);
     return siphash_end(&h);
+}
+
+void siphash_word(const struct siphash_key *key, uint64_t word, uint64_t hash[2])
+{
+    struct siphash h;
+
+    siphash_begin(&h, key);
+    h.v[1] ^= 0xee;
+    take_word(h.v, word);
+    take_word(h.v, (uint64_t)sizeof word << 56);
+    h.v[2] ^= 0xee;
+    hash[0] = finish_rounds(h.v);
+    h.v[1] ^= 0xdd;
+    hash[1] = finish_rounds(h.v);
 }

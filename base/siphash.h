@@ -1,4 +1,4 @@
-/* SipHash-2-4, 64 bits (Aumasson and Bernstein 2012): a keyed hash that is fast on
+/* SipHash-2-4, 64 and 128 bits (Aumasson and Bernstein 2012): a keyed hash that is fast on
  * short input and that nobody can predict without the key. For tables that a peer
  * fills and for tags that a peer sends back.
  *
@@ -31,5 +31,8 @@ uint64_t siphash_end(struct siphash *);
 
 /* In one call. */
 uint64_t siphash(const struct siphash_key *key, const void *bytes, size_t n);
+
+/* 128 bits of the 8 bytes of one word, the lowest first. */
+void siphash_word(const struct siphash_key *key, uint64_t word, uint64_t hash[2]);
 
 #endif

@@ -26,6 +26,11 @@ int main(void)
     for (unsigned i = 0; i < sizeof vectors / sizeof *vectors; i++)
         ok(siphash(&key, bytes, vectors[i].n) == vectors[i].want, "%zu bytes", vectors[i].n);
 
+    uint64_t pair[2];
+    siphash_word(&key, UINT64_C(0x0706050403020100), pair);
+    ok(pair[0] == UINT64_C(0x61f55862baa9623b) && pair[1] == UINT64_C(0xb49714f364e2830f),
+       "128 bits of one word");
+
     bool same = true;
     for (size_t a = 0; a <= 63; a++) {
         for (size_t b = a; b <= 63; b++) {

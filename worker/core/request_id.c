@@ -23,12 +23,11 @@ static void put_hex(char out[8], uint32_t bits)
  * earlier or later requests. */
 void request_id_make(struct worker *w, char out[32])
 {
-    uint64_t count[2] = {w->id_count++, 0}, bits;
+    uint64_t bits[2];
 
+    siphash_word(&w->id_key, w->id_count++, bits);
     for (int i = 0; i < 2; i++) {
-        count[1] = (uint64_t)i;
-        bits = siphash(&w->id_key, count, sizeof count);
-        put_hex(out + i * 16, (uint32_t)bits);
-        put_hex(out + i * 16 + 8, (uint32_t)(bits >> 32));
+        put_hex(out + i * 16, (uint32_t)bits[i]);
+        put_hex(out + i * 16 + 8, (uint32_t)(bits[i] >> 32));
     }
 }
