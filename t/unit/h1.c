@@ -86,6 +86,9 @@ static void test_lookup(void)
         {"Hosts", HTTP_F_OTHER},
         {"Xost", HTTP_F_OTHER},
         {"Content-Lengthy", HTTP_F_OTHER},
+        {"Content\rLength", HTTP_F_OTHER},
+        {"D\x01te", HTTP_F_OTHER},
+        {"Http\x12-Settings", HTTP_F_OTHER},
         {"a", HTTP_F_OTHER},
         {"", HTTP_F_OTHER},
     };
@@ -123,6 +126,11 @@ static void test_request(void)
     ok(is(req.host, "2001:db8::1") && req.port == 8080, "IPv6 host without brackets");
     ok(!req.keep_alive && req.names_in_connection, "Connection: close and a nomination");
     ok(req.query.n == 0 && req.body == HTTP_BODY_NONE, "no query, no body");
+
+    is_int(request("GET / HTTP/1.1\r\nHost: a\r\nContent\rLength: 5\r\n\r\n"), -H1_E_BARE_CR,
+           "a CR is not the '-' of a known name");
+    is_int(request("GET / HTTP/1.1\r\nHost: a\r\nHttp\x12-Settings: 5\r\n\r\n"), -H1_E_CTL,
+           "a control byte is not its digit");
 
     request("GET /? HTTP/1.1\r\nHost: a\r\n\r\n");
     ok(is(req.query, "?"), "an empty query is one");

@@ -167,30 +167,63 @@ static const char *odd_line(const char *p, const char *end, struct http_field *f
     return NULL;
 }
 
-const char *h1_field_line(const char *p, const char *end, struct http_field *field,
-                          unsigned *name_classes, enum h1_error *err)
+/* The colon after the name that begins at `name`, which must be a token; NULL with *err, as in
+ * h1_line.h, if it is not, or not complete. */
+static const char *name_end(const char *name, const char *end, unsigned *classes,
+                            enum h1_error *err)
 {
-    const char *name = p;
-    unsigned all = 0, c;
+    const char *p = name;
+    unsigned c;
 
-    *err = H1_E_NONE;
     while (p < end && ((c = h1_class[(unsigned char)*p]) & H1_C_TOKEN)) {
-        all |= c;
+        *classes |= c;
         p++;
     }
     if (p == end)
         return NULL;
-    if (p == name)
-        return odd_line(p, end, field, err);
-    if (*p != ':') {
-        if (*p == ' ' || *p == '\t')
-            *err = H1_E_FIELD_SPACE;
-        else
-            *err = h1_blame(p, end, *p == '\r' ? H1_E_FIELD_COLON : H1_E_FIELD_NAME);
+    if (*p == ':')
+        return p;
+    if (*p == ' ' || *p == '\t')
+        *err = H1_E_FIELD_SPACE;
+    else
+        *err = h1_blame(p, end, *p == '\r' ? H1_E_FIELD_COLON : H1_E_FIELD_NAME);
+    return NULL;
+}
+
+/* The same with the name's id. Most names are listed, and so need no look at each byte. */
+static const char *name_and_id(const char *p, const char *end, enum http_field_id *id,
+                               unsigned *classes, enum h1_error *err)
+{
+    size_t room = (size_t)(end - p);
+    const char *colon =
+        memchr(p, ':', room <= HTTP_NAME_LONGEST ? room : HTTP_NAME_LONGEST + 1);
+
+    *id = colon ? http_field_lookup(str_span(p, colon)) : HTTP_F_OTHER;
+    if (http_field_is_listed(*id))
+        return colon;
+    const char *at = name_end(p, end, classes, err);
+    if (at && !colon)
+        *id = http_field_lookup(str_span(p, at)); /* X-Forwarded-* may be longer */
+    return at;
+}
+
+const char *h1_field_line(const char *p, const char *end, struct http_field *field,
+                          unsigned *name_classes, enum h1_error *err)
+{
+    const char *name = p;
+    enum http_field_id id;
+
+    *err = H1_E_NONE;
+    *name_classes = 0;
+    if (p == end)
         return NULL;
-    }
+    if (!(h1_class[(unsigned char)*p] & H1_C_TOKEN))
+        return odd_line(p, end, field, err);
+    p = name_and_id(p, end, &id, name_classes, err);
+    if (!p)
+        return NULL;
     field->name = str_span(name, p);
-    *name_classes = all;
+    field->id = (uint8_t)id;
 
     for (p++; p < end && (*p == ' ' || *p == '\t'); p++)
         ;

@@ -92,7 +92,6 @@ h1_fields_parse(const struct h1_fields *to, const char *buf, size_t len, struct 
             return -H1_E_FIELDS_MANY;
         if (classes & to->dropped)
             continue;
-        field->id = (uint8_t)http_field_lookup(field->name);
         err = to->note(scan, to->message, field, &keep);
         if (err)
             return -(ssize_t)err;

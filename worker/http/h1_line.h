@@ -42,7 +42,8 @@ enum h1_error h1_blame(const char *p, const char *end, enum h1_error other);
  * is complete. */
 bool h1_version(const char *p, const char *end, int *major, int *minor, enum h1_error *err);
 
-/* One field line, or the empty line, for which field->name.p is NULL. */
+/* One field line, or the empty line, for which field->name.p is NULL. *name_classes: the
+ * classes of bytes that the name has, 0 if its id is a listed one. */
 const char *h1_field_line(const char *p, const char *end, struct http_field *field,
                           unsigned *name_classes, enum h1_error *err);
 

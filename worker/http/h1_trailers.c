@@ -30,9 +30,11 @@ static bool h1_trailers_is_among(struct str name, const struct str *names, size_
 #define IS_AMONG(name, names) \
     h1_trailers_is_among((name), (names), sizeof(names) / sizeof((names)[0]))
 
-static bool may_pass(struct str name)
+static bool may_pass(const struct http_field *field)
 {
-    if (http_field_lookup(name) != HTTP_F_OTHER || IS_AMONG(name, refused))
+    struct str name = field->name;
+
+    if (field->id != HTTP_F_OTHER || IS_AMONG(name, refused))
         return false;
     for (size_t i = 0; i < sizeof refused_families / sizeof refused_families[0]; i++)
         if (str_starts_case(name, refused_families[i]))
@@ -53,7 +55,7 @@ size_t h1_trailers(char *out, const char *in, size_t n)
 
         if (!next || !field.name.p)
             return 0;
-        if (may_pass(field.name)) {
+        if (may_pass(&field)) {
             memcpy(out + used, p, (size_t)(next - p));
             used += (size_t)(next - p);
         }

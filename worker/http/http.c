@@ -71,30 +71,33 @@ static const struct known known_fields[128] = {
 
 #undef K
 
-/*
- * Whether a token of n >= 4 bytes is the known (lower-case) name; compares eight bytes at a
- * time. Setting bit 5 makes letters lower-case and leaves '-' and digits unchanged; the only
- * other bytes that it would make equal are control bytes, which no token has.
- */
-static bool http_is_known(const char *token, const char *known, size_t n)
+/* The bits in which bytes differ from a lower-case name, other than in case. Setting bit 5
+ * makes letters lower-case and leaves '-' and digits unchanged. It would also turn some control
+ * bytes into '-' or digits, so each byte must have had bit 5 or 6. */
+static uint64_t differs_from(uint64_t bytes, uint64_t name)
 {
-    const uint64_t lower8 = UINT64_C(0x2020202020202020);
+    const uint64_t bit5 = UINT64_C(0x2020202020202020);
+
+    return ((bytes | bit5) ^ name) | (~(bytes | bytes >> 1) & bit5);
+}
+
+/* Whether n >= 4 bytes are the known (lower-case) name; compares eight at a time. */
+static bool http_is_known(const char *bytes, const char *known, size_t n)
+{
     uint64_t a8, b8;
-    uint32_t a4, b4;
+    uint32_t a4[2], b4[2];
 
     if (n < 8) {
-        uint32_t differs = 0;
-        for (size_t at = 0; at < 2; at++) {
-            memcpy(&a4, token + (at ? n - 4 : 0), 4);
-            memcpy(&b4, known + (at ? n - 4 : 0), 4);
-            differs |= (a4 | (uint32_t)lower8) ^ b4;
-        }
-        return !differs;
+        memcpy(&a4[0], bytes, 4);
+        memcpy(&a4[1], bytes + n - 4, 4);
+        memcpy(&b4[0], known, 4);
+        memcpy(&b4[1], known + n - 4, 4);
+        return !differs_from((uint64_t)a4[1] << 32 | a4[0], (uint64_t)b4[1] << 32 | b4[0]);
     }
     for (size_t at = 0;; at = at + 16 <= n ? at + 8 : n - 8) {
-        memcpy(&a8, token + at, 8);
+        memcpy(&a8, bytes + at, 8);
         memcpy(&b8, known + at, 8);
-        if ((a8 | lower8) != b8)
+        if (differs_from(a8, b8))
             return false;
         if (at + 8 == n)
             return true;

@@ -85,6 +85,8 @@ enum http_field_id {
     HTTP_F_IDS
 };
 
+enum { HTTP_NAME_LONGEST = 25 }; /* bytes of the longest of these names */
+
 struct http_field {
     struct str name;  /* as received */
     struct str value; /* without leading and trailing SP and HTAB; bytes 0x80-0xff are opaque */
@@ -144,8 +146,15 @@ struct http_response {
     struct http_field fields[HTTP_FIELDS_MAX];
 };
 
-/* Id of a field name (case-insensitive), HTTP_F_OTHER if it is not a known one. */
+/* Id of a field name (case-insensitive), HTTP_F_OTHER if it is not a known one. The bytes may
+ * be any: only tokens are known, except that X-Forwarded-* is not checked to be one. */
 enum http_field_id http_field_lookup(struct str name);
+
+/* Whether the id says that a name is a token, because it is one of the list above. */
+static inline bool http_field_is_listed(enum http_field_id id)
+{
+    return id != HTTP_F_OTHER && id != HTTP_F_X_FORWARDED_OTHER;
+}
 
 /* First field with that id, or NULL. */
 const struct http_field *http_request_field(const struct http_request *, enum http_field_id id);
