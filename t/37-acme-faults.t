@@ -92,6 +92,16 @@ for (['the directory', qr{^/dir}], ['a nonce', qr{^/nonce}], ['a new order', qr{
         sub { %{ $_[0] } = (status => '503 No', headers => { 'retry-after' => [3600] }, body => '<html>'); return }, 1]],
         qr/failed net\.response\|.*503.*retry=3600/);
 }
+fails('a challenge that the CA does not want to begin', [[qr{^/chalZ}, 0, sub {
+        %{ $_[0] } = (status => '400 No', headers => { 'content-type' => ['application/problem+json'] },
+            body => '{"type":"urn:ietf:params:acme:error:malformed","detail":"no such challenge"}');
+        return;
+    }, 1]], qr/failed malformed\|.*no such challenge/);
+survives('a challenge that was begun already', [[qr{^/chalZ}, 1, sub {
+        %{ $_[0] } = (status => '400 No', headers => { 'content-type' => ['application/problem+json'] },
+            body => '{"type":"urn:ietf:params:acme:error:malformed","detail":"it is not pending"}');
+        return;
+    }]]);
 fails('429 without a time', [[qr{^/order-plz}, 0, refuse('429 No'), 1]], qr/failed rateLimited/);
 survives('503 in mid-order', [[qr{^/authZ}, 2, refuse('503 No'), 1]]);
 fails('a 502 in HTML for a new order', [[qr{^/order-plz}, 0,

@@ -6,6 +6,8 @@
 #include "acmed/net/net_dns01.h"
 #include "acmed/net/net_post.h"
 
+enum { REFUSED_LOOKS = 4 }; /* at an authorization, before a refusal is believed */
+
 /* One authorization to be proved. */
 struct proof {
     char url[JOB_URL_SIZE], trigger[JOB_URL_SIZE];
@@ -13,6 +15,7 @@ struct proof {
     enum job_challenge kind;
     uint64_t expires_wall_ms;
     bool shown, decided;
+    struct acme_problem refused; /* the CA did not want to begin, it says */
 };
 
 struct proofs {
@@ -156,7 +159,17 @@ static void hide(struct net *net, struct proof *p)
     p->shown = false;
 }
 
-static bool trigger(struct net *net, const struct proof *p)
+/* false: the CA did not begin the validation, for this reason. */
+static bool net_proof_refused(struct net *net, const struct proof *p)
+{
+    net_fail(net, p->refused.type, "%s", p->refused.detail);
+    net->failed.status = p->refused.status;
+    net->failed.challenge = p->kind;
+    str_copy(net->failed.name, sizeof net->failed.name, str_from(p->name));
+    return false;
+}
+
+static bool trigger(struct net *net, struct proof *p)
 {
     if (p->trigger[0] == '\0')
         return true;
@@ -164,11 +177,24 @@ static bool trigger(struct net *net, const struct proof *p)
         return false;
     /* Here "malformed" usually means that the challenge was triggered already. The
      * authorization will tell. */
-    if (net_succeeded(net) || strcmp(net->problem.type, "malformed") == 0)
+    if (net_succeeded(net))
         return true;
+    if (strcmp(net->problem.type, "malformed") == 0) {
+        p->refused = net->problem;
+        return true;
+    }
     net_fail_by_ca(net);
     if (about_proof(net->failed.type))
         net->failed.challenge = p->kind;
+    return false;
+}
+
+/* It would stay pending until it expires. */
+static bool never_began(const struct proof *p, const struct acme_authorization *a)
+{
+    for (size_t i = 0; i < a->n_challenges; i++)
+        if (a->challenges[i].kind == p->kind)
+            return p->refused.type[0] && a->challenges[i].status == ACME_PENDING;
     return false;
 }
 
@@ -186,6 +212,8 @@ static bool await_proof(struct net *net, struct proof *p)
         }
         if (p->decided)
             return not_believed(net, &a);
+        if (tries + 1 >= REFUSED_LOOKS && never_began(p, &a))
+            return net_proof_refused(net, p);
         if (!net_wait(net, tries, p->expires_wall_ms))
             return net_order_fails(net);
     }
