@@ -130,6 +130,15 @@ survives('orderNotReady', [[qr{^/finalize}, 2, sub {
         return;
     }, 1]], sub { is($_[0]->seen(qr{^POST /finalize}), 3, 'is finalized again') });
 
+for (['500 Oops', 'serverInternal', 'the signer is away'], ['403 Forbidden', 'orderNotReady', 'still thinking']) {
+    my ($status, $type, $detail) = @$_;
+    fails("$type to each finalize", [[qr{^/finalize}, 0, sub {
+        %{ $_[0] } = (status => $status, headers => { 'content-type' => ['application/problem+json'] },
+            body => qq({"type":"urn:ietf:params:acme:error:$type","detail":"$detail"}));
+        return;
+    }, 1]], qr/failed $type\|.*\Q$detail\E/);
+}
+
 fails('10 MB of JSON', [[qr{^/order-plz}, 0, sub { $_[0]{body} = '{"a":"' . 'x' x 10_000_000 . '"}'; return }]],
     qr/failed net\.\w+\|.*larger than/);
 fails('JSON 10,000 deep', [[qr{^/order-plz}, 0, sub { $_[0]{body} = '[' x 10_000 . ']' x 10_000; return }]],

@@ -15,6 +15,8 @@ enum {
 struct issue {
     struct net *net;
     struct acme_order order;
+    struct acme_problem refused; /* why it could not be finalized yet */
+    uint32_t refused_status;     /* of HTTP; 0: it was not refused */
 };
 
 /* ---- the order */
@@ -208,9 +210,29 @@ static bool hand_in(struct issue *is)
 
     if (!post_csr(net, is->order.finalize))
         return false;
-    if (!net_succeeded(net))
+    if (!net_succeeded(net)) {
+        is->refused = net->problem;
+        is->refused_status = net->reply.status;
         return true;
+    }
     return take_order(is) && net_progress(net, JOB_STATE_FINALIZED);
+}
+
+/* The CA had time enough. */
+static bool not_finalized(const struct issue *is)
+{
+    struct net *net = is->net;
+
+    if (is->refused.type[0])
+        net_fail(net, is->refused.type, "%s", is->refused.detail);
+    else if (is->refused_status)
+        net_fail(net, "net.response", "the CA did not finalize the order (status %u)",
+                 is->refused_status);
+    else
+        net_fail(net, "net.response", "the CA did not finalize the order, and gave no reason");
+    net->failed.status = is->refused_status;
+    str_copy(net->failed.name, sizeof net->failed.name, str_from(is->refused.name));
+    return false;
 }
 
 /* Brings the order from its current state to valid. */
@@ -227,7 +249,7 @@ static bool net_order_finish(struct issue *is)
             break;
         case ACME_READY:
             if (finalized++ == FINALIZE_MAX)
-                return net_fail(net, "net.response", "the CA did not accept the CSR");
+                return not_finalized(is);
             if (!net_progress(net, JOB_STATE_VALIDATED) || !hand_in(is))
                 return false;
             tries = 0;
