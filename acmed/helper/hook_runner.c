@@ -25,8 +25,6 @@ enum {
     OURS_MAX = 16,
     ENV_MAX = 256,        /* variables of our environment that are passed on */
     GRACE_MS = 10 * 1000, /* acmed enforces the deadline, but it may have died */
-    SAID_LINE = 512,      /* bytes of an output line that are logged */
-    SAID_LINES = 100,     /* per run; the rest is discarded */
     SAID_READS = 16,      /* reads per turn: the output may be endless */
 };
 
@@ -36,7 +34,7 @@ struct said {
     int fd; /* -1: end of output */
     unsigned lines;
     size_t n;
-    char line[SAID_LINE + 1];
+    char line[HOOK_LINE + 1];
     char last[HOOK_LAST];
 };
 
@@ -54,10 +52,10 @@ static void said_line(struct said *said)
     said->line[said->n] = '\0';
     if (is_visible(said->line))
         snprintf(said->last, sizeof said->last, "%.*s", HOOK_LAST - 1, said->line);
-    if (said->n > 0 && ++said->lines <= SAID_LINES)
+    if (said->n > 0 && ++said->lines <= HOOK_LINES)
         log_info("hook: %s", said->line);
-    else if (said->n > 0 && said->lines == SAID_LINES + 1)
-        log_info("hook: more than %d lines of output; the rest is not logged", SAID_LINES);
+    else if (said->n > 0 && said->lines == HOOK_LINES + 1)
+        log_info("hook: more than %d lines of output; the rest is not logged", HOOK_LINES);
     said->n = 0;
 }
 
@@ -73,7 +71,7 @@ static void said_read(struct said *said)
         for (ssize_t at = 0; at < got; at++) {
             if (bytes[at] == '\n')
                 said_line(said);
-            else if (said->n < SAID_LINE) /* a NUL would hide the rest */
+            else if (said->n < HOOK_LINE) /* a NUL would hide the rest */
                 said->line[said->n++] = bytes[at] ? bytes[at] : ' ';
         }
         if (got <= 0)

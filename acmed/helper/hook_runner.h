@@ -13,7 +13,11 @@
 
 #include <sys/types.h>
 
-enum { HOOK_MESSAGE_MAX = 64 * 1024 }; /* bytes; helper/hook.c sends less */
+enum {
+    HOOK_MESSAGE_MAX = 64 * 1024, /* bytes; helper/hook.c sends less */
+    HOOK_LINE = 512,              /* bytes of an output line that are logged */
+    HOOK_LINES = 100,             /* logged per run; the rest is discarded */
+};
 
 struct hook_started {
     int error; /* errno; 0: it runs */
