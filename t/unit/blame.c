@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "t/unit/tap.h"
 #include "worker/core/core.h"
-#include "worker/proxy/exchange.h"
 #include "worker/upstream/backends.h"
 
 static struct conf_backend conf[2] = {{.name = "pas1"}, {.name = "pas2"}};
@@ -28,18 +27,12 @@ static void afresh(void)
 /* One request that pas1 errs at, and pas2 answers so. */
 static void asked_again(unsigned status)
 {
-    struct exchange x = {.pool = &pool, .backend = &pas[0]};
-
-    blame_refuse(&x);
-    x.backend = &pas[1];
-    blame_response(&x, status);
+    blame_response(&pas[1], &pas[0], status);
 }
 
 static void responded(int i, unsigned status)
 {
-    struct exchange x = {.pool = &pool, .backend = &pas[i]};
-
-    blame_response(&x, status);
+    blame_response(&pas[i], NULL, status);
 }
 
 static void one_errs(void)

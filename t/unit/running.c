@@ -20,8 +20,8 @@ static const char *walked(int at, int gone, bool moves)
         all[i] = (struct exchange){0};
         exchange_join_running(&all[i], &here);
     }
-    for (struct exchange *x = backends_first_running(&here); x && n < sizeof seen - 1;
-         x = backends_next_running(&here)) {
+    for (struct exchange *x = exchange_first_running(&here); x && n < sizeof seen - 1;
+         x = exchange_next_running(&here)) {
         int i = (int)(x - all);
 
         seen[n++] = (char)('0' + i);
@@ -47,10 +47,10 @@ int main(void)
     ok(!here.walk, "no walk is left over");
 
     here = (struct backend_view){0};
-    ok(!backends_first_running(&here), "nothing runs");
+    ok(!exchange_first_running(&here), "nothing runs");
     exchange_join_running(&all[0], &here);
-    backends_first_running(&here);
+    exchange_first_running(&here);
     exchange_join_running(&all[1], &here);
-    ok(!backends_next_running(&here), "one that joins meanwhile is not visited");
+    ok(!exchange_next_running(&here), "one that joins meanwhile is not visited");
     return done();
 }

@@ -9,7 +9,6 @@
 #include "shm/cap.h"
 #include "t/unit/tap.h"
 #include "worker/core/core.h"
-#include "worker/proxy/exchange.h"
 #include "worker/upstream/backends.h"
 
 enum { BACKENDS = 2, SIZE = 2, EXCHANGES = 8 };
@@ -22,22 +21,31 @@ static struct worker worker;
 static struct pool_view pool;
 static struct backend_view pas[BACKENDS];
 static uint16_t slot_of[BACKENDS] = {0, 1};
-static struct exchange x[EXCHANGES];
+static struct {
+    struct waiter waiter;
+    const struct backend_view *home;
+    bool resent;
+    bool is_short; /* ends at once, when it has its slot */
+} x[EXCHANGES];
 
 /* The script: how many slots are free, for exchanges that may go anywhere or to one backend. */
 static int free_slots;
 static const struct backend_view *only; /* the backend that has them; NULL: any */
 static char order[EXCHANGES + 1];
 
-static bool scripted(struct exchange *e)
+static bool scripted(struct waiter *waiter)
 {
-    if (free_slots == 0 || (only && e->home && e->home != only))
+    int i = 0;
+
+    while (&x[i].waiter != waiter)
+        i++;
+    if (free_slots == 0 || (only && x[i].home && x[i].home != only))
         return false;
     free_slots--;
-    order[strlen(order)] = (char)('a' + (e - x));
-    backends_queue_leave(&worker, &pool, e);
+    order[strlen(order)] = (char)('a' + i);
+    backends_queue_leave(&worker, &pool, waiter);
     /* It ends at once and gives its slot back, which wakes others from within. */
-    if (e->streamed) {
+    if (x[i].is_short) {
         free_slots++;
         backends_wake(&worker, &pool);
     }
@@ -63,10 +71,10 @@ static void afresh(void)
 
 static bool join(int i, struct backend_view *home)
 {
-    x[i].pool = &pool;
     x[i].home = home;
     worker.loop.now_ms++;
-    return backends_queue_join(&worker, &pool, &x[i]);
+    return backends_queue_join(&worker, &pool, home, x[i].resent ? WAITER_RETRY : WAITER_NEW,
+                               &x[i].waiter);
 }
 
 static void wake(int slots)
@@ -103,14 +111,14 @@ static void test_stuck(void)
     only = &pas[1];
     wake(2);
     is_str(order, "bc", "one that waits for a full backend does not hold up the others");
-    is_int(x[0].queue == &pas[0].waiters, 1, "  and keeps its turn");
+    is_int(x[0].waiter.queue == &pas[0].waiters, 1, "  and keeps its turn");
 }
 
 static void test_within(void)
 {
     afresh();
     for (int i = 0; i < 4; i++) {
-        x[i].streamed = true;
+        x[i].is_short = true;
         join(i, NULL);
     }
     wake(1);
@@ -128,7 +136,7 @@ static void test_full(void)
     is_int(n, SIZE * BACKENDS, "queue.size for each backend of the pool");
     x[n].resent = true;
     ok(join(n, NULL), "one that had a slot before was admitted already");
-    is_int(x[n].queue == &pool.retriers, 1, "  and waits for the retry budget");
+    is_int(x[n].waiter.queue == &pool.retriers, 1, "  and waits for the retry budget");
     afresh();
     ok(join(0, &pas[0]) && join(1, &pas[0]) && !join(2, &pas[0]),
        "one backend fills its share");
@@ -228,7 +236,7 @@ static void test_who_can_use_it(void)
     afresh();
     other_waits(900, 0);
     join(0, NULL);
-    x[0].queued_ms = worker.loop.now_ms = 800;
+    x[0].waiter.since_ms = worker.loop.now_ms = 800;
     atomic_store(&worker.row->waiting_since_ms[0], 800);
     backends_queue_close(&worker);
     release(0, false);

@@ -32,6 +32,7 @@ struct pool_view;
 struct route_table;
 struct tls_engine;
 struct upstream_ops;
+struct waiter;
 
 enum {
     WORKER_HEADROOM = 80 * 1024,    /* before relayed bytes: a whole head and a chunk's head */
@@ -61,11 +62,10 @@ struct worker {
     struct access_log *access;
     struct pool_view *pools;       /* [conf->n_pools] */
     struct backend_view *backends; /* [conf->n_backends] */
-    /* What lower parts call without knowing who it is: exchanges (worker/proxy/exchange.h). */
-    bool (*retry_queued)(
-        struct exchange *); /* worker/upstream/wait_queue.c: a slot may be free */
-    bool (*end_slow_body)(struct worker *);  /* worker/core/buffers.c: memory is needed */
-    const struct attempt_failures *failures; /* worker/proxy/attempt.c */
+    /* What lower parts call without knowing who it is. */
+    bool (*retry_queued)(struct waiter *);   /* a slot may be free (upstream/wait_queue.c) */
+    bool (*end_slow_body)(struct worker *);  /* memory is needed (core/buffers.c) */
+    const struct attempt_failures *failures; /* an attempt fails at once (proxy/attempt.c) */
     const struct upstream_ops *upstream_ops; /* of connections that belong to exchanges */
     struct acceptor *acceptors;              /* [heritage->nlisteners] */
     struct acceptor *lent; /* list: sockets of slots whose workers cannot serve them */

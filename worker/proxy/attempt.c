@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/conf/conf.h"
+#include "base/container.h"
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
 #include "worker/proxy/exchange.h"
@@ -198,21 +199,28 @@ static void fail_no_slot(struct exchange *x, enum exchange_end end, const char *
 
 void attempt_queue_timeout(struct exchange *x)
 {
-    backends_queue_refused(x, true);
+    backends_queue_refused(x->pool, x->home, true);
     fail_no_slot(x, EXCHANGE_END_TIMEOUT, "timed out waiting for a free backend slot");
+}
+
+static enum waiter_kind kind_of_waiter(const struct exchange *x)
+{
+    if (!x->resent)
+        return WAITER_NEW;
+    return x->in_budget || x->beyond_budget ? WAITER_AGAIN : WAITER_RETRY;
 }
 
 static void wait_in_queue(struct exchange *x)
 {
     uint32_t limit = x->pool->conf->queue.timeout_ms;
-    uint64_t waited = x->queued_ms ? x->worker->loop.now_ms - x->queued_ms : 0;
+    uint64_t waited = x->waiter.since_ms ? x->worker->loop.now_ms - x->waiter.since_ms : 0;
 
     if (waited >= limit) {
         attempt_queue_timeout(x);
         return;
     }
-    if (!backends_queue_join(x->worker, x->pool, x)) {
-        backends_queue_refused(x, false);
+    if (!backends_queue_join(x->worker, x->pool, x->home, kind_of_waiter(x), &x->waiter)) {
+        backends_queue_refused(x->pool, x->home, false);
         fail_no_slot(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
         return;
     }
@@ -276,8 +284,9 @@ void attempt_choose(struct exchange *x)
     }
 }
 
-bool attempt_retry_queued(struct exchange *x)
+bool attempt_retry_queued(struct waiter *waiter)
 {
+    struct exchange *x = container_of(waiter, struct exchange, waiter);
     struct backend_view *b = NULL;
     bool was_counted = x->in_budget;
     enum backends_choice choice;
@@ -285,13 +294,13 @@ bool attempt_retry_queued(struct exchange *x)
     if (!retry_budget_acquire(x)) {
         if (!x->refused || blame_retry_helps(x->pool))
             return false;
-        backends_queue_leave(x->worker, x->pool, x);
+        backends_queue_leave(x->worker, x->pool, &x->waiter);
         fail_none_left(x);
         return true;
     }
     /* From now on it waits in another queue, or not at all. */
     if (has_lost_home(x) || x->in_budget != was_counted) {
-        backends_queue_leave(x->worker, x->pool, x);
+        backends_queue_leave(x->worker, x->pool, &x->waiter);
         attempt_choose(x);
         return true;
     }
@@ -299,7 +308,7 @@ bool attempt_retry_queued(struct exchange *x)
 
     if (choice == BACKENDS_FULL || choice == BACKENDS_WAIT)
         return false;
-    backends_queue_leave(x->worker, x->pool, x);
+    backends_queue_leave(x->worker, x->pool, &x->waiter);
     x->opens = choice == BACKENDS_TRIES;
     if (choice == BACKENDS_CHOSEN || choice == BACKENDS_TRIES)
         attempt_connect(x, b);

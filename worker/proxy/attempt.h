@@ -32,7 +32,7 @@ void attempt_choose(struct exchange *x);
 /* Sends it to that backend, where it already has a slot. May end the exchange. */
 void attempt_connect(struct exchange *x, struct backend_view *backend);
 /* worker->retry_queued: a slot may be free; tries again. true: it left the queue. */
-bool attempt_retry_queued(struct exchange *x);
+bool attempt_retry_queued(struct waiter *waiter);
 /* No slot came free in time: ends the exchange. */
 void attempt_queue_timeout(struct exchange *x);
 

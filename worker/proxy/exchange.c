@@ -186,14 +186,14 @@ static void exchange_timer_fired(struct loop_timer *timer)
     switch ((enum exchange_state)x->state) {
     case EXCHANGE_QUEUED:
         if (x->home && x->home->health.state == HEALTH_UNKNOWN) {
-            backends_queue_leave(x->worker, x->pool, x);
+            backends_queue_leave(x->worker, x->pool, &x->waiter);
             x->home = NULL;
             attempt_choose(x);
             return;
         }
         if (retry_budget_exceed(x)) {
-            backends_queue_leave(x->worker, x->pool, x);
-            x->queued_ms = 0;
+            backends_queue_leave(x->worker, x->pool, &x->waiter);
+            x->waiter.since_ms = 0;
             attempt_choose(x);
             return;
         }

@@ -30,8 +30,8 @@
 #include "worker/http/origin.h"
 #include "worker/http/rewrite.h"
 #include "worker/http/route.h"
+#include "worker/upstream/backends.h"
 
-struct backend_view;
 struct client;
 struct conf_route;
 struct exchange;
@@ -39,7 +39,6 @@ struct head_buffer;
 struct request_buffer;
 struct peer;
 struct pins;
-struct pool_view;
 struct upstream;
 struct worker;
 
@@ -146,17 +145,15 @@ struct exchange {
     uint64_t session;                /* hash of that */
     struct upstream *upstream;
     uint64_t tried[TABLE_BACKENDS / 64];
-    struct attempt rival;  /* the other attempt, while hedged */
-    struct waiters *queue; /* where it waits for a slot; NULL: it does not wait */
-    struct exchange *queue_prev, *queue_next;
+    struct attempt rival; /* the other attempt, while hedged */
+    struct waiter waiter; /* for a slot; since_ms: 0 for an attempt that did not wait */
     struct exchange *running_prev, *running_next;
     struct loop_link collecting; /* in worker->collecting; next NULL: not in it */
     size_t collects;             /* bytes that it has there */
     struct loop_timer timer;
-    uint64_t queued_ms; /* when it joined the queue; 0: not for this attempt */
-    uint64_t stuck_us;  /* since when the backend reads no more of the request; 0: it reads */
-    uint64_t wants_us;  /* since when the backend has all of the body that came so far, and more
-                           is to come; 0: never (microseconds) */
+    uint64_t stuck_us; /* since when the backend reads no more of the request; 0: it reads */
+    uint64_t wants_us; /* since when the backend has all of the body that came so far, and more
+                          is to come; 0: never (microseconds) */
 
     uint8_t state;         /* enum exchange_state */
     uint8_t attempts;      /* attempts so far */
@@ -264,6 +261,13 @@ void exchange_leave(struct exchange *x);
 /* Its link in backend->running; the slot is not touched. */
 void exchange_join_running(struct exchange *x, struct backend_view *backend);
 void exchange_unlink_running(struct exchange *x);
+/* A walk over the exchanges that run at a backend, the first one and the next one; NULL: that
+ * was all. Any of them may end or move meanwhile; those that join are not visited. One walk at
+ * a time for each backend. */
+struct exchange *exchange_first_running(struct backend_view *backend);
+struct exchange *exchange_next_running(struct backend_view *backend);
+/* Gives back the permit to try a pool that is down, if it has that (fail_open.h). */
+void exchange_release_opening(struct exchange *x);
 /* Ends the other attempt of a hedged exchange; its slot is left to the caller: returns where
  * that is. */
 struct backend_view *exchange_end_rival(struct exchange *x);

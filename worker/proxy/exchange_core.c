@@ -52,6 +52,29 @@ void exchange_unlink_running(struct exchange *x)
     x->backend = NULL;
 }
 
+struct exchange *exchange_first_running(struct backend_view *b)
+{
+    b->walk = b->running;
+    return exchange_next_running(b);
+}
+
+struct exchange *exchange_next_running(struct backend_view *b)
+{
+    struct exchange *x = b->walk;
+
+    if (x)
+        b->walk = x->running_next;
+    return x;
+}
+
+void exchange_release_opening(struct exchange *x)
+{
+    if (!x->opens)
+        return;
+    x->opens = false;
+    fail_open_release(x->worker, x->pool);
+}
+
 static void leave_running(struct exchange *x)
 {
     struct backend_view *b = x->backend;
@@ -59,7 +82,7 @@ static void leave_running(struct exchange *x)
     if (!b)
         return;
     exchange_unlink_running(x);
-    fail_open_release(x);
+    exchange_release_opening(x);
     if (x->probation)
         retry_budget_probation_release(x->worker, b);
     x->probation = x->silent = false;
@@ -123,8 +146,8 @@ void exchange_finish(struct exchange *x, bool whole)
     exchange_stats_count(x);
     loop_timer_cancel(&x->timer);
     collecting_leave(x);
-    if (x->queue)
-        backends_queue_leave(worker, x->pool, x);
+    if (x->waiter.queue)
+        backends_queue_leave(worker, x->pool, &x->waiter);
     sticky_end(x);
     drop_upstream(x);
     x->ops->finish(x, whole);

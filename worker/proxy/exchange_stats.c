@@ -195,7 +195,8 @@ void exchange_stats_count(const struct exchange *x)
     struct access_record r = {
         .start_wall_ms = clock_wall_ms() - (at->end - at->begin) / 1000,
         .header_us = between(at->begin, at->parsed),
-        .queue_us = x->queued_ms ? between(at->parsed, at->chosen ? at->chosen : at->end) : 0,
+        .queue_us =
+            x->waiter.since_ms ? between(at->parsed, at->chosen ? at->chosen : at->end) : 0,
         .connect_us = x->reused ? 0 : between(at->chosen, at->connected),
         .first_byte_us = between(at->sent, at->first_byte),
         .total_us = between(at->begin, at->end),

@@ -87,7 +87,7 @@ static void move_waiting(struct backend_view *b)
 {
     if (!b->running || !backends_has_better(b))
         return;
-    for (struct exchange *x = backends_first_running(b); x; x = backends_next_running(b))
+    for (struct exchange *x = exchange_first_running(b); x; x = exchange_next_running(b))
         retry_move(x);
 }
 
@@ -110,7 +110,7 @@ static void expel_running(struct backend_view *b)
     overtaken_close(b);
     while ((x = racing_at(b)) != NULL)
         exchange_drop_rival(x);
-    for (x = backends_first_running(b); x; x = backends_next_running(b))
+    for (x = exchange_first_running(b); x; x = exchange_next_running(b))
         retry_expel(x, "drain_timeout");
 }
 

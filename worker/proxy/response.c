@@ -239,7 +239,8 @@ static void note_status(struct exchange *x, unsigned status)
         x->detail = EXCHANGE_BODY_OWED;
         return;
     }
-    fail_open_responded(x, status);
+    exchange_release_opening(x);
+    fail_open_responded(x->worker, x->backend, status);
     if (status >= 502 && status <= 504)
         count_add(&cell->gateway_errors, 1);
     else if (status >= 500)
@@ -277,7 +278,7 @@ static enum exchange_flow response_head(struct exchange *x, const struct http_re
     x->upstream->bound |= pins_bound_by_response(head);
     if (head->status >= 500 && retry_refuse_response(x, head->status))
         return EXCHANGE_OVER;
-    blame_response(x, head->status);
+    blame_response(x->backend, x->refused, head->status);
     sticky_response(x, head);
     if (head->status == 101)
         return begin_tunnel(x, head, data, n);

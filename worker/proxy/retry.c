@@ -52,7 +52,7 @@ static void try_another(struct exchange *x, enum conf_retry why, bool sent)
     x->fresh = false;
     x->resent |= sent;
     x->retried |= (uint16_t)why;
-    x->queued_ms = 0;
+    x->waiter.since_ms = 0;
     count_add(&x->backend->cell->retries, 1);
     exchange_stats_moved(x);
     exchange_leave(x);
@@ -82,7 +82,7 @@ static void try_home(struct exchange *x, enum conf_retry why)
 {
     x->home_again = x->fresh = x->resent = true;
     x->retried |= (uint16_t)why;
-    x->queued_ms = 0;
+    x->waiter.since_ms = 0;
     exchange_leave(x);
     attempt_choose(x);
 }
@@ -296,7 +296,7 @@ bool retry_refuse_response(struct exchange *x, unsigned status)
     x->resent = true;
     if (!retry_budget_acquire(x) && !blame_retry_helps(x->pool))
         return false;
-    blame_refuse(x);
+    x->refused = x->backend;
     backends_completed(x->backend);
     note_failure(x, (uint16_t)status, EXCHANGE_END_BACKEND, "http_response_status",
                  "every backend that was tried returned an error");

@@ -13,7 +13,6 @@
 #include "shm/admission.h"
 #include "shm/cap.h"
 #include "worker/core/core.h"
-#include "worker/proxy/exchange.h"
 #include "worker/upstream/candidates.h"
 #include "worker/upstream/fail_open.h"
 
@@ -42,21 +41,6 @@ bool backends_has_better(const struct backend_view *b)
 
     itself[i / 64] = UINT64_C(1) << (i % 64);
     return backends_has_healthy(b->pool, itself);
-}
-
-struct exchange *backends_first_running(struct backend_view *b)
-{
-    b->walk = b->running;
-    return backends_next_running(b);
-}
-
-struct exchange *backends_next_running(struct backend_view *b)
-{
-    struct exchange *x = b->walk;
-
-    if (x)
-        b->walk = x->running_next;
-    return x;
 }
 
 static int name_authority(struct backend_view *b)
@@ -161,7 +145,7 @@ static enum backends_choice choose_down_home(struct worker *worker, struct backe
     if (backends_acquire_slot(worker, home))
         return tries ? BACKENDS_TRIES : BACKENDS_CHOSEN;
     if (tries)
-        cap_opening_release(worker->table, worker->heritage->row, (int)home->pool->conf->index);
+        fail_open_release(worker, home->pool);
     return BACKENDS_FULL;
 }
 
@@ -244,7 +228,7 @@ static enum backends_choice try_down(struct worker *worker, struct pool_view *po
         *chosen = b;
         return BACKENDS_TRIES;
     }
-    cap_opening_release(worker->table, worker->heritage->row, (int)pool->conf->index);
+    fail_open_release(worker, pool);
     return BACKENDS_FULL;
 }
 

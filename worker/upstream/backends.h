@@ -22,11 +22,24 @@ struct exchange;
 struct upstream;
 struct worker;
 
-/* Waiting exchanges, oldest first. */
+/* One that waits for a slot, as part of what the slot is for (an exchange). Zero at first. */
+struct waiter {
+    struct waiters *queue; /* where it waits; NULL: it does not */
+    struct waiter *prev, *next;
+    uint64_t since_ms; /* when it first joined a queue; set to 0 by its owner to start anew */
+};
+
+/* Those that wait, oldest first. */
 struct waiters {
-    struct exchange *first, *last;
+    struct waiter *first, *last;
     uint32_t n;
     bool stuck; /* backends_wake() found no slot for the first one */
+};
+
+enum waiter_kind {
+    WAITER_NEW,   /* may find the queue full */
+    WAITER_AGAIN, /* had a slot before, so it was admitted already */
+    WAITER_RETRY, /* the same, and it waits for the retry budget */
 };
 
 struct backend_view {
@@ -51,8 +64,8 @@ struct backend_view {
     struct upstream
         *pinned; /* idle, each for one client's connection (worker/upstream/pins.h) */
     uint32_t npinned;
-    struct exchange *running;   /* list: this worker's exchanges at it */
-    struct exchange *walk;      /* the next one for backends_next_running(); NULL: no walk */
+    struct exchange *running;   /* list: this worker's exchanges at it; opaque here */
+    struct exchange *walk;      /* the next one for exchange_next_running(); NULL: no walk */
     struct upstream *overtaken; /* list: detached attempts (worker/proxy/overtaken.h) */
     struct waiters waiters;     /* requests whose session is here */
     uint32_t failed_in_row;     /* as in our cell */
@@ -139,12 +152,6 @@ bool backends_has_better(const struct backend_view *backend);
 /* Do others already wait for what an exchange with that affinity target (or none) needs? */
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
 
-/* A walk over the exchanges that run at a backend, the first one and the next one; NULL: that
- * was all. Any of them may end or move meanwhile; those that join are not visited. One walk at
- * a time for each backend. */
-struct exchange *backends_first_running(struct backend_view *backend);
-struct exchange *backends_next_running(struct backend_view *backend);
-
 /* The backend of a pool with that id in tags; NULL: none. */
 struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);
 
@@ -154,11 +161,14 @@ struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);
 void backends_leave(struct worker *worker, struct backend_view *backend);
 void backends_leave_quietly(struct worker *worker, struct backend_view *backend);
 
-/* The queue of a pool, of its retries, or of x->home. join: false = full. */
-bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x);
-void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x);
-/* Counts and logs that x gets no slot: the queue was full, or x waited too long. */
-void backends_queue_refused(const struct exchange *x, bool timed_out);
+/* The queue of a pool, of its retries, or of `home`. join: false = full. */
+bool backends_queue_join(struct worker *worker, struct pool_view *pool,
+                         struct backend_view *home, enum waiter_kind kind,
+                         struct waiter *waiter);
+void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct waiter *waiter);
+/* Counts and logs that a request gets no slot: the queue was full, or it waited too long. */
+void backends_queue_refused(const struct pool_view *pool, const struct backend_view *home,
+                            bool timed_out);
 
 /* Lets the waiting exchanges try again, oldest first, until no slot is left. One that waits for
  * a single backend does not hold up others that can use another. */

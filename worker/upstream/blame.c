@@ -2,7 +2,6 @@
 
 #include "base/conf/conf.h"
 #include "worker/core/core.h"
-#include "worker/proxy/exchange.h"
 #include "worker/upstream/backends.h"
 #include "worker/upstream/candidates.h"
 
@@ -36,11 +35,6 @@ static void blame_clear(struct backend_view *b)
     set_blamed(b, false);
 }
 
-void blame_refuse(struct exchange *x)
-{
-    x->refused = x->backend;
-}
-
 static bool is_stale(const struct pool_view *pool)
 {
     return pool->worker->loop.now_ms - pool->in_vain_ms > BLAME_IN_VAIN_MS;
@@ -55,21 +49,21 @@ static void count_in_vain(struct pool_view *pool)
     pool->in_vain_ms = pool->worker->loop.now_ms;
 }
 
-void blame_response(struct exchange *x, unsigned status)
+void blame_response(struct backend_view *b, struct backend_view *refused, unsigned status)
 {
-    struct pool_view *pool = x->pool;
+    struct pool_view *pool = b->pool;
 
     if (status >= 500) {
-        if (x->refused)
+        if (refused)
             count_in_vain(pool);
         return;
     }
-    if (x->backend->blame)
-        blame_clear(x->backend);
-    if (!x->refused || x->refused == x->backend)
+    if (b->blame)
+        blame_clear(b);
+    if (!refused || refused == b)
         return;
     pool->in_vain = 0;
-    blame(x->refused);
+    blame(refused);
 }
 
 bool blame_retry_helps(const struct pool_view *pool)

@@ -18,7 +18,6 @@
 #include <stdint.h>
 
 struct backend_view;
-struct exchange;
 struct pool_view;
 
 enum {
@@ -32,10 +31,10 @@ enum {
                                 budget lets enough of them through */
 };
 
-/* A response of x->backend: before it is passed on (status), or when it is refused and
- * retried. */
-void blame_response(struct exchange *x, unsigned status);
-void blame_refuse(struct exchange *x);
+/* A response with this status is about to be passed on. refused: the backend whose error
+ * response to the same request was not, NULL: none. */
+void blame_response(struct backend_view *backend, struct backend_view *refused,
+                    unsigned status);
 
 /* Is waiting for the retry budget useful? */
 bool blame_retry_helps(const struct pool_view *pool);

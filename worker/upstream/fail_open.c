@@ -3,7 +3,6 @@
 #include "base/conf/conf.h"
 #include "shm/cap.h"
 #include "worker/core/core.h"
-#include "worker/proxy/exchange.h"
 #include "worker/upstream/backends.h"
 
 uint32_t fail_open_rank(const struct health_row *health, bool avoided)
@@ -29,24 +28,18 @@ bool fail_open_acquire(struct worker *worker, const struct pool_view *pool)
                                (int)pool->conf->index);
 }
 
-void fail_open_release(struct exchange *x)
+void fail_open_release(struct worker *worker, const struct pool_view *pool)
 {
-    if (!x->opens)
-        return;
-    x->opens = false;
-    cap_opening_release(x->worker->table, x->worker->heritage->row, (int)x->pool->conf->index);
+    cap_opening_release(worker->table, worker->heritage->row, (int)pool->conf->index);
 }
 
-void fail_open_responded(struct exchange *x, unsigned status)
+void fail_open_responded(struct worker *worker, struct backend_view *b, unsigned status)
 {
-    struct backend_view *b = x->backend;
-
-    fail_open_release(x);
     /* Such a response may come from a gateway in front of the backend, or from a PAS without
      * its application. */
     if (b->health.state != HEALTH_DOWN || status == 502 || status == 503 || status == 504)
         return;
-    atomic_store_explicit(&b->cell->opened_ms, x->worker->loop.now_ms, memory_order_relaxed);
+    atomic_store_explicit(&b->cell->opened_ms, worker->loop.now_ms, memory_order_relaxed);
 }
 
 void fail_open_failed(struct backend_view *b)

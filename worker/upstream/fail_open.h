@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 struct backend_view;
-struct exchange;
 struct health_row;
 struct pool_view;
 struct worker;
@@ -32,12 +31,11 @@ bool fail_open_is_open(struct worker *worker, const struct backend_view *backend
 
 /* Takes the one permit to try a backend of this pool; it is shared by all workers. */
 bool fail_open_acquire(struct worker *worker, const struct pool_view *pool);
-/* Gives the permit back if the exchange holds it: when a response begins, or the attempt
- * ends. */
-void fail_open_release(struct exchange *x);
+/* Gives the permit back: when a response begins, or the attempt ends. */
+void fail_open_release(struct worker *worker, const struct pool_view *pool);
 
 /* A response with this status began: opens the backend if its verdict is down. */
-void fail_open_responded(struct exchange *x, unsigned status);
+void fail_open_responded(struct worker *worker, struct backend_view *backend, unsigned status);
 /* This worker saw the backend fail: withdraws the opening that this worker has published. */
 void fail_open_failed(struct backend_view *backend);
 

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "shm/cap.h"
 #include "worker/core/core.h"
-#include "worker/proxy/exchange.h"
 #include "worker/upstream/backends.h"
 
 enum {
@@ -24,7 +23,7 @@ bool backends_others_wait(const struct pool_view *pool, const struct backend_vie
 
 static uint64_t wait_queue_since(const struct waiters *waiters)
 {
-    return waiters->first ? waiters->first->queued_ms : 0;
+    return waiters->first ? waiters->first->since_ms : 0;
 }
 
 static bool is_of_backend(const struct pool_view *pool, const struct waiters *queue)
@@ -190,70 +189,71 @@ static bool is_queue_full(struct worker *worker, struct pool_view *pool,
            size * pool->nbackends;
 }
 
-void backends_queue_refused(const struct exchange *x, bool timed_out)
+void backends_queue_refused(const struct pool_view *pool, const struct backend_view *home,
+                            bool timed_out)
 {
-    const struct pool_view *pool = x->pool;
-    struct worker_backend *cell = (x->home ? x->home : &pool->backends[0])->cell;
+    struct worker_backend *cell = (home ? home : &pool->backends[0])->cell;
     const struct conf_queue *queue = &pool->conf->queue;
     static struct log_gate full, late;
 
     count_add(timed_out ? &cell->queue_timeouts : &cell->queue_full, 1);
     if (timed_out && log_gate_open(&late))
         log_warn("pool %s: no slot of %s became free within queue.timeout (%u ms): 503",
-                 pool->conf->name, x->home ? x->home->conf->name : "any backend",
-                 queue->timeout_ms);
+                 pool->conf->name, home ? home->conf->name : "any backend", queue->timeout_ms);
     else if (!timed_out && log_gate_open(&full))
         log_warn("pool %s: its queue is full (queue.size: %u for each backend): 503",
                  pool->conf->name, queue->size);
 }
 
-static struct waiters *wait_queue_of(struct pool_view *pool, const struct exchange *x)
+static struct waiters *wait_queue_of(struct pool_view *pool, struct backend_view *home,
+                                     enum waiter_kind kind)
 {
-    if (x->resent && !x->in_budget && !x->beyond_budget)
+    if (kind == WAITER_RETRY)
         return &pool->retriers;
-    return x->home ? &x->home->waiters : &pool->waiters;
+    return home ? &home->waiters : &pool->waiters;
 }
 
-bool backends_queue_join(struct worker *worker, struct pool_view *pool, struct exchange *x)
+bool backends_queue_join(struct worker *worker, struct pool_view *pool,
+                         struct backend_view *home, enum waiter_kind kind, struct waiter *w)
 {
-    struct waiters *queue = wait_queue_of(pool, x);
+    struct waiters *queue = wait_queue_of(pool, home, kind);
 
-    /* An exchange that had a slot before was already admitted. */
-    if (!x->resent && is_queue_full(worker, pool, x->home))
+    /* One that had a slot before was already admitted. */
+    if (kind == WAITER_NEW && is_queue_full(worker, pool, home))
         return false;
-    x->queue_prev = queue->last;
-    x->queue_next = NULL;
+    w->prev = queue->last;
+    w->next = NULL;
     if (queue->last)
-        queue->last->queue_next = x;
+        queue->last->next = w;
     else
-        queue->first = x;
-    queue->last = x;
+        queue->first = w;
+    queue->last = w;
     queue->n++;
     if (!pool->nwaiting++)
         pool->look_ms = worker->loop.now_ms + BACKENDS_LOOK_MS;
     pool->nhome_waiting += is_of_backend(pool, queue);
-    x->queue = queue;
-    if (!x->queued_ms)
-        x->queued_ms = worker->loop.now_ms;
+    w->queue = queue;
+    if (!w->since_ms)
+        w->since_ms = worker->loop.now_ms;
     publish_waiting(worker, pool, queue);
     return true;
 }
 
-void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct exchange *x)
+void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct waiter *w)
 {
-    struct waiters *queue = x->queue;
+    struct waiters *queue = w->queue;
 
     CHECK(queue);
-    if (x->queue_prev)
-        x->queue_prev->queue_next = x->queue_next;
+    if (w->prev)
+        w->prev->next = w->next;
     else
-        queue->first = x->queue_next;
-    if (x->queue_next)
-        x->queue_next->queue_prev = x->queue_prev;
+        queue->first = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
     else
-        queue->last = x->queue_prev;
-    x->queue_prev = x->queue_next = NULL;
-    x->queue = NULL;
+        queue->last = w->prev;
+    w->prev = w->next = NULL;
+    w->queue = NULL;
     queue->n--;
     pool->nwaiting--;
     pool->nhome_waiting -= is_of_backend(pool, queue);
@@ -269,7 +269,7 @@ static void all_may_try(struct pool_view *pool)
 
 static bool is_older(const struct waiters *a, const struct waiters *b)
 {
-    return a->first && !a->stuck && (!b || a->first->queued_ms < b->first->queued_ms);
+    return a->first && !a->stuck && (!b || a->first->since_ms < b->first->since_ms);
 }
 
 /* The queue whose turn it is; NULL: no exchange can get a slot now. */
