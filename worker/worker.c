@@ -396,6 +396,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
         build_tls(w) < 0 || backends_init(w) < 0)
         return -1;
     w->retry_queued = attempt_retry_queued;
+    w->requests = &exchange_requests;
     w->end_slow_body = exchange_end_slow_body;
     w->upstream_ops = &attempt_events;
     w->failures = &retry_failures;

@@ -22,14 +22,20 @@ my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/resta
 
 # Subdirectories that include from their own top-level directory only themselves and these.
 my %room = (
-    'base'          => [],
-    'base/conf'     => ['base'],
-    'shm'           => [],
-    'shm/status'    => ['shm'],
-    'worker/http'   => [],
-    'worker/tls'    => ['worker/http'],
-    'worker/log'    => ['worker/http'],
-    'worker/status' => ['worker/http'],
+    'base'            => [],
+    'base/conf'       => ['base'],
+    'shm'             => [],
+    'shm/status'      => ['shm'],
+    'worker/http'     => [],
+    'worker/tls'      => ['worker/http'],
+    'worker/log'      => ['worker/http'],
+    'worker/status'   => ['worker/http'],
+    # A client's connection, backends, and the exchanges between them. conn and upstream never see
+    # each other; conn and proxy meet in core/transport.h only.
+    'worker/core'     => ['worker/http'],
+    'worker/conn'     => [qw(worker/core worker/http worker/tls)],
+    'worker/upstream' => [qw(worker/core worker/http)],
+    'worker/proxy'    => [qw(worker/upstream worker/core worker/http worker/tls worker/log worker/status)],
 );
 
 # The files that may include a library. None of our headers may include any of them.

@@ -45,7 +45,9 @@ static const char *where(int n)
 
     memset(text, 0, sizeof text);
     for (int i = 0; i < n; i++)
-        text[i] = !at[i].exchange ? '.' : at[i].exchange->waiter.queue ? 'q' : 'r';
+        text[i] = !at[i].transport.exchange                ? '.'
+                  : at[i].transport.exchange->waiter.queue ? 'q'
+                                                           : 'r';
     return text;
 }
 

@@ -76,7 +76,7 @@ static void test_collected(void)
     script_conf.limits.memory = WORKER_REQUEST_BUFFER + 1000;
     script_route.request_buffer = 1 << 20;
     ask("POST /a\nContent-Length: 30000\n\nab");
-    for (int i = 0; i < 300 && client.exchange; i++)
+    for (int i = 0; i < 300 && client.transport.exchange; i++)
         sends(MUCH, false);
     is_str(script_got(&client), "503 of pasgate", "no memory for more of it: 503");
     script_end("no memory");

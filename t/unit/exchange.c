@@ -81,7 +81,7 @@ static void stuck(void)
     memset(piece, 'x', sizeof piece - 1);
     script_backend[0].deaf = true;
     script_ask(&client, "PUT /web/a\nContent-Length: 60000000\n\n" EIGHTY);
-    for (int i = 0; i < 1000 && client.exchange; i++) {
+    for (int i = 0; i < 1000 && client.transport.exchange; i++) {
         script_run();
         if (!client.asked)
             break;
@@ -220,8 +220,8 @@ static void pass_deadline(enum state state)
     uint32_t ms = states[state].deadline_ms;
 
     script_wait(ms ? ms - MORE_MS : 10 * SCRIPT_TUNNEL_MS);
-    ok(client.exchange && client.exchange->state == states[state].is, "%s: until its deadline",
-       states[state].name);
+    ok(client.transport.exchange && client.transport.exchange->state == states[state].is,
+       "%s: until its deadline", states[state].name);
     script_wait(2 * MORE_MS);
 }
 
@@ -232,8 +232,8 @@ static void cut_in(enum cutter who, enum state state)
         script_leave(&client);
         break;
     case CLIENT_BREAKS:
-        if (client.exchange)
-            exchange_abort(client.exchange, 400, "malformed chunk");
+        if (client.transport.exchange)
+            exchange_abort(client.transport.exchange, 400, "malformed chunk");
         break;
     case CLIENT_FIN:
         script_half_close(&client);
@@ -329,7 +329,7 @@ static void begin(enum state state)
         script_route.hedge_after_ms = HEDGE_MS;
     script_start(2);
     states[state].reach();
-    ok(client.exchange && client.exchange->state == states[state].is &&
+    ok(client.transport.exchange && client.transport.exchange->state == states[state].is &&
            script_in_flight(0) + script_in_flight(1) == states[state].in_flight,
        "%s", states[state].name);
 }

@@ -12,7 +12,6 @@
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
 #include "worker/tls/tls.h"
-#include "worker/upstream/upstream.h"
 
 enum { IDLE_LOOKS_MAX = 8 /* idle connections to check, to find one that may be closed */ };
 
@@ -64,6 +63,8 @@ void client_open(struct worker *worker, int fd, const struct conf_listen *listen
     }
     memset(c, 0, sizeof *c);
     c->worker = worker;
+    c->transport.ops = &client_ops;
+    c->transport.peer = &c->peer;
     c->source.ready = client_ready;
     c->source.fd = -1;
     c->timer.fire = client_timer_fired;
@@ -98,7 +99,7 @@ static void client_free(struct client *c)
 {
     struct worker *worker = c->worker;
 
-    CHECK(!c->exchange && !c->scheduled);
+    CHECK(!c->transport.exchange && !c->scheduled);
     loop_timer_cancel(&c->timer);
     client_take_out(&c->link);
     if (c->idle.next)
@@ -108,7 +109,7 @@ static void client_free(struct client *c)
     loop_close(&worker->loop, &c->source);
     head_buffer_free(worker, c->head_buffer);
     head_buffer_free(worker, c->next);
-    upstream_close_pinned(&c->pins);
+    worker->requests->client_gone(&c->transport.pins);
     mempool_return(&worker->clients, c);
     worker->nclients--;
     worker->nwatchers -= client_of_status(c);
@@ -133,10 +134,10 @@ void clients_run(struct worker *worker)
 /* The end: nothing more is sent. FIN would make a partial response look complete. */
 static void close_now(struct client *c, enum exchange_end end, const char *why)
 {
-    if (c->exchange || c->writing)
+    if (c->transport.exchange || c->writing)
         stream_reset(&c->stream);
-    if (c->exchange)
-        exchange_cut(c->exchange, end, why);
+    if (c->transport.exchange)
+        c->worker->requests->cut(c->transport.exchange, end, why);
     c->state = CLIENT_CLOSED;
 }
 
@@ -152,24 +153,24 @@ static bool client_flush(struct client *c)
     if (waiting > 0) {
         client_waits(c, (size_t)waiting);
         /* The backend continues when half of the buffer is free, not at each byte. */
-        if (c->exchange && client_has_room(c) &&
+        if (c->transport.exchange && client_has_room(c) &&
             c->waiting <= c->worker->conf->limits.response_buffer / 2)
-            exchange_transport_writable(c->exchange, false);
+            c->worker->requests->writable(c->transport.exchange, false);
         return false;
     }
     client_flushed(c);
     if (c->end_due)
         client_end_output(c);
-    if (c->exchange)
-        exchange_transport_writable(c->exchange, true);
+    if (c->transport.exchange)
+        c->worker->requests->writable(c->transport.exchange, true);
     return true;
 }
 
 /* Its deadline has passed while bytes wait for it: RST, because the response is incomplete. */
 static void cut_reader(struct client *c, const char *why)
 {
-    if (c->exchange)
-        exchange_cut(c->exchange, EXCHANGE_END_TIMEOUT, why);
+    if (c->transport.exchange)
+        c->worker->requests->cut(c->transport.exchange, EXCHANGE_END_TIMEOUT, why);
     c->cut = true;
     c->writing = false;
 }
@@ -177,8 +178,8 @@ static void cut_reader(struct client *c, const char *why)
 static void cut_sender(struct client *c)
 {
     const struct conf *conf = c->worker->conf;
-    uint32_t left = pace_left(&c->sends, c->worker->loop.now_ms,
-                              c->exchange->route->timeouts.body_ms, conf->limits.min_body_rate);
+    uint32_t left = pace_left(&c->sends, c->worker->loop.now_ms, c->transport.body_ms,
+                              conf->limits.min_body_rate);
 
     const char *why = left > 1 ? "the request body stopped arriving"
                                : "the request body arrived too slowly (limits.min_body_rate)";
@@ -186,7 +187,7 @@ static void cut_sender(struct client *c)
     if (client_begin_left(c) <= 1)
         why = "no request body after 100 Continue";
     count_add(&c->worker->row->slow_bodies, 1);
-    exchange_abort(c->exchange, 408, why);
+    c->worker->requests->abort(c->transport.exchange, 408, why);
 }
 
 static void client_run(struct client *c)
@@ -248,7 +249,7 @@ static void client_timer_fired(struct loop_timer *timer)
 
             if (why)
                 cut_reader(c, why);
-        } else if (!c->exchange) {
+        } else if (!c->transport.exchange) {
             c->broken = true;
             close_now(c, EXCHANGE_END_TIMEOUT, "the client does not read the response");
         } else if (c->want_body) {

@@ -8,9 +8,8 @@
 #include "worker/conn/pace.h"
 #include "worker/conn/stream.h"
 #include "worker/core/peer.h"
+#include "worker/core/transport.h"
 #include "worker/http/h1.h"
-#include "worker/proxy/exchange.h"
-#include "worker/upstream/pins.h"
 
 struct head_buffer;
 
@@ -34,11 +33,10 @@ struct client {
     struct stream stream;
     struct head_buffer *head_buffer; /* head of the running request and what followed it */
     struct head_buffer *next;        /* what came behind a chunked body: the next request */
-    struct exchange *exchange;
-    size_t used;        /* bytes of head_buffer that belong to the running request */
-    uint64_t head_us;   /* when the first byte of the head came; 0: none yet */
-    uint64_t body_left; /* body with a Content-Length: bytes still to be read */
-    uint32_t send_ms;   /* deadline for a client that does not read, from its last route */
+    struct transport transport; /* of the running exchange, and of what it leaves to be sent */
+    size_t used;                /* bytes of head_buffer that belong to the running request */
+    uint64_t head_us;           /* when the first byte of the head came; 0: none yet */
+    uint64_t body_left;         /* body with a Content-Length: bytes still to be read */
     struct h1_chunked chunks;
     struct pace sends, reads; /* how slow it is with the running request, and its response */
     size_t waiting;           /* bytes that wait for its socket; part of worker->waiting */
@@ -61,8 +59,11 @@ struct client {
     bool ended;     /* FIN was sent; the client may go on sending */
     bool probed;    /* it half-closed, and was probed (stream_half_closed()) */
     struct peer peer;
-    struct pins pins; /* backend connections that serve this client alone */
 };
+
+/* How long the first byte of a body may take after 100 Continue, while its request holds a slot
+ * that others could use. A client that waited for permission has the body ready. */
+enum { CLIENT_BODY_BEGIN_MS = 3000 };
 
 extern const struct transport_ops client_ops;
 

@@ -7,7 +7,6 @@
 #include "worker/conn/client_state.h"
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
-#include "worker/proxy/collecting.h"
 #include "worker/tls/tls.h"
 
 /* The response was cut short. A client for which the close marks the end (HTTP/1.0) would take
@@ -121,7 +120,6 @@ static int first_body(struct client *c, const struct http_request *r, size_t hea
 static void begin_exchange(struct client *c, size_t head, bool refuse)
 {
     const struct http_request *r = &c->head_buffer->head.request;
-    struct exchange *x;
     size_t n;
     int error = first_body(c, r, head, &n);
 
@@ -139,21 +137,19 @@ static void begin_exchange(struct client *c, size_t head, bool refuse)
     c->peer.requests++;
     client_asked(c);
     client_arm(c, 0);
-    x = exchange_new(c->worker, &client_ops, c, &c->peer, &c->pins, r);
-    if (!x) {
+    c->transport.request = r;
+    c->transport.begin_us = c->head_us;
+    c->transport.wire_in = c->used;
+    c->transport.wire_out = 0;
+    if (!c->worker->requests->create(c->worker, &c->transport)) {
         client_refuse(c, 503, EXCHANGE_NO_MEMORY);
-        return;
+    } else if (!refuse) {
+        c->worker->requests->begin(c->transport.exchange, c->head_buffer->bytes + head, n,
+                                   c->body_done);
+    } else {
+        c->keep = false;
+        c->worker->requests->no_memory(c->transport.exchange, n);
     }
-    c->exchange = x;
-    x->at.begin = c->head_us;
-    x->wire_in = c->used;
-    if (!refuse) {
-        exchange_begin(x, c->head_buffer->bytes + head, n, c->body_done);
-        return;
-    }
-    c->keep = false;
-    x->bytes_in = n;
-    exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
 }
 
 static ssize_t parse_head(struct client *c)
@@ -276,14 +272,14 @@ static bool read_tunnel(struct client *c)
         return false;
     c->want_body = false;
     if (got > 0) {
-        c->exchange->wire_in += (size_t)got;
-        exchange_body(c->exchange, to, (size_t)got, false);
+        c->transport.wire_in += (size_t)got;
+        c->worker->requests->body(c->transport.exchange, to, (size_t)got, false);
     } else if (got == STREAM_EOF) {
         c->body_done = true;
         look_after_half_close(c);
-        exchange_tunnel_ended(c->exchange);
+        c->worker->requests->tunnel_ended(c->transport.exchange);
     } else {
-        exchange_abort(c->exchange, 0, "the client went away");
+        c->worker->requests->abort(c->transport.exchange, 0, "the client went away");
     }
     return true;
 }
@@ -293,7 +289,7 @@ static bool keep_surplus(struct client *c, const char *bytes, size_t n)
 {
     if (!n)
         return true;
-    collecting_hold(c->exchange);
+    c->worker->requests->hold(c->transport.exchange);
     c->next = head_buffer_new(c->worker, WORKER_HEAD_BUFFER);
     if (!c->next)
         return false;
@@ -308,41 +304,39 @@ static bool read_chunked(struct client *c, char *to, size_t got)
     ssize_t used = h1_chunked_squeeze(&c->chunks, to, got, &n, &c->worker->limits);
 
     if (used < 0) {
-        exchange_abort(c->exchange, h1_error_info((int)used)->status,
-                       h1_error_info((int)used)->reason);
+        c->worker->requests->abort(c->transport.exchange, h1_error_info((int)used)->status,
+                                   h1_error_info((int)used)->reason);
         return true;
     }
     c->body_done = c->chunks.done;
-    c->exchange->wire_in += (size_t)used;
+    c->transport.wire_in += (size_t)used;
     if (!keep_surplus(c, to + used, got - (size_t)used)) {
         c->keep = false; /* part of the next request is lost */
-        exchange_fail(c->exchange, 503, EXCHANGE_END_PROXY, "proxy_internal_error",
-                      EXCHANGE_NO_MEMORY);
+        c->worker->requests->no_memory(c->transport.exchange, 0);
         return true;
     }
     if (!n && !c->body_done)
         return true;
     c->want_body = false;
-    exchange_body(c->exchange, to, n, c->body_done);
+    c->worker->requests->body(c->transport.exchange, to, n, c->body_done);
     return true;
 }
 
 uint32_t client_begin_left(const struct client *c)
 {
-    const struct exchange *x = c->exchange;
     uint64_t waited = pace_waited(&c->sends, c->worker->loop.now_ms);
 
     /* Without a slot it delays nobody. */
-    if (!x->request->expect_continue || x->bytes_in || !x->backend)
+    if (!c->worker->requests->owes_body(c->transport.exchange))
         return UINT32_MAX;
-    return waited < EXCHANGE_BODY_BEGIN_MS ? EXCHANGE_BODY_BEGIN_MS - (uint32_t)waited : 0;
+    return waited < CLIENT_BODY_BEGIN_MS ? CLIENT_BODY_BEGIN_MS - (uint32_t)waited : 0;
 }
 
 /* Applies three limits: for the first byte, between two pieces, and the minimum rate. */
 static void wait_for_body(struct client *c)
 {
     uint64_t now = c->worker->loop.now_ms;
-    uint32_t ms = c->exchange->route->timeouts.body_ms, left, begin;
+    uint32_t ms = c->transport.body_ms, left, begin;
 
     pace_wait(&c->sends, now);
     left = pace_left(&c->sends, now, ms, c->worker->conf->limits.min_body_rate);
@@ -372,8 +366,9 @@ static bool read_body(struct client *c)
         return false;
     }
     if (got <= 0) {
-        exchange_abort(c->exchange, 0,
-                       "the client closed the connection in the middle of the body");
+        c->worker->requests->abort(
+            c->transport.exchange, 0,
+            "the client closed the connection in the middle of the body");
         return true;
     }
     pace_got(&c->sends, c->worker->loop.now_ms, (uint64_t)got,
@@ -381,11 +376,11 @@ static bool read_body(struct client *c)
     client_arm(c, 0);
     if (c->body == HTTP_BODY_CHUNKED)
         return read_chunked(c, to, (size_t)got);
-    c->exchange->wire_in += (size_t)got;
+    c->transport.wire_in += (size_t)got;
     c->body_left -= (uint64_t)got;
     c->body_done = c->body_left == 0;
     c->want_body = false;
-    exchange_body(c->exchange, to, (size_t)got, c->body_done);
+    c->worker->requests->body(c->transport.exchange, to, (size_t)got, c->body_done);
     return true;
 }
 
@@ -414,7 +409,7 @@ static void next_request(struct client *c)
 
 static bool step_exchange(struct client *c)
 {
-    if (!c->exchange) {
+    if (!c->transport.exchange) {
         if (c->writing && !c->broken)
             return false;
         if (c->cut || c->broken)
@@ -428,7 +423,7 @@ static bool step_exchange(struct client *c)
     /* The two directions of a tunnel do not wait for each other. */
     if ((c->writing && !c->tunnel) || !c->want_body) {
         if (c->broken) {
-            exchange_abort(c->exchange, 0, "the client went away");
+            c->worker->requests->abort(c->transport.exchange, 0, "the client went away");
             return true;
         }
         if (c->stream.hung_up && !c->writing)
@@ -436,7 +431,7 @@ static bool step_exchange(struct client *c)
         return false;
     }
     if (client_continue(c) < 0) {
-        exchange_abort(c->exchange, 0, "the client went away");
+        c->worker->requests->abort(c->transport.exchange, 0, "the client went away");
         return true;
     }
     /* The 100 still waits, and its deadline runs: the body is read when the 100 is out. */

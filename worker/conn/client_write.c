@@ -4,26 +4,14 @@
 
 #include "base/check.h"
 #include "base/conf/conf.h"
+#include "base/container.h"
 #include "base/log.h"
 #include "worker/conn/client_state.h"
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
 #include "worker/core/request_id.h"
-#include "worker/proxy/exchange_stats.h"
-#include "worker/proxy/local_reply.h"
-#include "worker/proxy/request.h"
-#include "worker/proxy/sticky.h"
+#include "worker/http/rewrite.h"
 #include "worker/tls/tls.h"
-#include "worker/upstream/backends.h"
-
-/* The route's deadline; it also applies to what is left when its exchange is over. */
-static void set_send_ms(struct client *c)
-{
-    const struct exchange *x = c->exchange;
-
-    if (x)
-        c->send_ms = x->route ? x->route->timeouts.send_ms : c->worker->conf->timeouts.send_ms;
-}
 
 void client_waits(struct client *c, size_t waiting)
 {
@@ -50,19 +38,18 @@ bool client_has_room(const struct client *c)
 /* Milliseconds until the next check whether it reads. */
 static uint32_t left_to_read(const struct client *c)
 {
-    uint32_t left = pace_left(&c->reads, c->worker->loop.now_ms, c->send_ms,
+    uint32_t left = pace_left(&c->reads, c->worker->loop.now_ms, c->transport.send_ms,
                               c->worker->conf->limits.min_read_rate);
 
     /* A client that has used up its time still gets a moment to show that it reads. */
     if (left < CLIENT_LOOK_MS)
         left = CLIENT_LOOK_MS;
-    return left < c->send_ms ? left : c->send_ms;
+    return left < c->transport.send_ms ? left : c->transport.send_ms;
 }
 
 static void begin_waiting(struct client *c)
 {
     c->writing = true;
-    set_send_ms(c);
     /* Its request body is not read meanwhile. */
     pace_got(&c->sends, c->worker->loop.now_ms, 0, c->worker->conf->limits.min_body_rate);
     c->handed = stream_handed(&c->stream);
@@ -93,7 +80,8 @@ const char *client_late(struct client *c)
     pace_wait(&c->reads, now);
     c->taken = taken;
     c->handed = stream_handed(&c->stream);
-    if (more && pace_left(&c->reads, now, c->send_ms, c->worker->conf->limits.min_read_rate)) {
+    if (more && pace_left(&c->reads, now, c->transport.send_ms,
+                          c->worker->conf->limits.min_read_rate)) {
         client_arm(c, left_to_read(c));
         return NULL;
     }
@@ -126,8 +114,7 @@ static int client_write_put(struct client *c, const char *bytes, size_t n, bool 
     ssize_t waiting = last && !c->keep ? stream_write_last(&c->stream, bytes, n)
                                        : stream_write(&c->stream, bytes, n);
 
-    if (c->exchange)
-        c->exchange->wire_out += n;
+    c->transport.wire_out += n;
     if (waiting < 0) {
         c->broken = true;
         return -1;
@@ -150,70 +137,63 @@ static bool goes_on(const struct client *c)
     return c->keep && c->body_done && !c->worker->draining;
 }
 
-static ssize_t client_write_head(struct client *c, const struct exchange *x,
-                                 const struct http_response *head)
+static struct client *client_of(struct transport *t)
+{
+    return container_of(t, struct client, transport);
+}
+
+static ssize_t client_write_head(struct client *c, const struct http_response *head,
+                                 struct rewrite_response_info *info)
 {
     struct worker *worker = c->worker;
-    char cookie[STICKY_COOKIE], authority[ORIGIN_AUTHORITY];
     struct rewrite_out out;
-    struct rewrite_response_info info = {
-        .client_method = c->method,
-        .client_minor = c->minor,
-        .tls = x->origin.https,
-        .keep_alive = c->keep,
-        .prefix = x->match.prefix,
-        .upstream_path = x->match.upstream_path,
-        .public_authority = origin_authority(&x->origin, authority),
-        .host_authority = x->request->authority,
-        .backend_authority = x->backend->authority,
-        .hsts_seconds = hsts_seconds(c),
-        .hsts_subdomains = worker->conf->tls.hsts_subdomains,
-        .date = str_from(worker->date),
-        .request_id = exchange_id(x),
-    };
 
-    sticky_mark(x, &info, cookie);
+    info->client_method = c->method;
+    info->client_minor = c->minor;
+    info->keep_alive = c->keep;
+    info->hsts_seconds = hsts_seconds(c);
+    info->hsts_subdomains = worker->conf->tls.hsts_subdomains;
+    info->date = str_from(worker->date);
     rewrite_out_init(&out, worker->head_scratch, WORKER_HEADROOM - H1_CHUNK_HEAD_MAX);
-    return rewrite_response(&out, head, &info);
+    return rewrite_response(&out, head, info);
 }
 
 /* Ends a chunked body that has trailers; the bytes before are out. */
-static int put_trailers(struct client *c, const struct exchange *x)
+static int put_trailers(struct client *c)
 {
     char *to = c->worker->head_scratch;
-    size_t n = x->trailer.n;
+    size_t n = c->transport.trailer.n;
 
     memcpy(to, "0\r\n", 3);
-    memcpy(to + 3, x->trailer.p, n);
+    memcpy(to + 3, c->transport.trailer.p, n);
     memcpy(to + 3 + n, "\r\n", 2);
     return client_write_put(c, to, n + 5, true);
 }
 
 /* Writes n bytes, framed, with the end of the body if last. before: bytes that go in front of
  * them in the same write. */
-static int put_chunk(struct client *c, const struct exchange *x, struct str before, char *data,
-                     size_t n, bool last)
+static int put_chunk(struct client *c, struct str before, char *data, size_t n, bool last)
 {
-    bool trailers = last && c->chunked && x->trailer.n;
+    bool trailers = last && c->chunked && c->transport.trailer.n;
     int result;
 
     if (c->chunked && (n || (last && !trailers)))
-        n = request_chunk(&data, n, last && !trailers);
+        n = h1_chunk_frame(&data, n, last && !trailers);
     if (before.n) {
         /* Head and first bytes go out as one record and one write. */
-        CHECK(data - x->worker->relay_buffer >= (ptrdiff_t)before.n);
+        CHECK(data - c->worker->relay_buffer >= (ptrdiff_t)before.n);
         data -= before.n;
         memcpy(data, before.p, before.n);
         n += before.n;
     }
     result = n ? client_write_put(c, data, n, last && !trailers) : c->writing ? 2 : 0;
-    return trailers && result >= 0 ? put_trailers(c, x) : result;
+    return trailers && result >= 0 ? put_trailers(c) : result;
 }
 
-static int respond(struct exchange *x, const struct http_response *head, char *data, size_t n,
-                   bool last)
+static int respond(struct transport *t, const struct http_response *head,
+                   struct rewrite_response_info *info, char *data, size_t n, bool last)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
     enum http_body body = rewrite_response_body(head, c->minor);
     ssize_t len;
 
@@ -223,18 +203,18 @@ static int respond(struct exchange *x, const struct http_response *head, char *d
     c->keep = goes_on(c) && body != HTTP_BODY_UNTIL_CLOSE && !c->tunnel;
     if (c->tunnel)
         c->want_body = c->body_done = false;
-    len = client_write_head(c, x, head);
+    len = client_write_head(c, head, info);
     if (len < 0)
         return -1;
-    return put_chunk(c, x, str_make(x->worker->head_scratch, (size_t)len), data, n, last);
+    return put_chunk(c, str_make(c->worker->head_scratch, (size_t)len), data, n, last);
 }
 
-static int body(struct exchange *x, char *data, size_t n, bool last)
+static int body(struct transport *t, char *data, size_t n, bool last)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
 
     if (n || !last || !c->tunnel)
-        return put_chunk(c, x, STR_EMPTY, data, n, last);
+        return put_chunk(c, STR_EMPTY, data, n, last);
     client_end_output(c);
     return 0;
 }
@@ -253,14 +233,15 @@ void client_end_output(struct client *c)
     stream_shutdown(&c->stream, true);
 }
 
-static int client_write_interim(struct exchange *x, const struct http_response *head)
+static int client_write_interim(struct transport *t, const struct http_response *head,
+                                struct rewrite_response_info *info)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
     ssize_t len;
 
     if (c->minor == 0)
         return 0;
-    len = client_write_head(c, x, head);
+    len = client_write_head(c, head, info);
     return len < 0 ? -1 : client_write_put(c, c->worker->head_scratch, (size_t)len, false);
 }
 
@@ -302,19 +283,15 @@ static int put_own(struct client *c, struct rewrite_own_info *info, size_t *sent
     return result;
 }
 
-static int own(struct exchange *x, struct rewrite_own_info *info)
+static int own(struct transport *t, struct rewrite_own_info *info, size_t *body)
 {
-    struct client *c = x->client;
-    size_t sent, body;
-    int result;
+    struct client *c = client_of(t);
+    size_t sent;
 
     /* After a refusal that the client's bytes caused, its next bytes cannot be trusted to be a
      * request. */
     c->keep = goes_on(c) && info->status != 400 && info->status != 408;
-    info->request_id = exchange_id(x);
-    result = put_own(c, info, &sent, &body);
-    x->bytes_out = body;
-    return result;
+    return put_own(c, info, &sent, body);
 }
 
 static void refuse(struct client *c, struct rewrite_own_info *info, const char *detail)
@@ -323,10 +300,10 @@ static void refuse(struct client *c, struct rewrite_own_info *info, const char *
 
     c->keep = false;
     c->method = HTTP_GET;
-    c->send_ms = c->worker->conf->timeouts.send_ms;
+    c->transport.send_ms = c->worker->conf->timeouts.send_ms;
     put_own(c, info, &sent, &body);
-    exchange_stats_refused(c->worker, &c->peer, info, detail,
-                           c->head_buffer ? c->head_buffer->n : 0, sent, body);
+    c->worker->requests->refused(c->worker, &c->peer, info, detail,
+                                 c->head_buffer ? c->head_buffer->n : 0, sent, body);
 }
 
 void client_refuse(struct client *c, uint16_t status, const char *detail)
@@ -340,7 +317,7 @@ void client_refuse(struct client *c, uint16_t status, const char *detail)
     if (status == 503) {
         request_id_make(c->worker, id);
         info.request_id = str_make(id, sizeof id);
-        info.retry_after = LOCAL_REPLY_RETRY_AFTER_S;
+        info.retry_after = REWRITE_RETRY_AFTER_S;
         info.proxy_error = "proxy_internal_error";
         info.proxy_detail = detail;
     }
@@ -391,9 +368,9 @@ int client_continue(struct client *c)
     return client_write_put(c, REWRITE_CONTINUE, sizeof REWRITE_CONTINUE - 1, false);
 }
 
-static void want_body(struct exchange *x)
+static void want_body(struct transport *t)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
 
     if (c->want_body || c->body_done)
         return;
@@ -401,11 +378,11 @@ static void want_body(struct exchange *x)
     client_schedule(c);
 }
 
-static void client_write_finish(struct exchange *x, bool whole)
+static void client_write_finish(struct transport *t, bool whole)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
 
-    c->exchange = NULL;
+    c->transport.exchange = NULL;
     c->want_body = false;
     c->keep &= whole;
     c->cut = !whole;

@@ -29,6 +29,7 @@ struct attempt_failures;
 struct client;
 struct exchange;
 struct pool_view;
+struct request_ops;
 struct route_table;
 struct tls_engine;
 struct upstream_ops;
@@ -66,6 +67,7 @@ struct worker {
     bool (*retry_queued)(struct waiter *);   /* a slot may be free (upstream/wait_queue.c) */
     bool (*end_slow_body)(struct worker *);  /* memory is needed (core/buffers.c) */
     const struct attempt_failures *failures; /* an attempt fails at once (proxy/attempt.c) */
+    const struct request_ops *requests;      /* a client has a request (core/transport.h) */
     const struct upstream_ops *upstream_ops; /* of connections that belong to exchanges */
     struct acceptor *acceptors;              /* [heritage->nlisteners] */
     struct acceptor *lent; /* list: sockets of slots whose workers cannot serve them */

@@ -238,4 +238,9 @@ size_t h1_trailers(char *out, const char *in, size_t n);
 #define H1_CHUNK_LAST     "0\r\n\r\n"
 size_t h1_chunk_head(char out[H1_CHUNK_HEAD_MAX], size_t n);
 
+/* Puts a chunk's framing around n bytes, and the end of the body behind them if last. There is
+ * room for H1_CHUNK_HEAD_MAX bytes before them, and for both ends behind; *data moves. Returns
+ * the framed length. */
+size_t h1_chunk_frame(char **data, size_t n, bool last);
+
 #endif

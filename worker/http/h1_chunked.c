@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "worker/http/h1.h"
 #include "worker/http/h1_chars.h"
 
@@ -241,4 +243,24 @@ size_t h1_chunk_head(char out[H1_CHUNK_HEAD_MAX], size_t n)
     out[at++] = '\r';
     out[at++] = '\n';
     return at;
+}
+
+size_t h1_chunk_frame(char **data, size_t n, bool last)
+{
+    char *end = *data + n;
+    char head[H1_CHUNK_HEAD_MAX];
+
+    if (n) {
+        size_t len = h1_chunk_head(head, n);
+
+        *data -= len;
+        memcpy(*data, head, len);
+        memcpy(end, H1_CHUNK_TAIL, sizeof H1_CHUNK_TAIL - 1);
+        end += sizeof H1_CHUNK_TAIL - 1;
+    }
+    if (last) {
+        memcpy(end, H1_CHUNK_LAST, sizeof H1_CHUNK_LAST - 1);
+        end += sizeof H1_CHUNK_LAST - 1;
+    }
+    return (size_t)(end - *data);
 }

@@ -108,6 +108,8 @@ struct rewrite_own_info {
 /* For Allow where all methods are passed on; others that we know of are passed on, too. */
 #define REWRITE_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
+enum { REWRITE_RETRY_AFTER_S = 2 }; /* retry_after of a 503: two probes of a backend */
+
 /* Head and body. Returns the length, or -1 on overflow. */
 ssize_t rewrite_own_response(struct rewrite_out *, const struct rewrite_own_info *);
 

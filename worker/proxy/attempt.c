@@ -141,7 +141,7 @@ void attempt_writable(struct exchange *x)
         if (x->state == EXCHANGE_SENDING)
             exchange_arm(x, 0);
         x->wants_us = x->body_done ? 0 : x->worker->loop.now_us;
-        x->ops->want_body(x);
+        x->transport->ops->want_body(x->transport);
         return;
     }
     if (!x->at.sent)
@@ -159,7 +159,8 @@ void attempt_connect(struct exchange *x, struct backend_view *b)
     x->at.chosen = x->worker->loop.now_us;
     x->attempts++;
     x->state = EXCHANGE_CONNECTING;
-    const struct upstream_owner owner = {x->worker->upstream_ops, x, x->pins, x->binds};
+    const struct upstream_owner owner = {x->worker->upstream_ops, x, &x->transport->pins,
+                                         x->binds};
     x->upstream = upstream_get(b, &owner, x->fresh, &x->reused);
     if (!x->upstream) {
         x->worker->failures->connect(x, errno);

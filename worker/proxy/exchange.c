@@ -35,27 +35,28 @@ static void find_origin(struct exchange *x)
     origin_find(&x->origin, x->request, &shown, x->worker->conf);
 }
 
-struct exchange *exchange_new(struct worker *worker, const struct transport_ops *ops,
-                              struct client *client, const struct peer *peer, struct pins *pins,
-                              const struct http_request *request)
+static bool exchange_create(struct worker *worker, struct transport *transport)
 {
     struct exchange *x = mempool_acquire(&worker->exchanges);
 
     if (!x)
-        return NULL;
+        return false;
     memset(x, 0, sizeof *x);
     x->worker = worker;
-    x->ops = ops;
-    x->client = client;
-    x->peer = peer;
-    x->pins = pins;
-    x->request = request;
+    x->transport = transport;
+    x->peer = transport->peer;
+    x->request = transport->request;
     x->timer.fire = exchange_timer_fired;
-    x->at.begin = x->at.parsed = worker->loop.now_us;
+    x->at.begin = transport->begin_us;
+    x->at.parsed = worker->loop.now_us;
     request_id_make(worker, x->id);
     find_origin(x);
+    transport->exchange = x;
+    transport->trailer = STR_EMPTY;
+    transport->body_ms = worker->conf->timeouts.body_ms;
+    transport->send_ms = worker->conf->timeouts.send_ms;
     exchange_stats_begin(x);
-    return x;
+    return true;
 }
 
 /* ---- towards a backend */
@@ -70,10 +71,10 @@ static void exchange_collect(struct exchange *x)
     }
     x->state = EXCHANGE_COLLECTING;
     collecting_wait(x);
-    x->ops->want_body(x);
+    x->transport->ops->want_body(x->transport);
 }
 
-void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
+static void exchange_begin(struct exchange *x, const char *data, size_t n, bool last)
 {
     x->body_done = last;
     x->bytes_in = n;
@@ -112,7 +113,7 @@ bool exchange_end_slow_body(struct worker *worker)
     return true;
 }
 
-void exchange_body(struct exchange *x, char *data, size_t n, bool last)
+static void exchange_body(struct exchange *x, char *data, size_t n, bool last)
 {
     ssize_t waiting;
 
@@ -131,7 +132,7 @@ void exchange_body(struct exchange *x, char *data, size_t n, bool last)
         if (last || x->bytes_in >= x->route->request_buffer)
             retry_budget_expect_release(x);
         if (x->chunked)
-            n = request_chunk(&data, n, last);
+            n = h1_chunk_frame(&data, n, last);
     } else {
         exchange_arm(x, exchange_idle_ms(x));
     }
@@ -152,7 +153,7 @@ void exchange_body(struct exchange *x, char *data, size_t n, bool last)
         attempt_wait_for_room(x);
 }
 
-void exchange_tunnel_ended(struct exchange *x)
+static void exchange_tunnel_ended(struct exchange *x)
 {
     x->client_ended = x->no_reuse = true;
     if (x->backend_ended) {
@@ -164,7 +165,7 @@ void exchange_tunnel_ended(struct exchange *x)
         exchange_arm(x, exchange_idle_ms(x));
 }
 
-void exchange_transport_writable(struct exchange *x, bool all)
+static void exchange_transport_writable(struct exchange *x, bool all)
 {
     if (x->state == EXCHANGE_DELIVERING) {
         if (all)
@@ -233,3 +234,31 @@ static void exchange_timer_fired(struct loop_timer *timer)
         return;
     }
 }
+
+/* ---- what transports call */
+
+static void exchange_no_memory(struct exchange *x, size_t n)
+{
+    x->bytes_in += n;
+    exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
+}
+
+static bool exchange_owes_body(const struct exchange *x)
+{
+    return x->request->expect_continue && !x->bytes_in && x->backend;
+}
+
+const struct request_ops exchange_requests = {
+    .create = exchange_create,
+    .begin = exchange_begin,
+    .body = exchange_body,
+    .tunnel_ended = exchange_tunnel_ended,
+    .writable = exchange_transport_writable,
+    .abort = exchange_abort,
+    .cut = exchange_cut,
+    .no_memory = exchange_no_memory,
+    .hold = collecting_hold,
+    .owes_body = exchange_owes_body,
+    .refused = exchange_stats_refused,
+    .client_gone = upstream_close_pinned,
+};

@@ -12,7 +12,7 @@
  * shared, so that a client that sends slowly affects nobody else.
  *
  * Back-pressure: the transport gives body bytes only after want_body(). The exchange stops
- * reading the backend when respond() or body() return 1, until exchange_transport_writable().
+ * reading the backend when respond() or body() return 1, until writable().
  * When they return 2 (some bytes are kept) it goes on; a response that was accepted whole then
  * releases its slot and connection, and is DELIVERING until its client has it. Worker only; one
  * thread. */
@@ -25,6 +25,7 @@
 
 #include "base/loop.h"
 #include "shm/table.h"
+#include "worker/core/transport.h"
 #include "worker/http/h1.h"
 #include "worker/http/http.h"
 #include "worker/http/origin.h"
@@ -32,35 +33,13 @@
 #include "worker/http/route.h"
 #include "worker/upstream/backends.h"
 
-struct client;
 struct conf_route;
 struct exchange;
 struct head_buffer;
 struct request_buffer;
 struct peer;
-struct pins;
 struct upstream;
 struct worker;
-
-/* What the exchange needs from its transport. None of these calls back into the exchange: the
- * transport acts on them in its own turn. Bytes given to respond() and body() lie in
- * worker->relay_buffer with the headroom and tailroom of core.h around them, which the
- * transport may use. Results: 0 = all is out, go on; 1 = stop until
- * exchange_transport_writable(); 2 = some is kept, go on; -1 = the client is gone. */
-struct transport_ops {
-    /* Head of the final response and its first n bytes; last: there are no more. */
-    int (*respond)(struct exchange *, const struct http_response *, char *data, size_t n,
-                   bool last);
-    int (*body)(struct exchange *, char *data, size_t n, bool last);
-    int (*interim)(struct exchange *, const struct http_response *);
-    /* A whole response made by pasgate; the transport fills in what it knows. */
-    int (*own)(struct exchange *, struct rewrite_own_info *);
-    /* Asks for the (rest of the) request's body, or the tunnel's bytes. */
-    void (*want_body)(struct exchange *);
-    /* The exchange is over and about to be freed. whole: the response was complete; otherwise
-     * the transport must not let the client believe that it was. */
-    void (*finish)(struct exchange *, bool whole);
-};
 
 /* How long a backend may take to react to "Expect: 100-continue". Then pasgate sends the 100
  * itself, and the body to the backend, like a client that stops waiting (RFC 9110 10.1.1).
@@ -68,9 +47,6 @@ struct transport_ops {
 enum { EXCHANGE_EXPECT_MS = 1000 };
 
 enum {
-    /* How long the first byte of a body may take after 100 Continue, while its request holds a
-     * slot that others could use. A client that waited for permission has the body ready. */
-    EXCHANGE_BODY_BEGIN_MS = 3000,
     /* When no byte of the body has come for so long and the backend gives the request up, the
      * client has failed, not the backend. Tomcat's own timeout (connectionTimeout) is 20 s. */
     EXCHANGE_BODY_OWED_MS = 1000,
@@ -78,9 +54,6 @@ enum {
 
 /* The detail of an exchange whose backend gave up for that reason. */
 #define EXCHANGE_BODY_OWED "the client stopped sending the body, and the backend gave up"
-
-/* The detail of an exchange that got no buffer. */
-#define EXCHANGE_NO_MEMORY "no memory for another request (limits.memory)"
 
 enum exchange_state {
     EXCHANGE_LOCAL,      /* pasgate responds itself, without a backend */
@@ -92,15 +65,6 @@ enum exchange_state {
     EXCHANGE_RESPONDING,
     EXCHANGE_TUNNEL,
     EXCHANGE_DELIVERING, /* the backend is done with; the client still reads */
-};
-
-/* Who ended it; for the access log. */
-enum exchange_end {
-    EXCHANGE_END_WHOLE,
-    EXCHANGE_END_CLIENT,  /* went away or broke the protocol */
-    EXCHANGE_END_BACKEND, /* closed or broke the protocol */
-    EXCHANGE_END_TIMEOUT, /* one of our deadlines passed */
-    EXCHANGE_END_PROXY,   /* pasgate refused: no slot, no route, stopping */
 };
 
 struct exchange_times { /* microseconds, monotonic; 0: did not happen */
@@ -125,11 +89,9 @@ struct attempt {
 
 struct exchange {
     struct worker *worker;
-    const struct transport_ops *ops;
-    struct client *client;              /* the transport */
-    const struct peer *peer;            /* facts about the client; in the transport's memory */
-    const struct http_request *request; /* in the transport's memory until finish */
-    struct pins *pins; /* the client's own connections to backends; in the transport's memory */
+    struct transport *transport;        /* the client's side (worker/core/transport.h) */
+    const struct peer *peer;            /* as in transport */
+    const struct http_request *request; /* the same, until finish() */
 
     struct origin origin; /* the client's real address (worker/http/origin.h) */
 
@@ -194,13 +156,11 @@ struct exchange {
     size_t body_at;               /* offset of the body in request_buffer */
     struct head_buffer *partial;  /* a response head that came in pieces */
     struct head_buffer *trailers; /* of a chunked response, if the client accepts trailers */
-    struct str trailer;       /* what of them goes to the client; set before the last bytes */
-    struct head_buffer *held; /* a response that is held until it is whole */
-    size_t held_head;         /* bytes of its head */
+    struct head_buffer *held;     /* a response that is held until it is whole */
+    size_t held_head;             /* bytes of its head */
 
     struct exchange_times at;
     uint64_t bytes_in, bytes_out; /* body bytes from and to the client */
-    uint64_t wire_in, wire_out;   /* all of its plaintext: heads and framing, too */
     uint16_t status;              /* sent to the client; 0: none */
     uint16_t backend_status;      /* received from the backend; 0: none */
     const char *error;            /* RFC 9209 type when pasgate made the response */
@@ -208,34 +168,14 @@ struct exchange {
     char id[32];                  /* X-Request-Id */
 };
 
-/* Makes the exchange of a parsed request. NULL: no memory. */
-struct exchange *exchange_new(struct worker *worker, const struct transport_ops *ops,
-                              struct client *client, const struct peer *peer, struct pins *pins,
-                              const struct http_request *request);
+/* worker->requests: what a transport tells an exchange. */
+extern const struct request_ops exchange_requests;
 
 /* Its id in logs and for other systems: a trusted peer's X-Request-Id, otherwise ours. */
 static inline struct str exchange_id(const struct exchange *x)
 {
     return x->origin.request_id.n ? x->origin.request_id : str_make(x->id, sizeof x->id);
 }
-
-/* Starts it with the first n bytes of the request's body (decoded; last: these are all), which
- * it copies. It may be over, and freed, on return (ops->finish was then called). This holds for
- * all functions below. */
-void exchange_begin(struct exchange *x, const char *data, size_t n, bool last);
-
-/* The next n bytes of the request's body, or of a tunnel, in worker->relay_buffer with headroom
- * and tailroom. More only after want_body(). */
-void exchange_body(struct exchange *x, char *data, size_t n, bool last);
-
-/* The client sends nothing more through the tunnel, whose other direction goes on. */
-void exchange_tunnel_ended(struct exchange *x);
-
-/* The client accepts bytes again. all: it has everything that it was given. */
-void exchange_transport_writable(struct exchange *x, bool all);
-
-/* The client went away, or its body is malformed (status != 0: send that status to it). */
-void exchange_abort(struct exchange *x, uint16_t status, const char *detail);
 
 /* Ends it with a response made by pasgate or, if a response has begun, by cutting that short.
  * error: an RFC 9209 type, NULL: the client's fault. */
@@ -277,6 +217,8 @@ void exchange_drop_rival(struct exchange *x);
 void exchange_finish(struct exchange *x, bool whole);
 /* The whole response went to the transport. out: and to the client's socket. */
 void exchange_complete(struct exchange *x, bool out);
+/* As in struct request_ops. */
+void exchange_abort(struct exchange *x, uint16_t status, const char *detail);
 /* Ends with a response that is cut short. */
 void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail);
 /* Arms the exchange's one deadline; 0: none. */

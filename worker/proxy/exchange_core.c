@@ -102,7 +102,7 @@ static void forget_response(struct exchange *x)
     head_buffer_free(x->worker, x->held);
     head_buffer_free(x->worker, x->trailers);
     x->partial = x->held = x->trailers = NULL;
-    x->trailer = STR_EMPTY;
+    x->transport->trailer = STR_EMPTY;
     x->at.first_byte = 0;
     x->backend_status = 0;
     x->interims = 0;
@@ -150,7 +150,7 @@ void exchange_finish(struct exchange *x, bool whole)
         backends_queue_leave(worker, x->pool, &x->waiter);
     sticky_end(x);
     drop_upstream(x);
-    x->ops->finish(x, whole);
+    x->transport->ops->finish(x->transport, whole);
     request_buffer_free(worker, x->request_buffer);
     head_buffer_free(worker, x->partial);
     head_buffer_free(worker, x->held);
@@ -187,7 +187,7 @@ void exchange_complete(struct exchange *x, bool out)
     if (x->no_reuse || !x->body_done || u->waiting)
         upstream_close(u);
     else
-        upstream_keep(u, x->pins);
+        upstream_keep(u, &x->transport->pins);
     if (out)
         exchange_finish(x, true);
     else
@@ -206,7 +206,8 @@ void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail)
 void exchange_reply(struct exchange *x, struct rewrite_own_info *info)
 {
     x->status = info->status;
-    exchange_finish(x, x->ops->own(x, info) >= 0);
+    info->request_id = exchange_id(x);
+    exchange_finish(x, x->transport->ops->own(x->transport, info, &x->bytes_out) >= 0);
 }
 
 void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
@@ -223,7 +224,7 @@ void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
     x->end = (uint8_t)end;
     x->detail = detail;
     if (status == 503)
-        info.retry_after = LOCAL_REPLY_RETRY_AFTER_S;
+        info.retry_after = REWRITE_RETRY_AFTER_S;
     exchange_reply(x, &info);
 }
 

@@ -143,8 +143,8 @@ static void count_exchange(const struct exchange *x)
 
     if (!is_traffic(x->peer))
         return;
-    count_add(&row->bytes_in, x->wire_in);
-    count_add(&row->bytes_out, x->wire_out);
+    count_add(&row->bytes_in, x->transport->wire_in);
+    count_add(&row->bytes_out, x->transport->wire_out);
     count_response(row, x->status);
     if (x->error && x->status >= 500)
         count_add(&row->own_errors, 1);
@@ -203,8 +203,8 @@ void exchange_stats_count(const struct exchange *x)
         .request_id = exchange_id(x),
         .status = x->status,
         .backend_status = x->backend_status,
-        .bytes_in = x->wire_in,
-        .bytes_out = x->wire_out,
+        .bytes_in = x->transport->wire_in,
+        .bytes_out = x->transport->wire_out,
         .body_in = x->bytes_in,
         .body_out = x->bytes_out,
         .attempts = x->attempts,

@@ -9,8 +9,6 @@
 
 struct exchange;
 
-enum { LOCAL_REPLY_RETRY_AFTER_S = 2 }; /* with every 503: two probes of a backend */
-
 /* Responds if the path (normalised) or the listener is one that pasgate serves itself. true: it
  * did, and the exchange is over. */
 bool local_reply(struct exchange *x, struct str path);

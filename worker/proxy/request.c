@@ -21,26 +21,6 @@ _Static_assert(H1_METHOD_MAX == CONF_METHOD_LEN, "methods that come can be confi
 
 enum { CHUNK_ROOM = H1_CHUNK_HEAD_MAX + sizeof H1_CHUNK_TAIL H1_CHUNK_LAST };
 
-size_t request_chunk(char **data, size_t n, bool last)
-{
-    char *end = *data + n;
-    char head[H1_CHUNK_HEAD_MAX];
-
-    if (n) {
-        size_t len = h1_chunk_head(head, n);
-
-        *data -= len;
-        memcpy(*data, head, len);
-        memcpy(end, H1_CHUNK_TAIL, sizeof H1_CHUNK_TAIL - 1);
-        end += sizeof H1_CHUNK_TAIL - 1;
-    }
-    if (last) {
-        memcpy(end, H1_CHUNK_LAST, sizeof H1_CHUNK_LAST - 1);
-        end += sizeof H1_CHUNK_LAST - 1;
-    }
-    return (size_t)(end - *data);
-}
-
 /* A chunked body is collected without framing and sent as one chunk. */
 static void frame_body(struct exchange *x)
 {
@@ -51,7 +31,7 @@ static void frame_body(struct exchange *x)
     if (!x->chunked || (!n && !x->body_done))
         return;
     memmove(to, body, n);
-    n = request_chunk(&to, n, x->body_done);
+    n = h1_chunk_frame(&to, n, x->body_done);
     memmove(body, to, n);
     out->n = x->body_at + n;
 }
@@ -172,6 +152,8 @@ static bool find_route(struct exchange *x, struct str path)
         return false;
     }
     x->route = &worker->conf->routes[x->match.target];
+    x->transport->body_ms = x->route->timeouts.body_ms;
+    x->transport->send_ms = x->route->timeouts.send_ms;
     x->pool = &worker->pools[x->route->pool->index];
     x->idempotent = http_method_is_idempotent((enum http_method)r->method);
     route_class(x);
@@ -192,7 +174,7 @@ static void find_pinned(struct exchange *x)
 {
     x->binds = pins_bound_by_request(x->request);
     if (!x->home)
-        x->home = pins_backend(x->pins, x->pool);
+        x->home = pins_backend(&x->transport->pins, x->pool);
 }
 
 /* An OPTIONS request with Max-Forwards: 0 is meant for pasgate itself. */

@@ -19,8 +19,4 @@ bool request_collects(const struct exchange *x);
 /* Appends the next n bytes to a body that is being collected. false: no memory. */
 bool request_add_body(struct exchange *x, const char *data, size_t n);
 
-/* Puts a chunk's framing around n bytes in worker->relay_buffer, in the headroom and tailroom;
- * *data moves. Returns the framed length. */
-size_t request_chunk(char **data, size_t n, bool last);
-
 #endif

@@ -30,6 +30,43 @@ static enum exchange_flow client_gone(struct exchange *x)
     return EXCHANGE_OVER;
 }
 
+/* What the transport needs to write a head. The buffers are what info points to. */
+struct marks {
+    char cookie[STICKY_COOKIE], authority[ORIGIN_AUTHORITY];
+};
+
+static void describe(const struct exchange *x, struct rewrite_response_info *info,
+                     struct marks *marks)
+{
+    info->tls = x->origin.https;
+    info->prefix = x->match.prefix;
+    info->upstream_path = x->match.upstream_path;
+    info->public_authority = origin_authority(&x->origin, marks->authority);
+    info->host_authority = x->request->authority;
+    info->backend_authority = x->backend->authority;
+    info->request_id = exchange_id(x);
+    sticky_mark(x, info, marks->cookie);
+}
+
+static int put_head(struct exchange *x, const struct http_response *head, char *data, size_t n,
+                    bool last)
+{
+    struct rewrite_response_info info = {0};
+    struct marks marks;
+
+    describe(x, &info, &marks);
+    return x->transport->ops->respond(x->transport, head, &info, data, n, last);
+}
+
+static int put_interim(struct exchange *x, const struct http_response *head)
+{
+    struct rewrite_response_info info = {0};
+    struct marks marks;
+
+    describe(x, &info, &marks);
+    return x->transport->ops->interim(x->transport, head, &info);
+}
+
 /* Gives decoded bytes to the transport, with the head unless that was sent before. */
 static enum exchange_flow response_pass_on(struct exchange *x, const struct http_response *head,
                                            char *data, size_t n, bool last)
@@ -38,9 +75,9 @@ static enum exchange_flow response_pass_on(struct exchange *x, const struct http
 
     x->bytes_out += n;
     if (head)
-        result = x->ops->respond(x, head, data, n, last);
+        result = put_head(x, head, data, n, last);
     else if (n || last)
-        result = x->ops->body(x, data, n, last);
+        result = x->transport->ops->body(x->transport, data, n, last);
     x->responded = true;
     retry_budget_release(x);
     if (result < 0)
@@ -157,7 +194,7 @@ static void end_trailers(struct exchange *x)
     if (!chunks->keep || chunks->kept < chunks->trailers)
         return;
     out = chunks->keep + chunks->keep_cap;
-    x->trailer = str_make(out, h1_trailers(out, chunks->keep, chunks->kept));
+    x->transport->trailer = str_make(out, h1_trailers(out, chunks->keep, chunks->kept));
 }
 
 /* Removes the transfer coding; head: NULL after the first call. */
@@ -257,7 +294,7 @@ static enum exchange_flow begin_tunnel(struct exchange *x, const struct http_res
     x->body = HTTP_BODY_UNTIL_CLOSE;
     flow = response_pass_on(x, head, data, n, false);
     if (flow != EXCHANGE_OVER)
-        x->ops->want_body(x);
+        x->transport->ops->want_body(x->transport);
     return flow;
 }
 
@@ -303,7 +340,7 @@ static enum exchange_flow response_interim(struct exchange *x, const struct http
             attempt_continue(x);
         return EXCHANGE_GO_ON;
     }
-    return x->ops->interim(x, head) < 0 ? client_gone(x) : EXCHANGE_GO_ON;
+    return put_interim(x, head) < 0 ? client_gone(x) : EXCHANGE_GO_ON;
 }
 
 /* Keeps the beginning of a head until the rest arrives. */

@@ -325,7 +325,7 @@ static void end_of_tunnel(struct exchange *x, int error)
     } else if (error || x->client_ended) {
         exchange_complete(x, true);
     } else if (!known) {
-        x->ops->body(x, worker_body(x->worker), 0, true);
+        x->transport->ops->body(x->transport, worker_body(x->worker), 0, true);
         exchange_arm(x, exchange_idle_ms(x));
     }
 }
@@ -338,7 +338,7 @@ void retry_upstream_gone(struct exchange *x, int error)
     }
     if (x->state == EXCHANGE_RESPONDING && x->body == HTTP_BODY_UNTIL_CLOSE && !error) {
         x->no_reuse = true;
-        int result = x->ops->body(x, worker_body(x->worker), 0, true);
+        int result = x->transport->ops->body(x->transport, worker_body(x->worker), 0, true);
 
         if (result < 0)
             exchange_cut(x, EXCHANGE_END_CLIENT, "client gone");

@@ -17,20 +17,13 @@
 
 #include <stdbool.h>
 
-#include "base/str.h"
+#include "worker/core/transport.h"
 
 struct backend_view;
 struct http_request;
 struct http_response;
 struct pool_view;
 struct upstream;
-
-enum { PINS_MAX = 4 }; /* backends at which one client's connection can be authenticated */
-
-/* Embedded in the client's connection; zero is empty. Holds only the idle ones. */
-struct pins {
-    struct upstream *of[PINS_MAX]; /* no gaps, the oldest first */
-};
 
 /* No room for another one: the oldest, of[0], has to be closed first. */
 static inline bool pins_full(const struct pins *pins)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/container.h"
 #include "t/unit/script/script.h"
 #include "worker/http/rewrite.h"
 #include "worker/upstream/upstream.h"
@@ -36,6 +37,11 @@ static int take(struct client *c, const char *data, size_t n, bool last)
     return c->takes;
 }
 
+static struct client *client_of(struct transport *t)
+{
+    return container_of(t, struct client, transport);
+}
+
 static void scripted_head(struct client *c, uint16_t status)
 {
     if (c->ends)
@@ -45,19 +51,20 @@ static void scripted_head(struct client *c, uint16_t status)
     c->status = status;
 }
 
-static int scripted_respond(struct exchange *x, const struct http_response *head, char *data,
-                            size_t n, bool last)
+static int scripted_respond(struct transport *t, const struct http_response *head,
+                            struct rewrite_response_info *info, char *data, size_t n, bool last)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
 
+    (void)info;
     if (c->takes >= 0)
         scripted_head(c, head->status);
     return take(c, data, n, last);
 }
 
-static int scripted_body(struct exchange *x, char *data, size_t n, bool last)
+static int scripted_body(struct transport *t, char *data, size_t n, bool last)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
 
     if (!c->heads)
         wrong(c, "a body without its head");
@@ -68,21 +75,23 @@ static int scripted_body(struct exchange *x, char *data, size_t n, bool last)
     return take(c, data, n, last);
 }
 
-static int scripted_interim(struct exchange *x, const struct http_response *head)
+static int scripted_interim(struct transport *t, const struct http_response *head,
+                            struct rewrite_response_info *info)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
 
-    (void)head;
+    (void)head, (void)info;
     if (c->heads)
         wrong(c, "an interim response after the final one");
     c->interims++;
     return c->takes < 0 ? -1 : 0;
 }
 
-static int scripted_own(struct exchange *x, struct rewrite_own_info *info)
+static int scripted_own(struct transport *t, struct rewrite_own_info *info, size_t *body)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
 
+    *body = 0;
     scripted_head(c, info->status);
     c->own = true;
     script_own_errors += info->status >= 500;
@@ -90,21 +99,21 @@ static int scripted_own(struct exchange *x, struct rewrite_own_info *info)
     return c->takes < 0 ? -1 : 0;
 }
 
-static void scripted_want_body(struct exchange *x)
+static void scripted_want_body(struct transport *t)
 {
-    x->client->asked = true;
+    client_of(t)->asked = true;
 }
 
-static void scripted_finish(struct exchange *x, bool whole)
+static void scripted_finish(struct transport *t, bool whole)
 {
-    struct client *c = x->client;
+    struct client *c = client_of(t);
 
     if (c->ends++)
         wrong(c, "a second end");
     if (whole && !c->last && c->status != 101)
         wrong(c, "called whole, but its last bytes are missing");
     c->whole = whole;
-    c->exchange = NULL;
+    c->transport.exchange = NULL;
     /* Nothing of the request may be used from here on. */
     memset(&c->request, 0xa5, sizeof c->request);
     free(c->head);
@@ -173,7 +182,7 @@ void script_ask(struct client *c, const char *request)
 
     if (!c->peer.listen)
         enter(c);
-    CHECK(!c->exchange);
+    CHECK(!c->transport.exchange);
     c->asked = c->own = c->last = c->whole = c->fin = false;
     c->heads = c->interims = c->ends = 0;
     c->status = 0;
@@ -186,10 +195,13 @@ void script_ask(struct client *c, const char *request)
           (ssize_t)head);
     last = is_all(c, n);
     c->peer.requests++;
-    c->exchange = exchange_new(&script_worker, &scripted, c, &c->peer, &c->pins, &c->request);
-    CHECK(c->exchange);
-    c->exchange->wire_in = head + n;
-    exchange_begin(c->exchange, body, n, last);
+    c->transport.ops = &scripted;
+    c->transport.peer = &c->peer;
+    c->transport.request = &c->request;
+    c->transport.begin_us = script_worker.loop.now_us;
+    c->transport.wire_in = head + n;
+    CHECK(exchange_requests.create(&script_worker, &c->transport));
+    exchange_requests.begin(c->transport.exchange, body, n, last);
 }
 
 void script_send(struct client *c, const char *bytes, bool last)
@@ -205,14 +217,14 @@ static bool give(struct client *c)
 {
     char *to = worker_body(&script_worker), *from = c->pending;
 
-    if (!c->exchange || !c->asked || !from)
+    if (!c->transport.exchange || !c->asked || !from)
         return false;
     memcpy(to, from, c->npending);
     free(from);
     c->pending = NULL;
     c->asked = false;
-    c->exchange->wire_in += c->npending;
-    exchange_body(c->exchange, to, c->npending, c->pending_last);
+    c->transport.wire_in += c->npending;
+    exchange_requests.body(c->transport.exchange, to, c->npending, c->pending_last);
     return true;
 }
 
@@ -228,27 +240,27 @@ bool script_clients_turn(void)
 void script_read_on(struct client *c)
 {
     c->takes = 0;
-    if (c->exchange)
-        exchange_transport_writable(c->exchange, true);
+    if (c->transport.exchange)
+        exchange_requests.writable(c->transport.exchange, true);
 }
 
 void script_leave(struct client *c)
 {
-    if (c->exchange)
-        exchange_abort(c->exchange, 0, "the client went away");
+    if (c->transport.exchange)
+        exchange_abort(c->transport.exchange, 0, "the client went away");
 }
 
 /* As client_step.c does: while a body is due this is an end in the middle of it; in a tunnel it
  * is passed on; otherwise the client still wants its response. */
 void script_half_close(struct client *c)
 {
-    if (!c->exchange || !c->asked)
+    if (!c->transport.exchange || !c->asked)
         return;
     c->asked = false;
-    if (c->exchange->state == EXCHANGE_TUNNEL)
-        exchange_tunnel_ended(c->exchange);
+    if (c->transport.exchange->state == EXCHANGE_TUNNEL)
+        exchange_requests.tunnel_ended(c->transport.exchange);
     else
-        exchange_abort(c->exchange, 0,
+        exchange_abort(c->transport.exchange, 0,
                        "the client closed the connection in the middle of the body");
 }
 
@@ -258,9 +270,9 @@ void script_clients_end(void)
     for (unsigned i = 0; i < n_all; i++) {
         struct client *c = all[i];
 
-        if (c->exchange)
-            exchange_cut(c->exchange, EXCHANGE_END_PROXY, "pasgate stops");
-        upstream_close_pinned(&c->pins);
+        if (c->transport.exchange)
+            exchange_cut(c->transport.exchange, EXCHANGE_END_PROXY, "pasgate stops");
+        upstream_close_pinned(&c->transport.pins);
         free(c->pending);
         c->pending = NULL;
         c->peer.listen = NULL;

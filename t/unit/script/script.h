@@ -103,9 +103,8 @@ void script_stop_clock(void);
 
 /* The scripted transport. Zero is a client that takes everything at once. */
 struct client {
-    struct exchange *exchange; /* NULL: over, or not begun */
+    struct transport transport; /* its exchange is NULL: over, or not begun */
     struct peer peer;
-    struct pins pins;
     struct http_request request;
     char *head;    /* the request's bytes, gone when the exchange is over */
     int takes;     /* result of respond() and body(): 0 all, 1 none now, 2 kept, -1 gone */

@@ -233,6 +233,7 @@ void script_start(uint32_t n)
     build_routes(w);
     CHECK(backends_init(w) == 0);
     w->retry_queued = attempt_retry_queued;
+    w->requests = &exchange_requests;
     w->end_slow_body = exchange_end_slow_body;
     w->collecting.prev = w->collecting.next = &w->collecting;
     w->upstream_ops = &attempt_events;
