@@ -1,10 +1,10 @@
 /* What the parts of one worker process share.
  *
- *   accept.c -> client.c (a connection of a client; carries exchanges)
- *                  |
- *              exchange.c (one request and its response; knows no protocol)
- *                  |
- *   backends.c  upstream.c (a connection to a backend, kept and reused)
+ *   accept.c -> conn/client.c (a connection of a client; carries exchanges)
+ *                      |
+ *              proxy/exchange.c (one request and its response; knows no protocol)
+ *                      |
+ *   upstream/backends.c, upstream/upstream.c (a connection to a backend, kept and reused)
  *
  * One thread, one loop. Everything here belongs to the worker and lives until
  * the process ends, unless it says otherwise. */
