@@ -35,10 +35,10 @@ END { local $?; run_cmd('umount', '-l', $_) for @mounted }
 
 sub mounted
 {
-    my ($name, $size) = @_;
+    my ($name, $size, $more) = @_;
     my $folder = tmp($name);
     mkdir $folder;
-    my ($code, $said) = run_cmd('mount', '-t', 'tmpfs', '-o', "size=$size,mode=0777", 'tmpfs', $folder);
+    my ($code, $said) = run_cmd('mount', '-t', 'tmpfs', '-o', "size=$size,mode=0777" . ($more // ''), 'tmpfs', $folder);
     die "mount: $said" if $code;
     push @mounted, $folder;
     return $folder;
@@ -80,6 +80,44 @@ subtest 'a store of 64 KiB' => sub {
     like $said, qr{the store \S+ is full; nothing is ordered}, 'nor an order';
     unlink "$folder/fill";
     ok wait_row($gate, sub { $_->{error} eq '' }, 30), 'there is space: nothing is wrong any more' or $gate->tell;
+    $gate->stop_ok;
+    $ca->end;
+};
+
+# What is the host's fault is no failure of the CA, and over when it is over.
+subtest 'no inodes, and an account that cannot be opened' => sub {
+    my $ca = Pebble->new;
+    my $folder = mounted('inodes', '4m', ',nr_inodes=300');
+    my $gate = acme_gate($ca, store => "$folder/store");
+    ok wait_issued($gate), 'issued' or $gate->tell;
+    my $fails = sub {
+        my ($pattern, $what) = @_;
+        my ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
+        is $code, 1, "$what: not renewed";
+        like $said, $pattern, 'for that reason';
+        is state_of($gate)->{failures}, 0, 'which is no failure of the CA';
+        is orders($ca), 1, 'nothing is ordered';
+        my ($told) = grep { /not ordered: $pattern/ } reverse split /\n/, $gate->log_text;
+        like $told, qr/; next try \d{4}-\S+$/, 'told with the time of the next one, since this is not due';
+    };
+    my $over = sub {
+        ok wait_row($gate, sub { $_->{error} eq '' }, 30), 'it is over: nothing is wrong any more' or $gate->tell;
+    };
+    my $n = 0;
+    $n++ while open my $file, '>', "$folder/fill$n";
+    $fails->(qr{the store \S+/inodes/store has no inodes left for files; nothing is ordered}, 'no inodes');
+    unlink glob "$folder/fill*";
+    $over->();
+
+    $gate->stop_ok;
+    rename "$folder/store/accounts", "$folder/store/aside" or die;
+    symlink 'aside', "$folder/store/accounts" or die;
+    $gate->start;
+    $fails->(qr{cannot write to the store \S+/inodes/store: Not a directory}, 'the accounts are a link');
+    unlink "$folder/store/accounts";
+    rename "$folder/store/aside", "$folder/store/accounts" or die;
+    $over->();
+    is +($gate->cli('cert', 'renew', 'www.shop.test', '--force'))[0], 0, 'and it is renewed when asked';
     $gate->stop_ok;
     $ca->end;
 };

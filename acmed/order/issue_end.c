@@ -59,9 +59,9 @@ enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
 enum issue_news issue_no_store(struct issue *is, const struct issue_live *live,
                                const char *problem)
 {
-    uint64_t now = clock_wall_ms();
+    uint64_t now = clock_wall_ms(), at;
     bool known = is->no_store && strcmp(is->state.problem, problem) == 0;
-    char when[CLOCK_ISO_SIZE];
+    char when[CLOCK_ISO_SIZE], often[40] = "";
 
     issue_end_run(is);
     is->no_store = true;
@@ -70,9 +70,11 @@ enum issue_news issue_no_store(struct issue *is, const struct issue_live *live,
     if (known)
         return ISSUE_CHANGED;
     issue_save_state(is);
-    log_warn("certificate %s: not ordered: %s; tried every %d s, next %s", is->conf->name,
-             problem, ISSUE_STORE_MS / 1000,
-             clock_iso(when, plan_order_at(&is->state, &live->plan, now)));
+    at = plan_order_at(&is->state, &live->plan, now);
+    if (at <= now + ISSUE_STORE_MS) /* else it was asked for by hand, and is not due */
+        snprintf(often, sizeof often, "tried every %d s, ", ISSUE_STORE_MS / 1000);
+    log_warn("certificate %s: not ordered: %s; %snext try %s", is->conf->name, problem, often,
+             clock_iso(when, at));
     return ISSUE_FAILED;
 }
 

@@ -22,8 +22,8 @@ enum issue_news issue_fail_as(struct issue *is, const struct issue_live *live,
 enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
                            uint64_t retry_after_ms, const char *problem);
 
-/* The store cannot be written, of which the CA knows nothing: no failure, and the next try
- * comes soon. Logged once. */
+/* The store cannot be read or written, of which the CA knows nothing: no failure, and the next
+ * try comes soon. Logged once. */
 enum { ISSUE_STORE_MS = 10000 };
 enum issue_news issue_no_store(struct issue *is, const struct issue_live *live,
                                const char *problem);

@@ -17,6 +17,7 @@
 
 enum {
     SPACE_NEEDED = 256 * 1024,    /* bytes free in the store, or nothing is ordered */
+    FILES_NEEDED = 32,            /* likewise, files that can be made */
     PREFLIGHT_RUN_MS = 60 * 1000, /* of a preflight; after that the order starts without */
 };
 
@@ -106,13 +107,16 @@ static enum issue_news begin_job(struct issue *is, enum job_kind kind,
 static bool has_space(const struct issue *is, char error[TABLE_REASON])
 {
     struct statvfs fs;
+    bool full, no_files;
 
-    if (fstatvfs(is->dir, &fs) < 0 || fs.f_blocks == 0 ||
-        (uint64_t)fs.f_bavail * fs.f_frsize >= SPACE_NEEDED)
+    if (fstatvfs(is->dir, &fs) < 0)
         return true;
-    snprintf(error, TABLE_REASON, "the store %.90s is full; nothing is ordered",
-             issue_acme(is)->store);
-    return false;
+    full = fs.f_blocks > 0 && (uint64_t)fs.f_bavail * fs.f_frsize < SPACE_NEEDED;
+    no_files = fs.f_files > 0 && fs.f_favail < FILES_NEEDED;
+    if (full || no_files)
+        snprintf(error, TABLE_REASON, "the store %.90s %s; nothing is ordered",
+                 issue_acme(is)->store, full ? "is full" : "has no inodes left for files");
+    return !full && !no_files;
 }
 
 /* An order that starts while the first one creates the account gets the same account, because
@@ -184,7 +188,7 @@ static bool choose_ca(struct issue *is, const struct issue_live *live, enum issu
 
     is->ca = fallback_ca(&is->state.fallback, &options);
     if (!ca_set_ready(is->ca_set, issue_ca(is), error)) {
-        *news = issue_fail(is, live, 0, error);
+        *news = issue_no_store(is, live, error);
         return false;
     }
     is->wanted_for = order_wanted(issue_ca(is)->directory, issue_ca(is)->profile,
@@ -214,7 +218,7 @@ static enum issue_news order(struct issue *is, const struct issue_live *live)
     char error[TABLE_REASON];
 
     if (!is->order.url[0] && !issue_start_prepare(is, error))
-        return issue_fail(is, live, 0, error);
+        return issue_no_store(is, live, error);
     log_info("certificate %s: %s at %s", is->conf->name,
              is->order.url[0] ? "continues its order" : how[is->ca], issue_ca(is)->directory);
     return begin_job(is, JOB_ISSUE, live);
@@ -222,14 +226,18 @@ static enum issue_news order(struct issue *is, const struct issue_live *live)
 
 void issue_look_at_store(struct issue *is)
 {
-    char error[TABLE_REASON];
+    struct cert_state state = is->state;
+    char error[TABLE_ERROR];
 
     if (!is->no_store || is->run || !backoff_over(is->state.next_try, clock_wall_ms()) ||
-        !issue_open_dir(is) || !has_space(is, error))
+        !issue_open_dir(is) || !has_space(is, error) ||
+        !ca_set_ready(is->ca_set, issue_ca(is), error))
         return;
+    state.problem[0] = '\0';
+    if (cert_state_save(is->dir, &state) < 0) /* perhaps a quota */
+        return;
+    is->state = state;
     is->no_store = false;
-    is->state.problem[0] = '\0';
-    issue_save_state(is);
 }
 
 enum issue_news issue_start(struct issue *is, const struct issue_live *live)
@@ -246,13 +254,13 @@ enum issue_news issue_start(struct issue *is, const struct issue_live *live)
     }
     if (!choose_ca(is, live, &news))
         return news;
+    if (!has_space(is, error)) /* not even for the certificate of an order that is open */
+        return issue_no_store(is, live, error);
     if (is->order.url[0])
         return order(is, live);
     if (!store_usable(issue_acme(is)->store, NULL, 0, unusable) ||
         !store_usable(issue_acme(is)->store, is->name, 0, unusable))
         return issue_no_store(is, live, unusable);
-    if (!has_space(is, error))
-        return issue_no_store(is, live, error);
     if (!issue_acme(is)->preflight || is->state.fallback.dry_run_passed)
         return order(is, live);
     return begin_job(is, JOB_PREFLIGHT, live);
