@@ -30,12 +30,23 @@ const struct conf_cert *cert_configured(const struct conf *conf, const char *dir
 bool cert_find(const struct table *table, const char *dir, uint32_t guess,
                struct cert_row *row);
 
+/* Why a worker could not load a candidate, as far as an operator can do something about it. */
+enum cert_why {
+    CERT_WHY_OTHER,   /* the log says it */
+    CERT_WHY_FILE,    /* a file could not be read: cert_finding.error */
+    CERT_WHY_KEY,     /* its key is too small for the policy of the listeners */
+    CERT_WHY_CA_KEY,  /* that of a certificate in the chain is */
+    CERT_WHY_CA_HASH, /* a signature in the chain uses a hash that is too weak for it */
+};
+
 /* The result of a worker's self-test of a candidate, packed into the one word of its row. */
 struct cert_finding {
     uint32_t candidate; /* the one that was tested; 0: none yet */
     enum cert_proof proof;
     uint32_t name; /* which of the certificate's names it is about, from 1; 0: all */
     bool partly;   /* CERT_PROOF_HANDSHAKE: fails with one version of TLS, works with another */
+    enum cert_why why; /* CERT_PROOF_LOAD */
+    uint8_t error;     /* CERT_WHY_FILE: errno */
 };
 
 uint64_t cert_finding_pack(const struct cert_finding *finding);

@@ -31,7 +31,9 @@ static void cert_canary_report(struct worker *w, uint32_t cert, uint32_t candida
     const struct cert_finding finding = {.candidate = candidate,
                                          .proof = verdict->proof,
                                          .name = verdict->name,
-                                         .partly = verdict->partly};
+                                         .partly = verdict->partly,
+                                         .why = verdict->why,
+                                         .error = verdict->error};
 
     if (verdict->proof == CERT_PROOF_GOOD)
         log_info("certificate %s: generation %u passed its self-test",
@@ -78,8 +80,7 @@ static void cert_canary_begin(struct worker *w, uint32_t cert, const struct cert
     canary.cert = cert;
     canary.candidate = row->candidate;
     canary.turn.fire = cert_canary_turn;
-    canary.selftest =
-        tls_selftest_new(w->tls, cert, chain, key, verdict.text, sizeof verdict.text);
+    canary.selftest = tls_selftest_new(w->tls, cert, chain, key, &verdict);
     if (canary.selftest)
         loop_timer_set(&w->loop, &canary.turn, 0);
     else

@@ -1,6 +1,7 @@
 #include "acmed/net/proof.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/conf/conf.h"
 
@@ -95,6 +96,25 @@ bool proof_doubt(struct proof *p, const struct heritage *h, uint64_t now_ms)
 
 /* ---- findings */
 
+#define SECURITY_LEVEL "OpenSSL's security level (@SECLEVEL in tls.ciphers)"
+
+/* Short enough to follow "generation N was not accepted: " in a row. */
+static void load_text(const struct cert_finding *f, char out[TABLE_REASON])
+{
+    static const char *const texts[] = {
+        [CERT_WHY_OTHER] = "see the log",
+        [CERT_WHY_KEY] = "its key is too small for " SECURITY_LEVEL,
+        [CERT_WHY_CA_KEY] = "a key in its chain is too small for " SECURITY_LEVEL,
+        [CERT_WHY_CA_HASH] = "a hash in its chain is too weak for " SECURITY_LEVEL,
+    };
+
+    if (f->why == CERT_WHY_FILE)
+        snprintf(out, TABLE_REASON, "the workers cannot read it from the store: %s",
+                 strerror(f->error));
+    else
+        snprintf(out, TABLE_REASON, "the workers cannot load it: %s", texts[f->why]);
+}
+
 bool proof_takes(const struct cert_finding *f, bool lenient)
 {
     switch (f->proof) {
@@ -143,7 +163,7 @@ void proof_text(const struct cert_finding *f, const struct conf_cert *cert,
                  "the chain is not in order: each certificate must be issued by the next");
         return;
     default:
-        snprintf(out, TABLE_REASON, "the workers cannot load it: see the log");
+        load_text(f, out);
         return;
     }
 }

@@ -1,4 +1,7 @@
 /* acmed/net/proof.h: who is asked to prove a candidate, and what comes of the answer. */
+#include <errno.h>
+#include <string.h>
+
 #include "acmed/net/proof.h"
 #include "base/conf/conf.h"
 #include "t/unit/tap.h"
@@ -38,12 +41,15 @@ static enum proof_news look(struct proof *p, uint64_t now_ms, struct cert_findin
 
 static void test_word(void)
 {
-    const struct cert_finding f = {0xfedcba98, CERT_PROOF_CHAIN, 100, true};
+    const struct cert_finding f = {0xfedcba98, CERT_PROOF_CHAIN, 100,
+                                   true,       CERT_WHY_CA_HASH, 255};
     struct cert_finding g = cert_finding_unpack(cert_finding_pack(&f));
 
-    ok(g.candidate == f.candidate && g.proof == f.proof && g.name == 100 && g.partly,
+    ok(g.candidate == f.candidate && g.proof == f.proof && g.name == 100 && g.partly &&
+           g.why == f.why && g.error == 255,
        "a finding in one word");
     is_int(cert_finding_unpack(UINT64_MAX).proof, CERT_PROOF_LOAD, "an unknown one");
+    is_int(cert_finding_unpack(UINT64_MAX).why, CERT_WHY_OTHER, "and an unknown reason");
 }
 
 static void test_turns(void)
@@ -140,7 +146,8 @@ static void test_verdicts(void)
     char text[TABLE_REASON];
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct cert_finding f = {1, cases[i].proof, 2, cases[i].partly};
+        const struct cert_finding f = {
+            .candidate = 1, .proof = cases[i].proof, .name = 2, .partly = cases[i].partly};
 
         ok(proof_takes(&f, false) == cases[i].strict &&
                proof_takes(&f, true) == cases[i].lenient,
@@ -151,6 +158,35 @@ static void test_verdicts(void)
     }
 }
 
+/* What the log of a worker says of a candidate that it cannot load is in the row, too. */
+static void test_load(void)
+{
+    static const struct {
+        enum cert_why why;
+        int error;
+        const char *text;
+    } cases[] = {
+        {CERT_WHY_OTHER, 0, "cannot load it: see the log"},
+        {CERT_WHY_FILE, EACCES, "the workers cannot read it from the store: Permission denied"},
+        {CERT_WHY_KEY, 0, "cannot load it: its key is too small"},
+        {CERT_WHY_CA_KEY, 0, "cannot load it: a key in its chain is too small for OpenSSL's"},
+        {CERT_WHY_CA_HASH, 0, "cannot load it: a hash in its chain is too weak for OpenSSL's"},
+    };
+    char text[TABLE_REASON];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct cert_finding f = {.candidate = 1,
+                                       .proof = CERT_PROOF_LOAD,
+                                       .why = cases[i].why,
+                                       .error = (uint8_t)cases[i].error};
+
+        proof_text(&f, &cert, text);
+        ok(strstr(text, cases[i].text) != NULL, "%s", text);
+        ok(strlen("generation 4294967295 was not accepted: ") + strlen(text) < TABLE_REASON,
+           "  fits into a row");
+    }
+}
+
 int main(void)
 {
     test_word();
@@ -158,5 +194,6 @@ int main(void)
     test_deaths();
     test_penalty();
     test_verdicts();
+    test_load();
     return done();
 }

@@ -1,5 +1,6 @@
 /* worker/tls/selftest.h: what a worker finds of certificates that are good, odd or of no use,
  * and how long one step of it takes. */
+#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -98,8 +99,8 @@ static struct tls_selftest_result prove(struct tls_engine *engine, uint32_t cert
                                         const char *name)
 {
     struct tls_selftest_result verdict = {.proof = CERT_PROOF_LOAD};
-    struct tls_selftest *proof = tls_selftest_new(
-        engine, cert, path(name, "crt"), path(name, "key"), verdict.text, sizeof verdict.text);
+    struct tls_selftest *proof =
+        tls_selftest_new(engine, cert, path(name, "crt"), path(name, "key"), &verdict);
     bool more = proof != NULL;
 
     longest_us = 0;
@@ -175,6 +176,7 @@ static void test_useless(struct tls_engine *engine)
     conf.tls.ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
     v = prove(engine, 1, "nothing");
     is_int(v.proof, CERT_PROOF_LOAD, "not there: %s", v.text);
+    ok(v.why == CERT_WHY_FILE && v.error == ENOENT, "which acmed is told, too");
 }
 
 static void test_chain(struct tls_engine *engine)

@@ -36,6 +36,21 @@ static const char *tls_engine_openssl_says(void)
     return first && ERR_SYSTEM_ERROR(first) ? strerror(ERR_GET_REASON(first)) : why;
 }
 
+/* The same for acmed, which tells operators. */
+static void tls_engine_note_why(struct tls_engine *engine)
+{
+    unsigned long first = ERR_peek_error(), last = ERR_peek_last_error();
+    int reason = ERR_GET_LIB(last) == ERR_LIB_SSL ? ERR_GET_REASON(last) : 0;
+    bool file = first && ERR_SYSTEM_ERROR(first);
+
+    engine->why = file                               ? CERT_WHY_FILE
+                  : reason == SSL_R_EE_KEY_TOO_SMALL ? CERT_WHY_KEY
+                  : reason == SSL_R_CA_KEY_TOO_SMALL ? CERT_WHY_CA_KEY
+                  : reason == SSL_R_CA_MD_TOO_WEAK   ? CERT_WHY_CA_HASH
+                                                     : CERT_WHY_OTHER;
+    engine->why_error = file ? (uint8_t)ERR_GET_REASON(first) : 0;
+}
+
 /* "what: why" from OpenSSL's error queue, which is empty afterwards. */
 static int say(char *err, size_t n, const char *what)
 {
@@ -327,6 +342,8 @@ SSL_CTX *tls_engine_context(struct tls_engine *engine, uint32_t cert_index,
     const char *bad = NULL;
     SSL_CTX *ctx;
 
+    engine->why = CERT_WHY_OTHER;
+    engine->why_error = 0;
     if (cert_index >= engine->conf->n_certs) {
         snprintf(err, n, "no certificate %u", (unsigned)cert_index);
         return NULL;
@@ -340,6 +357,7 @@ SSL_CTX *tls_engine_context(struct tls_engine *engine, uint32_t cert_index,
     else if (SSL_CTX_check_private_key(ctx) != 1)
         bad = key_path;
     if (bad) {
+        tls_engine_note_why(engine);
         say(err, n, bad);
         SSL_CTX_free(ctx);
         return NULL;

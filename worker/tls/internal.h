@@ -22,6 +22,7 @@
 
 #include "base/conf/conf.h"
 #include "base/mempool.h"
+#include "shm/certs.h"
 #include "shm/message.h"
 #include "worker/tls/tls.h"
 
@@ -89,6 +90,8 @@ struct tls_engine {
     struct evp_cipher_st *ticket_cipher;
     struct ssl_ctx_st *trial; /* during a self-test: used for trial_cert; else NULL */
     uint32_t trial_cert;
+    enum cert_why why; /* why the last context could not be made */
+    uint8_t why_error; /* CERT_WHY_FILE: errno */
 };
 
 struct tls_conn {

@@ -241,15 +241,19 @@ bool tls_selftest_step(struct tls_selftest *p, struct tls_selftest_result *verdi
 /* ---- life */
 
 struct tls_selftest *tls_selftest_new(struct tls_engine *engine, uint32_t cert_index,
-                                      const char *chain_path, const char *key_path, char *err,
-                                      size_t n)
+                                      const char *chain_path, const char *key_path,
+                                      struct tls_selftest_result *failed)
 {
-    SSL_CTX *server = tls_engine_context(engine, cert_index, chain_path, key_path, err, n);
+    SSL_CTX *server = tls_engine_context(engine, cert_index, chain_path, key_path, failed->text,
+                                         sizeof failed->text);
     struct tls_selftest *p = server ? calloc(1, sizeof *p) : NULL;
 
     if (!p || !(p->client = SSL_CTX_new(TLS_client_method()))) {
+        failed->proof = CERT_PROOF_LOAD;
+        failed->why = server ? CERT_WHY_OTHER : engine->why;
+        failed->error = server ? 0 : engine->why_error;
         if (server)
-            snprintf(err, n, "out of memory");
+            snprintf(failed->text, sizeof failed->text, "out of memory");
         SSL_CTX_free(server);
         free(p);
         return NULL;

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shm/table.h"
+#include "shm/certs.h"
 #include "worker/tls/tls.h"
 
 struct tls_selftest;
@@ -19,16 +19,18 @@ struct tls_selftest;
 /* The worst finding. */
 struct tls_selftest_result {
     enum cert_proof proof;
-    uint32_t name; /* index of the name in the configuration, from 1; 0: all names */
-    bool partly;   /* no handshake with one version, but with another one */
+    uint32_t name;     /* index of the name in the configuration, from 1; 0: all names */
+    bool partly;       /* no handshake with one version, but with another one */
+    enum cert_why why; /* CERT_PROOF_LOAD */
+    uint8_t error;     /* CERT_WHY_FILE: errno */
     char text[TLS_ERROR_SIZE]; /* for the log */
 };
 
 /* Loads the certificate; the engine must outlive the self-test. NULL: it cannot be loaded, and
- * err says why. */
+ * *failed says why (CERT_PROOF_LOAD). */
 struct tls_selftest *tls_selftest_new(struct tls_engine *, uint32_t cert_index,
-                                      const char *chain_path, const char *key_path, char *err,
-                                      size_t n);
+                                      const char *chain_path, const char *key_path,
+                                      struct tls_selftest_result *failed);
 void tls_selftest_free(struct tls_selftest *); /* takes NULL */
 
 /* Does one more handshake. true: there is more to do; false: finished, the result is in
