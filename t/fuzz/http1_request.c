@@ -4,6 +4,7 @@
 
 #include "t/fuzz/fuzz.h"
 #include "worker/http/h1.h"
+#include "worker/http/h1_chars.h"
 #include "worker/http/uri.h"
 
 static void check(const struct http_request *req, const char *buf, size_t n)
@@ -22,6 +23,8 @@ static void check(const struct http_request *req, const char *buf, size_t n)
         HOLDS(f->name.n && fuzz_inside(f->name, buf, n) && fuzz_inside(f->value, buf, n));
         HOLDS(fuzz_one_line(f->value) && str_index(f->name, '_') == f->name.n);
         HOLDS(f->id == http_field_lookup(f->name));
+        for (size_t at = 0; at < f->name.n; at++)
+            HOLDS(h1_class[(unsigned char)f->name.p[at]] & H1_C_TOKEN);
     }
 }
 
@@ -38,6 +41,7 @@ static void check_encoded(const struct http_request *req)
 
     memcpy(head, "GET ", 4);
     n = uri_encode(head + 4, room - 4, req->target);
+    HOLDS(req->raw == ((size_t)n != req->target.n));
     HOLDS(n >= (ssize_t)req->target.n && (size_t)n == uri_encoded_size(req->target));
     HOLDS(uri_encode(head + 4, (size_t)n - 1, req->target) == -1);
     HOLDS(uri_encode(head + 4, (size_t)n, req->target) == n);

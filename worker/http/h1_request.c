@@ -97,8 +97,11 @@ static enum h1_error request_line(const char *p, const char *end, struct http_re
         return H1_E_SPACING;
     req->method_name = str_span(p, at);
 
+    unsigned classes = 0;
+
     p = at + 1;
-    at = h1_scan_class(p, end, may);
+    for (at = p; at < end && h1_class[(unsigned char)*at] & may; at++)
+        classes |= h1_class[(unsigned char)*at];
     if ((size_t)(at - p) > limits->target)
         return H1_E_TARGET_LONG;
     if (at == end)
@@ -112,7 +115,8 @@ static enum h1_error request_line(const char *p, const char *end, struct http_re
     if (at == p)
         return H1_E_TARGET_EMPTY;
     req->target = str_span(p, at);
-    if (raw_targets && !is_utf8(req->target))
+    req->raw = classes & H1_C_RAW;
+    if (raw_targets && req->raw && !is_utf8(req->target))
         return H1_E_TARGET_CHAR;
     return take_version(at + 1, end, req, next);
 }

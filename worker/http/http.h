@@ -129,6 +129,7 @@ struct http_request {
     bool expect_continue;  /* send 100 before reading the body (RFC 9110 10.1.1) */
     bool upgrade_websocket;
     bool names_in_connection; /* Connection nominates fields: each one must be checked */
+    bool raw; /* the target has bytes that are forwarded percent-encoded (http/uri.h) */
     struct http_field fields[HTTP_FIELDS_MAX]; /* only [0, nfields) is set */
 };
 

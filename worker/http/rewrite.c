@@ -22,9 +22,13 @@ void rewrite_out_init(struct rewrite_out *out, char *buf, size_t cap)
     *out = (struct rewrite_out){.p = buf, .cap = cap};
 }
 
-/* A part of a target: raw bytes become percent-encoded. */
-static void rewrite_put_encoded(struct rewrite_out *out, struct str text)
+/* A part of the request's target: raw bytes become percent-encoded. */
+static void put_target(struct rewrite_out *out, const struct http_request *req, struct str text)
 {
+    if (!req->raw) {
+        put(out, text);
+        return;
+    }
     ssize_t n = out->over ? -1 : uri_encode(out->p + out->n, out->cap - out->n, text);
 
     if (n < 0)
@@ -246,7 +250,7 @@ ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
         PUT(out, "*");
     } else {
         put(out, info->path);
-        rewrite_put_encoded(out, req->query);
+        put_target(out, req, req->query);
     }
     PUT(out, " HTTP/1.1\r\nHost: ");
     put(out, host);
@@ -281,7 +285,7 @@ ssize_t rewrite_https_location(char *buf, size_t cap, const struct http_request 
         PUT(&out, ":");
         put_number(&out, port);
     }
-    rewrite_put_encoded(&out, req->path);
-    rewrite_put_encoded(&out, req->query);
+    put_target(&out, req, req->path);
+    put_target(&out, req, req->query);
     return put_done(&out);
 }

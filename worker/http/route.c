@@ -116,19 +116,6 @@ static bool next_segment(struct segments *s, struct str *segment)
     return true;
 }
 
-static enum route_class class_of(struct segments s)
-{
-    struct str segment;
-
-    for (int i = 0; i < 2 && next_segment(&s, &segment); i++) {
-        if (str_eq_case(segment, STR("apsv")))
-            return ROUTE_CLASS_APSV;
-        if (str_eq_case(segment, STR("soap")))
-            return ROUTE_CLASS_SOAP;
-    }
-    return ROUTE_CLASS_PLAIN;
-}
-
 static bool route_is_one_of(struct str segment, const struct str *names, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -141,25 +128,38 @@ static bool route_is_one_of(struct str segment, const struct str *names, size_t 
 #define IS_ONE_OF(segment, names) \
     route_is_one_of((segment), (names), sizeof(names) / sizeof((names)[0]))
 
-static bool is_admin(struct segments s)
+/* What the segments of a path say about it: one walk, because each request takes it. */
+struct verdict {
+    enum route_class class;
+    bool admin;
+};
+
+static struct verdict judge(struct segments s)
 {
+    struct verdict v = {ROUTE_CLASS_PLAIN, false};
     struct str segment;
 
-    for (bool first = true; next_segment(&s, &segment); first = false) {
-        if ((first && IS_ONE_OF(segment, admin_webapps)) || IS_ONE_OF(segment, admin_segments))
-            return true;
+    for (unsigned i = 0; next_segment(&s, &segment); i++) {
+        if (i < 2 && v.class == ROUTE_CLASS_PLAIN) {
+            if (str_eq_case(segment, STR("apsv")))
+                v.class = ROUTE_CLASS_APSV;
+            else if (str_eq_case(segment, STR("soap")))
+                v.class = ROUTE_CLASS_SOAP;
+        }
+        v.admin |=
+            (i == 0 && IS_ONE_OF(segment, admin_webapps)) || IS_ONE_OF(segment, admin_segments);
     }
-    return false;
+    return v;
 }
 
 enum route_class route_class_of(struct str path)
 {
-    return class_of((struct segments){{path, STR_EMPTY}});
+    return judge((struct segments){{path, STR_EMPTY}}).class;
 }
 
 bool route_is_admin(struct str path)
 {
-    return is_admin((struct segments){{path, STR_EMPTY}});
+    return judge((struct segments){{path, STR_EMPTY}}).admin;
 }
 
 struct route_table *route_table_new(const struct route_rule *rules, size_t n)
@@ -294,11 +294,11 @@ bool route_lookup(const struct route_table *t, struct str host, struct str path,
         return false;
     struct str rest = str_skip(path, end); /* parameters of the prefix are not a segment */
     rest = str_skip(rest, segment_end(rest));
-    struct segments mapped = {{e->upstream_path, rest}};
+    struct verdict mapped = judge((struct segments){{e->upstream_path, rest}});
     *match = (struct route_match){.target = e->target,
                                   .rule = e->rule,
-                                  .class = (uint8_t)class_of(mapped),
-                                  .shielded = !e->names_admin && is_admin(mapped),
+                                  .class = (uint8_t)mapped.class,
+                                  .shielded = mapped.admin && !e->names_admin,
                                   .prefix = e->path,
                                   .upstream_path = e->upstream_path};
     return true;

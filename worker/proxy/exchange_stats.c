@@ -189,7 +189,7 @@ void exchange_stats_moved(const struct exchange *x)
                             x->worker->loop.now_us);
 }
 
-void exchange_stats_count(const struct exchange *x)
+static void write_access(const struct exchange *x, enum access_phase phase)
 {
     const struct exchange_times *at = &x->at;
     struct access_record r = {
@@ -213,18 +213,12 @@ void exchange_stats_count(const struct exchange *x)
         .reused = x->reused,
         .sticky = x->sticky,
         .end = (uint8_t)exchange_stats_end_of(x),
-        .phase = (uint8_t)phase_of(x),
+        .phase = (uint8_t)phase,
         .error = x->backend_status >= 500 ? "backend" : x->error,
         .detail = x->detail,
         .upgrade = x->state == EXCHANGE_TUNNEL ? "websocket" : NULL,
     };
 
-    count_exchange(x);
-    if (asked(x))
-        exchange_stats_remember(x, access_end_name((enum access_end)r.end),
-                                (enum access_phase)r.phase, at->end);
-    if (!x->worker->access)
-        return;
     fill_peer(&r, x->peer);
     if (x->origin.hop >= 0) {
         r.peer = r.client;
@@ -238,6 +232,17 @@ void exchange_stats_count(const struct exchange *x)
         r.backend_state = health_state_name((enum health_state)asked(x)->health.state);
     }
     access_write(x->worker->access, &r);
+}
+
+void exchange_stats_count(const struct exchange *x)
+{
+    enum access_phase phase = phase_of(x);
+
+    count_exchange(x);
+    if (asked(x))
+        exchange_stats_remember(x, access_end_name(exchange_stats_end_of(x)), phase, x->at.end);
+    if (x->worker->access)
+        write_access(x, phase);
 }
 
 void exchange_stats_refused(struct worker *worker, const struct peer *peer,

@@ -66,6 +66,12 @@ bool request_add_body(struct exchange *x, const char *data, size_t n)
     return true;
 }
 
+/* Length of the query as it is forwarded. */
+static size_t query_size(const struct http_request *r)
+{
+    return r->raw ? uri_encoded_size(r->query) : r->query.n;
+}
+
 static bool request_write_head(struct exchange *x, struct str path,
                                const struct sticky_cuts *cuts, size_t nbody)
 {
@@ -88,7 +94,7 @@ static bool request_write_head(struct exchange *x, struct str path,
 
     for (unsigned i = 0; i < r->nfields; i++)
         room += r->fields[i].name.n + r->fields[i].value.n + 4;
-    room += uri_encoded_size(r->query) + r->authority.n;
+    room += query_size(r) + r->authority.n;
     if (!r->authority.n) {
         int len = snprintf(fallback, sizeof fallback, "%s:%u", first->host, first->port);
 
@@ -135,14 +141,15 @@ static bool refuse_slash(struct exchange *x)
     return false;
 }
 
-/* Finds the route. false: there is none, and the exchange is over. */
-static bool find_route(struct exchange *x, struct str path)
+/* Finds the route. has_slash: the path contains an encoded one. false: there is none, and the
+ * exchange is over. */
+static bool find_route(struct exchange *x, struct str path, bool has_slash)
 {
     const struct http_request *r = x->request;
     struct worker *worker = x->worker;
 
     bool found = route_lookup(worker->routes, r->host, path, &x->match);
-    if (uri_has_encoded_slash(path) &&
+    if (has_slash &&
         !(found && worker->conf->routes[x->match.target].encoded_slash == CONF_SLASH_PASS))
         return refuse_slash(x);
     if (!found || x->match.shielded) {
@@ -228,7 +235,7 @@ static bool admit_method(struct exchange *x)
 static ssize_t normal_path(struct exchange *x, char *path)
 {
     const struct http_request *r = x->request;
-    size_t query = uri_encoded_size(r->query), most = x->worker->limits.target;
+    size_t query = query_size(r), most = x->worker->limits.target;
     unsigned flags = URI_ALLOW_ENCODED_SLASH;
     ssize_t len;
 
@@ -249,6 +256,7 @@ bool request_prepare(struct exchange *x, const char *data, size_t n)
     struct sticky_cuts cuts;
     ssize_t len;
     size_t bare;
+    bool has_slash;
 
     if (r->form == HTTP_TARGET_ASTERISK) {
         local_reply_options(x, STR_EMPTY);
@@ -261,12 +269,12 @@ bool request_prepare(struct exchange *x, const char *data, size_t n)
         reply_last_hop(x, str_make(path, (size_t)len));
         return false;
     }
-    if (uri_has_encoded_slash(str_make(path, (size_t)len)) &&
-        x->peer->listen->serve == CONF_SERVE_STATUS)
+    has_slash = uri_has_encoded_slash(str_make(path, (size_t)len));
+    if (has_slash && x->peer->listen->serve == CONF_SERVE_STATUS)
         return refuse_slash(x);
     if (local_reply(x, str_make(path, (size_t)len)))
         return false;
-    if (!find_route(x, str_make(path, (size_t)len)) || !admit_method(x))
+    if (!find_route(x, str_make(path, (size_t)len), has_slash) || !admit_method(x))
         return false;
     /* Otherwise pasgate sends 100 itself and collects the body like any other. */
     x->expects = x->expects && retry_budget_expect_acquire(x);
