@@ -10,6 +10,7 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,20 @@ static void renew_date(struct worker *w)
 
     gmtime_r(&now, &tm);
     strftime(w->date, sizeof w->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+}
+
+/* The value is the same for all responses. */
+static void make_hsts(struct worker *w)
+{
+    const struct conf_tls *tls = &w->conf->tls;
+    int n;
+
+    if (tls->hsts_ms < 1000)
+        return;
+    n = snprintf(w->hsts_text, sizeof w->hsts_text, "max-age=%" PRIu64 "%s",
+                 (uint64_t)tls->hsts_ms / 1000,
+                 tls->hsts_subdomains ? "; includeSubDomains" : "");
+    w->hsts = str_make(w->hsts_text, (size_t)n);
 }
 
 enum { SESSION_BITS = 256 };
@@ -392,6 +407,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     if (getrandom(&w->id_key, sizeof w->id_key, 0) != sizeof w->id_key)
         return -1;
     renew_date(w);
+    make_hsts(w);
     if (loop_init(&w->loop) < 0 || build_memory(w) < 0 || build_routes(w) < 0 ||
         build_tls(w) < 0 || backends_init(w) < 0)
         return -1;

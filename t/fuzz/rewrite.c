@@ -154,7 +154,7 @@ static void fuzz_response(const struct http_request *req, const char *in, size_t
         .upstream_path = choice & 32 ? STR("/web") : STR_EMPTY,
         .public_authority = req->authority,
         .backend_authority = STR("b:8810"),
-        .hsts_seconds = choice & 64 ? 63072000 : 0,
+        .hsts = choice & 64 ? STR("max-age=63072000") : STR_EMPTY,
         .request_id = choice & 128 ? STR("id") : STR_EMPTY,
         .tag_key = choice & 8 ? &key : NULL};
     static char buf[8 * HTTP_HEAD_MAX];

@@ -349,8 +349,7 @@ static void test_response(void)
            "Connection: keep-alive\r\n\r\n",
            "1.0 that is kept; the backend's HSTS stays when we have none");
     i.client_minor = 1;
-    i.hsts_seconds = 63072000;
-    i.hsts_subdomains = true;
+    i.hsts = STR("max-age=63072000; includeSubDomains");
     i.add_cookie = STR("PASGATE=1; Path=/");
     i.request_id = STR("id");
     i.keep_alive = false;

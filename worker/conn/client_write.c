@@ -126,9 +126,9 @@ static int client_write_put(struct client *c, const char *bytes, size_t n, bool 
     return 0;
 }
 
-static uint32_t hsts_seconds(const struct client *c)
+static struct str hsts(const struct client *c)
 {
-    return c->peer.tls ? (uint32_t)(c->worker->conf->tls.hsts_ms / 1000) : 0;
+    return c->peer.tls ? c->worker->hsts : STR_EMPTY;
 }
 
 /* Can the connection go on after a response that begins now? */
@@ -151,8 +151,7 @@ static ssize_t client_write_head(struct client *c, const struct http_response *h
     info->client_method = c->method;
     info->client_minor = c->minor;
     info->keep_alive = c->keep;
-    info->hsts_seconds = hsts_seconds(c);
-    info->hsts_subdomains = worker->conf->tls.hsts_subdomains;
+    info->hsts = hsts(c);
     info->date = str_from(worker->date);
     rewrite_out_init(&out, worker->head_scratch, WORKER_HEADROOM - H1_CHUNK_HEAD_MAX);
     return rewrite_response(&out, head, info);
@@ -266,8 +265,7 @@ static int put_own(struct client *c, struct rewrite_own_info *info, size_t *sent
     info->client_method = c->method;
     info->keep_alive = c->keep;
     info->tls = c->peer.tls != NULL;
-    info->hsts_seconds = hsts_seconds(c);
-    info->hsts_subdomains = c->worker->conf->tls.hsts_subdomains;
+    info->hsts = hsts(c);
     info->date = str_from(c->worker->date);
     if (!bytes)
         return -1;

@@ -99,6 +99,8 @@ struct worker {
     struct loop_timer tick, drain_deadline;
     bool draining;             /* accepts no new work; ends when nothing is left */
     char date[32];             /* "Sun, 06 Nov 1994 08:49:37 GMT", once a second */
+    struct str hsts;           /* value of Strict-Transport-Security, empty: none */
+    char hsts_text[48];        /* its bytes */
     struct siphash_key id_key; /* of request ids: random, private to this process */
     uint64_t id_count;
 };

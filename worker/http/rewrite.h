@@ -65,10 +65,9 @@ struct rewrite_response_info {
     struct str host_authority;    /* Host as we received and forwarded it: behind a trusted load
                                      balancer it may differ from the one that the client sent */
     struct str backend_authority; /* host:port of the backend as configured */
-    uint32_t hsts_seconds;        /* 0: pasgate adds no Strict-Transport-Security */
-    bool hsts_subdomains;
-    struct str date;       /* IMF-fixdate, for a response without one (RFC 9110 6.6.1) */
-    struct str request_id; /* X-Request-Id for the client, empty: none */
+    struct str hsts;              /* Strict-Transport-Security, empty: pasgate adds none */
+    struct str date;              /* IMF-fixdate, for a response without one (RFC 9110 6.6.1) */
+    struct str request_id;        /* X-Request-Id for the client, empty: none */
     struct str add_cookie; /* value of an additional Set-Cookie (affinity), empty: none */
     const struct affinity_key *tag_key; /* tags new sessions; NULL: none */
     uint32_t tag_id;                    /* the number of this backend, for those tags */
@@ -89,8 +88,7 @@ struct rewrite_own_info {
     uint8_t client_method; /* HEAD: head only, with the length */
     bool keep_alive;
     bool tls;
-    uint32_t hsts_seconds; /* 0: none */
-    bool hsts_subdomains;
+    struct str hsts;          /* Strict-Transport-Security, empty: none */
     const char *proxy_error;  /* Proxy-Status error type of RFC 9209 ("connection_refused");
                                  NULL: no field */
     const char *proxy_detail; /* its details parameter, NULL: none; bytes that are not printable

@@ -129,9 +129,6 @@ static inline void put_via(struct rewrite_out *out, unsigned minor)
     put(out, minor ? STR("Via: 1.1 pasgate\r\n") : STR("Via: 1.0 pasgate\r\n"));
 }
 
-/* "Strict-Transport-Security"; nothing if seconds is 0. */
-void put_hsts(struct rewrite_out *, uint32_t seconds, bool subdomains);
-
 /* Maps a backend's names to the public ones. */
 struct rewrite_map {
     bool tls;

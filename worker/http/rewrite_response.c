@@ -9,15 +9,6 @@ enum http_body rewrite_response_body(const struct http_response *res, unsigned c
     return (enum http_body)res->body;
 }
 
-void put_hsts(struct rewrite_out *out, uint32_t seconds, bool subdomains)
-{
-    if (!seconds)
-        return;
-    PUT(out, "Strict-Transport-Security: max-age=");
-    put_number(out, seconds);
-    put(out, subdomains ? STR("; includeSubDomains\r\n") : STR("\r\n"));
-}
-
 static void put_status_line(struct rewrite_out *out, unsigned status, struct str reason)
 {
     PUT(out, "HTTP/1.1 ");
@@ -32,7 +23,7 @@ static uint64_t dropped(const struct rewrite_response_info *info)
 {
     uint64_t drop = FIELDS_OF_THE_HOP | FIELD_BIT(PROXY_STATUS);
 
-    if (info->hsts_seconds || !info->tls)
+    if (info->hsts.n || !info->tls)
         drop |= FIELD_BIT(STRICT_TRANSPORT_SECURITY);
     if (info->request_id.n)
         drop |= FIELD_BIT(X_REQUEST_ID);
@@ -130,8 +121,8 @@ ssize_t rewrite_response(struct rewrite_out *out, const struct http_response *re
         put_via(out, res->version_minor);
         if (info->add_cookie.n)
             put_field(out, STR("Set-Cookie"), info->add_cookie);
-        if (info->tls)
-            put_hsts(out, info->hsts_seconds, info->hsts_subdomains);
+        if (info->tls && info->hsts.n)
+            put_field(out, STR("Strict-Transport-Security"), info->hsts);
         if (info->request_id.n)
             put_field(out, STR("X-Request-Id"), info->request_id);
         rewrite_response_put_framing(out, res, body);
@@ -195,7 +186,7 @@ ssize_t rewrite_own_response(struct rewrite_out *out, const struct rewrite_own_i
     }
     put_proxy_status(out, info);
     if (info->tls)
-        put_hsts(out, info->hsts_seconds, info->hsts_subdomains);
+        put_if(out, STR("Strict-Transport-Security"), info->hsts);
     put_if(out, STR("X-Request-Id"), info->request_id);
     if (info->status >= 400 || info->confined)
         PUT(out, "Cache-Control: no-store\r\n");
