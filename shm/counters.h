@@ -51,7 +51,8 @@
     X(own_errors)          \
     X(slow_bodies)         \
     X(slow_readers)        \
-    X(memory_refused)
+    X(memory_refused)      \
+    X(heads_dropped)
 
 /* Any process: the sum over living and ended workers. If workers die faster than the table can
  * be read, the result of the last attempt is returned. slot < TABLE_BACKENDS. */

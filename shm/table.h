@@ -26,7 +26,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 19,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 20,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -245,7 +245,7 @@ struct row_counters {
     uint64_t bytes_in, bytes_out, handshakes, handshakes_resumed, handshake_errors;
     uint64_t bad_requests, own_errors, status_requests;
     uint64_t log_lost, access_lost;
-    uint64_t slow_bodies, slow_readers, memory_refused;
+    uint64_t slow_bodies, slow_readers, memory_refused, heads_dropped;
     uint64_t status[6];
     uint64_t handshake_failures[HANDSHAKE_FAILURES];
 };
@@ -471,9 +471,9 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t connections, exchanges;   /* open; in progress */
     _Atomic uint64_t connections_limit;        /* for clients: limits.connections, or fewer */
     _Atomic uint64_t paused_ms; /* when accepting last paused for lack of connections */
-    /* When limits.memory last refused a buffer, and when a slow body last made room for others.
-     */
-    _Atomic uint64_t memory_full_ms, bodies_full_ms;
+    /* When limits.memory last refused a buffer, and when a slow body, or a connection without a
+     * complete request, last made room for others. */
+    _Atomic uint64_t memory_full_ms, bodies_full_ms, heads_full_ms;
     /* In bytes, updated once a second. buffer_bytes: in buffers of connections; response_bytes:
      * of these, responses to clients that read slowly. */
     _Atomic uint64_t buffer_bytes, response_bytes;
@@ -489,7 +489,8 @@ struct worker_row { /* writer: the worker of the row */
     /* Clients that sent a body, or read a response, too slowly; buffers refused because of
      * limits.memory or limits.response_memory. */
     _Atomic uint64_t slow_bodies, slow_readers, memory_refused;
-    _Atomic uint64_t status[6];                              /* responses by class: [2] = 2xx */
+    _Atomic uint64_t heads_dropped; /* connections without a complete request that made room */
+    _Atomic uint64_t status[6];     /* responses by class: [2] = 2xx */
     _Atomic uint64_t handshake_failures[HANDSHAKE_FAILURES]; /* handshake_errors by reason */
     /* Per pool: when the oldest exchange that waits for any slot of it joined; 0: none. */
     _Atomic uint64_t waiting_since_ms[TABLE_POOLS];

@@ -1,5 +1,5 @@
-# Idle clients take all connections that there may be, where the host gives few descriptors: who
-# asks is still served by backends, and who looks whether all is well is answered.
+# Clients take all connections that there may be, where the host gives few descriptors: they are
+# still served by backends, and who looks whether all is well is answered.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -8,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $pas  = PasGate::StandIn->new('pas');
-my $gate = PasGate->new(workers => 1, backends => [$pas], start => 0);
+my $gate = PasGate->new(workers => 1, backends => [$pas], start => 0, global => 'limits = { min_body_rate = "off"; }; timeouts = { body = "300s"; };');
 $gate->{pid} = PasGate::spawn($gate->{log}, 'prlimit', '--nofile=320:320', PasGate::binary(), 'run', '-c', $gate->{conf});
 PasGate::remember($gate);
 ok wait_for { $gate->serving && %{ $gate->status } }, 'it starts with few descriptors';
@@ -34,16 +34,18 @@ subtest 'too little address space' => sub {
 
 my $early = $gate->connect;
 is $early->request('GET', '/pas/get')->{status}, 200, 'a client that comes before';
-my @idle = map { $gate->connect(plain => 1) } 1 .. $most + 20;
+# Each has sent a whole head, so that it makes no room for others; the last byte of its body is due.
+my @busy = map { my $c = $gate->connect(plain => 1); $c->write($c->build('POST', "/pas/upload?n=$_", headers => [['Content-Length', 1]])); $c } 1 .. $most + 20;
+my $goes_on = sub { my $c = shift @busy; $c->write('x'); my $r = $c->response('POST'); $c->close; return $r->{status} };
 ok wait_for { $gate->wait_log(qr/accepting paused: the limit of descriptors is reached/) },
   'others take all connections';
 ok wait_for { $early->closed }, 'it waits for nothing, and has made room';
 ok wait_for { ($gate->status->{health}{text} // '') =~ /^new clients wait: all connections are in use/ }, 'the status tells';
 is $gate->status->{health}{tone}, 'warn', 'in a tone of warning';
-is((shift @idle)->request('GET', "/pas/get?n=$_")->{status}, 200, "request $_ of the others") for 1 .. 3;
+is $goes_on->(), 200, "request $_ of the others" for 1 .. 3;
 $pas->kill;
 $pas->start;
-ok wait_for { (shift @idle)->request('GET', '/pas/get')->{status} == 200 }, 'over a fresh connection to the backend';
+ok wait_for { $goes_on->() == 200 }, 'over a fresh connection to the backend';
 for my $path ('/metrics', '/healthz', '/status.json') {
     my $r = eval { $gate->get($path, plain => 1, port => $gate->{status_port}, timeout => DEADLINE) } // {};
     is $r->{status}, 200, "$path meanwhile";
@@ -51,12 +53,12 @@ for my $path ('/metrics', '/healthz', '/status.json') {
 rename $gate->{access}, "$gate->{access}.1" or die $!;
 $gate->signal('USR1');
 ok $gate->wait_log(qr/log files reopened/), 'the logs are rotated';
-ok wait_for { (shift @idle)->request('GET', '/pas/get?rotated'); slurp($gate->{access}) =~ /rotated/ }, 'and written anew';
+ok wait_for { $goes_on->(); slurp($gate->{access}) =~ m{/pas/upload} }, 'and written anew';
 my $metrics = $gate->get('/metrics', plain => 1, port => $gate->{status_port})->{body};
 like $metrics, qr/^pasgate_connections_limit $most$/m, 'the limit is a metric';
-$_->close for splice @idle, 0, 40;
+$_->close for splice @busy, 0, 40;
 ok wait_for { (eval { $gate->get('/pas/get')->{status} } // 0) == 200 }, 'new clients come when others have gone';
-$_->close for @idle;
+$_->close for @busy;
 
 ok wait_for { ($gate->status->{health}{text} // '') eq 'all well' }, 'all is well then';
 ok wait_for { $gate->status->{totals}{connections} == 0 }, 'with nobody there';

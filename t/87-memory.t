@@ -6,6 +6,7 @@ use lib 't/lib';
 use PasGate;
 use SlowClients;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $pas = PasGate::StandIn->new('pas');
 
@@ -53,12 +54,38 @@ subtest 'bodies that stop' => sub {
     $gate->stop_ok;
 };
 
+sub served { my ($gate) = @_; return (eval { $gate->get('/pas/get', plain => 1, timeout => DEADLINE)->{status} } // 0) == 200 }
+
 subtest 'heads that are not finished' => sub {
     my $gate = gate(global => 'limits = { memory = "1m"; }; timeouts = { header = "300s"; };');
     my @c;
-    for my $n (1 .. 90) {
+    # 64 fit into the memory. So many need more than the second for which a head stays.
+    for my $n (1 .. 150) {
         push @c, $gate->connect(plain => 1);
         $c[-1]->write("GET / HTTP/1.1\r\n");
+        sleep 0.025;
+        next if $n % 10;
+        is_deeply [served($gate), healthz($gate)], [1, 200], "others are served beside $n of them";
+    }
+    is total($gate, 'memory_refused'), 0, 'no request was refused';
+    is $c[0]->response('GET')->{status}, 408, 'the oldest one made room';
+    my ($line) = lines($gate, 1, sub { $_->{status} == 408 });
+    like $line->{detail}, qr/incomplete request made room for others \(limits\.memory\)/, 'the access log says why';
+    cmp_ok total($gate, 'heads_dropped'), '>=', 150 - 64, 'they are counted';
+    like text($gate), qr/attention: connections without a complete request were ended/, 'the status says it';
+    ok $gate->wait_log(qr/clients that do not complete their requests have used up limits\.memory/), 'and the log';
+    $c[-1]->write("Host: localhost\r\n\r\n");
+    is $c[-1]->response('GET')->{status}, 200, 'the youngest one may go on';
+    $_->abort for @c;
+    $gate->stop_ok;
+};
+
+subtest 'requests that run' => sub {
+    my $gate = gate(global => 'limits = { memory = "1m"; };');
+    my @c;
+    for my $n (1 .. 60) {
+        push @c, $gate->connect(plain => 1);
+        $c[-1]->write($c[-1]->build('GET', "/pas/delay?ms=60000&n=$n"));
     }
     ok wait_for { total($gate, 'memory_refused') > 0 }, 'they fill limits.memory';
     my $r = $gate->get('/pas/get?refused', plain => 1);
@@ -70,8 +97,31 @@ subtest 'heads that are not finished' => sub {
     is_deeply [@{ $line // {} }{qw(method target end)}], ['GET', '/pas/get?refused', 'proxy'], '  and a whole line in the access log';
     is healthz($gate), 200, 'the status listener serves';
     like text($gate), qr/^attention: requests were refused with 503/, 'the status says it first';
+    is total($gate, 'heads_dropped'), 0, 'none of them was ended';
     $_->abort for @c;
-    ok wait_for { $gate->get('/pas/get', plain => 1)->{status} == 200 }, 'until there is room again';
+    ok wait_for { served($gate) }, 'until there is room again';
+    $gate->stop_ok;
+};
+
+# What has no complete request lets others in: plain, and within the TLS handshake.
+subtest 'clients that use up the connections' => sub {
+    my $gate = gate(global => 'limits = { connections = 50; }; timeouts = { header = "300s"; handshake = "300s"; };');
+    my %says = (nothing => [''], 'half a head' => ["GET / HTTP/1.1\r\n"], 'half a ClientHello' => ["\x16\x03\x01\x02\x00\x01", 1]);
+    for my $what (sort keys %says) {
+        my ($bytes, $tls) = @{ $says{$what} };
+        my $before = total($gate, 'heads_dropped');
+        my $runs = $gate->connect(plain => 1);
+        $runs->write($runs->build('GET', '/pas/delay?ms=4000'));
+        my @c = map { PasGate::Conn->new($tls ? $gate->{tls} : $gate->{plain}) } 1 .. 80;
+        length $bytes and $_->write($bytes) for @c;
+        ok served($gate), "others are served beside 80 that send $what";
+        is healthz($gate), 200, '  so is the status listener';
+        is $runs->response('GET')->{status}, 200, '  so is the one that was there before';
+        ok wait_for { total($gate, 'heads_dropped') - $before >= 30 }, '  they are counted';
+        $_->abort for @c;
+        ok wait_for { $gate->status->{totals}{connections} <= 2 }, '  they are gone';
+    }
+    ok $gate->wait_log(qr/the oldest connections without a complete request closed to make room for others: limits\.connections/), 'it is told';
     $gate->stop_ok;
 };
 

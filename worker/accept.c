@@ -38,11 +38,11 @@ static bool for_status(const struct acceptor *a)
     return a->listen->serve == CONF_SERVE_STATUS;
 }
 
-/* No room for another client: closes the connection that has been idle longest (true), or
- * pauses accepting for a moment (false). */
+/* No room for another client: closes one that has no complete request for too long, or the one
+ * that has been idle longest (true), or pauses accepting for a moment (false). */
 static bool accept_make_room(struct acceptor *a, const char *why)
 {
-    static struct log_gate idle_gate, pause_gate, status_gate;
+    static struct log_gate idle_gate, head_gate, pause_gate, status_gate;
 
     if (for_status(a) && clients_make_status_room(a->worker)) {
         if (log_gate_open(&status_gate))
@@ -52,7 +52,14 @@ static bool accept_make_room(struct acceptor *a, const char *why)
                 why);
         return true;
     }
-
+    if (clients_drop_unfinished(a->worker)) {
+        if (log_gate_open(&head_gate))
+            log_warn(
+                "the oldest connections without a complete request closed to make room for "
+                "others: %s",
+                why);
+        return true;
+    }
     if (clients_make_room(a->worker)) {
         if (log_gate_open(&idle_gate))
             log_warn("idle client connections closed to make room for others: %s", why);

@@ -351,6 +351,8 @@ static int build_memory(struct worker *w)
                  WORKER_KEEP / 4);
     w->all_clients.prev = w->all_clients.next = &w->all_clients;
     w->idle_clients.prev = w->idle_clients.next = &w->idle_clients;
+    w->new_clients.prev = w->new_clients.next = &w->new_clients;
+    w->head_clients.prev = w->head_clients.next = &w->head_clients;
     w->status_clients.prev = w->status_clients.next = &w->status_clients;
     w->collecting.prev = w->collecting.next = &w->collecting;
     w->relay_buffer = malloc(size);
@@ -414,6 +416,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     w->retry_queued = attempt_retry_queued;
     w->requests = &exchange_requests;
     w->end_slow_body = exchange_end_slow_body;
+    w->end_old_head = clients_end_old_head;
     w->upstream_ops = &attempt_events;
     w->failures = &retry_failures;
     hedge_init(w);

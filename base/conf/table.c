@@ -168,7 +168,8 @@ static const struct conf_setting limit_rows[] = {
          "Beyond it new requests get 503, and no response is kept. Request bodies that are "
          "being collected may have half of it, and together with kept responses three "
          "quarters; beyond that, or when another request needs the memory, the slowest of "
-         "these bodies ends with 408, and the status says so. Listeners with serve = status "
+         "these bodies ends with 408, and the status says so. Before that, the oldest request "
+         "whose head is not complete after a second does. Listeners with serve = status "
          "are not bound by it: they have few connections. 256m is a request "
          "header (16k, while the request runs) for each of 16384 clients. TLS needs about "
          "20k more for each connection, which connections bounds."},
@@ -188,8 +189,10 @@ static const struct conf_setting limit_rows[] = {
     {"connections", &conf_count, AT(conf_limits, connections), .def = "16384", .min = 16,
      .max = 1000000,
      .text =
-         "Client connections per worker. To make room for one more, the connection that "
-         "has been idle longest between two requests is closed; if there is none, "
+         "Client connections per worker. To make room for one more, the oldest connection "
+         "is closed that has not sent a complete request head (or finished its TLS handshake) "
+         "after a second, or else the one "
+         "that has been idle longest between two requests; if there is none, "
          "accepting pauses, clients wait in the kernel's queue, and the status says so. If "
          "the host gives too few descriptors (LimitNOFILE of systemd, --ulimit nofile of "
          "Docker), the limit is lower: a third of them is reserved for connections to "

@@ -63,6 +63,7 @@ bool status_service_read(const struct table *table, struct status_service *to)
         to->workers_full += is_recent(&w->paused_ms, to->now_ms, STATUS_FULL_MS);
         to->workers_memory += is_recent(&w->memory_full_ms, to->now_ms, STATUS_MEMORY_MS);
         to->workers_bodies += is_recent(&w->bodies_full_ms, to->now_ms, STATUS_MEMORY_MS);
+        to->workers_heads += is_recent(&w->heads_full_ms, to->now_ms, STATUS_MEMORY_MS);
     }
     counters_read(table, &all);
     ROW_COUNTERS(TAKE)
@@ -306,6 +307,7 @@ void status_add_refused(struct text *out, const struct status_service *s)
         {s->slow_bodies, "requests cut because their bodies came too slowly"},
         {s->slow_readers, "responses cut because they were read too slowly"},
         {s->memory_refused, "requests refused because limits.memory was used up"},
+        {s->heads_dropped, "connections without a complete request ended to make room"},
     };
     const char *between = "clients since the start: ";
 

@@ -50,14 +50,14 @@ struct status_service {
     uint64_t connections, connections_limit, connections_total;
     uint64_t connections_refused, connections_reused; /* of a worker_row */
     uint32_t workers_full; /* paused accepting within STATUS_FULL_MS */
-    /* Within STATUS_MEMORY_MS: refused requests for lack of memory; ended slow bodies for it.
-     */
-    uint32_t workers_memory, workers_bodies;
+    /* Within STATUS_MEMORY_MS: refused requests for lack of memory; ended slow bodies for it;
+     * ended connections without a complete request to make room. */
+    uint32_t workers_memory, workers_bodies, workers_heads;
     uint64_t exchanges, exchanges_total, bytes_in, bytes_out;
     uint64_t handshakes, handshakes_resumed, handshake_errors, bad_requests, own_errors,
         status_requests;
     uint64_t log_lost, access_lost; /* lost log lines of all processes (base/log.h) */
-    uint64_t slow_bodies, slow_readers, memory_refused;
+    uint64_t slow_bodies, slow_readers, memory_refused, heads_dropped;
     uint64_t buffer_bytes, response_bytes; /* now */
     uint64_t status[6];
     uint64_t handshake_failures[HANDSHAKE_FAILURES];

@@ -259,6 +259,11 @@ void summary_read(const struct table *table, const struct status_service *servic
             to, SUMMARY_WARN,
             "attention: slow request bodies were ended with 408 within the last "
             "minute: they used up their share of limits.memory");
+    if (service->workers_heads)
+        status_summary_tell(to, SUMMARY_WARN,
+                            "attention: connections without a complete request were ended "
+                            "within the last minute: they used up limits.connections or "
+                            "limits.memory");
     if (service->header.reload_wall_ms && !service->header.reload_ok)
         status_summary_tell(to, SUMMARY_WARN,
                             "the last reload failed: generation %u stays in use",

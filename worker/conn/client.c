@@ -85,6 +85,7 @@ void client_open(struct worker *worker, int fd, const struct conf_listen *listen
     client_arm(c, c->stream.tls ? worker->conf->timeouts.handshake_ms
                                 : worker->conf->timeouts.header_ms);
     client_append(&worker->all_clients, &c->link);
+    client_settle(c);
     worker->nclients++;
     if (client_of_status(c)) {
         client_append(&worker->status_clients, &c->idle);
@@ -194,15 +195,18 @@ static void client_run(struct client *c)
 {
     bool more = true;
 
+    c->runs = true;
     /* What one read brought is handled before the next read, so that a client that pipelines
      * without end gets no more than its share. */
     for (int round = 0; more && c->state != CLIENT_CLOSED; round++) {
         if (round == WORKER_ROUNDS * 4) {
             client_schedule(c);
-            return;
+            break;
         }
         more = client_step(c);
     }
+    c->runs = false;
+    client_settle(c);
     if (c->stream.yielded && c->state != CLIENT_CLOSED)
         client_schedule(c);
     c->stream.yielded = false;
@@ -289,11 +293,84 @@ bool clients_make_room(struct worker *worker)
             count_add(&worker->row->connections_reused, 1);
             return true;
         }
-        client_idles(c, false); /* it has a request to come: to the end of the list */
-        client_idles(c, true);
+        client_listed(c, list); /* it has a request to come: to the end of the list */
     }
     return false;
 }
+
+/* ---- requests that do not come to the end of their heads */
+
+static uint64_t began_us(const struct client *c)
+{
+    return c->state == CLIENT_HEAD ? c->head_us : c->peer.accepted_us;
+}
+
+/* The oldest of a list that lets others wait, and itself waits for its client. A younger one
+ * may just not have come to its end yet: a packet was lost, or many came at once. */
+static struct client *unfinished(struct worker *worker, const struct loop_link *list)
+{
+    struct loop_link *at = list->next;
+
+    for (int looks = 0; looks < IDLE_LOOKS_MAX && at != list; looks++, at = at->next) {
+        struct client *c = CLIENT_OF(at, idle);
+
+        if (worker->loop.now_us - began_us(c) < WORKER_HEAD_MS * UINT64_C(1000))
+            break;
+        if (!c->runs && !has_asked(c))
+            return c;
+    }
+    return NULL;
+}
+
+/* Holds no buffer from here on. */
+static void refuse_unfinished(struct client *c, const char *why)
+{
+    struct worker_row *row = c->worker->row;
+
+    count_add(&row->heads_dropped, 1);
+    atomic_store_explicit(&row->heads_full_ms, c->worker->loop.now_ms, memory_order_relaxed);
+    client_listed(c, NULL);
+    if (c->state != CLIENT_HEAD)
+        return;
+    client_refuse(c, 408, why);
+    c->body_done = false; /* what follows is read and discarded */
+    c->state = CLIENT_EXCHANGE;
+    head_buffer_free(c->worker, c->head_buffer);
+    c->head_buffer = NULL;
+}
+
+bool clients_drop_unfinished(struct worker *worker)
+{
+    struct client *fresh = unfinished(worker, &worker->new_clients);
+    struct client *c = unfinished(worker, &worker->head_clients);
+
+    if (!c || (fresh && began_us(fresh) < began_us(c)))
+        c = fresh;
+    if (!c)
+        return false;
+    refuse_unfinished(c, "an incomplete request made room for others (limits.connections)");
+    stream_shutdown(&c->stream, false);
+    c->state = CLIENT_CLOSED;
+    client_run(c);
+    return true;
+}
+
+bool clients_end_old_head(struct worker *worker)
+{
+    static struct log_gate gate;
+    struct client *c = unfinished(worker, &worker->head_clients);
+
+    if (!c)
+        return false;
+    if (log_gate_open(&gate))
+        log_warn("clients that do not complete their requests have used up limits.memory: the "
+                 "oldest ones get 408");
+    refuse_unfinished(c, "an incomplete request made room for others (limits.memory)");
+    client_schedule(c);
+    return true;
+}
+
+/* ---- clients of status listeners */
 
 /* The oldest one that waits for nothing but its own client; if there is none, the oldest one.
  */

@@ -25,6 +25,14 @@ void clients_run(struct worker *worker);
  * client can come; requests in progress are not affected. false: there is none to close. */
 bool clients_make_room(struct worker *worker);
 
+/* The same for the oldest connection that has no complete request after WORKER_HEAD_MS, or no
+ * handshake. If a part of a request has come, it gets 408. */
+bool clients_drop_unfinished(struct worker *worker);
+
+/* worker->end_old_head: the same for what it holds of limits.memory. Runs no client, so that it
+ * may be called while any of them runs. */
+bool clients_end_old_head(struct worker *worker);
+
 /* The same for a client of a status listener: the oldest one is closed, whatever it does. */
 bool clients_make_status_room(struct worker *worker);
 

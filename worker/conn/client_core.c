@@ -22,14 +22,38 @@ bool client_of_status(const struct client *c)
     return c->peer.listen->serve == CONF_SERVE_STATUS;
 }
 
-void client_idles(struct client *c, bool idle)
+void client_listed(struct client *c, struct loop_link *list)
 {
-    if (client_of_status(c))
-        return;
-    if (idle && !c->idle.next)
-        client_append(&c->worker->idle_clients, &c->idle);
-    else if (!idle && c->idle.next)
+    if (c->listed)
         client_take_out(&c->idle);
+    c->listed = list;
+    if (list)
+        client_append(list, &c->idle);
+}
+
+static struct loop_link *list_of(const struct client *c)
+{
+    switch ((enum client_state)c->state) {
+    case CLIENT_HANDSHAKE:
+        return &c->worker->new_clients;
+    case CLIENT_IDLE:
+        return c->peer.requests ? &c->worker->idle_clients : &c->worker->new_clients;
+    case CLIENT_HEAD:
+        return &c->worker->head_clients;
+    case CLIENT_EXCHANGE:
+    case CLIENT_LINGER:
+    case CLIENT_CLOSED:
+        break;
+    }
+    return NULL;
+}
+
+void client_settle(struct client *c)
+{
+    struct loop_link *list = list_of(c);
+
+    if (list != c->listed && !client_of_status(c))
+        client_listed(c, list);
 }
 
 void client_asked(struct client *c)

@@ -26,8 +26,10 @@ struct client {
     struct loop_source source;
     struct loop_timer timer;
     struct loop_link link; /* in worker->all_clients */
-    /* In worker->idle_clients (next NULL: not in it), or always in worker->status_clients. */
+    /* In the list of the worker that its state says (client_settle()), or always in
+     * worker->status_clients; next NULL: in none. */
     struct loop_link idle;
+    struct loop_link *listed; /* the list that it is in; NULL: none, or status_clients */
     struct client *run_next;
     struct worker *worker;
     struct stream stream;
@@ -46,6 +48,7 @@ struct client {
     uint8_t body;           /* enum http_body of the running request */
     uint8_t method, minor;  /* of the running request */
     bool scheduled;
+    bool runs;      /* its steps are at work: it is not ended from outside */
     bool broken;    /* the socket is dead both ways */
     bool keep;      /* the connection goes on after this exchange */
     bool cut;       /* the response is incomplete: make the client notice */
@@ -79,8 +82,11 @@ bool client_of_status(const struct client *client);
 /* It has sent a whole request: of the clients of status listeners, it is closed last. */
 void client_asked(struct client *client);
 
-/* Marks whether it waits for the next request behind one that got its response. */
-void client_idles(struct client *client, bool idle);
+/* Puts it at the end of the list that its state says, if it is not in it. */
+void client_settle(struct client *client);
+/* Puts it at the end of this list of its worker; NULL: takes it out of the one that it is in.
+ */
+void client_listed(struct client *client, struct loop_link *list);
 
 /* Sets how many bytes wait for its socket. */
 void client_waits(struct client *client, size_t waiting);

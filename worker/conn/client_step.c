@@ -183,7 +183,6 @@ static bool refuse_unread(struct client *c)
     if (got == STREAM_AGAIN) {
         head_buffer_free(c->worker, c->head_buffer);
         c->head_buffer = NULL;
-        client_idles(c, c->peer.requests > 0);
         return false;
     }
     if (got > 0) {
@@ -208,7 +207,6 @@ static bool step_idle(struct client *c)
             c->head_buffer = NULL;
         }
     }
-    client_idles(c, got == 0 && c->peer.requests > 0);
     if (got == -2)
         return refuse_unread(c);
     if (got < 0) {

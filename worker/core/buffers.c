@@ -11,7 +11,7 @@
 bool worker_has_memory(struct worker *worker, size_t n)
 {
     while (worker->buffered + worker->waiting + n > worker->conf->limits.memory) {
-        if (worker->end_slow_body(worker))
+        if (worker->end_old_head(worker) || worker->end_slow_body(worker))
             continue;
         atomic_store_explicit(&worker->row->memory_full_ms, worker->loop.now_ms,
                               memory_order_relaxed);

@@ -44,6 +44,7 @@ enum {
         12 * 1024,               /* enough for most rewritten heads with a small body behind */
     WORKER_KEEP = 256,           /* idle blocks that each memory pool keeps */
     WORKER_ROUNDS = 4,           /* reads of one connection before others have their turn */
+    WORKER_HEAD_MS = 1000,       /* an older head that is not complete makes room for others */
     WORKER_LINGER_MS = 2000,     /* how long a refused client may go on sending */
     WORKER_DRAIN_IDLE_MS = 2000, /* an idle client of a draining worker may send once more */
     WORKER_TICK_MS = 1000,       /* heartbeat, date, flush of the access log */
@@ -66,6 +67,7 @@ struct worker {
     /* What lower parts call without knowing who it is. */
     bool (*retry_queued)(struct waiter *);   /* a slot may be free (upstream/wait_queue.c) */
     bool (*end_slow_body)(struct worker *);  /* memory is needed (core/buffers.c) */
+    bool (*end_old_head)(struct worker *);   /* the same, called before (conn/client.h) */
     const struct attempt_failures *failures; /* an attempt fails at once (proxy/attempt.c) */
     const struct request_ops *requests;      /* a client has a request (core/transport.h) */
     const struct upstream_ops *upstream_ops; /* of connections that belong to exchanges */
@@ -82,8 +84,10 @@ struct worker {
     struct http_response response; /* scratch: the head that is being relayed */
 
     struct mempool clients, exchanges, upstreams, head_buffers, request_buffers;
-    struct loop_link all_clients;        /* list of struct client by its link */
-    struct loop_link idle_clients;       /* those between two requests, oldest first */
+    struct loop_link all_clients; /* list of struct client by its link */
+    /* Of these, oldest first: those between two requests; those that have sent nothing of their
+     * first one yet, or are in the handshake; those whose head is arriving. */
+    struct loop_link idle_clients, new_clients, head_clients;
     struct loop_link status_clients;     /* those of status listeners, by their last request */
     struct loop_link collecting;         /* exchanges that collect bodies (collecting.h) */
     size_t collecting_bytes;             /* what these hold; part of buffered */
@@ -111,8 +115,8 @@ static inline char *worker_body(struct worker *worker)
     return worker->relay_buffer + WORKER_HEADROOM;
 }
 
-/* May connections hold n more bytes, by limits.memory? Slow bodies make room if need be. A
- * refusal (false) is counted and logged. */
+/* May connections hold n more bytes, by limits.memory? Old heads that are not complete, and
+ * slow bodies, make room if need be. A refusal (false) is counted and logged. */
 bool worker_has_memory(struct worker *worker, size_t n);
 /* Counts and logs that a buffer was refused because of this setting's limit. */
 void worker_refused_memory(struct worker *worker, const char *setting);

@@ -87,6 +87,9 @@ static const struct metric totals[] = {
       "limits.min_read_rate."),
     T("memory_refused_total", "counter", memory_refused,
       "Buffers refused by limits.memory or limits.response_memory."),
+    T("heads_dropped_total", "counter", heads_dropped,
+      "Connections without a complete request, or TLS handshake, that were ended to make room "
+      "for others (limits.connections, limits.memory)."),
     T("buffer_bytes", "gauge", buffer_bytes, "Bytes in connection buffers now."),
     T("response_buffer_bytes", "gauge", response_bytes,
       "Bytes of responses that clients are slow to read."),

@@ -207,6 +207,13 @@ static void open_log(struct worker *w)
     CHECK(log_fd >= 0 && w->access);
 }
 
+/* Scripted clients send whole heads. */
+static bool no_old_head(struct worker *w)
+{
+    (void)w;
+    return false;
+}
+
 void script_start(uint32_t n)
 {
     const uint8_t key[AFFINITY_KEY] = {1};
@@ -235,6 +242,7 @@ void script_start(uint32_t n)
     w->retry_queued = attempt_retry_queued;
     w->requests = &exchange_requests;
     w->end_slow_body = exchange_end_slow_body;
+    w->end_old_head = no_old_head;
     w->collecting.prev = w->collecting.next = &w->collecting;
     w->upstream_ops = &attempt_events;
     w->failures = &retry_failures;
