@@ -4,8 +4,8 @@
  * name and is put back after a failure.
  *
  *   X.new-PID, X.old-PID   beside the file X, while `cert import` of this process works. What a
- *                          killed one left there may hold a key: the next import of X removes
- * it.
+ *                          killed one left there may hold a key, and is removed by the next
+ *                          import of X.
  */
 #ifndef ACMED_CERT_IMPORT_PUT_H
 #define ACMED_CERT_IMPORT_PUT_H

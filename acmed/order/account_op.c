@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "acmed/cert/store.h"
 #include "acmed/key/jose.h"
 #include "acmed/key/secret.h"
 #include "acmed/order/kvfile.h"
@@ -40,13 +41,16 @@ int account_op_fd(const struct account_op *e)
 
 /* ---- is next.pem valid? */
 
-static char *left_behind(const struct ca_set *ca_set, const struct ca *ca, size_t *n)
+/* NULL: there is none, or *unread: it cannot be read, which ca_set_look() tells. */
+static char *left_behind(const struct ca_set *ca_set, const struct ca *ca, size_t *n,
+                         bool *unread)
 {
     char dir[CERT_DIR_SIZE];
     int fd = kvfile_open(ca_set->heritage->conf->acme.store, "accounts",
                          account_dir(dir, ca->directory), false);
     char *next = fd < 0 ? NULL : account_load_next(fd, n);
 
+    *unread = !next && store_unreadable(errno);
     fd_close(&fd);
     return next;
 }
@@ -55,8 +59,9 @@ static char *left_behind(const struct ca_set *ca_set, const struct ca *ca, size_
 static bool is_in_doubt(const struct ca_set *ca_set, const struct ca *ca)
 {
     size_t n = 0;
-    char *next = ca->settled ? NULL : left_behind(ca_set, ca, &n);
-    bool doubt = next != NULL;
+    bool unread = false;
+    char *next = ca->settled ? NULL : left_behind(ca_set, ca, &n, &unread);
+    bool doubt = next || unread;
 
     secret_free(next);
     return doubt;
@@ -185,16 +190,17 @@ bool account_op_unsettled(struct account_op *e, struct ca_set *ca_set, struct ca
     const char *why;
     char *next;
     size_t n = 0;
+    bool unread;
 
     if (ca->settled || ca_set->forkserver < 0)
         return false;
     if (account_op_runs(e) || now_ms < ca->settle_ms || ca_set->runs > 0)
         return true;
     ca->settle_ms = now_ms + ((uint64_t)ACCOUNT_OP_AGAIN_MS << ca->settle_n);
-    next = left_behind(ca_set, ca, &n);
+    next = left_behind(ca_set, ca, &n, &unread);
     if (!next) {
-        ca->settled = true;
-        return false;
+        ca->settled = !unread;
+        return unread;
     }
     if (ca->settle_n == 0)
         log_info(

@@ -7,6 +7,7 @@
 
 #include "acmed/cert/store.h"
 #include "acmed/key/jose.h"
+#include "acmed/key/secret.h"
 #include "acmed/order/job.h"
 #include "acmed/order/kvfile.h"
 #include "acmed/order/order_store.h"
@@ -162,6 +163,26 @@ static bool ca_set_read_account(const struct ca_set *ca_set, const struct ca *ca
     return cannot_use_key(ca_set, ca, "is damaged", error);
 }
 
+/* Is there a next key that cannot be read? It may be the valid one (order/account_op.h). */
+static bool next_is_unread(const struct ca_set *ca_set, const struct ca *ca, int dir,
+                           char error[TABLE_ERROR])
+{
+    char name[CERT_DIR_SIZE];
+    size_t n = 0;
+    char *next = account_load_next(dir, &n);
+    bool unread = !next && store_unreadable(errno);
+
+    if (unread)
+        snprintf(error, TABLE_ERROR,
+                 "%.200s/accounts/%.200s/next.pem cannot be read (%s), and may be the "
+                 "account's key: make it readable, or move it away; until then nothing is "
+                 "ordered",
+                 ca_set->heritage->conf->acme.store, account_dir(name, ca->directory),
+                 strerror(errno));
+    secret_free(next);
+    return unread;
+}
+
 /* Checks an account that no order has needed yet. Creates nothing. */
 static bool ca_set_look_at_account(const struct ca_set *ca_set, const struct ca *ca,
                                    char error[TABLE_ERROR])
@@ -177,7 +198,8 @@ static bool ca_set_look_at_account(const struct ca_set *ca_set, const struct ca 
                       account_dir(name, ca->directory), false);
     if (dir < 0)
         return true;
-    good = ca_set_read_account(ca_set, ca, dir, &found, error);
+    good = ca_set_read_account(ca_set, ca, dir, &found, error) &&
+           !next_is_unread(ca_set, ca, dir, error);
     account_release(&found);
     fd_close(&dir);
     return good;

@@ -4,8 +4,8 @@
  *   refused the order, orders go to staging until one succeeds there; then to the CA again,
  *   at once. Also until staging itself is the cause (it is down, or does not have the profile);
  *   then to the CA, after the usual delay. Not when the live certificate ends soon, since
- * staging itself may be broken; nor when staging could not explain it: acmed or the hook
- * stopped the order, or the account or a setting for this CA is the cause.
+ *   staging itself may be broken; nor when staging could not explain it: acmed or the hook
+ *   stopped the order, or the account or a setting for this CA is the cause.
  * - The second CA: used after `after` failures in a row that the first CA may have caused;
  *   then both in turn, until one of them issues. A renewal begins with the first.
  * - Challenges: the one that failed goes to the end, the one that worked comes first.

@@ -17,8 +17,8 @@ uint64_t order_wanted(const char *directory, const char *profile, const char *co
 {
     uint64_t h = hash_name(hash_name(HASH_START, directory), profile), sum = 0;
 
-    for (size_t i = 0; i < n_names;
-         i++) /* a sum: their order in the configuration is nothing */
+    /* A sum, because the order of the names in the configuration does not matter. */
+    for (size_t i = 0; i < n_names; i++)
         sum += hash_name(h, names[i]);
     return n_names ? sum : h;
 }

@@ -10,6 +10,7 @@
 #include "acmed/key/secret.h"
 #include "acmed/order/account_op.h"
 #include "base/conf/conf.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "t/unit/tap.h"
 
@@ -93,6 +94,30 @@ static void test_doubt(void)
     kept = account_load_next(ca->dir, &n);
     ok(kept && n == 4 && memcmp(kept, "next", 4) == 0, "the key that may be valid is kept");
     secret_free(kept);
+}
+
+/* It is a file that is there, and cannot be read; also not by root. */
+static void test_unread(void)
+{
+    struct ca *ca = &ca_set.ca[FALLBACK_FIRST];
+    struct account_op op = {0};
+    struct stat st;
+
+    account_drop_next(ca->dir);
+    ok(mknodat(ca->dir, "next.pem", S_IFSOCK | 0600, 0) == 0, "a next key, not readable");
+    ok(account_op_rollover(&op, &ca_set, ca) == account_op_doubt, "it is not replaced");
+    ok(account_op_unsettled(&op, &ca_set, ca, 1000) && !account_op_runs(&op),
+       "nothing is ordered, or asked");
+    ok(!ca->settled && fstatat(ca->dir, "next.pem", &st, 0) == 0 && S_ISSOCK(st.st_mode),
+       "it is still there");
+    fd_close(&ca->dir); /* as after a start */
+    ca_set_look(&ca_set);
+    ok(strstr(ca_set.unusable, "next.pem cannot be read (No such device or address), and may"),
+       "the status tells: %s", ca_set.unusable);
+    ready(FALLBACK_FIRST);
+    account_drop_next(ca->dir);
+    account_save_next(ca->dir, "next", 4);
+    ca->settle_ms = 0;
 }
 
 static void test_settle(void)
@@ -238,6 +263,7 @@ int main(void)
     ca_set_init(&ca_set, &heritage);
     ca_set.forkserver = 0;
     test_doubt();
+    test_unread();
     test_settle();
     test_by_hand();
     test_revoke();
