@@ -37,13 +37,14 @@ bool backend_health_is_healthy(const struct backend_health *w)
 {
     return (w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_DEGRADED) &&
            w->override == ADMIN_READY &&
-           (w->heal == HEAL_NONE || w->heal == HEAL_SLOWSTART || w->heal == HEAL_HOLD);
+           (w->heal == RECOVERY_NONE || w->heal == RECOVERY_SLOWSTART ||
+            w->heal == RECOVERY_HOLD);
 }
 
 bool backend_health_lively(const struct backend_health *w)
 {
     return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT ||
-           backend_health_ejected(w) || (w->heal != HEAL_NONE && w->heal != HEAL_HOLD);
+           backend_health_ejected(w) || (w->heal != RECOVERY_NONE && w->heal != RECOVERY_HOLD);
 }
 
 static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t now_ms)
@@ -51,7 +52,7 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
     return (struct health_fsm_rules){
         .rise = w->pool->check.rise,
         .fall = w->pool->check.fall,
-        .held = w->heal == HEAL_RESTARTING || now_ms < w->row.eject_until_ms,
+        .held = w->heal == RECOVERY_RESTARTING || now_ms < w->row.eject_until_ms,
         .alone = w->alone,
         .probation = w->row.probation || backend_health_ejected(w) || w->failing,
     };
@@ -60,15 +61,15 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
 /* Requests that were unanswered before this moment no longer count. */
 static void note_heard(struct backend_health *w)
 {
-    w->overtaken = w->seen.overtaken;
-    w->mute = w->seen.mute;
+    w->detached = w->seen.detached;
+    w->probation_unanswered = w->seen.probation_unanswered;
 }
 
 static void begin_probation(struct backend_health *w, enum health_probation probation,
                             uint64_t now_ms)
 {
     w->row.probation = (uint8_t)probation;
-    w->row.rescue = 0;
+    w->row.hedge_all = 0;
     w->row.hang_timeout_ms = (uint32_t)stall_hang_timeout_ms(&w->stall, now_ms);
     w->probation_ms = w->tried_ms = now_ms;
     w->before = w->seen;
@@ -193,8 +194,8 @@ void backend_health_init(struct backend_health *w, struct table *table, int slot
 
     /* A restart during which the predecessor kept the backend DOWN continues; one that the
      * predecessor did not see, because it died before, is handled anew. */
-    if (admin_read(&table->admin[slot], &admin) && admin.heal != HEAL_RESTARTING &&
-        (admin.heal != HEAL_VERIFYING || w->row.state == HEALTH_DOWN)) {
+    if (admin_read(&table->admin[slot], &admin) && admin.heal != RECOVERY_RESTARTING &&
+        (admin.heal != RECOVERY_VERIFYING || w->row.state == HEALTH_DOWN)) {
         w->override = admin.override;
         w->heal = admin.heal;
     }
@@ -326,13 +327,13 @@ bool backend_health_ended(struct backend_health *w, const struct observed_live *
     w->outcome = result->outcome;
     note_probe(w, result);
     /* A result from before its restart says nothing about the backend now. */
-    if (!w->stale && w->heal != HEAL_RESTARTING)
+    if (!w->stale && w->heal != RECOVERY_RESTARTING)
         backend_health_judge(w, &now, result, now_ms);
     backend_health_publish(w);
 
     w->due_ms = w->started_ms +
                 schedule_next_ms(schedule, &w->pool->check, &w->verdict, w->judged, w->alone);
-    if (w->heal == HEAL_VERIFYING &&
+    if (w->heal == RECOVERY_VERIFYING &&
         w->due_ms > w->started_ms + w->pool->check.fast_interval_ms)
         w->due_ms = w->started_ms + w->pool->check.fast_interval_ms;
     if (w->urgent || w->stale || w->due_ms < now_ms + SCHEDULE_GAP_MS)
@@ -436,7 +437,7 @@ bool backend_health_look(struct backend_health *w, const struct observed_live *l
         w->good_ms = now_ms;
         note_heard(w);
     }
-    if (added->responses || added->overtaken)
+    if (added->responses || added->detached)
         w->tried_ms = now_ms;
     eject_feed(&w->eject, &w->pool->eject,
                &(struct eject_counts){observed_hard(added), added->completed, added->gateway},

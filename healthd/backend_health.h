@@ -50,17 +50,17 @@ struct backend_health {
 
     /* ejection (healthd/outlier/outlier.h) */
     bool failing; /* failed requests made it SUSPECT; passing checks do not disprove that */
-    uint64_t tried_waiting;   /* number of silent requests that already led to a probation */
-    bool stalled;             /* the last ejection was because of silence */
-    bool told;                /* logged already why it is not ejected */
-    uint64_t decay_ms;        /* healthy since then: one ejection is taken back per max_time */
-    uint64_t probation_ms;    /* start of probation, or its last fault */
-    uint64_t tried_ms;        /* when a probation request was last seen, or probation began */
-    struct observed before;   /* sums at probation_ms */
-    uint64_t overtaken, mute; /* sums at its last response, or at probation_ms */
+    uint64_t tried_waiting; /* number of silent requests that already led to a probation */
+    bool stalled;           /* the last ejection was because of silence */
+    bool told;              /* logged already why it is not ejected */
+    uint64_t decay_ms;      /* healthy since then: one ejection is taken back per max_time */
+    uint64_t probation_ms;  /* start of probation, or its last fault */
+    uint64_t tried_ms;      /* when a probation request was last seen, or probation began */
+    struct observed before; /* sums at probation_ms */
+    uint64_t detached, probation_unanswered; /* sums at its last response, or at probation_ms */
 
     /* restarts (healthd/restart_request.h) */
-    uint8_t override, heal; /* enum admin_state, enum heal_state: set by the supervisor */
+    uint8_t override, heal; /* enum admin_state, enum recovery_state: set by the supervisor */
     bool was_up;            /* ever, as far as the history shows */
     uint64_t asked_ms;      /* last request for a restart; 0: none yet */
 };

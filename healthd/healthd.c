@@ -127,9 +127,9 @@ static bool healthd_hear_supervisor(const struct healthd *h)
 }
 
 /* Tells the supervisor which backends stay unhealthy. It decides whether to restart them. */
-static void ask_to_heal(const struct healthd *h, uint64_t now_ms)
+static void ask_for_recovery(const struct healthd *h, uint64_t now_ms)
 {
-    struct message ask = {.type = MESSAGE_HEAL};
+    struct message ask = {.type = MESSAGE_RECOVER};
 
     for (uint32_t i = 0; i < h->n; i++) {
         struct backend_health *w = &h->target[i];
@@ -156,7 +156,7 @@ static void look_around(struct healthd *h, uint64_t now_ms)
         news |= outlier_look(&h->pool[i], &live, now_ms);
     for (uint32_t i = 0; i < h->n; i++)
         lively |= backend_health_lively(&h->target[i]);
-    ask_to_heal(h, now_ms);
+    ask_for_recovery(h, now_ms);
     if (news)
         heritage_ring_workers(h->heritage);
     h->looked_ms = now_ms;

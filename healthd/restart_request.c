@@ -29,14 +29,14 @@ bool restart_request_follow(struct backend_health *w, uint64_t now_ms)
     w->heal = admin.heal;
     if (w->heal == before)
         return false;
-    if (w->heal == HEAL_RESTARTING)
+    if (w->heal == RECOVERY_RESTARTING)
         return restart_request_begin_anew(w, now_ms);
-    if (w->heal != HEAL_VERIFYING)
+    if (w->heal != RECOVERY_VERIFYING)
         return false;
     /* A probe that was sent before may have met the old process. */
     w->stale = w->running;
     w->due_ms = now_ms;
-    return before != HEAL_RESTARTING && restart_request_begin_anew(w, now_ms);
+    return before != RECOVERY_RESTARTING && restart_request_begin_anew(w, now_ms);
 }
 
 static bool may_be_restarted(const struct backend_health *w)
@@ -58,7 +58,7 @@ static bool stays_unhealthy(const struct backend_health *w, uint64_t now_ms,
         return true;
     }
     if (now_ms < w->row.eject_until_ms || w->verdict.fall == 0 ||
-        down < (w->was_up ? after : after * HEAL_BOOT))
+        down < (w->was_up ? after : after * RECOVERY_BOOT))
         return false;
     snprintf(why, TABLE_REASON, "down for %llu s: %.110s", (unsigned long long)down / 1000,
              w->row.reason);
@@ -67,8 +67,9 @@ static bool stays_unhealthy(const struct backend_health *w, uint64_t now_ms,
 
 bool restart_request_wanted(struct backend_health *w, uint64_t now_ms, char why[TABLE_REASON])
 {
-    if (w->heal != HEAL_NONE || w->override != ADMIN_READY || !may_be_restarted(w) ||
-        (w->asked_ms && now_ms - w->asked_ms < HEAL_ASK_MS) || !stays_unhealthy(w, now_ms, why))
+    if (w->heal != RECOVERY_NONE || w->override != ADMIN_READY || !may_be_restarted(w) ||
+        (w->asked_ms && now_ms - w->asked_ms < RECOVERY_ASK_MS) ||
+        !stays_unhealthy(w, now_ms, why))
         return false;
     w->asked_ms = now_ms;
     return true;

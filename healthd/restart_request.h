@@ -11,8 +11,8 @@
 #include "healthd/backend_health.h"
 
 enum {
-    HEAL_ASK_MS = 10000, /* between two requests for the same backend */
-    HEAL_BOOT = 10,      /* times as long for a backend that was never UP */
+    RECOVERY_ASK_MS = 10000, /* between two requests for the same backend */
+    RECOVERY_BOOT = 10,      /* times as long for a backend that was never UP */
 };
 
 /* Takes over what the supervisor wants of the backend. true: workers must be rung. */

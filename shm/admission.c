@@ -2,13 +2,13 @@
 
 bool admission_drains(const struct admin_row *admin)
 {
-    return admin->override == ADMIN_DRAIN || admin->heal == HEAL_DRAINING;
+    return admin->override == ADMIN_DRAIN || admin->heal == RECOVERY_DRAINING;
 }
 
 enum admin_state admission_state(const struct admin_row *admin)
 {
-    if (admin->override == ADMIN_MAINT || admin->heal == HEAL_RESTARTING ||
-        admin->heal == HEAL_VERIFYING)
+    if (admin->override == ADMIN_MAINT || admin->heal == RECOVERY_RESTARTING ||
+        admin->heal == RECOVERY_VERIFYING)
         return ADMIN_MAINT;
     if (admission_drains(admin))
         return admin->drained == DRAIN_GOES_ON ? ADMIN_DRAIN : ADMIN_MAINT;

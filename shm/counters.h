@@ -17,22 +17,22 @@
 #include "shm/table.h"
 
 /* The fields of struct cell_counters and row_counters, except their arrays. */
-#define CELL_COUNTERS(X) \
-    X(completed)         \
-    X(connects)          \
-    X(connect_errors)    \
-    X(resets)            \
-    X(timeouts)          \
-    X(cut)               \
-    X(gateway_errors)    \
-    X(server_errors)     \
-    X(retries)           \
-    X(hedges)            \
-    X(overtaken)         \
-    X(mute)              \
-    X(bytes_in)          \
-    X(bytes_out)         \
-    X(queue_full)        \
+#define CELL_COUNTERS(X)    \
+    X(completed)            \
+    X(connects)             \
+    X(connect_errors)       \
+    X(resets)               \
+    X(timeouts)             \
+    X(cut)                  \
+    X(gateway_errors)       \
+    X(server_errors)        \
+    X(retries)              \
+    X(hedges)               \
+    X(detached)             \
+    X(probation_unanswered) \
+    X(bytes_in)             \
+    X(bytes_out)            \
+    X(queue_full)           \
     X(queue_timeouts)
 #define ROW_COUNTERS(X)    \
     X(connections_total)   \

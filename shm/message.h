@@ -11,7 +11,7 @@ enum message_type {
     /* child -> supervisor */
     MESSAGE_READY = 1, /* it serves now */
     MESSAGE_OPEN_PEM,  /* acmed: open file `which` of configured certificate `number` */
-    MESSAGE_HEAL,      /* healthd: restart backend slot `number`, because of body.text */
+    MESSAGE_RECOVER,   /* healthd: restart backend slot `number`, because of body.text */
     MESSAGE_TOLD,      /* restarter: result, in body.text */
     /* supervisor -> child */
     MESSAGE_DRAIN, /* take no new work, finish, exit 0; value: at most so many ms; number: a bit

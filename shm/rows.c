@@ -28,7 +28,7 @@ static void close_admin(struct admin_row *row)
 {
     CLOSE(row->who);
     CLOSE(row->reason);
-    CLOSE(row->heal_reason);
+    CLOSE(row->recovery_reason);
     CLOSE(row->reply);
     CLOSE(row->incident);
 }
@@ -215,8 +215,8 @@ void history_add(struct history *history, uint8_t from, uint8_t to, const char *
     rows_add(history, &(struct transition){.from = from, .to = to}, actor, reason);
 }
 
-void history_add_heal(struct history *history, enum heal_state from, enum heal_state to,
-                      const char *actor, const char *reason)
+void history_add_recovery(struct history *history, enum recovery_state from,
+                          enum recovery_state to, const char *actor, const char *reason)
 {
     struct transition t = {.from = (uint8_t)from, .to = (uint8_t)to, .heal = 1};
 
@@ -283,7 +283,7 @@ const char *admin_state_name(enum admin_state at)
     NAMES("ready", "drain", "maint", "drained");
 }
 
-const char *heal_state_name(enum heal_state at)
+const char *recovery_state_name(enum recovery_state at)
 {
     NAMES("none", "draining", "restarting", "verifying", "slowstart", "hold");
 }

@@ -92,14 +92,14 @@ enum drain_end {
     DRAIN_CUT,   /* the time is over: remaining requests are cut */
 };
 
-enum heal_state {
-    HEAL_NONE,
-    HEAL_DRAINING,
-    HEAL_RESTARTING,
-    HEAL_VERIFYING,
-    HEAL_SLOWSTART,
-    HEAL_HOLD,
-    HEAL_STATES
+enum recovery_state {
+    RECOVERY_NONE,
+    RECOVERY_DRAINING,
+    RECOVERY_RESTARTING,
+    RECOVERY_VERIFYING,
+    RECOVERY_SLOWSTART,
+    RECOVERY_HOLD,
+    RECOVERY_STATES
 };
 
 enum child_state {
@@ -116,7 +116,7 @@ enum child_state {
 const char *kind_name(enum kind kind);
 const char *health_state_name(enum health_state state);
 const char *admin_state_name(enum admin_state state);
-const char *heal_state_name(enum heal_state state);
+const char *recovery_state_name(enum recovery_state state);
 const char *child_state_name(enum child_state state);
 
 /* ---- supervisor ------------------------------------------------------- */
@@ -179,7 +179,7 @@ struct backend {
 
 struct admin_row {       /* writer: supervisor */
     uint8_t override;    /* enum admin_state */
-    uint8_t heal;        /* enum heal_state */
+    uint8_t heal;        /* enum recovery_state */
     uint8_t by_operator; /* 1: set by an operator; 0: by the configuration */
     uint8_t drained;     /* enum drain_end; while override is DRAIN or heal DRAINING */
     uint32_t attempts;   /* restarts in the last hour */
@@ -187,12 +187,12 @@ struct admin_row {       /* writer: supervisor */
     uint64_t since_wall_ms, since_ms; /* of the override */
     uint64_t deadline_ms;             /* of a drain; 0: none */
     uint64_t next_try_ms;             /* no restart before this time; 0: no wait */
-    uint64_t heal_since_wall_ms, heal_since_ms;
+    uint64_t recovery_since_wall_ms, recovery_since_ms;
     char who[TABLE_NAME];
-    char reason[TABLE_REASON];      /* of the override */
-    char heal_reason[TABLE_REASON]; /* of the heal state */
-    char reply[TABLE_REASON];       /* to the last request: why refused; "" = accepted */
-    char incident[TABLE_INCIDENT];  /* of the last restart; "" = none */
+    char reason[TABLE_REASON];          /* of the override */
+    char recovery_reason[TABLE_REASON]; /* of the heal state */
+    char reply[TABLE_REASON];           /* to the last request: why refused; "" = accepted */
+    char incident[TABLE_INCIDENT];      /* of the last restart; "" = none */
 };
 
 struct admin {
@@ -220,7 +220,7 @@ struct child {
 struct transition {
     uint64_t wall_ms;
     uint8_t from, to; /* states of the writer's kind */
-    uint8_t heal;     /* 1: from and to are enum heal_state (supervisor's ring) */
+    uint8_t heal;     /* 1: from and to are enum recovery_state (supervisor's ring) */
     char actor[24];   /* "healthd", "operator", "config" */
     char reason[TABLE_REASON];
 };
@@ -234,7 +234,7 @@ struct history {
 /* The counters of a worker's cell and row as plain numbers, for sums over several workers. */
 struct cell_counters {
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
-    uint64_t gateway_errors, server_errors, retries, hedges, overtaken, mute;
+    uint64_t gateway_errors, server_errors, retries, hedges, detached, probation_unanswered;
     uint64_t bytes_in, bytes_out;
     uint64_t queue_full, queue_timeouts;
     uint64_t latency[TABLE_LATENCY];
@@ -271,7 +271,7 @@ struct health_row { /* writer: healthd */
     uint8_t probation;       /* enum health_probation: kind of probation; while SUSPECT or UP */
     uint8_t ejections;       /* in a row: each lasts twice as long as the previous one */
     uint8_t silent;          /* 1: the last probe got no response in time */
-    uint8_t rescue;          /* PROBATION_SILENT: hedge the requests that wait there, too */
+    uint8_t hedge_all;       /* PROBATION_SILENT: hedge the requests that wait there, too */
     uint16_t rise, fall;     /* consecutive passes and failures so far */
     uint32_t score_permille; /* HealthScanner; 1000 if unknown */
     uint32_t hang_timeout_ms; /* on probation: how long a request may wait for a first byte */
@@ -387,9 +387,10 @@ struct challenge {
 
 struct worker_backend {             /* writer: the worker of the row; its cell of one backend */
     _Atomic uint32_t failed_in_row; /* hard failures since one completed */
-    _Atomic uint32_t
-        probation_requests;  /* our probation requests to it (worker/proxy/retry_budget.h) */
-    _Atomic uint32_t blamed; /* 1: its error score is high (worker/upstream/blame.h) */
+    /* our probation requests to it (worker/proxy/retry_budget.h) */
+    _Atomic uint32_t probation_requests;
+    /* 1: its error score is high (worker/upstream/error_score.h) */
+    _Atomic uint32_t error_score_high;
     /* Sessions seen in this epoch and the previous one: bits by hash (shm/sessions.h). They
      * outlive the worker that saw them. */
     _Atomic uint32_t session_epoch;
@@ -416,12 +417,13 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     _Atomic uint64_t gateway_errors; /* 502, 503, 504 sent by the backend itself */
     _Atomic uint64_t server_errors;  /* other 5xx: may be business errors of the application */
     _Atomic uint64_t retries;        /* exchanges that left it for another backend */
-    _Atomic uint64_t
-        hedges; /* exchanges that were sent to another backend, too (worker/proxy/hedge.h) */
+    /* exchanges that were sent to another backend, too (worker/proxy/hedge.h) */
+    _Atomic uint64_t hedges;
     /* Attempts that others overtook while it sent nothing: on probation, or hedged for silence.
      */
-    _Atomic uint64_t overtaken;
-    _Atomic uint64_t mute; /* of these, those without any byte (worker/proxy/overtaken.h) */
+    _Atomic uint64_t detached;
+    /* of these, those without any byte (worker/proxy/detached.h) */
+    _Atomic uint64_t probation_unanswered;
     _Atomic uint64_t bytes_in, bytes_out; /* from and to the backend */
     /* Exchanges that never got a slot: the queue was full, or queue.timeout was over. Useful as
      * sums over a pool: counted at its first backend if any backend would have done. */
@@ -621,8 +623,8 @@ void rows_forget(void);
 
 void history_add(struct history *history, uint8_t from, uint8_t to, const char *actor,
                  const char *reason);
-void history_add_heal(struct history *history, enum heal_state from, enum heal_state to,
-                      const char *actor, const char *reason);
+void history_add_recovery(struct history *history, enum recovery_state from,
+                          enum recovery_state to, const char *actor, const char *reason);
 /* Copies the ring, oldest first; returns how many. Also 0 when it is half-written. */
 int history_read(const struct history *history, struct transition out[TABLE_HISTORY]);
 /* Copies only the transitions after *seen, and updates *seen. UINT32_MAX: only sets it. */

@@ -224,7 +224,7 @@ void events_message(struct process *p, const struct message *message)
     case MESSAGE_OPEN_PEM:
         open_pem(p, message);
         break;
-    case MESSAGE_HEAL:
+    case MESSAGE_RECOVER:
         if (p->kind != KIND_HEALTHD)
             goto not_for_us;
         recovery_request_healthd(p->sup, message->number, message->body.text);

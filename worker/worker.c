@@ -36,9 +36,9 @@
 #include "worker/http/route.h"
 #include "worker/log/access.h"
 #include "worker/proxy/attempt_events.h"
+#include "worker/proxy/detached.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/hedge.h"
-#include "worker/proxy/overtaken.h"
 #include "worker/proxy/refresh.h"
 #include "worker/proxy/retry.h"
 #include "worker/proxy/sticky.h"
@@ -103,7 +103,7 @@ static void publish_unanswered(struct worker *w)
 {
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         struct backend_view *b = &w->backends[i];
-        uint64_t oldest, n = overtaken_waiting(b, &oldest);
+        uint64_t oldest, n = detached_waiting(b, &oldest);
         uint64_t seen[SESSION_BITS / 64] = {0};
 
         for (struct exchange *x = b->running; x; x = x->running_next) {
@@ -179,7 +179,7 @@ _Noreturn static void end(struct worker *w)
     clients_close_all(w);
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         upstream_close_idle(&w->backends[i]);
-        overtaken_close(&w->backends[i]);
+        detached_close(&w->backends[i]);
     }
     access_free(w->access);
     cert_canary_end();

@@ -48,8 +48,8 @@ struct observed observed_sum(const struct observed_live *live, const struct tabl
         .completed = all.completed,
         .gateway = all.gateway_errors,
         .server_errors = all.server_errors,
-        .overtaken = all.overtaken,
-        .mute = all.mute,
+        .detached = all.detached,
+        .probation_unanswered = all.probation_unanswered,
     };
     for (int i = 0; i < TABLE_LATENCY; i++) {
         sum.responses += all.latency[i];
@@ -78,8 +78,8 @@ struct observed observed_since(const struct observed *now, const struct observed
         .server_errors = grown(now->server_errors, before->server_errors),
         .responses = grown(now->responses, before->responses),
         .slow = grown(now->slow, before->slow),
-        .overtaken = grown(now->overtaken, before->overtaken),
-        .mute = grown(now->mute, before->mute),
+        .detached = grown(now->detached, before->detached),
+        .probation_unanswered = grown(now->probation_unanswered, before->probation_unanswered),
     };
 }
 

@@ -12,9 +12,10 @@
 struct observed { /* counters; hard: connect errors, resets, cut ones */
     uint64_t connect_errors, resets, cut, timeouts, completed;
     uint64_t gateway, server_errors; /* its own 502, 503, 504; its other 5xx */
-    uint64_t responses;       /* first bytes: what it sends now, not what it began earlier */
-    uint64_t slow;            /* of the first bytes, those after 2.1 s or more */
-    uint64_t overtaken, mute; /* on probation: another backend was first; and no byte came */
+    uint64_t responses; /* first bytes: what it sends now, not what it began earlier */
+    uint64_t slow;      /* of the first bytes, those after 2.1 s or more */
+    /* on probation: another backend was first; and no byte came */
+    uint64_t detached, probation_unanswered;
     /* Current values; the first two are up to a second old. */
     uint64_t unanswered, oldest_ms;
     uint64_t trying;        /* probation requests, detached ones included */

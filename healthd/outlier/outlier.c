@@ -166,12 +166,12 @@ static uint64_t went_well(const struct backend_health *w, const struct observed 
 
 /* The first probation request that another backend wins is no proof yet, but clients wait:
  * whatever else can be hedged is hedged, within the retry budget. */
-static bool rescue(struct backend_health *w)
+static bool hedge_all(struct backend_health *w)
 {
-    if (w->row.probation != PROBATION_SILENT || w->row.rescue ||
-        w->seen.overtaken <= w->overtaken)
+    if (w->row.probation != PROBATION_SILENT || w->row.hedge_all ||
+        w->seen.detached <= w->detached)
         return false;
-    w->row.rescue = 1;
+    w->row.hedge_all = 1;
     backend_health_publish(w);
     return true;
 }
@@ -183,7 +183,7 @@ static bool went_badly(const struct backend_health *w, const struct observed *si
     *stalled = observed_hard(since) == 0;
     if (!*stalled)
         *why = "a request failed on probation";
-    else if (w->seen.mute >= w->mute + OUTLIER_MUTE)
+    else if (w->seen.probation_unanswered >= w->probation_unanswered + OUTLIER_UNANSWERED)
         *why = "on probation it gave no response where others did";
     else
         return false;
@@ -235,7 +235,7 @@ static bool outlier_try_it(const struct pool_health *pool, struct backend_health
         snprintf(text, sizeof text, "%llu requests succeeded on probation",
                  (unsigned long long)good);
     else if (!lasted_long_enough(pool, w, now_ms, text))
-        return rescue(w);
+        return hedge_all(w);
     else
         w->row.risen_ms = now_ms; /* without proof, slow start bounds the harm */
     backend_health_force(w, HEALTH_UP, text, now_ms);

@@ -12,7 +12,7 @@
 
 enum {
     OUTLIER_PROBATION_GOOD = 3, /* good requests that end probation */
-    OUTLIER_MUTE = 2,        /* no byte here, but a response elsewhere; one may be bad luck */
+    OUTLIER_UNANSWERED = 2,  /* no byte here, but a response elsewhere; one may be bad luck */
     OUTLIER_RECORD = 20000,  /* requests of a pool after which older ones count half */
     OUTLIER_MOST_TENTHS = 7, /* tenths of the window that are "most of it" */
     OUTLIER_PROBATIONS = 6,  /* longest probation, in times of eject.time */

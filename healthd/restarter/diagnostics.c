@@ -89,7 +89,7 @@ static const char *diagnostics_state_name(const struct transition *t, uint8_t st
                                           bool health)
 {
     return health    ? health_state_name(state)
-           : t->heal ? heal_state_name(state)
+           : t->heal ? recovery_state_name(state)
                      : admin_state_name(state);
 }
 

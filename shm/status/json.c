@@ -135,7 +135,7 @@ static void add_counters(struct text *out, const struct status_cell *c)
     NUMBER("queued", c->queued);
     NUMBER("oldest_ms", c->oldest_ms);
     NUMBER("idle", c->idle);
-    NUMBER("blamed", c->blamed);
+    NUMBER("blamed", c->error_score_high);
     NUMBER("completed", c->completed);
     NUMBER("connects", c->connects);
     NUMBER("connect_errors", c->connect_errors);
@@ -146,8 +146,8 @@ static void add_counters(struct text *out, const struct status_cell *c)
     NUMBER("server_errors", c->server_errors);
     NUMBER("retries", c->retries);
     NUMBER("hedges", c->hedges);
-    NUMBER("overtaken", c->overtaken);
-    NUMBER("mute", c->mute);
+    NUMBER("overtaken", c->detached);
+    NUMBER("mute", c->probation_unanswered);
     NUMBER("bytes_in", c->bytes_in);
     NUMBER("bytes_out", c->bytes_out);
     text_add(out,
@@ -199,9 +199,9 @@ static void add_backend(struct text *out, const struct status_backend *b)
     NUMBER("sessions", b->sessions);
     NUMBER("slow_start_percent", b->slow_permille / 10);
     STRING("progress", status_backend_progress(b, progress));
-    STRING("heal", heal_state_name(b->admin.heal));
-    STRING("heal_reason", b->admin.heal_reason);
-    TIME("heal_since", b->admin.heal_since_wall_ms);
+    STRING("heal", recovery_state_name(b->admin.heal));
+    STRING("heal_reason", b->admin.recovery_reason);
+    TIME("heal_since", b->admin.recovery_since_wall_ms);
     NUMBER("heal_attempts", b->admin.attempts);
     NUMBER("heal_next_try_ms", heal_wait(&b->admin));
     STRING("incident", b->admin.incident);

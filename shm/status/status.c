@@ -86,7 +86,7 @@ static void status_add_gauges(struct status_cell *sum, const struct worker_row *
     sum->queued += get32(&row->queued[slot]);
     sum->queued_any += get32(&row->queued_any[slot]);
     sum->idle += count_read(&cell->idle);
-    sum->blamed += get32(&cell->blamed);
+    sum->error_score_high += get32(&cell->error_score_high);
 }
 
 static void take_counters(struct status_cell *to, const struct table *table, int slot)
@@ -180,8 +180,8 @@ const char *status_backend_word(const struct status_backend *b)
 {
     if (!b->backend.configured)
         return "gone";
-    if (b->admin.heal != HEAL_NONE)
-        return heal_state_name(b->admin.heal);
+    if (b->admin.heal != RECOVERY_NONE)
+        return recovery_state_name(b->admin.heal);
     if (b->admin.override == ADMIN_DRAIN && b->admin.drained != DRAIN_GOES_ON)
         return admin_state_name(ADMIN_DRAINED);
     if (b->admin.override != ADMIN_READY)
@@ -193,8 +193,8 @@ const char *status_backend_reason(const struct status_backend *b)
 {
     if (!b->backend.configured)
         return "no longer in the configuration";
-    if (b->admin.heal != HEAL_NONE)
-        return b->admin.heal_reason;
+    if (b->admin.heal != RECOVERY_NONE)
+        return b->admin.recovery_reason;
     if (b->admin.override != ADMIN_READY)
         return b->admin.reason[0] ? b->admin.reason : b->admin.who;
     return b->health.reason[0] ? b->health.reason : b->health.probe_text;
@@ -225,7 +225,7 @@ const char *status_backend_progress(const struct status_backend *b, char out[STA
                  b->sum.in_flight, b->sessions, str_plural(b->sessions), left);
     } else if (b->slow_permille < 1000) {
         snprintf(out, STATUS_PROGRESS, "slow start %u %%", b->slow_permille / 10);
-    } else if (b->sum.blamed) {
+    } else if (b->sum.error_score_high) {
         snprintf(out, STATUS_PROGRESS,
                  "fails requests that others serve: gets 5 %% of its weight");
     }

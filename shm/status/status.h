@@ -19,9 +19,9 @@
 /* Sums of one worker_backend cell: gauges over live workers, counters over all ever. */
 struct status_cell {
     uint64_t in_flight, queued, idle;
-    uint64_t blamed; /* workers in which its error score is high */
+    uint64_t error_score_high; /* workers in which its error score is high */
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
-    uint64_t gateway_errors, server_errors, retries, hedges, overtaken, mute;
+    uint64_t gateway_errors, server_errors, retries, hedges, detached, probation_unanswered;
     uint64_t bytes_in, bytes_out;
     uint64_t queued_any, queue_full, queue_timeouts; /* useful as sums over a pool */
     uint64_t oldest_ms; /* how long the oldest waits for its first byte; 0: none waits */

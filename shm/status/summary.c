@@ -101,11 +101,11 @@ static void look_at_backend(struct summary *s, const struct table *table, int sl
             pool->available++;
         s->up += health.state == HEALTH_UP;
     }
-    if (admin.heal == HEAL_HOLD)
+    if (admin.heal == RECOVERY_HOLD)
         status_summary_tell(s, SUMMARY_WARN, "attention: backend %s needs a human", b.name);
     else if (admin.override == ADMIN_READY && (admin.heal || health.state != HEALTH_UP))
         status_summary_tell(s, SUMMARY_WARN, "attention: backend %s is %s", b.name,
-                            admin.heal ? heal_state_name(admin.heal)
+                            admin.heal ? recovery_state_name(admin.heal)
                                        : health_state_name((enum health_state)health.state));
 }
 

@@ -56,7 +56,7 @@ static const struct conf_pool *drain_pool_of(const struct supervisor *sup, int s
 
 static uint64_t since_of(const struct admin_row *row)
 {
-    return row->override == ADMIN_DRAIN ? row->since_ms : row->heal_since_ms;
+    return row->override == ADMIN_DRAIN ? row->since_ms : row->recovery_since_ms;
 }
 
 void drain_begin(const struct supervisor *sup, int slot, struct admin_row *row)
@@ -112,7 +112,7 @@ static bool find_drain(const struct supervisor *sup, int slot, struct admin_row 
     /* Sessions are read before in_flight: a session's request is noted before it is in flight.
      * During a restart the sessions are lost already, and whoever stops the backend for it may
      * set a drain; in maintenance, other backends serve the sessions. */
-    if (row->heal == HEAL_RESTARTING || row->heal == HEAL_VERIFYING ||
+    if (row->heal == RECOVERY_RESTARTING || row->heal == RECOVERY_VERIFYING ||
         row->override == ADMIN_MAINT)
         view->blind_until_ms = 0;
     else

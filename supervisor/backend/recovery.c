@@ -60,20 +60,20 @@ void recovery_tell(struct supervisor *sup, int slot, uint8_t from, const char *a
     struct admin_row row = *admin_own(&sup->table->admin[slot]);
     uint8_t to = h->fsm.state;
 
-    h->since_ms = row.heal_since_ms = clock_mono_ms();
-    row.heal_since_wall_ms = clock_wall_ms();
+    h->since_ms = row.recovery_since_ms = clock_mono_ms();
+    row.recovery_since_wall_ms = clock_wall_ms();
     h->deadline_ms = 0;
-    snprintf(row.heal_reason, sizeof row.heal_reason, "%s", reason);
+    snprintf(row.recovery_reason, sizeof row.recovery_reason, "%s", reason);
     row.heal = to;                             /* before drain_begin(), which reads it */
     if (drains && row.override != ADMIN_DRAIN) /* else there is one, perhaps ended */
         drain_begin(sup, slot, &row);
     recovery_publish(sup, slot, &row);
     ring_all(sup);
-    history_add_heal(&sup->table->admin_history[slot], from, to, actor, reason);
-    log_line(to == HEAL_HOLD ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+    history_add_recovery(&sup->table->admin_history[slot], from, to, actor, reason);
+    log_line(to == RECOVERY_HOLD ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
              "backend %d %s: recovery %s -> %s by %s: %s", slot + 1,
-             backend_own(&sup->table->backend[slot])->name, heal_state_name(from),
-             heal_state_name(to), actor, reason);
+             backend_own(&sup->table->backend[slot])->name, recovery_state_name(from),
+             recovery_state_name(to), actor, reason);
 }
 
 /* ---- what is done */
@@ -93,19 +93,19 @@ void recovery_event(struct supervisor *sup, int slot, enum recovery_event what,
 
     if (actions == 0)
         return;
-    if (actions & HEAL_TELL)
-        recovery_tell(sup, slot, from, actor, reason, actions & HEAL_DRAIN);
-    if (actions & HEAL_DRAIN)
+    if (actions & RECOVERY_TELL)
+        recovery_tell(sup, slot, from, actor, reason, actions & RECOVERY_DRAIN);
+    if (actions & RECOVERY_DRAIN)
         drains_watch(sup);
-    if (actions & HEAL_SETTLE)
-        h->deadline_ms = now + HEAL_SETTLE_MS;
-    if (actions & HEAL_VERIFY)
+    if (actions & RECOVERY_SETTLE)
+        h->deadline_ms = now + RECOVERY_SETTLE_MS;
+    if (actions & RECOVERY_VERIFY)
         h->deadline_ms = now + (b ? recovery_pool(sup, b)->heal_verify_ms : 0);
-    if (actions & HEAL_SLOW)
+    if (actions & RECOVERY_SLOW)
         h->deadline_ms = now + (b ? recovery_pool(sup, b)->slow_start_ms : 0);
-    if (actions & HEAL_LAUNCH)
+    if (actions & RECOVERY_LAUNCH)
         launch(sup, slot, b);
-    if (recovery_is_busy(h->fsm.state) || h->fsm.state == HEAL_SLOWSTART)
+    if (recovery_is_busy(h->fsm.state) || h->fsm.state == RECOVERY_SLOWSTART)
         loop_timer_set(&sup->loop, &recoveries->timer, LOOK_MS);
 }
 
@@ -118,11 +118,13 @@ static void recovery_failed(struct supervisor *sup, int slot, const char *why)
 
     /* Find out first whether it will be held, because the reason says so. */
     struct recovery_fsm after = h->fsm;
-    recovery_fsm_step(&after, h->fsm.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
+    recovery_fsm_step(&after,
+                      h->fsm.state == RECOVERY_RESTARTING ? RECOVERY_FAILED : RECOVERY_TIMER,
                       &limits, clock_mono_ms());
     snprintf(reason, sizeof reason, "%.120s%s", why,
-             after.state == HEAL_HOLD ? "; needs a human" : "");
-    recovery_event(sup, slot, h->fsm.state == HEAL_RESTARTING ? HEAL_FAILED : HEAL_TIMER,
+             after.state == RECOVERY_HOLD ? "; needs a human" : "");
+    recovery_event(sup, slot,
+                   h->fsm.state == RECOVERY_RESTARTING ? RECOVERY_FAILED : RECOVERY_TIMER,
                    "supervisor", reason);
 }
 
@@ -196,7 +198,7 @@ void recovery_restarter_ended(struct supervisor *sup, int status)
     if (slot == RECOVERY_NOBODY)
         return; /* its slot was given to another backend meanwhile */
     if (status == 0) {
-        recovery_event(sup, slot, HEAL_RESTARTED, "supervisor",
+        recovery_event(sup, slot, RECOVERY_RESTARTED, "supervisor",
                        *recoveries->text ? recoveries->text : "restarted");
         return;
     }
@@ -226,13 +228,13 @@ static bool recovery_drain_over(struct supervisor *sup, int slot, const struct c
     if (row.drained == DRAIN_EMPTY)
         return true;
     if (row.drained == DRAIN_CUT) /* workers end what is left there */
-        return empty || now >= row.deadline_ms + HEAL_SETTLE_MS;
+        return empty || now >= row.deadline_ms + RECOVERY_SETTLE_MS;
     if (recovery_health(sup, slot).state != HEALTH_DOWN)
         return false;
     if (empty && now >= h->since_ms + DRAIN_TICK_MS)
         return true;
-    if (limit == 0 || limit > HEAL_DOWN_DRAIN_MS)
-        limit = HEAL_DOWN_DRAIN_MS;
+    if (limit == 0 || limit > RECOVERY_DOWN_DRAIN_MS)
+        limit = RECOVERY_DOWN_DRAIN_MS;
     if (now >= h->since_ms + limit) {
         row.drained = DRAIN_CUT;
         row.deadline_ms = now;
@@ -249,13 +251,13 @@ static void look_draining(struct supervisor *sup, int slot, const struct conf_ba
     char reason[TABLE_REASON];
 
     if (!h->fsm.by_operator && recovery_is_healthy(facts.health)) {
-        recovery_event(sup, slot, HEAL_HEALTHY, "supervisor", "came back by itself");
+        recovery_event(sup, slot, RECOVERY_HEALTHY, "supervisor", "came back by itself");
         return;
     }
     if (recovery_fsm_unsafe(&facts)) {
         snprintf(reason, sizeof reason, "not restarted: only %u other%s of its pool %s up now",
                  facts.healthy, str_plural(facts.healthy), facts.healthy == 1 ? "is" : "are");
-        recovery_event(sup, slot, HEAL_UNSAFE, "supervisor", reason);
+        recovery_event(sup, slot, RECOVERY_UNSAFE, "supervisor", reason);
         return;
     }
     if (sup->recoveries->acting != RECOVERY_NOBODY ||
@@ -267,7 +269,7 @@ static void look_draining(struct supervisor *sup, int slot, const struct conf_ba
         snprintf(reason, sizeof reason, "diagnostics in %s", sup->recoveries->dir);
     else
         snprintf(reason, sizeof reason, "incident %s", h->incident);
-    recovery_event(sup, slot, HEAL_DRAINED, "supervisor", reason);
+    recovery_event(sup, slot, RECOVERY_DRAINED, "supervisor", reason);
 }
 
 /* Has every worker seen that it is taken out, and is nothing in flight there? */
@@ -291,7 +293,7 @@ static void look_verifying(struct supervisor *sup, int slot)
         snprintf(reason, sizeof reason, "healthy again, %llu s after its restart",
                  (unsigned long long)(now - h->since_ms) / 1000);
         h->wanted = false;
-        recovery_event(sup, slot, HEAL_UP, "supervisor", reason);
+        recovery_event(sup, slot, RECOVERY_UP, "supervisor", reason);
     } else if (now >= h->deadline_ms) {
         recovery_clean(last, *health.probe_text ? health.probe_text : health.reason);
         snprintf(reason, sizeof reason, "not healthy %llu s after its restart: %.100s",
@@ -307,21 +309,22 @@ static void recovery_look(struct supervisor *sup, int slot)
     uint64_t now = clock_mono_ms();
 
     if (!b)
-        recovery_event(sup, slot, HEAL_GONE, "supervisor", "no longer in the configuration");
+        recovery_event(sup, slot, RECOVERY_GONE, "supervisor",
+                       "no longer in the configuration");
     switch (h->fsm.state) {
-    case HEAL_DRAINING:
+    case RECOVERY_DRAINING:
         look_draining(sup, slot, b);
         break;
-    case HEAL_RESTARTING:
+    case RECOVERY_RESTARTING:
         if (!sup->recoveries->launched && (is_settled(sup, slot) || now >= h->deadline_ms))
-            recovery_event(sup, slot, HEAL_SETTLED, "supervisor", "");
+            recovery_event(sup, slot, RECOVERY_SETTLED, "supervisor", "");
         break;
-    case HEAL_VERIFYING:
+    case RECOVERY_VERIFYING:
         look_verifying(sup, slot);
         break;
-    case HEAL_SLOWSTART:
+    case RECOVERY_SLOWSTART:
         if (now >= h->deadline_ms)
-            recovery_event(sup, slot, HEAL_TIMER, "supervisor", "back at its full weight");
+            recovery_event(sup, slot, RECOVERY_TIMER, "supervisor", "back at its full weight");
         break;
     default:
         break;
@@ -337,9 +340,9 @@ static void recovery_on_timer(struct loop_timer *timer)
     for (int slot = 0; slot < (int)sup->header.nbackends && !sup->stopping; slot++) {
         uint8_t *state = &recoveries->slot[slot].fsm.state;
 
-        if (recovery_is_busy(*state) || *state == HEAL_SLOWSTART)
+        if (recovery_is_busy(*state) || *state == RECOVERY_SLOWSTART)
             recovery_look(sup, slot);
-        any |= recovery_is_busy(*state) || *state == HEAL_SLOWSTART;
+        any |= recovery_is_busy(*state) || *state == RECOVERY_SLOWSTART;
     }
     if (any)
         loop_timer_set(&sup->loop, &recoveries->timer, LOOK_MS);

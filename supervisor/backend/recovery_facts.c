@@ -46,7 +46,8 @@ bool recovery_is_healthy(uint8_t health)
 
 bool recovery_is_busy(uint8_t state)
 {
-    return state == HEAL_DRAINING || state == HEAL_RESTARTING || state == HEAL_VERIFYING;
+    return state == RECOVERY_DRAINING || state == RECOVERY_RESTARTING ||
+           state == RECOVERY_VERIFYING;
 }
 
 /* Fills in the facts about the other backends of its pool. */

@@ -8,8 +8,8 @@
 #include "base/doubling.h"
 #include "base/str.h"
 
-/* As the next state, HEAL_STATES means: stay. FAILURE is resolved by failure(). */
-enum { STAY = HEAL_STATES, FAILURE };
+/* As the next state, RECOVERY_STATES means: stay. FAILURE is resolved by failure(). */
+enum { STAY = RECOVERY_STATES, FAILURE };
 
 /* Actions that are carried out here and not returned to the caller. */
 enum {
@@ -26,106 +26,106 @@ struct step {
     {           \
         0, STAY \
     }
-#define ENDS                 \
-    {                        \
-        HEAL_TELL, HEAL_NONE \
+#define ENDS                         \
+    {                                \
+        RECOVERY_TELL, RECOVERY_NONE \
     }
-#define BEGINS                                \
-    {                                         \
-        HEAL_TELL | HEAL_DRAIN, HEAL_DRAINING \
+#define BEGINS                                            \
+    {                                                     \
+        RECOVERY_TELL | RECOVERY_DRAIN, RECOVERY_DRAINING \
     }
 
-static const struct step steps[HEAL_STATES][HEAL_EVENTS] =
+static const struct step steps[RECOVERY_STATES][RECOVERY_EVENTS] =
     {
-        [HEAL_NONE] =
+        [RECOVERY_NONE] =
             {
-                [HEAL_GO] = BEGINS,
-                [HEAL_DRAINED] = IGNORE,
-                [HEAL_SETTLED] = IGNORE,
-                [HEAL_RESTARTED] = IGNORE,
-                [HEAL_FAILED] = IGNORE,
-                [HEAL_UP] = IGNORE,
-                [HEAL_TIMER] = IGNORE,
-                [HEAL_HEALTHY] = IGNORE,
-                [HEAL_UNSAFE] = IGNORE,
-                [HEAL_EXHAUSTED] = {HEAL_TELL, HEAL_HOLD},
-                [HEAL_READY] = IGNORE,
-                [HEAL_GONE] = IGNORE,
+                [RECOVERY_GO] = BEGINS,
+                [RECOVERY_DRAINED] = IGNORE,
+                [RECOVERY_SETTLED] = IGNORE,
+                [RECOVERY_RESTARTED] = IGNORE,
+                [RECOVERY_FAILED] = IGNORE,
+                [RECOVERY_UP] = IGNORE,
+                [RECOVERY_TIMER] = IGNORE,
+                [RECOVERY_HEALTHY] = IGNORE,
+                [RECOVERY_UNSAFE] = IGNORE,
+                [RECOVERY_EXHAUSTED] = {RECOVERY_TELL, RECOVERY_HOLD},
+                [RECOVERY_READY] = IGNORE,
+                [RECOVERY_GONE] = IGNORE,
             },
-        [HEAL_DRAINING] =
+        [RECOVERY_DRAINING] =
             {
-                [HEAL_GO] = IGNORE,
-                [HEAL_DRAINED] = {HEAL_TELL | HEAL_SETTLE, HEAL_RESTARTING},
-                [HEAL_SETTLED] = IGNORE,
-                [HEAL_RESTARTED] = IGNORE,
-                [HEAL_FAILED] = IGNORE,
-                [HEAL_UP] = IGNORE,
-                [HEAL_TIMER] = IGNORE,
-                [HEAL_HEALTHY] = ENDS,
-                [HEAL_UNSAFE] = ENDS,
-                [HEAL_EXHAUSTED] = IGNORE,
-                [HEAL_READY] = ENDS, /* taken back in time */
-                [HEAL_GONE] = ENDS,
+                [RECOVERY_GO] = IGNORE,
+                [RECOVERY_DRAINED] = {RECOVERY_TELL | RECOVERY_SETTLE, RECOVERY_RESTARTING},
+                [RECOVERY_SETTLED] = IGNORE,
+                [RECOVERY_RESTARTED] = IGNORE,
+                [RECOVERY_FAILED] = IGNORE,
+                [RECOVERY_UP] = IGNORE,
+                [RECOVERY_TIMER] = IGNORE,
+                [RECOVERY_HEALTHY] = ENDS,
+                [RECOVERY_UNSAFE] = ENDS,
+                [RECOVERY_EXHAUSTED] = IGNORE,
+                [RECOVERY_READY] = ENDS, /* taken back in time */
+                [RECOVERY_GONE] = ENDS,
             },
-        [HEAL_RESTARTING] =
+        [RECOVERY_RESTARTING] =
             {
-                [HEAL_GO] = IGNORE,
-                [HEAL_DRAINED] = IGNORE,
-                [HEAL_SETTLED] = {HEAL_LAUNCH, STAY},
-                [HEAL_RESTARTED] = {HEAL_TELL | HEAL_VERIFY, HEAL_VERIFYING},
-                [HEAL_FAILED] = {0, FAILURE},
-                [HEAL_UP] = IGNORE,
-                [HEAL_TIMER] = IGNORE,
-                [HEAL_HEALTHY] = IGNORE,
-                [HEAL_UNSAFE] = IGNORE,
-                [HEAL_EXHAUSTED] = IGNORE,
-                [HEAL_READY] = IGNORE,
-                [HEAL_GONE] = IGNORE, /* wait for the restarter's end */
+                [RECOVERY_GO] = IGNORE,
+                [RECOVERY_DRAINED] = IGNORE,
+                [RECOVERY_SETTLED] = {RECOVERY_LAUNCH, STAY},
+                [RECOVERY_RESTARTED] = {RECOVERY_TELL | RECOVERY_VERIFY, RECOVERY_VERIFYING},
+                [RECOVERY_FAILED] = {0, FAILURE},
+                [RECOVERY_UP] = IGNORE,
+                [RECOVERY_TIMER] = IGNORE,
+                [RECOVERY_HEALTHY] = IGNORE,
+                [RECOVERY_UNSAFE] = IGNORE,
+                [RECOVERY_EXHAUSTED] = IGNORE,
+                [RECOVERY_READY] = IGNORE,
+                [RECOVERY_GONE] = IGNORE, /* wait for the restarter's end */
             },
-        [HEAL_VERIFYING] =
+        [RECOVERY_VERIFYING] =
             {
-                [HEAL_GO] = IGNORE,
-                [HEAL_DRAINED] = IGNORE,
-                [HEAL_SETTLED] = IGNORE,
-                [HEAL_RESTARTED] = IGNORE,
-                [HEAL_FAILED] = IGNORE,
-                [HEAL_UP] = {HEAL_TELL | HEAL_SLOW | HOLD_DOWN, HEAL_SLOWSTART},
-                [HEAL_TIMER] = {0, FAILURE},
-                [HEAL_HEALTHY] = IGNORE,
-                [HEAL_UNSAFE] = IGNORE,
-                [HEAL_EXHAUSTED] = IGNORE,
-                [HEAL_READY] = IGNORE,
-                [HEAL_GONE] = ENDS,
+                [RECOVERY_GO] = IGNORE,
+                [RECOVERY_DRAINED] = IGNORE,
+                [RECOVERY_SETTLED] = IGNORE,
+                [RECOVERY_RESTARTED] = IGNORE,
+                [RECOVERY_FAILED] = IGNORE,
+                [RECOVERY_UP] = {RECOVERY_TELL | RECOVERY_SLOW | HOLD_DOWN, RECOVERY_SLOWSTART},
+                [RECOVERY_TIMER] = {0, FAILURE},
+                [RECOVERY_HEALTHY] = IGNORE,
+                [RECOVERY_UNSAFE] = IGNORE,
+                [RECOVERY_EXHAUSTED] = IGNORE,
+                [RECOVERY_READY] = IGNORE,
+                [RECOVERY_GONE] = ENDS,
             },
-        [HEAL_SLOWSTART] =
+        [RECOVERY_SLOWSTART] =
             {
-                [HEAL_GO] = BEGINS,
-                [HEAL_DRAINED] = IGNORE,
-                [HEAL_SETTLED] = IGNORE,
-                [HEAL_RESTARTED] = IGNORE,
-                [HEAL_FAILED] = IGNORE,
-                [HEAL_UP] = IGNORE,
-                [HEAL_TIMER] = ENDS,
-                [HEAL_HEALTHY] = IGNORE,
-                [HEAL_UNSAFE] = IGNORE,
-                [HEAL_EXHAUSTED] = {HEAL_TELL, HEAL_HOLD},
-                [HEAL_READY] = IGNORE,
-                [HEAL_GONE] = ENDS,
+                [RECOVERY_GO] = BEGINS,
+                [RECOVERY_DRAINED] = IGNORE,
+                [RECOVERY_SETTLED] = IGNORE,
+                [RECOVERY_RESTARTED] = IGNORE,
+                [RECOVERY_FAILED] = IGNORE,
+                [RECOVERY_UP] = IGNORE,
+                [RECOVERY_TIMER] = ENDS,
+                [RECOVERY_HEALTHY] = IGNORE,
+                [RECOVERY_UNSAFE] = IGNORE,
+                [RECOVERY_EXHAUSTED] = {RECOVERY_TELL, RECOVERY_HOLD},
+                [RECOVERY_READY] = IGNORE,
+                [RECOVERY_GONE] = ENDS,
             },
-        [HEAL_HOLD] =
+        [RECOVERY_HOLD] =
             {
-                [HEAL_GO] = {FORGET | HEAL_TELL | HEAL_DRAIN, HEAL_DRAINING},
-                [HEAL_DRAINED] = IGNORE,
-                [HEAL_SETTLED] = IGNORE,
-                [HEAL_RESTARTED] = IGNORE,
-                [HEAL_FAILED] = IGNORE,
-                [HEAL_UP] = IGNORE,
-                [HEAL_TIMER] = IGNORE,
-                [HEAL_HEALTHY] = IGNORE,
-                [HEAL_UNSAFE] = IGNORE,
-                [HEAL_EXHAUSTED] = IGNORE,
-                [HEAL_READY] = {FORGET | HEAL_TELL, HEAL_NONE},
-                [HEAL_GONE] = IGNORE, /* if it comes back, it is still held */
+                [RECOVERY_GO] = {FORGET | RECOVERY_TELL | RECOVERY_DRAIN, RECOVERY_DRAINING},
+                [RECOVERY_DRAINED] = IGNORE,
+                [RECOVERY_SETTLED] = IGNORE,
+                [RECOVERY_RESTARTED] = IGNORE,
+                [RECOVERY_FAILED] = IGNORE,
+                [RECOVERY_UP] = IGNORE,
+                [RECOVERY_TIMER] = IGNORE,
+                [RECOVERY_HEALTHY] = IGNORE,
+                [RECOVERY_UNSAFE] = IGNORE,
+                [RECOVERY_EXHAUSTED] = IGNORE,
+                [RECOVERY_READY] = {FORGET | RECOVERY_TELL, RECOVERY_NONE},
+                [RECOVERY_GONE] = IGNORE, /* if it comes back, it is still held */
             },
 };
 
@@ -136,7 +136,7 @@ uint32_t recovery_fsm_tries(struct recovery_fsm *fsm, uint64_t now_ms)
     struct recovery_tries *t = &fsm->tries;
     uint32_t old = 0;
 
-    while (old < t->n && now_ms - t->at_ms[old] >= HEAL_HOUR_MS)
+    while (old < t->n && now_ms - t->at_ms[old] >= RECOVERY_HOUR_MS)
         old++;
     t->n -= old;
     memmove(t->at_ms, t->at_ms + old, t->n * sizeof *t->at_ms);
@@ -147,7 +147,7 @@ static void add_try(struct recovery_fsm *fsm, uint64_t now_ms)
 {
     struct recovery_tries *t = &fsm->tries;
 
-    if (recovery_fsm_tries(fsm, now_ms) == HEAL_TRIES_MAX)
+    if (recovery_fsm_tries(fsm, now_ms) == RECOVERY_TRIES_MAX)
         memmove(t->at_ms, t->at_ms + 1, --t->n * sizeof *t->at_ms);
     t->at_ms[t->n++] = now_ms;
 }
@@ -158,7 +158,8 @@ static void hold_down(struct recovery_fsm *fsm, const struct recovery_limits *li
     uint32_t tries = recovery_fsm_tries(fsm, now_ms);
 
     if (tries > 0)
-        fsm->next_ms = now_ms + doubling_ms(limits->hold_down_ms, HEAL_HOLD_DOWN_MAX_MS, tries);
+        fsm->next_ms =
+            now_ms + doubling_ms(limits->hold_down_ms, RECOVERY_HOLD_DOWN_MAX_MS, tries);
 }
 
 /* ---- steps */
@@ -169,20 +170,21 @@ static struct step failure(struct recovery_fsm *fsm, const struct recovery_limit
 {
     if (fsm->by_operator)
         add_try(fsm, now_ms);
-    return (struct step){HEAL_TELL | HOLD_DOWN,
-                         recovery_fsm_tries(fsm, now_ms) >= limits->max_restarts ? HEAL_HOLD
-                                                                                 : HEAL_NONE};
+    return (struct step){RECOVERY_TELL | HOLD_DOWN,
+                         recovery_fsm_tries(fsm, now_ms) >= limits->max_restarts
+                             ? RECOVERY_HOLD
+                             : RECOVERY_NONE};
 }
 
 unsigned recovery_fsm_step(struct recovery_fsm *fsm, enum recovery_event event,
                            const struct recovery_limits *limits, uint64_t now_ms)
 {
-    CHECK(fsm->state < HEAL_STATES && event < HEAL_EVENTS);
+    CHECK(fsm->state < RECOVERY_STATES && event < RECOVERY_EVENTS);
     struct step step = steps[fsm->state][event];
 
     if (step.next == FAILURE)
         step = failure(fsm, limits, now_ms);
-    if ((step.actions & HEAL_LAUNCH) && !fsm->by_operator)
+    if ((step.actions & RECOVERY_LAUNCH) && !fsm->by_operator)
         add_try(fsm, now_ms);
     if (step.actions & HOLD_DOWN)
         hold_down(fsm, limits, now_ms);
@@ -209,7 +211,8 @@ bool recovery_fsm_unsafe(const struct recovery_facts *f)
 
 static bool is_busy(uint8_t state)
 {
-    return state == HEAL_DRAINING || state == HEAL_RESTARTING || state == HEAL_VERIFYING;
+    return state == RECOVERY_DRAINING || state == RECOVERY_RESTARTING ||
+           state == RECOVERY_VERIFYING;
 }
 
 __attribute__((format(printf, 3, 4))) static enum recovery_verdict
@@ -227,48 +230,48 @@ because(enum recovery_verdict verdict, char out[TABLE_REASON], const char *fmt, 
 static enum recovery_verdict judge_healthd(const struct recovery_facts *f,
                                            char out[TABLE_REASON])
 {
-    if (f->state == HEAL_HOLD)
-        return because(HEAL_NEVER, out, "held: needs a human");
+    if (f->state == RECOVERY_HOLD)
+        return because(RECOVERY_NEVER, out, "held: needs a human");
     if (f->health != HEALTH_DOWN)
-        return because(HEAL_NEVER, out, "it is %s", health_state_name(f->health));
+        return because(RECOVERY_NEVER, out, "it is %s", health_state_name(f->health));
     if (f->override != ADMIN_READY)
-        return because(HEAL_LATER, out, "it is out of service (%s)",
+        return because(RECOVERY_LATER, out, "it is out of service (%s)",
                        admin_state_name(f->override));
     if (f->tries >= f->max_restarts)
-        return because(HEAL_TOO_MANY, out, "needs a human: %u restart%s in the last hour",
+        return because(RECOVERY_TOO_MANY, out, "needs a human: %u restart%s in the last hour",
                        f->tries, str_plural(f->tries));
     if (f->now_ms < f->next_ms)
-        return because(HEAL_LATER, out, "waiting after %u restart%s in the last hour", f->tries,
-                       str_plural(f->tries));
-    return HEAL_MAY;
+        return because(RECOVERY_LATER, out, "waiting after %u restart%s in the last hour",
+                       f->tries, str_plural(f->tries));
+    return RECOVERY_MAY;
 }
 
 enum recovery_verdict recovery_fsm_judge(const struct recovery_facts *f, char out[TABLE_REASON])
 {
-    enum recovery_verdict verdict = HEAL_MAY;
+    enum recovery_verdict verdict = RECOVERY_MAY;
 
     out[0] = '\0';
     if (f->stopping)
-        return because(HEAL_NEVER, out, "the service is stopping");
+        return because(RECOVERY_NEVER, out, "the service is stopping");
     if (!f->has_action)
-        return because(HEAL_NEVER, out,
+        return because(RECOVERY_NEVER, out,
                        "no restart is configured: it has neither restart.docker nor "
                        "restart.command");
     if (is_busy(f->state))
-        return because(HEAL_NEVER, out, "a restart is in progress (%s)",
-                       heal_state_name(f->state));
+        return because(RECOVERY_NEVER, out, "a restart is in progress (%s)",
+                       recovery_state_name(f->state));
     if (!f->by_operator)
         verdict = judge_healthd(f, out);
-    if (verdict != HEAL_MAY)
+    if (verdict != RECOVERY_MAY)
         return verdict;
     if (f->other)
-        return because(HEAL_LATER, out, "%s of the same pool is being restarted", f->other);
+        return because(RECOVERY_LATER, out, "%s of the same pool is being restarted", f->other);
     if (recovery_fsm_unsafe(f))
-        return because(HEAL_LATER, out,
+        return because(RECOVERY_LATER, out,
                        "%u other%s of its pool %s up and ready, min_healthy is %u%s",
                        f->healthy, str_plural(f->healthy), f->healthy == 1 ? "is" : "are",
                        f->min_healthy, f->by_operator ? " (--force restarts it anyway)" : "");
-    return f->dry_run && !f->by_operator ? HEAL_DRY : HEAL_MAY;
+    return f->dry_run && !f->by_operator ? RECOVERY_DRY : RECOVERY_MAY;
 }
 
 const char *recovery_fsm_event_name(enum recovery_event event)
@@ -277,6 +280,6 @@ const char *recovery_fsm_event_name(enum recovery_event event)
                                         "failed", "up",        "timer",   "healthy",
                                         "unsafe", "exhausted", "ready",   "gone"};
 
-    _Static_assert(sizeof names / sizeof *names == HEAL_EVENTS, "a name for each event");
-    return event < HEAL_EVENTS ? names[event] : "?";
+    _Static_assert(sizeof names / sizeof *names == RECOVERY_EVENTS, "a name for each event");
+    return event < RECOVERY_EVENTS ? names[event] : "?";
 }

@@ -24,47 +24,48 @@
 #include "shm/table.h"
 
 enum {
-    HEAL_HOUR_MS = 3600 * 1000, /* the period in which max_restarts counts */
-    HEAL_TRIES_MAX = 100,       /* the largest max_restarts */
-    HEAL_HOLD_DOWN_MAX_MS = 3600 * 1000,
-    HEAL_DOWN_DRAIN_MS = 10000, /* the longest drain of a backend that is down */
-    HEAL_SETTLE_MS = 2000,      /* the longest wait for workers to take it out */
+    RECOVERY_HOUR_MS = 3600 * 1000, /* the period in which max_restarts counts */
+    RECOVERY_TRIES_MAX = 100,       /* the largest max_restarts */
+    RECOVERY_HOLD_DOWN_MAX_MS = 3600 * 1000,
+    RECOVERY_DOWN_DRAIN_MS = 10000, /* the longest drain of a backend that is down */
+    RECOVERY_SETTLE_MS = 2000,      /* the longest wait for workers to take it out */
 };
 
 enum recovery_event {
-    HEAL_GO,        /* a restart was asked for, and recovery_fsm_judge() allowed it */
-    HEAL_DRAINED,   /* nothing is left there, or the drain was cut; the restarter is free */
-    HEAL_SETTLED,   /* no worker sends it anything any more */
-    HEAL_RESTARTED, /* the restarter succeeded */
-    HEAL_FAILED,    /* the restarter failed, or could not be started */
-    HEAL_UP,        /* healthd found it healthy, by checks from after the restart */
-    HEAL_TIMER,     /* time is over: not healthy yet, or end of the slow start */
-    HEAL_HEALTHY,   /* it recovered by itself, and no operator had asked for the restart */
-    HEAL_UNSAFE,    /* others became unhealthy: too few would be left without this one */
-    HEAL_EXHAUSTED, /* healthd asked once more than max_restarts allows */
-    HEAL_READY,     /* the operator's `ready`: takes back a drain, ends HOLD */
-    HEAL_GONE,      /* it is no longer configured */
-    HEAL_EVENTS
+    RECOVERY_GO,        /* a restart was asked for, and recovery_fsm_judge() allowed it */
+    RECOVERY_DRAINED,   /* nothing is left there, or the drain was cut; the restarter is free */
+    RECOVERY_SETTLED,   /* no worker sends it anything any more */
+    RECOVERY_RESTARTED, /* the restarter succeeded */
+    RECOVERY_FAILED,    /* the restarter failed, or could not be started */
+    RECOVERY_UP,        /* healthd found it healthy, by checks from after the restart */
+    RECOVERY_TIMER,     /* time is over: not healthy yet, or end of the slow start */
+    RECOVERY_HEALTHY,   /* it recovered by itself, and no operator had asked for the restart */
+    RECOVERY_UNSAFE,    /* others became unhealthy: too few would be left without this one */
+    RECOVERY_EXHAUSTED, /* healthd asked once more than max_restarts allows */
+    RECOVERY_READY,     /* the operator's `ready`: takes back a drain, ends HOLD */
+    RECOVERY_GONE,      /* it is no longer configured */
+    RECOVERY_EVENTS
 };
 
 /* Actions, a set of bits; carried out in this order. */
 enum recovery_action {
-    HEAL_TELL = 1,  /* the state has changed: update row, history and log, ring the doorbells */
-    HEAL_DRAIN = 2, /* begin the drain */
-    HEAL_SETTLE = 4,  /* wait until workers have taken it out */
-    HEAL_LAUNCH = 8,  /* start the restarter; when that fails: FAILED */
-    HEAL_VERIFY = 16, /* wait until it is healthy, with a deadline */
-    HEAL_SLOW = 32,   /* wait for the end of the slow start */
+    RECOVERY_TELL =
+        1, /* the state has changed: update row, history and log, ring the doorbells */
+    RECOVERY_DRAIN = 2,   /* begin the drain */
+    RECOVERY_SETTLE = 4,  /* wait until workers have taken it out */
+    RECOVERY_LAUNCH = 8,  /* start the restarter; when that fails: FAILED */
+    RECOVERY_VERIFY = 16, /* wait until it is healthy, with a deadline */
+    RECOVERY_SLOW = 32,   /* wait for the end of the slow start */
 };
 
 /* Restarts of one backend that count: all of healthd's, and those of operators that failed. */
 struct recovery_tries {
-    uint64_t at_ms[HEAL_TRIES_MAX]; /* the oldest first */
+    uint64_t at_ms[RECOVERY_TRIES_MAX]; /* the oldest first */
     uint32_t n;
 };
 
 struct recovery_fsm {
-    uint8_t state; /* enum heal_state */
+    uint8_t state; /* enum recovery_state */
     bool by_operator;
     struct recovery_tries tries;
     uint64_t next_ms; /* no restart by healthd before this time; 0: at any time */
@@ -89,7 +90,7 @@ struct recovery_facts {
     bool has_action; /* a restart is configured */
     bool stopping;   /* the service is stopping */
     bool dry_run;
-    uint8_t state;    /* enum heal_state of this backend */
+    uint8_t state;    /* enum recovery_state of this backend */
     uint8_t health;   /* enum health_state */
     uint8_t override; /* enum admin_state */
     uint32_t healthy; /* other backends of its pool that are up and ready */
@@ -100,14 +101,14 @@ struct recovery_facts {
 };
 
 enum recovery_verdict {
-    HEAL_MAY,
-    HEAL_DRY,   /* allowed, except for dry_run */
-    HEAL_LATER, /* not now; may be allowed later */
-    HEAL_NEVER, /* refused */
-    HEAL_TOO_MANY,
+    RECOVERY_MAY,
+    RECOVERY_DRY,   /* allowed, except for dry_run */
+    RECOVERY_LATER, /* not now; may be allowed later */
+    RECOVERY_NEVER, /* refused */
+    RECOVERY_TOO_MANY,
 };
 
-/* out: the reason of every verdict except HEAL_MAY and HEAL_DRY, else "". */
+/* out: the reason of every verdict except RECOVERY_MAY and RECOVERY_DRY, else "". */
 enum recovery_verdict recovery_fsm_judge(const struct recovery_facts *facts,
                                          char out[TABLE_REASON]);
 

@@ -34,7 +34,7 @@ void recovery_request(struct supervisor *sup, int value, uid_t uid)
     }
     struct recovery *h = recovery_of(sup, slot);
     struct recovery_facts facts = recovery_facts(sup, slot, b, true, force);
-    if (recovery_fsm_judge(&facts, why) != HEAL_MAY) {
+    if (recovery_fsm_judge(&facts, why) != RECOVERY_MAY) {
         log_warn("restart of backend %d %s by uid %u: refused: %s", slot + 1, b->name, uid,
                  why);
         recovery_request_reply(sup, slot, why);
@@ -45,7 +45,7 @@ void recovery_request(struct supervisor *sup, int value, uid_t uid)
     h->wanted = false;
     snprintf(h->reason, sizeof h->reason, "asked for by uid %u%s", uid,
              force ? " with --force" : "");
-    recovery_event(sup, slot, HEAL_GO, "operator", h->reason);
+    recovery_event(sup, slot, RECOVERY_GO, "operator", h->reason);
     recovery_request_reply(sup, slot, "");
 }
 
@@ -60,9 +60,9 @@ static void tell_refusal(struct supervisor *sup, int slot, const char *why)
     snprintf(h->told, sizeof h->told, "%s", why);
     log_info("backend %d %s: restart wanted by healthd (%s), but not now: %s", slot + 1,
              backend_own(&sup->table->backend[slot])->name, h->wanted_reason, why);
-    if (h->fsm.state != HEAL_NONE)
+    if (h->fsm.state != RECOVERY_NONE)
         return;
-    snprintf(row.heal_reason, sizeof row.heal_reason, "not restarted: %.140s", why);
+    snprintf(row.recovery_reason, sizeof row.recovery_reason, "not restarted: %.140s", why);
     recovery_publish(sup, slot, &row);
 }
 
@@ -86,17 +86,17 @@ static void recovery_request_consider(struct supervisor *sup, int slot,
     char why[TABLE_REASON];
 
     switch (recovery_fsm_judge(&facts, why)) {
-    case HEAL_MAY:
+    case RECOVERY_MAY:
         h->fsm.by_operator = h->force = false;
         h->told[0] = '\0';
         memcpy(h->reason, h->wanted_reason, sizeof h->reason);
-        recovery_event(sup, slot, HEAL_GO, "healthd", h->reason);
+        recovery_event(sup, slot, RECOVERY_GO, "healthd", h->reason);
         break;
-    case HEAL_DRY:
+    case RECOVERY_DRY:
         tell_dry(sup, slot);
         break;
-    case HEAL_TOO_MANY:
-        recovery_event(sup, slot, HEAL_EXHAUSTED, "supervisor", why);
+    case RECOVERY_TOO_MANY:
+        recovery_event(sup, slot, RECOVERY_EXHAUSTED, "supervisor", why);
         break;
     default:
         if (!recovery_is_busy(h->fsm.state))
@@ -143,9 +143,9 @@ void recovery_ready(struct supervisor *sup, int slot, uid_t uid)
     char reason[TABLE_REASON];
 
     snprintf(reason, sizeof reason, "ready, by uid %u", uid);
-    if (recovery_of(sup, slot)->fsm.state == HEAL_DRAINING)
+    if (recovery_of(sup, slot)->fsm.state == RECOVERY_DRAINING)
         recovery_of(sup, slot)->wanted = false; /* healthd has to ask again */
-    recovery_event(sup, slot, HEAL_READY, "operator", reason);
+    recovery_event(sup, slot, RECOVERY_READY, "operator", reason);
 }
 
 void recovery_forget(struct supervisor *sup, int slot)

@@ -210,7 +210,7 @@ static int watch_override(const struct service *service, int slot, enum admin_st
     while (clock_mono_ms() < limit) {
         if (admin_read(&service->table->admin[slot], &admin) && admin.override == override &&
             !(override == ADMIN_READY &&
-              (admin.heal == HEAL_HOLD || admin.heal == HEAL_DRAINING)) &&
+              (admin.heal == RECOVERY_HOLD || admin.heal == RECOVERY_DRAINING)) &&
             header_read(&service->table->header, &header) && header.saves != saves &&
             backend_read(&service->table->backend[slot], &backend)) {
             escape_print(stdout, "backend %d %s: %s\n", slot + 1, backend.name,

@@ -92,12 +92,12 @@ static int step(const struct restart *restart, const struct transition *t)
     if (restart->progress)
         fputs("\r\033[K", stdout);
     escape_print(stdout, "%s  %s: %s: %s\n", clock_iso(when, t->wall_ms), restart->backend.name,
-                 heal_state_name(t->to), t->reason);
+                 recovery_state_name(t->to), t->reason);
     fflush(stdout);
-    if (restart->warm ? t->from == HEAL_SLOWSTART && t->to == HEAL_NONE
-                      : t->to == HEAL_SLOWSTART)
+    if (restart->warm ? t->from == RECOVERY_SLOWSTART && t->to == RECOVERY_NONE
+                      : t->to == RECOVERY_SLOWSTART)
         return CLI_OK;
-    if (t->to != HEAL_NONE && t->to != HEAL_HOLD)
+    if (t->to != RECOVERY_NONE && t->to != RECOVERY_HOLD)
         return GOES_ON;
     escape_print(stderr, "pasgate: %s was not restarted, or did not recover: %s\n",
                  restart->backend.name, t->reason);
@@ -112,7 +112,7 @@ static void progress(struct restart *restart)
 
     if (!isatty(STDOUT_FILENO) || clock_mono_ms() < restart->told_ms + PROGRESS_MS ||
         !status_backend_read(restart->service->table, restart->slot, &b) ||
-        b.admin.heal != HEAL_DRAINING)
+        b.admin.heal != RECOVERY_DRAINING)
         return;
     fputs("\r\033[K", stdout);
     escape_print(stdout, "%s: %s", restart->backend.name, status_backend_progress(&b, line));

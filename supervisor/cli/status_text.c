@@ -221,11 +221,11 @@ static void backend_note(struct text_table *text_table, const struct status_back
         ADD("%s: %s", health_state_name(b->health.state), b->health.reason);
     if (status_eject_left_ms(&b->health))
         ADD("next try in %s", span(status_eject_left_ms(&b->health), text));
-    if (b->admin.heal != HEAL_NONE)
-        ADD("recovery: %s for %s: %s", heal_state_name(b->admin.heal),
-            ago(b->admin.heal_since_wall_ms, text), b->admin.heal_reason);
-    else if (*b->admin.heal_reason && b->health.state == HEALTH_DOWN)
-        ADD("recovery: %s", b->admin.heal_reason);
+    if (b->admin.heal != RECOVERY_NONE)
+        ADD("recovery: %s for %s: %s", recovery_state_name(b->admin.heal),
+            ago(b->admin.recovery_since_wall_ms, text), b->admin.recovery_reason);
+    else if (*b->admin.recovery_reason && b->health.state == HEALTH_DOWN)
+        ADD("recovery: %s", b->admin.recovery_reason);
     if (b->admin.attempts)
         ADD("%u restart%s in the last hour", b->admin.attempts, str_plural(b->admin.attempts));
     if (b->admin.override != ADMIN_READY)

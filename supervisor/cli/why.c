@@ -10,7 +10,7 @@
 static const char *cli_why_state_name(const struct transition *t, uint8_t state, bool health)
 {
     return health    ? health_state_name(state)
-           : t->heal ? heal_state_name(state)
+           : t->heal ? recovery_state_name(state)
                      : admin_state_name(state);
 }
 
@@ -40,13 +40,13 @@ static void print_history(const struct table *table, int slot)
         escape_print(stdout, "nothing has happened to it yet\n");
 }
 
-static void print_heal(const struct admin_row *admin)
+static void print_recovery(const struct admin_row *admin)
 {
     uint64_t now = clock_mono_ms();
 
-    if (admin->heal != HEAL_NONE || *admin->heal_reason)
-        escape_print(stdout, "recovery: %s: %s\n", heal_state_name(admin->heal),
-                     admin->heal_reason);
+    if (admin->heal != RECOVERY_NONE || *admin->recovery_reason)
+        escape_print(stdout, "recovery: %s: %s\n", recovery_state_name(admin->heal),
+                     admin->recovery_reason);
     if (admin->attempts)
         escape_print(stdout, "restarts in the last hour: %u", admin->attempts);
     if (admin->attempts && admin->next_try_ms > now)
@@ -80,7 +80,7 @@ int cli_why(const struct cli *cli)
     escape_print(stdout, "backend %d %s (%s:%u in pool %s) is %s, %s\n", slot + 1, backend.name,
                  backend.host, backend.port, backend.pool, health_state_name(health.state),
                  admin_state_name(admin.override));
-    print_heal(&admin);
+    print_recovery(&admin);
     print_history(service.table, slot);
 out:
     service_close(&service);

@@ -42,7 +42,7 @@ static struct access_record record(void)
         .backend_state = "up",
         .attempts = 3,
         .retried = CONF_RETRY_CUT | CONF_RETRY_504,
-        .raced = true,
+        .hedged = true,
         .reused = true,
         .end = ACCESS_END_DONE,
         .phase = ACCESS_PHASE_DONE,

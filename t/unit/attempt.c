@@ -317,7 +317,7 @@ static void test_lack(void)
     script_worker.max_upstreams = 0;
     ask(0, "GET /web/a");
     is_str(script_got(&at[0]), "503 of pasgate", "no descriptor is left: 503");
-    is_str(script_blamed(0), "", "  which says nothing about the backend");
+    is_str(script_faults(0), "", "  which says nothing about the backend");
     script_end("no descriptors");
 
     script_defaults();

@@ -121,7 +121,7 @@ static void test_limit(void)
     is_str(script_got(&client), "413 of pasgate", "  until they are over the limit: 413");
     is_int(script_open(0), 0, "  the backend's connection is closed");
     is_int(script_backend[0].requests, 0, "  so the backend sees that it is incomplete");
-    is_str(script_blamed(0), "", "  which is not its fault");
+    is_str(script_faults(0), "", "  which is not its fault");
     script_end("chunks over the limit");
 }
 
@@ -153,7 +153,7 @@ static void test_early(void)
     script_close(0);
     script_run();
     is_str(script_got(&client), "502 of pasgate", "the backend closes: its failure");
-    is_str(script_blamed(0), "reset 1", "  which is counted");
+    is_str(script_faults(0), "reset 1", "  which is counted");
     script_end("it closes");
 
     begin();
@@ -163,7 +163,7 @@ static void test_early(void)
     script_run();
     is_str(script_got(&client), "408 of pasgate",
            "it closes after the client stopped sending: the client's");
-    is_str(script_blamed(0), "", "  nothing is counted against the backend");
+    is_str(script_faults(0), "", "  nothing is counted against the backend");
     is_int(count_read(&script_worker.row->slow_bodies), 1, "  but a slow body");
     is_str(script_log_field("end"), "client", "  the log says so");
     script_end("it gives up");

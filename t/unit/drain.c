@@ -81,19 +81,19 @@ static void admission(void)
     is_int(admission_state(&row), ADMIN_MAINT, "maint");
 
     row.override = ADMIN_READY;
-    row.heal = HEAL_DRAINING;
+    row.heal = RECOVERY_DRAINING;
     is_int(admission_state(&row), ADMIN_DRAIN, "drained in order to be healed");
     ok(admission_drains(&row), "is a drain as any other");
     row.drained = DRAIN_EMPTY;
     is_int(admission_state(&row), ADMIN_MAINT, "its end too");
     row.drained = DRAIN_GOES_ON;
-    row.heal = HEAL_RESTARTING;
+    row.heal = RECOVERY_RESTARTING;
     is_int(admission_state(&row), ADMIN_MAINT, "nothing for one that restarts");
-    row.heal = HEAL_VERIFYING;
+    row.heal = RECOVERY_VERIFYING;
     is_int(admission_state(&row), ADMIN_MAINT, "nor before it is proved");
-    row.heal = HEAL_SLOWSTART;
+    row.heal = RECOVERY_SLOWSTART;
     is_int(admission_state(&row), ADMIN_READY, "then it serves");
-    row.heal = HEAL_HOLD;
+    row.heal = RECOVERY_HOLD;
     is_int(admission_state(&row), ADMIN_READY, "on hold its health decides");
 }
 

@@ -353,7 +353,7 @@ static void test_cut(enum state state, enum cutter who)
     cut_in(who, state);
     is_str(outcome(), table[state][who], "%s", name);
     if (!is_fault(who))
-        is_str(script_blamed(0), "", "%s: nothing is counted against the backend", name);
+        is_str(script_faults(0), "", "%s: nothing is counted against the backend", name);
     if (who == DRAIN || who == STOP)
         is_int(script_in_flight(0), 0, "%s: nothing runs at it any more", name);
     if (state == QUEUED && who == STOP)

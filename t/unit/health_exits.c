@@ -62,7 +62,7 @@ static struct mood {
     unsigned chance; /* that a check passes instead, of 4 */
     bool low;        /* score */
     uint32_t cut, refused, resets, timeouts, good, errors, heads;
-    uint32_t unanswered, probation_requests, overtaken, mute;
+    uint32_t unanswered, probation_requests, detached, probation_unanswered;
     uint32_t left;   /* steps */
     uint64_t end_ms; /* of the running check */
     bool passes;     /* the running check */
@@ -117,7 +117,7 @@ static void settings(void)
     };
 }
 
-static void set_admin(uint32_t i, enum admin_state override, enum heal_state heal)
+static void set_admin(uint32_t i, enum admin_state override, enum recovery_state heal)
 {
     struct admin_row row = {.override = override, .heal = heal};
 
@@ -154,7 +154,7 @@ static void begin(uint64_t seed)
             .name = name[i], .host = "127.0.0.1", .port = 8810, .restart_docker = ""};
         mood[i] = (struct mood){0};
         memset(cell(i), 0, sizeof *cell(i));
-        set_admin(i, ADMIN_READY, HEAL_NONE);
+        set_admin(i, ADMIN_READY, RECOVERY_NONE);
         backend_publish(&table->backend[i], &row);
         watch(i, false);
     }
@@ -178,8 +178,8 @@ static void new_mood(struct mood *m)
     m->heads = now_and_then(4, 2);
     m->unanswered = now_and_then(3, 30);
     m->probation_requests = now_and_then(3, 2);
-    m->overtaken = now_and_then(4, 2);
-    m->mute = m->overtaken ? below(m->overtaken + 1) : 0;
+    m->detached = now_and_then(4, 2);
+    m->probation_unanswered = m->detached ? below(m->detached + 1) : 0;
 }
 
 static void serve(uint32_t i, const struct mood *m)
@@ -197,8 +197,8 @@ static void serve(uint32_t i, const struct mood *m)
     count_add(&c->server_errors, m->errors);
     count_add(&c->gateway_errors, m->errors / 2);
     count_add(&c->latency[between(8, 22)], m->good + m->errors + m->heads);
-    count_add(&c->overtaken, m->overtaken);
-    count_add(&c->mute, m->mute);
+    count_add(&c->detached, m->detached);
+    count_add(&c->probation_unanswered, m->probation_unanswered);
     atomic_store(&c->failed_in_row, m->good ? 0 : m->cut + m->refused + m->resets);
     atomic_store(&c->probation_requests, target[i].row.probation ? m->probation_requests : 0);
     if (m->unanswered && !count_read(&c->unanswered))
@@ -244,9 +244,10 @@ static void meddle(void)
     uint32_t i = below(pool.n);
 
     if (below(40) == 0)
-        set_admin(i, (enum admin_state)below(3), (enum heal_state)below(HEAL_VERIFYING + 1));
+        set_admin(i, (enum admin_state)below(3),
+                  (enum recovery_state)below(RECOVERY_VERIFYING + 1));
     if (below(40) == 0)
-        set_admin(i, ADMIN_READY, HEAL_NONE);
+        set_admin(i, ADMIN_READY, RECOVERY_NONE);
     if (below(100) == 0) {
         if (below(4) == 0)
             conf.eject.failures = conf.eject.failures ? 0 : 3; /* after a reload */
@@ -292,7 +293,7 @@ static void quieten(void)
     for (uint32_t i = 0; i < pool.n; i++) {
         struct worker_backend *c = cell(i);
 
-        set_admin(i, ADMIN_READY, HEAL_NONE);
+        set_admin(i, ADMIN_READY, RECOVERY_NONE);
         mood[i].low = false;
         atomic_store(&c->unanswered, 0);
         atomic_store(&c->oldest_ms, 0);
@@ -313,7 +314,7 @@ static void serve_quietly(uint32_t i, enum quiet quiet)
         atomic_store(&c->probation_requests, probation);
     } else if (quiet == QUIET_SLOW && probation) {
         atomic_store(&c->probation_requests, probation);
-        count_add(&c->overtaken, 1);
+        count_add(&c->detached, 1);
     }
 }
 

@@ -7,7 +7,7 @@
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
 #include "worker/proxy/attempt.h"
-#include "worker/proxy/overtaken.h"
+#include "worker/proxy/detached.h"
 
 enum { HEDGE_MS = 500, MORE_MS = 50 };
 
@@ -68,7 +68,7 @@ static void test_first_byte(void)
     is_str(script_got(&client), "200 pas2", "then a second one, whose first byte decides");
     is_int(script_in_flight(0) + script_in_flight(1), 0, "  both slots are free");
     is_int(script_open(0), 0, "  the first one's connection is closed");
-    is_str(script_blamed(0), "", "  which is no fault of its backend");
+    is_str(script_faults(0), "", "  which is no fault of its backend");
     is_int(completed(0), 0, "  and no success");
     is_str(script_log_field("raced"), "true", "  the log says that there were two");
     is_str(script_log_field("attempts"), "2", "  and counts them");
@@ -111,7 +111,7 @@ static void test_failures(void)
     script_close(0);
     script_run();
     is_str(script_got(&client), "nothing...", "the first one fails: the second one goes on");
-    is_str(script_blamed(0), "reset 1", "  and that counts");
+    is_str(script_faults(0), "reset 1", "  and that counts");
     is_int(script_in_flight(0), 0, "  its slot is free");
     says(1, FROM("pas2"));
     is_str(script_got(&client), "200 pas2", "  and serves");
@@ -129,7 +129,7 @@ static void test_failures(void)
     script_refuse(1);
     ask("GET /web/a");
     script_wait(HEDGE_MS + MORE_MS);
-    is_str(script_blamed(1), "connect 1", "the second one is refused");
+    is_str(script_faults(1), "connect 1", "the second one is refused");
     says(0, FROM("pas1"));
     is_str(script_got(&client), "200 pas1", "  the first one serves");
     script_end("the second one is refused");
@@ -162,8 +162,8 @@ static void test_deadline(void)
     is_str(script_got(&client), "nothing...", "both have the first one's deadline");
     script_wait(4 * MORE_MS);
     is_str(script_got(&client), "504 of pasgate", "  and end with it");
-    is_str(script_blamed(0), "timeout 1", "  which counts against the first one");
-    is_str(script_blamed(1), "", "  and not against the second one");
+    is_str(script_faults(0), "timeout 1", "  which counts against the first one");
+    is_str(script_faults(1), "", "  and not against the second one");
     script_end("the deadline");
 }
 
@@ -286,7 +286,7 @@ static void test_scarce(void)
 
 /* ---- probation */
 
-/* A request at the backend on probation was overtaken by the other one: it is detached. */
+/* A request at the backend on probation lost its hedge to the other one: it is detached. */
 static void begin_detached(void)
 {
     script_defaults();
@@ -300,7 +300,7 @@ static const char *detached(void)
 {
     uint64_t since;
 
-    return overtaken_waiting(&script_worker.backends[0], &since) ? "waits" : "gone";
+    return detached_waiting(&script_worker.backends[0], &since) ? "waits" : "gone";
 }
 
 static void test_probation(void)
@@ -312,15 +312,15 @@ static void test_probation(void)
     is_str(script_got(&client), "200 pas2", "a probation request that waits is hedged");
     is_str(detached(), "waits", "  its attempt goes on without the client");
     is_int(script_in_flight(0), 1, "  and keeps its slot");
-    is_int(count_read(&cell->overtaken), 1, "  it is counted");
+    is_int(count_read(&cell->detached), 1, "  it is counted");
     script_ask(&client, "GET /web/b");
     script_run();
     is_str(script_got(&client), "200 pas2", "no second probation request meanwhile");
     says(0, FROM("pas1"));
     is_str(detached(), "gone", "a byte comes: slow, and nothing worse");
-    is_int(count_read(&cell->mute), 0, "  it is not mute");
-    is_str(script_blamed(0), "", "  and has no failure");
-    ok(script_worker.backends[0].race_ms > ATTEMPT_HEDGE_PROBATION_MS,
+    is_int(count_read(&cell->probation_unanswered), 0, "  it is not mute");
+    is_str(script_faults(0), "", "  and has no failure");
+    ok(script_worker.backends[0].probation_hedge_ms > ATTEMPT_HEDGE_PROBATION_MS,
        "  the next one gets more time");
     script_end("a slow one");
 
@@ -328,7 +328,7 @@ static void test_probation(void)
     script_close(0);
     script_run();
     is_str(detached(), "gone", "it closes instead");
-    is_str(script_blamed(0), "reset 1", "  a failure like any other");
+    is_str(script_faults(0), "reset 1", "  a failure like any other");
     script_end("one that closes");
 
     begin_detached();
@@ -337,7 +337,7 @@ static void test_probation(void)
     is_str(detached(), "waits", "it is silent until the hang timeout");
     script_wait(4 * MORE_MS);
     is_str(detached(), "gone", "  and no longer");
-    is_int(count_read(&cell->mute), 1, "  it is mute");
+    is_int(count_read(&cell->probation_unanswered), 1, "  it is mute");
     script_end("one that hangs");
 
     begin_detached();
@@ -361,21 +361,21 @@ static void test_rescue(void)
     script_defaults();
     start(2);
     ask("GET /web/a");
-    script_rescue(0);
+    script_hedge_all(0);
     is_str(script_got(&client), "nothing...", "a silent backend: nothing happens at once");
     script_wait(MORE_MS);
     is_str(script_got(&client), "200 pas2", "  but what waits there is hedged without a delay");
-    script_end("a rescue");
+    script_end("hedge_all");
 
     script_defaults();
     start(2);
     ask("POST /web/a\nContent-Length: 2\n\nhi");
-    script_rescue(0);
+    script_hedge_all(0);
     script_wait(MORE_MS);
     is_str(script_got(&client), "nothing...", "a POST stays");
     is_int(script_backend[1].requests, 0, "  it is not sent twice");
     script_leave(&client);
-    script_end("a rescue of a POST");
+    script_end("hedge_all and a POST");
 }
 
 /* ---- by silence */
@@ -421,9 +421,9 @@ static void test_silence(void)
     is_int(hedges(0), 1, "  as is counted");
     is_str(detached(), "waits", "  its attempt waits on, for healthd to see");
     is_int(script_in_flight(0), 1, "  and keeps its slot");
-    script_wait(OVERTAKEN_LIMIT_MS);
+    script_wait(DETACHED_LIMIT_MS);
     is_str(detached(), "gone", "  not for ever");
-    is_int(count_read(&script_worker.backends[0].cell->mute), 0,
+    is_int(count_read(&script_worker.backends[0].cell->probation_unanswered), 0,
            "  not on probation: not mute");
     script_end("silence");
 
@@ -433,7 +433,7 @@ static void test_silence(void)
     script_probation(0, PROBATION_SILENT);
     script_wait(SCRIPT_HANG_MS);
     is_str(detached(), "gone", "silent, then on probation: it is judged");
-    is_int(count_read(&script_worker.backends[0].cell->mute), 1, "  mute");
+    is_int(count_read(&script_worker.backends[0].cell->probation_unanswered), 1, "  mute");
     script_end("silence on probation");
 
     begin_auto();
@@ -441,7 +441,8 @@ static void test_silence(void)
     wait_silent();
     says(0, FROM("pas1"));
     is_str(detached(), "gone", "a byte comes after all");
-    is_int(script_worker.backends[0].race_ms, 0, "  which changes nothing for probation");
+    is_int(script_worker.backends[0].probation_hedge_ms, 0,
+           "  which changes nothing for probation");
     script_end("a byte after all");
 }
 

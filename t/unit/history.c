@@ -43,10 +43,11 @@ int main(void)
 
     uint32_t seen = UINT32_MAX;
     is_int(history_read_new(&history, &seen, out), 0, "what was there before is not new");
-    history_add_heal(&history, HEAL_NONE, HEAL_DRAINING, "operator", "asked");
+    history_add_recovery(&history, RECOVERY_NONE, RECOVERY_DRAINING, "operator", "asked");
     history_add(&history, ADMIN_READY, ADMIN_DRAIN, "operator", "asked too");
     is_int(history_read_new(&history, &seen, out), 2, "two are");
-    ok(out[0].heal && out[0].to == HEAL_DRAINING && !out[1].heal && out[1].to == ADMIN_DRAIN,
+    ok(out[0].heal && out[0].to == RECOVERY_DRAINING && !out[1].heal &&
+           out[1].to == ADMIN_DRAIN,
        "heal states are told from others");
     is_int(history_read_new(&history, &seen, out), 0, "each is new once");
     for (int i = 0; i < TABLE_HISTORY + 9; i++)

@@ -125,7 +125,7 @@ static void is_state(int i, enum health_state want, const char *name)
     is_str(health_state_name(row(i).state), health_state_name(want), "%s", name);
 }
 
-static void set_heal(int i, enum heal_state state)
+static void set_recovery_state(int i, enum recovery_state state)
 {
     struct admin_row admin = {.override = ADMIN_READY, .heal = state};
 
@@ -396,8 +396,8 @@ static void test_guards(void)
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_PASS);
     look();
-    count_add(&cell(0)->overtaken, OUTLIER_MUTE);
-    count_add(&cell(0)->mute, OUTLIER_MUTE);
+    count_add(&cell(0)->detached, OUTLIER_UNANSWERED);
+    count_add(&cell(0)->probation_unanswered, OUTLIER_UNANSWERED);
     look();
     is_int(row(0).probation, PROBATION_NONE,
            "nor is one ejected where others answered what it did not");
@@ -423,8 +423,8 @@ static void test_guards(void)
     conf.min_healthy = 2;
     for (int k = 0; k < 3; k++)
         probe(2, OUTCOME_FAIL);
-    count_add(&cell(0)->overtaken, OUTLIER_MUTE);
-    count_add(&cell(0)->mute, OUTLIER_MUTE);
+    count_add(&cell(0)->detached, OUTLIER_UNANSWERED);
+    count_add(&cell(0)->probation_unanswered, OUTLIER_UNANSWERED);
     look();
     is_int(row(0).probation, PROBATION_NONE, "  silent on probation, and needed");
     for (int i = 0; i < 4; i++)
@@ -654,34 +654,34 @@ static void wait_silently(uint64_t waiting)
     live_on(STALL_HANG_MS + 500);
 }
 
-static void test_overtaken(void)
+static void test_detached(void)
 {
     wait_silently(1);
     is_int(row(0).probation, PROBATION_SILENT, "one waits in a slow pool: it is tried");
-    is_int(row(0).rescue, 0, "  what waits there is left alone");
-    count_add(&cell(0)->overtaken, 1);
+    is_int(row(0).hedge_all, 0, "  what waits there is left alone");
+    count_add(&cell(0)->detached, 1);
     live_on(250);
-    is_int(row(0).rescue, 1, "  until another instance answers what it did not");
+    is_int(row(0).hedge_all, 1, "  until another instance answers what it did not");
     wait_at(0, 3, now - 3500);
     live_on(20000);
     is_state(0, HEALTH_SUSPECT, "  two more that wait are no proof");
-    count_add(&cell(0)->mute, 1);
+    count_add(&cell(0)->probation_unanswered, 1);
     live_on(1000);
     is_state(0, HEALTH_SUSPECT, "  nor is one that another answered");
-    count_add(&cell(0)->mute, 1);
+    count_add(&cell(0)->probation_unanswered, 1);
     live_on(250);
     is_state(0, HEALTH_DOWN, "  two are");
     ok(strstr(row(0).reason, "ejected for 10 s"), "  %s", row(0).reason);
 
     wait_silently(1);
-    count_add(&cell(0)->mute, 1);
+    count_add(&cell(0)->probation_unanswered, 1);
     live_on(250);
     response(0, 1);
     live_on(250);
-    count_add(&cell(0)->mute, 1);
+    count_add(&cell(0)->probation_unanswered, 1);
     live_on(250);
     is_state(0, HEALTH_UP, "one answer between two: it lives");
-    atomic_store(&cell(0)->mute, 0);
+    atomic_store(&cell(0)->probation_unanswered, 0);
     live_on(250);
     is_state(0, HEALTH_UP, "  also when the worker that counted them is no more");
 
@@ -780,10 +780,10 @@ static void test_restart(void)
     pass.score_permille = HTTP_CHECK_SCORE_FULL;
     all_up();
     eject_it(2);
-    set_heal(0, HEAL_DRAINING);
+    set_recovery_state(0, RECOVERY_DRAINING);
     is_int(row(0).ejections, 2, "draining: nothing changes");
     backend_health_started(&target[0], &live, now);
-    set_heal(0, HEAL_RESTARTING);
+    set_recovery_state(0, RECOVERY_RESTARTING);
     is_state(0, HEALTH_DOWN, "restarting: down");
     is_str(row(0).reason, "being restarted", "  and why");
     is_int(row(0).ejections + row(0).eject_until_ms, 0, "  ejections are forgotten");
@@ -792,7 +792,7 @@ static void test_restart(void)
     probe(0, OUTCOME_PASS);
     is_int(row(0).rise, 0, "passes count for nothing yet");
     backend_health_started(&target[0], &live, now);
-    set_heal(0, HEAL_VERIFYING);
+    set_recovery_state(0, RECOVERY_VERIFYING);
     backend_health_ended(&target[0], &live, &pass, &schedule, now);
     is_int(row(0).rise, 0, "nor does one that began before the end of the restart");
     probe(0, OUTCOME_PASS);
@@ -802,7 +802,7 @@ static void test_restart(void)
     is_state(0, HEALTH_UP, "two make up");
     ok(row(0).risen_ms > 0, "  with slow start");
 
-    set_heal(1, HEAL_VERIFYING);
+    set_recovery_state(1, RECOVERY_VERIFYING);
     is_state(1, HEALTH_DOWN, "a restart that was too quick to be seen: proved all the same");
     ok(!backend_health_is_healthy(&target[1]), "  and no reason to eject another");
 }
@@ -827,10 +827,10 @@ static void test_ask(void)
     target[0].override = ADMIN_READY;
     ok(restart_request_wanted(&target[0], now + 10000, why), "but ten seconds later");
     now += 30000;
-    set_heal(0, HEAL_RESTARTING);
+    set_recovery_state(0, RECOVERY_RESTARTING);
     ok(!restart_request_wanted(&target[0], now, why), "not while it is restarted");
     now += 60000;
-    set_heal(0, HEAL_HOLD);
+    set_recovery_state(0, RECOVERY_HOLD);
     for (int k = 0; k < 3; k++)
         probe(0, OUTCOME_FAIL);
     ok(!restart_request_wanted(&target[0], now, why), "nor when a person is wanted");
@@ -903,7 +903,7 @@ int main(void)
     test_outage();
     test_errors();
     test_silence();
-    test_overtaken();
+    test_detached();
     test_end_of_worker();
     test_restart();
     test_ask();

@@ -159,7 +159,7 @@ static void test_back_pressure(void)
     script_read_on(&client);
     script_run();
     is_str(script_got(&client), "200 halfmore", "  the rest comes when it reads");
-    is_str(script_blamed(0), "", "  no fault");
+    is_str(script_faults(0), "", "  no fault");
     script_end("back-pressure");
 
     client = (struct client){0};
@@ -172,7 +172,7 @@ static void test_back_pressure(void)
     is_int(client.ends, 1, "a client that is gone when the response comes: over");
     is_int(script_open(0), 0, "  and the backend's connection is closed");
     is_str(script_log_field("end"), "client", "  the log says who it was");
-    is_str(script_blamed(0), "", "  no fault");
+    is_str(script_faults(0), "", "  no fault");
     script_end("a client that is gone");
 }
 

@@ -167,7 +167,7 @@ struct failure {
     void (*then)(void); /* what happens while it waits */
     unsigned retry_on;  /* besides the default */
     const char *reason; /* in the log, of those that are retried */
-    const char *blamed; /* what is counted against pas1 */
+    const char *faults; /* what is counted against pas1 */
     const char *got[KINDS];
 };
 
@@ -257,7 +257,7 @@ static void run_failure(const struct failure *f, enum asked kind)
 
 static void test_failure(const struct failure *f, enum asked kind)
 {
-    const char *want = f->got[kind], *blamed = f->blamed;
+    const char *want = f->got[kind], *faults = f->faults;
     char name[128];
 
     snprintf(name, sizeof name, "%s: %s", f->name, asked[kind].name);
@@ -267,9 +267,9 @@ static void test_failure(const struct failure *f, enum asked kind)
     is_str(script_got(&client), want, "%s", name);
     /* That it was just closed is no fault of the backend, unless a client notices. */
     if (is_kept(f) && strcmp(want, R502) == 0)
-        blamed = "reset 1";
-    is_str(script_blamed(0), blamed, "%s: what is counted", name);
-    is_str(script_blamed(1), "", "%s: nothing against the other one", name);
+        faults = "reset 1";
+    is_str(script_faults(0), faults, "%s: what is counted", name);
+    is_str(script_faults(1), "", "%s: nothing against the other one", name);
     if (asked[kind].once)
         ok(script_backend[0].requests + script_backend[1].requests == 1, "%s: sent once", name);
     script_leave(&client);

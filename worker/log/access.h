@@ -86,7 +86,7 @@ struct access_record {
     const char *pool, *backend, *backend_state; /* NULL: none was chosen */
     uint8_t attempts;                           /* number of backends tried */
     uint16_t retried;   /* reasons of the retries: a set of enum conf_retry */
-    bool raced;         /* hedged: two attempts at the same time */
+    bool hedged;        /* hedged: two attempts at the same time */
     bool reused;        /* a kept connection to the backend was used */
     bool sticky;        /* affinity chose the backend */
     uint8_t end, phase; /* enum access_end, access_phase */

@@ -280,7 +280,7 @@ static void json_backend(struct writer *w, const struct access_record *r)
     json_some(w, "backend_status", r->backend_status);
     json_some(w, "attempts", r->attempts);
     json_retried(w, r->retried);
-    json_true(w, "raced", r->raced);
+    json_true(w, "raced", r->hedged);
     json_true(w, "reused", r->reused);
     json_true(w, "sticky", r->sticky);
 }

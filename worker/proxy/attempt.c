@@ -9,7 +9,7 @@
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/upstream/backends.h"
-#include "worker/upstream/blame.h"
+#include "worker/upstream/error_score.h"
 #include "worker/upstream/upstream.h"
 
 /* ---- deadlines */
@@ -17,8 +17,8 @@
 /* May it be sent to a second backend while it waits at the first? */
 static bool may_hedge(const struct exchange *x)
 {
-    return !x->raced && !x->at.first_byte && x->safe && !x->binds && !x->streamed &&
-           x->body_done && !x->home && !x->request->upgrade.n && !x->rival.upstream;
+    return !x->hedged && !x->at.first_byte && x->safe && !x->binds && !x->streamed &&
+           x->body_done && !x->home && !x->request->upgrade.n && !x->hedge.upstream;
 }
 
 /* A probation request is hedged early. Where requests failed and it is only slow, it gets the
@@ -27,9 +27,9 @@ static uint32_t probation_delay(const struct exchange *x, uint32_t ms)
 {
     const struct backend_view *b = x->backend;
     bool auto_ms = x->route->hedge_after_ms == CONF_HEDGE_AUTO;
-    uint32_t limit = b->race_ms ? b->race_ms : ATTEMPT_HEDGE_PROBATION_MS;
+    uint32_t limit = b->probation_hedge_ms ? b->probation_hedge_ms : ATTEMPT_HEDGE_PROBATION_MS;
 
-    if (auto_ms && ms && b->race_ms && b->health.probation != PROBATION_SILENT)
+    if (auto_ms && ms && b->probation_hedge_ms && b->health.probation != PROBATION_SILENT)
         return limit;
     return ms && ms < limit ? ms : limit;
 }
@@ -44,16 +44,16 @@ static uint32_t attempt_hedge_delay(const struct exchange *x)
         ms = b->hedge_ms;
     if (x->probation)
         ms = probation_delay(x, ms);
-    else if (b->health.probation == PROBATION_SILENT && b->health.rescue)
-        ms = ATTEMPT_HEDGE_RESCUE_MS;
+    else if (b->health.probation == PROBATION_SILENT && b->health.hedge_all)
+        ms = ATTEMPT_HEDGE_NOW_MS;
     return ms && may_hedge(x) ? ms : 0;
 }
 
 /* ms: until the attempt fails; 0: without limit. race: until it is hedged; 0: never. */
 static void arm(struct exchange *x, uint32_t ms, uint32_t race)
 {
-    x->race_due = race && (!ms || race < ms);
-    exchange_arm(x, x->race_due ? race : ms);
+    x->hedge_due = race && (!ms || race < ms);
+    exchange_arm(x, x->hedge_due ? race : ms);
 }
 
 static void arm_waiting(struct exchange *x)
@@ -75,7 +75,7 @@ void attempt_hedge_now(struct exchange *x)
     if (x->state != EXCHANGE_WAITING || x->route->hedge_after_ms != CONF_HEDGE_AUTO ||
         !attempt_hedge_delay(x))
         return;
-    arm(x, exchange_time_left(x), ATTEMPT_HEDGE_RESCUE_MS);
+    arm(x, exchange_time_left(x), ATTEMPT_HEDGE_NOW_MS);
 }
 
 void attempt_arm(struct exchange *x)
@@ -293,7 +293,7 @@ bool attempt_retry_queued(struct waiter *waiter)
     enum backends_choice choice;
 
     if (!retry_budget_acquire(x)) {
-        if (!x->refused || blame_retry_helps(x->pool))
+        if (!x->refused || error_score_retries_help(x->pool))
             return false;
         backends_queue_leave(x->worker, x->pool, &x->waiter);
         fail_none_left(x);

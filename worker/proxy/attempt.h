@@ -10,11 +10,11 @@
 #include "worker/proxy/exchange.h"
 
 enum {
-    /* health.rescue, or a silence that was found: hedged at once, but from a timer, not inside
-     * another callback */
-    ATTEMPT_HEDGE_RESCUE_MS = 1,
+    /* health.hedge_all, or a silence that was found: hedged at once, but from a timer, not
+     * inside another callback */
+    ATTEMPT_HEDGE_NOW_MS = 1,
     /* a probation request is hedged after this time, or after 1.5 times the first-byte time
-     * that was measured at that backend (backend_view.race_ms) */
+     * that was measured at that backend (backend_view.probation_hedge_ms) */
     ATTEMPT_HEDGE_PROBATION_MS = 1000,
 };
 

@@ -7,7 +7,7 @@
 
 static void turn(struct upstream *u)
 {
-    hedge_turn(u->exchange, u);
+    hedge_activate(u->exchange, u);
 }
 
 static bool connected(struct upstream *u)

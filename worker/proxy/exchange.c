@@ -183,7 +183,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
 {
     struct exchange *x = container_of(timer, struct exchange, timer);
 
-    hedge_late(x);
+    hedge_expire(x);
     switch ((enum exchange_state)x->state) {
     case EXCHANGE_QUEUED:
         if (x->home && x->home->health.state == HEALTH_UNKNOWN) {
@@ -201,7 +201,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
         attempt_queue_timeout(x);
         return;
     case EXCHANGE_CONNECTING:
-        if (x->race_due)
+        if (x->hedge_due)
             hedge_start(x);
         else
             retry_connect_failed(x, ETIMEDOUT);
@@ -215,7 +215,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
                           "the backend does not read the request");
         return;
     case EXCHANGE_WAITING:
-        if (x->race_due) {
+        if (x->hedge_due) {
             hedge_start(x);
         } else {
             retry_no_response(x, "http_response_timeout",

@@ -107,7 +107,7 @@ struct exchange {
     uint64_t session;                /* hash of that */
     struct upstream *upstream;
     uint64_t tried[TABLE_BACKENDS / 64];
-    struct attempt rival; /* the other attempt, while hedged */
+    struct attempt hedge; /* the other attempt, while hedged */
     struct waiter waiter; /* for a slot; since_ms: 0 for an attempt that did not wait */
     struct exchange *running_prev, *running_next;
     struct loop_link collecting; /* in worker->collecting; next NULL: not in it */
@@ -143,8 +143,8 @@ struct exchange {
     bool beyond_budget; /* let in though the retry budget was full (worker/proxy/retry_budget.h)
                          */
     bool in_expects;    /* it is counted among requests whose body is still to come */
-    bool race_due;      /* the running deadline is that of the hedge */
-    bool raced;         /* was hedged: had a second attempt at the same time */
+    bool hedge_due;     /* the running deadline is that of the hedge */
+    bool hedged;        /* was hedged: had a second attempt at the same time */
     bool binds; /* its credentials authenticate the connection (worker/upstream/pins.h) */
     bool client_ended;  /* a tunnel: nothing more goes to the backend */
     bool backend_ended; /* a tunnel: nothing more comes from it */
@@ -210,9 +210,9 @@ struct exchange *exchange_next_running(struct backend_view *backend);
 void exchange_release_opening(struct exchange *x);
 /* Ends the other attempt of a hedged exchange; its slot is left to the caller: returns where
  * that is. */
-struct backend_view *exchange_end_rival(struct exchange *x);
+struct backend_view *exchange_end_hedge(struct exchange *x);
 /* The same with its slot, if there is another attempt. */
-void exchange_drop_rival(struct exchange *x);
+void exchange_drop_hedge(struct exchange *x);
 /* The last step of every exchange: statistics and log, then the transport, then it is freed. */
 void exchange_finish(struct exchange *x, bool whole);
 /* The whole response went to the transport. out: and to the client's socket. */

@@ -18,7 +18,7 @@
 void exchange_arm(struct exchange *x, uint32_t ms)
 {
     /* Two attempts of a hedged exchange have one deadline (hedge_start()). */
-    if (x->rival.upstream)
+    if (x->hedge.upstream)
         return;
     if (ms)
         loop_timer_set(&x->worker->loop, &x->timer, ms);
@@ -120,21 +120,21 @@ void exchange_leave(struct exchange *x)
 
 /* Closes the other attempt's connection and gives back its probation slot; its slot at the
  * backend is left to the caller. */
-struct backend_view *exchange_end_rival(struct exchange *x)
+struct backend_view *exchange_end_hedge(struct exchange *x)
 {
-    struct attempt a = x->rival;
+    struct attempt a = x->hedge;
 
-    x->rival = (struct attempt){0};
+    x->hedge = (struct attempt){0};
     upstream_close(a.upstream);
     if (a.probation)
         retry_budget_probation_release(x->worker, a.backend);
     return a.backend;
 }
 
-void exchange_drop_rival(struct exchange *x)
+void exchange_drop_hedge(struct exchange *x)
 {
-    if (x->rival.upstream)
-        backends_leave(x->worker, exchange_end_rival(x));
+    if (x->hedge.upstream)
+        backends_leave(x->worker, exchange_end_hedge(x));
 }
 
 /* The last step of every exchange: statistics and log, then the transport, then it is freed. */
@@ -155,7 +155,7 @@ void exchange_finish(struct exchange *x, bool whole)
     head_buffer_free(worker, x->partial);
     head_buffer_free(worker, x->held);
     head_buffer_free(worker, x->trailers);
-    exchange_drop_rival(x);
+    exchange_drop_hedge(x);
     leave_running(x);
     retry_budget_release(x);
     retry_budget_expect_release(x);

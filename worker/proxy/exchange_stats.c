@@ -209,7 +209,7 @@ static void write_access(const struct exchange *x, enum access_phase phase)
         .body_out = x->bytes_out,
         .attempts = x->attempts,
         .retried = x->retried,
-        .raced = x->raced,
+        .hedged = x->hedged,
         .reused = x->reused,
         .sticky = x->sticky,
         .end = (uint8_t)exchange_stats_end_of(x),

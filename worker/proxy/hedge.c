@@ -9,9 +9,9 @@
 #include "shm/counters.h"
 #include "worker/core/core.h"
 #include "worker/proxy/attempt.h"
+#include "worker/proxy/detached.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/exchange_stats.h"
-#include "worker/proxy/overtaken.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/upstream/backends.h"
 #include "worker/upstream/upstream.h"
@@ -58,15 +58,15 @@ static void trade(struct exchange *x)
 {
     struct attempt own = hedge_take_out(x);
 
-    put_in(x, &x->rival);
-    x->rival = own;
+    put_in(x, &x->hedge);
+    x->hedge = own;
 }
 
-void hedge_turn(struct exchange *x, const struct upstream *u)
+void hedge_activate(struct exchange *x, const struct upstream *u)
 {
     if (x->upstream == u)
         return;
-    CHECK(x->rival.upstream == u);
+    CHECK(x->hedge.upstream == u);
     trade(x);
 }
 
@@ -90,7 +90,7 @@ static bool by_silence(const struct exchange *x)
     const struct backend_view *b = x->backend;
 
     return x->route->hedge_after_ms == CONF_HEDGE_AUTO && !x->probation &&
-           !(b->health.probation == PROBATION_SILENT && b->health.rescue);
+           !(b->health.probation == PROBATION_SILENT && b->health.hedge_all);
 }
 
 /* Adds to `tried` the backends that cannot be expected to serve it sooner: only one that has
@@ -211,8 +211,8 @@ static void hedge_put_off(struct exchange *x, uint32_t ms)
 {
     uint32_t left = hedge_time_left(x);
 
-    x->race_due = ms && (!left || left > ms);
-    exchange_arm(x, x->race_due ? ms : left);
+    x->hedge_due = ms && (!left || left > ms);
+    exchange_arm(x, x->hedge_due ? ms : left);
 }
 
 void hedge_start(struct exchange *x)
@@ -230,8 +230,8 @@ void hedge_start(struct exchange *x)
     /* Both attempts share the deadline of the first one, if that was sent. */
     exchange_arm(x, x->state == EXCHANGE_CONNECTING ? x->route->timeouts.first_byte_ms
                                                     : exchange_time_left(x));
-    x->raced = true;
-    x->rival = hedge_take_out(x);
+    x->hedged = true;
+    x->hedge = hedge_take_out(x);
     attempt_connect(x, b);
 }
 
@@ -248,9 +248,9 @@ static void note_silence(struct worker *worker, const struct attempt *a)
         attempt_hedge_now(x);
 }
 
-void hedge_won(struct exchange *x)
+void hedge_win(struct exchange *x)
 {
-    struct attempt a = x->rival;
+    struct attempt a = x->hedge;
     uint64_t took_us = x->worker->loop.now_us - x->at.chosen;
 
     if (!a.upstream)
@@ -259,36 +259,36 @@ void hedge_won(struct exchange *x)
         note_silence(x->worker, &a);
     else if (a.silent && a.state == EXCHANGE_CONNECTING)
         backends_complain(x->worker, a.backend);
-    if (!overtaken_takes(&a, took_us)) {
-        backends_leave_quietly(x->worker, exchange_end_rival(x));
+    if (!detached_takes(&a, took_us)) {
+        backends_leave_quietly(x->worker, exchange_end_hedge(x));
         return;
     }
-    x->rival = (struct attempt){0};
-    overtaken_begin(&a, took_us);
+    x->hedge = (struct attempt){0};
+    detached_begin(&a, took_us);
 }
 
-bool hedge_go_on(struct exchange *x)
+bool hedge_promote(struct exchange *x)
 {
-    struct attempt a = x->rival;
+    struct attempt a = x->hedge;
 
     if (!a.upstream)
         return false;
     count_add(&x->backend->cell->retries, 1);
     exchange_stats_moved(x);
     exchange_leave(x);
-    x->rival = (struct attempt){0};
+    x->hedge = (struct attempt){0};
     put_in(x, &a);
     attempt_arm(x);
     return true;
 }
 
-void hedge_late(struct exchange *x)
+void hedge_expire(struct exchange *x)
 {
     /* A connection that never opened says less than a response that never came. */
-    if (x->rival.upstream && x->rival.chosen < x->at.chosen &&
-        x->rival.state != EXCHANGE_CONNECTING)
+    if (x->hedge.upstream && x->hedge.chosen < x->at.chosen &&
+        x->hedge.state != EXCHANGE_CONNECTING)
         trade(x);
-    exchange_drop_rival(x);
+    exchange_drop_hedge(x);
 }
 
 /* ---- once a second: what "auto" is */

@@ -1,12 +1,12 @@
 /* Hedging: a second attempt at a safe request while the first one still waits for its first
  * byte. Worker only.
  *
- * The exchange's own fields describe one attempt, exchange->rival describes the other. They are
+ * The exchange's own fields describe one attempt, exchange->hedge describes the other. They are
  * swapped when an event of the other attempt arrives, so that the rest of the worker only ever
  * sees one attempt. The first byte of a response decides. The loser's connection is closed,
  * which counts neither as a failure nor as a completion, unless the loser was a probation
  * request, or hedged because its backend was silent: that one becomes a detached attempt
- * (worker/proxy/overtaken.h). When one attempt fails, the other continues alone. An exchange is
+ * (worker/proxy/detached.h). When one attempt fails, the other continues alone. An exchange is
  * hedged at most once, within the retry budget, where another backend has a free slot, and
  * never if it belongs to a session, which only its own backend knows.
  *
@@ -26,18 +26,18 @@ struct worker;
 void hedge_start(struct exchange *x);
 
 /* Makes the attempt that uses this connection the exchange's own. */
-void hedge_turn(struct exchange *x, const struct upstream *upstream);
+void hedge_activate(struct exchange *x, const struct upstream *upstream);
 
 /* The exchange's own attempt failed. true: the other one takes its place (and may have ended
  * the exchange); false: there is no other one. */
-bool hedge_go_on(struct exchange *x);
+bool hedge_promote(struct exchange *x);
 
 /* The exchange's own attempt has a response: drops or detaches the other one. Wakes no waiting
  * exchange. */
-void hedge_won(struct exchange *x);
+void hedge_win(struct exchange *x);
 
 /* The deadline that both attempts share has passed: keeps the one that began first. */
-void hedge_late(struct exchange *x);
+void hedge_expire(struct exchange *x);
 
 /* Computes how long a silence is a reason to hedge (worker/upstream/silence.h): from what all
  * workers recorded so far, at the start, and from our own cells, once a second. */

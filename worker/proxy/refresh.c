@@ -8,9 +8,9 @@
 #include "shm/admission.h"
 #include "worker/core/core.h"
 #include "worker/proxy/attempt.h"
+#include "worker/proxy/detached.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/hedge.h"
-#include "worker/proxy/overtaken.h"
 #include "worker/proxy/retry.h"
 #include "worker/upstream/backends.h"
 #include "worker/upstream/candidates.h"
@@ -57,7 +57,7 @@ static void refresh_admin(struct backend_view *b)
     cut = admission_drains(&admin) && admin.drained == DRAIN_CUT;
     b->admin = (uint8_t)admission_state(&admin);
     b->admin_n = n;
-    b->expels = cut && !b->cut;
+    b->evicts = cut && !b->cut;
     b->cut = cut;
     b->by_operator = admin.override != ADMIN_READY;
     candidates_changed(b->pool);
@@ -73,10 +73,10 @@ static void refresh_view(struct backend_view *b)
     if (b->health.has_address && b->health.address.ss_family == AF_INET6)
         b->address_len = sizeof(struct sockaddr_in6);
     if (!b->health.probation)
-        b->race_ms = 0;
+        b->probation_hedge_ms = 0;
     if (b->health.state == HEALTH_DOWN || b->admin == ADMIN_MAINT) {
         upstream_close_idle(b);
-        overtaken_close(b);
+        detached_close(b);
     }
 }
 
@@ -92,33 +92,33 @@ static void move_waiting(struct backend_view *b)
 }
 
 /* An exchange that now runs elsewhere, hedged, whose first attempt is still here. */
-static struct exchange *racing_at(const struct backend_view *b)
+static struct exchange *hedged_at(const struct backend_view *b)
 {
     for (uint32_t i = 0; i < b->pool->nbackends; i++)
         for (struct exchange *x = b->pool->backends[i].running; x; x = x->running_next)
-            if (x->rival.upstream && x->rival.backend == b)
+            if (x->hedge.upstream && x->hedge.backend == b)
                 return x;
     return NULL;
 }
 
 /* A drain has timed out. No new exchanges come: none may begin here any more. */
-static void expel_running(struct backend_view *b)
+static void evict_running(struct backend_view *b)
 {
     struct exchange *x;
 
-    b->expels = false;
-    overtaken_close(b);
-    while ((x = racing_at(b)) != NULL)
-        exchange_drop_rival(x);
+    b->evicts = false;
+    detached_close(b);
+    while ((x = hedged_at(b)) != NULL)
+        exchange_drop_hedge(x);
     for (x = exchange_first_running(b); x; x = exchange_next_running(b))
-        retry_expel(x, "drain_timeout");
+        retry_evict(x, "drain_timeout");
 }
 
 /* Their backend responds to nothing: arms their hedges. */
-static void rescue_waiting(struct backend_view *b)
+static void hedge_all_waiting(struct backend_view *b)
 {
     for (struct exchange *x = b->running; x; x = x->running_next)
-        if (x->state == EXCHANGE_WAITING && !x->probation && !x->raced)
+        if (x->state == EXCHANGE_WAITING && !x->probation && !x->hedged)
             attempt_arm(x);
 }
 
@@ -200,15 +200,15 @@ void refresh_backends(struct worker *worker)
 
         refresh_view(b);
         b->pool->nprobation += b->health.probation != PROBATION_NONE;
-        if (b->health.probation == PROBATION_SILENT && b->health.rescue)
-            rescue_waiting(b);
+        if (b->health.probation == PROBATION_SILENT && b->health.hedge_all)
+            hedge_all_waiting(b);
     }
     for (size_t i = 0; i < worker->conf->n_backends; i++)
         if (worker->backends[i].health.state == HEALTH_DOWN)
             move_waiting(&worker->backends[i]);
     for (size_t i = 0; i < worker->conf->n_backends; i++)
-        if (worker->backends[i].expels)
-            expel_running(&worker->backends[i]);
+        if (worker->backends[i].evicts)
+            evict_running(&worker->backends[i]);
     for (size_t i = 0; i < worker->conf->n_pools; i++) {
         look_for_outage(worker, &worker->pools[i]);
         backends_wake(worker, &worker->pools[i]);

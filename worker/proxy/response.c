@@ -12,7 +12,7 @@
 #include "worker/proxy/retry_budget.h"
 #include "worker/proxy/sticky.h"
 #include "worker/upstream/backends.h"
-#include "worker/upstream/blame.h"
+#include "worker/upstream/error_score.h"
 #include "worker/upstream/fail_open.h"
 #include "worker/upstream/pins.h"
 #include "worker/upstream/upstream.h"
@@ -254,11 +254,11 @@ static void begin_response(struct exchange *x)
     if (!exchange_client_owes(x))
         count_add(&cell->latency[latency_bucket(now > from ? now - from : 0)], 1);
     /* From here on the response is awaited, however slowly its head comes. */
-    if (x->race_due) {
-        x->race_due = false;
+    if (x->hedge_due) {
+        x->hedge_due = false;
         exchange_arm(x, exchange_time_left(x));
     }
-    hedge_won(x);
+    hedge_win(x);
 }
 
 static void note_status(struct exchange *x, unsigned status)
@@ -315,7 +315,7 @@ static enum exchange_flow response_head(struct exchange *x, const struct http_re
     x->upstream->bound |= pins_bound_by_response(head);
     if (head->status >= 500 && retry_refuse_response(x, head->status))
         return EXCHANGE_OVER;
-    blame_response(x->backend, x->refused, head->status);
+    error_score_response(x->backend, x->refused, head->status);
     sticky_response(x, head);
     if (head->status == 101)
         return begin_tunnel(x, head, data, n);

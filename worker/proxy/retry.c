@@ -9,7 +9,7 @@
 #include "worker/proxy/hedge.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/upstream/backends.h"
-#include "worker/upstream/blame.h"
+#include "worker/upstream/error_score.h"
 
 static bool has_attempts(const struct exchange *x)
 {
@@ -98,7 +98,7 @@ static bool may_go_fresh(const struct exchange *x, bool sent)
 /* The other attempt of a hedged exchange takes its place. false: there is none. */
 static bool go_on(struct exchange *x)
 {
-    if (!hedge_go_on(x))
+    if (!hedge_promote(x))
         return false;
     if (x->backend->health.state == HEALTH_DOWN)
         retry_move(x);
@@ -116,7 +116,7 @@ static bool is_stale(const struct exchange *x)
 static bool retry_elsewhere(struct exchange *x, enum conf_retry why, bool sent)
 {
     /* If the other attempt fails, too, a third one must not go where this one failed. */
-    if (x->rival.upstream && !is_stale(x))
+    if (x->hedge.upstream && !is_stale(x))
         mark_tried(x, x->tried);
     if (go_on(x))
         return true;
@@ -138,7 +138,7 @@ bool retry_move(struct exchange *x)
     return retry_elsewhere(x, CONF_RETRY_VERDICT, sent);
 }
 
-void retry_expel(struct exchange *x, const char *why)
+void retry_evict(struct exchange *x, const char *why)
 {
     /* A hedged exchange continues with its other attempt, whatever may be sent again. */
     if (go_on(x) || retry_move(x))
@@ -220,7 +220,7 @@ void retry_unanswered(struct exchange *x, int error, bool sent)
         count_reset(x);
     note_failure(x, 502, EXCHANGE_END_BACKEND, "connection_terminated",
                  error ? strerror(error) : "closed without a response");
-    if (stale && !x->rival.upstream && may_go_fresh(x, sent)) {
+    if (stale && !x->hedge.upstream && may_go_fresh(x, sent)) {
         try_fresh(x);
         return;
     }
@@ -294,7 +294,7 @@ bool retry_refuse_response(struct exchange *x, unsigned status)
     if (!(x->route->retry & why) || x->home || !may_retry(x, why, true) || !has_other(x))
         return false;
     x->resent = true;
-    if (!retry_budget_acquire(x) && !blame_retry_helps(x->pool))
+    if (!retry_budget_acquire(x) && !error_score_retries_help(x->pool))
         return false;
     x->refused = x->backend;
     backends_completed(x->backend);

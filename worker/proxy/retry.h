@@ -16,7 +16,7 @@ extern const struct attempt_failures retry_failures; /* for worker->failures */
 bool retry_move(struct exchange *x);
 /* The same for an exchange that may not stay: if it cannot move it ends, with 503 or, if a
  * response has begun, cut short. why: static text for the log. */
-void retry_expel(struct exchange *x, const char *why);
+void retry_evict(struct exchange *x, const char *why);
 
 void retry_connect_failed(struct exchange *x, int error);
 /* The connection failed before a byte of a response. sent: some of the request may have reached

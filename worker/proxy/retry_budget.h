@@ -10,7 +10,7 @@
  * A backend in probation (health.probation) gets only a few exchanges at a time, which must be
  * safe and able to go elsewhere: they cost the client a moment at most, as they are also hedged
  * (worker/proxy/hedge.h). Whether the backend still responds is then found out without the
- * client (worker/proxy/overtaken.h).
+ * client (worker/proxy/detached.h).
  *
  * A request with "Expect: 100-continue" takes its slot before its body has arrived, and its
  * client decides how long it holds it. So only a share of the slots of a pool's smallest

@@ -180,7 +180,7 @@ static const struct metric metrics[] = {
     B("backend_slow_start_ratio", "gauge", slow_permille, 1000,
       "Share of its weight that it gets; 1: all."),
     B("backend_idle_connections", "gauge", sum.idle, 1, "Idle connections kept open."),
-    B("backend_blamed", "gauge", sum.blamed, 1,
+    B("backend_blamed", "gauge", sum.error_score_high, 1,
       "Workers in which it fails requests that others serve."),
     B("backend_requests_total", "counter", sum.completed, 1, "Responses completed."),
     B("backend_connects_total", "counter", sum.connects, 1, "Connections opened."),
@@ -197,9 +197,9 @@ static const struct metric metrics[] = {
       "Requests moved to another backend."),
     B("backend_hedges_total", "counter", sum.hedges, 1,
       "Requests that were also sent to another backend while they waited here."),
-    B("backend_overtaken_total", "counter", sum.overtaken, 1,
+    B("backend_overtaken_total", "counter", sum.detached, 1,
       "Requests hedged for silence or on probation that another backend responded to first."),
-    B("backend_mute_total", "counter", sum.mute, 1,
+    B("backend_mute_total", "counter", sum.probation_unanswered, 1,
       "Of these, the ones that it never responded to."),
     B("backend_bytes_in_total", "counter", sum.bytes_in, 1, "Bytes from the backend."),
     B("backend_bytes_out_total", "counter", sum.bytes_out, 1, "Bytes to the backend."),
@@ -228,8 +228,8 @@ VALUE(change, b->health.since_ms && s->now_ms > b->health.since_ms
                   ? (double)(s->now_ms - b->health.since_ms) / 1000
                   : 0)
 VALUE(ejected, (double)status_eject_left_ms(&b->health) / 1000)
-VALUE(healing, b->admin.heal != HEAL_NONE && b->admin.heal != HEAL_HOLD)
-VALUE(held, b->admin.heal == HEAL_HOLD)
+VALUE(healing, b->admin.heal != RECOVERY_NONE && b->admin.heal != RECOVERY_HOLD)
+VALUE(held, b->admin.heal == RECOVERY_HOLD)
 #undef VALUE
 
 /* The same where more than one number decides: gauges. */

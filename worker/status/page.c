@@ -131,9 +131,9 @@ static const char *backend_tone(const struct status_backend *b)
 {
     if (!b->backend.configured || b->admin.override != ADMIN_READY)
         return "calm";
-    if (b->admin.heal == HEAL_HOLD)
+    if (b->admin.heal == RECOVERY_HOLD)
         return "bad";
-    if (b->admin.heal != HEAL_NONE)
+    if (b->admin.heal != RECOVERY_NONE)
         return "warn";
     switch (b->health.state) {
     case HEALTH_UP:

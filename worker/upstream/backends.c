@@ -77,7 +77,7 @@ int backends_init(struct worker *worker)
             b->pool = pool;
             b->slot = worker->heritage->backend_slot[b->conf->index];
             b->cell = &worker->row->be[b->slot];
-            atomic_store(&b->cell->blamed, 0);
+            atomic_store(&b->cell->error_score_high, 0);
             if (name_authority(b) < 0)
                 return -1;
             if (b->conf->max_in_flight)
@@ -368,7 +368,7 @@ uint32_t backends_repair(struct worker *worker)
         struct backend_view *b = &worker->backends[i];
 
         n += mend(&b->cell->failed_in_row, b->failed_in_row);
-        n += mend(&b->cell->blamed, b->blamed);
+        n += mend(&b->cell->error_score_high, b->error_score_high);
         n += count_read(&b->cell->idle) != b->nidle + b->npinned;
         atomic_store(&b->cell->idle, b->nidle + b->npinned);
     }

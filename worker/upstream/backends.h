@@ -56,26 +56,28 @@ struct backend_view {
     socklen_t address_len;       /* of health.address; 0: none known */
     uint64_t slow_until_ms;      /* the end of its slow start; 0: none */
     uint64_t avoid_until_ms;     /* after a failed connect: others first */
-    uint32_t race_ms;  /* on probation: hedge delay that it was seen to need; 0: the default */
-    uint32_t hedge_ms; /* silence after which its requests are hedged; 0: never */
+    uint32_t probation_hedge_ms; /* on probation: hedge delay that it was seen to need; 0: the
+                                    default */
+    uint32_t hedge_ms;           /* silence after which its requests are hedged; 0: never */
     uint64_t asked_us, confirmed_us; /* of its silence (worker/upstream/silence.h) */
     struct upstream *idle;           /* kept connections, last used first */
     uint32_t nidle;
-    struct upstream
-        *pinned; /* idle, each for one client's connection (worker/upstream/pins.h) */
+    /* idle, each for one client's connection (worker/upstream/pins.h) */
+    struct upstream *pinned;
     uint32_t npinned;
-    struct exchange *running;   /* list: this worker's exchanges at it; opaque here */
-    struct exchange *walk;      /* the next one for exchange_next_running(); NULL: no walk */
-    struct upstream *overtaken; /* list: detached attempts (worker/proxy/overtaken.h) */
-    struct waiters waiters;     /* requests whose session is here */
-    uint32_t failed_in_row;     /* as in our cell */
-    uint8_t blame;              /* error score, 0 to BLAME_MOST (worker/upstream/blame.h) */
-    bool blamed;                /* it fails requests that others serve */
-    struct log_gate blame_gate; /* limits how often that is logged */
-    bool blame_told;            /* it was logged, so its end is logged too */
+    struct exchange *running;  /* list: this worker's exchanges at it; opaque here */
+    struct exchange *walk;     /* the next one for exchange_next_running(); NULL: no walk */
+    struct upstream *detached; /* list: detached attempts (worker/proxy/detached.h) */
+    struct waiters waiters;    /* requests whose session is here */
+    uint32_t failed_in_row;    /* as in our cell */
+    /* 0 to ERROR_SCORE_MOST (worker/upstream/error_score.h) */
+    uint8_t error_score;
+    bool error_score_high;      /* it fails requests that others serve */
+    struct log_gate error_gate; /* limits how often that is logged */
+    bool error_told;            /* it was logged, so its end is logged too */
     bool cut;                   /* its drain has timed out */
     bool by_operator;           /* drain, maint: an operator did it, no restart */
-    bool expels; /* the last refresh found that: its exchanges are to be evicted */
+    bool evicts; /* the last refresh found that: its exchanges are to be evicted */
     struct silence_record record;         /* its recent times to the first byte */
     uint64_t latency_seen[TABLE_LATENCY]; /* our cell's, when they were last recorded */
 };
@@ -99,13 +101,13 @@ struct pool_view {
     const char *out; /* every backend was taken out, by whom; NULL: one may be tried at least */
     bool waking;     /* backends_wake() is at work */
     bool closed;     /* the worker ends: those that wait get no slot any more */
-    uint8_t in_vain; /* requests in a row that were retried in vain */
-    uint64_t in_vain_ms;     /* when the last of them failed */
-    uint32_t nprobation;     /* backends on probation (health.probation) */
-    struct waiters waiters;  /* for a slot at any backend of the pool */
-    struct waiters retriers; /* for the retry budget (worker/proxy/retry_budget.h) */
-    uint32_t nwaiting;       /* these two, and the waiters of its backends */
-    uint32_t nhome_waiting;  /* the waiters of its backends */
+    uint8_t retries_useless;     /* requests in a row that were retried in vain */
+    uint64_t retries_useless_ms; /* when the last of them failed */
+    uint32_t nprobation;         /* backends on probation (health.probation) */
+    struct waiters waiters;      /* for a slot at any backend of the pool */
+    struct waiters retriers;     /* for the retry budget (worker/proxy/retry_budget.h) */
+    uint32_t nwaiting;           /* these two, and the waiters of its backends */
+    uint32_t nhome_waiting;      /* the waiters of its backends */
     /* The next request that may be hedged goes there; NULL: none. */
     struct backend_view *asked;
     /* When the records of its backends were last halved. */

@@ -27,7 +27,7 @@ struct balance {
 
 /* The weight of a candidate, > 0: the configured one (1 to 1000), scaled so that a share of it
  * is still a whole number; a quarter when degraded; `permille` of it in slow start or by the
- * error score (worker/upstream/blame.h), otherwise 1000. */
+ * error score (worker/upstream/error_score.h), otherwise 1000. */
 uint32_t balance_weight(uint32_t configured, bool degraded, uint32_t permille);
 
 /* The best class among the n candidates. */

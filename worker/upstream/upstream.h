@@ -2,7 +2,7 @@
  *
  * It belongs to an exchange while that runs, then to its backend's idle list (Tomcat closes a
  * connection after 100 requests or 20 s idle; both are normal here), or sometimes to the
- * backend's list of detached attempts (worker/proxy/overtaken.h). It handles bytes only;
+ * backend's list of detached attempts (worker/proxy/detached.h). It handles bytes only;
  * worker/proxy/response.c interprets them. */
 #ifndef WORKER_UPSTREAM_H
 #define WORKER_UPSTREAM_H
@@ -66,7 +66,7 @@ struct upstream {
     struct backend_view *backend;
     const struct upstream_ops *ops;
     struct exchange *exchange;    /* the owner, by ops; NULL: idle, or a detached attempt */
-    struct upstream *prev, *next; /* in backend->idle, ->pinned or ->overtaken */
+    struct upstream *prev, *next; /* in backend->idle, ->pinned or ->detached */
     struct pins *pins;       /* idle and bound: the client's connection to which it is bound */
     struct loop_timer timer; /* only while idle or detached */
     uint64_t chosen_us;      /* only while detached: when the backend was chosen */

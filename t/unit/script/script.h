@@ -76,7 +76,7 @@ void script_wait(uint32_t ms);
 void script_verdict(uint32_t backend, enum health_state state);
 void script_probation(uint32_t backend, enum health_probation probation);
 /* On probation, and silent: the requests that wait there are to be hedged. */
-void script_rescue(uint32_t backend);
+void script_hedge_all(uint32_t backend);
 void script_eject(uint32_t backend);
 void script_drain(uint32_t backend, enum drain_end end);
 
@@ -88,7 +88,7 @@ unsigned script_log_lines(void);
 const char *script_log_field(const char *name);
 /* Hard failures that are counted against a backend: "connect", "reset", "timeout", "cut" with
  * their numbers, or "". */
-const char *script_blamed(uint32_t backend);
+const char *script_faults(uint32_t backend);
 /* Exchanges that run, or detached attempts that wait, at that backend. */
 uint32_t script_in_flight(uint32_t backend);
 

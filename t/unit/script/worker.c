@@ -17,7 +17,7 @@
 #include "worker/log/access.h"
 #include "worker/proxy/attempt.h"
 #include "worker/proxy/attempt_events.h"
-#include "worker/proxy/overtaken.h"
+#include "worker/proxy/detached.h"
 #include "worker/proxy/refresh.h"
 #include "worker/proxy/retry.h"
 #include "worker/proxy/sticky.h"
@@ -110,9 +110,9 @@ void script_probation(uint32_t i, enum health_probation probation)
     publish(i);
 }
 
-void script_rescue(uint32_t i)
+void script_hedge_all(uint32_t i)
 {
-    health[i].rescue = 1;
+    health[i].hedge_all = 1;
     script_probation(i, PROBATION_SILENT);
 }
 
@@ -344,7 +344,7 @@ static void hold_at(const struct backend_view *b)
     hold("waiting_since", atomic_load(&b->cell->waiting_since_ms));
     hold("probation requests", atomic_load(&b->cell->probation_requests));
     hold("running", b->running != NULL);
-    hold("detached", b->overtaken != NULL);
+    hold("detached", b->detached != NULL);
     hold("a walk", b->walk != NULL);
     hold("waiters", b->waiters.n);
 }
@@ -389,7 +389,7 @@ uint32_t script_in_flight(uint32_t i)
     return atomic_load(&script_worker.row->in_flight[script_worker.backends[i].slot]);
 }
 
-const char *script_blamed(uint32_t i)
+const char *script_faults(uint32_t i)
 {
     static char text[128];
     const struct worker_backend *cell = script_worker.backends[i].cell;
@@ -462,7 +462,7 @@ void script_stop(void)
     script_clients_end();
     for (size_t i = 0; i < script_conf.n_backends; i++) {
         upstream_close_idle(&script_worker.backends[i]);
-        overtaken_close(&script_worker.backends[i]);
+        detached_close(&script_worker.backends[i]);
     }
 }
 

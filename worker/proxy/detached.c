@@ -1,4 +1,4 @@
-#include "worker/proxy/overtaken.h"
+#include "worker/proxy/detached.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -13,15 +13,15 @@
 #include "worker/upstream/backends.h"
 #include "worker/upstream/upstream.h"
 
-bool overtaken_takes(const struct attempt *a, uint64_t elsewhere_us)
+bool detached_takes(const struct attempt *a, uint64_t elsewhere_us)
 {
     uint64_t oldest;
 
     if (!a->probation &&
-        (!a->silent || overtaken_waiting(a->backend, &oldest) >= OVERTAKEN_SILENT_MOST))
+        (!a->silent || detached_waiting(a->backend, &oldest) >= DETACHED_SILENT_MOST))
         return false;
     return a->state == EXCHANGE_WAITING &&
-           elsewhere_us / 1000 * OVERTAKEN_TIMES <= OVERTAKEN_LIMIT_MS;
+           elsewhere_us / 1000 * DETACHED_TIMES <= DETACHED_LIMIT_MS;
 }
 
 static void leave(struct upstream *u)
@@ -31,7 +31,7 @@ static void leave(struct upstream *u)
     if (u->prev)
         u->prev->next = u->next;
     else
-        b->overtaken = u->next;
+        b->detached = u->next;
     if (u->next)
         u->next->prev = u->prev;
     u->prev = u->next = NULL;
@@ -40,7 +40,7 @@ static void leave(struct upstream *u)
     upstream_close(u);
 }
 
-static void overtaken_give_up(struct upstream *u)
+static void detached_give_up(struct upstream *u)
 {
     struct worker *worker = u->worker;
     struct backend_view *b = u->backend;
@@ -65,18 +65,18 @@ static bool is_judged(const struct upstream *u)
 static bool wait_on(struct upstream *u)
 {
     uint64_t patience_us = u->backend->health.hang_timeout_ms * UINT64_C(1000);
-    uint64_t limit_us = u->elsewhere_us * OVERTAKEN_TIMES, waited = waited_us(u);
+    uint64_t limit_us = u->elsewhere_us * DETACHED_TIMES, waited = waited_us(u);
     uint64_t left_ms;
 
     if (!is_judged(u))
-        limit_us = OVERTAKEN_LIMIT_MS * UINT64_C(1000);
+        limit_us = DETACHED_LIMIT_MS * UINT64_C(1000);
     else if (limit_us < patience_us)
         limit_us = patience_us;
     if (waited >= limit_us)
         return false;
     left_ms = (limit_us - waited) / 1000 + 1;
-    if (!u->on_probation && left_ms > OVERTAKEN_LOOK_MS)
-        left_ms = OVERTAKEN_LOOK_MS;
+    if (!u->on_probation && left_ms > DETACHED_LOOK_MS)
+        left_ms = DETACHED_LOOK_MS;
     loop_timer_set(&u->worker->loop, &u->timer, (uint32_t)left_ms);
     return true;
 }
@@ -89,29 +89,29 @@ static void patience_over(struct loop_timer *timer)
     if (wait_on(u))
         return;
     if (is_judged(u)) {
-        count_add(&u->backend->cell->mute, 1);
+        count_add(&u->backend->cell->probation_unanswered, 1);
         fd_ring(u->worker->heritage->doorbell_healthd);
     }
-    overtaken_give_up(u);
+    detached_give_up(u);
 }
 
-void overtaken_begin(const struct attempt *a, uint64_t elsewhere_us)
+void detached_begin(const struct attempt *a, uint64_t elsewhere_us)
 {
     struct upstream *u = a->upstream;
     struct backend_view *b = a->backend;
 
     CHECK(!u->idle && !u->connecting && !u->waiting);
     u->exchange = NULL;
-    u->detached = overtaken_ready;
+    u->detached = detached_ready;
     u->chosen_us = a->chosen;
     u->elsewhere_us = elsewhere_us;
     u->on_probation = a->probation;
     u->prev = NULL;
-    u->next = b->overtaken;
-    if (b->overtaken)
-        b->overtaken->prev = u;
-    b->overtaken = u;
-    count_add(&b->cell->overtaken, 1);
+    u->next = b->detached;
+    if (b->detached)
+        b->detached->prev = u;
+    b->detached = u;
+    count_add(&b->cell->detached, 1);
     fd_ring(u->worker->heritage->doorbell_healthd);
     u->timer.fire = patience_over;
     if (!wait_on(u))
@@ -126,14 +126,14 @@ static void note_response(struct upstream *u)
 
     if (count_read(&b->cell->served_us) < u->chosen_us)
         atomic_store_explicit(&b->cell->served_us, u->chosen_us, memory_order_relaxed);
-    if (needed_ms > OVERTAKEN_RACE_MS)
-        needed_ms = OVERTAKEN_RACE_MS;
-    if (u->on_probation && b->race_ms < needed_ms)
-        b->race_ms = (uint32_t)needed_ms;
+    if (needed_ms > DETACHED_HEDGE_MS)
+        needed_ms = DETACHED_HEDGE_MS;
+    if (u->on_probation && b->probation_hedge_ms < needed_ms)
+        b->probation_hedge_ms = (uint32_t)needed_ms;
     count_add(&b->cell->latency[latency_bucket(waited_us(u))], 1);
 }
 
-void overtaken_ready(struct upstream *u)
+void detached_ready(struct upstream *u)
 {
     char bytes[512];
     ssize_t got = recv(u->source.fd, bytes, sizeof bytes, 0);
@@ -147,24 +147,24 @@ void overtaken_ready(struct upstream *u)
         count_add(&u->backend->cell->resets, 1);
         backends_failed(u->worker, u->backend);
     }
-    overtaken_give_up(u);
+    detached_give_up(u);
 }
 
-uint64_t overtaken_waiting(const struct backend_view *b, uint64_t *oldest_ms)
+uint64_t detached_waiting(const struct backend_view *b, uint64_t *oldest_ms)
 {
     uint64_t n = 0;
 
     *oldest_ms = 0;
-    for (const struct upstream *u = b->overtaken; u; u = u->next, n++)
+    for (const struct upstream *u = b->detached; u; u = u->next, n++)
         if (!*oldest_ms || u->chosen_us / 1000 < *oldest_ms)
             *oldest_ms = u->chosen_us / 1000;
     return n;
 }
 
-void overtaken_close(struct backend_view *b)
+void detached_close(struct backend_view *b)
 {
-    while (b->overtaken) {
-        leave(b->overtaken);
+    while (b->detached) {
+        leave(b->detached);
         backends_leave_quietly(b->pool->worker, b);
     }
 }

@@ -1,5 +1,5 @@
 /* Whose fault an error answer is: what follows of each sequence of them. */
-#include "worker/upstream/blame.h"
+#include "worker/upstream/error_score.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -27,36 +27,38 @@ static void afresh(void)
 /* One request that pas1 errs at, and pas2 answers so. */
 static void asked_again(unsigned status)
 {
-    blame_response(&pas[1], &pas[0], status);
+    error_score_response(&pas[1], &pas[0], status);
 }
 
 static void responded(int i, unsigned status)
 {
-    blame_response(&pas[i], NULL, status);
+    error_score_response(&pas[i], NULL, status);
 }
 
 static void one_errs(void)
 {
     afresh();
-    is_int(blame_permille(&pas[0]), 1000, "nothing known: all of its weight");
+    is_int(error_score_permille(&pas[0]), 1000, "nothing known: all of its weight");
     asked_again(200);
-    is_int(blame_permille(&pas[0]), 1000, "once may be chance");
+    is_int(error_score_permille(&pas[0]), 1000, "once may be chance");
     asked_again(404);
-    is_int(blame_permille(&pas[0]), BLAME_PERMILLE, "twice is not; a 404 is a good answer");
-    is_int(cell[0].blamed, 1, "and the table has it");
-    is_int(blame_permille(&pas[1]), 1000, "the other one is not to blame");
+    is_int(error_score_permille(&pas[0]), ERROR_SCORE_PERMILLE,
+           "twice is not; a 404 is a good answer");
+    is_int(cell[0].error_score_high, 1, "and the table has it");
+    is_int(error_score_permille(&pas[1]), 1000, "the other one is not to blame");
     for (int i = 0; i < 1000; i++)
         asked_again(200);
-    for (int i = 1; i < BLAME_MOST; i++)
+    for (int i = 1; i < ERROR_SCORE_MOST; i++)
         responded(0, 200);
-    is_int(blame_permille(&pas[0]), BLAME_PERMILLE, "it has to answer well for a while");
+    is_int(error_score_permille(&pas[0]), ERROR_SCORE_PERMILLE,
+           "it has to answer well for a while");
     responded(0, 200);
-    is_int(blame_permille(&pas[0]), 1000, "then it is cleared, however long it erred");
-    is_int(cell[0].blamed, 0, "in the table, too");
+    is_int(error_score_permille(&pas[0]), 1000, "then it is cleared, however long it erred");
+    is_int(cell[0].error_score_high, 0, "in the table, too");
     responded(0, 200);
     asked_again(200);
     asked_again(200);
-    is_int(blame_permille(&pas[0]), BLAME_PERMILLE, "and can be to blame again");
+    is_int(error_score_permille(&pas[0]), ERROR_SCORE_PERMILLE, "and can be to blame again");
 }
 
 /* Errors of which others are no better are the application's own. */
@@ -67,7 +69,7 @@ static void all_err(void)
         asked_again(500);
     for (int i = 0; i < 100; i++)
         responded(0, 500);
-    is_int(blame_permille(&pas[0]), 1000, "nobody is to blame where all err");
+    is_int(error_score_permille(&pas[0]), 1000, "nobody is to blame where all err");
 }
 
 /* One that errs in `errs` of 12 requests, for which others are asked. */
@@ -81,7 +83,7 @@ static bool found(int errs)
             asked_again(200);
         else
             responded(0, 200);
-        ever |= blame_permille(&pas[0]) < 1000;
+        ever |= error_score_permille(&pas[0]) < 1000;
     }
     return ever;
 }
@@ -114,7 +116,7 @@ static void in_the_log(void)
     for (int turn = 0; turn < 3; turn++) {
         asked_again(200);
         asked_again(200);
-        for (int i = 0; i < BLAME_MOST; i++)
+        for (int i = 0; i < ERROR_SCORE_MOST; i++)
             responded(0, 200);
     }
     log_to_fd(STDERR_FILENO);
@@ -128,33 +130,34 @@ static void in_the_log(void)
 static void vain(void)
 {
     afresh();
-    ok(blame_retry_helps(&pool), "nothing known: it may help");
-    for (int i = 0; i < BLAME_IN_VAIN; i++)
+    ok(error_score_retries_help(&pool), "nothing known: it may help");
+    for (int i = 0; i < ERROR_SCORE_USELESS; i++)
         responded(1, 500);
-    ok(blame_retry_helps(&pool), "who was asked once only tells nothing of that");
+    ok(error_score_retries_help(&pool), "who was asked once only tells nothing of that");
     asked_again(500);
     asked_again(500);
-    ok(blame_retry_helps(&pool), "twice for nothing");
+    ok(error_score_retries_help(&pool), "twice for nothing");
     asked_again(500);
-    ok(!blame_retry_helps(&pool), "three times");
+    ok(!error_score_retries_help(&pool), "three times");
     for (int i = 0; i < 1000; i++)
         asked_again(500);
     responded(1, 200);
-    ok(!blame_retry_helps(&pool), "a good first answer does not show that a second one helps");
+    ok(!error_score_retries_help(&pool),
+       "a good first answer does not show that a second one helps");
     asked_again(200);
-    ok(blame_retry_helps(&pool), "one that helped does");
+    ok(error_score_retries_help(&pool), "one that helped does");
 
-    for (int i = 0; i < BLAME_IN_VAIN; i++)
+    for (int i = 0; i < ERROR_SCORE_USELESS; i++)
         asked_again(500);
-    worker.loop.now_ms += BLAME_IN_VAIN_MS;
-    ok(!blame_retry_helps(&pool), "what was learnt holds for a while");
+    worker.loop.now_ms += ERROR_SCORE_USELESS_MS;
+    ok(!error_score_retries_help(&pool), "what was learnt holds for a while");
     worker.loop.now_ms += 1;
-    ok(blame_retry_helps(&pool), "but an old failure says nothing of this one");
+    ok(error_score_retries_help(&pool), "but an old failure says nothing of this one");
     asked_again(500);
     asked_again(500);
-    ok(blame_retry_helps(&pool), "it is learnt anew");
+    ok(error_score_retries_help(&pool), "it is learnt anew");
     asked_again(500);
-    ok(!blame_retry_helps(&pool), "from as many");
+    ok(!error_score_retries_help(&pool), "from as many");
 }
 
 int main(void)

@@ -8,17 +8,18 @@
  *   the end arrives  a failure like any other
  *   timeout          the hang timeout that healthd set (health.hang_timeout_ms), and three
  *                    times the time that the other backend needed, have passed: counted in the
- *                    cell's `mute`. The same request was sent to both, so it is not a long one.
- *                    While its backend is not on probation, one that was not a probation
- *                    request waits on, for OVERTAKEN_LIMIT_MS in all: healthd counts what
- * waits. not detached     if the other backend needed so long that this wait would take too
- * long, or there are OVERTAKEN_SILENT_MOST of them
+ *                    cell's `probation_unanswered`. The same request was sent to both, so it is
+ *                    no long one. While its backend is not on probation, one that was not a
+ *                    probation request waits on, for DETACHED_LIMIT_MS in all: healthd counts
+ *                    what waits.
+ *   not detached     if the other backend needed so long that this wait would take too long, or
+ *                    there are DETACHED_SILENT_MOST of them
  *
  * Until then each of them keeps its slot at the backend and, if it has one, its probation slot;
  * the content of its response is ignored. Apart from that slot, they delay neither the end of a
  * worker nor a drain. */
-#ifndef WORKER_OVERTAKEN_H
-#define WORKER_OVERTAKEN_H
+#ifndef WORKER_DETACHED_H
+#define WORKER_DETACHED_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,34 +30,35 @@ struct upstream;
 
 enum {
     /* this many times longer than elsewhere cannot be explained by a long request */
-    OVERTAKEN_TIMES = 3,
+    DETACHED_TIMES = 3,
     /* no detached attempt may hold a probation slot for longer than this */
-    OVERTAKEN_LIMIT_MS = 15000,
+    DETACHED_LIMIT_MS = 15000,
     /* Detached attempts that were hedged for silence: the most per backend and worker; and the
      * interval at which each checks whether its backend is on probation by now. */
-    OVERTAKEN_SILENT_MOST = 16,
-    OVERTAKEN_LOOK_MS = 250,
-    OVERTAKEN_RACE_MS = 5000, /* upper bound of race_ms, since clients wait for that long */
+    DETACHED_SILENT_MOST = 16,
+    DETACHED_LOOK_MS = 250,
+    /* upper bound of probation_hedge_ms, since clients wait for that long */
+    DETACHED_HEDGE_MS = 5000,
 };
 
 /* Is it worth detaching: without a first byte, on probation or at a silent backend, and its
- * wait would stay within OVERTAKEN_LIMIT_MS? elsewhere_us: from choosing the other backend to
+ * wait would stay within DETACHED_LIMIT_MS? elsewhere_us: from choosing the other backend to
  * the first byte there. */
-bool overtaken_takes(const struct attempt *attempt, uint64_t elsewhere_us);
+bool detached_takes(const struct attempt *attempt, uint64_t elsewhere_us);
 
 /* Takes over the attempt's connection, slot and probation slot; counts it in the cell's
- * `overtaken` and notifies healthd. */
-void overtaken_begin(const struct attempt *attempt, uint64_t elsewhere_us);
+ * `detached` and notifies healthd. */
+void detached_begin(const struct attempt *attempt, uint64_t elsewhere_us);
 
 /* Called by worker/upstream/upstream.c when there is something to read, or the end. May free
  * the connection. */
-void overtaken_ready(struct upstream *upstream);
+void detached_ready(struct upstream *upstream);
 
 /* Number of detached attempts at a backend; *oldest_ms: when the oldest of them began, 0:
  * none. */
-uint64_t overtaken_waiting(const struct backend_view *backend, uint64_t *oldest_ms);
+uint64_t detached_waiting(const struct backend_view *backend, uint64_t *oldest_ms);
 
 /* Closes all of them. */
-void overtaken_close(struct backend_view *backend);
+void detached_close(struct backend_view *backend);
 
 #endif
