@@ -82,6 +82,8 @@ subtest 'heads that are not finished' => sub {
 
 subtest 'requests that run' => sub {
     my $gate = gate(global => 'limits = { memory = "1m"; };');
+    my $idle = $gate->connect(plain => 1);
+    is $idle->request('GET', '/pas/get')->{status}, 200, 'a client that comes before';
     my @c;
     for my $n (1 .. 60) {
         push @c, $gate->connect(plain => 1);
@@ -98,6 +100,13 @@ subtest 'requests that run' => sub {
     is healthz($gate), 200, 'the status listener serves';
     like text($gate), qr/^attention: requests were refused with 503/, 'the status says it first';
     is total($gate, 'heads_dropped'), 0, 'none of them was ended';
+    # Heads that take the last of it, for a second.
+    push @c, map { my $c = $gate->connect(plain => 1); $c->write("GET / HTTP/1.1\r\n"); $c } 1 .. 4;
+    is $c[-1]->response('GET')->{status}, 503, 'half a head gets 503, too';
+    my ($there, $errors) = map { total($gate, $_) } qw(connections own_errors);
+    $idle->close;
+    ok wait_for { total($gate, 'connections') < $there }, 'the one that came before goes';
+    is total($gate, 'own_errors'), $errors, '  which is not a request';
     $_->abort for @c;
     ok wait_for { served($gate) }, 'until there is room again';
     $gate->stop_ok;

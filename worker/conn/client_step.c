@@ -171,7 +171,8 @@ static void refuse_for_memory(struct client *c)
 }
 
 /* The same for one of which nothing was read yet: what has come of it is read for a moment, so
- * that the access log can tell which request it was. false: nothing has come. */
+ * that the access log can tell which request it was. It may also have closed. false: nothing
+ * has come. */
 static bool refuse_unread(struct client *c)
 {
     ssize_t head = 0, got = 0;
@@ -180,10 +181,12 @@ static bool refuse_unread(struct client *c)
     c->head_buffer = head_buffer_new_apart(c->worker, WORKER_HEAD_BUFFER);
     if (c->head_buffer)
         got = stream_read(&c->stream, c->head_buffer->bytes, c->head_buffer->cap);
-    if (got == STREAM_AGAIN) {
+    if (got <= 0 && c->head_buffer) {
         head_buffer_free(c->worker, c->head_buffer);
         c->head_buffer = NULL;
-        return false;
+        if (got != STREAM_AGAIN)
+            c->state = CLIENT_CLOSED;
+        return got != STREAM_AGAIN;
     }
     if (got > 0) {
         c->head_buffer->n = (size_t)got;
