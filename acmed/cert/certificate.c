@@ -89,7 +89,7 @@ static void outcome_of(struct certificate *k, enum certificate_cause cause,
         break;
     case CERTIFICATE_ROLLBACK:
         if (end == CERTIFICATE_LIVES) {
-            issue_hold(&k->issue);
+            issue_hold(&k->issue, k->row.not_after_wall_ms);
             row_complain(k, "");
         } else {
             snprintf(k->row.reply, sizeof k->row.reply, "%s", text);

@@ -200,7 +200,7 @@ static void deploy_commit(struct certificate *k, uint64_t now_ms)
     }
     /* A successor that finds a rollback must not renew what was rolled back from. */
     if (next.cause == CERTIFICATE_ROLLBACK && !next.retry_ms)
-        issue_hold(&k->issue);
+        issue_hold(&k->issue, next.info.not_after_wall_ms);
     if (!note_live(k, event, now_ms))
         return;
     k->next = (struct certificate_next){0};

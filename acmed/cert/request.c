@@ -178,12 +178,14 @@ static void replace_revoked(struct certificate *k, const struct pem_pair *pair,
 
     k->row.revoked_wall_ms = wall_ms;
     deploy_note_revoked(k, pair, reason);
+    if (k->issue.ca_set) {
+        if (!k->issue.run)
+            issue_forget_order(&k->issue); /* the previous key is not used again */
+        issue_want(&k->issue, &live, true);
+    }
+    /* After the order is noted on disk: the command that waits for it would be told by a
+     * successor that it has ended. */
     row_publish(k);
-    if (!k->issue.ca_set)
-        return;
-    if (!k->issue.run)
-        issue_forget_order(&k->issue); /* the previous key is not used again */
-    issue_want(&k->issue, &live, true);
 }
 
 /* It is not live any more, but may be copied, or rolled back to. */

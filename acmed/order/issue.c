@@ -207,7 +207,7 @@ static enum issue_news dry_run_succeeded(struct issue *is)
     issue_forget_order(is);
     issue_end_run(is);
     plan_hurry(&is->state, 0, clock_wall_ms());
-    is->state.wanted = is->by_hand;
+    is->state.wanted |= is->by_hand;
     issue_save_state(is);
     issue_says(is);
     return ISSUE_CHANGED;
@@ -395,8 +395,11 @@ const char *issue_want(struct issue *is, const struct issue_live *live, bool for
 {
     if (!is->ca_set)
         return "it is not ordered from a CA";
-    if (is->run && is->kind != JOB_RENEWAL_INFO)
-        return NULL; /* in progress */
+    if (is->run && is->kind != JOB_RENEWAL_INFO) { /* in progress */
+        is->state.wanted = 1; /* a successor is to tell the operator how it ends */
+        issue_save_state(is);
+        return NULL;
+    }
     if (is->ca_set->forkserver < 0)
         return "the network helper is not running; see the log";
     if (!force && plan_rests(&is->state, &live->plan, clock_wall_ms()))
@@ -409,14 +412,17 @@ const char *issue_want(struct issue *is, const struct issue_live *live, bool for
     return NULL;
 }
 
-void issue_hold(struct issue *is)
+void issue_hold(struct issue *is, uint64_t not_after_wall_ms)
 {
+    uint64_t now = clock_wall_ms();
+    uint64_t left = not_after_wall_ms > now ? not_after_wall_ms - now : 0;
+
     if (!is->ca_set)
         return;
     if (is->run)
         issue_end_run(is);
     issue_forget_order(is); /* for a newer certificate, which is not wanted now */
-    plan_postpone(&is->state, BACKOFF_DAY_MS, "", clock_wall_ms());
+    plan_postpone(&is->state, left / 2 < BACKOFF_DAY_MS ? left / 2 : BACKOFF_DAY_MS, "", now);
     issue_save_state(is);
 }
 

@@ -112,8 +112,9 @@ int issue_fd(const struct issue *issue);
 /* The operator requests a new certificate now; with `force` also when the live one is good.
  * NULL, or the reason why not. */
 const char *issue_want(struct issue *issue, const struct issue_live *live, bool force);
-/* The operator rolled back to an older pair: no order for a day. */
-void issue_hold(struct issue *issue);
+/* The operator rolled back to an older pair: no order for a day, nor for more than half of the
+ * time until it expires. */
+void issue_hold(struct issue *issue, uint64_t not_after_wall_ms);
 
 /* The hook was told of trouble. Stored, so that a successor does not repeat it within the
  * hour. */

@@ -6,9 +6,15 @@
 #include <unistd.h>
 
 #include "acmed/cert/certificate_data.h"
+#include "acmed/cert/reply.h"
 #include "acmed/cert/request.h"
+#include "acmed/cert/selfsigned.h"
 #include "acmed/key/secret.h"
 #include "acmed/order/account_op.h"
+#include "acmed/order/backoff.h"
+#include "acmed/order/issue_core.h"
+#include "acmed/order/kvfile.h"
+#include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -204,6 +210,71 @@ static void test_revoke(void)
     is_str(reply, "the CA says serverInternal: its words", "other failures say nothing of it");
 }
 
+/* ---- what a successor tells a command that waits */
+
+static bool wanted_on_disk(void)
+{
+    struct cert_state state = {0};
+    int fd = kvfile_open(root, "orders", "x.test", false);
+
+    if (fd >= 0)
+        cert_state_load(fd, &state);
+    fd_close(&fd);
+    return state.wanted;
+}
+
+static bool too_early; /* the row says that an order is awaited, and the disk does not know */
+
+/* A kill at any of these moments. Instead of libc's. */
+int fsync(int fd)
+{
+    struct cert_row row;
+
+    if (heritage.table && cert_read(&heritage.table->cert[0], &row) &&
+        row.replies[0].state == CERT_REPLY_ORDERS)
+        too_early |= !wanted_on_disk();
+    return fdatasync(fd);
+}
+
+static void test_noted_first(void)
+{
+    static struct store store = {.certs_fd = -1};
+    struct certificate k = {.heritage = &heritage,
+                            .conf = &cert,
+                            .store = &store,
+                            .row = {.name = "x.test", .generation = 4, .busy = 1}};
+    struct ca *ca = ready(FALLBACK_FIRST);
+    struct pem_pair pair;
+    char error[TABLE_REASON];
+
+    if (selfsigned_make(names, 1, clock_wall_ms(), &pair, error) < 0)
+        abort();
+    issue_init(&k.issue, &ca_set, &cert, k.row.name, 0);
+    k.issue.state.wanted = 0;
+    issue_save_state(&k.issue);
+    ok(!account_op_revoke(&k.op, &ca_set, ca, &pair, 4, 0), "a revocation begins");
+    reply_accept(&k.row, CERT_REVOKE, 1, 4);
+    says = (struct job_event){.type = JOB_DONE};
+    request_tick(&k, 1000);
+    is_int(k.row.replies[0].state, CERT_REPLY_ORDERS, "revoked: its replacement is awaited");
+    ok(wanted_on_disk(), "also by a successor");
+    ok(!too_early, "which knew it before the command did");
+
+    k.issue.run = (struct job_run *)&says;
+    k.issue.kind = JOB_ISSUE;
+    k.issue.state.wanted = 0;
+    issue_save_state(&k.issue);
+    ok(!issue_want(&k.issue, &(struct issue_live){0}, false), "an order runs already");
+    ok(wanted_on_disk(), "a successor that continues it tells how it ends");
+    k.issue.run = NULL;
+    issue_hold(&k.issue, clock_wall_ms() + 7200000);
+    ok(k.issue.state.next_try <= clock_wall_ms() + 3600000, "held for half of the time left");
+    issue_hold(&k.issue, clock_wall_ms() + UINT64_C(60) * BACKOFF_DAY_MS);
+    ok(k.issue.state.next_try > clock_wall_ms() + 23 * 3600000, "or for a day");
+    account_op_release(&k.op);
+    issue_release(&k.issue);
+}
+
 /* ---- contact */
 
 static void refused(enum fallback_ca which, char error[TABLE_ERROR])
@@ -267,6 +338,7 @@ int main(void)
     test_settle();
     test_by_hand();
     test_revoke();
+    test_noted_first();
     test_contact();
     ca_set.forkserver = -1;
     ca_set_release(&ca_set);
