@@ -38,7 +38,7 @@ sub crowd
 subtest 'they hang: one waits, the others hear of it at once' => sub {
     my $gate = gate('');
     all_of($gate, 'mode=hang', 'down');
-    my $line = $gate->wait_log(qr/warn.*pool pas: no backend is up and ready/);
+    my $line = $gate->wait_log(qr/warn.*pool pas: no backend is up and ready: one request at a time tries the most promising one, all others get 503$/);
     ok $line, 'the log says so when the verdict comes: ' . ($line // '');
     my $limit = sanitized() ? 7 : 5;
     my @r = crowd($gate, 12);
@@ -110,11 +110,25 @@ subtest 'nobody is ejected for what failed in an outage' => sub {
 subtest 'off, and all' => sub {
     my $gate = gate('fail_open = "off";');
     all_of($gate, 'health=0.1', 'down');
-    is $gate->get('/pas/get')->{status}, 503, 'off: nobody is let in';
+    ok $gate->wait_log(qr/warn.*pool pas: no backend is up and ready: requests get 503$/), 'off: the log says what follows';
+    is $gate->get('/pas/get')->{status}, 503, 'nobody is let in';
     $gate->write_config(pool => 'fail_open = "all"; eject = { failures = 0; };');
     is +($gate->cli('reload'))[0], 0, 'reloaded';
-    is join(' ', map { $_->[0] } crowd($gate, 6)), join(' ', (200) x 6), 'all: everybody is';
+    ok $gate->wait_log(qr/warn.*pool pas: no backend is up and ready: requests go to the least bad one$/), 'all: the log says what follows';
+    is join(' ', map { $_->[0] } crowd($gate, 6)), join(' ', (200) x 6), 'everybody is let in';
     $_->ctl('health=1') for @pas;
+    $gate->stop_ok;
+};
+
+subtest 'those that are drained serve when the rest is down' => sub {
+    my $gate = gate('');
+    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @pas;
+    is +($gate->cli('drain', 'pas1'))[0], 0, 'drained';
+    $pas[1]->ctl('health=0.1');
+    ok $gate->wait_log(qr/warn.*pool pas: no backend is up and ready: draining backends serve instead$/), 'the log says what follows';
+    is join(' ', map { $_->[0] } crowd($gate, 6)), join(' ', (200) x 6), 'everybody is let in';
+    $pas[1]->ctl('health=1');
+    ok $gate->wait_log(qr/info.*pool pas: a backend is up and ready again, after/), 'and of the end';
     $gate->stop_ok;
 };
 
