@@ -148,7 +148,7 @@ ssize_t sink_write(const struct sink *sink, const char *p, size_t n)
     struct pollfd room = {.fd = sink->fd, .events = POLLOUT};
     ssize_t sent;
 
-    if (sink->kind == SINK_PIPE)
+    if (sink->kind == SINK_PIPE || sink->kind == SINK_SOCKET)
         n = whole_lines(p, n);
     if (sink->shared) {
         if (poll(&room, 1, 0) != 1) {

@@ -18,7 +18,7 @@ enum sink_kind {
     SINK_FILE,     /* a regular file, /dev/null: needs no reader */
     SINK_PIPE,     /* whole lines up to PIPE_BUF, so that lines of other writers do not mix */
     SINK_TERMINAL, /* partial writes possible: a line may be torn if the terminal is stopped */
-    SINK_SOCKET,   /* a stream: journald as standard output */
+    SINK_SOCKET,   /* as a pipe: journald's stream, or datagrams of whole lines */
 };
 
 struct sink {
@@ -31,8 +31,9 @@ struct sink {
 void sink_open(struct sink *sink, int fd);
 
 /* Like write(2) of the lines [p, p + n), n > 0, but never waits: -1 with EAGAIN when nothing
- * could be written. It may write less than n bytes; to a pipe it then writes whole lines, if
- * they fit in PIPE_BUF. */
+ * could be written. It may write less than n bytes; to a pipe or socket it then writes whole
+ * lines, if they fit in PIPE_BUF. EMSGSIZE: the first line is longer than that, and than a
+ * datagram of this socket may be. */
 ssize_t sink_write(const struct sink *sink, const char *p, size_t n);
 
 /* Do both descriptors lead to the same file, pipe or terminal? false: one is not open. */

@@ -1,5 +1,5 @@
-# Nobody reads the logs: a full pipe on standard error, a terminal that nobody looks at, a FIFO
-# without a reader. No process waits for one; what is lost is counted, and told when it is read.
+# Nobody reads the logs: a full pipe or socket on standard error or output, a terminal that nobody
+# looks at, a FIFO without a reader. No process waits for one; what is lost is counted, and told when it is read.
 # So it is where a file may not grow.
 use strict;
 use warnings;
@@ -8,6 +8,7 @@ use Fcntl;
 use IO::Select;
 use PasGate;
 use POSIX ();
+use Socket qw(AF_UNIX SOCK_STREAM SOCK_DGRAM SOL_SOCKET SO_SNDBUF);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -18,6 +19,15 @@ sub small_pipe
 {
     pipe(my $r, my $w) or die "pipe: $!";
     fcntl $w, F_SETPIPE_SZ, 4096 or die "pipe: $!";
+    return ($r, $w);
+}
+
+# Two ends of a unix socket that takes little, and stays open.
+sub small_socket
+{
+    my ($type) = @_;
+    socketpair my $r, my $w, AF_UNIX, $type, 0 or die "socketpair: $!";
+    setsockopt $w, SOL_SOCKET, SO_SNDBUF, 16384 or die "SO_SNDBUF: $!";
     return ($r, $w);
 }
 
@@ -32,6 +42,13 @@ sub terminal
     sysopen my $slave, $name, O_RDWR | O_NOCTTY or die "$name: $!";
     return ($master, $slave);
 }
+
+my %unread = (
+    'a pipe'            => \&small_pipe,
+    'a terminal'        => \&terminal,
+    'a stream socket'   => sub { small_socket(SOCK_STREAM) },
+    'a datagram socket' => sub { small_socket(SOCK_DGRAM) },
+);
 
 # Starts it with these two as its standard output and error, and waits until it serves.
 sub start
@@ -64,12 +81,17 @@ sub drain
 
 sub lost { return $_[0]->status->{totals}{log_lines_lost} // 0 }
 
-subtest 'a pipe' => sub {
+# The pid of acmed, and the generation of its certificate that workers use.
+sub acmed { return join ' ', map { $_->{pid} } grep { $_->{kind} eq 'acmed' } @{ $_[0]->status->{children} // [] } }
+sub generation { return $_[0]->status->{certificates}[0]{generation} // 0 }
+
+for my $kind ('a pipe', 'a stream socket', 'a datagram socket') { subtest "standard error: $kind" => sub {
     my @pas = map { PasGate::StandIn->new("pas$_") } 1 .. 2;
-    my $gate = PasGate->new(workers => 2, backends => \@pas, start => 0);
-    my ($r, $w) = small_pipe();
+    my ($chain, $key) = PasGate::make_cert('shop', 'shop.test', 'localhost');
+    my $gate = PasGate->new(workers => 2, backends => \@pas, start => 0, certs => qq({ names = [ "shop.test" ]; chain = "$chain"; key = "$key"; }));
+    my ($r, $w) = $unread{$kind}->();
     ok start($gate, $w, $w), 'it starts, where nobody reads' or return;
-    my %worker = map { $_ => 1 } $gate->workers;
+    is generation($gate), 1, 'with a certificate';
 
     kill POSIX::SIGRTMIN() + 1, $gate->{pid} for 1 .. 1500;    # each a line about its refusal
     ok wait_for { lost($gate) > 100 }, 'lines are lost, and counted';
@@ -83,6 +105,11 @@ subtest 'a pipe' => sub {
       'the supervisor looks after workers';
     my ($code, $said) = $gate->cli('reload');
     is $code, 0, 'it is reloaded' or diag $said;
+    ok wait_for { acmed($gate) =~ /^\d+$/ }, 'acmed runs';
+    my $acmed = acmed($gate);
+    PasGate::make_cert('shop', 'shop.test', 'localhost');
+    ok wait_for { generation($gate) == 2 }, 'acmed looks after certificates';
+    is acmed($gate), $acmed, 'the same acmed';
     my $metrics = $gate->get('/metrics', plain => 1, port => $gate->{status_port})->{body};
     like $metrics, qr/^pasgate_log_lines_lost_total [1-9]/m, 'a metric tells of lost lines';
 
@@ -95,10 +122,11 @@ subtest 'a pipe' => sub {
     }, 'who reads again is told, and how many' or diag substr $text, -2000;
     my @torn = grep { !/^\d{4}-\d\d-\d\dT\S+ \w+ [\w ]+\[\d+\]: / } split /\n/, $text =~ s/[^\n]*\z//r;
     is "@torn", '', 'each line is whole';
+    ok wait_for { $text .= drain($r); $text =~ / acmed\[\d+\]: certificate shop\.test: generation 2 live/ }, 'with those of acmed';
 
     kill POSIX::SIGRTMIN() + 1, $gate->{pid} for 1 .. 1500;
     $gate->stop_ok('TERM ends it while nobody reads');
-};
+}; }
 
 subtest 'INT' => sub {
     my $pas  = PasGate::StandIn->new('pas');
@@ -108,7 +136,7 @@ subtest 'INT' => sub {
     $gate->stop_ok('INT ends it, too', 'INT');
 };
 
-subtest 'a terminal' => sub {
+for my $kind ('a terminal', 'a stream socket', 'a datagram socket') { subtest "standard output: $kind" => sub {
     my $pas  = PasGate::StandIn->new('pas');
     my $gate = PasGate->new(workers => 2, backends => [$pas], start => 0);
     $gate->write_config;
@@ -116,7 +144,7 @@ subtest 'a terminal' => sub {
     $text =~ s/access = "[^"]*"/access = "stdout"/;
     $gate->write_config(config => $text);
     open my $log, '>>', $gate->{log} or die $!;
-    my ($master, $slave) = terminal();
+    my ($master, $slave) = $unread{$kind}->();
     ok start($gate, $slave, $log), 'it starts';
     my %before = map { $_ => 1 } $gate->workers;
     my $c = $gate->connect(plain => 1);
@@ -139,7 +167,7 @@ subtest 'a terminal' => sub {
     }, 'and that is told when somebody looks again';
     ok wait_for { $c->request('GET', '/pas/get'); $read .= drain($master); $read =~ /"dropped":\d+/ }, 'there, too';
     $gate->stop_ok;
-};
+}; }
 
 subtest 'a FIFO' => sub {
     my $pas  = PasGate::StandIn->new('pas');

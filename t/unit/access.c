@@ -405,6 +405,39 @@ static void test_syslog(void)
     close(fd[0]);
 }
 
+/* Standard output may be a socket of datagrams that takes no long ones. */
+static void test_datagrams(void)
+{
+    static const struct conf_log conf = {.access = CONF_ACCESS_STDOUT};
+    static char target[ACCESS_TEXT_MAX], buf[ACCESS_LINE_MAX];
+    struct access_record r = record(), longer = r;
+    int fd[2], least = 1;
+    size_t got = 0;
+    ssize_t n;
+
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fd) != 0 ||
+        setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof least) != 0)
+        return;
+    longer.target = str_make(memset(target, 1, sizeof target), sizeof target);
+    struct access_log *log = access_new(&conf, fd[1], 0);
+    for (int i = 0; i < 20; i++)
+        access_write(log, i == 10 ? &longer : &r);
+    for (int i = 0; i < 20; i++) {
+        if (i == 19)
+            access_write(log, &r);
+        access_flush(log);
+        while ((n = recv(fd[0], buf, sizeof buf, 0)) > 0) {
+            if (buf[0] != '{' || buf[n - 1] != '\n')
+                fail("%zd bytes that are no whole lines", n);
+            got += count(buf, (size_t)n);
+        }
+    }
+    is_int(access_dropped(log), 1, "a line that fits in no datagram is lost");
+    is_int(got, 20 + 1, "the others come, and one about it");
+    access_free(log);
+    close(fd[0]);
+}
+
 static void measure(void)
 {
     struct access_record r = record();
@@ -424,6 +457,7 @@ int main(void)
     test_pipe();
     test_torn();
     test_syslog();
+    test_datagrams();
     measure();
     return done();
 }

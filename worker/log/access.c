@@ -175,10 +175,15 @@ void access_flush(struct access_log *log)
     while (at < log->n) {
         ssize_t n = target_write(log, log->batch + at, log->n - at);
 
-        if (n > 0)
+        if (n > 0) {
             at += (size_t)n;
-        else if (n == 0 || errno != EINTR)
+        } else if (n < 0 && errno == EMSGSIZE) { /* this line never fits in a datagram */
+            log->dropped++;
+            at = (size_t)((const char *)memchr(log->batch + at, '\n', log->n - at) + 1 -
+                          log->batch);
+        } else if (n == 0 || errno != EINTR) {
             break;
+        }
     }
     log->stuck = at < log->n;
     if (log->stuck) {
