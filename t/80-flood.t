@@ -25,6 +25,44 @@ subtest 'alerts that nobody reads' => sub {
     is $gate->get('/pas/get')->{status}, 200, 'others are served';
 };
 
+# Clients that do so again and again, on new connections. What others wait for is measured by what
+# of the flood was taken meanwhile: it is bounded for each request, however fast the machine is.
+subtest 'records without plaintext' => sub {
+    my $stop  = tmp('stop');
+    my $flood = sub {
+        my ($sent, $n, $ends) = (0, 0, '');
+        until (-e $stop && $n) {
+            my ($code, $out) = run_cmd(tool('t/tools/tls-flood'), $gate->{tls}, 30 * 1000 * 1000);
+            my ($bytes, $end) = $out =~ /^sent (\d+) end (\w+)$/ or return { died => $out };
+            $sent += $bytes;
+            $n++;
+            spew("$stop.$$.$n", '');
+            $ends .= " $end" if $end ne 'closed';
+        }
+        return { sent => $sent, n => $n, ends => $ends };
+    };
+    my @done = in_parallel(($flood) x 2, sub {
+        my @status;
+        my $end = time + DEADLINE;
+        # Until there were some of them, and for more than what stands in the sockets of one.
+        while ((@status < 100 || (() = glob "$stop.*") < 6) && time < $end) {
+            push @status, (eval { $gate->get('/pas/get', plain => 1) } // {})->{status} // 0;
+        }
+        spew($stop, '');
+        return \@status;
+    });
+    my @status = @{ pop @done };
+    my ($sent, $floods) = (0, 0);
+    for (@done) {
+        is $_->{ends} // $_->{died}, '', 'each flood is ended';
+        $sent += $_->{sent} // 0;
+        $floods += $_->{n} // 0;
+    }
+    is scalar(grep { $_ == 200 } @status), scalar @status, 'all others are served';
+    cmp_ok $floods, '>=', 6, "beside $floods floods";
+    cmp_ok $sent / @status, '<', 1024 * 1024, sprintf 'and for %d bytes of them each', $sent / @status;
+};
+
 # Sends on and on after a request that was refused, for so many seconds. Several processes write,
 # so that there is always something to read.
 sub flood

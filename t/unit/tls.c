@@ -7,11 +7,13 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/conf/conf.h"
 #include "shm/message.h"
+#include "t/tools/tls12.h"
 #include "t/unit/tap.h"
 #include "worker/tls/tls.h"
 
@@ -490,6 +492,45 @@ static void test_refused(struct tls_engine *engine)
     pair_close(&p);
 }
 
+/* Records that bring no plaintext, as many as somebody sends: they end the connection before
+ * others would have to wait for their turn. */
+static void test_rounds(struct tls_engine *engine)
+{
+    enum { RECORDS = 20000, MOST = 4 * (16384 + 256 + 5) };
+    static unsigned char flood[RECORDS][TLS12_RECORD];
+    unsigned char key[TLS12_KEY], salt[TLS12_SALT];
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    struct pair p;
+    int large = 1 << 20, before, after, most = 0, taken = 0;
+    size_t sent = 0;
+    ssize_t got = TLS_AGAIN;
+    char buf[4096];
+
+    pair_open(&p, engine, TLS1_2_VERSION, "a.test", NULL);
+    SSL_set_cipher_list(p.ssl, TLS12_CIPHER);
+    setsockopt(p.fd[0], SOL_SOCKET, SO_SNDBUF, &large, sizeof large);
+    is_int(shake(&p), 1, "a client of TLS 1.2");
+    is_int(tls_read(p.conn, buf, sizeof buf), TLS_AGAIN, "says nothing");
+    ok(tls12_key(p.ssl, key, salt), "its keys");
+    for (int i = 0; i < RECORDS; i++)
+        tls12_put(flood[i], cipher, key, salt, (uint64_t)i + 1);
+    while (got == TLS_AGAIN && sent < sizeof flood) {
+        ssize_t n = send(p.fd[0], flood[0] + sent, sizeof flood - sent, MSG_NOSIGNAL);
+
+        sent += n > 0 ? (size_t)n : 0;
+        ioctl(p.fd[1], FIONREAD, &before);
+        got = tls_read(p.conn, buf, sizeof buf);
+        ioctl(p.fd[1], FIONREAD, &after);
+        taken += before - after;
+        most = before - after > most ? before - after : most;
+    }
+    is_int(got, TLS_ERROR, "a flood of records without plaintext ends it");
+    ok(most > 0 && most <= MOST, "one call took no more than its rounds: %d bytes", most);
+    ok(taken <= MOST, "all of them took no more than one may: %d bytes", taken);
+    EVP_CIPHER_CTX_free(cipher);
+    pair_close(&p);
+}
+
 static void test_load(void)
 {
     struct tls_engine *engine = tls_engine_new(&conf, err, sizeof err);
@@ -552,6 +593,7 @@ int main(void)
     test_areas(engine);
     test_ends(engine);
     test_refused(engine);
+    test_rounds(engine);
     test_load();
     tls_engine_free(engine);
     SSL_CTX_free(client_ctx);
