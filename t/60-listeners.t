@@ -13,6 +13,16 @@ my $gate  = PasGate->new(workers => 2, backends => [$pas], global => 'stop_timeo
 
 sub workers { return map { $_->{pid} } grep { $_->{kind} eq 'worker' && $_->{state} eq 'running' } @{ $gate->status->{children} // [] } }
 
+# Starts it, and returns how long that took: between it and 'serves' there is nothing but work.
+my @ordinary;
+
+sub timed_start
+{
+    my $start = time;
+    $gate->start;
+    return time - $start;
+}
+
 sub stopped { return slurp("/proc/$_[0]/stat") =~ /\) T/ }
 
 # Clients that connect, and ask, while the workers stand still: they wait in the sockets.
@@ -41,13 +51,14 @@ subtest 'TERM: who waits in a socket is served' => sub {
 };
 
 subtest 'TERM: nobody connects in vain' => sub {
-    $gate->start;
+    push @ordinary, timed_start();
     my $busy = $gate->connect;
     $busy->write($busy->build('GET', '/pas/delay?ms=1500'));
     wait_for { $pas->ctl('') =~ /"open":[1-9]/ };
     $gate->signal('TERM');
-    # From the first one that is refused on, all are, while a request runs yet.
-    ok wait_for { !eval { $gate->connect(plain => 1)->close; 1 } }, 'refused';
+    # When both workers have closed their sockets, nobody is let in, while a request runs yet. Who
+    # comes as the first one closes its own is refused, the next one goes to the other.
+    ok wait_for { !grep { eval { $gate->connect(plain => 1)->close; 1 } } 1 .. 5 }, 'refused';
     is scalar(grep { eval { $gate->connect(plain => 1)->close; 1 } } 1 .. 50), 0, 'none is let in';
     is $busy->response('GET')->{status}, 200, 'what runs ends well';
     $gate->stop_ok;
@@ -55,7 +66,7 @@ subtest 'TERM: nobody connects in vain' => sub {
 
 subtest 'a reload drops a listener' => sub {
     $gate->write_config(listen => qq({ address = "127.0.0.1:$extra"; }));
-    $gate->start;
+    push @ordinary, timed_start();
     my $busy = $gate->connect(plain => 1, port => $extra);
     $busy->write($busy->build('GET', '/pas/delay?ms=4000'));
     wait_for { $pas->ctl('') =~ /"open":[1-9]/ };
@@ -74,25 +85,38 @@ subtest 'a reload drops a listener' => sub {
     is $busy->response('GET')->{status}, 200, 'what ran ended well';
 };
 
-subtest 'the supervisor is killed while a request runs' => sub {
-    my $busy = $gate->connect;
-    $busy->write($busy->build('GET', '/pas/delay?ms=4000'));
+subtest 'the supervisor is killed while a client downloads' => sub {
+    my $size = 64 << 20;    # more than sockets and buffers take: it runs until the client reads
+    my $busy = $gate->connect(plain => 1);
+    $busy->write($busy->build('GET', "/pas/bytes?n=$size"));
     wait_for { $pas->ctl('') =~ /"open":[1-9]/ };
     my ($pids, @c) = queue_clients(8);
-    my $pid  = delete $gate->{pid};
-    my @kids = PasGate::children($pid);
-    PasGate::forget($gate);
-    kill 'KILL', $pid;
-    PasGate::reap($pid, 5);
-    kill 'CONT', @$pids;
-    my $start = time;
-    $gate->start;    # beside the old workers
-    my $took = time - $start;
-    cmp_ok $took, '<', sanitized() ? 15 : 10, sprintf 'a new service serves after %.1f s', $took;
-    is $gate->get('/pas/get')->{status}, 200, 'it does';
+    my $alive = sub { return grep { -e "/proc/$_" && slurp("/proc/$_/stat") !~ /\) Z/ } @_ };
+    my @kids;
+    my $killed = sub {
+        my $pid = delete $gate->{pid};
+        push @kids, PasGate::children($pid);
+        PasGate::forget($gate);
+        kill 'KILL', $pid;
+        PasGate::reap($pid, 5);
+    };
+    # A moment in which the machine did something else may lengthen one start, not all of them.
+    my $most = 3 * (sort { $a <=> $b } @ordinary)[-1];
+    my @took;
+    for (1 .. 4) {
+        $killed->();
+        kill 'CONT', @$pids;
+        push @took, timed_start();    # beside the old workers
+        last if $took[-1] <= $most;
+    }
+    ok scalar($alive->(@$pids)), 'an old worker runs on';
+    cmp_ok $took[-1], '<=', $most, 'a new service starts beside it as it does alone'
+      or diag "seconds: @took; alone: @ordinary";
+    is $gate->get('/pas/get')->{status}, 200, 'it serves';
     is statuses(@c), join(' ', (200) x 8), 'who waited was served by the old workers';
-    is $busy->response('GET')->{status}, 200, 'and what ran ended well';
-    ok wait_for { !grep { -e "/proc/$_" && slurp("/proc/$_/stat") !~ /\) Z/ } @kids }, 'they are gone';
+    ok scalar($alive->(@$pids)), 'of which one runs yet';
+    is length($busy->response('GET')->{body}), $size, 'until its client has all';
+    ok wait_for { !$alive->(@kids) }, 'then they are gone';
 };
 
 $gate->stop_ok;
