@@ -33,17 +33,33 @@ static struct table *created; /* the supervisor's, to say how much is reserved *
 static size_t reserved[TABLE_WORKERS];
 static uint32_t reserved_certs, reserved_challenges; /* rows */
 
-size_t table_row_size(uint32_t records)
-{
-    size_t n = offsetof(struct worker_row, recent) + records * sizeof(struct recent);
+enum { WORD_BYTES = sizeof(uint64_t) * 2 * TABLE_BACKENDS }; /* one of each set */
 
-    CHECK(records <= TABLE_RECENT);
+bool table_room_shrink(struct row_room *room)
+{
+    if (room->records)
+        room->records /= 2;
+    else if (room->session_words)
+        room->session_words /= 2;
+    else
+        return false;
+    return true;
+}
+
+size_t table_row_size(struct row_room room)
+{
+    size_t n = offsetof(struct worker_row, session) + room.session_words * (size_t)WORD_BYTES;
+
+    CHECK(room.records <= TABLE_RECENT && room.session_words <= TABLE_SESSION_WORDS);
+    CHECK(room.records == 0 || room.session_words == TABLE_SESSION_WORDS);
+    if (room.records)
+        n = offsetof(struct worker_row, recent) + room.records * sizeof(struct recent);
     return (n + TABLE_PAGE - 1) / TABLE_PAGE * TABLE_PAGE;
 }
 
-size_t table_row_missing(int row, uint32_t records)
+size_t table_row_missing(int row, struct row_room room)
 {
-    size_t want = table_row_size(records);
+    size_t want = table_row_size(room);
 
     CHECK(row >= 0 && row < TABLE_WORKERS);
     return want > reserved[row] ? want - reserved[row] : 0;
@@ -60,17 +76,30 @@ static int table_reserve(size_t from, size_t n)
     return error ? -1 : 0;
 }
 
-static void publish_records(struct table *table, int row)
+/* How many of the pieces that begin at `from` in the row are reserved. */
+static uint32_t pieces(int row, size_t from, size_t size, uint32_t most)
 {
-    size_t head = offsetof(struct worker_row, recent);
-    size_t n = reserved[row] > head ? (reserved[row] - head) / sizeof(struct recent) : 0;
+    size_t n = reserved[row] > from ? (reserved[row] - from) / size : 0;
 
-    atomic_store(&table->recent_rows[row], (uint32_t)(n < TABLE_RECENT ? n : TABLE_RECENT));
+    return n < most ? (uint32_t)n : most;
 }
 
-int table_reserve_row(int row, uint32_t records)
+static void publish_room(struct table *table, int row)
 {
-    size_t n = table_row_missing(row, records);
+    uint32_t fit = pieces(row, offsetof(struct worker_row, session), WORD_BYTES,
+                          TABLE_SESSION_WORDS),
+             words = TABLE_SESSION_WORDS;
+
+    while (words > fit)
+        words /= 2;
+    atomic_store(&table->session_words[row], words);
+    atomic_store(&table->recent_rows[row], pieces(row, offsetof(struct worker_row, recent),
+                                                  sizeof(struct recent), TABLE_RECENT));
+}
+
+int table_reserve_row(int row, struct row_room room)
+{
+    size_t n = table_row_missing(row, room);
     size_t from = offsetof(struct table, worker) + (size_t)row * sizeof(struct worker_row) +
                   reserved[row];
 
@@ -79,7 +108,7 @@ int table_reserve_row(int row, uint32_t records)
     if (table_reserve(from, n) < 0)
         return -1;
     reserved[row] += n;
-    publish_records(created, row);
+    publish_room(created, row);
     return 0;
 }
 
@@ -99,7 +128,7 @@ void table_repair_certs(struct table *table)
     atomic_store(&table->cert_rows, reserved_certs);
     atomic_store(&table->challenge_rows, reserved_challenges);
     for (int row = 0; row < TABLE_WORKERS; row++)
-        publish_records(table, row);
+        publish_room(table, row);
 }
 
 int table_reserve_certs(struct table *table, uint32_t certs, uint32_t challenges)

@@ -26,7 +26,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 20,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 21,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -391,10 +391,7 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     _Atomic uint32_t probation_requests;
     /* 1: its error score is high (worker/upstream/error_score.h) */
     _Atomic uint32_t error_score_high;
-    /* Sessions seen in this epoch and the previous one: bits by hash (shm/sessions.h). They
-     * outlive the worker that saw them. */
-    _Atomic uint32_t session_epoch;
-    _Atomic uint64_t session[2][TABLE_SESSION_WORDS];
+    _Atomic uint32_t session_epoch; /* of `session` below; outlives the worker, too */
     /* Updated about once a second. An exchange is unanswered when the backend has its whole
      * request and has sent no first byte (or accepts no connection, or no more of the request).
      * oldest_ms: since when the oldest one waits; 0: none. unanswered: how many there are;
@@ -516,6 +513,13 @@ struct worker_row { /* writer: the worker of the row */
     /* The last exchanges, for diagnostics of an unhealthy backend. They outlive the worker. */
     _Atomic uint32_t exchange_ring_share; /* records of each backend's ring; 0: none yet */
     struct recent_ring recent_ring[TABLE_BACKENDS];
+    /* What follows is optional: with little shared memory, only a beginning of it is reserved
+     * (struct row_room).
+     *
+     * Sessions seen at each backend in this epoch and the previous one: bits by hash
+     * (shm/sessions.h). They outlive the worker that saw them. The n-th words of all backends
+     * come together, so that a row with more of them has the first ones where they were. */
+    _Atomic uint64_t session[TABLE_SESSION_WORDS][TABLE_BACKENDS][2];
     struct recent recent[TABLE_RECENT];
 };
 
@@ -529,9 +533,9 @@ struct table {
     _Atomic uint64_t supervisor_log_lost;         /* supervisor: lost log lines */
     /* supervisor: usable rows of cert and challenge (table_reserve_certs()). */
     _Atomic uint32_t cert_rows, challenge_rows;
-    /* supervisor: usable records of each worker row's recent[] (table_reserve_row()). Readers
-     * go by this, not by what the worker wrote. */
-    _Atomic uint32_t recent_rows[TABLE_WORKERS];
+    /* supervisor: usable parts of each worker row's session[] and recent[]
+     * (table_reserve_row()). Readers go by this, not by what the worker wrote. */
+    _Atomic uint32_t session_words[TABLE_WORKERS], recent_rows[TABLE_WORKERS];
     TABLE_PAGED struct health health[TABLE_BACKENDS]; /* healthd */
     struct history health_history[TABLE_BACKENDS];    /* healthd */
     _Atomic uint64_t healthd_heartbeat_ms;            /* healthd */
@@ -566,18 +570,29 @@ enum { TABLE_FIXED = offsetof(struct table, cert) };
 int table_reserve_certs(struct table *table, uint32_t certs, uint32_t challenges);
 /* Bytes that table_reserve_certs() would still take. */
 size_t table_certs_missing(uint32_t certs, uint32_t challenges);
-/* Supervisor, once a second: writes the numbers of usable rows and records again, in case of a
- * stray write. */
+/* Supervisor, once a second: writes the numbers of usable rows, words and records again, in
+ * case of a stray write. */
 void table_repair_certs(struct table *table);
 
-/* Bytes of a worker row with so many records, in whole pages. */
-size_t table_row_size(uint32_t records);
+/* What of a worker row is optional. */
+struct row_room {
+    uint32_t session_words; /* of each set of sessions; 0, or a power of two */
+    uint32_t records;       /* of recent[]; 0 unless all words are there */
+};
+
+/* Takes one step towards less: first half of the records, then half of the words. false: there
+ * is nothing left to take. */
+bool table_room_shrink(struct row_room *room);
+
+/* Bytes of a worker row with that room, in whole pages. */
+size_t table_row_size(struct row_room room);
 
 /* Supervisor: bytes that table_reserve_row() would still take. */
-size_t table_row_missing(int row, uint32_t records);
-/* Makes at least so many records of a worker row usable, in the table that table_create() made.
- * 0; -1 with errno: ENOSPC or ENOMEM. What is reserved stays reserved until the end. */
-int table_reserve_row(int row, uint32_t records);
+size_t table_row_missing(int row, struct row_room room);
+/* Makes at least that much of a worker row usable, in the table that table_create() made; not
+ * while the row has a process. 0; -1 with errno: ENOSPC or ENOMEM. What is reserved stays
+ * reserved until the end. */
+int table_reserve_row(int row, struct row_room room);
 /* Free bytes where the object is; UINT64_MAX: no known limit. */
 uint64_t table_room(void);
 
@@ -672,6 +687,14 @@ static inline uint32_t table_challenges(const struct table *table)
     uint32_t n = atomic_load((_Atomic uint32_t *)(uintptr_t)&table->challenge_rows);
 
     return n < TABLE_CHALLENGES ? n : TABLE_CHALLENGES;
+}
+
+/* Words of row r's sets of sessions that may be used: 0, or a power of two. */
+static inline uint32_t table_session_words(const struct table *table, int r)
+{
+    uint32_t n = atomic_load((_Atomic uint32_t *)(uintptr_t)&table->session_words[r]);
+
+    return n < TABLE_SESSION_WORDS ? n : TABLE_SESSION_WORDS;
 }
 
 /* Is row r the row of a live worker (starting, running or draining), whose cells therefore

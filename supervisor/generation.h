@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/conf/conf.h"
+#include "shm/table.h"
 #include "supervisor/listeners.h"
 #include "supervisor/privilege.h"
 #include "supervisor/slots.h"
@@ -24,7 +25,7 @@ struct generation {
     bool slots_taken;
     struct listener_set listeners;
     int access_fd;
-    uint32_t recent_room;  /* records that each of its workers' rings may have (room.h) */
+    struct row_room room;  /* of each of its workers' rows (room.h) */
     struct slots *slots;   /* where they are released */
     struct listeners *all; /* where its listeners are released */
 };

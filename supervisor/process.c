@@ -154,7 +154,7 @@ static void fill_heritage(struct process *p, int control_fd)
     h->control_fd = control_fd;
     h->access_fd = process_is_worker(p) ? g->access_fd : -1;
     h->backend_slot = g->backend_slot;
-    h->recent_room = g->recent_room;
+    h->recent_room = g->room.records;
     if (p->kind != KIND_RESTARTER)
         memset(&h->action, 0, sizeof h->action);
     h->nlisteners = process_is_worker(p) ? listeners_of_slot(&g->listeners, (uint32_t)p->slot,
@@ -171,7 +171,7 @@ static int fork_child(struct process *p)
     struct supervisor *sup = p->sup;
     int pair[2];
 
-    if (process_is_worker(p) && table_reserve_row(p->row, p->generation->recent_room) < 0)
+    if (process_is_worker(p) && table_reserve_row(p->row, p->generation->room) < 0)
         return -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
         return -1;

@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/conf/conf.h"
 #include "base/log.h"
 #include "shm/challenges.h"
 #include "shm/exchange_ring.h"
+#include "shm/sessions.h"
 #include "supervisor/errors.h"
 #include "supervisor/supervise.h"
 
@@ -34,9 +36,8 @@ static uint32_t challenge_rows(const struct conf *conf)
     return challenges_needed(names);
 }
 
-/* Bytes that its rows still need, with `records` records in each ring. */
-static uint64_t missing(const struct supervisor *sup, const struct generation *g,
-                        uint32_t records)
+/* Bytes that its rows still need. */
+static uint64_t missing(const struct supervisor *sup, const struct generation *g)
 {
     uint32_t rows = 0;
     uint64_t n = table_certs_missing((uint32_t)g->conf->n_certs, challenge_rows(g->conf));
@@ -44,7 +45,7 @@ static uint64_t missing(const struct supervisor *sup, const struct generation *g
     for (int r = 0; r < TABLE_WORKERS && rows < g->workers; r++) {
         if (sup->process[r].fsm.state != CHILD_EMPTY)
             continue;
-        n += table_row_missing(r, records);
+        n += table_row_missing(r, g->room);
         rows++;
     }
     return n;
@@ -60,22 +61,41 @@ static int reserve(const struct supervisor *sup, const struct generation *g)
     for (int r = 0; r < TABLE_WORKERS && rows < g->workers; r++) {
         if (sup->process[r].fsm.state != CHILD_EMPTY)
             continue;
-        if (table_reserve_row(r, g->recent_room) < 0)
+        if (table_reserve_row(r, g->room) < 0)
             return -1;
         rows++;
     }
     return 0;
 }
 
+static void tell_shrunk(const struct generation *g, uint64_t room, uint32_t want,
+                        uint32_t records)
+{
+    uint32_t words = g->room.session_words;
+    char sessions[160] = "";
+
+    if (words == 0)
+        snprintf(sessions, sizeof sessions,
+                 ", and sessions are not counted: a drain still waits for them, but nothing "
+                 "tells how many there are");
+    else if (words < TABLE_SESSION_WORDS)
+        snprintf(sessions, sizeof sessions,
+                 ", and counts sessions in %u bits per backend instead of %u: no more than %u "
+                 "are told, and these less exactly",
+                 words * 64, SESSIONS_BITS, sessions_estimate(words * 64, words * 64));
+    log_warn("little shared memory (%" PRIu64 " KiB free in /dev/shm): each worker remembers "
+             "the last %u exchanges of a backend instead of %u%s; " HOW_TO_MEND,
+             room / KIB, records, want, sessions);
+}
+
 int room_reserve(struct supervisor *sup, struct generation *g, struct conf_errors *errs)
 {
     uint32_t slots = count_slots(g), want = exchange_ring_records(slots, g->workers);
-    uint64_t room = table_room();
+    uint64_t room = table_room(), need;
 
-    g->recent_room = want;
-    while (g->recent_room > 0 && missing(sup, g, g->recent_room) > room)
-        g->recent_room /= 2;
-    uint64_t need = missing(sup, g, g->recent_room);
+    g->room = (struct row_room){.session_words = TABLE_SESSION_WORDS, .records = want};
+    while ((need = missing(sup, g)) > room && table_room_shrink(&g->room))
+        ;
     errno = ENOSPC;
     if (need > room || reserve(sup, g) < 0) {
         errors_add(errs,
@@ -85,11 +105,8 @@ int room_reserve(struct supervisor *sup, struct generation *g, struct conf_error
                    g->workers, g->conf->n_certs, need / KIB, room / KIB, strerror(errno));
         return -1;
     }
-    if (g->recent_room < want)
-        log_warn("little shared memory (%" PRIu64
-                 " KiB free in /dev/shm): each worker remembers "
-                 "the last %u exchanges of a backend instead of %u; " HOW_TO_MEND,
-                 room / KIB, g->recent_room / slots, want / slots);
+    if (g->room.records < want)
+        tell_shrunk(g, room, want / slots, g->room.records / slots);
     return 0;
 }
 

@@ -95,4 +95,78 @@ subtest 'small, then full' => sub {
     $gate->stop_ok;
 };
 
+# The least that two workers need, in KiB: found by asking for it.
+sub least
+{
+    my (%opt) = @_;
+    my $gate = PasGate->new(%opt, start => 0);
+    spawn_with($gate, 4000);
+    PasGate::reap($gate->{pid}, DEADLINE);
+    PasGate::forget($gate);
+    my ($need, $free) = $gate->log_text =~ /: (\d+) KiB more are needed.* and (\d+) KiB are free/ or die $gate->log_text;
+    return 4000 + $need - $free;
+}
+
+sub row
+{
+    my ($gate, $name) = @_;
+    return (grep { $_->{name} eq $name } @{ $gate->status->{backends} // [] })[0] // {};
+}
+
+# A new session; its cookie.
+sub session
+{
+    my ($gate) = @_;
+    my ($cookie) = ($gate->get('/pas/session', plain => 1)->{h}{'set-cookie'} // '') =~ /(JSESSIONID=[^;]*)/;
+    return $cookie // die 'no session';
+}
+
+sub visit { my ($gate, $cookie) = @_; return $gate->get('/pas/session', plain => 1, headers => [['Cookie', $cookie]])->{status} }
+
+sub metrics { my ($gate) = @_; return $gate->get('/metrics', port => $gate->{status_port}, plain => 1)->{body} // '' }
+
+sub said { my ($gate, @cmd) = @_; return ($gate->cli(@cmd))[1] }
+
+subtest 'smaller still: sessions' => sub {
+    my %opt = (workers => 2, backends => [$pas], pool => 'session_idle = "2s"; drain_timeout = "60s";');
+    my $least = least(%opt);
+
+    my $few = PasGate->new(%opt, start => 0);
+    spawn_with($few, $least + 2 * 8);
+    ok $few->wait_log(qr/ready: generation 1/), 'it starts with few bits' or return;
+    like $few->log_text, qr/warn .*the last 0 exchanges of a backend instead of \d+, and counts sessions in (?:64|128|256) bits per backend instead of 1024: no more than \d+ are told/,
+      'and says what that means';
+    ok $few->wait_health('pas', 'up'), 'up';
+    ok wait_for { session($few); (row($few, 'pas')->{sessions} // 0) >= 3 }, 'sessions are counted in them';
+    unlike said($few, 'status'), qr/not counted/, 'status has nothing to say';
+    $few->stop_ok;
+
+    my $gate = PasGate->new(%opt, start => 0);
+    spawn_with($gate, $least);
+    ok $gate->wait_log(qr/ready: generation 1/), 'it starts without any' or return;
+    ok $gate->wait_log(qr/warn .*sessions are not counted: a drain still waits for them/), 'and says what that means';
+    ok $gate->wait_health('pas', 'up'), 'up';
+    is row($gate, 'pas')->{sessions}, 0, 'no session is live: that is known';
+    fill();
+    my $cookie = session($gate);
+    ok wait_for { visit($gate, $cookie); my $told = row($gate, 'pas'); exists $told->{sessions} && !defined $told->{sessions} },
+      'one is: status.json has no number';
+    like said($gate, 'status'), qr/^sessions are not counted: \/dev\/shm is too small/m, 'status says why';
+    ok wait_for { visit($gate, $cookie); said($gate, 'why', 'pas') =~ /^sessions are not counted: \/dev\/shm is too small/m }, 'why, too';
+    ok wait_for { visit($gate, $cookie); metrics($gate) =~ /^pasgate_backend_sessions\{.*\} NaN$/m }, 'the metrics have no number';
+
+    is +($gate->cli('drain', 'pas'))[0], 0, 'drain';
+    my $failed = 0;
+    for (1 .. 25) { # longer than twice session_idle
+        $failed += visit($gate, $cookie) != 200;
+        select undef, undef, undef, 0.2;
+    }
+    is $failed, 0, 'the session goes on';
+    is row($gate, 'pas')->{drain}, 'draining', 'and the drain waits for it';
+    like row($gate, 'pas')->{progress}, qr/^draining: 0 in flight, sessions not counted, \d+ s left$/, 'and says how far';
+    ok wait_for { row($gate, 'pas')->{drain} eq 'empty' }, 'when it is over the drain ends, long before drain_timeout';
+    $gate->stop_ok;
+    free();
+};
+
 done_testing;

@@ -404,6 +404,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     w->limits.target = w->conf->limits.target_bytes;
     worker_row_reset(w->row, heritage->incarnation, TABLE_BACKENDS);
     cap_forget(heritage->row);
+    w->session_words = table_session_words(w->table, heritage->row);
     open_recent(w);
     atomic_store(&w->row->config_generation, heritage->generation);
     if (getrandom(&w->id_key, sizeof w->id_key, 0) != sizeof w->id_key)

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "shm/certs.h"
+#include "shm/sessions.h"
 #include "shm/status/status.h"
 #include "shm/status/summary.h"
 #include "shm/status/text.h"
@@ -196,7 +197,10 @@ static void add_backend(struct text *out, const struct status_backend *b)
         text_add(out, ",\"drain_left_ms\":null");
     else
         NUMBER("drain_left_ms", b->drain_left_ms);
-    NUMBER("sessions", b->sessions);
+    if (b->sessions == SESSIONS_UNCOUNTED)
+        text_add(out, ",\"sessions\":null"); /* some, but nobody knows how many */
+    else
+        NUMBER("sessions", b->sessions);
     NUMBER("slow_start_percent", b->slow_permille / 10);
     STRING("progress", status_backend_progress(b, progress));
     STRING("heal", recovery_state_name(b->admin.heal));

@@ -55,6 +55,7 @@ bool status_service_read(const struct table *table, struct status_service *to)
             continue;
         to->workers_live++;
         to->workers_running += child.state == CHILD_RUNNING;
+        to->workers_uncounted += table_session_words(table, i) == 0;
         to->connections += count_read(&w->connections);
         to->buffer_bytes += count_read(&w->buffer_bytes);
         to->response_bytes += count_read(&w->response_bytes);
@@ -211,7 +212,7 @@ const char *status_drain_word(const struct status_backend *b)
 
 const char *status_backend_progress(const struct status_backend *b, char out[STATUS_PROGRESS])
 {
-    char left[32] = "no time limit";
+    char left[32] = "no time limit", sessions[32] = "sessions not counted";
 
     out[0] = '\0';
     if (admission_drains(&b->admin) && b->admin.drained == DRAIN_EMPTY) {
@@ -221,8 +222,11 @@ const char *status_backend_progress(const struct status_backend *b, char out[STA
     } else if (admission_drains(&b->admin)) {
         if (b->drain_left_ms != UINT64_MAX)
             snprintf(left, sizeof left, "%" PRIu64 " s left", (b->drain_left_ms + 999) / 1000);
-        snprintf(out, STATUS_PROGRESS, "draining: %" PRIu64 " in flight, %u session%s, %s",
-                 b->sum.in_flight, b->sessions, str_plural(b->sessions), left);
+        if (b->sessions != SESSIONS_UNCOUNTED)
+            snprintf(sessions, sizeof sessions, "%u session%s", b->sessions,
+                     str_plural(b->sessions));
+        snprintf(out, STATUS_PROGRESS, "draining: %" PRIu64 " in flight, %s, %s",
+                 b->sum.in_flight, sessions, left);
     } else if (b->slow_permille < 1000) {
         snprintf(out, STATUS_PROGRESS, "slow start %u %%", b->slow_permille / 10);
     } else if (b->sum.error_score_high) {
@@ -284,9 +288,9 @@ const char *status_cert_next(const struct cert_row *cert, char out[CLOCK_ISO_SIZ
     return clock_iso(out, cert->next_try_wall_ms);
 }
 
-/* ---- refused clients */
+/* ---- refused clients, and what else should be known */
 
-void status_add_refused(struct text *out, const struct status_service *s)
+void status_add_remarks(struct text *out, const struct status_service *s)
 {
     static const char *const failures[HANDSHAKE_FAILURES] = {
         [HANDSHAKE_TIMEOUT] = "not done in time",
@@ -311,6 +315,10 @@ void status_add_refused(struct text *out, const struct status_service *s)
     };
     const char *between = "clients since the start: ";
 
+    if (s->workers_uncounted) {
+        text_add(out, "%s", STATUS_UNCOUNTED);
+        between = "; clients since the start: ";
+    }
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (others[i].n) {
             text_add(out, "%s%s: %" PRIu64, between, others[i].what, others[i].n);

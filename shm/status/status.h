@@ -34,7 +34,7 @@ struct status_backend {
     struct admin_row admin;
     struct health_row health; /* HEALTH_UNKNOWN if the row has another identity */
     struct status_cell sum;
-    uint32_t sessions;      /* live: seen within session_idle */
+    uint32_t sessions;      /* live: seen within session_idle; or SESSIONS_UNCOUNTED */
     uint32_t slow_permille; /* of its weight that it gets; 1000: all, no slow start */
     uint64_t drain_left_ms; /* until the rest is cut; UINT64_MAX: no limit, or no drain */
 };
@@ -53,6 +53,7 @@ struct status_service {
     /* Within STATUS_MEMORY_MS: refused requests for lack of memory; ended slow bodies for it;
      * ended connections without a complete request to make room. */
     uint32_t workers_memory, workers_bodies, workers_heads;
+    uint32_t workers_uncounted; /* without room for sets of sessions (shm/sessions.h) */
     uint64_t exchanges, exchanges_total, bytes_in, bytes_out;
     uint64_t handshakes, handshakes_resumed, handshake_errors, bad_requests, own_errors,
         status_requests;
@@ -68,10 +69,13 @@ enum { STATUS_FULL_MS = 2000, STATUS_MEMORY_MS = 60000 };
 /* Fills *to; false if the header row cannot be read (nothing else is useful then). */
 bool status_service_read(const struct table *, struct status_service *to);
 
-/* One sentence for people: which clients were refused since the start, and why; nothing if none
- * was. Closed connections are frequent and mean little: only the metrics have them. */
+#define STATUS_UNCOUNTED "sessions are not counted: /dev/shm is too small"
+
+/* One sentence for people: what is left out for lack of shared memory, which clients were
+ * refused since the start, and why; nothing if there is nothing. Closed connections are
+ * frequent and mean little: only the metrics have them. */
 struct text;
-void status_add_refused(struct text *, const struct status_service *);
+void status_add_remarks(struct text *, const struct status_service *);
 
 /* False: no such backend, or its row is half-written. Slots are below TABLE_BACKENDS. */
 bool status_backend_read(const struct table *, int slot, struct status_backend *to);

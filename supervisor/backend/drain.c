@@ -33,7 +33,12 @@ enum drain_end drain_decide(const struct drain_view *v, char out[DRAIN_REASON])
     }
     if (deadline == 0 || v->now_ms < deadline)
         return DRAIN_GOES_ON;
-    if (v->in_flight || v->sessions)
+    if (v->sessions == SESSIONS_UNCOUNTED)
+        snprintf(out, DRAIN_REASON,
+                 "drain_timeout: %u request%s and sessions cut (not counted: /dev/shm is too "
+                 "small)",
+                 v->in_flight, str_plural(v->in_flight));
+    else if (v->in_flight || v->sessions)
         snprintf(out, DRAIN_REASON, "drain_timeout: %u request%s and %u session%s cut",
                  v->in_flight, str_plural(v->in_flight), v->sessions, str_plural(v->sessions));
     else

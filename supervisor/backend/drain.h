@@ -28,7 +28,8 @@ struct drain_view {
     uint64_t since_ms;       /* of the override, or of the recovery phase */
     uint64_t blind_until_ms; /* sessions from before a restart are unknown until then */
     uint32_t timeout_ms;     /* 0: no timeout */
-    uint32_t in_flight, sessions;
+    uint32_t in_flight;
+    uint32_t sessions; /* or SESSIONS_UNCOUNTED */
 };
 
 /* When it is cut; 0: never. */

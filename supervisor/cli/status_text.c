@@ -8,6 +8,7 @@
 #include "base/escape.h"
 #include "base/str.h"
 #include "shm/certs.h"
+#include "shm/sessions.h"
 #include "shm/status/status.h"
 #include "shm/status/summary.h"
 #include "shm/status/text.h"
@@ -193,7 +194,10 @@ static void backend_cells(struct text_table *text_table, const struct status_bac
     else
         text_table_cell(text_table, NULL, "%" PRIu64, c->in_flight);
     text_table_cell(text_table, c->queued ? YELLOW : NULL, "%" PRIu64, c->queued);
-    text_table_cell(text_table, NULL, "%u", b->sessions);
+    if (b->sessions == SESSIONS_UNCOUNTED)
+        text_table_cell(text_table, NULL, "some");
+    else
+        text_table_cell(text_table, NULL, "%u", b->sessions);
     text_table_cell(text_table, NULL, "%" PRIu64, c->completed);
     text_table_cell(text_table, errors_of(c) ? YELLOW : NULL, "%" PRIu64, errors_of(c));
     text_table_cell(text_table, NULL, "%" PRIu64, c->server_errors + c->gateway_errors);
@@ -240,12 +244,12 @@ static void backend_note(struct text_table *text_table, const struct status_back
     text_table_note(text_table, "%s", note);
 }
 
-static void print_refused(const struct status_service *s, FILE *out)
+static void print_remarks(const struct status_service *s, FILE *out)
 {
     char line[1024];
     struct text text = text_into(line, sizeof line);
 
-    status_add_refused(&text, s);
+    status_add_remarks(&text, s);
     if (text.n && !text.full)
         fprintf(out, "%s\n", line);
 }
@@ -405,7 +409,7 @@ bool status_text(const struct table *table, FILE *out, bool colours)
     print_summary(table, &service, out, colours);
     print_processes(table, out, colours);
     print_backends(table, out, colours);
-    print_refused(&service, out);
+    print_remarks(&service, out);
     print_certs(table, out, colours);
     return true;
 }

@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "base/escape.h"
+#include "shm/sessions.h"
+#include "shm/status/status.h"
 #include "shm/table.h"
 #include "supervisor/cli/cli.h"
 
@@ -81,6 +83,9 @@ int cli_why(const struct cli *cli)
                  backend.host, backend.port, backend.pool, health_state_name(health.state),
                  admin_state_name(admin.override));
     print_recovery(&admin);
+    if (sessions_live(service.table, slot, clock_mono_ms(), backend.session_idle_ms) ==
+        SESSIONS_UNCOUNTED)
+        escape_print(stdout, "%s; there are some\n", STATUS_UNCOUNTED);
     print_history(service.table, slot);
 out:
     service_close(&service);

@@ -2,6 +2,7 @@
 #include "supervisor/backend/drain.h"
 
 #include "shm/admission.h"
+#include "shm/sessions.h"
 #include "t/unit/tap.h"
 
 enum { SINCE = 1000 * 1000, LIMIT = 300 * 1000 };
@@ -33,6 +34,12 @@ static void ends(void)
     is_str(why, "drain_timeout: 3 requests and 2 sessions cut", "and it says so");
     at(LIMIT, 1, 1);
     is_str(why, "drain_timeout: 1 request and 1 session cut", "in the singular too");
+    is_int(at(LIMIT - 1, 0, SESSIONS_UNCOUNTED), DRAIN_GOES_ON,
+           "sessions that are not counted");
+    is_int(at(LIMIT, 1, SESSIONS_UNCOUNTED), DRAIN_CUT, "until the time is over");
+    is_str(why,
+           "drain_timeout: 1 request and sessions cut (not counted: /dev/shm is too small)",
+           "and it does not invent a number");
     is_int(at(LIMIT, 0, 0), DRAIN_EMPTY, "empty at the last moment is empty");
 
     is_int(drain_deadline(&v), 0, "no drain_timeout, no deadline");

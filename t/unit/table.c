@@ -86,6 +86,43 @@ static void test_open(void)
     table = fresh;
 }
 
+/* ---- rooms of worker rows */
+
+static void test_room(void)
+{
+    struct row_room all = {TABLE_SESSION_WORDS, 100}, room = all, four = {4, 0}, none = {0, 0};
+    size_t size = table_row_size(room), grew = 0;
+    int steps = 0;
+
+    while (table_room_shrink(&room)) {
+        grew += table_row_size(room) > size;
+        size = table_row_size(room);
+        if (room.session_words < TABLE_SESSION_WORDS)
+            grew += room.records != 0; /* records go first */
+        steps++;
+    }
+    is_int(steps, 7 + 5, "100 records, then 16 words: steps to nothing");
+    is_int(grew, 0, "each takes no more than the one before");
+    ok(room.session_words == 0 && room.records == 0, "nothing optional is left");
+    ok(table_row_size(none) < table_row_size(four) &&
+           table_row_size(four) < table_row_size(all),
+       "words take room, and so do records");
+
+    is_int(table_reserve_row(5, none), 0, "a row without anything optional");
+    ok(table_session_words(table, 5) == 0 && table->recent_rows[5] == 0, "and it says so");
+    is_int(table_reserve_row(5, four), 0, "with four words");
+    ok(table_session_words(table, 5) == 4 && table->recent_rows[5] == 0, "four");
+    is_int(table_reserve_row(5, none), 0, "less after a reload takes nothing away");
+    is_int(table_session_words(table, 5), 4, "still four");
+    is_int(table_reserve_row(5, all), 0, "all");
+    ok(table_session_words(table, 5) == TABLE_SESSION_WORDS && table->recent_rows[5] >= 100,
+       "all");
+    is_int(table_row_missing(5, all), 0, "nothing is missing then");
+    table->session_words[5] = 7;
+    table_repair_certs(table);
+    is_int(table_session_words(table, 5), TABLE_SESSION_WORDS, "a wrong number does not stay");
+}
+
 /* ---- whose object it is */
 
 /* What a child of ours finds out about our object: its holder. */
@@ -279,6 +316,7 @@ int main(void)
     test_repair();
     test_name();
     test_open();
+    test_room();
     if (table) {
         test_seal();
         test_sums();

@@ -56,6 +56,7 @@ struct worker {
     const struct conf *conf;
     struct table *table;
     struct worker_row *row; /* our row of the table: the only one that we write */
+    uint32_t session_words; /* of its sets of sessions (shm/sessions.h) */
 
     struct tls_engine *tls; /* NULL: no TLS listener */
     bool certs_behind;      /* some certificate differs from acmed's: tried at each tick */

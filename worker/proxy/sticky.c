@@ -59,7 +59,9 @@ static uint64_t hash_of_client(const struct exchange *x)
 
 static void sticky_note(const struct exchange *x)
 {
-    sessions_note(x->session_at->cell, x->session, x->worker->loop.now_ms,
+    const struct worker *w = x->worker;
+
+    sessions_note(w->row, x->session_at->slot, w->session_words, x->session, w->loop.now_ms,
                   x->pool->conf->session_idle_ms);
 }
 

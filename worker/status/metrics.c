@@ -1,9 +1,11 @@
 #include "worker/status/metrics.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 
 #include "shm/admission.h"
+#include "shm/sessions.h"
 #include "shm/status/status.h"
 #include "shm/status/summary.h"
 #include "shm/status/text.h"
@@ -176,7 +178,6 @@ static const struct metric metrics[] = {
     B("backend_current_queue", "gauge", sum.queued, 1, "Requests that wait for a slot of it."),
     B("backend_oldest_seconds", "gauge", sum.oldest_ms, 1000,
       "Longest wait for a first byte now."),
-    B("backend_sessions", "gauge", sessions, 1, "Sessions seen within session_idle."),
     B("backend_slow_start_ratio", "gauge", slow_permille, 1000,
       "Share of its weight that it gets; 1: all."),
     B("backend_idle_connections", "gauge", sum.idle, 1, "Idle connections kept open."),
@@ -224,6 +225,7 @@ static const struct metric metrics[] = {
 VALUE(up, admission_state(&b->admin) == ADMIN_READY &&
               (b->health.state == HEALTH_UP || b->health.state == HEALTH_DEGRADED ||
                b->health.state == HEALTH_SUSPECT))
+VALUE(sessions, b->sessions == SESSIONS_UNCOUNTED ? NAN : b->sessions)
 VALUE(change, b->health.since_ms && s->now_ms > b->health.since_ms
                   ? (double)(s->now_ms - b->health.since_ms) / 1000
                   : 0)
@@ -238,6 +240,9 @@ static const struct {
     double (*value)(const struct status_backend *, const struct status_service *);
 } computed[] = {
     {"backend_up", "1: gets new requests.", up},
+    {"backend_sessions",
+     "Sessions seen within session_idle; NaN: some, not counted for lack of shared memory.",
+     sessions},
     {"backend_check_last_change_seconds", "Seconds since the state changed.", change},
     {"backend_ejected_seconds", "Seconds until the ejection ends; 0: not ejected.", ejected},
     {"backend_healing", "1: being restarted, or in slow start after a restart.", healing},
@@ -288,7 +293,11 @@ static void backend_lines(struct text *out, const struct status_service *s)
         for (int i = 0; i < nbackends; i++) {
             text_add(out, "pasgate_%s", computed[m].name);
             labels(out, &backends[i]);
-            text_add(out, "} %.15g\n", computed[m].value(&backends[i], s));
+            double value = computed[m].value(&backends[i], s);
+            if (isnan(value))
+                text_add(out, "} NaN\n");
+            else
+                text_add(out, "} %.15g\n", value);
         }
     }
 }

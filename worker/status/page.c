@@ -192,15 +192,15 @@ static void tiles(struct text *out, const struct status_service *s)
 }
 
 /* Numbers that have no tile. */
-static void refused(struct text *out, const struct status_service *s)
+static void remarks(struct text *out, const struct status_service *s)
 {
     size_t before = out->n;
 
     text_add(out, "<p class=soft>");
     size_t begin = out->n;
-    status_add_refused(out, s);
+    status_add_remarks(out, s);
     if (out->n == begin)
-        out->n = before; /* nothing was refused */
+        out->n = before; /* there is nothing to say */
     else
         text_add(out, "</p>");
 }
@@ -401,7 +401,7 @@ static ssize_t page(const struct table *table, char *bytes, size_t cap)
     if (status_service_read(table, &s)) {
         header(out, &s, table);
         tiles(out, &s);
-        refused(out, &s);
+        remarks(out, &s);
         backends(out, table, &s);
         status_page_certificates(out, table, &s);
         processes(out, table, &s);

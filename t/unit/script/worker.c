@@ -144,6 +144,7 @@ static struct table *new_table(void)
     CHECK(table != MAP_FAILED);
     rows_forget();
     child_publish(&table->child[ROW], &child);
+    atomic_store(&table->session_words[ROW], TABLE_SESSION_WORDS);
     atomic_store(&table->recent_rows[ROW], TABLE_RECENT);
     cap_forget(ROW);
     return table;
