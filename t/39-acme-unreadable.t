@@ -103,6 +103,20 @@ for my $path ($gate->{store}, "$certs/$generation/key.pem") {
     well($name);
 }
 
+# A worker that replaces a crashed one: only the other one has the certificate.
+{
+    my $key = "$certs/$generation/key.pem";
+    shut($key);
+    my ($worker) = $gate->pids('worker');
+    kill 'KILL', $worker;
+    ok $gate->wait_log(qr/certificate www\.shop\.test: other workers serve generation $generation from memory, and this one cannot read it/),
+      'a worker crashed: what the new one serves, and why, is told'
+      or $gate->tell;
+    open_again($key);
+    ok wait_for { cert_row($gate)->{loaded} == 2 }, 'then it has it, too' or $gate->tell;
+    well('a crashed worker');
+}
+
 # ---- all processes start
 
 shut("$certs/$generation");

@@ -23,22 +23,6 @@ enum {
     CERTS_LATE_MS = 900,   /* between two checks for missing ones: less than a tick */
 };
 
-/* For a certificate of which nothing is loaded: TLS must not wait. */
-static void stand_in(struct worker *worker, uint32_t i)
-{
-    const char *name = worker->conf->certs[i].name;
-    char error[TLS_ERROR_SIZE];
-    static struct log_gate gate;
-
-    if (tls_engine_has(worker->tls, i))
-        return;
-    if (tls_engine_stand_in(worker->tls, i, error, sizeof error) == 0)
-        log_warn("certificate %s: none can be read; serving a self-signed one from memory",
-                 name);
-    else if (log_gate_open(&gate))
-        log_error("certificate %s: cannot create one: %s", name, error);
-}
-
 static struct {
     uint32_t epoch;   /* of the last check of all rows */
     bool patient;     /* at that check */
@@ -133,6 +117,30 @@ static void cert_loader_load(struct worker *worker, uint32_t i, const struct cer
     }
     atomic_store(&worker->row->cert_loaded[i], row->generation);
     log_debug("certificate %s: generation %u loaded", row->name, row->generation);
+}
+
+/* For a certificate of which nothing is loaded: TLS must not wait. */
+static void stand_in(struct worker *worker, uint32_t i)
+{
+    const char *name = worker->conf->certs[i].name;
+    char error[TLS_ERROR_SIZE], dir[CERT_DIR_SIZE];
+    static struct log_gate gate;
+    struct cert_row row;
+
+    if (tls_engine_has(worker->tls, i))
+        return;
+    if (tls_engine_stand_in(worker->tls, i, error, sizeof error) == 0) {
+        if (cert_find(worker->table, cert_dir(dir, name), i, &row) &&
+            is_served_well(worker, &row))
+            log_error("certificate %s: other workers serve generation %u from memory, and this "
+                      "one cannot read it: until it can, it serves a self-signed one, which "
+                      "clients refuse; make the store readable",
+                      name, row.generation);
+        else
+            log_warn("certificate %s: none can be read; serving a self-signed one from memory",
+                     name);
+    } else if (log_gate_open(&gate))
+        log_error("certificate %s: cannot create one: %s", name, error);
 }
 
 /* false: the certificate is not loaded as acmed publishes it. */
