@@ -136,6 +136,9 @@ subtest 'a store that is full when the certificate comes' => sub {
     like cert_row($gate)->{error}, qr{cannot write to the store \S+/store: No space left}, 'which the status tells: ' . cert_row($gate)->{error};
     is served($gate), $old, 'the old one serves';
     is cert_row($gate)->{generation}, $generation, 'as the generation that it was';
+    ok !cert_row($gate)->{failures}, 'which is no failure of the CA';
+    unlike $gate->log_text, qr/failure \d+: cannot write/, 'in the log, too';
+    like $gate->log_text, qr/not ordered: cannot write to the store \S+: No space left on device; tried every 60 s/, 'it is tried again soon';
     unlink "$folder/zeros", tmp('fill');
     ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test');
     is $code, 0, 'there is space again: it comes' or diag $said;

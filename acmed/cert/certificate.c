@@ -385,7 +385,7 @@ static void take_certificate(struct certificate *k, const struct issue_live *liv
                memcmp(digest, k->digest, sizeof digest) == 0) {
         issue_settle(&k->issue, live, NULL); /* a predecessor got this far */
     } else if (!deploy_offer(k, pair, CERT_ACME, &info, CERTIFICATE_CA)) {
-        issue_settle(&k->issue, live, k->row.error);
+        issue_not_stored(&k->issue, live, k->row.error);
         hook_events_trouble(k);
     }
 }

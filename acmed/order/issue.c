@@ -134,6 +134,8 @@ static void issue_on_progress(struct issue *is, const struct issue_live *live,
         return;
     }
     noted = note_progress(is, event, is->refused);
+    /* A rate log that is full is not over in a minute. */
+    is->store_refused = !noted && issue_ca(is)->rate_log.n < RATE_LOG_ENTRIES;
     if (noted && event->state == JOB_STATE_VALIDATED)
         issue_dns_all_go(is);
     if (!noted)
@@ -157,6 +159,13 @@ static enum issue_news on_order_failed(struct issue *is, const struct issue_live
     }
     if (is->gone)
         return issue_drop(is, live, "the CA no longer has it");
+    if (*is->refused && is->store_refused) {
+        char refused[TABLE_REASON];
+
+        snprintf(refused, sizeof refused, "%s", is->refused); /* the run ends with it */
+        issue_record_refund(is);
+        return issue_no_store(is, live, refused, ISSUE_STORE_ASKED_MS);
+    }
     if (*issue_dns_says(is)) { /* the CA has not been asked yet */
         snprintf(named.type, sizeof named.type, "net.hook");
         snprintf(named.detail, sizeof named.detail, "%s", issue_dns_says(is));
@@ -377,6 +386,11 @@ void issue_settle(struct issue *is, const struct issue_live *live, const char *e
     is->state.issued_by = ca_set_hash(issue_ca(is)->directory);
     issue_save_state(is);
     issue_says(is);
+}
+
+void issue_not_stored(struct issue *is, const struct issue_live *live, const char *error)
+{
+    issue_no_store(is, live, error, ISSUE_STORE_ASKED_MS);
 }
 
 bool issue_busy(const struct issue *is)

@@ -58,6 +58,7 @@ struct issue {
 
     bool no_store;              /* the last try ended because the store cannot be written */
     char refused[TABLE_REASON]; /* why we stopped the run's order; "" */
+    bool store_refused;         /* because the store cannot be written */
 
     /* For the row: what is running or comes next, and what the last preflight found. */
     char doing[sizeof((struct cert_row){0}.doing)];
@@ -96,6 +97,10 @@ bool issue_wait_valid(struct issue *issue, uint64_t not_before_wall_ms);
 /* error NULL: the pair is live. Else error says why not, and the order is kept and resumed
  * later. */
 void issue_settle(struct issue *issue, const struct issue_live *live, const char *error);
+
+/* The store cannot take the pair now: no failure of the CA. The same order is continued in a
+ * minute, and gives the same pair. */
+void issue_not_stored(struct issue *issue, const struct issue_live *live, const char *error);
 
 /* The order is over: removes its key and URL. */
 void issue_forget_order(struct issue *issue);

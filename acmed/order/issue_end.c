@@ -57,7 +57,7 @@ enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
 }
 
 enum issue_news issue_no_store(struct issue *is, const struct issue_live *live,
-                               const char *problem)
+                               const char *problem, uint64_t wait_ms)
 {
     uint64_t now = clock_wall_ms(), at;
     bool known = is->no_store && strcmp(is->state.problem, problem) == 0;
@@ -65,14 +65,14 @@ enum issue_news issue_no_store(struct issue *is, const struct issue_live *live,
 
     issue_end_run(is);
     is->no_store = true;
-    plan_postpone(&is->state, ISSUE_STORE_MS, problem, now);
+    plan_postpone(&is->state, wait_ms, problem, now);
     issue_says(is);
     if (known)
         return ISSUE_CHANGED;
     issue_save_state(is);
     at = plan_order_at(&is->state, &live->plan, now);
-    if (at <= now + ISSUE_STORE_MS) /* else it was asked for by hand, and is not due */
-        snprintf(often, sizeof often, "tried every %d s, ", ISSUE_STORE_MS / 1000);
+    if (at <= now + wait_ms) /* else it was asked for by hand, and is not due */
+        snprintf(often, sizeof often, "tried every %d s, ", (int)(wait_ms / 1000));
     log_warn("certificate %s: not ordered: %s; %snext try %s", is->conf->name, problem, often,
              clock_iso(when, at));
     return ISSUE_FAILED;

@@ -24,9 +24,12 @@ enum issue_news issue_fail(struct issue *is, const struct issue_live *live,
 
 /* The store cannot be read or written, of which the CA knows nothing: no failure, and the next
  * try comes soon. Logged once. */
-enum { ISSUE_STORE_MS = 10000 };
+enum {
+    ISSUE_STORE_MS = 10000,       /* nobody else was asked */
+    ISSUE_STORE_ASKED_MS = 60000, /* the CA was */
+};
 enum issue_news issue_no_store(struct issue *is, const struct issue_live *live,
-                               const char *problem);
+                               const char *problem, uint64_t wait_ms);
 
 /* Gives up the open order; no new one is due. why: what is wrong with it. */
 enum issue_news issue_drop(struct issue *is, const struct issue_live *live, const char *why);

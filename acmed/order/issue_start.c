@@ -188,7 +188,7 @@ static bool choose_ca(struct issue *is, const struct issue_live *live, enum issu
 
     is->ca = fallback_ca(&is->state.fallback, &options);
     if (!ca_set_ready(is->ca_set, issue_ca(is), error)) {
-        *news = issue_no_store(is, live, error);
+        *news = issue_no_store(is, live, error, ISSUE_STORE_MS);
         return false;
     }
     is->wanted_for = order_wanted(issue_ca(is)->directory, issue_ca(is)->profile,
@@ -218,7 +218,7 @@ static enum issue_news order(struct issue *is, const struct issue_live *live)
     char error[TABLE_REASON];
 
     if (!is->order.url[0] && !issue_start_prepare(is, error))
-        return issue_no_store(is, live, error);
+        return issue_no_store(is, live, error, ISSUE_STORE_MS);
     log_info("certificate %s: %s at %s", is->conf->name,
              is->order.url[0] ? "continues its order" : how[is->ca], issue_ca(is)->directory);
     return begin_job(is, JOB_ISSUE, live);
@@ -250,17 +250,17 @@ enum issue_news issue_start(struct issue *is, const struct issue_live *live)
     is->urgent = plan_urgent(&live->plan, clock_wall_ms());
     if (!issue_open_dir(is)) {
         ca_set_store_error(is->ca_set, errno, error);
-        return issue_no_store(is, live, error);
+        return issue_no_store(is, live, error, ISSUE_STORE_MS);
     }
     if (!choose_ca(is, live, &news))
         return news;
     if (!has_space(is, error)) /* not even for the certificate of an order that is open */
-        return issue_no_store(is, live, error);
+        return issue_no_store(is, live, error, ISSUE_STORE_MS);
     if (is->order.url[0])
         return order(is, live);
     if (!store_usable(issue_acme(is)->store, NULL, 0, unusable) ||
         !store_usable(issue_acme(is)->store, is->name, 0, unusable))
-        return issue_no_store(is, live, unusable);
+        return issue_no_store(is, live, unusable, ISSUE_STORE_MS);
     if (!issue_acme(is)->preflight || is->state.fallback.dry_run_passed)
         return order(is, live);
     return begin_job(is, JOB_PREFLIGHT, live);

@@ -138,7 +138,7 @@ bool plan_rests(const struct cert_state *s, const struct plan_live *live, uint64
     struct cert_state known = *s;
 
     plan_adjust(&known, live, now, 0); /* 0: nothing that is overdue is put off */
-    return !is_due(&known, live, now) && known.failures == 0;
+    return !is_due(&known, live, now) && known.failures == 0 && !known.begun;
 }
 
 bool plan_is_past(const struct cert_state *s, const struct plan_live *live, uint64_t now)

@@ -135,6 +135,9 @@ static void test_rests(void)
     s.failures = 1;
     ok(!plan_rests(&s, &live, t0 + 60 * day), "unless an order has failed since");
     s.failures = 0;
+    s.begun = 1;
+    ok(!plan_rests(&s, &live, t0 + 60 * day), "or one is open");
+    s.begun = 0;
     live.covers = false;
     ok(!plan_rests(&s, &live, t0 + 60 * day), "or it lacks a name");
 }
