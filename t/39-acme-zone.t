@@ -19,8 +19,11 @@ my @cases = (
     { name => 'alias.test', target => 'txt.other.test', first => 'ns4', last => 'ns5', what => 'a CNAME to another zone' },
     { name => 'deep.test', target => '_acme-challenge.deep.test', first => 'ns7', last => 'ns8', what => 'a delegation' });
 my $dns = NameServers->new('shop.test' => [qw(ns1 ns2)], 'alias.test' => ['ns3'], 'other.test' => [qw(ns4 ns5)], 'deep.test' => ['ns6'],
-    '_acme-challenge.deep.test' => [qw(ns7 ns8)], 'never.test' => [qw(ns9 ns10)], 'half.test' => [qw(dead1 ns11)]);
+    '_acme-challenge.deep.test' => [qw(ns7 ns8)], 'never.test' => [qw(ns9 ns10)], 'half.test' => [qw(dead1 ns11)],
+    'loop.test' => ['ns12'], 'odd.test' => ['ns13']);
 $dns->put('ns3', '_acme-challenge.alias.test', 'CNAME', 'txt.other.test');
+$dns->put(@$_) for ['ns12', '_acme-challenge.loop.test', 'CNAME', 'back.loop.test'], ['ns12', 'back.loop.test', 'CNAME', '_acme-challenge.loop.test'],
+  ['ns13', '_acme-challenge.odd.test', 'CNAME', '$(id).test'];
 my $ca = Pebble->new(dns_server => $dns);
 
 # A gate whose hook publishes at one server only.
@@ -54,6 +57,7 @@ sub dropped { my ($it) = @_; return wait_for { $it->{told}->('dns-drop') } }
 $_ = { %$_, %{ gate($_->{name}, $_->{first}, '2m') } } for @cases;
 my $never = gate('never.test', 'ns9', '2s');
 my $half  = gate('half.test', 'ns11', '2m');
+my %useless = (loop => gate('loop.test', 'nowhere', '2s'), odd => gate('odd.test', 'nowhere', '2s'));
 
 for my $it (@cases) {
     subtest "$it->{what}, of which one lags" => sub {
@@ -96,7 +100,18 @@ subtest 'a server that does not respond' => sub {
     $gate->stop_ok;
 };
 
-$_->{proxy}->end for @cases, $never, $half;
+for my $what (sort keys %useless) {
+    subtest "a CNAME that cannot be used: $what" => sub {
+        my $gate = $useless{$what}{gate};
+        ok wait_row($gate, sub { ($_->{failures} // 0) == 1 }), 'the CA does not see the record' or $gate->tell;
+        my $says = qr/the CNAME record at _acme-challenge\.$what\.test cannot be used: it leads to too many others, or to no host name; the CA: /;
+        like cert_row($gate)->{error}, $says, 'the status tells the cause';
+        ok $gate->wait_log($says), 'so does the log';
+        $gate->stop_ok;
+    };
+}
+
+$_->{proxy}->end for @cases, $never, $half, values %useless;
 $ca->end;
 $dns->end;
 done_testing;

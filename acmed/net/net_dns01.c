@@ -106,6 +106,6 @@ void net_dns_await(struct net *net, struct net_dns_record *records, size_t n)
             break;
         net_sleep(net, pause_ms[i < 3 ? i : 3]);
     }
-    if (round.missing > 0)
+    if (round.missing > 0 && !net->dns_missing[0]) /* else a useless CNAME is the cause */
         note_missing(net, &round);
 }

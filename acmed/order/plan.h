@@ -69,8 +69,8 @@ uint64_t plan_order_at(const struct cert_state *state, const struct plan_live *l
 bool plan_knows(const struct cert_state *state, const struct plan_live *live);
 
 /* Whether nothing has to be ordered: the certificate is good and not due, no order is open, and
- * none has failed since it was issued. Unlike the state, this takes the live generation into account
- * even before plan_next() has seen it, as just after it was issued. */
+ * none has failed since it was issued. Unlike the state, this takes the live generation into
+ * account even before plan_next() has seen it, as just after it was issued. */
 bool plan_rests(const struct cert_state *state, const struct plan_live *live, uint64_t now);
 
 /* Whether the open order (state.begun) is the only thing to do. It was started for a reason,
