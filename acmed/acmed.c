@@ -126,9 +126,15 @@ static void fork_helpers(struct acmed *a)
     conf_keep_from_children(heritage->conf);
     madvise(heritage->table, sizeof *heritage->table, MADV_DONTFORK);
     acmed_sandbox_init(heritage->conf->acme.store);
-    if (a->n > 0 && *hook && hook_open(hook) < 0)
-        log_warn("hook %s cannot be called: %s", hook, strerror(errno));
+    if (a->n > 0 && *hook && hook_open(hook) < 0) {
+        log_warn("hook %s cannot be called: %s; the process that runs it is started again in a "
+                 "minute",
+                 hook, strerror(errno));
+        a->leave_ms = a->started_ms + HELPER_PAUSE_MS;
+    }
     ca_set_init(&a->ca_set, heritage);
+    if (*a->ca_set.unusable)
+        a->leave_ms = a->started_ms + HELPER_PAUSE_MS;
     secret_init(SECRET_HEAP);
     key_set_heartbeat(beat, heritage->table);
     acmed_sandbox_signer();
@@ -351,8 +357,7 @@ static void acmed_wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms
     if (fds[1].revents)
         acmed_hear_bell(a);
     if (fds[2].revents & (POLLHUP | POLLERR)) {
-        log_error("the network helper exited; ordering suspended until it is started again");
-        fd_close(&a->ca_set.forkserver);
+        ca_set_helper_ended(&a->ca_set);
         a->leave_ms = now_ms + HELPER_PAUSE_MS;
     }
     if (fds[3].revents & (POLLHUP | POLLERR)) {

@@ -74,7 +74,7 @@ static const char *cannot_begin(struct ca_set *ca_set, struct ca *ca, uint32_t p
     static char error[TABLE_ERROR];
 
     if (ca_set->forkserver < 0)
-        return "the network helper is not running; see the log";
+        return ca_set->unusable;
     if (ca_set->runs + places > CA_SET_RUNS)
         return account_op_busy;
     return ca_set_ready(ca_set, ca, error) && ca->dir >= 0 ? NULL : error;

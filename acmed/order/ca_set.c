@@ -59,6 +59,15 @@ static void fill_cas(struct ca_set *ca_set, const struct conf_acme *acme)
     ca_set->ca[FALLBACK_SECOND].rate_log.limits = rate_log_limits_of(f->directory, &f->limits);
 }
 
+static void no_helper(struct ca_set *ca_set, const char *what, const char *why)
+{
+    snprintf(ca_set->unusable, sizeof ca_set->unusable,
+             "the network helper %s%s; it is started again within a minute, and until then "
+             "nothing is ordered",
+             what, why);
+    log_error("%s", ca_set->unusable);
+}
+
 void ca_set_init(struct ca_set *ca_set, const struct heritage *heritage)
 {
     *ca_set = (struct ca_set){.heritage = heritage, .forkserver = -1};
@@ -67,8 +76,13 @@ void ca_set_init(struct ca_set *ca_set, const struct heritage *heritage)
         return;
     ca_set->forkserver = job_open();
     if (ca_set->forkserver < 0)
-        log_error("nothing can be ordered: the network helper cannot be started: %s",
-                  strerror(errno));
+        no_helper(ca_set, "cannot be started: ", strerror(errno));
+}
+
+void ca_set_helper_ended(struct ca_set *ca_set)
+{
+    fd_close(&ca_set->forkserver);
+    no_helper(ca_set, "exited", "");
 }
 
 void ca_set_release(struct ca_set *ca_set)
@@ -209,8 +223,9 @@ void ca_set_look(struct ca_set *ca_set)
 {
     char error[TABLE_ERROR] = "";
 
-    if (ca_set->forkserver >= 0 &&
-        ca_set_look_at_account(ca_set, &ca_set->ca[FALLBACK_FIRST], error))
+    if (ca_set->forkserver < 0)
+        return; /* which ->unusable says */
+    if (ca_set_look_at_account(ca_set, &ca_set->ca[FALLBACK_FIRST], error))
         ca_set_look_at_account(ca_set, &ca_set->ca[FALLBACK_SECOND], error);
     if (*error && strcmp(error, ca_set->unusable) != 0)
         log_error("%s", error);
@@ -254,7 +269,7 @@ static bool open_ca(struct ca_set *ca_set, struct ca *ca, char error[TABLE_ERROR
 bool ca_set_ready(struct ca_set *ca_set, struct ca *ca, char error[TABLE_ERROR])
 {
     if (ca_set->forkserver < 0) {
-        snprintf(error, TABLE_ERROR, "the network helper could not be started");
+        snprintf(error, TABLE_ERROR, "%s", ca_set->unusable);
         return false;
     }
     if (!open_ca(ca_set, ca, error))

@@ -39,7 +39,8 @@ struct ca_set {
     int forkserver; /* -1: nothing can be ordered */
     uint32_t runs;
     struct ca ca[FALLBACK_CAS];
-    char unusable[TABLE_ERROR]; /* why an account cannot be used; "" */
+    char unusable[TABLE_ERROR]; /* why nothing can be ordered: an account cannot be used, or the
+                                   network helper does not run; "" */
     struct clock_heard clock;   /* from the CA that responded last */
 };
 
@@ -47,6 +48,10 @@ struct ca_set {
  * configuration has nothing to order. */
 void ca_set_init(struct ca_set *ca_set, const struct heritage *heritage);
 void ca_set_release(struct ca_set *ca_set);
+
+/* The network helper has ended: from now on nothing can be ordered. The log and ->unusable tell
+ * it. */
+void ca_set_helper_ended(struct ca_set *ca_set);
 
 /* Checks accounts that no order has needed yet, so that an unusable key is reported before an
  * order fails. Sets ca_set->unusable. */

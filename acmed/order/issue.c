@@ -415,7 +415,7 @@ const char *issue_want(struct issue *is, const struct issue_live *live, bool for
         return NULL;
     }
     if (is->ca_set->forkserver < 0)
-        return "the network helper is not running; see the log";
+        return is->ca_set->unusable;
     if (!force && plan_rests(&is->state, &live->plan, clock_wall_ms()))
         return CERT_NOT_DUE;
     if (is->run)

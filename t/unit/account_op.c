@@ -1,5 +1,6 @@
 /* Operations on an account: which of its two keys is valid, and which setting its contact comes
  * from. The network helper is scripted here. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -33,9 +34,12 @@ static struct ca_set ca_set;
 static struct job_event says;
 static int started;
 
+static bool no_fork;
+
 int job_open(void)
 {
-    return 0;
+    errno = EAGAIN;
+    return no_fork ? -1 : 0;
 }
 
 struct job_run *job_start(int forkserver, const struct job *job, const struct signer_keys *keys,
@@ -275,6 +279,26 @@ static void test_noted_first(void)
     issue_release(&k.issue);
 }
 
+/* A host without processes left: the next acmed may have one. */
+static void test_no_helper(void)
+{
+    static struct ca_set set;
+    struct account_op op = {0};
+    struct issue is = {.ca_set = &set, .dir = -1};
+    const char *words = "the network helper cannot be started: Resource temporarily "
+                        "unavailable; it is started again within a minute, and until then "
+                        "nothing is ordered";
+
+    no_fork = conf.acme.agree_tos = true;
+    ca_set_init(&set, &heritage);
+    no_fork = conf.acme.agree_tos = false;
+    ca_set_look(&set);
+    is_str(set.unusable, words, "no helper: the status tells");
+    is_str(issue_want(&is, &(struct issue_live){0}, true), words, "so does a renewal");
+    is_str(account_op_close(&op, &set, &set.ca[FALLBACK_FIRST]), words, "and the account's");
+    ca_set_release(&set);
+}
+
 /* ---- contact */
 
 static void refused(enum fallback_ca which, char error[TABLE_ERROR])
@@ -339,6 +363,7 @@ int main(void)
     test_by_hand();
     test_revoke();
     test_noted_first();
+    test_no_helper();
     test_contact();
     ca_set.forkserver = -1;
     ca_set_release(&ca_set);

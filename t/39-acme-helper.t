@@ -1,0 +1,37 @@
+#!/usr/bin/perl
+# The process that starts the network helpers ends (no memory, an operator's kill): the status and
+# each command say that nothing is ordered for a while, and another one comes by itself.
+use strict;
+use warnings;
+use lib 't/lib';
+use AcmeGate;
+use PasGate;
+use Pebble;
+use Test::More;
+
+plan skip_all => 'no pebble here (t/install-deps.sh)' unless Pebble::available();
+
+my $ca = Pebble->new;
+my $gate = acme_gate($ca);
+ok wait_issued($gate), 'issued' or $gate->tell;
+my ($acmed) = $gate->pids('acmed');
+my ($helper) = map { m{/(\d+)/status$} } grep { slurp($_) =~ /^Name:\s*acmed-net\n.*^PPid:\s*$acmed$/ms } glob '/proc/[0-9]*/status';
+ok $helper, 'there is a helper';
+kill 'KILL', $helper;
+my $words = qr/the network helper exited; it is started again within a minute, and until then nothing is ordered/;
+ok wait_row($gate, sub { grep { $_ =~ $words } @{ $_->{notes} } }), 'the row tells it' or $gate->tell;
+my ($code, $out) = $gate->cli('status');
+unlike $out, qr/^all well$/m, 'not all is well';
+like $out =~ s/\s+/ /gr, $words, 'for that reason';
+is scalar(() = $gate->log_text =~ /$words/g), 1, 'the log tells it once';
+for my $command (['renew', 'www.shop.test', '--force'], ['rollover']) {
+    ($code, $out) = $gate->cli('cert', @$command);
+    is $code, 1, "$command->[0] is refused";
+    like $out, $words, 'with the reason, and until when';
+}
+ok +(wait_for { my ($new) = $gate->pids('acmed'); $new && $new != $acmed } 120), 'another acmed' or $gate->tell;
+ok wait_row($gate, sub { !@{ $_->{notes} } }), 'all is well again' or $gate->tell;
+is +($gate->cli('cert', 'renew', 'www.shop.test', '--force'))[0], 0, 'and it orders' or $gate->tell;
+$gate->stop_ok;
+$ca->end;
+done_testing;
