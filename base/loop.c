@@ -191,6 +191,7 @@ void loop_once(struct loop *loop, int max_wait_ms)
 
     CHECK(n >= 0 || errno == EINTR);
     take_time(loop);
+    loop->turn++;
     loop->nready = n > 0 ? n : 0;
     for (loop->next = 0; loop->next < loop->nready;) {
         struct epoll_event *event = &loop->ready[loop->next++];

@@ -42,6 +42,7 @@ struct loop {
     bool stop;       /* loop_run() returns after this round */
     uint64_t now_us; /* read once per round, monotonic */
     uint64_t now_ms;
+    uint64_t turn;    /* rounds so far, the first is 1 */
     uint64_t slot;    /* next slot of the wheel to serve */
     int nready, next; /* the batch that is being served */
     struct epoll_event ready[LOOP_BATCH];

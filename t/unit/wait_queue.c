@@ -21,6 +21,7 @@ static struct worker worker;
 static struct pool_view pool;
 static struct backend_view pas[BACKENDS];
 static uint16_t slot_of[BACKENDS] = {0, 1};
+static uint32_t in_flight[BACKENDS];
 static struct {
     struct waiter waiter;
     const struct backend_view *home;
@@ -63,6 +64,7 @@ static void afresh(void)
                               .conf = &conf_pool,
                               .backends = pas,
                               .slots = slot_of,
+                              .in_flight = in_flight,
                               .nbackends = BACKENDS};
     for (int i = 0; i < BACKENDS; i++)
         pas[i] = (struct backend_view){
@@ -217,6 +219,49 @@ static void test_oldest(void)
     is_int(backends_look_in_ms(&worker, 1000), 1000, "  and there is nothing to look for");
 }
 
+static void test_about_as_old(void)
+{
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    other_waits(worker.loop.now_ms - 10, 0);
+    join(1, NULL);
+    worker.loop.now_ms += 79;
+    release(0, false);
+    ok(!was_rung(), "ours has waited 80 ms, another one 90 ms: that is about as long");
+    is_str(order, "a", "  ours gets the slot");
+
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    other_waits(worker.loop.now_ms - 11, 0);
+    join(1, NULL);
+    worker.loop.now_ms += 79;
+    release(0, false);
+    ok(was_rung(), "ours has waited 80 ms, another one 91 ms: that is an eighth longer");
+    is_str(order, "", "  ours leaves the slot to it");
+    free_slots = 0;
+}
+
+static void test_contended(void)
+{
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    backends_contended(&worker, &pool);
+    is_int(backends_look_in_ms(&worker, 1000), 2,
+           "another worker wanted the slot, too: a look");
+    worker.loop.now_ms += 2;
+    free_slots = 1;
+    ok(backends_wake_due(&worker), "  soon");
+    is_str(order, "a", "  and one of the two has it");
+
+    afresh();
+    backends_contended(&worker, &pool);
+    join(0, NULL); /* a millisecond later */
+    is_int(backends_look_in_ms(&worker, 1000), 1, "one that joins after it looks soon, too");
+}
+
 static void test_who_can_use_it(void)
 {
     afresh();
@@ -309,6 +354,8 @@ int main(void)
     test_full();
     test_closed();
     test_oldest();
+    test_about_as_old();
+    test_contended();
     test_who_can_use_it();
     test_quietly();
     test_repair();

@@ -114,10 +114,19 @@ struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id)
     return NULL;
 }
 
-static bool backends_acquire_slot(struct worker *worker, const struct backend_view *b)
+static bool backends_acquire_slot(struct worker *worker, struct backend_view *b)
 {
-    return cap_acquire(worker->table, &worker->live, worker->heritage->row, b->slot,
-                       b->conf->max_in_flight);
+    uint32_t *load = &b->pool->in_flight[b - b->pool->backends];
+    uint32_t cap = b->conf->max_in_flight;
+
+    if (cap_acquire(worker->table, &worker->live, worker->heritage->row, b->slot, cap)) {
+        ++*load;
+        return true;
+    }
+    *load = cap_in_flight(worker->table, &worker->live, b->slot);
+    if (*load < cap)
+        backends_contended(worker, b->pool);
+    return false;
 }
 
 static enum backends_choice nothing_left(const struct pool_view *pool, const uint64_t *tried)

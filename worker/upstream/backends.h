@@ -88,16 +88,17 @@ struct pool_view {
     struct backend_view *backends; /* [nbackends], a run of worker->backends */
     uint32_t nbackends;
     struct balance *balance; /* [nbackends]: input and state of the choice */
-    uint32_t *in_flight;     /* [nbackends]: over all workers, when last chosen */
-    uint16_t *slots;         /* [nbackends]: of its backends */
-    uint64_t renew_ms;       /* when classes and weights are computed again; 0: changed */
-    uint32_t turn;           /* whose turn it is among equals of an even pool */
-    bool even;               /* candidates_even() */
-    bool freed;              /* a slot was released quietly: those that wait are to look */
-    uint64_t look_ms;        /* when those that wait look whether a slot is free */
-    bool capped;             /* some backend has max_in_flight */
-    uint64_t outage_ms;      /* since when no backend is up and ready; 0: some backend is */
-    const char *outage;      /* what follows from it, as it was logged */
+    uint32_t *in_flight; /* [nbackends]: over all workers, when last read, and our changes */
+    uint16_t *slots;     /* [nbackends]: of its backends */
+    uint64_t renew_ms;   /* when classes and weights are computed again; 0: changed */
+    uint32_t turn;       /* whose turn it is among equals of an even pool */
+    bool even;           /* candidates_even() */
+    uint64_t loads_turn; /* the turn of the loop in which in_flight was read */
+    bool freed;          /* a slot was released quietly: those that wait are to look */
+    uint64_t look_ms;    /* when those that wait look whether a slot is free */
+    bool capped;         /* some backend has max_in_flight */
+    uint64_t outage_ms;  /* since when no backend is up and ready; 0: some backend is */
+    const char *outage;  /* what follows from it, as it was logged */
     const char *out; /* every backend was taken out, by whom; NULL: one may be tried at least */
     bool waking;     /* backends_wake() is at work */
     bool closed;     /* the worker ends: those that wait get no slot any more */
@@ -172,6 +173,10 @@ void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct 
 void backends_queue_refused(const struct pool_view *pool, const struct backend_view *home,
                             bool timed_out);
 
+/* A slot was to be had, but this worker and another one both stepped back (shm/cap.h): one that
+ * waits looks again in a moment. */
+void backends_contended(struct worker *worker, struct pool_view *pool);
+
 /* Lets the waiting exchanges try again, oldest first, until no slot is left. One that waits for
  * a single backend does not hold up others that can use another. */
 void backends_wake(struct worker *worker, struct pool_view *pool);
@@ -181,11 +186,11 @@ void backends_wake(struct worker *worker, struct pool_view *pool);
 void backends_queue_close(struct worker *worker);
 
 /* The same, once per turn of the loop, for pools with a slot that was released quietly, and for
- * those where it is time to look: after a slot that another worker was told of, and every
- * BACKENDS_LOOK_MS, because two workers that competed for the last slot may both have stepped
- * back (shm/cap.h). true: some exchange may have moved. look_in: how many ms the loop may sleep
- * until then, `most` if nobody waits. */
-enum { BACKENDS_LOOK_MS = 20 };
+ * those where it is time to look: after a slot that another worker was told of, or for which
+ * one competed (backends_contended()), and every BACKENDS_LOOK_MS, in case that a slot became
+ * free and nobody was told. true: some exchange may have moved. look_in: how many ms the loop
+ * may sleep until then, `most` if nobody waits. */
+enum { BACKENDS_LOOK_MS = 100 };
 bool backends_wake_due(struct worker *worker);
 int backends_look_in_ms(const struct worker *worker, int most);
 

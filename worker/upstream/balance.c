@@ -50,12 +50,13 @@ int balance_even(const struct balance *candidates, const uint32_t *in_flight, ui
     uint64_t least = UINT64_MAX;
     uint32_t best = n;
 
-    for (uint32_t i = start; i < n; i++)
+    /* Nobody has less than one that is idle. */
+    for (uint32_t i = start; i < n && least; i++)
         if (in_flight[i] < least && candidates[i].standing == of) {
             least = in_flight[i];
             best = i;
         }
-    for (uint32_t i = 0; i < start; i++)
+    for (uint32_t i = 0; i < start && least; i++)
         if (in_flight[i] < least && candidates[i].standing == of) {
             least = in_flight[i];
             best = i;

@@ -86,13 +86,21 @@ static void renew(struct pool_view *pool, uint64_t now_ms)
     pool->even &= first < pool->nbackends && pool->conf->balance == CONF_BALANCE_LEASTCONN;
 }
 
+static void read_loads(struct worker *worker, struct pool_view *pool)
+{
+    if (pool->loads_turn == worker->loop.turn)
+        return;
+    pool->loads_turn = worker->loop.turn;
+    cap_in_flight_each(worker->table, &worker->live, pool->slots, pool->nbackends,
+                       pool->in_flight);
+}
+
 bool candidates_even(struct worker *worker, struct pool_view *pool)
 {
     if (worker->loop.now_ms >= pool->renew_ms)
         renew(pool, worker->loop.now_ms);
     if (pool->capped || pool->conf->balance == CONF_BALANCE_LEASTCONN)
-        cap_in_flight_each(worker->table, &worker->live, pool->slots, pool->nbackends,
-                           pool->in_flight);
+        read_loads(worker, pool);
     return pool->even;
 }
 

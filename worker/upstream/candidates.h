@@ -2,7 +2,9 @@
  *
  * Classes and weights change with verdicts, overrides and faults, not with requests. They are
  * computed when candidates_changed() was said, and while time alone changes one (slow start,
- * the second after a failed connect). Only the loads are read for each choice. Worker only. */
+ * the second after a failed connect). The loads are read once per turn of the loop, which reads
+ * the cells of all workers for all backends; in between only our own changes are added. Worker
+ * only. */
 #ifndef WORKER_CANDIDATES_H
 #define WORKER_CANDIDATES_H
 
@@ -25,8 +27,9 @@ static inline void candidates_changed(struct pool_view *pool)
 /* How well it may be chosen by now, for exchanges without a session. */
 enum balance_class candidates_class_of(const struct backend_view *backend, uint64_t now_ms);
 
-/* Reads the loads. true: the pool is even, that is, all backends that serve are good, weigh the
- * same and have the same cap, so that balance_even() may choose among the good ones. */
+/* Reads the loads if it is time. true: the pool is even, that is, all backends that serve are
+ * good, weigh the same and have the same cap, so that balance_even() may choose among the good
+ * ones. */
 bool candidates_even(struct worker *worker, struct pool_view *pool);
 
 /* Makes pool->balance[] the input of balance_least() and balance_round(), for an exchange that

@@ -11,6 +11,7 @@
 
 enum {
     OFFER_MS = 2, /* that long a free slot is left to the worker that was told of it */
+    OFFER_SHARE = 8,
 };
 
 bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home)
@@ -95,6 +96,17 @@ static uint64_t waiting_since(const struct worker *worker, int row,
     return any ? older(count_read(&of->waiting_since_ms[b->pool->conf->index]), here) : here;
 }
 
+/* Is a request that waits elsewhere since `other` worth handing it our slot, for which one of
+ * ours waits since `ours` (0: none)? It costs that worker a wake-up and often a new connection,
+ * and the two have waited equally long in a steady overload. So it must have waited an eighth
+ * longer; no request waits much longer than others because of that. */
+static bool goes_first(uint64_t now_ms, uint64_t other, uint64_t ours)
+{
+    uint64_t waited = ours && ours < now_ms ? now_ms - ours : 0;
+
+    return other && (!ours || other + waited + waited / OFFER_SHARE < now_ms);
+}
+
 static void look_by(struct pool_view *pool, uint64_t ms)
 {
     if (ms < pool->look_ms)
@@ -109,13 +121,14 @@ static bool is_for_any(const struct backend_view *b)
 }
 
 /* A slot became free: the exchange that has waited longest for one there gets it, in whichever
- * worker it is. If that is another one, ours look a moment later: it may hang, or its exchange
- * may have tried this backend, or it has one exchange for several slots. */
+ * worker it is, or ours if that has waited about as long. If that is another one, ours look a
+ * moment later: it may hang, or its exchange may have tried this backend, or it has one
+ * exchange for several slots. */
 static void offer_slot(struct worker *worker, struct backend_view *b)
 {
     bool any = is_for_any(b);
-    uint64_t oldest =
-        b->pool->closed ? 0 : waiting_since(worker, worker->heritage->row, b, any);
+    uint64_t ours = b->pool->closed ? 0 : waiting_since(worker, worker->heritage->row, b, any);
+    uint64_t oldest = 0;
     int row = -1;
 
     for (int i = 0; i < worker->live.n; i++) {
@@ -128,7 +141,7 @@ static void offer_slot(struct worker *worker, struct backend_view *b)
             row = other;
         }
     }
-    if (row >= 0) {
+    if (goes_first(worker->loop.now_ms, oldest, ours)) {
         fd_ring(worker->heritage->doorbell[row]);
         look_by(b->pool, worker->loop.now_ms + OFFER_MS);
     } else {
@@ -159,7 +172,18 @@ static void offer_rest(struct worker *worker, const struct pool_view *pool)
 
 static void release_slot(struct worker *worker, const struct backend_view *b)
 {
+    uint32_t *load = &b->pool->in_flight[b - b->pool->backends];
+
     cap_release(worker->table, worker->heritage->row, b->slot, b->conf->max_in_flight);
+    *load -= *load > 0;
+}
+
+void backends_contended(struct worker *worker, struct pool_view *pool)
+{
+    uint64_t now_ms = worker->loop.now_ms, soon_ms = now_ms + OFFER_MS;
+
+    if (pool->look_ms <= now_ms || pool->look_ms > soon_ms)
+        pool->look_ms = soon_ms;
 }
 
 void backends_leave_quietly(struct worker *worker, struct backend_view *b)
@@ -229,7 +253,8 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool,
         queue->first = w;
     queue->last = w;
     queue->n++;
-    if (!pool->nwaiting++)
+    /* If it is to be earlier, this one has just competed for a slot (backends_contended()). */
+    if (!pool->nwaiting++ && pool->look_ms <= worker->loop.now_ms)
         pool->look_ms = worker->loop.now_ms + BACKENDS_LOOK_MS;
     pool->nhome_waiting += is_of_backend(pool, queue);
     w->queue = queue;
