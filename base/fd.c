@@ -159,16 +159,20 @@ ssize_t fd_recv(int sock, void *bytes, size_t n, int *fd)
     return got;
 }
 
-void fd_ring(int eventfd)
+void fd_ring_for(int eventfd, uint64_t n)
 {
-    uint64_t one = 1;
-    ssize_t sent = write(eventfd, &one, sizeof one);
+    ssize_t sent = write(eventfd, &n, sizeof n);
     (void)sent;
 }
 
-void fd_unring(int eventfd)
+void fd_ring(int eventfd)
+{
+    fd_ring_for(eventfd, 1);
+}
+
+uint64_t fd_unring(int eventfd)
 {
     uint64_t count;
-    ssize_t got = read(eventfd, &count, sizeof count);
-    (void)got;
+
+    return read(eventfd, &count, sizeof count) == sizeof count ? count : 0;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Closes *fd unless it is -1, and makes it -1. */
@@ -36,8 +37,10 @@ ssize_t fd_send(int sock, const void *bytes, size_t n, int fd);
 ssize_t fd_recv(int sock, void *bytes, size_t n, int *fd);
 
 /* Ring and clear an eventfd. Neither fails in a way that matters: a full
- * counter means that the bell is already ringing. */
+ * counter means that the bell is already ringing. fd_ring_for() adds n to the
+ * counter, fd_ring() 1; fd_unring() returns it, 0 if nobody rang. */
 void fd_ring(int eventfd);
-void fd_unring(int eventfd);
+void fd_ring_for(int eventfd, uint64_t n);
+uint64_t fd_unring(int eventfd);
 
 #endif

@@ -21,6 +21,10 @@ enum { HERITAGE_LISTENERS = 64, HERITAGE_DIR = 256 };
  * before it serve: the reload is refused. */
 enum { HERITAGE_EXIT_UNREADABLE = 74 };
 
+/* With this, a worker's doorbell rings only for a slot or a part of the retry budget that
+ * became free, and not for anything new in the table: the lower half of the counter stays 0. */
+#define HERITAGE_RING_FREED (UINT64_C(1) << 32)
+
 /* The task of a restarter. */
 struct heritage_action {
     uint32_t backend;              /* in conf->backends */

@@ -213,8 +213,13 @@ static void drain(struct worker *w, uint64_t at_most_ms, uint64_t last)
 
 static void doorbell_rang(struct loop_source *source, uint32_t events)
 {
+    uint64_t rung = fd_unring(source->fd);
+
     (void)events;
-    fd_unring(source->fd);
+    if (rung >= HERITAGE_RING_FREED)
+        backends_told_freed(&worker);
+    if (rung && rung % HERITAGE_RING_FREED == 0)
+        return; /* nothing is new, and to find that out takes a look at each row */
     refresh_backends(&worker);
     follow_certs(&worker);
     cert_canary_look(&worker);

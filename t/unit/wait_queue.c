@@ -3,10 +3,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/conf/conf.h"
+#include "base/fd.h"
 #include "shm/cap.h"
+#include "shm/heritage.h"
 #include "t/unit/tap.h"
 #include "worker/core/core.h"
 #include "worker/upstream/backends.h"
@@ -175,11 +176,12 @@ static void other_waits(uint64_t pool_since_ms, uint64_t backend_since_ms)
     }
 }
 
+/* For a slot, and nothing else. */
 static bool was_rung(void)
 {
-    uint64_t n;
+    uint64_t rung = fd_unring(heritage.doorbell[OTHER]);
 
-    return read(heritage.doorbell[OTHER], &n, sizeof n) == sizeof n;
+    return rung && rung % HERITAGE_RING_FREED == 0;
 }
 
 /* Releases a slot of backend i of ours, which some exchange had. */
@@ -241,6 +243,18 @@ static void test_about_as_old(void)
     ok(was_rung(), "ours has waited 80 ms, another one 91 ms: that is an eighth longer");
     is_str(order, "", "  ours leaves the slot to it");
     free_slots = 0;
+}
+
+static void test_told(void)
+{
+    afresh();
+    join(0, NULL);
+    is_int(backends_look_in_ms(&worker, 1000), BACKENDS_LOOK_MS, "one waits");
+    free_slots = 1;
+    backends_told_freed(&worker);
+    is_int(backends_look_in_ms(&worker, 1000), 0, "told of a free slot: looks in this turn");
+    backends_wake_due(&worker);
+    is_str(order, "a", "  and has it");
 }
 
 static void test_contended(void)
@@ -355,6 +369,7 @@ int main(void)
     test_closed();
     test_oldest();
     test_about_as_old();
+    test_told();
     test_contended();
     test_who_can_use_it();
     test_quietly();

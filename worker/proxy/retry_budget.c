@@ -44,7 +44,7 @@ static void retry_budget_pass_on(struct worker *worker, struct pool_view *pool)
 
     if (pool->retriers.first) {
         /* Not from here: bytes of a response may be in the relay buffer now. */
-        fd_ring(worker->heritage->doorbell[worker->heritage->row]);
+        fd_ring_for(worker->heritage->doorbell[worker->heritage->row], HERITAGE_RING_FREED);
         return;
     }
     for (int i = 0; i < worker->live.n; i++) {
@@ -52,7 +52,7 @@ static void retry_budget_pass_on(struct worker *worker, struct pool_view *pool)
 
         if (row != worker->heritage->row &&
             atomic_load(&worker->table->worker[row].queued_any[slot]))
-            fd_ring(worker->heritage->doorbell[row]);
+            fd_ring_for(worker->heritage->doorbell[row], HERITAGE_RING_FREED);
     }
 }
 

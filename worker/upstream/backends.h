@@ -181,6 +181,9 @@ void backends_contended(struct worker *worker, struct pool_view *pool);
  * a single backend does not hold up others that can use another. */
 void backends_wake(struct worker *worker, struct pool_view *pool);
 
+/* Another worker says that a slot is free: those that wait look at the end of this turn. */
+void backends_told_freed(struct worker *worker);
+
 /* The worker ends and its exchanges are cut one by one: a slot of one must not send another
  * one's request to a backend just before that is cut, too. */
 void backends_queue_close(struct worker *worker);

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/cap.h"
+#include "shm/heritage.h"
 #include "worker/core/core.h"
 #include "worker/upstream/backends.h"
 
@@ -142,7 +143,7 @@ static void offer_slot(struct worker *worker, struct backend_view *b)
         }
     }
     if (goes_first(worker->loop.now_ms, oldest, ours)) {
-        fd_ring(worker->heritage->doorbell[row]);
+        fd_ring_for(worker->heritage->doorbell[row], HERITAGE_RING_FREED);
         look_by(b->pool, worker->loop.now_ms + OFFER_MS);
     } else {
         backends_wake(worker, b->pool);
@@ -167,7 +168,7 @@ static void offer_rest(struct worker *worker, const struct pool_view *pool)
         }
     }
     if (row >= 0)
-        fd_ring(worker->heritage->doorbell[row]);
+        fd_ring_for(worker->heritage->doorbell[row], HERITAGE_RING_FREED);
 }
 
 static void release_slot(struct worker *worker, const struct backend_view *b)
@@ -332,6 +333,12 @@ void backends_wake(struct worker *worker, struct pool_view *pool)
     pool->waking = false;
     if (took && !pool->nwaiting)
         offer_rest(worker, pool);
+}
+
+void backends_told_freed(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->conf->n_pools; i++)
+        worker->pools[i].look_ms = worker->loop.now_ms;
 }
 
 void backends_queue_close(struct worker *worker)

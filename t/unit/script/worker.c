@@ -172,9 +172,13 @@ static void build_routes(struct worker *w)
 
 static void doorbell(struct loop_source *source, uint32_t events)
 {
+    uint64_t rung = fd_unring(source->fd);
+
     (void)events;
-    fd_unring(source->fd);
-    refresh_backends(&script_worker);
+    if (rung >= HERITAGE_RING_FREED) /* worker.c does this at the end of the turn */
+        backends_wake(&script_worker, &script_worker.pools[0]);
+    if (rung % HERITAGE_RING_FREED)
+        refresh_backends(&script_worker);
 }
 
 static void watch_doorbell(struct worker *w)
