@@ -159,6 +159,14 @@ static bool only_that_ca_tells(const struct job_problem *p)
     return fallback_is_one_of(p->type, types, sizeof types / sizeof *types);
 }
 
+/* Staging refused the order itself, before any name had to be proved: so some CAs refuse a
+ * required profile that they do not have. If the names are the cause, the CA says so, too, and
+ * counts no failed validation. */
+static bool refused_order(const struct job_problem *p)
+{
+    return !p->challenge && strcmp(p->type, "malformed") == 0;
+}
+
 bool fallback_failed(struct fallback *fallback, const struct order_options *options,
                      enum fallback_ca ca, const struct job_problem *problem)
 {
@@ -175,7 +183,8 @@ bool fallback_failed(struct fallback *fallback, const struct order_options *opti
         fallback->ca_failures =
             fault == FALLBACK_FAULT_CA ? backoff_count(fallback->ca_failures) : 0;
     } else if (ca == FALLBACK_STAGING &&
-               (fault == FALLBACK_FAULT_CA || only_that_ca_tells(problem))) {
+               (fault == FALLBACK_FAULT_CA || only_that_ca_tells(problem) ||
+                refused_order(problem))) {
         fallback->dry_run_first = 0; /* staging itself is the cause: it must not block orders */
     }
     return problem->challenge && kind_failed(fallback, options, problem->challenge);

@@ -151,6 +151,20 @@ static void test_staging_cannot_tell(void)
     }
 }
 
+/* A required profile may be refused as malformed. */
+static void test_staging_refuses_order(void)
+{
+    struct job_problem proof = {.type = "malformed", .challenge = JOB_HTTP_01};
+    struct fallback l = {.dry_run_first = 1};
+
+    fail_at(&l, FALLBACK_STAGING, "malformed");
+    is_int(fallback_ca(&l, &both), FALLBACK_FIRST,
+           "a refused order: staging is not in the way");
+    l.dry_run_first = 1;
+    fallback_failed(&l, &both, FALLBACK_STAGING, &proof);
+    is_int(fallback_ca(&l, &both), FALLBACK_STAGING, "a refused proof: staging again");
+}
+
 static void test_second(void)
 {
     struct fallback l = {0};
@@ -417,6 +431,7 @@ int main(void)
     test_kinds();
     test_staging();
     test_staging_cannot_tell();
+    test_staging_refuses_order();
     test_second();
     test_faults();
     test_reading();
