@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # What an order can do without, and a CA refuses: `replaces` (after the account was closed, with a
 # new account key, at a CA that lost its data, for other names), a profile, an address for mail.
-# A certificate of 24 seconds comes through each, in the same try. With all of pasgate, before a
+# A certificate of 40 seconds comes through each, in the same try. With all of pasgate, before a
 # newer Pebble.
 use strict;
 use warnings;
@@ -14,9 +14,11 @@ use Test::More;
 
 plan skip_all => 'no newer Pebble here (t/install-deps.sh)' unless Pebble::available(1);
 
+use constant LIFE => 40;
+
 my %profiles = (profiles => {
     default => { description => 'the usual one', validityPeriod => 7776000 },
-    blink   => { description => 'of 24 seconds', validityPeriod => 24 } });
+    blink   => { description => 'of 40 seconds', validityPeriod => LIFE } });
 my $blink = 'profile = "blink";';
 
 sub pebble { return Pebble->new(newer => 1, more => {%profiles}) }
@@ -24,7 +26,7 @@ sub pebble { return Pebble->new(newer => 1, more => {%profiles}) }
 my %ca   = map { $_ => pebble() } qw(closed key lost names);
 my %gate = map { $_ => acme_gate($ca{$_}, acme => $blink) } sort keys %ca;
 
-ok wait_issued($gate{$_}, 2), "$_: issued and renewed" or $gate{$_}->tell for sort keys %gate;
+ok wait_issued($gate{$_}, 2, 3 * LIFE), "$_: issued and renewed" or $gate{$_}->tell for sort keys %gate;
 
 # What befalls them, all at once; most of the rest is waiting.
 my ($code, $out) = $gate{closed}->cli('cert', 'deactivate', 'www.shop.test', '--force');
@@ -39,7 +41,7 @@ my %first = map { $_ => cert_row($gate{$_})->{generation} } sort keys %gate;
 
 for my $what (sort keys %gate) {
     my ($ca, $gate) = ($ca{$what}, $gate{$what});
-    ok wait_issued($gate, $first{$what} + 2), "$what: the next two certificates come" or $gate->tell;
+    ok wait_issued($gate, $first{$what} + 2, 5 * LIFE), "$what: the next two certificates come" or $gate->tell;
     is verified($gate, $ca, $what eq 'names' ? 'other.test' : 'shop.test'), '', 'served, and verified';
     unlike $gate->log_text, qr/not ordered, failure [2-9]/, 'with one failure at the most';
 }

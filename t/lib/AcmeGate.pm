@@ -56,8 +56,8 @@ sub wait_row
 
 sub wait_issued
 {
-    my ($gate, $generation) = @_;
-    return wait_row($gate, sub { $_->{source} eq 'acme' && $_->{generation} >= ($generation // 1) });
+    my ($gate, $generation, $seconds) = @_;
+    return wait_row($gate, sub { $_->{source} eq 'acme' && $_->{generation} >= ($generation // 1) }, $seconds);
 }
 
 # Verifies with openssl, up to the root of the CA, what is served for this name: '' or the error.
