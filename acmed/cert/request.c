@@ -308,6 +308,16 @@ static void look_at_queue(struct certificate *k, uint64_t now_ms)
     row_publish(k);
 }
 
+/* For the log: what was asked for and was not done. */
+static const char *what_failed(const struct account_op *op)
+{
+    if (op->settles || op->tells)
+        return "";
+    return op->kind == JOB_REVOKE  ? "not revoked: "
+           : op->kind == JOB_CLOSE ? "its account is not closed: "
+                                   : "its account's key was not changed, as far as is known: ";
+}
+
 void request_tick(struct certificate *k, uint64_t now_ms)
 {
     char error[TABLE_ERROR] = "";
@@ -323,7 +333,7 @@ void request_tick(struct certificate *k, uint64_t now_ms)
     if (news == ACCOUNT_OP_FAILED) {
         if (k->op.unknown && k->op.generation == k->row.generation)
             tell_issuer(k, error);
-        log_warn("certificate %s: %s", k->conf->name, error);
+        log_warn("certificate %s: %s%s", k->conf->name, what_failed(&k->op), error);
         if (!k->op.settles && !k->op.tells)
             snprintf(k->row.reply, sizeof k->row.reply, "%s", error);
     } else if (k->op.kind == JOB_REVOKE) {

@@ -83,8 +83,10 @@ const char *policy_refuses(const struct conf *conf, const struct conf_cert *cert
     uint8_t a[16];
 
     *meant = false;
+    if (cert->source == CONF_CERT_FILES)
+        return "it comes from files: replace key and chain there, which is noticed";
     if (cert->source != CONF_CERT_ACME)
-        return "it is not to be ordered";
+        return "it is not ordered from a CA, but self-signed, as configured";
     if (!acme->agree_tos)
         return "not ordered: acme.agree_tos is false";
     for (size_t i = 0; i < cert->n_names; i++) /* first: an email would not help */

@@ -45,7 +45,7 @@ static const struct {
     {"unauthorized",
      "%s could not be validated; make it lead here, and look for another server in front of "
      "pasgate",
-     "the CA does not accept our account; check acme.eab"},
+     "the CA does not accept our account for this; check it there, and acme.eab if it is set"},
     {"unsupportedContact", NULL, "the CA cannot write to acme.email; set another one"},
     {"unsupportedIdentifier", "the CA does not sign names like %s; remove it from names",
      "the CA does not sign names of this kind"},

@@ -198,7 +198,10 @@ static void revoke_fails(const char *type, uint32_t status, char reply[TABLE_ERR
 
 static void test_revoke(void)
 {
-    char reply[TABLE_ERROR], want[TABLE_ERROR];
+    char reply[TABLE_ERROR], want[TABLE_ERROR], logged[1024];
+    char path[] = "/tmp/pasgate-account-op-log-XXXXXX";
+    int fd = mkstemp(path);
+    ssize_t n;
 
     revoke_fails("malformed", 404, reply);
     snprintf(
@@ -210,8 +213,16 @@ static void test_revoke(void)
     is_str(reply, want, "a CA that does not know it: who may");
     revoke_fails("notFound", 404, reply);
     is_str(strstr(reply, "its issuer is Other CA") ? "yes" : reply, "yes", "by its status");
+    unlink(path);
+    log_to_fd(fd);
     revoke_fails("serverInternal", 500, reply);
+    log_to_fd(STDERR_FILENO);
     is_str(reply, "the CA says serverInternal: its words", "other failures say nothing of it");
+    n = pread(fd, logged, sizeof logged - 1, 0);
+    logged[n > 0 ? n : 0] = '\0';
+    ok(strstr(logged, "x.test: not revoked: the CA says serverInternal: its words"),
+       "the log says what was asked for: %s", logged);
+    close(fd);
 }
 
 /* ---- what a successor tells a command that waits */

@@ -53,6 +53,12 @@ static void test_policy(void)
     conf.acme.agree_tos = true;
     cert.source = CONF_CERT_SELF;
     ok(policy_refuses(&conf, &cert, &meant) && !meant, "not what is to be self-signed");
+    is_str(policy_refuses(&conf, &cert, &meant),
+           "it is not ordered from a CA, but self-signed, as configured", "  in words");
+    cert.source = CONF_CERT_FILES;
+    is_str(policy_refuses(&conf, &cert, &meant),
+           "it comes from files: replace key and chain there, which is noticed",
+           "nor what comes from files: what to do instead");
     cert.source = CONF_CERT_ACME;
     name = "*.a.intra";
     ok(policy_refuses(&conf, &cert, &meant) && meant, "a wildcard was meant");
