@@ -381,13 +381,19 @@ static void test_rescue(void)
 /* ---- by silence */
 
 /* In a pool that is known to be quick. */
-static void begin_auto(void)
+static void begin_auto_with(enum conf_balance balance)
 {
     script_defaults();
     script_route.hedge_after_ms = CONF_HEDGE_AUTO;
+    script_pool.balance = balance;
     start(2);
     for (uint32_t i = 0; i < 2; i++)
         script_worker.backends[i].hedge_ms = SILENCE_LEAST_MS;
+}
+
+static void begin_auto(void)
+{
+    begin_auto_with(CONF_BALANCE_ROUNDROBIN);
 }
 
 /* Until a request that nobody else follows is hedged. */
@@ -500,6 +506,35 @@ static void test_asked(void)
     end_auto("found silent later");
 }
 
+/* The same, where nothing is sent to it any more, as it has more in flight than the other. */
+static void test_asked_again(void)
+{
+    static struct client other, more[10];
+
+    begin_auto_with(CONF_BALANCE_LEASTCONN);
+    other = (struct client){0};
+    memset(more, 0, sizeof more);
+    ask("GET /web/a");
+    script_wait(SILENCE_LEAST_MS + MORE_MS);
+    script_backend[0].does = BACKEND_SERVES;
+    script_ask(&other, "GET /web/b");
+    script_run();
+    is_str(script_got(&other), "200 pas1", "a backend serves what came later");
+    script_backend[0].does = BACKEND_WAITS;
+    for (int i = 0; i < 10; i++) {
+        script_ask(&more[i], "GET /web/c");
+        script_run();
+        script_wait(100);
+    }
+    is_str(script_got(&client), "200 pas2", "  and is silent then: found within a second");
+    is_int(script_backend[0].requests, 3, "  by one that was sent there meanwhile");
+    script_wait(SILENCE_LEAST_MS + SILENCE_ASK_MS + MORE_MS);
+    for (int i = 0; i < 10; i++)
+        if (strcmp(script_got(&more[i]), "200 pas2") != 0)
+            ok(false, "request %d is served", i);
+    end_auto("asked again");
+}
+
 static void test_all_share(void)
 {
     static struct client other;
@@ -549,6 +584,7 @@ int main(void)
     test_rescue();
     test_silence();
     test_asked();
+    test_asked_again();
     test_all_share();
     test_connecting();
     return done();

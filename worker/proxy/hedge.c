@@ -143,6 +143,13 @@ static struct backend_view *hedge_second(struct exchange *x)
     return NULL;
 }
 
+/* The next request that may be hedged goes to its backend, to see what that does. */
+static void hedge_ask(const struct exchange *x)
+{
+    x->pool->asked = x->backend;
+    x->pool->asked_us = x->worker->loop.now_us;
+}
+
 /* May the backend respond, after all? Asks it, if need be. */
 static bool is_silent(struct exchange *x, uint64_t from, uint32_t *ms)
 {
@@ -155,12 +162,18 @@ static bool is_silent(struct exchange *x, uint64_t from, uint32_t *ms)
     uint64_t now = x->worker->loop.now_us;
 
     switch (silence_judge(from, &view, now)) {
-    case SILENCE_ALIVE: /* unless a silence is found later (attempt_hedge_now()) */
-        *ms = 0;
+    case SILENCE_ALIVE:
+        /* It may have fallen silent since then, and not get another request, because this one
+         * waits there: then others find the silence, and this one is hedged with them
+         * (attempt_hedge_now()). */
+        if (view.served_us + SILENCE_LEAST_MS * UINT64_C(1000) <= now &&
+            (x->pool->asked_us <= view.served_us ||
+             x->pool->asked_us + (SILENCE_LEAST_MS + SILENCE_ASK_MS) * UINT64_C(1000) <= now))
+            hedge_ask(x);
         return false;
     case SILENCE_ASK:
         b->asked_us = now;
-        x->pool->asked = b;
+        hedge_ask(x);
         *ms = SILENCE_ASK_MS;
         return false;
     case SILENCE_WAIT:

@@ -323,7 +323,7 @@ struct backend_view *backends_choose_asked(struct worker *worker, struct pool_vi
 
     pool->asked = NULL;
     if (!b || tried[i / 64] >> (i % 64) & 1 || pool->nwaiting ||
-        worker->loop.now_us - b->asked_us >= SILENCE_ASK_MS * UINT64_C(1000) ||
+        worker->loop.now_us - pool->asked_us >= SILENCE_ASK_MS * UINT64_C(1000) ||
         candidates_class_of(b, worker->loop.now_ms) != BALANCE_GOOD ||
         !backends_acquire_slot(worker, b))
         return NULL;

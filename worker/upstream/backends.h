@@ -111,6 +111,7 @@ struct pool_view {
     uint32_t nhome_waiting;      /* the waiters of its backends */
     /* The next request that may be hedged goes there; NULL: none. */
     struct backend_view *asked;
+    uint64_t asked_us; /* since when */
     /* When the records of its backends were last halved. */
     uint64_t record_aged_ms;
 };
