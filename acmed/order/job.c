@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 
+enum { JOB_ROUNDS = 64 }; /* packets of the network helper before others have their turn */
+
 struct job_run {
     int fd;
     enum job_kind kind;
@@ -20,6 +22,7 @@ struct job_run {
     size_t n_names;
     char *preferred_chain;
     uint64_t due_ms;
+    int rounds;     /* packets since the caller was told that there are none */
     bool over;      /* no more messages */
     bool awaiting;  /* waits for job_reply() */
     bool publishes; /* and the event was JOB_DNS_PUT */
@@ -308,11 +311,13 @@ static bool job_take(struct job_run *run, const struct ipc_message *q)
     }
 }
 
+/* A helper that sends without end, with or without events, does not keep acmed from the other
+ * certificates: what is left wakes acmed again. */
 static void next_event(struct job_run *run)
 {
     struct ipc_message question;
 
-    for (;;) {
+    while (run->rounds++ < JOB_ROUNDS) {
         int got = ipc_recv(run->fd, &question, run->in);
 
         if (got < 0 && errno == EAGAIN)
@@ -340,6 +345,8 @@ void job_serve(struct job_run *run, struct job_event *event)
         if (run->event.type == JOB_NOTHING && clock_mono_ms() >= run->due_ms)
             fail_run(run, "net.deadline", "it took too long");
     }
+    if (run->event.type == JOB_NOTHING)
+        run->rounds = 0;
     *event = run->event;
 }
 

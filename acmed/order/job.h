@@ -169,7 +169,8 @@ struct job_run *job_start(int forkserver, const struct job *job, const struct si
 int job_fd(const struct job_run *run);
 uint64_t job_due_ms(const struct job_run *run);
 
-/* Reads the next message. Call it until it returns JOB_NOTHING. */
+/* Reads the next message. Call it until it returns JOB_NOTHING: nothing is there, or it is the
+ * turn of others, and the descriptor is still readable. */
 void job_serve(struct job_run *run, struct job_event *event);
 
 /* Replies to JOB_PROGRESS and JOB_DNS_PUT. false: the job fails with net.refused. */
