@@ -47,7 +47,9 @@ is slurp($file), $before, 'what was stored is whole';
 is $gate->status->{backends}[0]{admin}, 'maint', 'the override is in force';
 
 my $told = sub { return scalar(() = substr($gate->log_text, $from) =~ /admin overrides cannot be written/g) };
-is $told->(), 1, 'once';
+ok !(wait_for { $gate->status->{wishes_saved} } 7), 'nobody says otherwise after another try';
+is $told->(), 1, 'and told once';
+is slurp($file), $before, 'what was stored is whole still';
 close $out;
 unlink $filler or die "$filler: $!";
 ok $gate->wait_log(qr/admin overrides are written again/, undef, $from), 'it is written when there is room';
