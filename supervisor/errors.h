@@ -13,6 +13,11 @@ void errors_add(struct conf_errors *errs, const char *fmt, ...)
 enum { ERRORS_TOLD = 100 };
 void errors_limit(struct conf_errors *errs, const char *file, const char *what);
 
+/* What the host lacks, by errno, and which limit to raise; for anything else, what errno says.
+ */
+enum { ERRORS_LACK = 256 };
+const char *errors_lack(int error, char out[ERRORS_LACK]);
+
 /* Logs each of them, then releases them. */
 void errors_log_warnings(struct conf_errors *warnings);
 

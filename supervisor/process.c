@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "shm/counters.h"
 #include "shm/message.h"
+#include "supervisor/errors.h"
 #include "supervisor/launch.h"
 #include "supervisor/publish.h"
 #include "supervisor/supervise.h"
@@ -204,14 +205,14 @@ static int fork_child(struct process *p)
 static void forked_or_not(struct process *p)
 {
     static struct log_gate gate;
-    char who[64];
+    char who[64], lack[ERRORS_LACK];
 
     if (fork_child(p) == 0) {
         log_debug("%s started", process_describe(p, who));
         return;
     }
     if (log_gate_open(&gate))
-        log_error("cannot start %s: %s", process_describe(p, who), strerror(errno));
+        log_error("cannot start %s: %s", process_describe(p, who), errors_lack(errno, lack));
     if (p->generation == p->sup->trial)
         p->sup->ops->trial_ended(p);
     else

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -177,21 +176,11 @@ static void share_table(const struct supervisor *sup)
         log_warn("the group %s cannot read the table: %s", group->gr_name, strerror(errno));
 }
 
-/* What was missing, by errno. */
 static void tell_no_start(int error)
 {
-    struct rlimit limit = {.rlim_cur = 0};
+    char text[ERRORS_LACK];
 
-    if (error == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        log_error("cannot start: too few descriptors: the limit is %llu; pasgate needs some "
-                  "128, and more for each connection; raise it (ulimit -n, LimitNOFILE of "
-                  "systemd, --ulimit nofile of Docker)",
-                  (unsigned long long)limit.rlim_cur);
-    else if (error == ENOMEM)
-        log_error("cannot start: out of memory: the host has none left, or a limit is too low "
-                  "(ulimit -v and -d, LimitAS and LimitDATA of systemd)");
-    else
-        log_error("cannot start: %s", strerror(error));
+    log_error("cannot start: %s", errors_lack(error, text));
 }
 
 /* Everything that can fail at start, before the first child. 0 or -1 after a log line. */
@@ -289,8 +278,10 @@ int supervise(const char *conf_file)
     log_to_fd(STDERR_FILENO);
     struct conf *conf = conf_load(conf_file, &errs);
     if (!conf) {
+        /* A lack of the host may be over at the next start: systemd is to try again. */
+        code = errs.host ? SUPERVISE_EXIT_FAILURE : SUPERVISE_EXIT_CONFIG;
         supervise_print_errors(&errs);
-        return SUPERVISE_EXIT_CONFIG;
+        return code;
     }
     logging_init(conf, "supervisor");
     examine_child_run(conf, EXAMINE_START, &errs, &warnings);

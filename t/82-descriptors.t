@@ -25,11 +25,34 @@ subtest 'too few to start' => sub {
     like $few->log_text, qr/error .*too few descriptors: the limit is 64; pasgate needs some 128.*LimitNOFILE/, 'the log tells what to raise';
 };
 
+# Enough for the supervisor, too few for its children.
+subtest 'too few for a worker' => sub {
+    my $few = PasGate->new(workers => 2, backends => [$pas], start => 0);
+    my ($said, $nofile);
+    for ($nofile = 80; $nofile < 128 && !$said; $nofile += 2) {
+        my $from = length $few->log_text;
+        my $pid = PasGate::spawn($few->{log}, 'prlimit', "--nofile=$nofile:$nofile", PasGate::binary(), 'run', '-c', $few->{conf});
+        wait_for { substr($few->log_text, $from) =~ /error|ready: / };
+        ($said) = substr($few->log_text, $from) =~ /(error .*cannot start \w+ ?\d*[: (].*)/;
+        undef $said if ($said // '') =~ /cannot start: /;
+        kill 'KILL', $pid;
+        PasGate::reap($pid, DEADLINE);
+    }
+    like $said // '', qr/too few descriptors: the limit is \d+; pasgate needs some 128.*LimitNOFILE/, 'the log tells what to raise' or diag $few->log_text;
+};
+
 subtest 'too little address space' => sub {
     my $few = PasGate->new(workers => 1, backends => [$pas], start => 0);
     my $status = PasGate::reap(PasGate::spawn($few->{log}, 'prlimit', '--as=200000000', PasGate::binary(), 'run', '-c', $few->{conf}), DEADLINE);
     is $status >> 8, 1, 'exit code';
     like $few->log_text, qr/error .*address space is too low; raise it .*LimitAS/, 'the log tells what to raise';
+
+    # Too little even for the configuration, which is good: not 78, with which systemd gives up.
+    for my $verb ('run', 'check') {
+        my ($code, $out, $err) = run_cmd('prlimit', '--as=100000000', PasGate::binary(), $verb, '-c', $few->{conf});
+        is $code, 1, "$verb: exit code";
+        like "$out$err", qr/out of memory: .*LimitAS/, "$verb: what to raise";
+    }
 } if !sanitized();
 
 my $early = $gate->connect;

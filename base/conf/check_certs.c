@@ -185,7 +185,7 @@ static void check_cert_names(struct conf_build *b)
     struct cert_name *all = all_names(b->conf, &n);
 
     if (!all) {
-        conf_errors_add(&b->report, 0, "out of memory");
+        conf_errors_no_memory(&b->report);
         return;
     }
     qsort(all, n, sizeof *all, conf_check_certs_name_cmp);

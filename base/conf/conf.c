@@ -103,10 +103,10 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
 
     b->arena = conf_arena_new();
     if (!b->arena)
-        conf_errors_add(&b->report, 0, "out of memory");
+        conf_errors_no_memory(&b->report);
     b->secrets = b->arena ? conf_arena_new() : NULL;
     if (b->arena && (!b->secrets || !conf_remember(b->secrets)))
-        conf_errors_add(&b->report, 0, "out of memory");
+        conf_errors_no_memory(&b->report);
     if (have_text && b->arena && b->secrets) {
         b->conf = conf_arena_alloc(b->arena, sizeof *b->conf);
         b->conf->arena = b->arena;
@@ -126,6 +126,7 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
         conf_arena_free(b->secrets);
         conf_arena_free(b->arena);
     }
+    errs->host = b->report.host;
     conf_report_finish(&b->report, &b->text, errs);
     if (!conf && !errs->files)
         give_files(&b->text, errs);

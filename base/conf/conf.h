@@ -471,6 +471,7 @@ struct conf_errors {
     size_t n;
     struct conf_file *files; /* as far as they were read; the last one may not exist */
     size_t n_files;
+    bool host; /* one of them is a lack of memory or descriptors: the file may be good */
 };
 
 /* Reads a file. Returns a tree for conf_free(), or NULL and at least one error. A relative path

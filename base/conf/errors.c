@@ -1,6 +1,7 @@
 /* conf/errors.c - see conf/errors.h. */
 #include "base/conf/errors.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,4 +90,17 @@ void conf_errors_add(struct conf_error_list *report, unsigned line, const char *
         return;
     add(report, line, text);
     free(text);
+}
+
+bool conf_errors_is_lack(int error)
+{
+    return error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
+void conf_errors_no_memory(struct conf_error_list *report)
+{
+    report->host = true;
+    conf_errors_add(report, 0,
+                    "out of memory: the host has none left, or a limit is too low (ulimit -v "
+                    "and -d, LimitAS and LimitDATA of systemd)");
 }

@@ -24,6 +24,7 @@ struct conf_error_list {
     size_t n, cap;
     size_t more; /* errors beyond CONF_REPORT_MAX */
     bool bad;    /* an error was added, even if there was no memory to keep it */
+    bool host;   /* one of them is the host's, not the file's (conf_errors_lack()) */
 };
 
 /* Adds "what, and what would be right". Line 0: the file as a whole. Control characters of a
@@ -33,5 +34,11 @@ struct conf_error_list {
 enum { CONF_REPORT_ALIKE = 20, CONF_REPORT_MAX = 200 };
 __attribute__((format(printf, 3, 4))) void conf_errors_add(struct conf_error_list *report,
                                                            unsigned line, const char *fmt, ...);
+
+/* Is this errno a lack of the host (memory, descriptors) that no change of a file mends? */
+bool conf_errors_is_lack(int error);
+
+/* Adds "out of memory": the fault is the host's. */
+void conf_errors_no_memory(struct conf_error_list *report);
 
 #endif

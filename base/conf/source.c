@@ -100,32 +100,35 @@ bool conf_source_path_from(const char *file, const char *path, bool absolute, ch
     return n > 0 && (size_t)n < cap;
 }
 
+/* Why a file cannot be read, beside an errno. */
+enum { NOT_REGULAR = -1, TOO_LARGE = -2 };
+
 /* The content of a regular file, malloc'ed, and its stat() from just before; NULL with *why. */
-static char *slurp(const char *file, size_t *n, struct stat *seen, const char **why)
+static char *slurp(const char *file, size_t *n, struct stat *seen, int *why)
 {
     char *p = NULL;
     /* O_NONBLOCK: opening a pipe would wait for its writer. */
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     *n = 0;
-    *why = NULL;
+    *why = 0;
     *seen = (struct stat){0};
     if (fd < 0 || fstat(fd, seen) < 0) {
-        *why = strerror(errno);
+        *why = errno;
         if (errno != ENOENT) /* it exists: a watcher must not take it for a new file */
             stat(file, seen);
     } else if (!S_ISREG(seen->st_mode)) {
-        *why = "not a regular file";
+        *why = NOT_REGULAR;
     } else if (seen->st_size > (off_t)CONF_TEXT_MAX_BYTES) {
-        *why = "larger than 1 MiB";
+        *why = TOO_LARGE;
     } else if (!(p = malloc((size_t)seen->st_size + 1))) {
-        *why = strerror(errno);
+        *why = errno;
     } else {
         ssize_t got;
         while ((got = read(fd, p + *n, (size_t)seen->st_size - *n)) > 0)
             *n += (size_t)got;
         if (got < 0) {
-            *why = strerror(errno);
+            *why = errno;
             wipe(p, *n);
             p = NULL;
         }
@@ -332,12 +335,17 @@ static bool add_source(struct splice *s, const char *name, const struct stat *se
 static bool add_file(struct splice *s, const char *file, unsigned depth)
 {
     size_t n;
-    const char *why;
+    int error;
     struct stat seen;
     unsigned line = (unsigned)s->text->n_lines;
-    char *p = slurp(file, &n, &seen, &why);
+    char *p = slurp(file, &n, &seen, &error);
 
     if (!p) {
+        const char *why = error == NOT_REGULAR ? "not a regular file"
+                          : error == TOO_LARGE ? "larger than 1 MiB"
+                                               : strerror(error);
+
+        s->report->host |= conf_errors_is_lack(error);
         conf_errors_add(s->report, line, "cannot read %s: %s", file, why);
         if (depth > 0) /* so that watch notices it when it appears */
             conf_source_add_name(s->text, file, &seen);
@@ -352,10 +360,11 @@ static bool conf_source_finish(struct splice *s, bool good)
 {
     if (good && s->text->n == 0)
         good = add_text(s->text, "\n", 1); /* so that p is a string */
-    if (!good && s->report->n == 0)
+    if (!good && s->report->n == 0 && s->text->too_large)
         conf_errors_add(s->report, (unsigned)s->text->n_lines,
-                        s->text->too_large ? "more than 1 MiB, including all included files"
-                                           : "out of memory");
+                        "more than 1 MiB, including all included files");
+    else if (!good && s->report->n == 0)
+        conf_errors_no_memory(s->report);
     return good;
 }
 

@@ -199,8 +199,11 @@ int cli_cert_delete(const struct cli *cli)
         return CLI_USAGE;
     }
     conf = conf_load(cli->conf_file, &errs);
+    if (!conf && errs.host)
+        code = CLI_FAILURE;
     if (!conf)
-        escape_print(stderr, "pasgate: %s has errors: see pasgate check\n", cli->conf_file);
+        escape_print(stderr, "pasgate: %s %s: see pasgate check\n", cli->conf_file,
+                     errs.host ? "cannot be read" : "has errors");
     else
         code = delete_it(cli, conf);
     conf_errors_release(&errs);

@@ -99,8 +99,11 @@ int cli_cert_import(const struct cli *cli)
     }
     /* A configured certificate file may not exist yet, because this imports it. */
     conf = file ? conf_load_early(cli->conf_file, &errs) : conf_load(cli->conf_file, &errs);
+    if (!conf && errs.host)
+        code = CLI_FAILURE;
     if (!conf)
-        escape_print(stderr, "pasgate: %s has errors: see pasgate check\n", cli->conf_file);
+        escape_print(stderr, "pasgate: %s %s: see pasgate check\n", cli->conf_file,
+                     errs.host ? "cannot be read" : "has errors");
     else if (file)
         code = import_file(conf, cli);
     else

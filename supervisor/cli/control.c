@@ -70,8 +70,8 @@ int cli_check(const struct cli *cli)
     }
     struct conf *conf = conf_load(cli->conf_file, &errs);
     if (!conf) {
+        code = errs.host ? CLI_FAILURE : CLI_CONFIG;
         cli_control_print_errors(&errs);
-        code = CLI_CONFIG;
     } else if (cli->dump) {
         conf_dump(conf, stdout);
     } else {
@@ -102,7 +102,7 @@ static int cli_control_lost(void)
 static int tell_failure(const struct header_row *h, const struct conf *conf,
                         struct conf_errors *errs, struct conf_errors *warnings)
 {
-    bool config = !conf;
+    bool config = !conf && !errs->host;
 
     fprintf(stderr, "pasgate: reload failed, generation %u stays in use:\n",
             h->config_generation);

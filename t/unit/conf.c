@@ -7,6 +7,7 @@
 #include <libconfig.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -577,6 +578,29 @@ static void test_files(void)
     rmdir(dir);
 }
 
+/* Whose fault it is: the file's, or the host's. */
+static void test_lack(void)
+{
+    struct rlimit few, all;
+    struct conf_errors errs = {0};
+    char file[] = "/tmp/pasgate-conf-XXXXXX";
+
+    close(mkstemp(file));
+    getrlimit(RLIMIT_NOFILE, &all);
+    few = all;
+    few.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &few);
+    ok(!conf_load(file, &errs) && errs.n == 1 && errs.host, "no descriptor: the host's");
+    setrlimit(RLIMIT_NOFILE, &all);
+    conf_errors_release(&errs);
+    ok(!errs.host && !conf_load(file, &errs) && errs.n > 0 && !errs.host,
+       "an empty file: the file's");
+    conf_errors_release(&errs);
+    unlink(file);
+    ok(!conf_load(file, &errs) && !errs.host, "no file: nor is that the host's");
+    conf_errors_release(&errs);
+}
+
 int main(void)
 {
     test_durations();
@@ -593,6 +617,7 @@ int main(void)
     test_expand();
     test_refused();
     test_files();
+    test_lack();
     test_dump();
     round_trip(FOUR, "four settings");
     round_trip(PLAIN POOL
