@@ -378,6 +378,36 @@ static void test_rescue(void)
     script_end("hedge_all and a POST");
 }
 
+/* ---- the permit to try a pool that is down */
+
+static void test_permit(void)
+{
+    static struct client other;
+
+    script_defaults();
+    script_route.hedge_after_ms = HEDGE_MS;
+    script_route.retry = 0;
+    script_pool.fail_open = CONF_FAIL_OPEN_ONE;
+    start(2);
+    other = (struct client){0};
+    script_verdict(0, HEALTH_DOWN);
+    script_verdict(1, HEALTH_DOWN);
+    ask("GET /web/a");
+    script_verdict(1, HEALTH_UP);
+    script_backend[1].does = BACKEND_CLOSES;
+    script_wait(HEDGE_MS + MORE_MS);
+    is_int(script_backend[1].requests, 1, "one that tries a pool that is down is hedged");
+    is_str(script_got(&client), "nothing...", "  the second attempt fails: it still tries");
+    script_verdict(1, HEALTH_DOWN);
+    script_ask(&other, "GET /web/b");
+    script_run();
+    is_str(script_got(&other), "503 of pasgate", "  and no other one tries meanwhile");
+    is_int(script_in_flight(0), 1, "  one request is there");
+    says(0, FROM("pas1"));
+    is_str(script_got(&client), "200 pas1", "  it is served");
+    script_end("the permit of a hedged exchange");
+}
+
 /* ---- by silence */
 
 /* In a pool that is known to be quick. */
@@ -582,6 +612,7 @@ int main(void)
     test_scarce();
     test_probation();
     test_rescue();
+    test_permit();
     test_silence();
     test_asked();
     test_asked_again();

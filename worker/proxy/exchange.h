@@ -84,7 +84,7 @@ struct attempt {
     struct backend_view *backend;
     uint64_t chosen, connected, sent; /* as in exchange_times */
     uint8_t state;
-    bool reused, sticky, probation, silent;
+    bool reused, sticky, opens, probation, silent;
 };
 
 struct exchange {

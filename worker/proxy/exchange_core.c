@@ -118,14 +118,16 @@ void exchange_leave(struct exchange *x)
     leave_running(x);
 }
 
-/* Closes the other attempt's connection and gives back its probation slot; its slot at the
- * backend is left to the caller. */
+/* Closes the other attempt's connection and gives back its probation slot and its permit to try
+ * a pool that is down; its slot at the backend is left to the caller. */
 struct backend_view *exchange_end_hedge(struct exchange *x)
 {
     struct attempt a = x->hedge;
 
     x->hedge = (struct attempt){0};
     upstream_close(a.upstream);
+    if (a.opens)
+        fail_open_release(x->worker, x->pool);
     if (a.probation)
         retry_budget_probation_release(x->worker, a.backend);
     return a.backend;

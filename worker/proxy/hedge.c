@@ -14,6 +14,7 @@
 #include "worker/proxy/exchange_stats.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/upstream/backends.h"
+#include "worker/upstream/fail_open.h"
 #include "worker/upstream/upstream.h"
 
 /* Takes the exchange's own attempt out of it. */
@@ -28,6 +29,7 @@ static struct attempt hedge_take_out(struct exchange *x)
         .state = x->state,
         .reused = x->reused,
         .sticky = x->sticky,
+        .opens = x->opens,
         .probation = x->probation,
         .silent = x->silent,
     };
@@ -35,7 +37,7 @@ static struct attempt hedge_take_out(struct exchange *x)
     exchange_unlink_running(x);
     x->upstream = NULL;
     x->at.connected = x->at.sent = 0;
-    x->probation = x->silent = false;
+    x->opens = x->probation = x->silent = false;
     return a;
 }
 
@@ -50,6 +52,7 @@ static void put_in(struct exchange *x, const struct attempt *a)
     x->state = a->state;
     x->reused = a->reused;
     x->sticky = a->sticky;
+    x->opens = a->opens;
     x->probation = a->probation;
     x->silent = a->silent;
 }
@@ -277,6 +280,8 @@ void hedge_win(struct exchange *x)
         return;
     }
     x->hedge = (struct attempt){0};
+    if (a.opens)
+        fail_open_release(x->worker, x->pool);
     detached_begin(&a, took_us);
 }
 
