@@ -26,12 +26,21 @@
      FIELD_BIT(TRAILER) | FIELD_BIT(UPGRADE) | FIELD_BIT(HTTP2_SETTINGS) | FIELD_BIT(PROXY) | \
      FIELD_BIT(PROXY_AUTHORIZATION) | FIELD_BIT(PROXY_AUTHENTICATE))
 
+/* Is there room for n bytes? If not, there is none for anything after them either, so that one
+ * comparison decides. */
+static inline bool has_room(struct rewrite_out *out, size_t n)
+{
+    if (n <= out->cap - out->n)
+        return true;
+    out->over = true;
+    out->cap = out->n;
+    return false;
+}
+
 static inline void put(struct rewrite_out *out, struct str s)
 {
-    if (out->over || s.n > out->cap - out->n) {
-        out->over = true;
+    if (!has_room(out, s.n))
         return;
-    }
     if (s.n)
         memcpy(out->p + out->n, s.p, s.n);
     out->n += s.n;
@@ -61,10 +70,8 @@ static inline void put_field(struct rewrite_out *out, struct str name, struct st
 {
     /* One check for all four parts, as this is the function that is called most. */
     size_t n = name.n + value.n + 4;
-    if (out->over || n > out->cap - out->n) {
-        out->over = true;
+    if (!has_room(out, n))
         return;
-    }
     char *p = out->p + out->n;
     memcpy(p, name.p, name.n);
     p += name.n;

@@ -11,9 +11,12 @@ enum http_body rewrite_response_body(const struct http_response *res, unsigned c
 
 static void put_status_line(struct rewrite_out *out, unsigned status, struct str reason)
 {
+    /* Every status has three digits (struct http_response, struct rewrite_own_info). */
+    const char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
+                           (char)('0' + status % 10), ' '};
+
     PUT(out, "HTTP/1.1 ");
-    put_number(out, status);
-    PUT(out, " ");
+    put(out, str_make(digits, sizeof digits));
     put(out, reason);
     PUT(out, "\r\n");
 }
