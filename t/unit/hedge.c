@@ -56,6 +56,11 @@ static uint64_t completed(uint32_t i)
     return count_read(&script_worker.backends[i].cell->completed);
 }
 
+static uint64_t hedges(uint32_t i)
+{
+    return count_read(&script_worker.backends[i].cell->hedges);
+}
+
 /* ---- which one decides */
 
 static void test_first_byte(void)
@@ -200,6 +205,40 @@ static void test_verdicts(void)
     says(1, FROM("pas2"));
     is_str(script_got(&client), "200 pas2", "  and takes it");
     script_end("both are down");
+}
+
+/* The second attempt uses a kept connection. */
+static void begin_kept(enum script_does does)
+{
+    begin();
+    script_verdict(0, HEALTH_DOWN);
+    ask("GET /web/kept");
+    script_verdict(0, HEALTH_UP);
+    script_backend[1].does = does;
+    script_backend[1].only_kept = true;
+    ask("GET /web/a");
+    script_wait(HEDGE_MS + MORE_MS);
+}
+
+static void test_stale(void)
+{
+    begin_kept(BACKEND_CLOSES);
+    is_int(script_backend[1].connections, 2, "the second one's kept connection was closed");
+    is_str(script_got(&client), "200 pas2", "  a fresh one serves");
+    is_str(script_faults(1), "", "  which is no fault of its backend");
+    is_str(script_log_field("attempts"), "2", "  and the same second attempt");
+    is_int(hedges(0), 1, "  of one hedge");
+    script_end("a stale connection");
+
+    begin_kept(BACKEND_WAITS);
+    script_refuse(1);
+    script_close(1);
+    script_run();
+    is_str(script_got(&client), "nothing...", "no fresh one opens: the first one goes on");
+    says(0, FROM("pas1"));
+    is_str(script_got(&client), "200 pas1", "  and serves");
+    is_str(script_faults(1), "connect 1", "  which is a fault of its backend");
+    script_end("a stale connection and no fresh one");
 }
 
 /* ---- who is hedged */
@@ -441,11 +480,6 @@ static void end_auto(const char *test)
     script_end(test);
 }
 
-static uint64_t hedges(uint32_t i)
-{
-    return count_read(&script_worker.backends[i].cell->hedges);
-}
-
 static void test_silence(void)
 {
     begin_auto();
@@ -601,6 +635,26 @@ static void test_connecting(void)
     script_end("a connection that does not open");
 }
 
+/* The first one still connects when the second one fails. */
+static void test_connecting_on(void)
+{
+    begin_auto();
+    script_accept_none(0);
+    script_backend[1].does = BACKEND_WAITS;
+    ask("GET /web/a");
+    script_wait(SCRIPT_CONNECT_MS - HEDGE_MS);
+    is_int(script_backend[1].requests, 1, "a connection does not open: hedged");
+    script_close(1);
+    script_run();
+    is_str(script_got(&client), "nothing...", "  the second attempt fails: it goes on");
+    script_wait(HEDGE_MS - MORE_MS);
+    is_str(script_faults(0), "", "  for the rest of its time");
+    script_wait(2 * MORE_MS);
+    is_str(script_faults(0), "timeout 1", "  and no longer");
+    script_leave(&client);
+    script_end("a connection that does not open in time");
+}
+
 int main(void)
 {
     test_first_byte();
@@ -618,5 +672,7 @@ int main(void)
     test_asked_again();
     test_all_share();
     test_connecting();
+    test_connecting_on();
+    test_stale();
     return done();
 }

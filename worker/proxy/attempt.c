@@ -67,7 +67,7 @@ static void arm_connecting(struct exchange *x)
 {
     bool auto_ms = x->route->hedge_after_ms == CONF_HEDGE_AUTO;
 
-    arm(x, x->route->timeouts.connect_ms, auto_ms ? attempt_hedge_delay(x) : 0);
+    arm(x, exchange_time_left(x), auto_ms ? attempt_hedge_delay(x) : 0);
 }
 
 void attempt_hedge_now(struct exchange *x)

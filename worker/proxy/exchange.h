@@ -198,6 +198,8 @@ enum exchange_flow { EXCHANGE_GO_ON, EXCHANGE_BLOCKED, EXCHANGE_OVER };
 
 /* Gives up its own attempt: connection, timer and slot. */
 void exchange_leave(struct exchange *x);
+/* The same, but it keeps the slot. */
+void exchange_disconnect(struct exchange *x);
 /* Its link in backend->running; the slot is not touched. */
 void exchange_join_running(struct exchange *x, struct backend_view *backend);
 void exchange_unlink_running(struct exchange *x);
@@ -225,7 +227,7 @@ void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail)
 void exchange_arm(struct exchange *x, uint32_t ms);
 /* How long the backend, or a tunnel, may be silent; 0: without limit. */
 uint32_t exchange_idle_ms(const struct exchange *x);
-/* Milliseconds until the first-byte timeout; 0: none. */
+/* Milliseconds until the connect timeout, or the first-byte timeout; 0: none. */
 uint32_t exchange_time_left(const struct exchange *x);
 /* Since when the backend owes something: a connection, reading the request's next bytes, the
  * first byte of its response (microseconds). 0: nothing, for example while the client has yet

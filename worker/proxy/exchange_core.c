@@ -109,12 +109,17 @@ static void forget_response(struct exchange *x)
     x->no_reuse = false;
 }
 
-void exchange_leave(struct exchange *x)
+void exchange_disconnect(struct exchange *x)
 {
     drop_upstream(x);
     exchange_arm(x, 0);
     x->at.connected = x->at.sent = x->stuck_us = x->wants_us = 0;
     forget_response(x);
+}
+
+void exchange_leave(struct exchange *x)
+{
+    exchange_disconnect(x);
     leave_running(x);
 }
 
@@ -242,8 +247,10 @@ void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
 
 uint32_t exchange_time_left(const struct exchange *x)
 {
-    uint32_t ms = x->route->timeouts.first_byte_ms;
-    uint64_t waited = (x->worker->loop.now_us - x->at.sent) / 1000;
+    bool connecting = x->state == EXCHANGE_CONNECTING;
+    uint32_t ms = connecting ? x->route->timeouts.connect_ms : x->route->timeouts.first_byte_ms;
+    uint64_t from = connecting ? x->at.chosen : x->at.sent;
+    uint64_t waited = (x->worker->loop.now_us - from) / 1000;
 
     return !ms ? 0 : waited < ms ? ms - (uint32_t)waited : 1;
 }

@@ -211,21 +211,10 @@ static bool is_due(struct exchange *x, uint32_t *ms)
     return x->state == EXCHANGE_CONNECTING || is_silent(x, from, ms);
 }
 
-/* Milliseconds until the attempt fails; 0: none. */
-static uint32_t hedge_time_left(const struct exchange *x)
-{
-    uint64_t waited = (x->worker->loop.now_us - x->at.chosen) / 1000;
-    uint32_t ms = x->route->timeouts.connect_ms;
-
-    if (x->state != EXCHANGE_CONNECTING)
-        return exchange_time_left(x);
-    return waited < ms ? ms - (uint32_t)waited : 1;
-}
-
 /* It is not hedged now: its timer fires again after ms (0: not for that), or when it fails. */
 static void hedge_put_off(struct exchange *x, uint32_t ms)
 {
-    uint32_t left = hedge_time_left(x);
+    uint32_t left = exchange_time_left(x);
 
     x->hedge_due = ms && (!left || left > ms);
     exchange_arm(x, x->hedge_due ? ms : left);

@@ -6,9 +6,11 @@
  * sees one attempt. The first byte of a response decides. The loser's connection is closed,
  * which counts neither as a failure nor as a completion, unless the loser was a probation
  * request, or hedged because its backend was silent: that one becomes a detached attempt
- * (worker/proxy/detached.h). When one attempt fails, the other continues alone. An exchange is
- * hedged at most once, within the retry budget, where another backend has a free slot, and
- * never if it belongs to a session, which only its own backend knows.
+ * (worker/proxy/detached.h). When one attempt fails, the other continues alone, with what is
+ * left of its time; but if the kept connection of the second one was just closed, that one goes
+ * on over a fresh connection. An exchange is hedged at most once, within the retry budget,
+ * where another backend has a free slot, and never if it belongs to a session, which only its
+ * own backend knows.
  *
  * When: after the time that its route sets, whatever its backend does meanwhile; or
  * ("auto") when its backend is silent (worker/upstream/silence.h). */

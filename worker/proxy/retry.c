@@ -69,6 +69,25 @@ static void try_fresh(struct exchange *x)
     attempt_choose(x);
 }
 
+/* The same of the second attempt of a hedged exchange, which does not wait for a slot: it keeps
+ * its own. */
+static void hedge_fresh(struct exchange *x)
+{
+    struct backend_view *b = x->backend;
+
+    x->fresh = true;
+    x->attempts--;
+    exchange_disconnect(x);
+    exchange_unlink_running(x);
+    attempt_connect(x, b);
+}
+
+static bool may_hedge_fresh(const struct exchange *x)
+{
+    return x->hedge.chosen < x->at.chosen && x->backend->admin == ADMIN_READY &&
+           x->backend->health.state != HEALTH_DOWN;
+}
+
 /* A single failure should not cost a backend its sessions, which are unknown to other backends:
  * it is tried once more, if an attempt for another backend remains after that. */
 static bool may_stay_home(const struct exchange *x, enum conf_retry why)
@@ -220,8 +239,11 @@ void retry_unanswered(struct exchange *x, int error, bool sent)
         count_reset(x);
     note_failure(x, 502, EXCHANGE_END_BACKEND, "connection_terminated",
                  error ? strerror(error) : "closed without a response");
-    if (stale && !x->hedge.upstream && may_go_fresh(x, sent)) {
-        try_fresh(x);
+    if (stale && may_go_fresh(x, sent) && (!x->hedge.upstream || may_hedge_fresh(x))) {
+        if (x->hedge.upstream)
+            hedge_fresh(x);
+        else
+            try_fresh(x);
         return;
     }
     if (retry_elsewhere(x, CONF_RETRY_EMPTY, sent))
