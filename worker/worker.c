@@ -106,12 +106,12 @@ static void publish_unanswered(struct worker *w)
         uint64_t oldest, n = detached_waiting(b, &oldest);
         uint64_t seen[SESSION_BITS / 64] = {0};
 
-        for (struct exchange *x = b->running; x; x = x->running_next) {
-            uint64_t since_ms = exchange_owed_since(x) / 1000;
+        for (const struct attempt *a = b->running; a; a = a->running_next) {
+            uint64_t since_ms = exchange_owed_since(a->exchange) / 1000;
 
-            if (!since_ms)
+            if (!since_ms || a != a->exchange->active)
                 continue;
-            n += count_session_once(x, seen);
+            n += count_session_once(a->exchange, seen);
             if (!oldest || since_ms < oldest)
                 oldest = since_ms;
         }
@@ -349,6 +349,7 @@ static int build_memory(struct worker *w)
 
     mempool_init(&w->clients, sizeof(struct client), WORKER_KEEP);
     mempool_init(&w->exchanges, sizeof(struct exchange), WORKER_KEEP);
+    detached_init(w, WORKER_KEEP);
     mempool_init(&w->upstreams, sizeof(struct upstream), WORKER_KEEP);
     mempool_init(&w->head_buffers, sizeof(struct head_buffer) + WORKER_HEAD_BUFFER,
                  WORKER_KEEP / 4);

@@ -220,7 +220,8 @@ static void pass_deadline(enum state state)
     uint32_t ms = states[state].deadline_ms;
 
     script_wait(ms ? ms - MORE_MS : 10 * SCRIPT_TUNNEL_MS);
-    ok(client.transport.exchange && client.transport.exchange->state == states[state].is,
+    ok(client.transport.exchange &&
+           client.transport.exchange->active->state == states[state].is,
        "%s: until its deadline", states[state].name);
     script_wait(2 * MORE_MS);
 }
@@ -329,7 +330,8 @@ static void begin(enum state state)
         script_route.hedge_after_ms = HEDGE_MS;
     script_start(2);
     states[state].reach();
-    ok(client.transport.exchange && client.transport.exchange->state == states[state].is &&
+    ok(client.transport.exchange &&
+           client.transport.exchange->active->state == states[state].is &&
            script_in_flight(0) + script_in_flight(1) == states[state].in_flight,
        "%s", states[state].name);
 }

@@ -22,11 +22,12 @@ int main(void)
     struct backend_view backend = {.slot = SLOT};
     struct http_request request = {.method_name = STR("GET"), .path = STR("/web/get")};
     struct exchange x = {.worker = &worker,
-                         .backend = &backend,
+                         .active = &x.attempt[0],
+                         .attempt = {{.backend = &backend, .sent = 2000}},
                          .request = &request,
                          .attempts = 1,
                          .status = 504,
-                         .at = {.begin = 1000, .sent = 2000}};
+                         .at = {.begin = 1000}};
 
     if (t == MAP_FAILED)
         return 1;
@@ -37,9 +38,9 @@ int main(void)
     exchange_ring_begin(worker.row, 4, 1, TABLE_RECENT);
     exchange_ring_claim(worker.row, SLOT, WHO);
 
-    x.state = EXCHANGE_CONNECTING;
+    x.active->state = EXCHANGE_CONNECTING;
     exchange_stats_moved(&x);
-    x.state = EXCHANGE_WAITING;
+    x.active->state = EXCHANGE_WAITING;
     exchange_stats_moved(&x);
     is_int(exchange_ring_read(t, SLOT, WHO, out), 2, "two attempts that moved");
     is_str(out[0].end, "moved", "they ended so");

@@ -18,7 +18,9 @@ static const char *walked(int at, int gone, bool moves)
     here = there = (struct backend_view){0};
     for (int i = MOST - 1; i >= 0; i--) { /* the last one that joins is the first */
         all[i] = (struct exchange){0};
-        exchange_join_running(&all[i], &here);
+        all[i].active = &all[i].attempt[0];
+        all[i].attempt[0].exchange = all[i].attempt[1].exchange = &all[i];
+        exchange_join_running(all[i].active, &here);
     }
     for (struct exchange *x = exchange_first_running(&here); x && n < sizeof seen - 1;
          x = exchange_next_running(&here)) {
@@ -27,9 +29,9 @@ static const char *walked(int at, int gone, bool moves)
         seen[n++] = (char)('0' + i);
         if (i != at)
             continue;
-        exchange_unlink_running(&all[gone]);
+        exchange_unlink_running(all[gone].active);
         if (moves)
-            exchange_join_running(&all[gone], &there);
+            exchange_join_running(all[gone].active, &there);
     }
     seen[n] = '\0';
     return seen;
@@ -48,9 +50,13 @@ int main(void)
 
     here = (struct backend_view){0};
     ok(!exchange_first_running(&here), "nothing runs");
-    exchange_join_running(&all[0], &here);
+    exchange_join_running(all[0].active, &here);
     exchange_first_running(&here);
-    exchange_join_running(&all[1], &here);
+    exchange_join_running(all[1].active, &here);
     ok(!exchange_next_running(&here), "one that joins meanwhile is not visited");
+    exchange_join_running(&all[2].attempt[1], &here);
+    ok(exchange_first_running(&here) == &all[1] && exchange_next_running(&here) == &all[0] &&
+           !exchange_next_running(&here),
+       "an exchange is visited where its active attempt is, not where the other one is");
     return done();
 }

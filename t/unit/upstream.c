@@ -27,7 +27,7 @@ static struct worker worker;
 static struct pool_view pool = {.worker = &worker, .conf = &conf_pool};
 static struct backend_view pas;
 static struct pins pins;
-static struct exchange exchange;
+static struct attempt attempt;
 static int listener;
 
 /* ---- the owner */
@@ -131,7 +131,7 @@ static void run(const char *until)
 
 static struct upstream *get(bool fresh, bool binds, bool *reused)
 {
-    const struct upstream_owner owner = {&script, &exchange, &pins, binds};
+    const struct upstream_owner owner = {&script, &attempt, &pins, binds};
 
     return up = upstream_get(&pas, &owner, fresh, reused);
 }

@@ -84,7 +84,7 @@ struct worker {
     char *head_scratch;            /* WORKER_HEADROOM: a head while it is built */
     struct http_response response; /* scratch: the head that is being relayed */
 
-    struct mempool clients, exchanges, upstreams, head_buffers, request_buffers;
+    struct mempool clients, exchanges, detached, upstreams, head_buffers, request_buffers;
     struct loop_link all_clients; /* list of struct client by its link */
     /* Of these, oldest first: those between two requests; those that have sent nothing of their
      * first one yet, or are in the handshake; those whose head is arriving. */

@@ -17,15 +17,15 @@
 /* May it be sent to a second backend while it waits at the first? */
 static bool may_hedge(const struct exchange *x)
 {
-    return !x->hedged && !x->at.first_byte && x->safe && !x->binds && !x->streamed &&
-           x->body_done && !x->home && !x->request->upgrade.n && !x->hedge.upstream;
+    return !x->hedged && !x->active->first_byte && x->safe && !x->binds && !x->streamed &&
+           x->body_done && !x->home && !x->request->upgrade.n && !exchange_other(x)->upstream;
 }
 
 /* A probation request is hedged early. Where requests failed and it is only slow, it gets the
  * time that it was seen to need, because a complete response has to end the probation. */
 static uint32_t probation_delay(const struct exchange *x, uint32_t ms)
 {
-    const struct backend_view *b = x->backend;
+    const struct backend_view *b = x->active->backend;
     bool auto_ms = x->route->hedge_after_ms == CONF_HEDGE_AUTO;
     uint32_t limit = b->probation_hedge_ms ? b->probation_hedge_ms : ATTEMPT_HEDGE_PROBATION_MS;
 
@@ -37,12 +37,12 @@ static uint32_t probation_delay(const struct exchange *x, uint32_t ms)
 /* How long after it went to its backend it is hedged, in milliseconds; 0: never. */
 static uint32_t attempt_hedge_delay(const struct exchange *x)
 {
-    const struct backend_view *b = x->backend;
+    const struct backend_view *b = x->active->backend;
     uint32_t ms = x->route->hedge_after_ms;
 
     if (ms == CONF_HEDGE_AUTO)
         ms = b->hedge_ms;
-    if (x->probation)
+    if (x->active->probation)
         ms = probation_delay(x, ms);
     else if (b->health.probation == PROBATION_SILENT && b->health.hedge_all)
         ms = ATTEMPT_HEDGE_NOW_MS;
@@ -72,7 +72,7 @@ static void arm_connecting(struct exchange *x)
 
 void attempt_hedge_now(struct exchange *x)
 {
-    if (x->state != EXCHANGE_WAITING || x->route->hedge_after_ms != CONF_HEDGE_AUTO ||
+    if (x->active->state != EXCHANGE_WAITING || x->route->hedge_after_ms != CONF_HEDGE_AUTO ||
         !attempt_hedge_delay(x))
         return;
     arm(x, exchange_time_left(x), ATTEMPT_HEDGE_NOW_MS);
@@ -80,9 +80,9 @@ void attempt_hedge_now(struct exchange *x)
 
 void attempt_arm(struct exchange *x)
 {
-    if (x->state == EXCHANGE_CONNECTING)
+    if (x->active->state == EXCHANGE_CONNECTING)
         arm_connecting(x);
-    else if (x->state == EXCHANGE_SENDING)
+    else if (x->active->state == EXCHANGE_SENDING)
         exchange_arm(x, x->route->timeouts.body_ms);
     else
         arm_waiting(x);
@@ -92,8 +92,8 @@ void attempt_arm(struct exchange *x)
 
 void attempt_wait_for_room(struct exchange *x)
 {
-    if (!x->stuck_us)
-        x->stuck_us = x->worker->loop.now_us;
+    if (!x->active->stuck_us)
+        x->active->stuck_us = x->worker->loop.now_us;
     exchange_arm(x, x->route->timeouts.body_ms);
 }
 
@@ -102,14 +102,14 @@ void attempt_wait_for_room(struct exchange *x)
 static bool send_request_buffer(struct exchange *x)
 {
     ssize_t waiting =
-        upstream_send(x->upstream, x->request_buffer->bytes, x->request_buffer->n);
+        upstream_send(x->active->upstream, x->request_buffer->bytes, x->request_buffer->n);
 
     if (waiting < 0) {
         x->worker->failures->unanswered(x, errno, false);
         return false;
     }
-    count_add(&x->backend->cell->bytes_out, x->request_buffer->n);
-    x->state = EXCHANGE_SENDING;
+    count_add(&x->active->backend->cell->bytes_out, x->request_buffer->n);
+    x->active->state = EXCHANGE_SENDING;
     if (waiting > 0)
         attempt_wait_for_room(x);
     else
@@ -119,7 +119,7 @@ static bool send_request_buffer(struct exchange *x)
 
 enum exchange_flow attempt_connected(struct exchange *x)
 {
-    x->at.connected = x->worker->loop.now_us;
+    x->active->connected = x->worker->loop.now_us;
     return send_request_buffer(x) ? EXCHANGE_GO_ON : EXCHANGE_OVER;
 }
 
@@ -131,43 +131,43 @@ void attempt_continue(struct exchange *x)
 
 void attempt_writable(struct exchange *x)
 {
-    x->stuck_us = 0;
+    x->active->stuck_us = 0;
     if (x->expects) {
         exchange_arm(x, EXCHANGE_EXPECT_MS);
         return;
     }
-    if (x->state == EXCHANGE_TUNNEL || !x->body_done) {
+    if (x->active->state == EXCHANGE_TUNNEL || !x->body_done) {
         /* From here on the client must send, and its own deadline runs. */
-        if (x->state == EXCHANGE_SENDING)
+        if (x->active->state == EXCHANGE_SENDING)
             exchange_arm(x, 0);
-        x->wants_us = x->body_done ? 0 : x->worker->loop.now_us;
+        x->active->wants_us = x->body_done ? 0 : x->worker->loop.now_us;
         x->transport->ops->want_body(x->transport);
         return;
     }
-    if (!x->at.sent)
-        x->at.sent = x->worker->loop.now_us;
-    if (x->state == EXCHANGE_SENDING) {
-        x->state = EXCHANGE_WAITING;
+    if (!x->active->sent)
+        x->active->sent = x->worker->loop.now_us;
+    if (x->active->state == EXCHANGE_SENDING) {
+        x->active->state = EXCHANGE_WAITING;
         arm_waiting(x);
     }
 }
 
 void attempt_connect(struct exchange *x, struct backend_view *b)
 {
-    exchange_join_running(x, b);
-    x->sticky = b == x->home;
-    x->at.chosen = x->worker->loop.now_us;
+    exchange_join_running(x->active, b);
+    x->active->sticky = b == x->home;
+    x->active->chosen = x->worker->loop.now_us;
     x->attempts++;
-    x->state = EXCHANGE_CONNECTING;
-    const struct upstream_owner owner = {x->worker->upstream_ops, x, &x->transport->pins,
-                                         x->binds};
-    x->upstream = upstream_get(b, &owner, x->fresh, &x->reused);
-    if (!x->upstream) {
+    x->active->state = EXCHANGE_CONNECTING;
+    const struct upstream_owner owner = {x->worker->upstream_ops, x->active,
+                                         &x->transport->pins, x->binds};
+    x->active->upstream = upstream_get(b, &owner, x->fresh, &x->active->reused);
+    if (!x->active->upstream) {
         x->worker->failures->connect(x, errno);
         return;
     }
-    if (x->reused) {
-        x->at.connected = x->at.chosen;
+    if (x->active->reused) {
+        x->active->connected = x->active->chosen;
         send_request_buffer(x);
         return;
     }
@@ -225,7 +225,7 @@ static void wait_in_queue(struct exchange *x)
         fail_no_slot(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
         return;
     }
-    x->state = EXCHANGE_QUEUED;
+    x->active->state = EXCHANGE_QUEUED;
     exchange_arm(x, (uint32_t)(limit - waited));
 }
 
@@ -269,7 +269,7 @@ void attempt_choose(struct exchange *x)
     }
     switch (backends_choose(x->worker, x->pool, x->home, x->tried, &b)) {
     case BACKENDS_TRIES:
-        x->opens = true;
+        x->active->opens = true;
         attempt_connect(x, b);
         return;
     case BACKENDS_CHOSEN:
@@ -310,7 +310,7 @@ bool attempt_retry_queued(struct waiter *waiter)
     if (choice == BACKENDS_FULL || choice == BACKENDS_WAIT)
         return false;
     backends_queue_leave(x->worker, x->pool, &x->waiter);
-    x->opens = choice == BACKENDS_TRIES;
+    x->active->opens = choice == BACKENDS_TRIES;
     if (choice == BACKENDS_CHOSEN || choice == BACKENDS_TRIES)
         attempt_connect(x, b);
     else

@@ -2,47 +2,46 @@
 
 #include "worker/proxy/attempt.h"
 #include "worker/proxy/exchange.h"
-#include "worker/proxy/hedge.h"
 #include "worker/proxy/retry.h"
 
 static void turn(struct upstream *u)
 {
-    hedge_activate(u->exchange, u);
+    u->attempt->exchange->active = u->attempt;
 }
 
 static bool connected(struct upstream *u)
 {
-    return attempt_connected(u->exchange) != EXCHANGE_OVER;
+    return attempt_connected(u->attempt->exchange) != EXCHANGE_OVER;
 }
 
 static void connect_failed(struct upstream *u, int error)
 {
-    retry_connect_failed(u->exchange, error);
+    retry_connect_failed(u->attempt->exchange, error);
 }
 
 static void writable(struct upstream *u)
 {
-    attempt_writable(u->exchange);
+    attempt_writable(u->attempt->exchange);
 }
 
 static void send_failed(struct upstream *u)
 {
-    u->exchange->client_ended = true;
+    u->attempt->exchange->client_ended = true;
 }
 
 static bool wants_more(const struct upstream *u)
 {
-    return !u->exchange->blocked;
+    return !u->attempt->exchange->blocked;
 }
 
 static bool received(struct upstream *u, char *bytes, size_t n)
 {
-    return exchange_response(u->exchange, bytes, n) == EXCHANGE_GO_ON;
+    return exchange_response(u->attempt->exchange, bytes, n) == EXCHANGE_GO_ON;
 }
 
 static void ended(struct upstream *u, int error)
 {
-    retry_upstream_gone(u->exchange, error);
+    retry_upstream_gone(u->attempt->exchange, error);
 }
 
 const struct upstream_ops attempt_events = {

@@ -1,8 +1,6 @@
 #include "worker/proxy/detached.h"
 
-#include <errno.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/container.h"
@@ -13,7 +11,20 @@
 #include "worker/upstream/backends.h"
 #include "worker/upstream/upstream.h"
 
-bool detached_takes(const struct attempt *a, uint64_t elsewhere_us)
+struct detached {
+    struct attempt attempt; /* without an exchange */
+    struct worker *worker;
+    struct detached *prev, *next; /* in backend->detached */
+    struct loop_timer timer;
+    uint64_t elsewhere_us; /* how long another backend needed for the request */
+};
+
+void detached_init(struct worker *worker, size_t keep)
+{
+    mempool_init(&worker->detached, sizeof(struct detached), keep);
+}
+
+static bool is_worth_it(const struct attempt *a, uint64_t elsewhere_us)
 {
     uint64_t oldest;
 
@@ -24,130 +35,173 @@ bool detached_takes(const struct attempt *a, uint64_t elsewhere_us)
            elsewhere_us / 1000 * DETACHED_TIMES <= DETACHED_LIMIT_MS;
 }
 
-static void leave(struct upstream *u)
+/* Frees it with its connection; its slot is left to the caller. */
+static void detached_free(struct detached *d)
 {
-    struct backend_view *b = u->backend;
+    struct backend_view *b = d->attempt.backend;
 
-    if (u->prev)
-        u->prev->next = u->next;
+    if (d->prev)
+        d->prev->next = d->next;
     else
-        b->detached = u->next;
-    if (u->next)
-        u->next->prev = u->prev;
-    u->prev = u->next = NULL;
-    if (u->on_probation)
-        retry_budget_probation_release(u->worker, b);
-    upstream_close(u);
+        b->detached = d->next;
+    if (d->next)
+        d->next->prev = d->prev;
+    loop_timer_cancel(&d->timer);
+    if (d->attempt.probation)
+        retry_budget_probation_release(d->worker, b);
+    upstream_close(d->attempt.upstream);
+    mempool_return(&d->worker->detached, d);
 }
 
-static void detached_give_up(struct upstream *u)
+static void give_up(struct detached *d)
 {
-    struct worker *worker = u->worker;
-    struct backend_view *b = u->backend;
+    struct worker *worker = d->worker;
+    struct backend_view *b = d->attempt.backend;
 
-    leave(u);
+    detached_free(d);
     backends_leave(worker, b);
 }
 
-static uint64_t waited_us(const struct upstream *u)
+/* ---- how long it waits */
+
+static uint64_t waited_us(const struct detached *d)
 {
-    return u->worker->loop.now_us - u->chosen_us;
+    return d->worker->loop.now_us - d->attempt.chosen;
 }
 
 /* Is what it shows of use now? Before the backend is on probation healthd would not know what
  * to do with it. */
-static bool is_judged(const struct upstream *u)
+static bool is_judged(const struct detached *d)
 {
-    return u->on_probation || u->backend->health.probation == PROBATION_SILENT;
+    return d->attempt.probation || d->attempt.backend->health.probation == PROBATION_SILENT;
 }
 
 /* Sets the timer for the rest of the wait. false: the time is over. */
-static bool wait_on(struct upstream *u)
+static bool wait_on(struct detached *d)
 {
-    uint64_t patience_us = u->backend->health.hang_timeout_ms * UINT64_C(1000);
-    uint64_t limit_us = u->elsewhere_us * DETACHED_TIMES, waited = waited_us(u);
+    uint64_t hang_us = d->attempt.backend->health.hang_timeout_ms * UINT64_C(1000);
+    uint64_t limit_us = d->elsewhere_us * DETACHED_TIMES, waited = waited_us(d);
     uint64_t left_ms;
 
-    if (!is_judged(u))
+    if (!is_judged(d))
         limit_us = DETACHED_LIMIT_MS * UINT64_C(1000);
-    else if (limit_us < patience_us)
-        limit_us = patience_us;
+    else if (limit_us < hang_us)
+        limit_us = hang_us;
     if (waited >= limit_us)
         return false;
     left_ms = (limit_us - waited) / 1000 + 1;
-    if (!u->on_probation && left_ms > DETACHED_LOOK_MS)
+    if (!d->attempt.probation && left_ms > DETACHED_LOOK_MS)
         left_ms = DETACHED_LOOK_MS;
-    loop_timer_set(&u->worker->loop, &u->timer, (uint32_t)left_ms);
+    loop_timer_set(&d->worker->loop, &d->timer, (uint32_t)left_ms);
     return true;
 }
 
-static void patience_over(struct loop_timer *timer)
+static void wait_over(struct loop_timer *timer)
 {
-    struct upstream *u = container_of(timer, struct upstream, timer);
+    struct detached *d = container_of(timer, struct detached, timer);
 
     /* healthd may have raised the timeout meanwhile. */
-    if (wait_on(u))
+    if (wait_on(d))
         return;
-    if (is_judged(u)) {
-        count_add(&u->backend->cell->probation_unanswered, 1);
-        fd_ring(u->worker->heritage->doorbell_healthd);
+    if (is_judged(d)) {
+        count_add(&d->attempt.backend->cell->probation_unanswered, 1);
+        fd_ring(d->worker->heritage->doorbell_healthd);
     }
-    detached_give_up(u);
+    give_up(d);
 }
 
-void detached_begin(const struct attempt *a, uint64_t elsewhere_us)
-{
-    struct upstream *u = a->upstream;
-    struct backend_view *b = a->backend;
+/* ---- what its connection tells: it is connected, and nothing waits to be sent */
 
-    CHECK(!u->idle && !u->connecting && !u->waiting);
-    u->exchange = NULL;
-    u->detached = detached_ready;
-    u->chosen_us = a->chosen;
-    u->elsewhere_us = elsewhere_us;
-    u->on_probation = a->probation;
-    u->prev = NULL;
-    u->next = b->detached;
-    if (b->detached)
-        b->detached->prev = u;
-    b->detached = u;
-    count_add(&b->cell->detached, 1);
-    fd_ring(u->worker->heritage->doorbell_healthd);
-    u->timer.fire = patience_over;
-    if (!wait_on(u))
-        loop_timer_set(&u->worker->loop, &u->timer, 0); /* not now: a response is being read */
+static struct detached *detached_of(const struct upstream *u)
+{
+    return container_of(u->attempt, struct detached, attempt);
 }
 
 /* The next probation request gets 1.5 times the time that this one needed. */
-static void note_response(struct upstream *u)
+static void note_response(const struct detached *d)
 {
-    struct backend_view *b = u->backend;
-    uint64_t needed_ms = waited_us(u) / 1000 * 3 / 2;
+    struct backend_view *b = d->attempt.backend;
+    uint64_t needed_ms = waited_us(d) / 1000 * 3 / 2;
 
-    if (count_read(&b->cell->served_us) < u->chosen_us)
-        atomic_store_explicit(&b->cell->served_us, u->chosen_us, memory_order_relaxed);
+    if (count_read(&b->cell->served_us) < d->attempt.chosen)
+        atomic_store_explicit(&b->cell->served_us, d->attempt.chosen, memory_order_relaxed);
     if (needed_ms > DETACHED_HEDGE_MS)
         needed_ms = DETACHED_HEDGE_MS;
-    if (u->on_probation && b->probation_hedge_ms < needed_ms)
+    if (d->attempt.probation && b->probation_hedge_ms < needed_ms)
         b->probation_hedge_ms = (uint32_t)needed_ms;
-    count_add(&b->cell->latency[latency_bucket(waited_us(u))], 1);
+    count_add(&b->cell->latency[latency_bucket(waited_us(d))], 1);
 }
 
-void detached_ready(struct upstream *u)
+static void detached_turn(struct upstream *u)
 {
-    char bytes[512];
-    ssize_t got = recv(u->source.fd, bytes, sizeof bytes, 0);
+    (void)u;
+}
 
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got > 0) {
-        note_response(u);
-    } else if (u->served == 0) {
-        /* A kept connection may just have been closed, which says nothing about the backend. */
+static bool detached_wants_more(const struct upstream *u)
+{
+    (void)u;
+    return true;
+}
+
+static bool detached_received(struct upstream *u, char *bytes, size_t n)
+{
+    struct detached *d = detached_of(u);
+
+    (void)bytes, (void)n;
+    note_response(d);
+    give_up(d);
+    return false;
+}
+
+static void detached_ended(struct upstream *u, int error)
+{
+    struct detached *d = detached_of(u);
+
+    (void)error;
+    /* A kept connection may just have been closed, which says nothing about the backend. */
+    if (u->served == 0) {
         count_add(&u->backend->cell->resets, 1);
-        backends_failed(u->worker, u->backend);
+        backends_failed(d->worker, u->backend);
     }
-    detached_give_up(u);
+    give_up(d);
+}
+
+static const struct upstream_ops detached_ops = {
+    .turn = detached_turn,
+    .wants_more = detached_wants_more,
+    .received = detached_received,
+    .ended = detached_ended,
+};
+
+/* ---- for the rest of the worker */
+
+bool detached_begin(struct attempt *a, uint64_t elsewhere_us)
+{
+    struct worker *worker = a->exchange->worker;
+    struct backend_view *b = a->backend;
+    struct detached *d =
+        is_worth_it(a, elsewhere_us) ? mempool_acquire(&worker->detached) : NULL;
+
+    if (!d)
+        return false;
+    CHECK(!a->upstream->connecting && !a->upstream->waiting);
+    exchange_unlink_running(a);
+    *d = (struct detached){
+        .attempt = *a, .worker = worker, .next = b->detached, .elsewhere_us = elsewhere_us};
+    d->attempt.exchange = NULL;
+    d->attempt.backend = b;
+    d->attempt.upstream->ops = &detached_ops;
+    d->attempt.upstream->attempt = &d->attempt;
+    a->upstream = NULL;
+    if (b->detached)
+        b->detached->prev = d;
+    b->detached = d;
+    count_add(&b->cell->detached, 1);
+    fd_ring(worker->heritage->doorbell_healthd);
+    d->timer.fire = wait_over;
+    if (!wait_on(d))
+        loop_timer_set(&worker->loop, &d->timer, 0); /* not now: a response is being read */
+    return true;
 }
 
 uint64_t detached_waiting(const struct backend_view *b, uint64_t *oldest_ms)
@@ -155,16 +209,16 @@ uint64_t detached_waiting(const struct backend_view *b, uint64_t *oldest_ms)
     uint64_t n = 0;
 
     *oldest_ms = 0;
-    for (const struct upstream *u = b->detached; u; u = u->next, n++)
-        if (!*oldest_ms || u->chosen_us / 1000 < *oldest_ms)
-            *oldest_ms = u->chosen_us / 1000;
+    for (const struct detached *d = b->detached; d; d = d->next, n++)
+        if (!*oldest_ms || d->attempt.chosen / 1000 < *oldest_ms)
+            *oldest_ms = d->attempt.chosen / 1000;
     return n;
 }
 
 void detached_close(struct backend_view *b)
 {
     while (b->detached) {
-        leave(b->detached);
+        detached_free(b->detached);
         backends_leave_quietly(b->pool->worker, b);
     }
 }

@@ -22,11 +22,12 @@
 #define WORKER_DETACHED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct attempt;
 struct backend_view;
-struct upstream;
+struct worker;
 
 enum {
     /* this many times longer than elsewhere cannot be explained by a long request */
@@ -41,18 +42,15 @@ enum {
     DETACHED_HEDGE_MS = 5000,
 };
 
-/* Is it worth detaching: without a first byte, on probation or at a silent backend, and its
- * wait would stay within DETACHED_LIMIT_MS? elsewhere_us: from choosing the other backend to
- * the first byte there. */
-bool detached_takes(const struct attempt *attempt, uint64_t elsewhere_us);
+/* Prepares worker->detached, which keeps so many blocks for reuse. */
+void detached_init(struct worker *worker, size_t keep);
 
-/* Takes over the attempt's connection, slot and probation slot; counts it in the cell's
- * `detached` and notifies healthd. */
-void detached_begin(const struct attempt *attempt, uint64_t elsewhere_us);
-
-/* Called by worker/upstream/upstream.c when there is something to read, or the end. May free
- * the connection. */
-void detached_ready(struct upstream *upstream);
+/* Takes over a lost attempt with its connection, slot and probation slot, counts it in the
+ * cell's `detached` and notifies healthd. elsewhere_us: from choosing the other backend to the
+ * first byte there. false: it is not worth detaching (it has to be without a first byte, on
+ * probation or at a silent backend, and its wait has to stay within DETACHED_LIMIT_MS), or
+ * there is no memory for it. */
+bool detached_begin(struct attempt *attempt, uint64_t elsewhere_us);
 
 /* Number of detached attempts at a backend; *oldest_ms: when the oldest of them began, 0:
  * none. */

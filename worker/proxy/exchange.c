@@ -46,6 +46,8 @@ static bool exchange_create(struct worker *worker, struct transport *transport)
     x->transport = transport;
     x->peer = transport->peer;
     x->request = transport->request;
+    x->active = &x->attempt[0];
+    x->attempt[0].exchange = x->attempt[1].exchange = x;
     x->timer.fire = exchange_timer_fired;
     x->at.begin = transport->begin_us;
     x->at.parsed = worker->loop.now_us;
@@ -69,7 +71,7 @@ static void exchange_collect(struct exchange *x)
         attempt_join(x);
         return;
     }
-    x->state = EXCHANGE_COLLECTING;
+    x->active->state = EXCHANGE_COLLECTING;
     collecting_wait(x);
     x->transport->ops->want_body(x->transport);
 }
@@ -118,13 +120,13 @@ static void exchange_body(struct exchange *x, char *data, size_t n, bool last)
     ssize_t waiting;
 
     x->bytes_in += n;
-    if (x->state != EXCHANGE_TUNNEL) {
+    if (x->active->state != EXCHANGE_TUNNEL) {
         if (x->bytes_in > x->route->body_bytes) {
             exchange_fail(x, 413, EXCHANGE_END_CLIENT, NULL, "body over the limit");
             return;
         }
         x->body_done = last;
-        if (x->state == EXCHANGE_COLLECTING) {
+        if (x->active->state == EXCHANGE_COLLECTING) {
             collected(x, data, n);
             return;
         }
@@ -136,20 +138,20 @@ static void exchange_body(struct exchange *x, char *data, size_t n, bool last)
     } else {
         exchange_arm(x, exchange_idle_ms(x));
     }
-    waiting = n ? upstream_send(x->upstream, data, n) : 0;
+    waiting = n ? upstream_send(x->active->upstream, data, n) : 0;
     if (waiting < 0) {
         /* An early response may still be there to read (case 58); the reading side finds it, or
          * the end. */
         x->no_reuse = x->client_ended = true;
-        x->upstream->readable = x->upstream->hung_up = true;
+        x->active->upstream->readable = x->active->upstream->hung_up = true;
         if (!x->blocked)
-            upstream_resume(x->upstream);
+            upstream_resume(x->active->upstream);
         return;
     }
-    count_add(&x->backend->cell->bytes_out, n);
+    count_add(&x->active->backend->cell->bytes_out, n);
     if (waiting == 0)
         attempt_writable(x);
-    else if (x->state == EXCHANGE_SENDING)
+    else if (x->active->state == EXCHANGE_SENDING)
         attempt_wait_for_room(x);
 }
 
@@ -160,14 +162,14 @@ static void exchange_tunnel_ended(struct exchange *x)
         exchange_complete(x, true);
         return;
     }
-    upstream_shutdown(x->upstream);
+    upstream_shutdown(x->active->upstream);
     if (!x->blocked)
         exchange_arm(x, exchange_idle_ms(x));
 }
 
 static void exchange_transport_writable(struct exchange *x, bool all)
 {
-    if (x->state == EXCHANGE_DELIVERING) {
+    if (x->active->state == EXCHANGE_DELIVERING) {
         if (all)
             exchange_finish(x, true);
         return;
@@ -175,8 +177,8 @@ static void exchange_transport_writable(struct exchange *x, bool all)
     if (!x->blocked)
         return;
     x->blocked = false;
-    if (x->upstream)
-        upstream_resume(x->upstream);
+    if (x->active->upstream)
+        upstream_resume(x->active->upstream);
 }
 
 static void exchange_timer_fired(struct loop_timer *timer)
@@ -184,7 +186,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
     struct exchange *x = container_of(timer, struct exchange, timer);
 
     hedge_expire(x);
-    switch ((enum exchange_state)x->state) {
+    switch ((enum exchange_state)x->active->state) {
     case EXCHANGE_QUEUED:
         if (x->home && x->home->health.state == HEALTH_UNKNOWN) {
             backends_queue_leave(x->worker, x->pool, &x->waiter);
@@ -207,7 +209,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
             retry_connect_failed(x, ETIMEDOUT);
         return;
     case EXCHANGE_SENDING:
-        if (x->expects && !x->upstream->waiting) {
+        if (x->expects && !x->active->upstream->waiting) {
             attempt_continue(x);
             return;
         }
@@ -245,7 +247,7 @@ static void exchange_no_memory(struct exchange *x, size_t n)
 
 static bool exchange_owes_body(const struct exchange *x)
 {
-    return x->request->expect_continue && !x->bytes_in && x->backend;
+    return x->request->expect_continue && !x->bytes_in && x->active->backend;
 }
 
 const struct request_ops exchange_requests = {

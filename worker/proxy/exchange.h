@@ -70,21 +70,28 @@ enum exchange_state {
 struct exchange_times { /* microseconds, monotonic; 0: did not happen */
     uint64_t begin;     /* first byte of the request's head */
     uint64_t parsed;    /* head complete */
-    uint64_t chosen;    /* it got a slot at a backend */
-    uint64_t connected;
-    uint64_t sent; /* request entirely written */
-    uint64_t first_byte;
     uint64_t end;
 };
 
-/* One of two attempts at the same request (worker/proxy/hedge.h), while the exchange's own
- * fields describe the other one. */
+/* One try of an exchange at one backend: all that it has, and how far it is. */
 struct attempt {
-    struct upstream *upstream; /* NULL: no such attempt */
-    struct backend_view *backend;
-    uint64_t chosen, connected, sent; /* as in exchange_times */
-    uint8_t state;
-    bool reused, sticky, opens, probation, silent;
+    struct exchange *exchange;    /* NULL: it is detached (worker/proxy/detached.h) */
+    struct upstream *upstream;    /* NULL: it has no connection (yet) */
+    struct backend_view *backend; /* whose slot it holds; NULL: none */
+    struct attempt *running_prev, *running_next; /* in backend->running */
+    uint64_t chosen;    /* it got a slot at its backend; these are as in exchange_times */
+    uint64_t connected; /* the same as chosen, with a kept connection */
+    uint64_t sent;      /* request entirely written */
+    uint64_t first_byte;
+    uint64_t stuck_us; /* since when the backend reads no more of the request; 0: it reads */
+    uint64_t wants_us; /* since when the backend has all of the body that came so far, and more
+                          is to come; 0: never (microseconds) */
+    uint8_t state;     /* enum exchange_state */
+    bool reused;       /* the connection was a kept one */
+    bool sticky;       /* affinity chose the backend */
+    bool opens;        /* the one request that tries a pool that is down (fail_open.h) */
+    bool probation;    /* a probation request (worker/proxy/retry_budget.h) */
+    bool silent;       /* hedged because this backend was silent (worker/proxy/hedge.h) */
 };
 
 struct exchange {
@@ -93,31 +100,28 @@ struct exchange {
     const struct peer *peer;            /* as in transport */
     const struct http_request *request; /* the same, until finish() */
 
+    /* Its attempts: one, or two while it is hedged. active: the one of which an event is being
+     * handled, and the only one otherwise; its state is that of the exchange. */
+    struct attempt attempt[2];
+    struct attempt *active;
+
     struct origin origin; /* the client's real address (worker/http/origin.h) */
 
     struct route_match match;
     const struct conf_route *route; /* NULL: pasgate responds itself */
     struct pool_view *pool;
-    struct backend_view *backend;    /* whose slot it holds; NULL: none */
     struct backend_view *home;       /* affinity target, while it may serve its session */
     struct backend_view *named;      /* requested by what the client sent; NULL: none */
     struct backend_view *refused;    /* the last one whose error response was not passed on */
     struct backend_view *served_by;  /* DELIVERING: whose response it is */
     struct backend_view *session_at; /* where its session counts as live; NULL: nowhere */
     uint64_t session;                /* hash of that */
-    struct upstream *upstream;
     uint64_t tried[TABLE_BACKENDS / 64];
-    struct attempt hedge; /* the other attempt, while hedged */
-    struct waiter waiter; /* for a slot; since_ms: 0 for an attempt that did not wait */
-    struct exchange *running_prev, *running_next;
+    struct waiter waiter;        /* for a slot; since_ms: 0 for an attempt that did not wait */
     struct loop_link collecting; /* in worker->collecting; next NULL: not in it */
     size_t collects;             /* bytes that it has there */
     struct loop_timer timer;
-    uint64_t stuck_us; /* since when the backend reads no more of the request; 0: it reads */
-    uint64_t wants_us; /* since when the backend has all of the body that came so far, and more
-                          is to come; 0: never (microseconds) */
 
-    uint8_t state;         /* enum exchange_state */
     uint8_t attempts;      /* attempts so far */
     uint8_t end;           /* enum exchange_end */
     uint8_t body;          /* of the response: enum http_body */
@@ -125,19 +129,14 @@ struct exchange {
     bool expects;          /* waits for 100 Continue (or a final response) from the backend */
     bool body_done;        /* the request's body has arrived entirely */
     bool streamed;         /* bytes beyond request_buffer were sent: cannot be sent again */
-    bool reused;           /* the upstream was a kept connection */
     bool fresh;            /* a kept connection failed: the next one must be new */
     bool held_back;        /* collecting: not to be ended now */
     bool chunked;          /* the request's body goes out in chunks */
     bool responded;        /* part of the response went to the client */
     bool blocked;          /* the client accepts no more bytes now */
     bool no_reuse;         /* the backend connection must be closed after it */
-    bool sticky;           /* affinity chose the backend */
     bool by_route;         /* requested by a jvmRoute, not by a tag of pasgate */
     bool home_again;       /* its affinity target failed, and got it once more */
-    bool opens;            /* the one request that tries a pool that is down (fail_open.h) */
-    bool probation;        /* a probation request (worker/proxy/retry_budget.h) */
-    bool silent;           /* hedged because this backend was silent (worker/proxy/hedge.h) */
     bool resent;           /* a backend got it before: another attempt is a retry */
     bool in_budget;        /* it is counted in the retry budget */
     bool beyond_budget; /* let in though the retry budget was full (worker/proxy/retry_budget.h)
@@ -167,6 +166,12 @@ struct exchange {
     const char *detail;           /* for operators: static text */
     char id[32];                  /* X-Request-Id */
 };
+
+/* Its attempt that is not the active one; upstream is NULL: there is none. */
+static inline struct attempt *exchange_other(const struct exchange *x)
+{
+    return (struct attempt *)(uintptr_t)&x->attempt[x->active == &x->attempt[0]];
+}
 
 /* worker->requests: what a transport tells an exchange. */
 extern const struct request_ops exchange_requests;
@@ -201,11 +206,11 @@ void exchange_leave(struct exchange *x);
 /* The same, but it keeps the slot. */
 void exchange_disconnect(struct exchange *x);
 /* Its link in backend->running; the slot is not touched. */
-void exchange_join_running(struct exchange *x, struct backend_view *backend);
-void exchange_unlink_running(struct exchange *x);
-/* A walk over the exchanges that run at a backend, the first one and the next one; NULL: that
- * was all. Any of them may end or move meanwhile; those that join are not visited. One walk at
- * a time for each backend. */
+void exchange_join_running(struct attempt *a, struct backend_view *backend);
+void exchange_unlink_running(struct attempt *a);
+/* A walk over the exchanges whose active attempt is at a backend, the first one and the next
+ * one; NULL: that was all. Any of them may end or move meanwhile; those that join are not
+ * visited. One walk at a time for each backend. */
 struct exchange *exchange_first_running(struct backend_view *backend);
 struct exchange *exchange_next_running(struct backend_view *backend);
 /* Gives back the permit to try a pool that is down, if it has that (fail_open.h). */

@@ -18,7 +18,7 @@
 void exchange_arm(struct exchange *x, uint32_t ms)
 {
     /* Two attempts of a hedged exchange have one deadline (hedge_start()). */
-    if (x->hedge.upstream)
+    if (exchange_other(x)->upstream)
         return;
     if (ms)
         loop_timer_set(&x->worker->loop, &x->timer, ms);
@@ -26,30 +26,30 @@ void exchange_arm(struct exchange *x, uint32_t ms)
         loop_timer_cancel(&x->timer);
 }
 
-void exchange_join_running(struct exchange *x, struct backend_view *b)
+void exchange_join_running(struct attempt *a, struct backend_view *b)
 {
-    x->backend = b;
-    x->running_prev = NULL;
-    x->running_next = b->running;
+    a->backend = b;
+    a->running_prev = NULL;
+    a->running_next = b->running;
     if (b->running)
-        b->running->running_prev = x;
-    b->running = x;
+        b->running->running_prev = a;
+    b->running = a;
 }
 
-void exchange_unlink_running(struct exchange *x)
+void exchange_unlink_running(struct attempt *a)
 {
-    struct backend_view *b = x->backend;
+    struct backend_view *b = a->backend;
 
-    if (b->walk == x)
-        b->walk = x->running_next;
-    if (x->running_prev)
-        x->running_prev->running_next = x->running_next;
+    if (b->walk == a)
+        b->walk = a->running_next;
+    if (a->running_prev)
+        a->running_prev->running_next = a->running_next;
     else
-        b->running = x->running_next;
-    if (x->running_next)
-        x->running_next->running_prev = x->running_prev;
-    x->running_prev = x->running_next = NULL;
-    x->backend = NULL;
+        b->running = a->running_next;
+    if (a->running_next)
+        a->running_next->running_prev = a->running_prev;
+    a->running_prev = a->running_next = NULL;
+    a->backend = NULL;
 }
 
 struct exchange *exchange_first_running(struct backend_view *b)
@@ -60,40 +60,41 @@ struct exchange *exchange_first_running(struct backend_view *b)
 
 struct exchange *exchange_next_running(struct backend_view *b)
 {
-    struct exchange *x = b->walk;
+    struct attempt *a = b->walk;
 
-    if (x)
-        b->walk = x->running_next;
-    return x;
+    while (a && a != a->exchange->active)
+        a = a->running_next;
+    b->walk = a ? a->running_next : NULL;
+    return a ? a->exchange : NULL;
 }
 
 void exchange_release_opening(struct exchange *x)
 {
-    if (!x->opens)
+    if (!x->active->opens)
         return;
-    x->opens = false;
+    x->active->opens = false;
     fail_open_release(x->worker, x->pool);
 }
 
 static void leave_running(struct exchange *x)
 {
-    struct backend_view *b = x->backend;
+    struct backend_view *b = x->active->backend;
 
     if (!b)
         return;
-    exchange_unlink_running(x);
+    exchange_unlink_running(x->active);
     exchange_release_opening(x);
-    if (x->probation)
+    if (x->active->probation)
         retry_budget_probation_release(x->worker, b);
-    x->probation = x->silent = false;
+    x->active->probation = x->active->silent = false;
     backends_leave(x->worker, b);
 }
 
 static void drop_upstream(struct exchange *x)
 {
-    if (x->upstream)
-        upstream_close(x->upstream);
-    x->upstream = NULL;
+    if (x->active->upstream)
+        upstream_close(x->active->upstream);
+    x->active->upstream = NULL;
 }
 
 static void forget_response(struct exchange *x)
@@ -103,7 +104,7 @@ static void forget_response(struct exchange *x)
     head_buffer_free(x->worker, x->trailers);
     x->partial = x->held = x->trailers = NULL;
     x->transport->trailer = STR_EMPTY;
-    x->at.first_byte = 0;
+    x->active->first_byte = 0;
     x->backend_status = 0;
     x->interims = 0;
     x->no_reuse = false;
@@ -113,7 +114,7 @@ void exchange_disconnect(struct exchange *x)
 {
     drop_upstream(x);
     exchange_arm(x, 0);
-    x->at.connected = x->at.sent = x->stuck_us = x->wants_us = 0;
+    x->active->connected = x->active->sent = x->active->stuck_us = x->active->wants_us = 0;
     forget_response(x);
 }
 
@@ -127,20 +128,22 @@ void exchange_leave(struct exchange *x)
  * a pool that is down; its slot at the backend is left to the caller. */
 struct backend_view *exchange_end_hedge(struct exchange *x)
 {
-    struct attempt a = x->hedge;
+    struct attempt *a = exchange_other(x);
+    struct backend_view *b = a->backend;
 
-    x->hedge = (struct attempt){0};
-    upstream_close(a.upstream);
-    if (a.opens)
+    exchange_unlink_running(a);
+    upstream_close(a->upstream);
+    a->upstream = NULL;
+    if (a->opens)
         fail_open_release(x->worker, x->pool);
-    if (a.probation)
-        retry_budget_probation_release(x->worker, a.backend);
-    return a.backend;
+    if (a->probation)
+        retry_budget_probation_release(x->worker, b);
+    return b;
 }
 
 void exchange_drop_hedge(struct exchange *x)
 {
-    if (x->hedge.upstream)
+    if (exchange_other(x)->upstream)
         backends_leave(x->worker, exchange_end_hedge(x));
 }
 
@@ -173,8 +176,8 @@ void exchange_finish(struct exchange *x, bool whole)
 /* The backend is done: only the client still reads. */
 static void deliver(struct exchange *x)
 {
-    x->state = EXCHANGE_DELIVERING;
-    x->served_by = x->backend;
+    x->active->state = EXCHANGE_DELIVERING;
+    x->served_by = x->active->backend;
     loop_timer_cancel(&x->timer);
     sticky_end(x);
     request_buffer_free(x->worker, x->request_buffer);
@@ -185,10 +188,10 @@ static void deliver(struct exchange *x)
 
 void exchange_complete(struct exchange *x, bool out)
 {
-    struct upstream *u = x->upstream;
+    struct upstream *u = x->active->upstream;
 
-    backends_completed(x->backend);
-    x->upstream = NULL;
+    backends_completed(x->active->backend);
+    x->active->upstream = NULL;
     /* After a request that was not sent completely the connection cannot be used again (case
      * 58). */
     if (x->no_reuse || !x->body_done || u->waiting)
@@ -247,9 +250,9 @@ void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
 
 uint32_t exchange_time_left(const struct exchange *x)
 {
-    bool connecting = x->state == EXCHANGE_CONNECTING;
+    bool connecting = x->active->state == EXCHANGE_CONNECTING;
     uint32_t ms = connecting ? x->route->timeouts.connect_ms : x->route->timeouts.first_byte_ms;
-    uint64_t from = connecting ? x->at.chosen : x->at.sent;
+    uint64_t from = connecting ? x->active->chosen : x->active->sent;
     uint64_t waited = (x->worker->loop.now_us - from) / 1000;
 
     return !ms ? 0 : waited < ms ? ms - (uint32_t)waited : 1;
@@ -261,7 +264,7 @@ uint32_t exchange_idle_ms(const struct exchange *x)
     const struct conf_timeouts *t = &x->route->timeouts;
     bool half = x->client_ended || x->backend_ended;
 
-    if (x->state != EXCHANGE_TUNNEL)
+    if (x->active->state != EXCHANGE_TUNNEL)
         return t->response_idle_ms;
     if (!half || !t->response_idle_ms)
         return t->tunnel_ms;
@@ -271,15 +274,17 @@ uint32_t exchange_idle_ms(const struct exchange *x)
 
 uint64_t exchange_owed_since(const struct exchange *x)
 {
-    if (x->at.first_byte)
+    if (x->active->first_byte)
         return 0;
-    if (x->at.sent)
-        return x->at.sent;
-    return x->state == EXCHANGE_CONNECTING ? x->at.chosen : x->stuck_us;
+    if (x->active->sent)
+        return x->active->sent;
+    return x->active->state == EXCHANGE_CONNECTING ? x->active->chosen : x->active->stuck_us;
 }
 
 bool exchange_client_owes(const struct exchange *x)
 {
-    return x->wants_us && !x->body_done && x->upstream && !x->upstream->waiting &&
-           x->worker->loop.now_us - x->wants_us >= EXCHANGE_BODY_OWED_MS * UINT64_C(1000);
+    return x->active->wants_us && !x->body_done && x->active->upstream &&
+           !x->active->upstream->waiting &&
+           x->worker->loop.now_us - x->active->wants_us >=
+               EXCHANGE_BODY_OWED_MS * UINT64_C(1000);
 }

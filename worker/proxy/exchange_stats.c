@@ -55,7 +55,7 @@ static enum access_phase phase_of_state(enum exchange_state state)
 static enum access_phase phase_of(const struct exchange *x)
 {
     return x->end == EXCHANGE_END_WHOLE ? ACCESS_PHASE_DONE
-                                        : phase_of_state((enum exchange_state)x->state);
+                                        : phase_of_state((enum exchange_state)x->active->state);
 }
 
 static uint64_t between(uint64_t from, uint64_t to)
@@ -127,7 +127,7 @@ void exchange_stats_end(const struct exchange *x)
 /* The backend whose response it is, or would have been. */
 static const struct backend_view *asked(const struct exchange *x)
 {
-    return x->backend ? x->backend : x->served_by;
+    return x->active->backend ? x->active->backend : x->served_by;
 }
 
 /* The row has a cell for each class that HTTP knows; 0 is for no response. */
@@ -167,7 +167,8 @@ static void exchange_stats_remember(const struct exchange *x, const char *end,
 {
     struct recent_row row = {.end_wall_ms = clock_wall_ms(),
                              .total_us = shorter(between(x->at.begin, end_us)),
-                             .first_byte_us = shorter(between(x->at.sent, x->at.first_byte)),
+                             .first_byte_us =
+                                 shorter(between(x->active->sent, x->active->first_byte)),
                              .status = x->at.end ? x->status : 0,
                              .backend_status = x->backend_status,
                              .attempts = x->attempts};
@@ -185,20 +186,21 @@ static void exchange_stats_remember(const struct exchange *x, const char *end,
 
 void exchange_stats_moved(const struct exchange *x)
 {
-    exchange_stats_remember(x, "moved", phase_of_state((enum exchange_state)x->state),
+    exchange_stats_remember(x, "moved", phase_of_state((enum exchange_state)x->active->state),
                             x->worker->loop.now_us);
 }
 
 static void write_access(const struct exchange *x, enum access_phase phase)
 {
     const struct exchange_times *at = &x->at;
+    const struct attempt *last = x->active;
     struct access_record r = {
         .start_wall_ms = clock_wall_ms() - (at->end - at->begin) / 1000,
         .header_us = between(at->begin, at->parsed),
         .queue_us =
-            x->waiter.since_ms ? between(at->parsed, at->chosen ? at->chosen : at->end) : 0,
-        .connect_us = x->reused ? 0 : between(at->chosen, at->connected),
-        .first_byte_us = between(at->sent, at->first_byte),
+            x->waiter.since_ms ? between(at->parsed, last->chosen ? last->chosen : at->end) : 0,
+        .connect_us = x->active->reused ? 0 : between(last->chosen, last->connected),
+        .first_byte_us = between(last->sent, last->first_byte),
         .total_us = between(at->begin, at->end),
         .request_id = exchange_id(x),
         .status = x->status,
@@ -210,13 +212,13 @@ static void write_access(const struct exchange *x, enum access_phase phase)
         .attempts = x->attempts,
         .retried = x->retried,
         .hedged = x->hedged,
-        .reused = x->reused,
-        .sticky = x->sticky,
+        .reused = x->active->reused,
+        .sticky = x->active->sticky,
         .end = (uint8_t)exchange_stats_end_of(x),
         .phase = (uint8_t)phase,
         .error = x->backend_status >= 500 ? "backend" : x->error,
         .detail = x->detail,
-        .upgrade = x->state == EXCHANGE_TUNNEL ? "websocket" : NULL,
+        .upgrade = x->active->state == EXCHANGE_TUNNEL ? "websocket" : NULL,
     };
 
     fill_peer(&r, x->peer);

@@ -17,62 +17,6 @@
 #include "worker/upstream/fail_open.h"
 #include "worker/upstream/upstream.h"
 
-/* Takes the exchange's own attempt out of it. */
-static struct attempt hedge_take_out(struct exchange *x)
-{
-    struct attempt a = {
-        .upstream = x->upstream,
-        .backend = x->backend,
-        .chosen = x->at.chosen,
-        .connected = x->at.connected,
-        .sent = x->at.sent,
-        .state = x->state,
-        .reused = x->reused,
-        .sticky = x->sticky,
-        .opens = x->opens,
-        .probation = x->probation,
-        .silent = x->silent,
-    };
-
-    exchange_unlink_running(x);
-    x->upstream = NULL;
-    x->at.connected = x->at.sent = 0;
-    x->opens = x->probation = x->silent = false;
-    return a;
-}
-
-static void put_in(struct exchange *x, const struct attempt *a)
-{
-    CHECK(!x->upstream && !x->backend);
-    exchange_join_running(x, a->backend);
-    x->upstream = a->upstream;
-    x->at.chosen = a->chosen;
-    x->at.connected = a->connected;
-    x->at.sent = a->sent;
-    x->state = a->state;
-    x->reused = a->reused;
-    x->sticky = a->sticky;
-    x->opens = a->opens;
-    x->probation = a->probation;
-    x->silent = a->silent;
-}
-
-static void trade(struct exchange *x)
-{
-    struct attempt own = hedge_take_out(x);
-
-    put_in(x, &x->hedge);
-    x->hedge = own;
-}
-
-void hedge_activate(struct exchange *x, const struct upstream *u)
-{
-    if (x->upstream == u)
-        return;
-    CHECK(x->hedge.upstream == u);
-    trade(x);
-}
-
 /* When the latest request that a backend responded to was sent, by any worker; microseconds. */
 static uint64_t latest_served_us(const struct worker *worker, int slot)
 {
@@ -90,9 +34,9 @@ static uint64_t latest_served_us(const struct worker *worker, int slot)
 /* Does silence decide, and not the time alone? */
 static bool by_silence(const struct exchange *x)
 {
-    const struct backend_view *b = x->backend;
+    const struct backend_view *b = x->active->backend;
 
-    return x->route->hedge_after_ms == CONF_HEDGE_AUTO && !x->probation &&
+    return x->route->hedge_after_ms == CONF_HEDGE_AUTO && !x->active->probation &&
            !(b->health.probation == PROBATION_SILENT && b->health.hedge_all);
 }
 
@@ -105,7 +49,7 @@ static void leave_out_silent(const struct exchange *x, uint64_t *tried)
     for (uint32_t i = 0; i < x->pool->nbackends; i++) {
         int slot = x->pool->backends[i].slot;
 
-        if (latest_served_us(worker, slot) <= x->at.chosen &&
+        if (latest_served_us(worker, slot) <= x->active->chosen &&
             cap_in_flight(worker->table, &worker->live, slot))
             tried[i / 64] |= UINT64_C(1) << (i % 64);
     }
@@ -115,7 +59,7 @@ static void leave_out_silent(const struct exchange *x, uint64_t *tried)
 static struct backend_view *hedge_second(struct exchange *x)
 {
     bool resent = x->resent, in_budget = x->in_budget;
-    uint32_t i = (uint32_t)(x->backend - x->pool->backends);
+    uint32_t i = (uint32_t)(x->active->backend - x->pool->backends);
     uint64_t tried[TABLE_BACKENDS / 64], lively[TABLE_BACKENDS / 64];
     enum backends_choice choice = BACKENDS_FULL;
     struct backend_view *b = NULL;
@@ -149,14 +93,14 @@ static struct backend_view *hedge_second(struct exchange *x)
 /* The next request that may be hedged goes to its backend, to see what that does. */
 static void hedge_ask(const struct exchange *x)
 {
-    x->pool->asked = x->backend;
+    x->pool->asked = x->active->backend;
     x->pool->asked_us = x->worker->loop.now_us;
 }
 
 /* May the backend respond, after all? Asks it, if need be. */
 static bool is_silent(struct exchange *x, uint64_t from, uint32_t *ms)
 {
-    struct backend_view *b = x->backend;
+    struct backend_view *b = x->active->backend;
     const struct silence_view view = {
         .served_us = latest_served_us(x->worker, b->slot),
         .asked_us = b->asked_us,
@@ -190,13 +134,13 @@ static bool is_silent(struct exchange *x, uint64_t from, uint32_t *ms)
 
 static uint64_t hedge_from_us(const struct exchange *x)
 {
-    return x->at.sent ? x->at.sent : x->at.chosen;
+    return x->active->sent ? x->active->sent : x->active->chosen;
 }
 
 /* Its timer has fired. false: not now; *ms: when it is to fire again, 0: not for this. */
 static bool is_due(struct exchange *x, uint32_t *ms)
 {
-    const struct backend_view *b = x->backend;
+    const struct backend_view *b = x->active->backend;
     uint64_t from = hedge_from_us(x);
     uint64_t waited = (x->worker->loop.now_us - from) / 1000;
 
@@ -208,7 +152,7 @@ static bool is_due(struct exchange *x, uint32_t *ms)
         return false;
     }
     /* What others get says nothing about a connection that does not open. */
-    return x->state == EXCHANGE_CONNECTING || is_silent(x, from, ms);
+    return x->active->state == EXCHANGE_CONNECTING || is_silent(x, from, ms);
 }
 
 /* It is not hedged now: its timer fires again after ms (0: not for that), or when it fails. */
@@ -230,13 +174,14 @@ void hedge_start(struct exchange *x)
         hedge_put_off(x, ms);
         return;
     }
-    x->silent = by_silence(x);
-    count_add(&x->backend->cell->hedges, 1);
+    x->active->silent = by_silence(x);
+    count_add(&x->active->backend->cell->hedges, 1);
     /* Both attempts share the deadline of the first one, if that was sent. */
-    exchange_arm(x, x->state == EXCHANGE_CONNECTING ? x->route->timeouts.first_byte_ms
-                                                    : exchange_time_left(x));
+    exchange_arm(x, x->active->state == EXCHANGE_CONNECTING ? x->route->timeouts.first_byte_ms
+                                                            : exchange_time_left(x));
     x->hedged = true;
-    x->hedge = hedge_take_out(x);
+    x->active = exchange_other(x);
+    *x->active = (struct attempt){.exchange = x};
     attempt_connect(x, b);
 }
 
@@ -249,52 +194,51 @@ static void note_silence(struct worker *worker, const struct attempt *a)
     if (latest_served_us(worker, b->slot) > a->sent)
         return;
     b->confirmed_us = a->sent;
-    for (struct exchange *x = b->running; x; x = x->running_next)
-        attempt_hedge_now(x);
+    for (struct attempt *at = b->running; at; at = at->running_next)
+        if (at == at->exchange->active)
+            attempt_hedge_now(at->exchange);
 }
 
 void hedge_win(struct exchange *x)
 {
-    struct attempt a = x->hedge;
-    uint64_t took_us = x->worker->loop.now_us - x->at.chosen;
+    struct attempt *lost = exchange_other(x);
+    uint64_t took_us = x->worker->loop.now_us - x->active->chosen;
 
-    if (!a.upstream)
+    if (!lost->upstream)
         return;
-    if (a.silent && a.state == EXCHANGE_WAITING)
-        note_silence(x->worker, &a);
-    else if (a.silent && a.state == EXCHANGE_CONNECTING)
-        backends_complain(x->worker, a.backend);
-    if (!detached_takes(&a, took_us)) {
+    if (lost->silent && lost->state == EXCHANGE_WAITING)
+        note_silence(x->worker, lost);
+    else if (lost->silent && lost->state == EXCHANGE_CONNECTING)
+        backends_complain(x->worker, lost->backend);
+    if (!detached_begin(lost, took_us))
         backends_leave_quietly(x->worker, exchange_end_hedge(x));
-        return;
-    }
-    x->hedge = (struct attempt){0};
-    if (a.opens)
+    else if (lost->opens)
         fail_open_release(x->worker, x->pool);
-    detached_begin(&a, took_us);
 }
 
 bool hedge_promote(struct exchange *x)
 {
-    struct attempt a = x->hedge;
+    struct attempt *other = exchange_other(x);
 
-    if (!a.upstream)
+    if (!other->upstream)
         return false;
-    count_add(&x->backend->cell->retries, 1);
+    count_add(&x->active->backend->cell->retries, 1);
     exchange_stats_moved(x);
     exchange_leave(x);
-    x->hedge = (struct attempt){0};
-    put_in(x, &a);
+    x->active = other;
     attempt_arm(x);
     return true;
 }
 
 void hedge_expire(struct exchange *x)
 {
+    struct attempt *other = exchange_other(x);
+
+    if (!other->upstream)
+        return;
     /* A connection that never opened says less than a response that never came. */
-    if (x->hedge.upstream && x->hedge.chosen < x->at.chosen &&
-        x->hedge.state != EXCHANGE_CONNECTING)
-        trade(x);
+    if (other->chosen < x->active->chosen && other->state != EXCHANGE_CONNECTING)
+        x->active = other;
     exchange_drop_hedge(x);
 }
 

@@ -1,16 +1,15 @@
 /* Hedging: a second attempt at a safe request while the first one still waits for its first
  * byte. Worker only.
  *
- * The exchange's own fields describe one attempt, exchange->hedge describes the other. They are
- * swapped when an event of the other attempt arrives, so that the rest of the worker only ever
- * sees one attempt. The first byte of a response decides. The loser's connection is closed,
- * which counts neither as a failure nor as a completion, unless the loser was a probation
- * request, or hedged because its backend was silent: that one becomes a detached attempt
- * (worker/proxy/detached.h). When one attempt fails, the other continues alone, with what is
- * left of its time; but if the kept connection of the second one was just closed, that one goes
- * on over a fresh connection. An exchange is hedged at most once, within the retry budget,
- * where another backend has a free slot, and never if it belongs to a session, which only its
- * own backend knows.
+ * Both are in exchange->attempts. An event of one of them makes that one the active attempt,
+ * to which the rest of the worker looks. The first byte of a response decides. The loser's
+ * connection is closed, which counts neither as a failure nor as a completion, unless the loser
+ * was a probation request, or hedged because its backend was silent: that one becomes a
+ * detached attempt (worker/proxy/detached.h).When one attempt fails, the other continues
+ * alone, with what is left of its time; but if the kept connection of the second one was just
+ * closed, that one goes on over a fresh connection. An exchange is hedged at most once, within
+ * the retry budget, where another backend has a free slot, and never if it belongs to a
+ * session, which only its own backend knows.
  *
  * When: after the time that its route sets, whatever its backend does meanwhile; or
  * ("auto") when its backend is silent (worker/upstream/silence.h). */
@@ -21,20 +20,16 @@
 #include <stdint.h>
 
 struct exchange;
-struct upstream;
 struct worker;
 
 /* The hedge delay has passed: starts the second attempt. May end the exchange. */
 void hedge_start(struct exchange *x);
 
-/* Makes the attempt that uses this connection the exchange's own. */
-void hedge_activate(struct exchange *x, const struct upstream *upstream);
-
-/* The exchange's own attempt failed. true: the other one takes its place (and may have ended
+/* The active attempt failed. true: the other one takes its place (and may have ended
  * the exchange); false: there is no other one. */
 bool hedge_promote(struct exchange *x);
 
-/* The exchange's own attempt has a response: drops or detaches the other one. Wakes no waiting
+/* The active attempt has a response: drops or detaches the other one. Wakes no waiting
  * exchange. */
 void hedge_win(struct exchange *x);
 

@@ -91,13 +91,12 @@ static void move_waiting(struct backend_view *b)
         retry_move(x);
 }
 
-/* An exchange that now runs elsewhere, hedged, whose first attempt is still here. */
+/* An exchange whose active attempt is elsewhere, and the other one here. */
 static struct exchange *hedged_at(const struct backend_view *b)
 {
-    for (uint32_t i = 0; i < b->pool->nbackends; i++)
-        for (struct exchange *x = b->pool->backends[i].running; x; x = x->running_next)
-            if (x->hedge.upstream && x->hedge.backend == b)
-                return x;
+    for (const struct attempt *a = b->running; a; a = a->running_next)
+        if (a != a->exchange->active)
+            return a->exchange;
     return NULL;
 }
 
@@ -117,9 +116,9 @@ static void evict_running(struct backend_view *b)
 /* Their backend responds to nothing: arms their hedges. */
 static void hedge_all_waiting(struct backend_view *b)
 {
-    for (struct exchange *x = b->running; x; x = x->running_next)
-        if (x->state == EXCHANGE_WAITING && !x->probation && !x->hedged)
-            attempt_arm(x);
+    for (struct attempt *a = b->running; a; a = a->running_next)
+        if (a->state == EXCHANGE_WAITING && !a->probation && !a->exchange->hedged)
+            attempt_arm(a->exchange);
 }
 
 /* Who took all backends out, so that nothing is tried; NULL: not all are out. */

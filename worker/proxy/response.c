@@ -43,7 +43,7 @@ static void describe(const struct exchange *x, struct rewrite_response_info *inf
     info->upstream_path = x->match.upstream_path;
     info->public_authority = origin_authority(&x->origin, marks->authority);
     info->host_authority = x->request->authority;
-    info->backend_authority = x->backend->authority;
+    info->backend_authority = x->active->backend->authority;
     info->request_id = exchange_id(x);
     sticky_mark(x, info, marks->cookie);
 }
@@ -243,12 +243,12 @@ static enum exchange_flow response_body(struct exchange *x, const struct http_re
 /* The first byte of the response has arrived: this attempt wins the hedge. */
 static void begin_response(struct exchange *x)
 {
-    struct worker_backend *cell = x->backend->cell;
-    uint64_t now = x->worker->loop.now_us, from = x->at.sent;
+    struct worker_backend *cell = x->active->backend->cell;
+    uint64_t now = x->worker->loop.now_us, from = x->active->sent;
 
-    x->at.first_byte = now;
+    x->active->first_byte = now;
     if (!from)
-        from = x->at.chosen;
+        from = x->active->chosen;
     if (count_read(&cell->served_us) < from)
         atomic_store_explicit(&cell->served_us, from, memory_order_relaxed);
     if (!exchange_client_owes(x))
@@ -263,7 +263,7 @@ static void begin_response(struct exchange *x)
 
 static void note_status(struct exchange *x, unsigned status)
 {
-    struct worker_backend *cell = x->backend->cell;
+    struct worker_backend *cell = x->active->backend->cell;
 
     x->status = x->backend_status = (uint16_t)status;
     x->end = EXCHANGE_END_WHOLE;
@@ -277,7 +277,7 @@ static void note_status(struct exchange *x, unsigned status)
         return;
     }
     exchange_release_opening(x);
-    fail_open_responded(x->worker, x->backend, status);
+    fail_open_responded(x->worker, x->active->backend, status);
     if (status >= 502 && status <= 504)
         count_add(&cell->gateway_errors, 1);
     else if (status >= 500)
@@ -290,7 +290,7 @@ static enum exchange_flow begin_tunnel(struct exchange *x, const struct http_res
 {
     enum exchange_flow flow;
 
-    x->state = EXCHANGE_TUNNEL;
+    x->active->state = EXCHANGE_TUNNEL;
     x->body = HTTP_BODY_UNTIL_CLOSE;
     flow = response_pass_on(x, head, data, n, false);
     if (flow != EXCHANGE_OVER)
@@ -302,7 +302,7 @@ static enum exchange_flow begin_tunnel(struct exchange *x, const struct http_res
 static enum exchange_flow response_head(struct exchange *x, const struct http_response *head,
                                         const char *raw, size_t len, char *data, size_t n)
 {
-    if (!x->at.first_byte) /* reset by a 100 in the same read */
+    if (!x->active->first_byte) /* reset by a 100 in the same read */
         begin_response(x);
     x->expects = false;
     x->no_reuse |= !head->keep_alive;
@@ -312,14 +312,14 @@ static enum exchange_flow response_head(struct exchange *x, const struct http_re
     if (head->body == HTTP_BODY_CHUNKED)
         keep_trailers(x);
     note_status(x, head->status);
-    x->upstream->bound |= pins_bound_by_response(head);
+    x->active->upstream->bound |= pins_bound_by_response(head);
     if (head->status >= 500 && retry_refuse_response(x, head->status))
         return EXCHANGE_OVER;
-    error_score_response(x->backend, x->refused, head->status);
+    error_score_response(x->active->backend, x->refused, head->status);
     sticky_response(x, head);
     if (head->status == 101)
         return begin_tunnel(x, head, data, n);
-    x->state = EXCHANGE_RESPONDING;
+    x->active->state = EXCHANGE_RESPONDING;
     if (head->body == HTTP_BODY_LENGTH && head->content_length == 0)
         x->body = HTTP_BODY_NONE;
     if (x->body == HTTP_BODY_LENGTH && n < x->left && x->left <= WORKER_BODY &&
@@ -335,7 +335,7 @@ static enum exchange_flow response_interim(struct exchange *x, const struct http
         return bad_response(x, H1_E_INTERIM_MANY);
     /* The client gets its 100 when its body is requested, and only then. */
     if (head->status == 100) {
-        x->at.first_byte = 0; /* the final response is still to come */
+        x->active->first_byte = 0; /* the final response is still to come */
         if (x->expects)
             attempt_continue(x);
         return EXCHANGE_GO_ON;
@@ -403,12 +403,12 @@ enum exchange_flow exchange_response(struct exchange *x, char *data, size_t n)
     struct worker *worker = x->worker;
     struct http_response *head = &worker->response;
 
-    count_add(&x->backend->cell->bytes_in, n);
-    if (x->state == EXCHANGE_TUNNEL)
+    count_add(&x->active->backend->cell->bytes_in, n);
+    if (x->active->state == EXCHANGE_TUNNEL)
         return response_pass_on(x, NULL, data, n, false);
-    if (x->state == EXCHANGE_RESPONDING)
+    if (x->active->state == EXCHANGE_RESPONDING)
         return x->held ? response_held(x, data, n) : response_body(x, NULL, data, n);
-    if (!x->at.first_byte)
+    if (!x->active->first_byte)
         begin_response(x);
     if (x->partial)
         return response_partial(x, data, n);

@@ -22,7 +22,7 @@ static bool may_retry(const struct exchange *x, enum conf_retry why, bool sent)
 {
     if (x->responded || x->streamed || !has_attempts(x))
         return false;
-    if (!(x->route->retry & why) && !x->probation)
+    if (!(x->route->retry & why) && !x->active->probation)
         return false;
     /* Nothing is kept of a body that is still arriving. */
     return !sent || (x->safe && x->body_done);
@@ -30,7 +30,7 @@ static bool may_retry(const struct exchange *x, enum conf_retry why, bool sent)
 
 static void mark_tried(const struct exchange *x, uint64_t *tried)
 {
-    uint32_t i = (uint32_t)(x->backend - x->pool->backends);
+    uint32_t i = (uint32_t)(x->active->backend - x->pool->backends);
 
     tried[i / 64] |= UINT64_C(1) << (i % 64);
 }
@@ -53,7 +53,7 @@ static void try_another(struct exchange *x, enum conf_retry why, bool sent)
     x->resent |= sent;
     x->retried |= (uint16_t)why;
     x->waiter.since_ms = 0;
-    count_add(&x->backend->cell->retries, 1);
+    count_add(&x->active->backend->cell->retries, 1);
     exchange_stats_moved(x);
     exchange_leave(x);
     attempt_choose(x);
@@ -73,26 +73,27 @@ static void try_fresh(struct exchange *x)
  * its own. */
 static void hedge_fresh(struct exchange *x)
 {
-    struct backend_view *b = x->backend;
+    struct backend_view *b = x->active->backend;
 
     x->fresh = true;
     x->attempts--;
     exchange_disconnect(x);
-    exchange_unlink_running(x);
+    exchange_unlink_running(x->active);
     attempt_connect(x, b);
 }
 
 static bool may_hedge_fresh(const struct exchange *x)
 {
-    return x->hedge.chosen < x->at.chosen && x->backend->admin == ADMIN_READY &&
-           x->backend->health.state != HEALTH_DOWN;
+    return exchange_other(x)->chosen < x->active->chosen &&
+           x->active->backend->admin == ADMIN_READY &&
+           x->active->backend->health.state != HEALTH_DOWN;
 }
 
 /* A single failure should not cost a backend its sessions, which are unknown to other backends:
  * it is tried once more, if an attempt for another backend remains after that. */
 static bool may_stay_home(const struct exchange *x, enum conf_retry why)
 {
-    return x->home && x->home == x->backend && !x->home_again &&
+    return x->home && x->home == x->active->backend && !x->home_again &&
            (why & (CONF_RETRY_EMPTY | CONF_RETRY_CUT)) && backends_is_home(x->home) &&
            x->attempts < x->pool->conf->retries;
 }
@@ -119,7 +120,7 @@ static bool go_on(struct exchange *x)
 {
     if (!hedge_promote(x))
         return false;
-    if (x->backend->health.state == HEALTH_DOWN)
+    if (x->active->backend->health.state == HEALTH_DOWN)
         retry_move(x);
     return true;
 }
@@ -128,14 +129,14 @@ static bool go_on(struct exchange *x)
  * fault of the backend. */
 static bool is_stale(const struct exchange *x)
 {
-    return x->reused && !x->at.first_byte;
+    return x->active->reused && !x->active->first_byte;
 }
 
 /* false: no retry is allowed; x is unchanged. */
 static bool retry_elsewhere(struct exchange *x, enum conf_retry why, bool sent)
 {
     /* If the other attempt fails, too, a third one must not go where this one failed. */
-    if (x->hedge.upstream && !is_stale(x))
+    if (exchange_other(x)->upstream && !is_stale(x))
         mark_tried(x, x->tried);
     if (go_on(x))
         return true;
@@ -150,9 +151,10 @@ static bool retry_elsewhere(struct exchange *x, enum conf_retry why, bool sent)
 
 bool retry_move(struct exchange *x)
 {
-    bool sent = x->state != EXCHANGE_CONNECTING;
+    bool sent = x->active->state != EXCHANGE_CONNECTING;
 
-    if ((x->state > EXCHANGE_WAITING && !x->held) || !may_retry(x, CONF_RETRY_VERDICT, sent))
+    if ((x->active->state > EXCHANGE_WAITING && !x->held) ||
+        !may_retry(x, CONF_RETRY_VERDICT, sent))
         return false;
     return retry_elsewhere(x, CONF_RETRY_VERDICT, sent);
 }
@@ -210,8 +212,10 @@ void retry_connect_failed(struct exchange *x, int error)
                           "no descriptors, ports or memory left");
         return;
     }
-    count_add(timeout ? &x->backend->cell->timeouts : &x->backend->cell->connect_errors, 1);
-    backends_failed(x->worker, x->backend);
+    count_add(timeout ? &x->active->backend->cell->timeouts
+                      : &x->active->backend->cell->connect_errors,
+              1);
+    backends_failed(x->worker, x->active->backend);
     note_failure(x, timeout ? 504 : 502, timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND,
                  connect_error_type(error), strerror(error));
     if (!retry_elsewhere(x, CONF_RETRY_CONNECT, false))
@@ -220,8 +224,8 @@ void retry_connect_failed(struct exchange *x, int error)
 
 static void count_reset(struct exchange *x)
 {
-    count_add(&x->backend->cell->resets, 1);
-    backends_failed(x->worker, x->backend);
+    count_add(&x->active->backend->cell->resets, 1);
+    backends_failed(x->worker, x->active->backend);
 }
 
 /* The backend did nothing wrong: nothing is counted against it, and nothing is sent again. */
@@ -239,8 +243,9 @@ void retry_unanswered(struct exchange *x, int error, bool sent)
         count_reset(x);
     note_failure(x, 502, EXCHANGE_END_BACKEND, "connection_terminated",
                  error ? strerror(error) : "closed without a response");
-    if (stale && may_go_fresh(x, sent) && (!x->hedge.upstream || may_hedge_fresh(x))) {
-        if (x->hedge.upstream)
+    if (stale && may_go_fresh(x, sent) &&
+        (!exchange_other(x)->upstream || may_hedge_fresh(x))) {
+        if (exchange_other(x)->upstream)
             hedge_fresh(x);
         else
             try_fresh(x);
@@ -263,8 +268,8 @@ void retry_bad_response(struct exchange *x, const char *reason)
 
 void retry_no_response(struct exchange *x, const char *error, const char *detail)
 {
-    count_add(&x->backend->cell->timeouts, 1);
-    backends_complain(x->worker, x->backend);
+    count_add(&x->active->backend->cell->timeouts, 1);
+    backends_complain(x->worker, x->active->backend);
     note_failure(x, 504, EXCHANGE_END_TIMEOUT, error, detail);
     if (!retry_elsewhere(x, CONF_RETRY_TIMEOUT, true))
         fail_noted(x);
@@ -274,8 +279,9 @@ void retry_response_cut(struct exchange *x, bool timeout, const char *error, con
 {
     enum exchange_end end = timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND;
 
-    count_add(timeout ? &x->backend->cell->timeouts : &x->backend->cell->cut, 1);
-    backends_failed(x->worker, x->backend);
+    count_add(timeout ? &x->active->backend->cell->timeouts : &x->active->backend->cell->cut,
+              1);
+    backends_failed(x->worker, x->active->backend);
     if (!x->held) {
         x->error = error;
         exchange_cut(x, end, detail);
@@ -318,8 +324,8 @@ bool retry_refuse_response(struct exchange *x, unsigned status)
     x->resent = true;
     if (!retry_budget_acquire(x) && !error_score_retries_help(x->pool))
         return false;
-    x->refused = x->backend;
-    backends_completed(x->backend);
+    x->refused = x->active->backend;
+    backends_completed(x->active->backend);
     note_failure(x, (uint16_t)status, EXCHANGE_END_BACKEND, "http_response_status",
                  "every backend that was tried returned an error");
     try_another(x, why, true);
@@ -354,11 +360,11 @@ static void end_of_tunnel(struct exchange *x, int error)
 
 void retry_upstream_gone(struct exchange *x, int error)
 {
-    if (x->state == EXCHANGE_TUNNEL) {
+    if (x->active->state == EXCHANGE_TUNNEL) {
         end_of_tunnel(x, error);
         return;
     }
-    if (x->state == EXCHANGE_RESPONDING && x->body == HTTP_BODY_UNTIL_CLOSE && !error) {
+    if (x->active->state == EXCHANGE_RESPONDING && x->body == HTTP_BODY_UNTIL_CLOSE && !error) {
         x->no_reuse = true;
         int result = x->transport->ops->body(x->transport, worker_body(x->worker), 0, true);
 
@@ -372,7 +378,7 @@ void retry_upstream_gone(struct exchange *x, int error)
         give_up_body(x);
         return;
     }
-    if (x->state != EXCHANGE_RESPONDING) {
+    if (x->active->state != EXCHANGE_RESPONDING) {
         retry_unanswered(x, error, true);
         return;
     }

@@ -141,7 +141,7 @@ struct backend_view *retry_budget_probation_acquire(struct exchange *x)
         if (!b->health.probation || b->health.state == HEALTH_DOWN || b->admin != ADMIN_READY ||
             !b->address_len || !acquire_probation_slot(x->worker, b))
             continue;
-        x->probation = true;
+        x->active->probation = true;
         tell_waiting(x, b);
         return b;
     }

@@ -236,9 +236,9 @@ static void learn_handle(struct exchange *x, const struct http_response *head)
     if (!f || !f->value.n || str_eq(f->value, STR("0")))
         return;
     hash = affinity_handle(&x->worker->affinity, f->value);
-    apsv_map_learn(x->worker->row, hash, x->backend->id, x->worker->loop.now_ms);
-    if (x->session_at != x->backend)
-        take_session(x, hash, x->backend);
+    apsv_map_learn(x->worker->row, hash, x->active->backend->id, x->worker->loop.now_ms);
+    if (x->session_at != x->active->backend)
+        take_session(x, hash, x->active->backend);
 }
 
 /* A session that this response creates, hashed as later requests will name it. */
@@ -250,11 +250,11 @@ static void learn_session(struct exchange *x, struct str session)
     if (!session.n) /* the session is deleted */
         return;
     if (x->pool->conf->sticky == CONF_STICKY_AUTO) {
-        affinity_tag(tag, key, x->backend->id, session);
-        take_session(x, hash_of_tag(tag + sizeof tag - sizeof(uint64_t)), x->backend);
-    } else if (by_route(x->pool, affinity_route(session, false)) == x->backend ||
-               by_route(x->pool, affinity_route(session, true)) == x->backend) {
-        take_session(x, affinity_handle(key, session), x->backend);
+        affinity_tag(tag, key, x->active->backend->id, session);
+        take_session(x, hash_of_tag(tag + sizeof tag - sizeof(uint64_t)), x->active->backend);
+    } else if (by_route(x->pool, affinity_route(session, false)) == x->active->backend ||
+               by_route(x->pool, affinity_route(session, true)) == x->active->backend) {
+        take_session(x, affinity_handle(key, session), x->active->backend);
     }
 }
 
@@ -267,8 +267,8 @@ void sticky_response(struct exchange *x, const struct http_response *head)
         return;
     if (x->match.class == ROUTE_CLASS_APSV)
         learn_handle(x, head);
-    if (how == CONF_STICKY_COOKIE && x->named != x->backend)
-        take_session(x, hash_of_client(x), x->backend);
+    if (how == CONF_STICKY_COOKIE && x->named != x->active->backend)
+        take_session(x, hash_of_client(x), x->active->backend);
     for (unsigned i = 0; how != CONF_STICKY_COOKIE && i < head->nfields; i++)
         if (head->fields[i].id == HTTP_F_SET_COOKIE &&
             affinity_set_cookie(head->fields[i].value, jsessionid, &session))
@@ -277,7 +277,7 @@ void sticky_response(struct exchange *x, const struct http_response *head)
 
 void sticky_end(const struct exchange *x)
 {
-    if (x->session_at && x->session_at == x->backend)
+    if (x->session_at && x->session_at == x->active->backend)
         sticky_note(x);
 }
 
@@ -292,12 +292,12 @@ void sticky_mark(const struct exchange *x, struct rewrite_response_info *info,
 
     if (how == CONF_STICKY_AUTO) {
         info->tag_key = key;
-        info->tag_id = x->backend->id;
+        info->tag_id = x->active->backend->id;
     }
-    if (how != CONF_STICKY_COOKIE || x->named == x->backend)
+    if (how != CONF_STICKY_COOKIE || x->named == x->active->backend)
         return;
     name = cookie_name(text, x->pool->conf);
-    affinity_token(token, key, x->backend->id, name);
+    affinity_token(token, key, x->active->backend->id, name);
     n = snprintf(cookie, STICKY_COOKIE, "%.*s=%.*s; Path=/; HttpOnly%s; SameSite=Lax",
                  STR_ARG(name), AFFINITY_TOKEN, token, x->origin.https ? "; Secure" : "");
     info->add_cookie = str_make(cookie, (size_t)n);

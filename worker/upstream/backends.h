@@ -16,9 +16,10 @@
 #include "worker/upstream/balance.h"
 #include "worker/upstream/silence.h"
 
+struct attempt;
 struct conf_backend;
 struct conf_pool;
-struct exchange;
+struct detached;
 struct upstream;
 struct worker;
 
@@ -65,11 +66,12 @@ struct backend_view {
     /* idle, each for one client's connection (worker/upstream/pins.h) */
     struct upstream *pinned;
     uint32_t npinned;
-    struct exchange *running;  /* list: this worker's exchanges at it; opaque here */
-    struct exchange *walk;     /* the next one for exchange_next_running(); NULL: no walk */
-    struct upstream *detached; /* list: detached attempts (worker/proxy/detached.h) */
-    struct waiters waiters;    /* requests whose session is here */
-    uint32_t failed_in_row;    /* as in our cell */
+    /* Of worker/proxy/, opaque here: this worker's attempts at it, the next one of
+     * exchange_next_running() (NULL: no walk), and detached ones (detached.h). */
+    struct attempt *running, *walk;
+    struct detached *detached;
+    struct waiters waiters; /* requests whose session is here */
+    uint32_t failed_in_row; /* as in our cell */
     /* 0 to ERROR_SCORE_MOST (worker/upstream/error_score.h) */
     uint8_t error_score;
     bool error_score_high;      /* it fails requests that others serve */

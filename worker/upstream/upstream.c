@@ -99,7 +99,7 @@ void upstream_keep(struct upstream *u, struct pins *pins)
     struct upstream **list = u->bound ? &b->pinned : &b->idle;
 
     CHECK(!u->waiting && !u->connecting);
-    u->exchange = NULL;
+    u->attempt = NULL;
     /* A full read may have left something in the socket, which no further event reports. */
     if (!may_keep(u) || (u->readable && !is_silent(u))) {
         upstream_close(u);
@@ -273,12 +273,7 @@ static void upstream_ready(struct loop_source *source, uint32_t events)
         u->readable = true;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         u->hung_up = true;
-    if (u->detached) {
-        if (u->readable)
-            u->detached(u);
-        return;
-    }
-    if (!u->exchange) {
+    if (u->idle) {
         /* Idle: the backend closed it (as Tomcat does), or sent something unrequested. In both
          * cases it is of no use any more. */
         if (u->readable)
@@ -366,7 +361,7 @@ struct upstream *upstream_get(struct backend_view *b, const struct upstream_owne
         u = open_fresh(b);
     if (u) {
         u->ops = owner->ops;
-        u->exchange = owner->exchange;
+        u->attempt = owner->attempt;
         u->bound |= owner->binds;
     }
     return u;

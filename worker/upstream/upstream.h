@@ -1,9 +1,8 @@
 /* A connection to a backend: connects, sends, reads, is kept and reused.
  *
- * It belongs to an exchange while that runs, then to its backend's idle list (Tomcat closes a
- * connection after 100 requests or 20 s idle; both are normal here), or sometimes to the
- * backend's list of detached attempts (worker/proxy/detached.h). It handles bytes only;
- * worker/proxy/response.c interprets them. */
+ * It belongs to an attempt (of an exchange, or a detached one) while that runs, then to its
+ * backend's idle list (Tomcat closes a connection after 100 requests or 20 s idle; both are
+ * normal here). It handles bytes only, and knows its owner by struct upstream_ops. */
 #ifndef WORKER_UPSTREAM_H
 #define WORKER_UPSTREAM_H
 
@@ -13,8 +12,8 @@
 
 #include "base/loop.h"
 
+struct attempt;
 struct backend_view;
-struct exchange;
 struct pins;
 struct upstream;
 struct worker;
@@ -55,8 +54,8 @@ struct upstream_ops {
 /* For whom a connection is opened. */
 struct upstream_owner {
     const struct upstream_ops *ops;
-    struct exchange *exchange; /* opaque here */
-    struct pins *pins;         /* the client's own connections */
+    struct attempt *attempt; /* opaque here */
+    struct pins *pins;       /* the client's own connections */
     bool binds; /* its credentials authenticate the connection (worker/upstream/pins.h) */
 };
 
@@ -65,13 +64,10 @@ struct upstream {
     struct worker *worker;
     struct backend_view *backend;
     const struct upstream_ops *ops;
-    struct exchange *exchange;    /* the owner, by ops; NULL: idle, or a detached attempt */
-    struct upstream *prev, *next; /* in backend->idle, ->pinned or ->detached */
+    struct attempt *attempt;      /* its owner, who is told by ops; NULL: idle */
+    struct upstream *prev, *next; /* in backend->idle or ->pinned */
     struct pins *pins;       /* idle and bound: the client's connection to which it is bound */
-    struct loop_timer timer; /* only while idle or detached */
-    uint64_t chosen_us;      /* only while detached: when the backend was chosen */
-    bool on_probation;       /* it has a probation slot, */
-    uint64_t elsewhere_us;   /* and how long another backend needed for the request */
+    struct loop_timer timer; /* only while idle */
     char *waiting;           /* bytes that the socket did not take; heap */
     size_t nwaiting, sent;
     uint32_t served; /* number of exchanges before this one */
@@ -81,8 +77,6 @@ struct upstream {
     bool end_due;  /* FIN is to be sent after the waiting bytes */
     bool idle;
     bool bound; /* authenticated: only for one client's connection (worker/upstream/pins.h) */
-    /* Not NULL: a detached attempt, which is read by this function. */
-    void (*detached)(struct upstream *);
     uint32_t addresses; /* backend->addresses when it was opened */
 };
 

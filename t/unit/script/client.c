@@ -257,7 +257,7 @@ void script_half_close(struct client *c)
     if (!c->transport.exchange || !c->asked)
         return;
     c->asked = false;
-    if (c->transport.exchange->state == EXCHANGE_TUNNEL)
+    if (c->transport.exchange->active->state == EXCHANGE_TUNNEL)
         exchange_requests.tunnel_ended(c->transport.exchange);
     else
         exchange_abort(c->transport.exchange, 0,

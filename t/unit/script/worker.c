@@ -153,6 +153,7 @@ static struct table *new_table(void)
 static void build_memory(struct worker *w)
 {
     mempool_init(&w->exchanges, sizeof(struct exchange), 0);
+    detached_init(w, 0);
     mempool_init(&w->upstreams, sizeof(struct upstream), 0);
     mempool_init(&w->head_buffers, sizeof(struct head_buffer) + WORKER_HEAD_BUFFER, 0);
     mempool_init(&w->request_buffers, sizeof(struct request_buffer) + WORKER_REQUEST_BUFFER, 0);
@@ -379,6 +380,7 @@ const char *script_held(void)
     }
     hold_in_pool(&w->pools[0]);
     hold("exchanges", w->exchanges.out);
+    hold("detached attempts", w->detached.out);
     hold("exchanges counted", w->nexchanges + atomic_load(&w->row->exchanges));
     hold("connections beyond kept ones", w->nupstreams - kept);
     hold("connection blocks", w->upstreams.out - kept);
@@ -446,6 +448,7 @@ static void release(struct worker *w)
     free(w->pools);
     free(w->backends);
     mempool_release(&w->exchanges);
+    mempool_release(&w->detached);
     mempool_release(&w->upstreams);
     mempool_release(&w->head_buffers);
     mempool_release(&w->request_buffers);
