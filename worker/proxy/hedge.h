@@ -1,7 +1,7 @@
 /* Hedging: a second attempt at a safe request while the first one still waits for its first
  * byte. Worker only.
  *
- * Both are in exchange->attempts. An event of one of them makes that one the active attempt,
+ * Both are in exchange->attempt[]. An event of one of them makes that one the active attempt,
  * to which the rest of the worker looks. The first byte of a response decides. The loser's
  * connection is closed, which counts neither as a failure nor as a completion, unless the loser
  * was a probation request, or hedged because its backend was silent: that one becomes a
