@@ -18,7 +18,7 @@
 void exchange_arm(struct exchange *x, uint32_t ms)
 {
     /* Two attempts of a hedged exchange have one deadline (hedge_start()). */
-    if (exchange_other(x)->upstream)
+    if (x->hedged && exchange_other(x)->upstream)
         return;
     if (ms)
         loop_timer_set(&x->worker->loop, &x->timer, ms);
@@ -143,7 +143,7 @@ struct backend_view *exchange_end_hedge(struct exchange *x)
 
 void exchange_drop_hedge(struct exchange *x)
 {
-    if (exchange_other(x)->upstream)
+    if (x->hedged && exchange_other(x)->upstream)
         backends_leave(x->worker, exchange_end_hedge(x));
 }
 
