@@ -41,10 +41,10 @@ static uint32_t cap_sum(const struct table *table, const struct cap_rows *live, 
     return total;
 }
 
-/* Without a cap no process acts on the exact sum: a relaxed store is enough. */
+/* Without a cap no process acts on the exact sum: that it is seen after put_all() is enough. */
 static void cap_put(_Atomic uint32_t *mine, uint32_t n, bool exact)
 {
-    atomic_store_explicit(mine, n, exact ? memory_order_seq_cst : memory_order_relaxed);
+    atomic_store_explicit(mine, n, exact ? memory_order_seq_cst : memory_order_release);
 }
 
 static bool cap_take(struct table *table, const struct cap_rows *live, int row, cell_at at,
@@ -67,9 +67,20 @@ static void give(struct table *table, int row, cell_at at, uint32_t *had, bool e
     cap_put(cell(table, row, at), --*had, exact);
 }
 
-void cap_forget(int row)
+static uint64_t sum_word(uint32_t n)
+{
+    return (uint64_t)~n << 32 | n;
+}
+
+static void put_all(struct table *table, int row, uint32_t n)
+{
+    atomic_store_explicit(&table->worker[row].in_flight_all, sum_word(n), memory_order_release);
+}
+
+void cap_forget(struct table *table, int row)
 {
     memset(&own[row], 0, sizeof own[row]);
+    put_all(table, row, 0);
 }
 
 static uint32_t repair(const struct table *table, int row, cell_at at, uint32_t want)
@@ -82,16 +93,26 @@ static uint32_t repair(const struct table *table, int row, cell_at at, uint32_t 
     return 1;
 }
 
+static uint32_t repair_all(struct table *table, int row)
+{
+    uint32_t n = own[row].in_flight_all;
+
+    if (atomic_load_explicit(&table->worker[row].in_flight_all, memory_order_relaxed) ==
+        sum_word(n))
+        return 0;
+    put_all(table, row, n);
+    return 1;
+}
+
 uint32_t cap_repair(struct table *table, int row)
 {
-    uint32_t n = 0;
+    uint32_t n = repair_all(table, row);
 
     for (int s = 0; s < TABLE_BACKENDS; s++) {
         n += repair(table, row, AT(s, in_flight), own[row].in_flight[s]);
         n += repair(table, row, AT_BACKEND(s, probation_requests),
                     own[row].probation_requests[s]);
     }
-    n += repair(table, row, AT(0, in_flight_all), own[row].in_flight_all);
     for (int p = 0; p < TABLE_POOLS; p++) {
         n += repair(table, row, AT(p, retrying), own[row].retrying[p]);
         n += repair(table, row, AT(p, opening), own[row].opening[p]);
@@ -102,11 +123,19 @@ uint32_t cap_repair(struct table *table, int row)
 
 /* A wrong value in one cell must not make a backend look full: no cell counts for more than its
  * worker holds over all. A worker raises its sum before the cell and lowers it after, and it is
- * read after the cell, so that it never hides what is really held. */
+ * read after the cell (which is acquired), so that it never hides what is really held. Nor does
+ * a wrong sum: that bounds nothing. */
+static uint32_t most_of(const struct worker_row *row)
+{
+    uint64_t word = atomic_load_explicit((_Atomic uint64_t *)(uintptr_t)&row->in_flight_all,
+                                         memory_order_acquire);
+
+    return word == sum_word((uint32_t)word) ? (uint32_t)word : UINT32_MAX;
+}
+
 static uint32_t bounded(uint32_t n, const struct worker_row *row)
 {
-    uint32_t most = atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&row->in_flight_all,
-                                         memory_order_acquire);
+    uint32_t most = most_of(row);
 
     return n < most ? n : most;
 }
@@ -126,22 +155,25 @@ static uint32_t sum_in_flight(const struct table *table, const struct cap_rows *
 
 uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, int slot)
 {
-    return sum_in_flight(table, live, slot, memory_order_relaxed);
+    return sum_in_flight(table, live, slot, memory_order_acquire);
 }
 
 void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
                         const uint16_t *slot, uint32_t n, uint32_t *sum)
 {
+    uint32_t has[TABLE_BACKENDS];
+
+    CHECK(n <= TABLE_BACKENDS);
     memset(sum, 0, n * sizeof *sum);
     for (int r = 0; r < live->n; r++) {
         _Atomic uint32_t *in_flight = cell(table, live->rows[r], AT(0, in_flight));
-        uint32_t most = bounded(UINT32_MAX, &table->worker[live->rows[r]]);
+        uint32_t most;
 
-        for (uint32_t i = 0; i < n; i++) {
-            uint32_t has = atomic_load_explicit(&in_flight[slot[i]], memory_order_relaxed);
-
-            sum[i] += has < most ? has : most;
-        }
+        for (uint32_t i = 0; i < n; i++)
+            has[i] = atomic_load_explicit(&in_flight[slot[i]], memory_order_acquire);
+        most = most_of(&table->worker[live->rows[r]]);
+        for (uint32_t i = 0; i < n; i++)
+            sum[i] += has[i] < most ? has[i] : most;
     }
 }
 
@@ -164,11 +196,6 @@ uint32_t cap_queued_all(const struct table *table, const struct cap_rows *live,
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot)
 {
     return cap_sum(table, live, AT(slot, queued), memory_order_relaxed);
-}
-
-static void put_all(struct table *table, int row, uint32_t n)
-{
-    atomic_store_explicit(&table->worker[row].in_flight_all, n, memory_order_release);
 }
 
 bool cap_acquire(struct table *table, const struct cap_rows *live, int mine, int slot,

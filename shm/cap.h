@@ -68,7 +68,7 @@ void cap_opening_release(struct table *table, int mine, int pool);
  * how many. Once a second. */
 uint32_t cap_repair(struct table *table, int mine);
 /* Our row is a new one: we hold nothing. */
-void cap_forget(int mine);
+void cap_forget(struct table *table, int mine);
 
 /* Sums over the live workers. each: of n backends at once, slot[i] to sum[i]. */
 uint32_t cap_in_flight(const struct table *table, const struct cap_rows *live, int slot);

@@ -26,7 +26,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 21,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 22,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -505,7 +505,9 @@ struct worker_row { /* writer: the worker of the row */
      * in_flight: exchanges sent or being sent to it; the cap counts these. queued: those that
      * wait for a slot of this backend; queued_any: pool's first backend only: those that wait
      * for any. */
-    _Atomic uint32_t in_flight_all; /* their sum: no cell of in_flight counts for more */
+    /* Their sum, and above it the same bits inverted, so that a wrong value shows: no cell of
+     * in_flight counts for more (shm/cap.c). */
+    _Atomic uint64_t in_flight_all;
     _Atomic uint32_t in_flight[TABLE_BACKENDS];
     _Atomic uint32_t queued[TABLE_BACKENDS], queued_any[TABLE_BACKENDS];
     struct worker_backend be[TABLE_BACKENDS];

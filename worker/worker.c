@@ -409,7 +409,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     w->limits.field = w->conf->limits.field_bytes;
     w->limits.target = w->conf->limits.target_bytes;
     worker_row_reset(w->row, heritage->incarnation, TABLE_BACKENDS);
-    cap_forget(heritage->row);
+    cap_forget(heritage->table, heritage->row);
     w->session_words = table_session_words(w->table, heritage->row);
     open_recent(w);
     atomic_store(&w->row->config_generation, heritage->generation);

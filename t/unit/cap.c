@@ -179,6 +179,28 @@ static void wrong_cell(void)
     is_int(cap_in_flight(table, &live, SLOT + 1), 0, "all are released");
 }
 
+/* A stray write in a worker's sum: what it holds still counts. */
+static void wrong_sum(void)
+{
+    _Atomic uint64_t *all = &table->worker[live.rows[1]].in_flight_all;
+    const uint64_t wrong[] = {0, 7, UINT64_MAX};
+    uint16_t slot = SLOT;
+    uint32_t sum;
+
+    for (int i = 0; i < CAP; i++)
+        ok(cap_acquire(table, &live, live.rows[1], SLOT, CAP), "a worker has %d", i + 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        atomic_store(all, wrong[i]);
+        is_int(cap_in_flight(table, &live, SLOT), CAP, "its sum is wrong: they count");
+        cap_in_flight_each(table, &live, &slot, 1, &sum);
+        is_int(sum, CAP, "  in a choice, too");
+        ok(!cap_acquire(table, &live, live.rows[2], SLOT, CAP), "  and the cap holds");
+        is_int(cap_repair(table, live.rows[1]), 1, "  its worker repairs the sum");
+    }
+    for (int i = 0; i < CAP; i++)
+        cap_release(table, live.rows[1], SLOT, CAP);
+}
+
 int main(void)
 {
     bool clean = true;
@@ -189,7 +211,10 @@ int main(void)
         return 1;
     for (int i = 0; i < PROCESSES; i++)
         live.rows[live.n++] = i * 3;
+    for (int i = 0; i < PROCESSES; i++)
+        cap_forget(table, live.rows[i]);
     wrong_cell();
+    wrong_sum();
 
     for (int i = 0; i < CAP; i++)
         ok(cap_acquire(table, &live, i * 3, SLOT, CAP), "place %d of %d", i + 1, CAP);

@@ -146,7 +146,7 @@ static struct table *new_table(void)
     child_publish(&table->child[ROW], &child);
     atomic_store(&table->session_words[ROW], TABLE_SESSION_WORDS);
     atomic_store(&table->recent_rows[ROW], TABLE_RECENT);
-    cap_forget(ROW);
+    cap_forget(table, ROW);
     return table;
 }
 
