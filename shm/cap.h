@@ -67,7 +67,7 @@ void cap_opening_release(struct table *table, int mine, int pool);
 /* Rewrites the cells of our row that differ from what we hold; returns
  * how many. Once a second. */
 uint32_t cap_repair(struct table *table, int mine);
-/* Our row is a new one: we hold nothing. */
+/* Our row is a new one, just reset: we hold nothing. */
 void cap_forget(struct table *table, int mine);
 
 /* Sums over the live workers. each: of n backends at once, slot[i] to sum[i]. */

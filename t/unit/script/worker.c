@@ -146,7 +146,6 @@ static struct table *new_table(void)
     child_publish(&table->child[ROW], &child);
     atomic_store(&table->session_words[ROW], TABLE_SESSION_WORDS);
     atomic_store(&table->recent_rows[ROW], TABLE_RECENT);
-    cap_forget(table, ROW);
     return table;
 }
 
@@ -239,6 +238,7 @@ void script_start(uint32_t n)
     w->limits = http_limits_default;
     w->max_upstreams = 64;
     worker_row_reset(w->row, heritage.incarnation, SCRIPT_BACKENDS);
+    cap_forget(w->table, ROW);
     atomic_store(&w->row->config_generation, heritage.generation);
     exchange_ring_begin(w->row, n, 1, heritage.recent_room);
     CHECK(loop_init(&w->loop) == 0);
