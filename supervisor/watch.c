@@ -10,9 +10,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/container.h"
-
-enum { EVENT_READS = 16 }; /* from a busy directory, before other sources get their turn */
 
 static bool watch_same(const struct stat *a, const struct stat *b)
 {
@@ -20,36 +19,42 @@ static bool watch_same(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-enum watch_look { AS_READ, UNSETTLED, CHANGED };
-
 /* Between two renames of an editor there may be no file: that is not a change. */
-static enum watch_look watch_look_at(struct watch_file *file)
+static bool watch_differs(struct watch_file *file, uint64_t now_ms)
 {
     struct stat now;
 
-    if (stat(file->path, &now) < 0 || watch_same(&now, &file->seen))
-        return AS_READ;
-    if (watch_same(&now, &file->last))
-        return CHANGED;
-    file->last = now;
-    return UNSETTLED;
+    if (stat(file->path, &now) < 0)
+        return false;
+    if (!watch_same(&now, &file->last)) {
+        file->last = now;
+        file->settled_ms = now_ms + WATCH_SETTLE_MS;
+    }
+    return !watch_same(&now, &file->seen);
 }
 
+/* It may be called at any time: in a busy directory, much more often than files settle. */
 static void watch_look(struct watch *watch)
 {
+    uint64_t now_ms = clock_mono_ms(), settled_ms = 0;
     const char *path = NULL;
-    uint64_t next_ms = WATCH_POLL_MS;
 
     for (size_t i = 0; i < watch->n_files; i++) {
-        enum watch_look how = watch_look_at(&watch->files[i]);
+        struct watch_file *file = &watch->files[i];
 
-        if (how == UNSETTLED)
-            next_ms = WATCH_SETTLE_MS;
-        else if (how == CHANGED && !path)
-            path = watch->files[i].path;
+        if (!watch_differs(file, now_ms))
+            continue;
+        if (!path)
+            path = file->path;
+        if (file->settled_ms > settled_ms)
+            settled_ms = file->settled_ms;
     }
-    loop_timer_set(watch->loop, &watch->timer, next_ms);
-    if (!path || next_ms == WATCH_SETTLE_MS)
+    if (settled_ms > now_ms) {
+        loop_timer_set(watch->loop, &watch->timer, settled_ms - now_ms);
+        return;
+    }
+    loop_timer_set(watch->loop, &watch->timer, WATCH_POLL_MS);
+    if (!path)
         return;
     for (size_t i = 0; i < watch->n_files; i++) /* reported once, whatever becomes of it */
         watch->files[i].seen = watch->files[i].last;
@@ -69,7 +74,7 @@ static void on_events(struct loop_source *source, uint32_t events)
     (void)events;
     /* The name in the event does not matter: our files are checked. What is left in the queue
      * wakes us again. */
-    for (int i = 0; i < EVENT_READS && read(source->fd, buffer, sizeof buffer) > 0; i++)
+    for (int i = 0; i < WATCH_READS && read(source->fd, buffer, sizeof buffer) > 0; i++)
         ;
     watch_look(watch);
 }
@@ -122,7 +127,8 @@ void watch_files(struct watch *watch, const struct conf_file *files, size_t n)
     for (size_t i = 0; i < n && i < CONF_MAX_FILES; i++) {
         struct watch_file *to = &watch->files[watch->n_files++];
 
-        *to = (struct watch_file){strdup(files[i].path), files[i].seen, files[i].seen};
+        *to = (struct watch_file){
+            .path = strdup(files[i].path), .seen = files[i].seen, .last = files[i].seen};
         CHECK(to->path);
     }
     if (!watch->on)

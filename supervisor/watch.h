@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 #include "base/conf/conf.h"
@@ -15,13 +16,15 @@
 
 enum {
     WATCH_POLL_MS = 2000,
-    WATCH_SETTLE_MS = 200, /* the file must be unchanged for so long */
+    WATCH_SETTLE_MS = 200, /* a change is reported when all files are unchanged for so long */
+    WATCH_READS = 16,      /* of events of a busy directory; then others have their turn */
 };
 
 struct watch_file {
     char *path;
-    struct stat seen; /* when it was read */
-    struct stat last; /* at the last poll */
+    struct stat seen;    /* when it was read */
+    struct stat last;    /* at the last look */
+    uint64_t settled_ms; /* when `last` has been unchanged for long enough, monotonic */
 };
 
 struct watch {
