@@ -18,8 +18,6 @@
 #include "supervisor/stop.h"
 #include "supervisor/supervise.h"
 
-enum { SIGNAL_BURST = 64 }; /* signals handled in one turn of the loop */
-
 /* ---- signals */
 
 static void reopen_logs(struct supervisor *sup)
@@ -145,7 +143,8 @@ static void on_signals(struct loop_source *source, uint32_t events)
     (void)events;
     /* Signals that are left wake the loop again, so that children get their turn in between. */
     for (int i = 0;
-         i < SIGNAL_BURST && read(source->fd, &info, sizeof info) == (ssize_t)sizeof info; i++)
+         i < EVENTS_SIGNALS && read(source->fd, &info, sizeof info) == (ssize_t)sizeof info;
+         i++)
         on_signal(sup, &info);
 }
 

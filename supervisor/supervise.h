@@ -160,6 +160,8 @@ void lend_surplus(struct supervisor *sup);
 
 /* ---- events.c */
 
+enum { EVENTS_SIGNALS = 64 }; /* handled in one turn of the loop; then others have theirs */
+
 /* From here on signals wait for events_open(). Before anybody can find our pid: HUP or USR1, of
  * `pasgate reload` or of a log rotation, would end a service that starts. */
 void events_block(void);
