@@ -8,7 +8,6 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "acmed/helper/hook.h"
+#include "acmed/helper/hook_output.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -25,59 +25,7 @@ enum {
     OURS_MAX = 16,
     ENV_MAX = 256,        /* variables of our environment that are passed on */
     GRACE_MS = 10 * 1000, /* acmed enforces the deadline, but it may have died */
-    SAID_READS = 16,      /* reads per turn: the output may be endless */
 };
-
-/* The program's output on its way to the log. The program does not write to the log itself,
- * because maybe nobody reads there. */
-struct said {
-    int fd; /* -1: end of output */
-    unsigned lines;
-    size_t n;
-    char line[HOOK_LINE + 1];
-    char last[HOOK_LAST];
-};
-
-/* A last line of blanks would hide the one that says why. */
-static bool is_visible(const char *line)
-{
-    for (; *line; line++)
-        if ((unsigned char)*line > ' ' && *line != 0x7f)
-            return true;
-    return false;
-}
-
-static void said_line(struct said *said)
-{
-    said->line[said->n] = '\0';
-    if (is_visible(said->line))
-        snprintf(said->last, sizeof said->last, "%.*s", HOOK_LAST - 1, said->line);
-    if (said->n > 0 && ++said->lines <= HOOK_LINES)
-        log_info("hook: %s", said->line);
-    else if (said->n > 0 && said->lines == HOOK_LINES + 1)
-        log_info("hook: more than %d lines of output; the rest is not logged", HOOK_LINES);
-    said->n = 0;
-}
-
-static void said_read(struct said *said)
-{
-    char bytes[4096];
-
-    for (int i = 0; i < SAID_READS && said->fd >= 0; i++) {
-        ssize_t got = read(said->fd, bytes, sizeof bytes);
-
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        for (ssize_t at = 0; at < got; at++) {
-            if (bytes[at] == '\n')
-                said_line(said);
-            else if (said->n < HOOK_LINE) /* a NUL would hide the rest */
-                said->line[said->n++] = bytes[at] ? bytes[at] : ' ';
-        }
-        if (got <= 0)
-            fd_close(&said->fd);
-    }
-}
 
 /* ---- the program */
 
@@ -112,7 +60,7 @@ static int spawn(pid_t *pid, const char *program, char **env, int output)
 /* The environment is the request's variables, and ours except those of pasgate. `text` ends in
  * a NUL. */
 static int hook_runner_start(pid_t *pid, const char *program, char *text, size_t n,
-                             struct said *said)
+                             struct hook_output *said)
 {
     int output[2], error;
     char *env[OURS_MAX + ENV_MAX + 1];
@@ -146,7 +94,8 @@ static void on_child(int sig)
 
 /* Waits for the end of the run, and kills it at acmed's request or at its deadline. alone: it
  * may continue without acmed. */
-static int attend(int fd, pid_t pid, bool alone, const sigset_t *awake, struct said *said)
+static int attend(int fd, pid_t pid, bool alone, const sigset_t *awake,
+                  struct hook_output *said)
 {
     uint64_t due_ms = clock_mono_ms() + HOOK_DEADLINE_MS + GRACE_MS;
     bool listens = true;
@@ -163,7 +112,7 @@ static int attend(int fd, pid_t pid, bool alone, const sigset_t *awake, struct s
             listens = recv(fd, &byte, 1, MSG_DONTWAIT) == 1;
             kills = listens || !alone; /* otherwise acmed has died */
         }
-        said_read(said);
+        hook_output_read(said);
         log_flush_due(clock_mono_ms());
         if (!kills)
             continue;
@@ -172,9 +121,8 @@ static int attend(int fd, pid_t pid, bool alone, const sigset_t *awake, struct s
         waitpid(pid, &status, 0);
         break;
     }
-    said_read(said);
-    said_line(said);
-    fd_close(&said->fd);
+    hook_output_read(said);
+    hook_output_end(said);
     return status;
 }
 
@@ -189,7 +137,7 @@ static _Noreturn void hook_runner_run(int fd, const char *program, char *text, s
 {
     const struct sigaction woken = {.sa_handler = on_child};
     struct hook_started started = {0};
-    struct said said = {.fd = -1};
+    struct hook_output said = {.fd = -1};
     struct hook_ended ended = {0};
     sigset_t child, awake;
 

@@ -13,18 +13,14 @@
 
 #include <sys/types.h>
 
-enum {
-    HOOK_MESSAGE_MAX = 64 * 1024, /* bytes; helper/hook.c sends less */
-    HOOK_LINE = 512,              /* bytes of an output line that are logged */
-    HOOK_LINES = 100,             /* logged per run; the rest is discarded */
-};
+#include "acmed/helper/hook_output.h"
+
+enum { HOOK_MESSAGE_MAX = 64 * 1024 }; /* bytes; helper/hook.c sends less */
 
 struct hook_started {
     int error; /* errno; 0: it runs */
     pid_t pid;
 };
-
-enum { HOOK_LAST = 96 }; /* bytes of its last output line that are reported, with NUL */
 
 struct hook_ended {
     int status;           /* as of waitpid() */
