@@ -3,9 +3,12 @@
 #include "worker/proxy/attempt.h"
 
 #include <string.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
+#include "worker/proxy/refresh.h"
 #include "worker/upstream/fail_open.h"
 
 enum { CLIENTS = 6, MORE_MS = 50, HEDGE_MS = 500 };
@@ -290,6 +293,45 @@ static void test_all_down(void)
     script_end("it is open for a while");
 }
 
+static void takes_out(enum admin_state override, enum recovery_state heal)
+{
+    const struct admin_row row = {.override = (uint8_t) override, .heal = (uint8_t)heal};
+
+    admin_publish(&script_worker.table->admin[0], &row);
+    refresh_backends(&script_worker);
+}
+
+/* Who took all backends out is logged, and logged again when that changes. */
+static void test_outage(void)
+{
+    char text[4096];
+    int to[2], lines = 0;
+    ssize_t n;
+
+    script_defaults();
+    script_start(1);
+    ok(pipe(to) == 0, "a log");
+    log_init(LOG_LEVEL_WARN, LOG_FORMAT_TEXT, "script");
+    log_to_fd(to[1]);
+    takes_out(ADMIN_READY, RECOVERY_RESTARTING);
+    takes_out(ADMIN_READY, RECOVERY_VERIFYING);
+    takes_out(ADMIN_MAINT, RECOVERY_VERIFYING);
+    takes_out(ADMIN_MAINT, RECOVERY_NONE);
+    log_to_fd(2);
+    log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "script");
+    close(to[1]);
+    n = read(to[0], text, sizeof text - 1);
+    close(to[0]);
+    text[n > 0 ? n : 0] = '\0';
+    for (const char *p = text; (p = strstr(p, " are in maintenance")); p++)
+        lines++;
+    is_int(lines, 2, "all are out: who did it is logged once for each");
+    ok(strstr(text, "in maintenance, drained or restarted: "), "  a restart at first");
+    ok(strstr(text, "in maintenance or drained, by operators: "), "  then operators");
+    takes_out(ADMIN_READY, RECOVERY_NONE);
+    script_end("who took all backends out");
+}
+
 static void test_down_meanwhile(void)
 {
     script_defaults();
@@ -376,6 +418,7 @@ int main(void)
     test_sessions();
     test_unknown();
     test_all_down();
+    test_outage();
     test_down_meanwhile();
     test_slow_bodies();
     test_lack();

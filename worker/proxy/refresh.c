@@ -159,7 +159,7 @@ static void tell_outage(const struct pool_view *pool)
 }
 
 /* One worker logs the beginning and the end of an outage, when the verdict comes, and when it
- * becomes one of another kind: what clients get depends on it. */
+ * becomes one of another kind: what clients get and what operators can do depend on it. */
 static void look_for_outage(struct worker *worker, struct pool_view *pool)
 {
     bool serves = false, judged = true, tells = worker->heritage->slot == 0;
@@ -177,9 +177,10 @@ static void look_for_outage(struct worker *worker, struct pool_view *pool)
     if ((serves && !pool->outage_ms) || (!serves && !judged))
         return;
     outage = serves ? NULL : outage_text(pool);
-    if (outage == pool->outage)
+    if (outage == pool->outage && pool->out == pool->outage_out)
         return;
     pool->outage = outage;
+    pool->outage_out = pool->out;
     if (tells && !serves)
         tell_outage(pool);
     else if (tells)

@@ -102,8 +102,9 @@ struct pool_view {
     uint64_t outage_ms;  /* since when no backend is up and ready; 0: some backend is */
     const char *outage;  /* what follows from it, as it was logged */
     const char *out; /* every backend was taken out, by whom; NULL: one may be tried at least */
-    bool waking;     /* backends_wake() is at work */
-    bool closed;     /* the worker ends: those that wait get no slot any more */
+    const char *outage_out;      /* the same, as it was logged */
+    bool waking;                 /* backends_wake() is at work */
+    bool closed;                 /* the worker ends: those that wait get no slot any more */
     uint8_t retries_useless;     /* requests in a row that were retried in vain */
     uint64_t retries_useless_ms; /* when the last of them failed */
     uint32_t nprobation;         /* backends on probation (health.probation) */
