@@ -9,13 +9,35 @@
 #include "shm/certs.h"
 #include "shm/counters.h"
 
+static bool is_healthy(const struct backend_row *b, const struct health_row *health)
+{
+    return health->identity == b->identity && health->has_address &&
+           health->state != HEALTH_DOWN && health->state != HEALTH_UNKNOWN &&
+           health->state < HEALTH_STATES;
+}
+
 bool summary_available(const struct backend_row *b, const struct admin_row *admin,
                        const struct health_row *health)
 {
     return b->used && b->configured && admission_state(admin) == ADMIN_READY &&
-           health->identity == b->identity && health->has_address &&
-           health->state != HEALTH_DOWN && health->state != HEALTH_UNKNOWN &&
-           health->state < HEALTH_STATES;
+           is_healthy(b, health);
+}
+
+/* Does it serve, while it is drained, if no other backend of its pool does? */
+static bool is_draining(const struct backend_row *b, const struct admin_row *admin,
+                        const struct health_row *health)
+{
+    return admission_state(admin) == ADMIN_DRAIN && is_healthy(b, health) && !health->probation;
+}
+
+static void count_out(struct summary_pool *pool, const struct backend_row *b,
+                      const struct admin_row *admin, const struct health_row *health)
+{
+    bool out = admission_state(admin) == ADMIN_MAINT;
+
+    pool->out += out;
+    pool->out_by_operators += out && admin->override != ADMIN_READY;
+    pool->draining += is_draining(b, admin, health);
 }
 
 /* Keeps the first of the worst findings. Names come from the table: only
@@ -95,7 +117,7 @@ static void look_at_backend(struct summary *s, const struct table *table, int sl
         add_queue(pool, table, slot);
     }
     if (pool)
-        pool->out += admin.override != ADMIN_READY;
+        count_out(pool, &b, &admin, &health);
     if (summary_available(&b, &admin, &health)) {
         if (pool)
             pool->available++;
@@ -121,20 +143,25 @@ static void add_former(struct summary *s, const struct table *table, int slot)
             add_queue(&s->pool[i], table, slot);
 }
 
+/* What workers do with a pool without an available backend (worker/proxy/refresh.c). */
+static const char *outage_format(const struct summary_pool *pool)
+{
+    if (pool->out_by_operators == pool->backends)
+        return "all backends of pool %s are in maintenance or drained (by operators)";
+    if (pool->out == pool->backends)
+        return "all backends of pool %s are in maintenance, drained or restarted";
+    return pool->draining ? "no backend of pool %s is up and ready: draining backends serve "
+                            "instead"
+                          : "no healthy backend in pool %s";
+}
+
 static void look_at_pools(struct summary *s)
 {
     for (uint32_t i = 0; i < s->npools; i++) {
         if (s->pool[i].available > 0)
             continue;
         s->ready = false;
-        if (s->pool[i].out == s->pool[i].backends)
-            status_summary_tell(s, SUMMARY_BAD,
-                                "all backends of pool %s are in maintenance or drained (by "
-                                "operators)",
-                                s->pool[i].name);
-        else
-            status_summary_tell(s, SUMMARY_BAD, "no healthy backend in pool %s",
-                                s->pool[i].name);
+        status_summary_tell(s, SUMMARY_BAD, outage_format(&s->pool[i]), s->pool[i].name);
     }
 }
 

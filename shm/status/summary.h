@@ -15,7 +15,9 @@ struct summary_pool {
     char name[TABLE_NAME];
     uint32_t backends;  /* configured */
     uint32_t available; /* of these, those that get new requests */
-    uint32_t out;       /* of these, those that operators drain, drained, or put in maint */
+    uint32_t out; /* of these, in maintenance, drained or restarted; of these, by operators */
+    uint32_t out_by_operators;
+    uint32_t draining; /* those that are being drained and serve if no other one does */
     /* Requests that wait now for a backend of the pool; that found the queue full; that waited
      * longer than queue.timeout. The latter two are counters. */
     uint64_t queued, queue_full, queue_timeouts;

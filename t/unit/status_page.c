@@ -287,6 +287,7 @@ static void test_summary(void)
     set_cert(1, "intern.example.com", CERT_FILE, 0, "");
     ok(strstr(get("/"), "it has expired<") != NULL, "expired");
     set_backend(3, "report1", "reports", HEALTH_DOWN, "");
+    set_backend(4, "report2", "reports", HEALTH_DOWN, "");
     ok(strstr(get("/"), "<span class=\"pill bad\">no healthy backend in pool reports<") != NULL,
        "a pool without: red, whatever else there is");
     get("/readyz");
@@ -301,6 +302,41 @@ static void test_summary(void)
     ok(strstr(out, "\npasgate_pool_backends_available{pool=\"reports\"} 0\n") != NULL,
        "metric");
     ok(strstr(out, "\npasgate_ready 0\n") != NULL, "and in one figure");
+}
+
+static void set_admin(int i, enum admin_state override, enum drain_end drained,
+                      enum recovery_state heal)
+{
+    const struct admin_row row = {
+        .override = (uint8_t) override, .drained = (uint8_t)drained, .heal = (uint8_t)heal};
+
+    admin_publish(&table->admin[i], &row);
+}
+
+/* The same words as in the log (worker/proxy/refresh.c). */
+static void test_taken_out(void)
+{
+    set_backend(3, "report1", "reports", HEALTH_UP, "");
+    set_backend(4, "report2", "reports", HEALTH_UP, "");
+    set_admin(3, ADMIN_DRAIN, DRAIN_GOES_ON, RECOVERY_NONE);
+    set_admin(4, ADMIN_DRAIN, DRAIN_GOES_ON, RECOVERY_NONE);
+    ok(strstr(get("/"), ">no backend of pool reports is up and ready: draining backends serve "
+                        "instead<"),
+       "all are being drained: they serve");
+    set_backend(3, "report1", "reports", HEALTH_DOWN, "");
+    set_admin(4, ADMIN_DRAIN, DRAIN_EMPTY, RECOVERY_NONE);
+    ok(strstr(get("/"), ">no healthy backend in pool reports<"),
+       "one is down, and the other one is drained");
+    set_admin(3, ADMIN_MAINT, DRAIN_GOES_ON, RECOVERY_NONE);
+    ok(strstr(get("/"), ">all backends of pool reports are in maintenance or drained (by "
+                        "operators)<"),
+       "all are out, by operators");
+    set_admin(3, ADMIN_READY, DRAIN_GOES_ON, RECOVERY_RESTARTING);
+    ok(strstr(get("/"), ">all backends of pool reports are in maintenance, drained or "
+                        "restarted<"),
+       "not all of them by operators");
+    set_admin(3, ADMIN_READY, DRAIN_GOES_ON, RECOVERY_NONE);
+    set_admin(4, ADMIN_READY, DRAIN_GOES_ON, RECOVERY_NONE);
 }
 
 /* Label values are escaped for Prometheus, alike in all metrics: a metric's lines about one
@@ -409,6 +445,7 @@ int main(void)
     test_json();
     test_pages();
     test_summary();
+    test_taken_out();
     test_labels();
     test_many();
     test_full();
