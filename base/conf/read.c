@@ -194,14 +194,41 @@ static const struct conf_setting *find_row(const struct conf_section *section, c
     return NULL;
 }
 
+/* Other groups that have such a setting. */
+struct places {
+    const char *name;
+    char text[CONF_WHY_LEN]; /* "timeouts or routes.timeouts" */
+    size_t used;
+    int n;
+};
+
+enum { PLACES_TOLD = 3 }; /* a setting that more groups have is no hint */
+
+static void find_places(struct places *to, const struct conf_section *section, const char *path)
+{
+    char inner[PATH_LEN];
+
+    if (find_row(section, to->name) && to->n++ < PLACES_TOLD)
+        to->used += (size_t)snprintf(to->text + to->used, sizeof to->text - to->used, "%s%s",
+                                     to->used ? " or " : "", *path ? path : "the top level");
+    for (const struct conf_setting *row = section->rows; row->name; row++) {
+        if (!row->section || row->flags & SOON)
+            continue;
+        snprintf(inner, sizeof inner, "%s%s%s", path, *path ? "." : "", row->name);
+        find_places(to, row->section, inner);
+    }
+}
+
 static void unknown(struct reader *r, const config_setting_t *s,
                     const struct conf_section *section, bool in_route)
 {
     const char *name = config_setting_name(s), *best = NULL;
     unsigned limit = strlen(name) < 6 ? 1 : 2, nearest = limit + 1;
     char known[CONF_WHY_LEN];
+    struct places elsewhere = {.name = name};
     size_t used = 0;
 
+    find_places(&elsewhere, &conf_top, "");
     known[0] = '\0';
     for (const struct conf_setting *row = section->rows; row->name; row++) {
         unsigned d = conf_distance(name, row->name);
@@ -217,6 +244,8 @@ static void unknown(struct reader *r, const config_setting_t *s,
     }
     if (best)
         complain(r, s, "", "unknown setting \"%s\"; did you mean \"%s\"?", name, best);
+    else if (elsewhere.n && elsewhere.n <= PLACES_TOLD)
+        complain(r, s, "", "unknown setting \"%s\"; it belongs in %s", name, elsewhere.text);
     else
         complain(r, s, "", "unknown setting \"%.60s\"; known here: %s", name, known);
 }

@@ -484,6 +484,13 @@ static void test_refused(void)
             "x.conf:6: duplicate setting name; write each name only once in a group");
     refused(FOUR "wrokers = 1;",
             "x.conf:4: unknown setting \"wrokers\"; did you mean \"workers\"?");
+    refused(PLAIN "pools = ( { name = \"pas\"; backends = [ \"pas1:8810\" ];\n"
+                  "hedge_after = \"1s\"; } );",
+            "x.conf:3: pools: unknown setting \"hedge_after\"; it belongs in routes");
+    refused(FOUR "first_byte = 1;", "x.conf:4: unknown setting \"first_byte\"; it belongs in "
+                                    "timeouts or routes.timeouts");
+    refused(FOUR "log = { workers = 1; };",
+            "x.conf:4: log: unknown setting \"workers\"; it belongs in the top level");
     refused(FOUR "pools = /* one\n two", "x.conf:4: a comment is not closed; write /* ... */");
     refused(FOUR "user = \"one\n two", "x.conf:4: a string is not closed; write \"...\"");
     refused(FOUR "workers = 99999999999;", "x.conf:4: workers: 99999999999 is out of range; "
