@@ -54,6 +54,7 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
         .fall = w->pool->check.fall,
         .held = w->heal == RECOVERY_RESTARTING || now_ms < w->row.eject_until_ms,
         .alone = w->alone,
+        .unlike = w->score.unlike,
         .probation = w->row.probation || backend_health_ejected(w) || w->failing,
     };
 }
@@ -97,14 +98,30 @@ static void note_risen(struct backend_health *w, enum health_state from, uint64_
         w->row.risen_ms = 0;
 }
 
+static void note_weight(struct backend_health *w)
+{
+    bool degraded = w->verdict.state == HEALTH_DEGRADED;
+
+    if (w->score.unlike)
+        w->verdict.cause = (uint8_t)(CAUSE_5XX + w->score.kind);
+    w->row.cause = w->verdict.cause;
+    w->row.weight_permille = !degraded         ? 1000
+                             : w->score.unlike ? HEALTH_UNLIKE_PERMILLE
+                                               : HEALTH_SATURATED_PERMILLE;
+}
+
 /* Writes a verdict that just changed to the row, the history and the log. */
 static void tell_change(struct backend_health *w, enum health_state from, uint64_t now_ms)
 {
     enum health_state to = w->verdict.state;
-    enum log_level level =
-        to == HEALTH_DOWN || to == HEALTH_SUSPECT ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+    enum log_level level = to == HEALTH_DOWN || to == HEALTH_SUSPECT || w->score.unlike
+                               ? LOG_LEVEL_WARN
+                               : LOG_LEVEL_INFO;
 
     note_risen(w, from, now_ms);
+    if (to != HEALTH_DEGRADED)
+        score_clear(&w->score, now_ms);
+    note_weight(w);
     if (to != HEALTH_DOWN)
         w->row.eject_until_ms = 0;
     /* Requests that tried it while it was DOWN failed, as expected: that says nothing about
@@ -138,6 +155,8 @@ static void fresh_row(struct backend_health *w, uint64_t identity)
     w->row = (struct health_row){
         .state = HEALTH_UNKNOWN,
         .score_permille = SCORE_FULL,
+        .weight_permille = 1000,
+        .slow_ms = BACKEND_HEALTH_SLOW_MS,
         .identity = identity,
         .since_ms = clock_mono_ms(),
         .since_wall_ms = clock_wall_ms(),
@@ -188,6 +207,10 @@ void backend_health_init(struct backend_health *w, struct table *table, int slot
     w->verdict.state = w->row.state;
     w->verdict.rise = w->row.rise;
     w->verdict.fall = w->row.fall;
+    w->verdict.cause = w->row.cause;
+    score_clear(&w->score, now);
+    if (w->row.cause >= CAUSE_5XX)
+        score_adopt(&w->score, w->row.cause - CAUSE_5XX, now);
     w->row.reason[sizeof w->row.reason - 1] = '\0';
     snprintf(w->verdict.reason, sizeof w->verdict.reason, "%s", w->row.reason);
     backend_health_publish(w);
@@ -458,6 +481,22 @@ bool backend_health_look(struct backend_health *w, const struct observed_live *l
         return false;
     backend_health_publish(w);
     return true;
+}
+
+void backend_health_compare(struct backend_health *w, const char *text, uint64_t now_ms)
+{
+    enum health_state from = w->verdict.state;
+    char reason[TABLE_REASON];
+
+    if (!w->score.unlike) {
+        backend_health_force(w, HEALTH_UP, text, now_ms);
+        return;
+    }
+    snprintf(reason, sizeof reason, "%.120s; weight reduced to %d %%", text,
+             HEALTH_UNLIKE_PERMILLE / 10);
+    health_fsm_degrade(&w->verdict, reason);
+    tell_change(w, from, now_ms);
+    backend_health_publish(w);
 }
 
 void backend_health_force(struct backend_health *w, enum health_state state, const char *text,

@@ -12,8 +12,13 @@
 #include "healthd/health_fsm.h"
 #include "healthd/outlier/eject.h"
 #include "healthd/outlier/observed.h"
+#include "healthd/outlier/score.h"
 #include "healthd/outlier/stall.h"
 #include "healthd/schedule.h"
+
+enum {
+    BACKEND_HEALTH_SLOW_MS = 1000
+}; /* no quicker response is slow, whatever the pool does */
 
 struct conf_backend;
 struct conf_pool;
@@ -47,6 +52,7 @@ struct backend_health {
     bool errors_meant;                /* a check passed meanwhile: the application means them */
     struct stall stall;
     struct eject eject;
+    struct score score;
 
     /* ejection (healthd/outlier/outlier.h) */
     bool failing; /* failed requests made it SUSPECT; passing checks do not disprove that */
@@ -90,6 +96,10 @@ bool backend_health_look(struct backend_health *target, const struct observed_li
 /* Sets the state unconditionally, in history, log and table. `text` is the reason. */
 void backend_health_force(struct backend_health *target, enum health_state state,
                           const char *text, uint64_t now_ms);
+
+/* Its responses have become unlike those of other backends, or like them again; `text` says
+ * so. */
+void backend_health_compare(struct backend_health *target, const char *text, uint64_t now_ms);
 
 /* Do checks pass again after requests had failed? Then only requests can prove that the backend
  * is healthy: backend_health_try() starts probation, if it may. true: as above. */

@@ -10,6 +10,7 @@ static bool health_fsm_turn(struct health_fsm *v, enum health_state state, const
         return false;
     v->state = state;
     v->provisional = false;
+    v->cause = state == HEALTH_DEGRADED ? CAUSE_SATURATED : CAUSE_NONE;
     snprintf(v->reason, sizeof v->reason, "%s", reason);
     return true;
 }
@@ -64,9 +65,12 @@ static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
         return health_fsm_turn(v, HEALTH_UP, e->text);
     if (v->state == HEALTH_UP) {
         v->penalty_ttl -= v->penalty_ttl > 0;
-        return e->low && health_fsm_turn(v, HEALTH_DEGRADED, e->text);
+        if (!e->low || !health_fsm_turn(v, HEALTH_DEGRADED, e->text))
+            return false;
+        v->cause = CAUSE_SCORE;
+        return true;
     }
-    if (v->state == HEALTH_DEGRADED && e->low) {
+    if (v->state == HEALTH_DEGRADED && (e->low || rules->unlike)) {
         v->rise = 0;
         return false;
     }
@@ -143,6 +147,14 @@ bool health_fsm_sign(struct health_fsm *v, const char *text)
     penalize(v);
     v->rise = v->fall = 0;
     return health_fsm_turn(v, HEALTH_SUSPECT, text);
+}
+
+bool health_fsm_degrade(struct health_fsm *v, const char *text)
+{
+    if (health_fsm_turn(v, HEALTH_DEGRADED, text))
+        return true;
+    snprintf(v->reason, sizeof v->reason, "%s", text);
+    return false;
 }
 
 bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules,

@@ -46,6 +46,7 @@ struct health_fsm {
     uint16_t rise, fall;       /* passes and failures in a row, up to what is required */
     uint8_t penalty;           /* doublings of the required passes */
     uint8_t penalty_ttl;       /* passes while UP until trouble counts as the first */
+    uint8_t cause;             /* enum health_cause: why it is DEGRADED */
     bool provisional;          /* DOWN by health_fsm_agree(): it may only have been slow */
     char reason[TABLE_REASON]; /* of the state */
 };
@@ -54,6 +55,7 @@ struct health_fsm_rules {
     uint32_t rise, fall; /* > 0 */
     bool held;           /* stays DOWN, whatever passes */
     bool alone;     /* no other backend serves: `rise` passes end DOWN, without doublings */
+    bool unlike;    /* checks do not end DEGRADED: its responses are unlike the others' */
     bool probation; /* passes make it SUSPECT instead of UP; SUSPECT then stays until forced */
 };
 
@@ -74,6 +76,10 @@ bool health_fsm_probe(struct health_fsm *verdict, const struct health_fsm_rules 
 /* Takes in a sign of trouble from the workers; `text` is the reason. true: the state changed. A
  * sign leads to SUSPECT, never to DOWN: the probe that follows decides. */
 bool health_fsm_sign(struct health_fsm *verdict, const char *text);
+
+/* Its responses are unlike those of other backends: UP becomes DEGRADED. `text` is the reason,
+ * also if it was DEGRADED before. true: the state changed. */
+bool health_fsm_degrade(struct health_fsm *verdict, const char *text);
 
 /* For when workers see what the last probes found: `enough` failures in a row then lead to
  * DOWN, if that is less than rules->fall. true: the state changed. */

@@ -33,7 +33,11 @@
     X(bytes_in)             \
     X(bytes_out)            \
     X(queue_full)           \
-    X(queue_timeouts)
+    X(queue_timeouts)       \
+    X(measured)             \
+    X(measured_5xx)         \
+    X(measured_4xx)         \
+    X(measured_slow)
 #define ROW_COUNTERS(X)    \
     X(connections_total)   \
     X(connections_refused) \

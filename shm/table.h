@@ -63,11 +63,24 @@ enum kind {
 enum health_state {
     HEALTH_UNKNOWN, /* not probed yet: no traffic */
     HEALTH_UP,
-    HEALTH_DEGRADED, /* healthy, but slow: less traffic, never ejected */
+    HEALTH_DEGRADED, /* healthy, but slow or unlike the others: less traffic, never ejected */
     HEALTH_SUSPECT,  /* first failures: still serves, probed every second */
     HEALTH_DOWN,
     HEALTH_STATES
 };
+
+/* Why it is DEGRADED. */
+enum health_cause {
+    CAUSE_NONE,
+    CAUSE_SATURATED, /* a check timed out while responses arrived */
+    CAUSE_SCORE,     /* low score of the HealthScanner */
+    /* Unlike the other backends of its pool (healthd/outlier/score.h): */
+    CAUSE_5XX,
+    CAUSE_4XX,
+    CAUSE_SLOW,
+};
+
+enum { HEALTH_SATURATED_PERMILLE = 250, HEALTH_UNLIKE_PERMILLE = 50 }; /* weights meanwhile */
 
 /* A backend that fails requests, or leaves them unanswered, although its checks pass is on
  * probation: single safe requests are sent to it. */
@@ -237,6 +250,7 @@ struct cell_counters {
     uint64_t gateway_errors, server_errors, retries, hedges, detached, probation_unanswered;
     uint64_t bytes_in, bytes_out;
     uint64_t queue_full, queue_timeouts;
+    uint64_t measured, measured_5xx, measured_4xx, measured_slow;
     uint64_t latency[TABLE_LATENCY];
 };
 
@@ -268,12 +282,15 @@ struct retired { /* writer: supervisor */
 struct health_row { /* writer: healthd */
     uint8_t state;  /* enum health_state */
     uint8_t has_address;
-    uint8_t probation;       /* enum health_probation: kind of probation; while SUSPECT or UP */
-    uint8_t ejections;       /* in a row: each lasts twice as long as the previous one */
-    uint8_t silent;          /* 1: the last probe got no response in time */
-    uint8_t hedge_all;       /* PROBATION_SILENT: hedge the requests that wait there, too */
-    uint16_t rise, fall;     /* consecutive passes and failures so far */
-    uint32_t score_permille; /* HealthScanner; 1000 if unknown */
+    uint8_t probation; /* enum health_probation: kind of probation; while SUSPECT or UP */
+    uint8_t ejections; /* in a row: each lasts twice as long as the previous one */
+    uint8_t silent;    /* 1: the last probe got no response in time */
+    uint8_t hedge_all; /* PROBATION_SILENT: hedge the requests that wait there, too */
+    uint8_t cause;     /* enum health_cause: why it is DEGRADED */
+    uint16_t weight_permille; /* of its configured weight, slow start left out */
+    uint16_t rise, fall;      /* consecutive passes and failures so far */
+    uint32_t score_permille;  /* HealthScanner; 1000 if unknown */
+    uint32_t slow_ms;         /* a response that takes longer is slow, for this pool */
     uint32_t hang_timeout_ms; /* on probation: how long a request may wait for a first byte */
     uint64_t identity;        /* of the backend_row that this row describes */
     uint64_t since_ms, since_wall_ms;
@@ -389,8 +406,6 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     _Atomic uint32_t failed_in_row; /* hard failures since one completed */
     /* our probation requests to it (worker/proxy/retry_budget.h) */
     _Atomic uint32_t probation_requests;
-    /* 1: its error score is high (worker/upstream/error_score.h) */
-    _Atomic uint32_t error_score_high;
     _Atomic uint32_t session_epoch; /* of `session` below; outlives the worker, too */
     /* Updated about once a second. An exchange is unanswered when the backend has its whole
      * request and has sent no first byte (or accepts no connection, or no more of the request).
@@ -425,6 +440,9 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     /* Exchanges that never got a slot: the queue was full, or queue.timeout was over. Useful as
      * sums over a pool: counted at its first backend if any backend would have done. */
     _Atomic uint64_t queue_full, queue_timeouts;
+    /* Responses that can be compared with those of other backends, and the bad ones of them
+     * (worker/proxy/measured.h). */
+    _Atomic uint64_t measured, measured_5xx, measured_4xx, measured_slow;
     _Atomic uint64_t latency[TABLE_LATENCY]; /* to the first byte */
 };
 

@@ -39,6 +39,7 @@
 #include "worker/proxy/detached.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/hedge.h"
+#include "worker/proxy/measured.h"
 #include "worker/proxy/refresh.h"
 #include "worker/proxy/retry.h"
 #include "worker/proxy/sticky.h"
@@ -106,6 +107,7 @@ static void publish_unanswered(struct worker *w)
         uint64_t oldest, n = detached_waiting(b, &oldest);
         uint64_t seen[SESSION_BITS / 64] = {0};
 
+        measured_look(b);
         for (const struct attempt *a = b->running; a; a = a->running_next) {
             uint64_t since_ms = exchange_owed_since(a->exchange) / 1000;
 

@@ -39,6 +39,8 @@ static const char *const mode_names[MODE_COUNT] = {
     [MODE_PINGFAIL] = "pingfail",
     [MODE_GARBAGE] = "garbage",
     [MODE_HANGAPP] = "hangapp",
+    [MODE_HALF] = "half",
+    [MODE_TRICKLE] = "trickle",
 };
 
 struct counters counters;

@@ -106,6 +106,8 @@ enum mode {
     MODE_PINGFAIL,
     MODE_GARBAGE,
     MODE_HANGAPP,
+    MODE_HALF,
+    MODE_TRICKLE,
     MODE_COUNT
 };
 

@@ -233,14 +233,22 @@ static void cut(struct conn *c, size_t from)
     c->closing = true;
 }
 
+static unsigned halves; /* requests in that mode: every other one fails */
+
 static void dispatch_ill(struct conn *c, const struct req *r)
 {
     size_t from = obuf.n;
 
-    if (c->mode == MODE_500) {
+    if (c->mode == MODE_500 || (c->mode == MODE_HALF && ++halves % 2)) {
         counters.calls++;
         answer_error(c, r, ctl_mode_code() ? (int)ctl_mode_code() : 500,
                      "the stand-in is told to fail");
+        return;
+    }
+    if (c->mode == MODE_TRICKLE && !is_ping(r)) {
+        counters.calls++;
+        trickle(c, r);
+        c->tick_ms = (unsigned)ctl_mode_ms();
         return;
     }
     dispatch(c, r);

@@ -5,8 +5,6 @@
 #include "base/str.h"
 #include "shm/counters.h"
 
-enum { SLOW_BUCKET = 21 }; /* of the latencies: from 2^21 us, which is 2.1 s, on */
-
 void observed_look(struct observed_live *live, const struct table *table)
 {
     live->n = 0;
@@ -50,11 +48,11 @@ struct observed observed_sum(const struct observed_live *live, const struct tabl
         .server_errors = all.server_errors,
         .detached = all.detached,
         .probation_unanswered = all.probation_unanswered,
+        .measured = {all.measured, {all.measured_5xx, all.measured_4xx, all.measured_slow}},
     };
     for (int i = 0; i < TABLE_LATENCY; i++) {
+        sum.latency[i] = all.latency[i];
         sum.responses += all.latency[i];
-        if (i >= SLOW_BUCKET)
-            sum.slow += all.latency[i];
     }
     for (int i = 0; i < live->n; i++)
         observed_add_gauges(&sum, &table->worker[live->row[i]].be[slot]);
@@ -68,7 +66,7 @@ static uint64_t grown(uint64_t now, uint64_t before)
 
 struct observed observed_since(const struct observed *now, const struct observed *before)
 {
-    return (struct observed){
+    struct observed added = {
         .connect_errors = grown(now->connect_errors, before->connect_errors),
         .resets = grown(now->resets, before->resets),
         .cut = grown(now->cut, before->cut),
@@ -77,10 +75,16 @@ struct observed observed_since(const struct observed *now, const struct observed
         .gateway = grown(now->gateway, before->gateway),
         .server_errors = grown(now->server_errors, before->server_errors),
         .responses = grown(now->responses, before->responses),
-        .slow = grown(now->slow, before->slow),
         .detached = grown(now->detached, before->detached),
         .probation_unanswered = grown(now->probation_unanswered, before->probation_unanswered),
+        .measured.all = grown(now->measured.all, before->measured.all),
     };
+
+    for (int i = 0; i < TABLE_LATENCY; i++)
+        added.latency[i] = grown(now->latency[i], before->latency[i]);
+    for (int k = 0; k < SCORE_KINDS; k++)
+        added.measured.of[k] = grown(now->measured.of[k], before->measured.of[k]);
+    return added;
 }
 
 bool observed_trouble(const struct observed *added)

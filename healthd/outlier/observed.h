@@ -7,15 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "healthd/outlier/score.h"
 #include "shm/table.h"
 
 struct observed { /* counters; hard: connect errors, resets, cut ones */
     uint64_t connect_errors, resets, cut, timeouts, completed;
     uint64_t gateway, server_errors; /* its own 502, 503, 504; its other 5xx */
     uint64_t responses; /* first bytes: what it sends now, not what it began earlier */
-    uint64_t slow;      /* of the first bytes, those after 2.1 s or more */
-    /* on probation: another backend was first; and no byte came */
-    uint64_t detached, probation_unanswered;
+    uint64_t latency[TABLE_LATENCY]; /* the same by time */
+    struct score_counts measured;    /* what is compared with other backends */
+    uint64_t detached,
+        probation_unanswered; /* on probation: another backend was first; and no byte came */
     /* Current values; the first two are up to a second old. */
     uint64_t unanswered, oldest_ms;
     uint64_t trying;        /* probation requests, detached ones included */

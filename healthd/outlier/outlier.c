@@ -5,6 +5,8 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 
+enum { SLOW_BUCKET = 21 }; /* of the latencies: from 2^21 us, which is 2.1 s, on */
+
 /* ---- may it be ejected? */
 
 struct others {
@@ -301,11 +303,86 @@ static void decay(struct backend_health *w, uint64_t now_ms)
 static void record(struct pool_health *pool, const struct observed *added)
 {
     pool->all += added->completed;
-    pool->slow += added->slow;
-    if (pool->all >= OUTLIER_RECORD) {
-        pool->all /= 2;
-        pool->slow /= 2;
+    for (int i = 0; i < TABLE_LATENCY; i++) {
+        pool->latency[i] += added->latency[i];
+        if (i >= SLOW_BUCKET)
+            pool->slow += added->latency[i];
     }
+    if (pool->all < OUTLIER_RECORD)
+        return;
+    pool->all /= 2;
+    pool->slow /= 2;
+    for (int i = 0; i < TABLE_LATENCY; i++)
+        pool->latency[i] /= 2;
+}
+
+/* ---- what is slow, and which backend is unlike the others */
+
+static uint32_t slow_ms(const struct pool_health *pool)
+{
+    uint64_t all = 0, below = 0, ms = 0;
+
+    for (int i = 0; i < TABLE_LATENCY; i++)
+        all += pool->latency[i];
+    for (int i = 0; i < TABLE_LATENCY && below * 2 < all; i++) {
+        below += pool->latency[i];
+        ms = (UINT64_C(2) << i) * OUTLIER_SLOW / 1000;
+    }
+    return ms > BACKEND_HEALTH_SLOW_MS ? (uint32_t)ms : BACKEND_HEALTH_SLOW_MS;
+}
+
+/* true: workers must be rung. */
+static bool renew_slow(struct pool_health *pool, uint64_t now_ms)
+{
+    uint32_t ms;
+    bool news = false;
+
+    if (pool->median_ms && now_ms - pool->median_ms < OUTLIER_MEDIAN_MS)
+        return false;
+    pool->median_ms = now_ms;
+    ms = slow_ms(pool);
+    for (uint32_t i = 0; i < pool->n; i++) {
+        struct backend_health *w = &pool->target[i];
+
+        if (w->row.slow_ms == ms)
+            continue;
+        w->row.slow_ms = ms;
+        backend_health_publish(w);
+        news = true;
+    }
+    return news;
+}
+
+static bool is_comparable(const struct backend_health *w)
+{
+    return (w->verdict.state == HEALTH_UP && !w->row.probation) ||
+           w->verdict.state == HEALTH_DEGRADED;
+}
+
+/* Of the requests that are compared: 0 while it gets none. */
+static uint64_t weight_of(const struct backend_health *w)
+{
+    return is_comparable(w) && w->override == ADMIN_READY ? w->backend->weight : 0;
+}
+
+/* true: workers must be rung. */
+static bool compare(const struct pool_health *pool, uint64_t now_ms)
+{
+    struct score_totals totals = {0};
+    char text[TABLE_REASON];
+    bool news = false;
+
+    for (uint32_t i = 0; i < pool->n; i++)
+        score_add(&totals, &pool->target[i].score, weight_of(&pool->target[i]), now_ms);
+    for (uint32_t i = 0; i < pool->n; i++) {
+        struct backend_health *w = &pool->target[i];
+
+        if (!is_comparable(w) || !score_judge(&w->score, &totals, weight_of(w), now_ms, text))
+            continue;
+        backend_health_compare(w, text, now_ms);
+        news = true;
+    }
+    return news;
 }
 
 static bool outlier_look_at(const struct pool_health *pool, struct backend_health *w,
@@ -333,9 +410,12 @@ bool outlier_look(struct pool_health *pool, const struct observed_live *live, ui
         struct observed added;
 
         news |= backend_health_look(w, live, min_waiting, &added, now_ms);
+        score_feed(&w->score, &added.measured, now_ms);
         if (served)
             record(pool, &added);
     }
+    news |= renew_slow(pool, now_ms);
+    news |= compare(pool, now_ms);
     for (uint32_t i = 0; i < pool->n; i++) {
         struct backend_health *w = &pool->target[i];
 

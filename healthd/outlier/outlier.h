@@ -12,10 +12,12 @@
 
 enum {
     OUTLIER_PROBATION_GOOD = 3, /* good requests that end probation */
-    OUTLIER_UNANSWERED = 2,  /* no byte here, but a response elsewhere; one may be bad luck */
-    OUTLIER_RECORD = 20000,  /* requests of a pool after which older ones count half */
-    OUTLIER_MOST_TENTHS = 7, /* tenths of the window that are "most of it" */
-    OUTLIER_PROBATIONS = 6,  /* longest probation, in times of eject.time */
+    OUTLIER_UNANSWERED = 2,    /* no byte here, but a response elsewhere; one may be bad luck */
+    OUTLIER_SLOW = 10,         /* times the median: so late a response is slow */
+    OUTLIER_MEDIAN_MS = 10000, /* how often that is computed */
+    OUTLIER_RECORD = 20000,    /* requests of a pool after which older ones count half */
+    OUTLIER_MOST_TENTHS = 7,   /* tenths of the window that are "most of it" */
+    OUTLIER_PROBATIONS = 6,    /* longest probation, in times of eject.time */
 };
 
 struct pool_health {
@@ -23,6 +25,8 @@ struct pool_health {
     struct backend_health *target; /* [n] */
     uint32_t n;
     uint64_t all, slow; /* requests of this pool, and those that took 2.1 s or longer */
+    uint64_t latency[TABLE_LATENCY]; /* their times to the first byte */
+    uint64_t median_ms;              /* when health.slow_ms was last computed from them */
 };
 
 /* true: no other backend of the pool serves and has the admin state READY. */

@@ -136,7 +136,6 @@ static void add_counters(struct text *out, const struct status_cell *c)
     NUMBER("queued", c->queued);
     NUMBER("oldest_ms", c->oldest_ms);
     NUMBER("idle", c->idle);
-    NUMBER("blamed", c->error_score_high);
     NUMBER("completed", c->completed);
     NUMBER("connects", c->connects);
     NUMBER("connect_errors", c->connect_errors);
@@ -149,6 +148,10 @@ static void add_counters(struct text *out, const struct status_cell *c)
     NUMBER("hedges", c->hedges);
     NUMBER("overtaken", c->detached);
     NUMBER("mute", c->probation_unanswered);
+    NUMBER("measured", c->measured);
+    NUMBER("measured_5xx", c->measured_5xx);
+    NUMBER("measured_4xx", c->measured_4xx);
+    NUMBER("measured_slow", c->measured_slow);
     NUMBER("bytes_in", c->bytes_in);
     NUMBER("bytes_out", c->bytes_out);
     text_add(out,
@@ -189,6 +192,7 @@ static void add_backend(struct text *out, const struct status_backend *b)
     STRING("reason", status_backend_reason(b));
     STRING("health", health_state_name(h->state));
     TIME("health_since", h->since_wall_ms);
+    NUMBER("weight_percent", h->weight_permille / 10);
     STRING("admin", admin_state_name(b->admin.override));
     TIME("admin_since", b->admin.since_wall_ms);
     STRING("admin_who", b->admin.who);

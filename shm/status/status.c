@@ -87,7 +87,6 @@ static void status_add_gauges(struct status_cell *sum, const struct worker_row *
     sum->queued += get32(&row->queued[slot]);
     sum->queued_any += get32(&row->queued_any[slot]);
     sum->idle += count_read(&cell->idle);
-    sum->error_score_high += get32(&cell->error_score_high);
 }
 
 static void take_counters(struct status_cell *to, const struct table *table, int slot)
@@ -229,9 +228,9 @@ const char *status_backend_progress(const struct status_backend *b, char out[STA
                  b->sum.in_flight, sessions, left);
     } else if (b->slow_permille < 1000) {
         snprintf(out, STATUS_PROGRESS, "slow start %u %%", b->slow_permille / 10);
-    } else if (b->sum.error_score_high) {
-        snprintf(out, STATUS_PROGRESS,
-                 "fails requests that others serve: gets 5 %% of its weight");
+    } else if (b->health.state == HEALTH_DEGRADED) {
+        snprintf(out, STATUS_PROGRESS, "gets %u %% of its weight",
+                 b->health.weight_permille / 10);
     }
     return out;
 }

@@ -96,14 +96,14 @@ static void weights(void)
     struct balance b[3] = {{.slow = 1}, {.slow = 1}, {.slow = 1}};
     unsigned permille;
 
-    is_int(balance_weight(1, false, 1000), 1000, "a weight of one");
-    is_int(balance_weight(1, true, 1000), 250, "degraded: a quarter");
-    is_int(balance_weight(1, false, 100), 100, "slow start: a tenth");
-    is_int(balance_weight(1, true, 100), 25, "both");
-    is_int(balance_weight(1000, false, 1000), 1000000, "the greatest");
-    is_int(balance_weight(1, true, 1), 1, "never none");
+    is_int(balance_weight(1, 1000), 1000, "a weight of one");
+    is_int(balance_weight(1, 250), 250, "saturated: a quarter");
+    is_int(balance_weight(1, 100), 100, "slow start: a tenth");
+    is_int(balance_weight(1, 25), 25, "both");
+    is_int(balance_weight(1000, 1000), 1000000, "the greatest");
+    is_int(balance_weight(1, 0), 1, "never none");
     for (int i = 0; i < 3; i++)
-        b[i].weight = balance_weight(1, true, 100);
+        b[i].weight = balance_weight(1, 25);
     permille = share(b, 8);
     ok(permille > 320 && permille < 345, "all degraded and in slow start: even, %u", permille);
 }

@@ -4,6 +4,10 @@
 
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
+#include "worker/core/core.h"
+#include "worker/proxy/exchange.h"
+#include "worker/proxy/retry_budget.h"
+#include "worker/upstream/backends.h"
 
 enum { CROWD = 8, MORE_MS = 50 };
 
@@ -87,8 +91,44 @@ static void test_verdict(void)
     script_end("a verdict and the budget");
 }
 
+/* Two backends were asked, and the second one responds with this status. */
+static void asked_again(struct pool_view *pool, unsigned status)
+{
+    const struct exchange x = {.pool = pool};
+
+    retry_budget_result(&x, status);
+}
+
+static void test_useless(void)
+{
+    static struct worker worker;
+    struct pool_view pool = {.worker = &worker};
+
+    worker.loop.now_ms = 1000000;
+    ok(retry_budget_helps(&pool), "nothing known: a retry may help");
+    asked_again(&pool, 500);
+    asked_again(&pool, 500);
+    ok(retry_budget_helps(&pool), "two were useless");
+    asked_again(&pool, 500);
+    ok(!retry_budget_helps(&pool), "three in a row");
+    asked_again(&pool, 200);
+    ok(retry_budget_helps(&pool), "one that helped");
+    for (int i = 0; i < RETRIES_USELESS; i++)
+        asked_again(&pool, 503);
+    worker.loop.now_ms += RETRIES_USELESS_MS;
+    ok(!retry_budget_helps(&pool), "what was learnt holds for a while");
+    worker.loop.now_ms++;
+    ok(retry_budget_helps(&pool), "but an old failure says nothing about this one");
+    asked_again(&pool, 500);
+    asked_again(&pool, 500);
+    ok(retry_budget_helps(&pool), "it is learnt anew");
+    asked_again(&pool, 500);
+    ok(!retry_budget_helps(&pool), "from as many");
+}
+
 int main(void)
 {
+    test_useless();
     test_budget();
     test_response();
     test_verdict();

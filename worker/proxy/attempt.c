@@ -9,7 +9,6 @@
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/upstream/backends.h"
-#include "worker/upstream/error_score.h"
 #include "worker/upstream/upstream.h"
 
 /* ---- deadlines */
@@ -293,7 +292,7 @@ bool attempt_retry_queued(struct waiter *waiter)
     enum backends_choice choice;
 
     if (!retry_budget_acquire(x)) {
-        if (!x->refused || error_score_retries_help(x->pool))
+        if (!x->refused || retry_budget_helps(x->pool))
             return false;
         backends_queue_leave(x->worker, x->pool, &x->waiter);
         fail_none_left(x);

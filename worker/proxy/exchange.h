@@ -133,12 +133,14 @@ struct exchange {
     bool held_back;        /* collecting: not to be ended now */
     bool chunked;          /* the request's body goes out in chunks */
     bool responded;        /* part of the response went to the client */
-    bool blocked;          /* the client accepts no more bytes now */
-    bool no_reuse;         /* the backend connection must be closed after it */
-    bool by_route;         /* requested by a jvmRoute, not by a tag of pasgate */
-    bool home_again;       /* its affinity target failed, and got it once more */
-    bool resent;           /* a backend got it before: another attempt is a retry */
-    bool in_budget;        /* it is counted in the retry budget */
+    bool blocked;          /* the client accepts no more bytes now, */
+    bool was_blocked;      /* or did so once */
+    bool measured;      /* counted for the comparison of backends (worker/proxy/measured.h) */
+    bool no_reuse;      /* the backend connection must be closed after it */
+    bool by_route;      /* requested by a jvmRoute, not by a tag of pasgate */
+    bool home_again;    /* its affinity target failed, and got it once more */
+    bool resent;        /* a backend got it before: another attempt is a retry */
+    bool in_budget;     /* it is counted in the retry budget */
     bool beyond_budget; /* let in though the retry budget was full (worker/proxy/retry_budget.h)
                          */
     bool in_expects;    /* it is counted among requests whose body is still to come */

@@ -9,6 +9,7 @@
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/exchange_stats.h"
 #include "worker/proxy/local_reply.h"
+#include "worker/proxy/measured.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/proxy/sticky.h"
 #include "worker/upstream/backends.h"
@@ -190,6 +191,7 @@ void exchange_complete(struct exchange *x, bool out)
 {
     struct upstream *u = x->active->upstream;
 
+    measured_response(x);
     backends_completed(x->active->backend);
     x->active->upstream = NULL;
     /* After a request that was not sent completely the connection cannot be used again (case

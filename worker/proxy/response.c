@@ -12,7 +12,6 @@
 #include "worker/proxy/retry_budget.h"
 #include "worker/proxy/sticky.h"
 #include "worker/upstream/backends.h"
-#include "worker/upstream/error_score.h"
 #include "worker/upstream/fail_open.h"
 #include "worker/upstream/pins.h"
 #include "worker/upstream/upstream.h"
@@ -87,7 +86,7 @@ static enum exchange_flow response_pass_on(struct exchange *x, const struct http
         return EXCHANGE_OVER;
     }
     if (result == 1) {
-        x->blocked = true;
+        x->blocked = x->was_blocked = true;
         exchange_arm(x, 0); /* now the client's deadline applies, not the backend's */
         return EXCHANGE_BLOCKED;
     }
@@ -313,9 +312,10 @@ static enum exchange_flow response_head(struct exchange *x, const struct http_re
         keep_trailers(x);
     note_status(x, head->status);
     x->active->upstream->bound |= pins_bound_by_response(head);
-    if (head->status >= 500 && retry_refuse_response(x, head->status))
+    if (head->status >= 400 && retry_refuse_response(x, head->status))
         return EXCHANGE_OVER;
-    error_score_response(x->active->backend, x->refused, head->status);
+    if (x->refused)
+        retry_budget_result(x, head->status);
     sticky_response(x, head);
     if (head->status == 101)
         return begin_tunnel(x, head, data, n);

@@ -7,9 +7,9 @@
 #include "worker/core/core.h"
 #include "worker/proxy/exchange_stats.h"
 #include "worker/proxy/hedge.h"
+#include "worker/proxy/measured.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/upstream/backends.h"
-#include "worker/upstream/error_score.h"
 
 static bool has_attempts(const struct exchange *x)
 {
@@ -313,18 +313,30 @@ static enum conf_retry reason_of(unsigned status)
     }
 }
 
+/* Responses for which healthd found the backend unlike the others are not passed on where
+ * another one may serve the request: it is only asked to see whether it is well again. */
+static enum conf_retry refusal_of(const struct exchange *x, unsigned status)
+{
+    uint8_t cause = x->active->backend->health.cause;
+
+    if (cause == (status >= 500 ? CAUSE_5XX : CAUSE_4XX))
+        return CONF_RETRY_VERDICT;
+    return reason_of(status);
+}
+
 /* A request of a session stays: only its own backend knows the session, and another one would
  * start a new session. */
 bool retry_refuse_response(struct exchange *x, unsigned status)
 {
-    enum conf_retry why = reason_of(status);
+    enum conf_retry why = refusal_of(x, status);
 
     if (!(x->route->retry & why) || x->home || !may_retry(x, why, true) || !has_other(x))
         return false;
     x->resent = true;
-    if (!retry_budget_acquire(x) && !error_score_retries_help(x->pool))
+    if (!retry_budget_acquire(x) && !retry_budget_helps(x->pool))
         return false;
     x->refused = x->active->backend;
+    measured_response(x);
     backends_completed(x->active->backend);
     note_failure(x, (uint16_t)status, EXCHANGE_END_BACKEND, "http_response_status",
                  "every backend that was tried returned an error");

@@ -67,6 +67,29 @@ void retry_budget_release(struct exchange *x)
     retry_budget_pass_on(worker, x->pool);
 }
 
+static bool has_forgotten(const struct pool_view *pool)
+{
+    return pool->worker->loop.now_ms - pool->retries_useless_ms > RETRIES_USELESS_MS;
+}
+
+void retry_budget_result(const struct exchange *x, unsigned status)
+{
+    struct pool_view *pool = x->pool;
+
+    if (status < 500 || has_forgotten(pool))
+        pool->retries_useless = 0;
+    if (status < 500)
+        return;
+    if (pool->retries_useless < RETRIES_USELESS)
+        pool->retries_useless++;
+    pool->retries_useless_ms = pool->worker->loop.now_ms;
+}
+
+bool retry_budget_helps(const struct pool_view *pool)
+{
+    return pool->retries_useless < RETRIES_USELESS || has_forgotten(pool);
+}
+
 static uint32_t least_expects(const struct pool_view *pool)
 {
     uint32_t least = UINT32_MAX;

@@ -23,6 +23,7 @@
 
 struct backend_view;
 struct exchange;
+struct pool_view;
 struct worker;
 
 enum {
@@ -30,7 +31,10 @@ enum {
     PROBATION_SLOTS = 1,
     /* probation slots where requests get no response: these only wait, and it takes two to
      * decide (healthd/outlier/outlier.h) */
-    PROBATION_SILENT_SLOTS = 2
+    PROBATION_SILENT_SLOTS = 2,
+    RETRIES_USELESS = 3, /* useless retries in a row: retries do not help */
+    /* How long that holds; each useless retry renews it, and the budget lets enough through. */
+    RETRIES_USELESS_MS = 1000,
 };
 
 /* May the exchange run? Also true if it is not a retry, or is counted already. */
@@ -43,6 +47,13 @@ bool retry_budget_exceed(struct exchange *x);
 /* Also called when its response begins: it will not be retried any more, and a long download
  * would occupy the budget until its end. */
 void retry_budget_release(struct exchange *x);
+
+/* The response to an exchange of which another backend's response was refused (x->refused). If
+ * it is an error, too, the retry was useless. */
+void retry_budget_result(const struct exchange *x, unsigned status);
+/* Is it useful to wait for the budget? Not after some useless retries in a row: then every
+ * backend fails such requests. */
+bool retry_budget_helps(const struct pool_view *pool);
 
 /* May its head be forwarded before its body? */
 bool retry_budget_expect_acquire(struct exchange *x);

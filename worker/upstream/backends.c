@@ -77,7 +77,6 @@ int backends_init(struct worker *worker)
             b->pool = pool;
             b->slot = worker->heritage->backend_slot[b->conf->index];
             b->cell = &worker->row->be[b->slot];
-            atomic_store(&b->cell->error_score_high, 0);
             if (name_authority(b) < 0)
                 return -1;
             if (b->conf->max_in_flight)
@@ -87,8 +86,7 @@ int backends_init(struct worker *worker)
             return -1;
         /* Workers start at different positions, so that together they are even. */
         for (uint32_t k = 0; k < pool->nbackends; k++)
-            pool->balance[k].weight =
-                balance_weight(pool->backends[k].conf->weight, false, 1000);
+            pool->balance[k].weight = balance_weight(pool->backends[k].conf->weight, 1000);
         for (int turn = 0; turn < worker->heritage->slot; turn++)
             balance_round(pool->balance, pool->nbackends, BALANCE_GOOD);
         pool->turn = (uint32_t)worker->heritage->slot % pool->nbackends;
@@ -377,7 +375,6 @@ uint32_t backends_repair(struct worker *worker)
         struct backend_view *b = &worker->backends[i];
 
         n += mend(&b->cell->failed_in_row, b->failed_in_row);
-        n += mend(&b->cell->error_score_high, b->error_score_high);
         n += count_read(&b->cell->idle) != b->nidle + b->npinned;
         atomic_store(&b->cell->idle, b->nidle + b->npinned);
     }

@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "base/log.h"
 #include "base/str.h"
 #include "shm/table.h"
 #include "worker/upstream/balance.h"
@@ -72,14 +71,10 @@ struct backend_view {
     struct detached *detached;
     struct waiters waiters; /* requests whose session is here */
     uint32_t failed_in_row; /* as in our cell */
-    /* 0 to ERROR_SCORE_MOST (worker/upstream/error_score.h) */
-    uint8_t error_score;
-    bool error_score_high;      /* it fails requests that others serve */
-    struct log_gate error_gate; /* limits how often that is logged */
-    bool error_told;            /* it was logged, so its end is logged too */
-    bool cut;                   /* its drain has timed out */
-    bool by_operator;           /* drain, maint: an operator did it, no restart */
-    bool evicts; /* the last refresh found that: its exchanges are to be evicted */
+    uint64_t rung_ms;       /* when healthd was last rung for it (worker/proxy/measured.h) */
+    bool cut;               /* its drain has timed out */
+    bool by_operator;       /* drain, maint: an operator did it, no restart */
+    bool evicts;            /* the last refresh found that: its exchanges are to be evicted */
     struct silence_record record;         /* its recent times to the first byte */
     uint64_t latency_seen[TABLE_LATENCY]; /* our cell's, when they were last recorded */
 };
@@ -105,7 +100,7 @@ struct pool_view {
     const char *outage_out;      /* the same, as it was logged */
     bool waking;                 /* backends_wake() is at work */
     bool closed;                 /* the worker ends: those that wait get no slot any more */
-    uint8_t retries_useless;     /* requests in a row that were retried in vain */
+    uint8_t retries_useless;     /* in a row (worker/proxy/retry_budget.h) */
     uint64_t retries_useless_ms; /* when the last of them failed */
     uint32_t nprobation;         /* backends on probation (health.probation) */
     struct waiters waiters;      /* for a slot at any backend of the pool */

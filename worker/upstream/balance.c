@@ -1,15 +1,11 @@
 #include "worker/upstream/balance.h"
 
-enum {
-    DEGRADED_SHARE = 4,
-    SCALE = 1000, /* a quarter of a tenth of the least weight is 25 */
-};
+enum { SCALE = 1000 }; /* a twentieth of the least weight is 50 */
 
-uint32_t balance_weight(uint32_t configured, bool degraded, uint32_t permille)
+uint32_t balance_weight(uint32_t configured, uint32_t permille)
 {
-    uint64_t weight = (uint64_t)configured * SCALE / (degraded ? DEGRADED_SHARE : 1);
+    uint64_t weight = (uint64_t)configured * SCALE * permille / 1000;
 
-    weight = weight * permille / 1000;
     return weight ? (uint32_t)weight : 1;
 }
 

@@ -18,17 +18,16 @@ enum balance_class {
 struct balance {
     uint8_t class;    /* enum balance_class; input */
     uint8_t standing; /* the class without regard to this choice; input of balance_even */
-    uint8_t slow; /* 1: slow start or error score reduces its weight; input of balance_least */
-    uint32_t weight;    /* > 0; input */
+    uint8_t slow;    /* 1: slow start or the score reduces its weight; input of balance_least */
+    uint32_t weight; /* > 0; input */
     uint32_t in_flight; /* over all workers; input of balance_least */
     int64_t current;    /* state of the round robin; starts at 0 */
     uint64_t credit;    /* state of a slow one: its due share of the sum of all weights */
 };
 
 /* The weight of a candidate, > 0: the configured one (1 to 1000), scaled so that a share of it
- * is still a whole number; a quarter when degraded; `permille` of it in slow start or by the
- * error score (worker/upstream/error_score.h), otherwise 1000. */
-uint32_t balance_weight(uint32_t configured, bool degraded, uint32_t permille);
+ * is still a whole number; `permille` of it (health.weight_permille, slow start). */
+uint32_t balance_weight(uint32_t configured, uint32_t permille);
 
 /* The best class among the n candidates. */
 enum balance_class balance_best(const struct balance *candidates, uint32_t n);

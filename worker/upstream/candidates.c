@@ -7,7 +7,6 @@
 #include "shm/cap.h"
 #include "worker/core/core.h"
 #include "worker/upstream/backends.h"
-#include "worker/upstream/error_score.h"
 
 enum {
     SLOW_STEP_MS = 20, /* a weight in slow start is at most so old */
@@ -47,9 +46,7 @@ static uint32_t weight_of(const struct backend_view *b, bool slow, uint64_t now_
         slow ? admission_permille(b->health.risen_ms, b->pool->conf->slow_start_ms, now_ms)
              : 1000;
 
-    if (permille > error_score_permille(b))
-        permille = error_score_permille(b);
-    return balance_weight(b->conf->weight, b->health.state == HEALTH_DEGRADED, permille);
+    return balance_weight(b->conf->weight, permille * b->health.weight_permille / 1000);
 }
 
 /* Is this good one as the first good one is? */
@@ -72,7 +69,7 @@ static void renew(struct pool_view *pool, uint64_t now_ms)
 
         c->standing = candidates_class_of(b, now_ms);
         c->weight = weight_of(b, slow, now_ms);
-        c->slow = slow || b->error_score_high;
+        c->slow = slow || b->health.weight_permille <= HEALTH_UNLIKE_PERMILLE;
         if (slow && now_ms + SLOW_STEP_MS < pool->renew_ms)
             pool->renew_ms = now_ms + SLOW_STEP_MS;
         if (b->avoid_until_ms > now_ms && b->avoid_until_ms < pool->renew_ms)

@@ -78,6 +78,8 @@ void script_probation(uint32_t backend, enum health_probation probation);
 /* On probation, and silent: the requests that wait there are to be hedged. */
 void script_hedge_all(uint32_t backend);
 void script_eject(uint32_t backend);
+/* DEGRADED, because its responses are unlike those of the others. */
+void script_unlike(uint32_t backend, enum health_cause cause);
 void script_drain(uint32_t backend, enum drain_end end);
 
 /* What the worker holds for exchanges, other than kept connections, as text: "" is nothing. */

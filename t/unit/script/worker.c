@@ -116,6 +116,13 @@ void script_hedge_all(uint32_t i)
     script_probation(i, PROBATION_SILENT);
 }
 
+void script_unlike(uint32_t i, enum health_cause cause)
+{
+    health[i].cause = (uint8_t)cause;
+    health[i].weight_permille = HEALTH_UNLIKE_PERMILLE;
+    script_verdict(i, HEALTH_DEGRADED);
+}
+
 void script_eject(uint32_t i)
 {
     health[i].eject_until_ms = script_worker.loop.now_ms + EJECT_MS;
@@ -196,6 +203,8 @@ static void first_verdicts(uint32_t n)
         const struct sockaddr_in at = script_backend_address(i);
 
         health[i] = (struct health_row){.state = HEALTH_UP,
+                                        .weight_permille = 1000,
+                                        .slow_ms = 1000,
                                         .has_address = 1,
                                         .probe_ok = 1,
                                         .hang_timeout_ms = SCRIPT_HANG_MS,

@@ -1,0 +1,219 @@
+/* The score: which backend is unlike the others, and when it is like them again. The test plays
+ * what the workers measure, and says what time it is. */
+#include "healthd/outlier/score.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "t/unit/tap.h"
+
+enum { N = 3, MOST = 8 };
+
+static struct score score[MOST];
+static uint32_t n;
+static uint64_t now;
+static char text[TABLE_REASON];
+
+static void begin(uint32_t backends)
+{
+    now = 123456789; /* no fresh boot */
+    n = backends;
+    memset(score, 0, sizeof score);
+    for (uint32_t i = 0; i < n; i++)
+        score_clear(&score[i], now);
+}
+
+static void measured(uint32_t i, uint64_t all, uint64_t bad, enum score_kind kind)
+{
+    struct score_counts added = {.all = all};
+
+    added.of[kind] = bad;
+    score_feed(&score[i], &added, now);
+}
+
+/* Looks at all of them. Which one changed; -1: none. */
+static int look(void)
+{
+    struct score_totals totals = {0};
+    int changed = -1;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < n; i++)
+        score_add(&totals, &score[i], 1, now);
+    for (uint32_t i = 0; i < n; i++)
+        if (score_judge(&score[i], &totals, 1, now, text))
+            changed = (int)i;
+    return changed;
+}
+
+/* So many requests at each, all at once; the first gives so many bad responses, the others
+ * none. Is it found? */
+static bool found(uint64_t each, uint64_t bad, enum score_kind kind)
+{
+    begin(N);
+    for (uint32_t i = 0; i < n; i++)
+        measured(i, each, i ? 0 : bad, kind);
+    return look() == 0;
+}
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) < 1e-9 * b;
+}
+
+static void test_chance(void)
+{
+    ok(near(score_chance(4, 4, 0, 8), 1 / 495.0),
+       "all four of twelve at one of three: 1 in 495");
+    ok(near(score_chance(1, 2, 1, 2), 5 / 6.0), "one of two, and the other one too: 5 in 6");
+    ok(near(score_chance(0, 3, 2, 7), 1), "none: certain");
+    ok(near(score_chance(3, 3, 7, 7), 1), "all bad everywhere: certain");
+    ok(score_chance(500, 1000, 1, 1000) < 1e-100, "large numbers: hardly");
+}
+
+static void test_found(void)
+{
+    ok(found(10, 10, SCORE_5XX), "thirty requests to three: all 5xx at one of them is found");
+    is_str(text, "10 of 10 requests answered with 5xx, at other backends 0 of 20",
+           "  and it is told why");
+    ok(found(10, 7, SCORE_4XX), "7 of 10 with 4xx");
+    ok(found(10, 10, SCORE_SLOW), "all slow");
+    ok(found(5, 5, SCORE_5XX), "a handful is enough");
+    ok(!found(3, 3, SCORE_5XX), "three may be chance");
+    ok(!found(10, 4, SCORE_5XX), "four of ten too");
+    ok(!found(1000, 200, SCORE_5XX), "a fifth is no reason, however certain");
+    begin(N);
+    for (uint32_t i = 0; i < n; i++)
+        measured(i, 100, 100, SCORE_5XX);
+    is_int(look(), -1, "what all do is found at none of them");
+    begin(1);
+    measured(0, 100, 100, SCORE_5XX);
+    is_int(look(), -1, "nor at the only one");
+    begin(2);
+    measured(0, 8, 8, SCORE_5XX);
+    measured(1, 8, 0, SCORE_5XX);
+    is_int(look(), 0, "two backends are enough");
+}
+
+/* Requests that last long keep others away: its few responses are slow, not its fault. */
+static void test_slow(void)
+{
+    begin(N);
+    measured(0, 4, 4, SCORE_SLOW);
+    measured(1, 4, 4, SCORE_SLOW);
+    measured(2, 100, 3, SCORE_SLOW);
+    is_int(look(), -1, "reports: two backends have nothing else meanwhile");
+    begin(N);
+    measured(0, 4, 4, SCORE_SLOW);
+    measured(1, 50, 0, SCORE_SLOW);
+    measured(2, 50, 0, SCORE_SLOW);
+    is_int(look(), -1, "four at one may be chance");
+    measured(0, 4, 4, SCORE_SLOW);
+    is_int(look(), 0, "eight are not");
+}
+
+/* Where such responses are usual, a few in a row are no reason. */
+static void test_usual(void)
+{
+    begin(N);
+    for (int round = 0; round < 100; round++, now += 3000)
+        for (uint32_t i = 0; i < n; i++)
+            measured(i, 10, 4, SCORE_4XX);
+    measured(0, 5, 5, SCORE_4XX);
+    measured(1, 5, 0, SCORE_4XX);
+    measured(2, 5, 0, SCORE_4XX);
+    is_int(look(), -1, "4xx are usual: five in a row are no reason");
+    measured(0, 10, 10, SCORE_4XX);
+    measured(1, 10, 2, SCORE_4XX);
+    measured(2, 10, 2, SCORE_4XX);
+    is_int(look(), 0, "fifteen are");
+}
+
+/* One request each 2 s to a pool of three. */
+static void test_quiet_pool(void)
+{
+    int at = -1, failed = 0;
+
+    begin(N);
+    for (int i = 0; i < 120; i++, now += 2000) {
+        measured((uint32_t)(i % N), 1, 0, SCORE_5XX);
+        look();
+    }
+    for (int i = 0; i < 60 && at < 0; i++, now += 2000) {
+        bool bad = i % N == 0;
+
+        failed += bad;
+        measured((uint32_t)(i % N), 1, bad, SCORE_5XX);
+        at = look();
+    }
+    is_int(at, 0, "a quiet pool: found in time");
+    ok(failed <= 8, "  after %d errors", failed);
+}
+
+static void test_ends(void)
+{
+    found(10, 10, SCORE_5XX);
+    now += 1000;
+    measured(0, 2, 0, SCORE_5XX);
+    is_int(look(), -1, "two good ones: not yet");
+    measured(0, 1, 0, SCORE_5XX);
+    is_int(look(), 0, "three in a row end it");
+    is_str(text, "3 requests in a row served as at other backends", "  as it is told");
+    ok(!score[0].unlike, "  it is like the others");
+    is_int(look(), -1, "  and what was before is forgotten");
+
+    for (uint32_t i = 0; i < n; i++)
+        measured(i, 10, i ? 0 : 10, SCORE_5XX);
+    is_int(look(), 0, "found again soon");
+    measured(0, 5, 0, SCORE_5XX);
+    is_int(look(), -1, "  it has to be good for longer");
+    measured(0, 1, 0, SCORE_5XX);
+    is_int(look(), 0, "  twice as long");
+
+    found(20, 10, SCORE_5XX);
+    measured(0, 5, 0, SCORE_5XX);
+    is_int(look(), -1, "half are bad: a few good ones prove less");
+    measured(0, 1, 0, SCORE_5XX);
+    is_int(look(), 0, "  but six do");
+
+    found(10, 10, SCORE_5XX);
+    measured(0, 10, 1, SCORE_5XX);
+    now += 1000;
+    measured(1, 20, 18, SCORE_5XX);
+    measured(2, 20, 19, SCORE_5XX);
+    is_int(look(), 0, "the others have it too");
+    is_str(text, "other backends respond in the same way", "  that ends it");
+
+    found(10, 10, SCORE_5XX);
+    now += SCORE_QUIET_MS - 1;
+    is_int(look(), -1, "nothing comes");
+    now++;
+    is_int(look(), 0, "  for a minute: it gets its weight back");
+}
+
+/* A clock that stands still or goes back does no harm, and a restart of healthd costs nothing.
+ */
+static void test_clock(void)
+{
+    found(10, 10, SCORE_4XX);
+    now -= 5000;
+    measured(0, 3, 0, SCORE_4XX);
+    is_int(look(), 0, "the clock goes back: it ends all the same");
+    begin(N);
+    score_adopt(&score[0], SCORE_4XX, now);
+    is_int(look(), -1, "a successor takes over");
+    measured(0, 6, 0, SCORE_4XX);
+    is_int(look(), 0, "  and sees the end");
+}
+
+int main(void)
+{
+    test_chance();
+    test_found();
+    test_slow();
+    test_usual();
+    test_quiet_pool();
+    test_ends();
+    test_clock();
+    return done();
+}
