@@ -370,15 +370,22 @@ static bool compare(const struct pool_health *pool, uint64_t now_ms)
 {
     struct score_totals totals = {0};
     char text[TABLE_REASON];
+    uint32_t like = 0; /* backends that are not unlike the others: one has to be left */
     bool news = false;
 
-    for (uint32_t i = 0; i < pool->n; i++)
-        score_add(&totals, &pool->target[i].score, weight_of(&pool->target[i]), now_ms);
     for (uint32_t i = 0; i < pool->n; i++) {
         struct backend_health *w = &pool->target[i];
 
-        if (!is_comparable(w) || !score_judge(&w->score, &totals, weight_of(w), now_ms, text))
+        like += is_comparable(w) && !w->score.unlike;
+        score_add(&totals, &w->score, weight_of(w), now_ms);
+    }
+    for (uint32_t i = 0; i < pool->n; i++) {
+        struct backend_health *w = &pool->target[i];
+
+        if (!is_comparable(w) || (!w->score.unlike && like < 2) ||
+            !score_judge(&w->score, &totals, weight_of(w), now_ms, text))
             continue;
+        like = w->score.unlike ? like - 1 : like + 1;
         backend_health_compare(w, text, now_ms);
         news = true;
     }

@@ -449,6 +449,67 @@ static void test_guards(void)
     is_state(0, HEALTH_UP, "5xx answers eject nobody");
 }
 
+/* So many responses that can be compared, all of them with 5xx or none. */
+static void measured(int i, uint64_t n, bool bad)
+{
+    count_add(&cell(i)->measured, n);
+    count_add(&cell(i)->measured_5xx, bad ? n : 0);
+}
+
+static void test_unlike(void)
+{
+    all_up();
+    for (int i = 0; i < N; i++)
+        measured(i, 10, i == 0);
+    look();
+    is_state(0, HEALTH_DEGRADED, "one answers 500 where others do not: degraded");
+    is_int(row(0).weight_permille, HEALTH_UNLIKE_PERMILLE, "  with little of its weight");
+    is_int(row(0).cause, CAUSE_5XX, "  for that");
+    is_str(
+        row(0).reason,
+        "10 of 10 requests answered with 5xx, at other backends 0 of 20; weight reduced to 5 %",
+        "  as it is told");
+    is_int(table->health_history[0].count, 2, "  once");
+    for (int i = 0; i < 4; i++)
+        probe(0, OUTCOME_PASS);
+    look();
+    is_state(0, HEALTH_DEGRADED, "checks that pass do not end it");
+    backend_health_init(&target[0], table, 0, &backends[0], &conf, true, now);
+    probe(0, OUTCOME_PASS);
+    look();
+    is_int(row(0).weight_permille, HEALTH_UNLIKE_PERMILLE, "nor does a successor of healthd");
+    measured(0, 10, false);
+    look();
+    is_state(0, HEALTH_UP, "responses like those of the others do");
+    is_int(row(0).weight_permille, 1000, "  with all of its weight");
+    is_int(row(0).risen_ms, 0, "  at once");
+
+    all_up();
+    for (int i = 0; i < N; i++)
+        measured(i, 10, i == 0);
+    look();
+    for (int i = 0; i < N; i++)
+        probe(i, i == 2 ? OUTCOME_FAIL : OUTCOME_PASS);
+    count_add(&cell(1)->measured_4xx, 10);
+    measured(1, 10, false);
+    measured(2, 20, false);
+    look();
+    is_state(1, HEALTH_UP, "the last one that is like the others stays");
+
+    all_up();
+    for (int i = 0; i < N; i++)
+        measured(i, 10, true);
+    look();
+    for (int i = 0; i < N; i++)
+        is_state(i, HEALTH_UP, "what all of them do is held against none");
+    for (int k = 0; k < 3; k++)
+        probe(0, OUTCOME_FAIL);
+    measured(0, 10, true);
+    measured(1, 50, false);
+    look();
+    is_state(0, HEALTH_DOWN, "one that is down is not compared");
+}
+
 /* One request at a time tries a pool that is down, and fails at each backend of it. */
 static void test_outage(void)
 {
@@ -902,6 +963,7 @@ int main(void)
     test_guards();
     test_outage();
     test_errors();
+    test_unlike();
     test_silence();
     test_detached();
     test_end_of_worker();

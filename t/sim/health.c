@@ -1,13 +1,23 @@
-/* No state of a backend lasts for ever. Random histories of a pool (probe results, failed and
- * silent requests, errors, probation requests, restarts, successors of healthd), each followed
- * by a time in which all probes pass: every backend must then be UP and off probation within
- * bound(), which follows from the settings alone.
+/* The model of health through random histories, on a clock of the test's own: probe results,
+ * signs, silence, errors, unlike responses, probation requests, restarts, reloads (successors
+ * of healthd), jumps of the clock, pools of 1 to 200 backends. What must hold:
  *
- *     build/unit/health_exits               all histories, always the same
- *     build/unit/health_exits SEED QUIET    one of them, with healthd's log lines */
+ * - Nobody is ejected when no other backend serves, and never are all of them ejected.
+ * - Each change of a state is told once in the history (`pasgate why`), and nothing else is.
+ * - An outage of everything ends within two passed checks of its end.
+ * - No state lasts for ever: once all goes well, every backend is UP, off probation and with
+ * all of its weight within bound(), which follows from the settings alone.
+ * - The same inputs give the same verdicts.
+ *
+ * `make simulate`; -s SEED -v replays one with healthd's log lines. */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/conf/conf.h"
 #include "base/log.h"
@@ -15,24 +25,15 @@
 #include "healthd/outlier/outlier.h"
 #include "healthd/restart_request.h"
 #include "shm/counters.h"
-#include "t/unit/tap.h"
 
 enum {
-    N_MAX = 5,
-    SEEDS = 5000,
-    SEEDS_VALGRIND = 250,
+    N_MAX = 200,
+    N_FEW = 5, /* most pools */
     STEP_MS = 250,
+    SECONDS = 20, /* of CPU time for all histories: as many of them as fit */
     LOW_SCORE = 300,
     BEGIN_MS = 100000000
 };
-
-/* Under valgrind, which is twenty times slower, memory is what counts. */
-static uint64_t seeds(void)
-{
-    const char *preload = getenv("LD_PRELOAD");
-
-    return preload && strstr(preload, "vgpreload") ? SEEDS_VALGRIND : SEEDS;
-}
 
 /* What the quiet time is like. */
 enum quiet {
@@ -54,7 +55,12 @@ static struct backend_health target[N_MAX];
 static struct pool_health pool;
 static struct schedule schedule;
 static struct observed_live live;
-static uint64_t now, random_state, identity;
+static uint64_t now, random_state, identity, digest;
+static bool verbose;
+static const char *wrong; /* the first thing that did not hold; NULL: all held */
+static char wrong_text[256];
+static uint32_t told[N_MAX];      /* transitions in the history, */
+static uint8_t state_then[N_MAX]; /* and the state after the last one */
 
 /* What happens to one backend for a while. */
 static struct mood {
@@ -62,6 +68,8 @@ static struct mood {
     unsigned chance; /* that a check passes instead, of 4 */
     bool low;        /* score */
     uint32_t cut, refused, resets, timeouts, good, errors, heads;
+    uint32_t measured, unlike; /* unlike: of the measured ones, bad ones */
+    enum score_kind kind;
     uint32_t unanswered, probation_requests, detached, probation_unanswered;
     uint32_t left;   /* steps */
     uint64_t end_ms; /* of the running check */
@@ -94,7 +102,7 @@ static struct worker_backend *cell(uint32_t i)
 
 static void settings(void)
 {
-    uint32_t n = between(1, N_MAX), time = between(500, 15000);
+    uint32_t n = below(100) ? between(1, N_FEW) : between(1, N_MAX), time = between(500, 15000);
 
     conf = (struct conf_pool){
         .name = "pas",
@@ -117,9 +125,9 @@ static void settings(void)
     };
 }
 
-static void set_admin(uint32_t i, enum admin_state override, enum recovery_state heal)
+static void set_admin(uint32_t i, enum admin_state override, enum recovery_state recovery)
 {
-    struct admin_row row = {.override = override, .heal = heal};
+    struct admin_row row = {.override = override, .heal = recovery};
 
     admin_publish(&table->admin[i], &row);
 }
@@ -131,6 +139,10 @@ static void watch(uint32_t i, bool reloaded)
     backend_health_init(w, table, (int)i, &backends[i], &conf, reloaded, now);
     /* It took the time from the clock. */
     w->decay_ms = w->probation_ms = w->tried_ms = now;
+    if (w->score.unlike)
+        w->score.heard_ms = now;
+    w->score.cleared_ms = now;
+    memset(w->score.at, 0, sizeof w->score.at);
     stall_init(&w->stall, &w->stall.view, now);
     mood[i].end_ms = 0;
 }
@@ -147,13 +159,19 @@ static void begin(uint64_t seed)
         .conf = &conf, .target = target, .n = (uint32_t)conf.n_backends, .all = below(20000)};
     pool.slow = below((uint32_t)pool.all / 8 + 1);
     for (uint32_t i = 0; i < pool.n; i++) {
-        static const char *const name[N_MAX] = {"pas1", "pas2", "pas3", "pas4", "pas5"};
         struct backend_row row = {.used = 1, .configured = 1, .identity = ++identity};
 
-        backends[i] = (struct conf_backend){
-            .name = name[i], .host = "127.0.0.1", .port = 8810, .restart_docker = ""};
+        backends[i] = (struct conf_backend){.name = "pas",
+                                            .host = "127.0.0.1",
+                                            .port = 8810,
+                                            .weight = 1,
+                                            .restart_docker = ""};
         mood[i] = (struct mood){0};
         memset(cell(i), 0, sizeof *cell(i));
+        told[i] = 0;
+        state_then[i] = HEALTH_UNKNOWN;
+        memset(&table->health[i], 0, sizeof table->health[i]);
+        memset(&table->health_history[i], 0, sizeof table->health_history[i]);
         set_admin(i, ADMIN_READY, RECOVERY_NONE);
         backend_publish(&table->backend[i], &row);
         watch(i, false);
@@ -176,6 +194,9 @@ static void new_mood(struct mood *m)
     m->good = now_and_then(2, 4);
     m->errors = now_and_then(4, 4);
     m->heads = now_and_then(4, 2);
+    m->measured = now_and_then(2, 10);
+    m->unlike = below(3) ? 0 : between(0, m->measured);
+    m->kind = (enum score_kind)below(SCORE_KINDS);
     m->unanswered = now_and_then(3, 30);
     m->probation_requests = now_and_then(3, 2);
     m->detached = now_and_then(4, 2);
@@ -197,6 +218,10 @@ static void serve(uint32_t i, const struct mood *m)
     count_add(&c->server_errors, m->errors);
     count_add(&c->gateway_errors, m->errors / 2);
     count_add(&c->latency[between(8, 22)], m->good + m->errors + m->heads);
+    _Atomic uint64_t *const unlike[SCORE_KINDS] = {&c->measured_5xx, &c->measured_4xx,
+                                                   &c->measured_slow};
+    count_add(&c->measured, m->measured);
+    count_add(unlike[m->kind], m->unlike);
     count_add(&c->detached, m->detached);
     count_add(&c->probation_unanswered, m->probation_unanswered);
     atomic_store(&c->failed_in_row, m->good ? 0 : m->cut + m->refused + m->resets);
@@ -231,11 +256,76 @@ static void check(uint32_t i, bool pass)
     }
 }
 
+__attribute__((format(printf, 1, 2))) static void broken(const char *format, ...)
+{
+    va_list ap;
+
+    if (wrong)
+        return;
+    va_start(ap, format);
+    vsnprintf(wrong_text, sizeof wrong_text, format, ap);
+    va_end(ap);
+    wrong = wrong_text;
+}
+
+/* Each change is in the history, once and in order; only a DEGRADED backend may get another
+ * reason. */
+static void is_told(uint32_t i)
+{
+    const struct history *h = &table->health_history[i];
+    const struct health_row *row = &target[i].row;
+
+    for (; told[i] < h->count; told[i]++) {
+        const struct transition *t = &h->ring[told[i] % TABLE_HISTORY];
+
+        if (t->from != state_then[i])
+            broken("backend %u: told from %s, but was %s", i, health_state_name(t->from),
+                   health_state_name(state_then[i]));
+        if (t->from == t->to && t->to != HEALTH_DEGRADED)
+            broken("backend %u: told twice that it is %s", i, health_state_name(t->to));
+        if (!t->reason[0])
+            broken("backend %u: told without a reason", i);
+        state_then[i] = t->to;
+    }
+    if (state_then[i] != row->state)
+        broken("backend %u: %s was never told", i, health_state_name(row->state));
+    digest = (digest ^ row->state ^ (uint64_t)row->weight_permille << 8 ^
+              (uint64_t)row->probation << 24 ^ (uint64_t)row->ejections << 32) *
+             UINT64_C(1099511628211);
+}
+
+static bool is_ejected(uint32_t i)
+{
+    return target[i].verdict.state == HEALTH_DOWN && now < target[i].row.eject_until_ms;
+}
+
 static void look(void)
 {
+    uint32_t ejected = 0, unlike = 0, serving = 0;
+    bool before[N_MAX];
+
     for (uint32_t i = 0; i < pool.n; i++)
         restart_request_follow(&target[i], now);
+    for (uint32_t i = 0; i < pool.n; i++)
+        before[i] = is_ejected(i);
     outlier_look(&pool, &live, now);
+    for (uint32_t i = 0; i < pool.n; i++) {
+        ejected += is_ejected(i);
+        serving += backend_health_serves(&target[i]) && target[i].override == ADMIN_READY;
+        unlike += target[i].row.weight_permille == HEALTH_UNLIKE_PERMILLE;
+        is_told(i);
+        if ((target[i].row.weight_permille < 1000) !=
+            (target[i].verdict.state == HEALTH_DEGRADED))
+            broken("backend %u: %s with a weight of %u", i,
+                   health_state_name(target[i].row.state), target[i].row.weight_permille);
+    }
+    for (uint32_t i = 0; i < pool.n; i++)
+        if (is_ejected(i) && !before[i] && !serving)
+            broken("backend %u: ejected, and no other one serves", i);
+    if (ejected == pool.n)
+        broken("all are ejected");
+    if (unlike == pool.n)
+        broken("all are unlike the others");
 }
 
 /* What the supervisor and operators do, and the end of a healthd. */
@@ -248,6 +338,8 @@ static void meddle(void)
                   (enum recovery_state)below(RECOVERY_VERIFYING + 1));
     if (below(40) == 0)
         set_admin(i, ADMIN_READY, RECOVERY_NONE);
+    if (below(200) == 0)
+        now += between(1, 600000); /* suspended for a while */
     if (below(100) == 0) {
         if (below(4) == 0)
             conf.eject.failures = conf.eject.failures ? 0 : 3; /* after a reload */
@@ -285,6 +377,8 @@ static uint64_t bound(enum quiet quiet)
 
     ms += quiet == QUIET_GOOD || quiet == QUIET_EMPTY ? conf.eject.time_ms
                                                       : outlier_probation_ms(&conf.eject);
+    /* Unlike the others, and nothing comes that shows otherwise. */
+    ms += SCORE_QUIET_MS;
     return ms + ms * c->jitter_percent / 100 + (passes + 8) * STEP_MS;
 }
 
@@ -310,6 +404,7 @@ static void serve_quietly(uint32_t i, enum quiet quiet)
     if (quiet == QUIET_GOOD && backend_health_serves(&target[i])) {
         count_add(&c->completed, 1);
         count_add(&c->latency[8], 1);
+        count_add(&c->measured, 1);
     } else if (quiet == QUIET_STREAM) {
         atomic_store(&c->probation_requests, probation);
     } else if (quiet == QUIET_SLOW && probation) {
@@ -323,7 +418,8 @@ static bool all_up(void)
     bool up = true;
 
     for (uint32_t i = 0; i < pool.n; i++)
-        up &= target[i].verdict.state == HEALTH_UP && !target[i].row.probation;
+        up &= target[i].verdict.state == HEALTH_UP && !target[i].row.probation &&
+              target[i].row.weight_permille == 1000;
     return up;
 }
 
@@ -346,70 +442,154 @@ static bool ends(uint64_t seed, enum quiet quiet, uint64_t *took_ms)
     return all_up();
 }
 
-static void show(uint64_t seed, enum quiet quiet)
+/* All of its checks fail until all are down; then all pass. */
+static void outage(uint64_t seed)
 {
-    diag("replay: build/unit/health_exits %llu %d", (unsigned long long)seed, (int)quiet);
-    diag("failures %u, time %u, max_time %u, min_healthy %u, rise %u, bound %llu ms",
-         conf.eject.failures, conf.eject.time_ms, conf.eject.max_ms, conf.min_healthy,
-         conf.check.rise, (unsigned long long)bound(quiet));
+    uint32_t passes[N_MAX] = {0};
+    uint64_t probes[N_MAX];
+    bool all_down = false, serves = false;
+
+    history(seed);
+    quieten();
+    for (uint32_t i = 0; i < pool.n; i++) {
+        mood[i].chance = 0;
+        mood[i].outcome = OUTCOME_FAIL;
+    }
+    for (int step = 0; step < 4000 && !all_down; step++) {
+        now += STEP_MS;
+        all_down = true;
+        for (uint32_t i = 0; i < pool.n; i++) {
+            check(i, false);
+            all_down &=
+                target[i].verdict.state == HEALTH_DOWN && now >= target[i].row.eject_until_ms;
+        }
+        look();
+    }
+    if (!all_down)
+        broken("all checks fail, but not all are down");
     for (uint32_t i = 0; i < pool.n; i++)
-        diag("%s: %s, probation %u, failing %d, told %d: %s", backends[i].name,
-             health_state_name(target[i].verdict.state), target[i].row.probation,
-             target[i].failing, target[i].told, target[i].row.reason);
+        probes[i] = target[i].row.probes - target[i].row.failures;
+    for (int step = 0; step < 200 && !serves; step++) {
+        now += 50;
+        for (uint32_t i = 0; i < pool.n; i++) {
+            check(i, true);
+            passes[i] = (uint32_t)(target[i].row.probes - target[i].row.failures - probes[i]);
+            serves |= backend_health_serves(&target[i]);
+        }
+        look();
+        for (uint32_t i = 0; i < pool.n && !serves; i++)
+            if (passes[i] > conf.check.rise)
+                broken("backend %u: %u checks passed after an outage, and nobody serves", i,
+                       passes[i]);
+    }
+    if (!serves)
+        broken("an outage is over, and nobody serves");
 }
 
-static void test_quiet(enum quiet quiet)
+static void run(uint64_t seed)
 {
-    uint64_t took, longest = 0, bad = 0, first = 0, in_state[HEALTH_STATES] = {0}, on[4] = {0};
+    enum quiet quiet = (enum quiet)(seed % QUIETS);
+    uint64_t first, took;
 
-    for (uint64_t seed = 1; seed <= seeds(); seed++) {
-        if (!ends(seed, quiet, &took)) {
-            if (!bad++)
-                first = seed, show(seed, quiet);
-        } else if (took > longest) {
-            longest = took;
-        }
+    wrong = NULL;
+    digest = 0;
+    if (seed % 8 == 7) {
+        outage(seed);
+        return;
     }
-    /* The histories must reach what is to be left. */
-    for (uint64_t seed = 1; seed <= SEEDS / 10; seed++) {
-        history(seed);
-        for (uint32_t i = 0; i < pool.n; i++) {
-            in_state[target[i].verdict.state]++;
-            on[target[i].row.probation]++;
-        }
+    if (!ends(seed, quiet, &took))
+        broken("not all are up after %.1f s while %s", (double)took / 1000, quiet_name[quiet]);
+    if (seed % 16 || wrong)
+        return;
+    first = digest;
+    digest = 0;
+    ends(seed, quiet, &took);
+    if (digest != first)
+        broken("the same inputs, other verdicts");
+}
+
+static void show(uint64_t seed)
+{
+    printf("health: seed %" PRIu64 ": %s (settings: failures %u, time %u, max_time %u, "
+           "min_healthy %u, rise %u; %u backends)\n",
+           seed, wrong, conf.eject.failures, conf.eject.time_ms, conf.eject.max_ms,
+           conf.min_healthy, conf.check.rise, pool.n);
+    for (uint32_t i = 0; i < pool.n && i < N_FEW; i++)
+        printf("  %u: %s, probation %u, weight %u: %s\n", i,
+               health_state_name(target[i].verdict.state), target[i].row.probation,
+               target[i].row.weight_permille, target[i].row.reason);
+}
+
+static void map_table(void)
+{
+    struct child_row worker = {.kind = KIND_WORKER, .state = CHILD_RUNNING, .incarnation = 7};
+
+    table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (table == MAP_FAILED)
+        abort();
+    child_publish(&table->child[0], &worker);
+    atomic_store(&table->worker[0].incarnation, 7);
+    observed_look(&live, table);
+}
+
+/* The histories must reach what is to be left. */
+static uint64_t reached[HEALTH_STATES], on_probation[4], unlike_ones;
+
+static void count_reached(void)
+{
+    for (uint32_t i = 0; i < pool.n; i++) {
+        reached[target[i].verdict.state]++;
+        on_probation[target[i].row.probation]++;
+        unlike_ones += target[i].score.unlike;
     }
-    is_int(bad, 0, "%s: all are up in time, first bad seed %llu, longest %.1f s",
-           quiet_name[quiet], (unsigned long long)first, (double)longest / 1000);
-    ok(in_state[HEALTH_UP] && in_state[HEALTH_DEGRADED] && in_state[HEALTH_SUSPECT] &&
-           in_state[HEALTH_DOWN] && on[1] && on[2] && on[3],
-       "  from all states (probation %llu, %llu, %llu)", (unsigned long long)on[1],
-       (unsigned long long)on[2], (unsigned long long)on[3]);
+}
+
+static bool all_reached(void)
+{
+    return reached[HEALTH_UP] && reached[HEALTH_DEGRADED] && reached[HEALTH_SUSPECT] &&
+           reached[HEALTH_DOWN] && on_probation[1] && on_probation[2] && on_probation[3] &&
+           unlike_ones;
 }
 
 int main(int argc, char **argv)
 {
-    struct child_row worker = {.kind = KIND_WORKER, .state = CHILD_RUNNING, .incarnation = 7};
-    uint64_t took;
+    uint64_t n = 100000, seed = 1, bad = 0, done = 0;
+    clock_t end = clock() + SECONDS * CLOCKS_PER_SEC;
 
-    log_init(argc > 2 ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "healthd");
-    table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (table == MAP_FAILED)
-        return 1;
-    child_publish(&table->child[0], &worker);
-    atomic_store(&table->worker[0].incarnation, 7);
-    observed_look(&live, table);
-    if (argc > 2) {
-        uint64_t seed = strtoull(argv[1], NULL, 10);
-        enum quiet quiet = (enum quiet)(strtoul(argv[2], NULL, 10) % QUIETS);
-
-        bool up = ends(seed, quiet, &took);
-
-        ok(up, "all are up in time: after %.1f s", (double)took / 1000);
-        show(seed, quiet);
-        return done();
+    for (int c; (c = getopt(argc, argv, "n:s:v")) != -1;)
+        switch (c) {
+        case 'n':
+            n = strtoull(optarg, NULL, 10);
+            break;
+        case 's':
+            seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'v':
+            verbose = true;
+            break;
+        default:
+            fprintf(stderr, "usage: health [-n HISTORIES] [-s SEED] [-v]\n");
+            return 2;
+        }
+    log_init(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "healthd");
+    map_table();
+    for (; done < n && bad < 10 && clock() < end; done++) {
+        run(seed + done);
+        if (wrong) {
+            bad++;
+            show(seed + done);
+        }
+        if (done < 500 && n > 1) {
+            history(seed + done);
+            count_reached();
+        }
     }
-    for (int quiet = 0; quiet < QUIETS; quiet++)
-        test_quiet((enum quiet)quiet);
-    return done();
+    if (done >= 500 && !all_reached()) {
+        printf("health: the histories do not reach every state\n");
+        bad++;
+    }
+    printf("health: %" PRIu64 " histories from seed %" PRIu64 ": %s\n", done, seed,
+           bad ? "FAILED" : "good");
+    return bad ? 1 : 0;
 }
