@@ -103,10 +103,11 @@ subtest 'requests that run' => sub {
     # Heads that take the last of it, for a second.
     push @c, map { my $c = $gate->connect(plain => 1); $c->write("GET / HTTP/1.1\r\n"); $c } 1 .. 4;
     is $c[-1]->response('GET')->{status}, 503, 'half a head gets 503, too';
-    my ($there, $errors) = map { total($gate, $_) } qw(connections own_errors);
+    my ($there, $errors, $refused) = map { total($gate, $_) } qw(connections own_errors memory_refused);
     $idle->close;
     ok wait_for { total($gate, 'connections') < $there }, 'the one that came before goes';
     is total($gate, 'own_errors'), $errors, '  which is not a request';
+    is total($gate, 'memory_refused'), $refused, '  and none that was refused';
     $_->abort for @c;
     ok wait_for { served($gate) }, 'until there is room again';
     $gate->stop_ok;

@@ -60,17 +60,17 @@ static bool step_handshake(struct client *c)
 }
 
 /* Reads more of a head into head_buffer. 1: got some; 0: none now; -1: gone; -2: no memory for
- * it. */
+ * it; what came first is there. A client that sends nothing, or closes, needs no memory. */
 static int read_head(struct client *c)
 {
     struct worker *worker = c->worker;
+    bool first = !c->head_buffer;
     ssize_t got;
 
     if (!c->stream.readable)
         return 0;
-    if (!c->head_buffer)
-        c->head_buffer = client_of_status(c) ? head_buffer_new_apart(worker, WORKER_HEAD_BUFFER)
-                                             : head_buffer_new(worker, WORKER_HEAD_BUFFER);
+    if (first)
+        c->head_buffer = head_buffer_new_apart(worker, WORKER_HEAD_BUFFER);
     else if (c->head_buffer->n == c->head_buffer->cap)
         c->head_buffer =
             head_buffer_grow(worker, c->head_buffer, worker->limits.head + WORKER_HEAD_BUFFER);
@@ -78,9 +78,10 @@ static int read_head(struct client *c)
         return -2;
     got = stream_read(&c->stream, c->head_buffer->bytes + c->head_buffer->n,
                       c->head_buffer->cap - c->head_buffer->n);
-    if (got > 0)
-        c->head_buffer->n += (size_t)got;
-    return got > 0 ? 1 : got == STREAM_AGAIN ? 0 : -1;
+    if (got <= 0)
+        return got == STREAM_AGAIN ? 0 : -1;
+    c->head_buffer->n += (size_t)got;
+    return !first || client_of_status(c) || head_buffer_claim(worker, c->head_buffer) ? 1 : -2;
 }
 
 void client_refuse_head(struct client *c, int error)
@@ -170,28 +171,14 @@ static void refuse_for_memory(struct client *c)
     c->state = CLIENT_EXCHANGE;
 }
 
-/* The same for one of which nothing was read yet: what has come of it is read for a moment, so
- * that the access log can tell which request it was. It may also have closed. false: nothing
- * has come. */
-static bool refuse_unread(struct client *c)
+/* The same for one that has just begun: what has come of it is read for a moment, so that the
+ * access log can tell which request it was. */
+static bool refuse_first(struct client *c)
 {
-    ssize_t head = 0, got = 0;
+    ssize_t head;
 
     c->head_us = c->worker->loop.now_us;
-    c->head_buffer = head_buffer_new_apart(c->worker, WORKER_HEAD_BUFFER);
-    if (c->head_buffer)
-        got = stream_read(&c->stream, c->head_buffer->bytes, c->head_buffer->cap);
-    if (got <= 0 && c->head_buffer) {
-        head_buffer_free(c->worker, c->head_buffer);
-        c->head_buffer = NULL;
-        if (got != STREAM_AGAIN)
-            c->state = CLIENT_CLOSED;
-        return got != STREAM_AGAIN;
-    }
-    if (got > 0) {
-        c->head_buffer->n = (size_t)got;
-        head = parse_head(c);
-    }
+    head = c->head_buffer ? parse_head(c) : 0;
     if (head > 0)
         begin_exchange(c, (size_t)head, true);
     else
@@ -205,13 +192,13 @@ static bool step_idle(struct client *c)
 
     if (got > 0 && (!c->head_buffer || !c->head_buffer->n)) {
         got = read_head(c);
-        if (got <= 0) {
+        if (got == 0 || got == -1) {
             head_buffer_free(c->worker, c->head_buffer);
             c->head_buffer = NULL;
         }
     }
     if (got == -2)
-        return refuse_unread(c);
+        return refuse_first(c);
     if (got < 0) {
         c->state = CLIENT_CLOSED;
         return true;

@@ -80,6 +80,15 @@ struct head_buffer *head_buffer_new_apart(struct worker *worker, size_t room)
                       room, true);
 }
 
+bool head_buffer_claim(struct worker *worker, struct head_buffer *head_buffer)
+{
+    if (!worker_has_memory(worker, head_buffer->cap))
+        return false;
+    head_buffer->apart = false;
+    worker->buffered += head_buffer->cap;
+    return true;
+}
+
 struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *head_buffer,
                                      size_t room)
 {

@@ -27,8 +27,10 @@ struct head_buffer {
 /* NULL: no memory. room: bytes wanted; WORKER_HEAD_BUFFER is the pooled size. */
 struct head_buffer *head_buffer_new(struct worker *worker, size_t room);
 /* One that limits.memory does not count: for a head at a status listener, whose clients are
- * few, and for one that is refused at once. */
+ * few, for one that is refused at once, and until the first bytes come. */
 struct head_buffer *head_buffer_new_apart(struct worker *worker, size_t room);
+/* From now on limits.memory counts it. false: no memory is left; it stays apart. */
+bool head_buffer_claim(struct worker *worker, struct head_buffer *head_buffer);
 /* A larger one with the same content; the old one is freed, also on failure. */
 struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *head_buffer,
                                      size_t room);
