@@ -508,7 +508,7 @@ sub wait_health
     my $held = wait_for {
         ($row) = grep { $_->{name} eq $name } @{ $self->status->{backends} // [] };
         $row && health_of($row) =~ /^(?:$want)$/i;
-    } $seconds;
+    } $seconds // 3 * DEADLINE;    # an ejection takes 10 s, its probation without requests as long
     return $held ? $row : undef;
 }
 
