@@ -76,10 +76,19 @@ static bool is_judged(const struct detached *d)
     return d->attempt.probation || d->attempt.backend->health.probation == PROBATION_SILENT;
 }
 
+/* A silence of hang_timeout_ms began the probation. What waited there by then gets half as long
+ * again: a backend that is only slow must not be cut off just before it responds. */
+static uint64_t hang_timeout_us(const struct detached *d)
+{
+    uint64_t us = d->attempt.backend->health.hang_timeout_ms * UINT64_C(1000);
+
+    return d->attempt.probation ? us : us / 2 * 3;
+}
+
 /* Sets the timer for the rest of the wait. false: the time is over. */
 static bool wait_on(struct detached *d)
 {
-    uint64_t hang_us = d->attempt.backend->health.hang_timeout_ms * UINT64_C(1000);
+    uint64_t hang_us = hang_timeout_us(d);
     uint64_t limit_us = d->elsewhere_us * DETACHED_TIMES, waited = waited_us(d);
     uint64_t left_ms;
 

@@ -6,8 +6,9 @@
  *   a byte arrives   the backend is slow: counted like any other response, and the next
  *                    probation request there gets more time before it is hedged
  *   the end arrives  a failure like any other
- *   timeout          the hang timeout that healthd set (health.hang_timeout_ms), and three
- *                    times the time that the other backend needed, have passed: counted in the
+ *   timeout          the hang timeout that healthd set (health.hang_timeout_ms; half as long
+ *                    again for what waited before the probation), and three times the time
+ *                    that the other backend needed, have passed: counted in the
  *                    cell's `probation_unanswered`. The same request was sent to both, so it is
  *                    no long one. While its backend is not on probation, one that was not a
  *                    probation request waits on, for DETACHED_LIMIT_MS in all: healthd counts
