@@ -80,7 +80,7 @@ static void tell_shrunk(const struct generation *g, uint64_t room, uint32_t want
                  "tells how many there are");
     else if (words < TABLE_SESSION_WORDS)
         snprintf(sessions, sizeof sessions,
-                 ", and counts sessions in %u bits per backend instead of %u: no more than %u "
+                 ", and counts sessions in %u bits per backend instead of %d: no more than %u "
                  "are told, and these less exactly",
                  words * 64, SESSIONS_BITS, sessions_estimate(words * 64, words * 64));
     log_warn("little shared memory (%" PRIu64 " KiB free in /dev/shm): each worker remembers "

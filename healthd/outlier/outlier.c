@@ -205,10 +205,10 @@ static bool lasted_long_enough(const struct pool_health *pool, const struct back
         return false;
     if (rules->failures == 0)
         snprintf(text, TABLE_REASON, "probation ended: ejection is switched off");
-    else if (now_ms - w->tried_ms >= rules->time_ms)
+    else if (now_ms >= w->tried_ms + rules->time_ms)
         snprintf(text, TABLE_REASON,
                  "probation ended: no eligible request arrived; last check: %.90s", check);
-    else if (now_ms - w->probation_ms >= outlier_probation_ms(rules))
+    else if (now_ms >= w->probation_ms + outlier_probation_ms(rules))
         snprintf(text, TABLE_REASON,
                  "probation ended: no request failed within %llu s; last check: %.90s",
                  (unsigned long long)outlier_probation_ms(rules) / 1000, check);
@@ -293,7 +293,7 @@ static void decay(struct backend_health *w, uint64_t now_ms)
 {
     if (!backend_health_is_healthy(w) || w->row.ejections == 0) {
         w->decay_ms = now_ms;
-    } else if (now_ms - w->decay_ms >= w->pool->eject.max_ms) {
+    } else if (now_ms >= w->decay_ms + w->pool->eject.max_ms) {
         w->decay_ms = now_ms;
         w->row.ejections--;
         backend_health_publish(w);

@@ -156,7 +156,7 @@ static bool find(struct score *s, const struct score_totals *totals, uint64_t we
     for (int level = 0; level < SCORE_LEVELS; level++) {
         struct score_counts others;
 
-        if (level && now_ms - s->cleared_ms < window_ms(level))
+        if (level && now_ms < s->cleared_ms + window_ms(level))
             return false;
         own = window(s, level);
         others = others_of(&totals->of[level], &own);
@@ -210,7 +210,7 @@ static bool ends(struct score *s, const struct score_totals *totals, uint64_t no
                  s->good);
     else if (others_share_it(s, totals))
         snprintf(text, TABLE_REASON, "other backends respond in the same way");
-    else if (now_ms - s->heard_ms >= SCORE_QUIET_MS)
+    else if (now_ms >= s->heard_ms + SCORE_QUIET_MS)
         snprintf(text, TABLE_REASON, "no request came that could be compared within %d s",
                  SCORE_QUIET_MS / 1000);
     else
@@ -227,7 +227,7 @@ bool score_judge(struct score *s, const struct score_totals *totals, uint64_t we
         return ends(s, totals, now_ms, text);
     if (!find(s, totals, weight, now_ms, text))
         return false;
-    if (!s->ended_ms || now_ms - s->ended_ms >= SCORE_RELAPSE_MS)
+    if (!s->ended_ms || now_ms >= s->ended_ms + SCORE_RELAPSE_MS)
         s->relapses = 0;
     else if (good_needed(s) < SCORE_GOOD_MOST)
         s->relapses++;

@@ -229,7 +229,7 @@ const char *status_backend_progress(const struct status_backend *b, char out[STA
     } else if (b->slow_permille < 1000) {
         snprintf(out, STATUS_PROGRESS, "slow start %u %%", b->slow_permille / 10);
     } else if (b->health.state == HEALTH_DEGRADED) {
-        snprintf(out, STATUS_PROGRESS, "gets %u %% of its weight",
+        snprintf(out, STATUS_PROGRESS, "gets %d %% of its weight",
                  b->health.weight_permille / 10);
     }
     return out;

@@ -202,6 +202,9 @@ static void test_clock(void)
     begin(N);
     score_adopt(&score[0], SCORE_4XX, now);
     is_int(look(), -1, "a successor takes over");
+    now -= 5;
+    is_int(look(), -1, "  also where it looks with a time that was read before");
+    now += 5;
     measured(0, 6, 0, SCORE_4XX);
     is_int(look(), 0, "  and sees the end");
 }
