@@ -176,11 +176,12 @@ subtest 'cert delete in a store of somebody else' => sub {
     chmod 0755, $dir, "$dir/store", "$dir/store/orders", "$dir/store/orders/old";
     spew("$dir/x.conf", qq~acme = { store = "$dir/store"; };\nlisten = ( { address = "127.0.0.1:1"; } );\n~
           . 'pools = ( { name = "pas"; backends = ( { name = "pas1"; address = "127.0.0.1:2"; } ); } );' . "\n");
+    my $binary = PasGate::for_all(PasGate::binary());
     my $pid = fork // die $!;
     if (!$pid) {
         open STDERR, '>', "$dir/err";
         POSIX::setuid(scalar getpwnam 'nobody');
-        exec PasGate::binary(), 'cert', 'delete', 'old', '--force', '-c', "$dir/x.conf";
+        exec $binary, 'cert', 'delete', 'old', '--force', '-c', "$dir/x.conf" or POSIX::_exit(127);
     }
     waitpid $pid, 0;
     is $? >> 8, 1, 'it fails';

@@ -49,12 +49,13 @@ sub try
     my $file   = conf(%opt);
     my $folder = $opt{folder} // tmp("evidence$tries");
     mkdir $folder, 0700 unless $opt{folder};
+    my $program = PasGate::for_all(tool('t/tools/restart-try'));
     my $began = time;
     my $pid = open(my $out, '-|') // die "fork: $!";
     if (!$pid) {
         open STDERR, '>&', \*STDOUT;
         $opt{before}->() if $opt{before};
-        exec tool('t/tools/restart-try'), $file, 'pas1', $folder or POSIX::_exit(127);
+        exec $program, $file, 'pas1', $folder or POSIX::_exit(127);
     }
     my $text = do { local $/; <$out> // '' };
     close $out;

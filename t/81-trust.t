@@ -92,7 +92,7 @@ subtest 'a file of a stranger' => sub {
     is $gate->status->{pid}, $gate->{pid}, 'root takes the name back';
     is((stat $object)[4], 0, 'it is root\'s');
     my ($code, $said) = run_cmd('setpriv', '--reuid', $nobody, '--regid', $nobody, '--clear-groups',
-        PasGate::binary(), 'status', '-c', $gate->{conf});
+        PasGate::for_all(PasGate::binary()), 'status', '-c', $gate->{conf});
     is $code, 1, 'nobody gets no status';
     like $said, qr/cannot read the table.*Permission denied; root, its user and/, 'and is told who would';
     kill KILL => $maker;

@@ -20,6 +20,8 @@ use strict;
 use warnings;
 use Exporter 'import';
 use Fcntl qw(:flock);
+use File::Basename qw(basename);
+use File::Copy qw(copy);
 use File::Temp ();
 use IO::Socket::INET;
 use JSON::PP;
@@ -119,6 +121,16 @@ sub test_tools
 }
 
 sub binary { return $ENV{PASGATE} // tool('pasgate') }
+
+# A copy of a program that other users may run, wherever the build is.
+sub for_all
+{
+    my ($program) = @_;
+    my $copy = tmp('for-all') . '/' . basename($program);
+    mkdir tmp('for-all');
+    copy($program, $copy) && chmod 0755, $copy or die "$copy: $!";
+    return $copy;
+}
 
 # True if the binary is an ASan build, which is slower and uses memory differently.
 my %sanitized;
