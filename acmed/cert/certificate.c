@@ -383,7 +383,8 @@ static void take_certificate(struct certificate *k, const struct issue_live *liv
         hook_events_trouble(k);
     } else if (k->row.source == CERT_ACME && !k->lost &&
                memcmp(digest, k->digest, sizeof digest) == 0) {
-        issue_settle(&k->issue, live, NULL); /* a predecessor got this far */
+        reply_same(&k->row); /* a predecessor got this far */
+        issue_settle(&k->issue, live, NULL);
     } else if (!deploy_offer(k, pair, CERT_ACME, &info, CERTIFICATE_CA)) {
         issue_not_stored(&k->issue, live, k->row.error);
         hook_events_trouble(k);

@@ -105,6 +105,16 @@ void reply_settle(struct cert_row *row, bool operates, bool deploys)
             reply_end(row, r, CERT_REPLY_DONE, row->error);
 }
 
+void reply_same(struct cert_row *row)
+{
+    for (struct cert_reply *r = row->replies; r < row->replies + CERT_REPLIES; r++)
+        if (r->state == CERT_REPLY_ORDERS)
+            reply_end(row, r, CERT_REPLY_DONE,
+                      r->request == CERT_RENEW
+                          ? "not due yet; its open order gave the certificate that is live"
+                          : "its open order gave the certificate that is live; try again");
+}
+
 void reply_interrupted(struct cert_row *row)
 {
     for (struct cert_reply *r = row->replies; r < row->replies + CERT_REPLIES; r++)

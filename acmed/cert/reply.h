@@ -23,6 +23,10 @@ void reply_refuse(struct cert_row *row, enum cert_request request, int32_t pid,
  * waits; deploys: a candidate is tested. row.reply is why an operation or a rollback failed. */
 void reply_settle(struct cert_row *row, bool operates, bool deploys);
 
+/* An open order gave the certificate that is live already: ends the commands that wait for it.
+ */
+void reply_same(struct cert_row *row);
+
 /* In the row of a predecessor, which has ended: what only it knew is lost. */
 void reply_interrupted(struct cert_row *row);
 

@@ -127,6 +127,22 @@ static void successor(void)
     ok(strstr(of(&row, ANN)->text, "not known") != NULL, "and nobody knows its result");
 }
 
+/* acmed was killed between making a certificate live and forgetting its order. */
+static void same(void)
+{
+    struct cert_row row = {.generation = 2, .busy = 1};
+
+    reply_accept(&row, CERT_RENEW, BEN, 2);
+    reply_accept(&row, CERT_RENEW_FORCE, ANN, 2);
+    reply_same(&row);
+    live(&row, 2);
+    is_int(of(&row, BEN)->state, CERT_REPLY_DONE, "the open order gave what is live");
+    is_str(of(&row, BEN)->text, "not due yet; its open order gave the certificate that is live",
+           "as is told");
+    is_str(of(&row, ANN)->text, "its open order gave the certificate that is live; try again",
+           "and what to do to whom wanted a new one");
+}
+
 int main(void)
 {
     two_revocations();
@@ -135,5 +151,6 @@ int main(void)
     account();
     many();
     successor();
+    same();
     return done();
 }
