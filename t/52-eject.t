@@ -220,7 +220,7 @@ subtest 'the same in a pool that is often slow' => sub {
     $from{pas2} = @{ [history('pas2')] };
     $pas[1]->ctl('mode=slow&ms=3600&ping=ok');
     my $n = completed('pas2');
-    ok wait_for(sub { completed('pas2') > $n + 8 }, 60), 'slow, and serves';
+    ok wait_for(sub { completed('pas2') > $n + 8 }, 180), 'slow, and serves';
     is_deeply [grep { /-> down/ } do { my @h = history('pas2'); @h[ $from{pas2} .. $#h ] }], [], 'it is not taken for one that hangs';
     $pas[1]->ctl('mode=ok');
     $slow->stop_ok;

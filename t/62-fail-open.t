@@ -120,16 +120,4 @@ subtest 'off, and all' => sub {
     $gate->stop_ok;
 };
 
-subtest 'those that are drained serve when the rest is down' => sub {
-    my $gate = gate('');
-    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @pas;
-    is +($gate->cli('drain', 'pas1'))[0], 0, 'drained';
-    $pas[1]->ctl('health=0.1');
-    ok $gate->wait_log(qr/warn.*pool pas: no backend is up and ready: draining backends serve instead$/), 'the log says what follows';
-    is join(' ', map { $_->[0] } crowd($gate, 6)), join(' ', (200) x 6), 'everybody is let in';
-    $pas[1]->ctl('health=1');
-    ok $gate->wait_log(qr/info.*pool pas: a backend is up and ready again, after/), 'and of the end';
-    $gate->stop_ok;
-};
-
 done_testing;

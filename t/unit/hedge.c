@@ -572,35 +572,6 @@ static void test_asked(void)
     end_auto("found silent later");
 }
 
-/* The same, where nothing is sent to it any more, as it has more in flight than the other. */
-static void test_asked_again(void)
-{
-    static struct client other, more[10];
-
-    begin_auto_with(CONF_BALANCE_LEASTCONN);
-    other = (struct client){0};
-    memset(more, 0, sizeof more);
-    ask("GET /web/a");
-    script_wait(SILENCE_LEAST_MS + MORE_MS);
-    script_backend[0].does = BACKEND_SERVES;
-    script_ask(&other, "GET /web/b");
-    script_run();
-    is_str(script_got(&other), "200 pas1", "a backend serves what came later");
-    script_backend[0].does = BACKEND_WAITS;
-    for (int i = 0; i < 10; i++) {
-        script_ask(&more[i], "GET /web/c");
-        script_run();
-        script_wait(100);
-    }
-    is_str(script_got(&client), "200 pas2", "  and is silent then: found within a second");
-    is_int(script_backend[0].requests, 3, "  by one that was sent there meanwhile");
-    script_wait(SILENCE_LEAST_MS + SILENCE_ASK_MS + MORE_MS);
-    for (int i = 0; i < 10; i++)
-        if (strcmp(script_got(&more[i]), "200 pas2") != 0)
-            ok(false, "request %d is served", i);
-    end_auto("asked again");
-}
-
 static void test_all_share(void)
 {
     static struct client other;
@@ -671,7 +642,6 @@ int main(void)
     test_permit();
     test_silence();
     test_asked();
-    test_asked_again();
     test_all_share();
     test_connecting();
     test_connecting_on();

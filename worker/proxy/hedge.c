@@ -109,14 +109,8 @@ static bool is_silent(struct exchange *x, uint64_t from, uint32_t *ms)
     uint64_t now = x->worker->loop.now_us;
 
     switch (silence_judge(from, &view, now)) {
-    case SILENCE_ALIVE:
-        /* It may have fallen silent since then, and not get another request, because this one
-         * waits there: then others find the silence, and this one is hedged with them
-         * (attempt_hedge_now()). */
-        if (view.served_us + SILENCE_LEAST_MS * UINT64_C(1000) <= now &&
-            (x->pool->asked_us <= view.served_us ||
-             x->pool->asked_us + (SILENCE_LEAST_MS + SILENCE_ASK_MS) * UINT64_C(1000) <= now))
-            hedge_ask(x);
+    case SILENCE_ALIVE: /* unless a silence is found later (attempt_hedge_now()) */
+        *ms = 0;
         return false;
     case SILENCE_ASK:
         b->asked_us = now;
