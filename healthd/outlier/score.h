@@ -20,11 +20,10 @@
 enum score_kind { SCORE_5XX, SCORE_4XX, SCORE_SLOW, SCORE_KINDS };
 
 enum {
-    SCORE_LEVELS = 6, /* windows, each four times as long as the one before */
-    SCORE_STEPS = 4,  /* a window is so many steps, */
-    SCORE_STEP_MS =
-        64,          /* the shortest ones of this length: a quarter of a second to 4 minutes */
-    SCORE_LEAST = 4, /* no fewer bad responses prove anything */
+    SCORE_LEVELS = 6,       /* windows, each four times as long as the one before */
+    SCORE_STEPS = 4,        /* steps in a window */
+    SCORE_STEP_MS = 64,     /* in the shortest window: so windows take 256 ms to 4 minutes */
+    SCORE_LEAST = 4,        /* no fewer bad responses prove anything */
     SCORE_DIFFERENCE = 4,   /* the shares differ by a quarter at least */
     SCORE_USUAL = 20,       /* more than one in so many, in the longest window: usual here */
     SCORE_GOOD = 3,         /* responses in a row without the fault that end it, at least, */

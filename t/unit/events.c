@@ -80,7 +80,7 @@ int main(void)
         handled += n;
         most = n > most ? n : most;
     }
-    is_int(most, EVENTS_SIGNALS, "so many are handled in one turn of the loop");
+    is_int(most, EVENTS_SIGNALS, "signals handled in one turn of the loop");
     is_int(handled, FLOOD, "all of them in the next turns");
     is_int(turns, TURNS, "in no more turns than that needs");
     is_int(other.turns, turns, "and others have their turn each time");

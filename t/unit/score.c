@@ -46,7 +46,7 @@ static int look(void)
     return changed;
 }
 
-/* So many requests at each, all at once; the first gives so many bad responses, the others
+/* `each` requests at each, all at once; the first gives `bad` bad responses, the others
  * none. Is it found? */
 static bool found(uint64_t each, uint64_t bad, enum score_kind kind)
 {

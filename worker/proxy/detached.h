@@ -43,7 +43,7 @@ enum {
     DETACHED_HEDGE_MS = 5000,
 };
 
-/* Prepares worker->detached, which keeps so many blocks for reuse. */
+/* Prepares worker->detached, which keeps up to `keep` blocks for reuse. */
 void detached_init(struct worker *worker, size_t keep);
 
 /* Takes over a lost attempt with its connection, slot and probation slot, counts it in the
