@@ -143,6 +143,7 @@ static void serve_slot(struct loop *loop, size_t i)
             link_timer(loop, timer);
         else
             timer->fire(timer);
+        loop_run_deferred(loop);
     }
 }
 
@@ -199,6 +200,7 @@ void loop_once(struct loop *loop, int max_wait_ms)
 
         if (source)
             source->ready(source, event->events);
+        loop_run_deferred(loop);
     }
     loop->nready = loop->next = 0;
     serve_timers(loop);

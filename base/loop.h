@@ -6,7 +6,12 @@
  * owner, from any callback.
  *
  * Timers are lazy: moving a deadline further away is one store. When its old slot
- * is served, the timer is moved to its new one. */
+ * is served, the timer is moved to its new one.
+ *
+ * Deferred work: what must not happen inside an event, because it would call back into what
+ * that event is at work on. loop_defer() says that there is some; it is done right after the
+ * event.
+ */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
 
@@ -40,9 +45,13 @@ struct loop_timer {
 struct loop {
     int epfd;
     bool stop;       /* loop_run() returns after this round */
+    bool deferred;   /* loop_defer() was called since run_deferred was */
     uint64_t now_us; /* read once per round, monotonic */
     uint64_t now_ms;
-    uint64_t turn;    /* rounds so far, the first is 1 */
+    uint64_t turn; /* rounds so far, the first is 1 */
+    /* Does all the deferred work that there is. Set by the loop's owner before the first
+     * loop_defer(); it may call that itself, and is then called again. */
+    void (*run_deferred)(struct loop *);
     uint64_t slot;    /* next slot of the wheel to serve */
     int nready, next; /* the batch that is being served */
     struct epoll_event ready[LOOP_BATCH];
@@ -66,9 +75,25 @@ void loop_del(struct loop *loop, struct loop_source *source);
  * epoll set, which saves a call. The descriptor must not have been dup()ed. */
 void loop_close(struct loop *loop, struct loop_source *source);
 
-/* Serve events and timers once, waiting at most max_wait_ms; or until loop->stop. */
+/* Serve events and timers once, waiting at most max_wait_ms; or until loop->stop. Deferred work
+ * is done after each event and each timer. */
 void loop_once(struct loop *loop, int max_wait_ms);
 void loop_run(struct loop *loop);
+
+/* There is deferred work. From inside an event or a timer, it is done after that; from outside
+ * of loop_once(), the caller calls loop_run_deferred() itself, when nothing else runs. */
+static inline void loop_defer(struct loop *loop)
+{
+    loop->deferred = true;
+}
+
+static inline void loop_run_deferred(struct loop *loop)
+{
+    while (loop->deferred) {
+        loop->deferred = false;
+        loop->run_deferred(loop);
+    }
+}
 
 /* Arms or moves a timer to loop->now_ms + delay_ms. The caller sets timer->fire
  * before; that callback may arm the timer again, or free its owner. */

@@ -177,12 +177,13 @@ static void go_on_with_certs(struct loop_timer *timer)
 
 _Noreturn static void end(struct worker *w)
 {
-    backends_queue_close(w);
+    wait_queue_close(w);
     clients_close_all(w);
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         upstream_close_idle(&w->backends[i]);
         detached_close(&w->backends[i]);
     }
+    loop_run_deferred(&w->loop); /* what is free now is for other workers */
     access_free(w->access);
     cert_canary_end();
     tls_engine_free(w->tls);
@@ -219,7 +220,7 @@ static void doorbell_rang(struct loop_source *source, uint32_t events)
 
     (void)events;
     if (rung >= HERITAGE_RING_FREED)
-        backends_told_freed(&worker);
+        wait_queue_rung(&worker);
     if (rung && rung % HERITAGE_RING_FREED == 0)
         return; /* nothing is new, and to find that out takes a look at each row */
     refresh_backends(&worker);
@@ -422,6 +423,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     if (loop_init(&w->loop) < 0 || build_memory(w) < 0 || build_routes(w) < 0 ||
         build_tls(w) < 0 || backends_init(w) < 0)
         return -1;
+    w->loop.run_deferred = wait_queue_run;
     w->retry_queued = attempt_retry_queued;
     w->requests = &exchange_requests;
     w->end_slow_body = exchange_end_slow_body;
@@ -453,9 +455,9 @@ _Noreturn void worker_main(const struct heritage *heritage)
         exit(1);
     }
     while (!w->loop.stop) {
-        loop_once(&w->loop, w->run_first ? 0 : backends_look_in_ms(w, LOOP_IDLE_WAIT_MS));
+        loop_once(&w->loop, w->run_first ? 0 : wait_queue_look_in_ms(w, LOOP_IDLE_WAIT_MS));
         clients_run(w);
-        if (backends_wake_due(w))
+        if (wait_queue_look(w))
             clients_run(w);
         access_flush_due(w->access, w->loop.now_ms);
     }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "shm/cap.h"
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
 #include "worker/proxy/refresh.h"
@@ -135,8 +136,39 @@ static void test_limits(void)
     script_end("no queue");
 }
 
-/* The attempt that loses a hedge gives its slot back while a response is being read: then
- * nobody is woken, and until the worker looks at its queues again, the slot is free. */
+/* Whatever ends in an event, those that wait are called after it
+ * (worker/upstream/wait_queue.h).
+ */
+static void test_not_within(void)
+{
+    script_defaults();
+    begin(1);
+    for (int i = 0; i < 3; i++)
+        ask(i, "POST /web/a");
+    script_leave(&at[0]);
+    is_str(where(3), ".qq", "one ends in an event: nobody is called from within");
+    script_ask(&at[3], "POST /web/b");
+    is_str(where(4), ".qqq", "  a new one in the same event does not overtake those that wait");
+    script_run();
+    is_str(where(4), ".rqq", "  after it, the oldest one gets the slot");
+    leave_all();
+    script_end("nobody from within");
+
+    script_defaults();
+    begin(2);
+    ask(0, "POST /web/a" SESSION);
+    ask(1, "GET /web/b" SESSION);
+    is_str(where(2), "rq", "one that waits for its own backend");
+    script_drain(0, DRAIN_CUT);
+    is_str(where(2), ".q", "another one ends in the event of a verdict: not from within");
+    script_run();
+    is_str(where(2), ".r", "  after it, the one that waits goes on");
+    is_int(script_backend[1].requests, 1, "  elsewhere");
+    leave_all();
+    script_end("an end within a verdict");
+}
+
+/* The attempt that loses a hedge gives its slot back while a response is being read. */
 static void test_no_overtaking(void)
 {
     script_defaults();
@@ -147,13 +179,24 @@ static void test_no_overtaking(void)
     ask(1, "POST /web/b");
     is_str(where(2), "rq", "a hedge has both slots: another one waits");
     says(1, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
-    is_int(script_in_flight(0), 0, "one attempt has won: the other one's slot is free");
+    is_str(where(2), "rr", "one attempt has won: the other one's slot goes to that");
     ask(2, "POST /web/c");
-    is_str(where(3), "rqq", "  a new request does not overtake the one that waits");
-    backends_wake(&script_worker, &script_worker.pools[0]); /* as worker.c does each 20 ms */
-    is_str(where(3), "rrq", "  which gets it");
+    is_str(where(3), "rrq", "  and not to a new request");
     leave_all();
     script_end("no overtaking");
+
+    script_defaults();
+    begin(1);
+    ask(0, "POST /web/a");
+    ask(1, "POST /web/b");
+    cap_release(script_worker.table, 0, 0, 1); /* as if in another worker, which tells nobody */
+    ask(2, "POST /web/c");
+    is_str(where(3), "rqq", "a slot that nobody was told of: a new request does not take it");
+    script_wait(WAIT_QUEUE_LOOK_MS + MORE_MS);
+    is_str(where(3), "rrq", "  but the one that waits, when it looks");
+    cap_acquire(script_worker.table, &script_worker.live, 0, 0, 2);
+    leave_all();
+    script_end("a slot that nobody was told of");
 }
 
 /* Each attempt may wait as long as the first one. */
@@ -413,6 +456,7 @@ int main(void)
     test_order();
     test_delivering();
     test_limits();
+    test_not_within();
     test_no_overtaking();
     test_second_wait();
     test_sessions();

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include "base/check.h"
 #include "base/conf/conf.h"
 #include "base/fd.h"
 #include "shm/cap.h"
@@ -34,6 +35,8 @@ static struct {
 static int free_slots;
 static const struct backend_view *only; /* the backend that has them; NULL: any */
 static char order[EXCHANGES + 1];
+static bool runs;  /* one of them is at work: nobody else may be called */
+static int within; /* how often one was, all the same */
 
 static bool scripted(struct waiter *waiter)
 {
@@ -41,16 +44,20 @@ static bool scripted(struct waiter *waiter)
 
     while (&x[i].waiter != waiter)
         i++;
+    within += runs;
     if (free_slots == 0 || (only && x[i].home && x[i].home != only))
         return false;
+    runs = true;
     free_slots--;
     order[strlen(order)] = (char)('a' + i);
-    backends_queue_leave(&worker, &pool, waiter);
-    /* It ends at once and gives its slot back, which wakes others from within. */
-    if (x[i].is_short) {
+    wait_queue_leave(&worker, &pool, waiter);
+    if (x[i].is_short) { /* it ends at once and gives its slot back */
+        if (!cap_acquire(worker.table, &worker.live, 0, 0, 1))
+            ok(false, "a slot for the script");
         free_slots++;
-        backends_wake(&worker, &pool);
+        backends_release_slot(&worker, &pas[0]);
     }
+    runs = false;
     return true;
 }
 
@@ -59,7 +66,10 @@ static void afresh(void)
     memset(x, 0, sizeof x);
     memset(order, 0, sizeof order);
     memset(worker.row, 0, sizeof *worker.row);
-    free_slots = 0;
+    cap_forget(worker.table, 0);
+    worker.freed_first = worker.freed_last = NULL;
+    worker.loop.deferred = false;
+    free_slots = within = 0;
     only = NULL;
     pool = (struct pool_view){.worker = &worker,
                               .conf = &conf_pool,
@@ -76,14 +86,15 @@ static bool join(int i, struct backend_view *home)
 {
     x[i].home = home;
     worker.loop.now_ms++;
-    return backends_queue_join(&worker, &pool, home, x[i].resent ? WAITER_RETRY : WAITER_NEW,
-                               &x[i].waiter);
+    return wait_queue_join(&worker, &pool, home, x[i].resent ? WAITER_RETRY : WAITER_NEW,
+                           &x[i].waiter);
 }
 
 static void wake(int slots)
 {
     free_slots = slots;
-    backends_wake(&worker, &pool);
+    wait_queue_retry(&pool);
+    loop_run_deferred(&worker.loop);
 }
 
 static void test_order(void)
@@ -125,8 +136,9 @@ static void test_within(void)
         join(i, NULL);
     }
     wake(1);
-    is_str(order, "abcd", "a slot that comes back at once goes to the next, without recursion");
-    ok(!pool.waking, "  and that is over");
+    is_str(order, "abcd", "a slot that comes back at once goes to the next");
+    is_int(within, 0, "  after that one, not from within");
+    ok(!worker.loop.deferred && !worker.freed_first && !pool.due, "  and that is over");
 }
 
 static void test_full(void)
@@ -151,7 +163,7 @@ static void test_closed(void)
     afresh();
     join(0, NULL);
     join(1, &pas[1]);
-    backends_queue_close(&worker);
+    wait_queue_close(&worker);
     wake(2);
     is_str(order, "", "at the end of the worker nobody gets a slot any more");
     is_int(pool.nwaiting, 2, "  they wait until they are cut");
@@ -184,16 +196,20 @@ static bool was_rung(void)
     return rung && rung % HERITAGE_RING_FREED == 0;
 }
 
-/* Releases a slot of backend i of ours, which some exchange had. */
-static void release(int i, bool quietly)
+/* In an event, some exchange of ours releases its slot at backend i. */
+static void release_within(int i)
 {
     if (!cap_acquire(worker.table, &worker.live, 0, i, 1))
         ok(false, "a slot for the script");
-    free_slots = 1;
-    if (quietly)
-        backends_leave_quietly(&worker, &pas[i]);
-    else
-        backends_leave(&worker, &pas[i]);
+    free_slots++;
+    backends_release_slot(&worker, &pas[i]);
+}
+
+/* The same, and the event is over. */
+static void release(int i)
+{
+    release_within(i);
+    loop_run_deferred(&worker.loop);
 }
 
 static void test_oldest(void)
@@ -201,7 +217,7 @@ static void test_oldest(void)
     afresh();
     other_waits(0, 0);
     join(0, NULL);
-    release(0, false);
+    release(0);
     is_str(order, "a", "nobody else waits: ours gets the slot");
     ok(!was_rung(), "  and nobody is rung");
 
@@ -209,16 +225,16 @@ static void test_oldest(void)
     other_waits(0, 0);
     join(0, NULL);
     other_waits(worker.loop.now_ms - 1, 0);
-    release(0, false);
+    release(0);
     ok(was_rung(), "an older one waits elsewhere: that worker is rung");
     is_str(order, "", "  ours leaves the slot to it");
-    is_int(backends_look_in_ms(&worker, 1000), 2, "  but looks a moment later");
-    ok(!backends_wake_due(&worker), "  not now");
+    is_int(wait_queue_look_in_ms(&worker, 1000), 2, "  but looks a moment later");
+    ok(!wait_queue_look(&worker), "  not now");
     worker.loop.now_ms += 2;
-    ok(backends_wake_due(&worker), "  then");
+    ok(wait_queue_look(&worker), "  then");
     is_str(order, "a", "  and has the slot that the other one did not take");
     ok(was_rung(), "  nobody waits here any more: the other one looks at what is left");
-    is_int(backends_look_in_ms(&worker, 1000), 1000, "  and there is nothing to look for");
+    is_int(wait_queue_look_in_ms(&worker, 1000), 1000, "  and there is nothing to look for");
 }
 
 static void test_about_as_old(void)
@@ -229,7 +245,7 @@ static void test_about_as_old(void)
     other_waits(worker.loop.now_ms - 10, 0);
     join(1, NULL);
     worker.loop.now_ms += 79;
-    release(0, false);
+    release(0);
     ok(!was_rung(), "ours has waited 80 ms, another one 90 ms: that is about as long");
     is_str(order, "a", "  ours gets the slot");
 
@@ -239,7 +255,7 @@ static void test_about_as_old(void)
     other_waits(worker.loop.now_ms - 11, 0);
     join(1, NULL);
     worker.loop.now_ms += 79;
-    release(0, false);
+    release(0);
     ok(was_rung(), "ours has waited 80 ms, another one 91 ms: that is an eighth longer");
     is_str(order, "", "  ours leaves the slot to it");
     free_slots = 0;
@@ -249,11 +265,11 @@ static void test_told(void)
 {
     afresh();
     join(0, NULL);
-    is_int(backends_look_in_ms(&worker, 1000), BACKENDS_LOOK_MS, "one waits");
+    is_int(wait_queue_look_in_ms(&worker, 1000), WAIT_QUEUE_LOOK_MS, "one waits");
     free_slots = 1;
-    backends_told_freed(&worker);
-    is_int(backends_look_in_ms(&worker, 1000), 0, "told of a free slot: looks in this turn");
-    backends_wake_due(&worker);
+    wait_queue_rung(&worker);
+    is_int(wait_queue_look_in_ms(&worker, 1000), 0, "told of a free slot: looks in this turn");
+    wait_queue_look(&worker);
     is_str(order, "a", "  and has it");
 }
 
@@ -262,18 +278,18 @@ static void test_contended(void)
     afresh();
     other_waits(0, 0);
     join(0, NULL);
-    backends_contended(&worker, &pool);
-    is_int(backends_look_in_ms(&worker, 1000), 2,
+    wait_queue_contended(&worker, &pool);
+    is_int(wait_queue_look_in_ms(&worker, 1000), 2,
            "another worker wanted the slot, too: a look");
     worker.loop.now_ms += 2;
     free_slots = 1;
-    ok(backends_wake_due(&worker), "  soon");
+    ok(wait_queue_look(&worker), "  soon");
     is_str(order, "a", "  and one of the two has it");
 
     afresh();
-    backends_contended(&worker, &pool);
+    wait_queue_contended(&worker, &pool);
     join(0, NULL); /* a millisecond later */
-    is_int(backends_look_in_ms(&worker, 1000), 1, "one that joins after it looks soon, too");
+    is_int(wait_queue_look_in_ms(&worker, 1000), 1, "one that joins after it looks soon, too");
 }
 
 static void test_who_can_use_it(void)
@@ -282,14 +298,14 @@ static void test_who_can_use_it(void)
     other_waits(1, 0);
     join(0, &pas[1]);
     pas[1].admin = ADMIN_DRAIN;
-    release(1, false);
+    release(1);
     is_str(order, "a", "of a draining backend: its session, not one that can go anywhere");
 
     afresh();
     other_waits(0, 1);
     pas[1].admin = ADMIN_DRAIN;
     join(0, &pas[1]);
-    release(1, false);
+    release(1);
     ok(was_rung(), "an older one of that session's backend elsewhere has it");
 
     afresh();
@@ -297,37 +313,93 @@ static void test_who_can_use_it(void)
     join(0, NULL);
     x[0].waiter.since_ms = worker.loop.now_ms = 800;
     atomic_store(&worker.row->waiting_since_ms[0], 800);
-    backends_queue_close(&worker);
-    release(0, false);
+    wait_queue_close(&worker);
+    release(0);
     ok(was_rung(), "at the end of a worker its slots go to others, however long ours waited");
     worker.loop.now_ms = 1000;
 }
 
-static void test_quietly(void)
+static void test_after_the_event(void)
 {
     afresh();
     other_waits(0, 0);
     join(0, NULL);
-    release(0, true);
-    is_str(order, "", "released quietly: not from within");
-    is_int(backends_look_in_ms(&worker, 1000), 0, "  but in this turn of the loop");
-    backends_wake_due(&worker);
-    is_str(order, "a", "  ours has it");
-
-    afresh();
-    other_waits(900, 0);
-    release(0, true);
-    backends_wake_due(&worker);
-    ok(was_rung(), "none of ours waits: the other worker is rung");
-    backends_wake_due(&worker);
-    ok(!was_rung(), "  once");
+    join(1, &pas[1]);
+    join(2, NULL);
+    release_within(1);
+    release_within(0);
+    release_within(1);
+    is_str(order, "", "slots are released in an event: nobody is called from within");
+    is_int(wait_queue_look_in_ms(&worker, 1000), 0, "  the loop does not sleep on that");
+    loop_run_deferred(&worker.loop);
+    is_str(order, "abc", "  after it those that wait have them, oldest first");
+    ok(!worker.freed_first && !worker.loop.deferred, "  and nothing is left to do");
+    ok(!wait_queue_look(&worker), "  at the end of the turn, too");
 
     afresh();
     other_waits(0, 0);
     join(0, NULL);
-    is_int(backends_look_in_ms(&worker, 1000), BACKENDS_LOOK_MS, "nothing happened: a look");
-    worker.loop.now_ms += BACKENDS_LOOK_MS - 1;
-    is_int(backends_look_in_ms(&worker, 1000), 1, "  at its time, whatever wakes the loop");
+    release_within(0);
+    ok(wait_queue_look(&worker), "one that the end of the turn finds");
+    is_str(order, "a", "  is not lost");
+
+    afresh();
+    other_waits(900, 0);
+    release_within(0);
+    ok(!was_rung(), "none of ours waits: nobody is rung from within");
+    loop_run_deferred(&worker.loop);
+    ok(was_rung(), "  after the event, the other worker is");
+    wait_queue_look(&worker);
+    ok(!was_rung(), "  once");
+
+    afresh();
+    other_waits(0, 0);
+    conf_backend[0].max_in_flight = 0;
+    join(0, NULL);
+    release_within(0);
+    is_str(order, "", "without a cap: not from within");
+    loop_run_deferred(&worker.loop);
+    is_str(order, "a", "  but one that waited for something else tries again");
+    release_within(0);
+    ok(!worker.loop.deferred, "  and if nobody waits there is nothing to do");
+    conf_backend[0].max_in_flight = 1;
+}
+
+/* A turn of the loop whose last event, a timer's, frees a slot. */
+static void last_event(struct loop_timer *timer)
+{
+    (void)timer;
+    release_within(0);
+    is_str(order, "", "the last event of a turn: nobody is called from within");
+}
+
+static void test_last_event(void)
+{
+    struct loop_timer timer = {.fire = last_event};
+    struct loop *loop = &worker.loop;
+
+    afresh();
+    other_waits(0, 0);
+    CHECK(loop_init(loop) == 0);
+    loop->run_deferred = wait_queue_run;
+    join(0, NULL);
+    loop_timer_set(loop, &timer, 0);
+    while (timer.link.next)
+        loop_once(loop, 100);
+    is_str(order, "a", "  in the same turn, the one that waits has the slot");
+    loop_release(loop);
+    worker.loop.now_ms = 1000;
+}
+
+static void test_look(void)
+{
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    is_int(wait_queue_look_in_ms(&worker, 1000), WAIT_QUEUE_LOOK_MS,
+           "nothing happened: a look");
+    worker.loop.now_ms += WAIT_QUEUE_LOOK_MS - 1;
+    is_int(wait_queue_look_in_ms(&worker, 1000), 1, "  at its time, whatever wakes the loop");
     worker.live = (struct cap_rows){.n = 1};
 }
 
@@ -336,14 +408,14 @@ static void test_repair(void)
     afresh();
     join(0, NULL);
     join(1, &pas[1]);
-    is_int(backends_queue_repair(&worker, &pool), 0, "the table is right");
+    is_int(wait_queue_repair(&worker, &pool), 0, "the table is right");
     atomic_store(&worker.row->queued[1], 7);
     atomic_store(&worker.row->queued_any[0], 9);
-    is_int(backends_queue_repair(&worker, &pool), 2, "two wrong figures are found");
+    is_int(wait_queue_repair(&worker, &pool), 2, "two wrong figures are found");
     atomic_store(&worker.row->queued_any[1], 5000);
-    is_int(backends_queue_repair(&worker, &pool), 1, "  also where none belongs");
+    is_int(wait_queue_repair(&worker, &pool), 1, "  also where none belongs");
     is_int(atomic_load(&worker.row->queued[1]), 1, "  and set right");
-    is_int(backends_queue_repair(&worker, &pool), 0, "  for good");
+    is_int(wait_queue_repair(&worker, &pool), 0, "  for good");
 }
 
 int main(void)
@@ -362,6 +434,7 @@ int main(void)
     worker.retry_queued = scripted;
     worker.live = (struct cap_rows){.n = 1};
     worker.loop.now_ms = 1000;
+    worker.loop.run_deferred = wait_queue_run;
     test_order();
     test_stuck();
     test_within();
@@ -372,7 +445,9 @@ int main(void)
     test_told();
     test_contended();
     test_who_can_use_it();
-    test_quietly();
+    test_after_the_event();
+    test_last_event();
+    test_look();
     test_repair();
     return done();
 }

@@ -78,6 +78,8 @@ struct worker {
     bool has_affinity;
     struct affinity_key affinity; /* shared by all workers (worker/proxy/sticky.h) */
     struct cap_rows live;         /* rows whose cells count; refreshed at the doorbell */
+    /* Backends with a slot that was released in this event (upstream/wait_queue.h). */
+    struct backend_view *freed_first, *freed_last;
 
     struct http_limits limits;
     char *relay_buffer;            /* headroom, body, tailroom; valid within one callback */

@@ -199,7 +199,7 @@ static void fail_no_slot(struct exchange *x, enum exchange_end end, const char *
 
 void attempt_queue_timeout(struct exchange *x)
 {
-    backends_queue_refused(x->pool, x->home, true);
+    wait_queue_refused(x->pool, x->home, true);
     fail_no_slot(x, EXCHANGE_END_TIMEOUT, "timed out waiting for a free backend slot");
 }
 
@@ -219,8 +219,8 @@ static void wait_in_queue(struct exchange *x)
         attempt_queue_timeout(x);
         return;
     }
-    if (!backends_queue_join(x->worker, x->pool, x->home, kind_of_waiter(x), &x->waiter)) {
-        backends_queue_refused(x->pool, x->home, false);
+    if (!wait_queue_join(x->worker, x->pool, x->home, kind_of_waiter(x), &x->waiter)) {
+        wait_queue_refused(x->pool, x->home, false);
         fail_no_slot(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
         return;
     }
@@ -241,11 +241,10 @@ static bool has_lost_home(const struct exchange *x)
  * doorbell. */
 static void wait_for_budget(struct exchange *x)
 {
-    struct worker *worker = x->worker;
     struct pool_view *pool = x->pool;
 
     wait_in_queue(x);
-    backends_wake(worker, pool);
+    wait_queue_retry(pool);
 }
 
 void attempt_choose(struct exchange *x)
@@ -294,21 +293,21 @@ bool attempt_retry_queued(struct waiter *waiter)
     if (!retry_budget_acquire(x)) {
         if (!x->refused || retry_budget_helps(x->pool))
             return false;
-        backends_queue_leave(x->worker, x->pool, &x->waiter);
+        wait_queue_leave(x->worker, x->pool, &x->waiter);
         fail_none_left(x);
         return true;
     }
     /* From now on it waits in another queue, or not at all. */
     if (has_lost_home(x) || x->in_budget != was_counted) {
-        backends_queue_leave(x->worker, x->pool, &x->waiter);
+        wait_queue_leave(x->worker, x->pool, &x->waiter);
         attempt_choose(x);
         return true;
     }
-    choice = backends_choose(x->worker, x->pool, x->home, x->tried, &b);
+    choice = backends_choose_queued(x->worker, x->pool, x->home, x->tried, &b);
 
     if (choice == BACKENDS_FULL || choice == BACKENDS_WAIT)
         return false;
-    backends_queue_leave(x->worker, x->pool, &x->waiter);
+    wait_queue_leave(x->worker, x->pool, &x->waiter);
     x->active->opens = choice == BACKENDS_TRIES;
     if (choice == BACKENDS_CHOSEN || choice == BACKENDS_TRIES)
         attempt_connect(x, b);
@@ -323,7 +322,7 @@ void attempt_join(struct exchange *x)
     if (has_lost_home(x))
         x->home = NULL;
     /* Nobody overtakes exchanges that already wait for the same. */
-    if (backends_others_wait(x->pool, x->home))
+    if (wait_queue_has_others(x->pool, x->home))
         wait_in_queue(x);
     else
         attempt_choose(x);

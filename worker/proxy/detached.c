@@ -59,7 +59,7 @@ static void give_up(struct detached *d)
     struct backend_view *b = d->attempt.backend;
 
     detached_free(d);
-    backends_leave(worker, b);
+    backends_release_slot(worker, b);
 }
 
 /* ---- how long it waits */
@@ -105,18 +105,22 @@ static bool wait_on(struct detached *d)
     return true;
 }
 
-static void wait_over(struct loop_timer *timer)
+static void wait_over(struct detached *d)
 {
-    struct detached *d = container_of(timer, struct detached, timer);
-
-    /* healthd may have raised the timeout meanwhile. */
-    if (wait_on(d))
-        return;
     if (is_judged(d)) {
         count_add(&d->attempt.backend->cell->probation_unanswered, 1);
         fd_ring(d->worker->heritage->doorbell_healthd);
     }
     give_up(d);
+}
+
+static void timer_fired(struct loop_timer *timer)
+{
+    struct detached *d = container_of(timer, struct detached, timer);
+
+    /* healthd may have raised the timeout meanwhile. */
+    if (!wait_on(d))
+        wait_over(d);
 }
 
 /* ---- what its connection tells: it is connected, and nothing waits to be sent */
@@ -207,9 +211,9 @@ bool detached_begin(struct attempt *a, uint64_t elsewhere_us)
     b->detached = d;
     count_add(&b->cell->detached, 1);
     fd_ring(worker->heritage->doorbell_healthd);
-    d->timer.fire = wait_over;
+    d->timer.fire = timer_fired;
     if (!wait_on(d))
-        loop_timer_set(&worker->loop, &d->timer, 0); /* not now: a response is being read */
+        wait_over(d);
     return true;
 }
 
@@ -228,6 +232,6 @@ void detached_close(struct backend_view *b)
 {
     while (b->detached) {
         detached_free(b->detached);
-        backends_leave_quietly(b->pool->worker, b);
+        backends_release_slot(b->pool->worker, b);
     }
 }

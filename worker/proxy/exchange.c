@@ -189,13 +189,13 @@ static void exchange_timer_fired(struct loop_timer *timer)
     switch ((enum exchange_state)x->active->state) {
     case EXCHANGE_QUEUED:
         if (x->home && x->home->health.state == HEALTH_UNKNOWN) {
-            backends_queue_leave(x->worker, x->pool, &x->waiter);
+            wait_queue_leave(x->worker, x->pool, &x->waiter);
             x->home = NULL;
             attempt_choose(x);
             return;
         }
         if (retry_budget_exceed(x)) {
-            backends_queue_leave(x->worker, x->pool, &x->waiter);
+            wait_queue_leave(x->worker, x->pool, &x->waiter);
             x->waiter.since_ms = 0;
             attempt_choose(x);
             return;

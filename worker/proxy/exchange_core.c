@@ -88,7 +88,7 @@ static void leave_running(struct exchange *x)
     if (x->active->probation)
         retry_budget_probation_release(x->worker, b);
     x->active->probation = x->active->silent = false;
-    backends_leave(x->worker, b);
+    backends_release_slot(x->worker, b);
 }
 
 static void drop_upstream(struct exchange *x)
@@ -145,7 +145,7 @@ struct backend_view *exchange_end_hedge(struct exchange *x)
 void exchange_drop_hedge(struct exchange *x)
 {
     if (x->hedged && exchange_other(x)->upstream)
-        backends_leave(x->worker, exchange_end_hedge(x));
+        backends_release_slot(x->worker, exchange_end_hedge(x));
 }
 
 /* The last step of every exchange: statistics and log, then the transport, then it is freed. */
@@ -158,7 +158,7 @@ void exchange_finish(struct exchange *x, bool whole)
     loop_timer_cancel(&x->timer);
     collecting_leave(x);
     if (x->waiter.queue)
-        backends_queue_leave(worker, x->pool, &x->waiter);
+        wait_queue_leave(worker, x->pool, &x->waiter);
     sticky_end(x);
     drop_upstream(x);
     x->transport->ops->finish(x->transport, whole);

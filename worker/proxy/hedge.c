@@ -71,7 +71,7 @@ static struct backend_view *hedge_second(struct exchange *x)
     leave_out_silent(x, lively);
     any = backends_has_healthy(x->pool, lively);
     /* Where the time alone decides, one that is silent will do. */
-    if (backends_others_wait(x->pool, NULL) ||
+    if (wait_queue_has_others(x->pool, NULL) ||
         (!any && (by_silence(x) || !backends_has_healthy(x->pool, tried))))
         return NULL;
     x->resent = true;
@@ -205,7 +205,7 @@ void hedge_win(struct exchange *x)
     else if (lost->silent && lost->state == EXCHANGE_CONNECTING)
         backends_complain(x->worker, lost->backend);
     if (!detached_begin(lost, took_us))
-        backends_leave_quietly(x->worker, exchange_end_hedge(x));
+        backends_release_slot(x->worker, exchange_end_hedge(x));
     else if (lost->opens)
         fail_open_release(x->worker, x->pool);
 }

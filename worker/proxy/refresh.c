@@ -211,6 +211,6 @@ void refresh_backends(struct worker *worker)
             evict_running(&worker->backends[i]);
     for (size_t i = 0; i < worker->conf->n_pools; i++) {
         look_for_outage(worker, &worker->pools[i]);
-        backends_wake(worker, &worker->pools[i]);
+        wait_queue_retry(&worker->pools[i]);
     }
 }

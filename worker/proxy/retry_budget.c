@@ -43,8 +43,7 @@ static void retry_budget_pass_on(struct worker *worker, struct pool_view *pool)
     int slot = pool->backends[0].slot; /* the cell in which they are counted */
 
     if (pool->retriers.first) {
-        /* Not from here: bytes of a response may be in the relay buffer now. */
-        fd_ring_for(worker->heritage->doorbell[worker->heritage->row], HERITAGE_RING_FREED);
+        wait_queue_retry(pool);
         return;
     }
     for (int i = 0; i < worker->live.n; i++) {

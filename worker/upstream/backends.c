@@ -123,8 +123,17 @@ static bool backends_acquire_slot(struct worker *worker, struct backend_view *b)
     }
     *load = cap_in_flight(worker->table, &worker->live, b->slot);
     if (*load < cap)
-        backends_contended(worker, b->pool);
+        wait_queue_contended(worker, b->pool);
     return false;
+}
+
+void backends_release_slot(struct worker *worker, struct backend_view *b)
+{
+    uint32_t *load = &b->pool->in_flight[b - b->pool->backends];
+
+    cap_release(worker->table, worker->heritage->row, b->slot, b->conf->max_in_flight);
+    *load -= *load > 0;
+    wait_queue_freed(worker, b);
 }
 
 static enum backends_choice nothing_left(const struct pool_view *pool, const uint64_t *tried)
@@ -170,12 +179,12 @@ static enum backends_choice choose_home(struct worker *worker, struct backend_vi
 }
 
 /* A slot that an exchange waits for must not go to a later one that could use another backend.
- * In backends_wake() the order of the queue decides. */
+ */
 static bool leave_to_waiting(struct pool_view *pool)
 {
     bool any = false;
 
-    for (uint32_t i = 0; i < pool->nbackends && !pool->waking && pool->nhome_waiting; i++) {
+    for (uint32_t i = 0; i < pool->nbackends && pool->nhome_waiting; i++) {
         if (pool->backends[i].waiters.first && pool->balance[i].class != BALANCE_NEVER) {
             pool->balance[i].class = BALANCE_NEVER;
             any = true;
@@ -268,12 +277,14 @@ static enum backends_choice choose_even(struct worker *worker, struct pool_view 
 }
 
 static enum backends_choice choose_any(struct worker *worker, struct pool_view *pool,
-                                       const uint64_t *tried, struct backend_view **chosen)
+                                       const uint64_t *tried, bool in_turn,
+                                       struct backend_view **chosen)
 {
     bool full = candidates_fill(pool, tried);
     enum balance_class class;
 
-    full |= leave_to_waiting(pool);
+    if (!in_turn)
+        full |= leave_to_waiting(pool);
     for (;;) {
         int i;
 
@@ -298,19 +309,33 @@ static enum backends_choice choose_any(struct worker *worker, struct pool_view *
     }
 }
 
-enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
-                                     struct backend_view *home,
-                                     uint64_t tried[TABLE_BACKENDS / 64],
-                                     struct backend_view **chosen)
+/* in_turn: it waits in a queue, whose order decides. */
+static inline enum backends_choice choose(struct worker *worker, struct pool_view *pool,
+                                          const uint64_t *tried, bool in_turn,
+                                          struct backend_view **chosen)
 {
     enum backends_choice choice = BACKENDS_WAIT;
 
-    if (home)
-        return choose_home(worker, home, chosen);
-    if (candidates_even(worker, pool) && !has_tried(tried) &&
-        (pool->waking || !pool->nhome_waiting))
+    if (candidates_even(worker, pool) && !has_tried(tried) && (in_turn || !pool->nhome_waiting))
         choice = choose_even(worker, pool, chosen);
-    return choice == BACKENDS_WAIT ? choose_any(worker, pool, tried, chosen) : choice;
+    return choice == BACKENDS_WAIT ? choose_any(worker, pool, tried, in_turn, chosen) : choice;
+}
+
+enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
+                                     struct backend_view *home,
+                                     const uint64_t tried[TABLE_BACKENDS / 64],
+                                     struct backend_view **chosen)
+{
+    return home ? choose_home(worker, home, chosen)
+                : choose(worker, pool, tried, false, chosen);
+}
+
+enum backends_choice backends_choose_queued(struct worker *worker, struct pool_view *pool,
+                                            struct backend_view *home,
+                                            const uint64_t tried[TABLE_BACKENDS / 64],
+                                            struct backend_view **chosen)
+{
+    return home ? choose_home(worker, home, chosen) : choose(worker, pool, tried, true, chosen);
 }
 
 struct backend_view *backends_choose_asked(struct worker *worker, struct pool_view *pool,
@@ -370,7 +395,7 @@ uint32_t backends_repair(struct worker *worker)
     n += mend(&worker->row->incarnation, worker->heritage->incarnation);
     n += mend(&worker->row->config_generation, worker->heritage->generation);
     for (size_t i = 0; i < worker->conf->n_pools; i++)
-        n += backends_queue_repair(worker, &worker->pools[i]);
+        n += wait_queue_repair(worker, &worker->pools[i]);
     for (size_t i = 0; i < worker->conf->n_backends; i++) {
         struct backend_view *b = &worker->backends[i];
 

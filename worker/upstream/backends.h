@@ -14,6 +14,7 @@
 #include "shm/table.h"
 #include "worker/upstream/balance.h"
 #include "worker/upstream/silence.h"
+#include "worker/upstream/wait_queue.h"
 
 struct attempt;
 struct conf_backend;
@@ -21,26 +22,6 @@ struct conf_pool;
 struct detached;
 struct upstream;
 struct worker;
-
-/* One that waits for a slot, as part of what the slot is for (an exchange). Zero at first. */
-struct waiter {
-    struct waiters *queue; /* where it waits; NULL: it does not */
-    struct waiter *prev, *next;
-    uint64_t since_ms; /* when it first joined a queue; set to 0 by its owner to start anew */
-};
-
-/* Those that wait, oldest first. */
-struct waiters {
-    struct waiter *first, *last;
-    uint32_t n;
-    bool stuck; /* backends_wake() found no slot for the first one */
-};
-
-enum waiter_kind {
-    WAITER_NEW,   /* may find the queue full */
-    WAITER_AGAIN, /* had a slot before, so it was admitted already */
-    WAITER_RETRY, /* the same, and it waits for the retry budget */
-};
 
 struct backend_view {
     const struct conf_backend *conf;
@@ -70,6 +51,9 @@ struct backend_view {
     struct attempt *running, *walk;
     struct detached *detached;
     struct waiters waiters; /* requests whose session is here */
+    /* In worker->freed: a slot here was released, and those that wait do not know yet. */
+    bool freed;
+    struct backend_view *freed_next;
     uint32_t failed_in_row; /* as in our cell */
     uint64_t rung_ms;       /* when healthd was last rung for it (worker/proxy/measured.h) */
     bool cut;               /* its drain has timed out */
@@ -91,14 +75,13 @@ struct pool_view {
     uint32_t turn;       /* whose turn it is among equals of an even pool */
     bool even;           /* candidates_even() */
     uint64_t loads_turn; /* the turn of the loop in which in_flight was read */
-    bool freed;          /* a slot was released quietly: those that wait are to look */
+    bool due;            /* those that wait are to try again (wait_queue_run()) */
     uint64_t look_ms;    /* when those that wait look whether a slot is free */
     bool capped;         /* some backend has max_in_flight */
     uint64_t outage_ms;  /* since when no backend is up and ready; 0: some backend is */
     const char *outage;  /* what follows from it, as it was logged */
     const char *out; /* every backend was taken out, by whom; NULL: one may be tried at least */
     const char *outage_out;      /* the same, as it was logged */
-    bool waking;                 /* backends_wake() is at work */
     bool closed;                 /* the worker ends: those that wait get no slot any more */
     uint8_t retries_useless;     /* in a row (worker/proxy/retry_budget.h) */
     uint64_t retries_useless_ms; /* when the last of them failed */
@@ -129,11 +112,17 @@ enum backends_choice {
 
 /* Chooses a backend for an exchange and acquires a slot there (in_flight counts it). tried: one
  * bit per index in the pool, not to be chosen again. home: the affinity target
- * (backends_is_home() holds), which is chosen or none; NULL: any. */
+ * (backends_is_home() holds), which is chosen or none; NULL: any. A slot that a session's
+ * request waits for is left to that. */
 enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
                                      struct backend_view *home,
-                                     uint64_t tried[TABLE_BACKENDS / 64],
+                                     const uint64_t tried[TABLE_BACKENDS / 64],
                                      struct backend_view **chosen);
+/* The same for one that waits in a queue, when it is its turn: it has waited longest. */
+enum backends_choice backends_choose_queued(struct worker *worker, struct pool_view *pool,
+                                            struct backend_view *home,
+                                            const uint64_t tried[TABLE_BACKENDS / 64],
+                                            struct backend_view **chosen);
 
 /* Acquires a slot at the backend that is to be asked whether it responds
  * (worker/upstream/silence.h). NULL: none is to be, or it may not be chosen. */
@@ -151,50 +140,13 @@ bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried);
 /* Is there a healthy backend in its pool other than this one? */
 bool backends_has_better(const struct backend_view *backend);
 
-/* Do others already wait for what an exchange with that affinity target (or none) needs? */
-bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home);
-
 /* The backend of a pool with that id in tags; NULL: none. */
 struct backend_view *backends_by_id(const struct pool_view *pool, uint32_t id);
 
-/* Releases the slot and wakes the exchange that has waited longest, in any worker. quietly:
- * wakes ours only, at the end of this turn (backends_wake_due()), for a caller that is in the
- * middle of a response's bytes. */
-void backends_leave(struct worker *worker, struct backend_view *backend);
-void backends_leave_quietly(struct worker *worker, struct backend_view *backend);
-
-/* The queue of a pool, of its retries, or of `home`. join: false = full. */
-bool backends_queue_join(struct worker *worker, struct pool_view *pool,
-                         struct backend_view *home, enum waiter_kind kind,
-                         struct waiter *waiter);
-void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct waiter *waiter);
-/* Counts and logs that a request gets no slot: the queue was full, or it waited too long. */
-void backends_queue_refused(const struct pool_view *pool, const struct backend_view *home,
-                            bool timed_out);
-
-/* A slot was to be had, but this worker and another one both stepped back (shm/cap.h): one that
- * waits looks again in a moment. */
-void backends_contended(struct worker *worker, struct pool_view *pool);
-
-/* Lets the waiting exchanges try again, oldest first, until no slot is left. One that waits for
- * a single backend does not hold up others that can use another. */
-void backends_wake(struct worker *worker, struct pool_view *pool);
-
-/* Another worker says that a slot is free: those that wait look at the end of this turn. */
-void backends_told_freed(struct worker *worker);
-
-/* The worker ends and its exchanges are cut one by one: a slot of one must not send another
- * one's request to a backend just before that is cut, too. */
-void backends_queue_close(struct worker *worker);
-
-/* The same, once per turn of the loop, for pools with a slot that was released quietly, and for
- * those where it is time to look: after a slot that another worker was told of, or for which
- * one competed (backends_contended()), and every BACKENDS_LOOK_MS, in case that a slot became
- * free and nobody was told. true: some exchange may have moved. look_in: how many ms the loop
- * may sleep until then, `most` if nobody waits. */
-enum { BACKENDS_LOOK_MS = 100 };
-bool backends_wake_due(struct worker *worker);
-int backends_look_in_ms(const struct worker *worker, int most);
+/* Releases a slot. One that waits for it gets it after this event
+ * (worker/upstream/wait_queue.h).
+ */
+void backends_release_slot(struct worker *worker, struct backend_view *backend);
 
 /* Reports a fault of the backend: it is avoided for a moment, and healthd is told. failed: a
  * hard fault (no connection, reset, no response or an invalid one, a cut body), which is
@@ -206,6 +158,5 @@ void backends_completed(struct backend_view *backend);
 /* Compares our cells with the real state and rewrites those that differ; returns their
  * number. */
 uint32_t backends_repair(struct worker *worker);
-uint32_t backends_queue_repair(struct worker *worker, struct pool_view *pool);
 
 #endif

@@ -1,8 +1,10 @@
-/* The queues for slots, and who gets a slot that became free (worker/upstream/backends.h). */
+#include "worker/upstream/wait_queue.h"
+
 #include <stddef.h>
 
 #include "base/check.h"
 #include "base/conf/conf.h"
+#include "base/container.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "shm/cap.h"
@@ -15,7 +17,7 @@ enum {
     OFFER_SHARE = 8,
 };
 
-bool backends_others_wait(const struct pool_view *pool, const struct backend_view *home)
+bool wait_queue_has_others(const struct pool_view *pool, const struct backend_view *home)
 {
     if (!home)
         return pool->waiters.first != NULL;
@@ -23,7 +25,7 @@ bool backends_others_wait(const struct pool_view *pool, const struct backend_vie
     return home->waiters.first || (pool->waiters.first && home->admin == ADMIN_READY);
 }
 
-static uint64_t wait_queue_since(const struct waiters *waiters)
+static uint64_t since_of(const struct waiters *waiters)
 {
     return waiters->first ? waiters->first->since_ms : 0;
 }
@@ -42,23 +44,22 @@ static void publish_waiting(struct worker *worker, struct pool_view *pool,
                                           offsetof(struct backend_view, waiters));
 
         atomic_store(&worker->row->queued[at->slot], at->waiters.n);
-        atomic_store(&at->cell->waiting_since_ms, wait_queue_since(queue));
+        atomic_store(&at->cell->waiting_since_ms, since_of(queue));
         return;
     }
     atomic_store(&worker->row->queued_any[pool->backends[0].slot],
                  pool->waiters.n + pool->retriers.n);
     if (queue == &pool->waiters)
-        atomic_store(&worker->row->waiting_since_ms[pool->conf->index],
-                     wait_queue_since(queue));
+        atomic_store(&worker->row->waiting_since_ms[pool->conf->index], since_of(queue));
 }
 
 /* Returns 1 if the cell was wrong. */
-static uint32_t wait_queue_repair(struct worker *worker, const struct backend_view *b)
+static uint32_t mend_cells(struct worker *worker, const struct backend_view *b)
 {
     _Atomic uint32_t *queued = &worker->row->queued[b->slot];
     _Atomic uint32_t *any = &worker->row->queued_any[b->slot];
     uint32_t of_pool = b == b->pool->backends ? b->pool->waiters.n + b->pool->retriers.n : 0;
-    uint64_t since_ms = wait_queue_since(&b->waiters);
+    uint64_t since_ms = since_of(&b->waiters);
 
     if (atomic_load(queued) == b->waiters.n && atomic_load(any) == of_pool &&
         atomic_load(&b->cell->waiting_since_ms) == since_ms)
@@ -69,14 +70,14 @@ static uint32_t wait_queue_repair(struct worker *worker, const struct backend_vi
     return 1;
 }
 
-uint32_t backends_queue_repair(struct worker *worker, struct pool_view *pool)
+uint32_t wait_queue_repair(struct worker *worker, struct pool_view *pool)
 {
     _Atomic uint64_t *oldest = &worker->row->waiting_since_ms[pool->conf->index];
-    uint32_t n = atomic_load(oldest) != wait_queue_since(&pool->waiters);
+    uint32_t n = atomic_load(oldest) != since_of(&pool->waiters);
 
-    atomic_store(oldest, wait_queue_since(&pool->waiters));
+    atomic_store(oldest, since_of(&pool->waiters));
     for (uint32_t i = 0; i < pool->nbackends; i++)
-        n += wait_queue_repair(worker, &pool->backends[i]);
+        n += mend_cells(worker, &pool->backends[i]);
     return n;
 }
 
@@ -125,7 +126,7 @@ static bool is_for_any(const struct backend_view *b)
  * worker it is, or ours if that has waited about as long. If that is another one, ours look a
  * moment later: it may hang, or its exchange may have tried this backend, or it has one
  * exchange for several slots. */
-static void offer_slot(struct worker *worker, struct backend_view *b)
+static void offer_slot(struct worker *worker, const struct backend_view *b)
 {
     bool any = is_for_any(b);
     uint64_t ours = b->pool->closed ? 0 : waiting_since(worker, worker->heritage->row, b, any);
@@ -146,7 +147,7 @@ static void offer_slot(struct worker *worker, struct backend_view *b)
         fd_ring_for(worker->heritage->doorbell[row], HERITAGE_RING_FREED);
         look_by(b->pool, worker->loop.now_ms + OFFER_MS);
     } else {
-        backends_wake(worker, b->pool);
+        b->pool->due = true;
     }
 }
 
@@ -171,15 +172,7 @@ static void offer_rest(struct worker *worker, const struct pool_view *pool)
         fd_ring_for(worker->heritage->doorbell[row], HERITAGE_RING_FREED);
 }
 
-static void release_slot(struct worker *worker, const struct backend_view *b)
-{
-    uint32_t *load = &b->pool->in_flight[b - b->pool->backends];
-
-    cap_release(worker->table, worker->heritage->row, b->slot, b->conf->max_in_flight);
-    *load -= *load > 0;
-}
-
-void backends_contended(struct worker *worker, struct pool_view *pool)
+void wait_queue_contended(struct worker *worker, struct pool_view *pool)
 {
     uint64_t now_ms = worker->loop.now_ms, soon_ms = now_ms + OFFER_MS;
 
@@ -187,19 +180,38 @@ void backends_contended(struct worker *worker, struct pool_view *pool)
         pool->look_ms = soon_ms;
 }
 
-void backends_leave_quietly(struct worker *worker, struct backend_view *b)
+void wait_queue_freed(struct worker *worker, struct backend_view *b)
 {
-    release_slot(worker, b);
-    b->pool->freed = true;
+    if (!b->conf->max_in_flight) {
+        if (b->pool->nwaiting)
+            wait_queue_retry(b->pool);
+        return;
+    }
+    if (b->freed)
+        return;
+    b->freed = true;
+    b->freed_next = NULL;
+    if (worker->freed_last)
+        worker->freed_last->freed_next = b;
+    else
+        worker->freed_first = b;
+    worker->freed_last = b;
+    loop_defer(&worker->loop);
 }
 
-void backends_leave(struct worker *worker, struct backend_view *b)
+void wait_queue_retry(struct pool_view *pool)
 {
-    release_slot(worker, b);
-    if (b->conf->max_in_flight)
-        offer_slot(worker, b);
-    else if (b->pool->nwaiting)
-        backends_wake(worker, b->pool);
+    pool->due = true;
+    loop_defer(&pool->worker->loop);
+}
+
+/* Loads that were read earlier in this turn of the loop do not know of that slot. */
+void wait_queue_rung(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->conf->n_pools; i++) {
+        worker->pools[i].loads_turn = 0;
+        wait_queue_retry(&worker->pools[i]);
+    }
 }
 
 /* Exchanges that wait for one backend can fill only that backend's share of the queue. */
@@ -214,8 +226,8 @@ static bool is_queue_full(struct worker *worker, struct pool_view *pool,
            size * pool->nbackends;
 }
 
-void backends_queue_refused(const struct pool_view *pool, const struct backend_view *home,
-                            bool timed_out)
+void wait_queue_refused(const struct pool_view *pool, const struct backend_view *home,
+                        bool timed_out)
 {
     struct worker_backend *cell = (home ? home : &pool->backends[0])->cell;
     const struct conf_queue *queue = &pool->conf->queue;
@@ -238,8 +250,8 @@ static struct waiters *wait_queue_of(struct pool_view *pool, struct backend_view
     return home ? &home->waiters : &pool->waiters;
 }
 
-bool backends_queue_join(struct worker *worker, struct pool_view *pool,
-                         struct backend_view *home, enum waiter_kind kind, struct waiter *w)
+bool wait_queue_join(struct worker *worker, struct pool_view *pool, struct backend_view *home,
+                     enum waiter_kind kind, struct waiter *w)
 {
     struct waiters *queue = wait_queue_of(pool, home, kind);
 
@@ -254,9 +266,10 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool,
         queue->first = w;
     queue->last = w;
     queue->n++;
-    /* If it is to be earlier, this one has just competed for a slot (backends_contended()). */
+    /* If it is to be earlier, this one has just competed for a slot (wait_queue_contended()).
+     */
     if (!pool->nwaiting++ && pool->look_ms <= worker->loop.now_ms)
-        pool->look_ms = worker->loop.now_ms + BACKENDS_LOOK_MS;
+        pool->look_ms = worker->loop.now_ms + WAIT_QUEUE_LOOK_MS;
     pool->nhome_waiting += is_of_backend(pool, queue);
     w->queue = queue;
     if (!w->since_ms)
@@ -265,7 +278,7 @@ bool backends_queue_join(struct worker *worker, struct pool_view *pool,
     return true;
 }
 
-void backends_queue_leave(struct worker *worker, struct pool_view *pool, struct waiter *w)
+void wait_queue_leave(struct worker *worker, struct pool_view *pool, struct waiter *w)
 {
     struct waiters *queue = w->queue;
 
@@ -311,16 +324,14 @@ static struct waiters *oldest_queue(struct pool_view *pool)
     return oldest;
 }
 
-void backends_wake(struct worker *worker, struct pool_view *pool)
+static void retry_waiting(struct worker *worker, struct pool_view *pool)
 {
     struct waiters *queue;
     bool took = false;
 
-    /* An exchange that gets its slot may end at once and wake others in turn: the flag turns
-     * this recursion into a loop. */
-    if (pool->waking || pool->closed || !pool->nwaiting)
+    pool->due = false;
+    if (pool->closed || !pool->nwaiting)
         return;
-    pool->waking = true;
     all_may_try(pool);
     while ((queue = oldest_queue(pool)) != NULL) {
         if (worker->retry_queued(queue->first)) {
@@ -330,52 +341,68 @@ void backends_wake(struct worker *worker, struct pool_view *pool)
             queue->stuck = true;
         }
     }
-    pool->waking = false;
     if (took && !pool->nwaiting)
         offer_rest(worker, pool);
 }
 
-void backends_told_freed(struct worker *worker)
+static struct backend_view *take_freed(struct worker *worker)
 {
-    for (size_t i = 0; i < worker->conf->n_pools; i++)
-        worker->pools[i].look_ms = worker->loop.now_ms;
+    struct backend_view *b = worker->freed_first;
+
+    if (!b)
+        return NULL;
+    worker->freed_first = b->freed_next;
+    if (!b->freed_next)
+        worker->freed_last = NULL;
+    b->freed = false;
+    return b;
 }
 
-void backends_queue_close(struct worker *worker)
+void wait_queue_run(struct loop *loop)
+{
+    struct worker *worker = container_of(loop, struct worker, loop);
+    struct backend_view *b;
+
+    while ((b = take_freed(worker)) != NULL)
+        offer_slot(worker, b);
+    for (size_t i = 0; i < worker->conf->n_pools; i++)
+        if (worker->pools[i].due)
+            retry_waiting(worker, &worker->pools[i]);
+}
+
+void wait_queue_close(struct worker *worker)
 {
     for (size_t i = 0; i < worker->conf->n_pools; i++)
         worker->pools[i].closed = true;
 }
 
-bool backends_wake_due(struct worker *worker)
+bool wait_queue_look(struct worker *worker)
 {
     uint64_t now_ms = worker->loop.now_ms;
-    bool any = false;
+    bool any;
 
     for (size_t i = 0; i < worker->conf->n_pools; i++) {
         struct pool_view *pool = &worker->pools[i];
 
-        if (pool->freed && !pool->nwaiting) {
-            offer_rest(worker, pool);
-        } else if (pool->nwaiting && (pool->freed || now_ms >= pool->look_ms)) {
-            pool->look_ms = now_ms + BACKENDS_LOOK_MS;
-            backends_wake(worker, pool);
-            any = true;
-        }
-        pool->freed = false;
+        if (!pool->nwaiting || now_ms < pool->look_ms)
+            continue;
+        pool->look_ms = now_ms + WAIT_QUEUE_LOOK_MS;
+        wait_queue_retry(pool);
     }
+    any = worker->loop.deferred;
+    loop_run_deferred(&worker->loop);
     return any;
 }
 
-int backends_look_in_ms(const struct worker *worker, int most)
+int wait_queue_look_in_ms(const struct worker *worker, int most)
 {
+    if (worker->loop.deferred)
+        return 0;
     for (size_t i = 0; i < worker->conf->n_pools; i++) {
         const struct pool_view *pool = &worker->pools[i];
         uint64_t left =
             pool->look_ms > worker->loop.now_ms ? pool->look_ms - worker->loop.now_ms : 0;
 
-        if (pool->freed)
-            return 0;
         if (pool->nwaiting && left < (uint64_t)most)
             most = (int)left;
     }

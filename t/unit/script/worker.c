@@ -182,10 +182,32 @@ static void doorbell(struct loop_source *source, uint32_t events)
     uint64_t rung = fd_unring(source->fd);
 
     (void)events;
-    if (rung >= HERITAGE_RING_FREED) /* worker.c does this at the end of the turn */
-        backends_wake(&script_worker, &script_worker.pools[0]);
+    if (rung >= HERITAGE_RING_FREED)
+        wait_queue_rung(&script_worker);
     if (rung % HERITAGE_RING_FREED)
         refresh_backends(&script_worker);
+}
+
+/* Who waits is called when no event is being handled, and not while another one is. */
+static bool deferred_runs, queued_runs, called_within;
+
+static void run_deferred(struct loop *loop)
+{
+    called_within |= deferred_runs;
+    deferred_runs = true;
+    wait_queue_run(loop);
+    deferred_runs = false;
+}
+
+static bool retry_queued(struct waiter *waiter)
+{
+    bool took;
+
+    called_within |= !deferred_runs || queued_runs;
+    queued_runs = true;
+    took = attempt_retry_queued(waiter);
+    queued_runs = false;
+    return took;
 }
 
 static void watch_doorbell(struct worker *w)
@@ -254,7 +276,9 @@ void script_start(uint32_t n)
     build_memory(w);
     build_routes(w);
     CHECK(backends_init(w) == 0);
-    w->retry_queued = attempt_retry_queued;
+    w->loop.run_deferred = run_deferred;
+    w->retry_queued = retry_queued;
+    called_within = false;
     w->requests = &exchange_requests;
     w->end_slow_body = exchange_end_slow_body;
     w->end_old_head = no_old_head;
@@ -286,6 +310,7 @@ void script_run(void)
         loop_once(&script_worker.loop, 0);
         while (neighbours_turn())
             continue;
+        wait_queue_look(&script_worker);
     } while (script_any_ready(QUIET_MS));
 }
 
@@ -374,7 +399,7 @@ static void hold_in_pool(const struct pool_view *pool)
     hold("pool waiting_since", count_read(&row->waiting_since_ms[0]));
     hold("waiting", pool->nwaiting);
     hold("pool waiters", pool->waiters.n + pool->retriers.n);
-    hold("waking", pool->waking);
+    hold("due", pool->due || script_worker.freed_first || script_worker.loop.deferred);
 }
 
 const char *script_held(void)
@@ -475,12 +500,13 @@ static void release(struct worker *w)
 void script_stop(void)
 {
     script_worker.draining = true;
-    backends_queue_close(&script_worker);
+    wait_queue_close(&script_worker);
     script_clients_end();
     for (size_t i = 0; i < script_conf.n_backends; i++) {
         upstream_close_idle(&script_worker.backends[i]);
         detached_close(&script_worker.backends[i]);
     }
+    loop_run_deferred(&script_worker.loop);
 }
 
 const char *script_over(void)
@@ -488,6 +514,7 @@ const char *script_over(void)
     static char wrong[sizeof held + 64];
 
     wrong[0] = '\0';
+    loop_run_deferred(&script_worker.loop); /* its last turn ends here */
     if (*script_held())
         sprintf(wrong, "held: %s", held);
     script_stop();
@@ -495,6 +522,8 @@ const char *script_over(void)
         sprintf(wrong, "held after the worker's end: %s", held);
     if (!*wrong)
         count_all(wrong, sizeof wrong);
+    if (!*wrong && called_within)
+        sprintf(wrong, "one that waits was called from within an event");
     release(&script_worker);
     script_backends_close();
     return wrong;
