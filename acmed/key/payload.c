@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "acmed/net/acme_json.h"
+#include "acmed/net/acme_request.h"
 #include "acmed/net/ipc.h"
 #include "acmed/order/job.h"
 
@@ -21,13 +21,13 @@ static void keep_orders(struct payloads *p, const struct ipc_begin *begin)
 
     str_copy(profile, sizeof profile, begin->profile);
     str_copy(replaces, sizeof replaces, begin->replaces);
-    payload_keep(p, PAYLOAD_ORDER, acme_json_new_order(begin->names, profile, ""));
+    payload_keep(p, PAYLOAD_ORDER, acme_request_new_order(begin->names, profile, ""));
     payload_keep(p, PAYLOAD_ORDER_REPLACES,
-                 acme_json_new_order(begin->names, profile, replaces));
+                 acme_request_new_order(begin->names, profile, replaces));
     if (begin->flags & IPC_PROFILE_REQUIRED)
         return;
-    payload_keep(p, PAYLOAD_PLAIN, acme_json_new_order(begin->names, "", ""));
-    payload_keep(p, PAYLOAD_PLAIN_REPLACES, acme_json_new_order(begin->names, "", replaces));
+    payload_keep(p, PAYLOAD_PLAIN, acme_request_new_order(begin->names, "", ""));
+    payload_keep(p, PAYLOAD_PLAIN_REPLACES, acme_request_new_order(begin->names, "", replaces));
 }
 
 static void keep_revocation(struct payloads *p, const struct ipc_begin *begin)
@@ -35,7 +35,7 @@ static void keep_revocation(struct payloads *p, const struct ipc_begin *begin)
     char *der = strndup(begin->certificate.n ? begin->certificate.p : "", begin->certificate.n);
 
     payload_keep(p, PAYLOAD_REVOKE,
-                 der ? acme_json_revoke(der, (unsigned)begin->reason) : NULL);
+                 der ? acme_request_revoke(der, (unsigned)begin->reason) : NULL);
     free(der);
 }
 
@@ -46,15 +46,16 @@ bool payloads_init(struct payloads *p, const struct ipc_begin *begin)
                            .must_exist = begin->flags & IPC_MUST_EXIST};
     str_copy(p->contact, sizeof p->contact, begin->contact);
     payload_keep(p, PAYLOAD_ACCOUNT,
-                 acme_json_new_account(p->contact, p->agree_tos, p->must_exist, NULL));
-    payload_keep(p, PAYLOAD_BARE, acme_json_new_account("", p->agree_tos, p->must_exist, NULL));
-    payload_keep(p, PAYLOAD_CONTACT, acme_json_contact(p->contact));
+                 acme_request_new_account(p->contact, p->agree_tos, p->must_exist, NULL));
+    payload_keep(p, PAYLOAD_BARE,
+                 acme_request_new_account("", p->agree_tos, p->must_exist, NULL));
+    payload_keep(p, PAYLOAD_CONTACT, acme_request_contact(p->contact));
     if (begin->kind == JOB_ISSUE)
         keep_orders(p, begin);
     if (begin->kind == JOB_REVOKE)
         keep_revocation(p, begin);
     if (begin->kind == JOB_ISSUE || begin->kind == JOB_CLOSE)
-        payload_keep(p, PAYLOAD_DEACTIVATED, acme_json_one("status", "deactivated"));
+        payload_keep(p, PAYLOAD_DEACTIVATED, acme_request_one("status", "deactivated"));
     return p->text[PAYLOAD_ACCOUNT] && p->text[PAYLOAD_CONTACT];
 }
 
@@ -68,7 +69,7 @@ void payloads_release(struct payloads *p)
 void payloads_made_csr(struct payloads *p, const char *csr)
 {
     if (p->kind == JOB_ISSUE && csr)
-        payload_keep(p, PAYLOAD_FINALIZE, acme_json_one("csr", csr));
+        payload_keep(p, PAYLOAD_FINALIZE, acme_request_one("csr", csr));
 }
 
 void payloads_made_eab(struct payloads *p, const char *jws)
@@ -76,9 +77,9 @@ void payloads_made_eab(struct payloads *p, const char *jws)
     if (!jws)
         return;
     payload_keep(p, PAYLOAD_ACCOUNT_BOUND,
-                 acme_json_new_account(p->contact, p->agree_tos, p->must_exist, jws));
+                 acme_request_new_account(p->contact, p->agree_tos, p->must_exist, jws));
     payload_keep(p, PAYLOAD_BARE_BOUND,
-                 acme_json_new_account("", p->agree_tos, p->must_exist, jws));
+                 acme_request_new_account("", p->agree_tos, p->must_exist, jws));
 }
 
 void payloads_made_rollover(struct payloads *p, const char *jws)

@@ -1,5 +1,5 @@
-/* Parses a CA's documents strictly, and writes the requests to it. jansson stays behind this
- * header; acmed's network helper only.
+/* Parses a CA's documents strictly. jansson stays behind this header; acmed's network helper
+ * only. acme_request.h writes the requests.
  *
  * A document is at most ACME_JSON_MAX bytes and ACME_JSON_DEPTH deep; numbers are integers;
  * duplicate members are refused; URLs are https; tokens must pass ipc_is_token(); texts for
@@ -100,13 +100,5 @@ bool acme_has_profile(const struct acme_directory *directory, const char *profil
 
 /* Parses "2026-11-23T01:02:03Z", optionally with a fraction and an offset; 0: invalid. */
 uint64_t acme_time_ms(const char *text);
-
-/* Requests, as text on the heap; NULL: no memory. Members that are "" or NULL are omitted. */
-char *acme_json_new_account(const char *contact, bool agree_tos, bool must_exist,
-                            const char *eab);
-char *acme_json_contact(const char *contact);
-char *acme_json_new_order(struct str names, const char *profile, const char *replaces);
-char *acme_json_one(const char *member, const char *value); /* {"member":"value"} */
-char *acme_json_revoke(const char *certificate, unsigned reason);
 
 #endif

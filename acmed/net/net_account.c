@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "acmed/net/acme_request.h"
 #include "acmed/net/net_post.h"
 
 /* Checks what would certainly fail, and says what to change. */
@@ -42,8 +43,8 @@ static char *bind_external(struct net *net)
 static bool post_account(struct net *net, const char *contact, const char *eab)
 {
     const struct ipc_begin *b = net_begin(net);
-    char *payload = acme_json_new_account(contact, b->flags & IPC_AGREE_TOS,
-                                          b->flags & IPC_MUST_EXIST, eab);
+    char *payload = acme_request_new_account(contact, b->flags & IPC_AGREE_TOS,
+                                             b->flags & IPC_MUST_EXIST, eab);
     bool sent =
         payload && net_post(net, IPC_WITH_JWK, net->directory.new_account, payload, NET_SAFE);
 
@@ -170,7 +171,7 @@ bool net_account(struct net *net)
         return false;
     /* 200 instead of 201: the account existed already, maybe with another contact. */
     if ((known || net->reply.status == 200) && !(net_begin(net)->flags & IPC_MUST_EXIST) &&
-        !post_simply(net, IPC_WITH_KID, net->account_url, acme_json_contact(contact),
+        !post_simply(net, IPC_WITH_KID, net->account_url, acme_request_contact(contact),
                      "account"))
         return false;
     return net_progress(net, JOB_STATE_ACCOUNT);
@@ -196,14 +197,14 @@ bool net_close_account(struct net *net)
 {
     return net_find_account(net) &&
            post_simply(net, IPC_WITH_KID, net->account_url,
-                       acme_json_one("status", "deactivated"), "account");
+                       acme_request_one("status", "deactivated"), "account");
 }
 
 bool net_revoke(struct net *net)
 {
     const struct ipc_begin *b = net_begin(net);
     char *der = strndup(b->certificate.p ? b->certificate.p : "", b->certificate.n);
-    char *payload = der ? acme_json_revoke(der, (unsigned)b->reason) : NULL;
+    char *payload = der ? acme_request_revoke(der, (unsigned)b->reason) : NULL;
     enum ipc_how how = net->account_url[0] ? IPC_WITH_KID : IPC_WITH_CERTIFICATE;
     bool revoked;
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "acmed/net/acme_request.h"
 #include "acmed/net/net_account.h"
 #include "acmed/net/net_post.h"
 #include "acmed/net/net_proof.h"
@@ -91,9 +92,9 @@ static bool post_order(struct net *net, const struct options *with)
 
     str_copy(profile, sizeof profile, net_begin(net)->profile);
     str_copy(id, sizeof id, net_begin(net)->replaces);
-    payload = acme_json_new_order(net_begin(net)->names,
-                                  with->carries[OPTIONS_PROFILE] ? profile : "",
-                                  with->carries[OPTIONS_REPLACES] ? id : "");
+    payload = acme_request_new_order(net_begin(net)->names,
+                                     with->carries[OPTIONS_PROFILE] ? profile : "",
+                                     with->carries[OPTIONS_REPLACES] ? id : "");
     sent = payload && net_post(net, IPC_WITH_KID, net->directory.new_order, payload, NET_ONCE);
     free(payload);
     return sent;
@@ -191,7 +192,7 @@ static bool post_csr(struct net *net, const char *url)
     if (!net_ask(net, &question, &reply))
         return net_fail(net, "net.config", "there is no key for the certificate");
     csr = strndup(reply.bytes.p, reply.bytes.n);
-    payload = csr ? acme_json_one("csr", csr) : NULL;
+    payload = csr ? acme_request_one("csr", csr) : NULL;
     sent = payload && net_post(net, IPC_WITH_KID, url, payload, NET_ONCE);
     free(payload);
     free(csr);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "acmed/net/acme_request.h"
 #include "acmed/net/net_dns01.h"
 #include "acmed/net/net_post.h"
 
@@ -224,7 +225,7 @@ static bool await_proof(struct net *net, struct proof *p)
 static void give_back(struct net *net, const struct proof *p)
 {
     struct job_problem why = net->failed;
-    char *payload = acme_json_one("status", "deactivated");
+    char *payload = acme_request_one("status", "deactivated");
 
     if (payload && why.order_gone && !p->decided)
         net_post(net, IPC_WITH_KID, p->url, payload, NET_ONCE);

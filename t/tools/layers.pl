@@ -43,7 +43,8 @@ my @library = (
     [libconfig => qr{^libconfig},         qr{^base/conf/\w+\.c$}],
     [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls/\w+|certs_stored)|acmed/(?:key|cert)/\w+|shm/stored_leaf)\.c$}],
     [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:check/prober|restarter/\w+)|acmed/net/transport\w*)\.c$}],
-    [jansson   => qr{^jansson},           qr{^(?:\w+/(?:\w+/)?\w*json\w*|healthd/check/http_check)\.c$}],
+    [jansson   => qr{^jansson},           qr{^(?:\w+/(?:\w+/)?\w*json\w*|acmed/net/acme_request|
+                                              healthd/check/http_check)\.c$}x],
     [nghttp2   => qr{^nghttp2/},          qr{^worker/conn/h2\w*\.c$}],
     [seccomp   => qr{^seccomp},           qr{^base/sandbox\w*\.c$}],
 );

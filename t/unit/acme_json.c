@@ -1,5 +1,6 @@
 /* Documents of a CA: what is read, and what is refused. */
 #include "acmed/net/acme_json.h"
+#include "acmed/net/acme_request.h"
 
 #include <stdlib.h>
 
@@ -225,27 +226,28 @@ static void is_heap(char *got, const char *want, const char *what)
 
 static void test_requests(void)
 {
-    is_heap(acme_json_new_account("a@b.test", true, false, ""),
+    is_heap(acme_request_new_account("a@b.test", true, false, ""),
             "{\"contact\":[\"mailto:a@b.test\"],\"termsOfServiceAgreed\":true}", "new account");
-    is_heap(acme_json_new_account("a@b.test", true, true, ""), "{\"onlyReturnExisting\":true}",
-            "an old one");
-    is_heap(acme_json_new_account("", true, false, "{\"payload\":\"x\"}"),
+    is_heap(acme_request_new_account("a@b.test", true, true, ""),
+            "{\"onlyReturnExisting\":true}", "an old one");
+    is_heap(acme_request_new_account("", true, false, "{\"payload\":\"x\"}"),
             "{\"termsOfServiceAgreed\":true,\"externalAccountBinding\":{\"payload\":\"x\"}}",
             "with EAB");
     is_heap(
-        acme_json_new_order(STR("a.test\n*.b.test\n192.0.2.1\n2001:db8::1"), "", NULL),
+        acme_request_new_order(STR("a.test\n*.b.test\n192.0.2.1\n2001:db8::1"), "", NULL),
         "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.test\"},{\"type\":\"dns\",\"value\":"
         "\"*.b.test\"},{\"type\":\"ip\",\"value\":\"192.0.2.1\"},{\"type\":\"ip\",\"value\":"
         "\"2001:db8::1\"}]}",
         "new order");
     is_heap(
-        acme_json_new_order(STR("a.test"), "shortlived", "x.y"),
+        acme_request_new_order(STR("a.test"), "shortlived", "x.y"),
         "{\"identifiers\":[{\"type\":\"dns\",\"value\":\"a.test\"}],\"profile\":\"shortlived\","
         "\"replaces\":\"x.y\"}",
         "with profile and replaces");
-    is_heap(acme_json_one("csr", "a\"b"), "{\"csr\":\"a\\\"b\"}", "quotes are escaped");
-    is_heap(acme_json_revoke("AA", 4), "{\"certificate\":\"AA\",\"reason\":4}", "revocation");
-    is_heap(acme_json_contact(""), "{\"contact\":[]}", "no contact any more");
+    is_heap(acme_request_one("csr", "a\"b"), "{\"csr\":\"a\\\"b\"}", "quotes are escaped");
+    is_heap(acme_request_revoke("AA", 4), "{\"certificate\":\"AA\",\"reason\":4}",
+            "revocation");
+    is_heap(acme_request_contact(""), "{\"contact\":[]}", "no contact any more");
 }
 
 int main(void)

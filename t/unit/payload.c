@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "acmed/net/acme_json.h"
+#include "acmed/net/acme_request.h"
 #include "acmed/net/ipc.h"
 #include "acmed/order/job.h"
 #include "t/unit/tap.h"
@@ -35,17 +35,18 @@ static void test_issue(void)
 {
     struct ipc_begin begin = begin_of(JOB_ISSUE);
     struct payloads p;
-    char *own = acme_json_new_order(begin.names, "classic", "");
-    char *again = acme_json_new_order(begin.names, "classic", "aki.serial");
-    char *plain = acme_json_new_order(begin.names, "", "");
-    char *plain_again = acme_json_new_order(begin.names, "", "aki.serial");
-    char *bare = acme_json_new_account("", true, false, NULL);
-    char *other = acme_json_new_order(STR("shop.test\nother.test"), "classic", "");
-    char *fewer = acme_json_new_order(STR("shop.test"), "classic", "");
-    char *csr = acme_json_one("csr", "MIICours"), *theirs = acme_json_one("csr", "MIICtheirs");
-    char *account = acme_json_new_account("ops@shop.test", true, false, NULL);
-    char *stolen = acme_json_new_account("eve@evil.test", true, false, NULL);
-    char *closed = acme_json_one("status", "deactivated");
+    char *own = acme_request_new_order(begin.names, "classic", "");
+    char *again = acme_request_new_order(begin.names, "classic", "aki.serial");
+    char *plain = acme_request_new_order(begin.names, "", "");
+    char *plain_again = acme_request_new_order(begin.names, "", "aki.serial");
+    char *bare = acme_request_new_account("", true, false, NULL);
+    char *other = acme_request_new_order(STR("shop.test\nother.test"), "classic", "");
+    char *fewer = acme_request_new_order(STR("shop.test"), "classic", "");
+    char *csr = acme_request_one("csr", "MIICours"),
+         *theirs = acme_request_one("csr", "MIICtheirs");
+    char *account = acme_request_new_account("ops@shop.test", true, false, NULL);
+    char *stolen = acme_request_new_account("eve@evil.test", true, false, NULL);
+    char *closed = acme_request_one("status", "deactivated");
     const char *url = "https://ca.test/order/1";
 
     ok(payloads_init(&p, &begin), "a job that orders");
@@ -85,10 +86,10 @@ static void test_others(void)
 {
     struct ipc_begin begin = begin_of(JOB_CLOSE);
     struct payloads p;
-    char *closed = acme_json_one("status", "deactivated");
-    char *revoke = acme_json_revoke("MIIB", 4), *other = acme_json_revoke("MIIC", 4);
+    char *closed = acme_request_one("status", "deactivated");
+    char *revoke = acme_request_revoke("MIIB", 4), *other = acme_request_revoke("MIIC", 4);
     const char *eab = "{\"protected\":\"a\",\"payload\":\"b\",\"signature\":\"c\"}";
-    char *bound = acme_json_new_account("ops@shop.test", true, false, eab);
+    char *bound = acme_request_new_account("ops@shop.test", true, false, eab);
 
     ok(payloads_init(&p, &begin) && allows(&p, IPC_WITH_KID, ACCOUNT, closed),
        "who is to close the account does");
@@ -123,7 +124,7 @@ static void test_required(void)
 {
     struct ipc_begin begin = begin_of(JOB_ISSUE);
     struct payloads p;
-    char *plain = acme_json_new_order(begin.names, "", "");
+    char *plain = acme_request_new_order(begin.names, "", "");
 
     begin.flags |= IPC_PROFILE_REQUIRED;
     ok(payloads_init(&p, &begin), "a job whose profile is required");

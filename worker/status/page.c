@@ -7,6 +7,7 @@
 #include "shm/status/status.h"
 #include "shm/status/summary.h"
 #include "shm/status/text.h"
+#include "worker/status/human.h"
 #include "worker/status/metrics.h"
 
 static const char style[] =
@@ -48,71 +49,6 @@ static const char style[] =
     "footer{margin-top:28px;color:var(--soft)}a{color:var(--bar);text-decoration:none}"
     "a:hover{text-decoration:underline}code{font:12px ui-monospace,Menlo,Consolas,monospace}";
 
-/* ---- numbers for people */
-
-enum { HUMAN = 32 };
-
-static const char *human_time(char out[HUMAN], uint64_t ms)
-{
-    uint64_t s = ms / 1000;
-
-    if (s < 60)
-        snprintf(out, HUMAN, "%" PRIu64 " s", s);
-    else if (s < 3600)
-        snprintf(out, HUMAN, "%" PRIu64 " min", s / 60);
-    else if (s < 86400)
-        snprintf(out, HUMAN, "%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
-    else
-        snprintf(out, HUMAN, "%" PRIu64 " d %" PRIu64 " h", s / 86400, s / 3600 % 24);
-    return out;
-}
-
-static const char *human_us(char out[HUMAN], uint64_t us)
-{
-    if (us < 1000)
-        snprintf(out, HUMAN, "%" PRIu64 " µs", us);
-    else if (us < 100000)
-        snprintf(out, HUMAN, "%.1f ms", (double)us / 1e3);
-    else if (us < 1000000)
-        snprintf(out, HUMAN, "%.0f ms", (double)us / 1e3);
-    else
-        snprintf(out, HUMAN, "%.1f s", (double)us / 1e6);
-    return out;
-}
-
-/* Digits in groups of three, separated by a narrow space. */
-static const char *human_count(char out[HUMAN], uint64_t n)
-{
-    char digits[24];
-    int len = snprintf(digits, sizeof digits, "%" PRIu64, n), at = 0;
-
-    if (n >= UINT64_C(100000000)) {
-        snprintf(out, HUMAN, "%.1f M", (double)n / 1e6);
-        return out;
-    }
-    for (int i = 0; i < len; i++) {
-        if (i && (len - i) % 3 == 0) {
-            memcpy(out + at, "\u202f", 3);
-            at += 3;
-        }
-        out[at++] = digits[i];
-    }
-    out[at] = '\0';
-    return out;
-}
-
-static const char *human_bytes(char out[HUMAN], uint64_t n)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    double value = (double)n;
-    size_t unit = 0;
-
-    for (; value >= 1024 && unit < 5; unit++)
-        value /= 1024;
-    snprintf(out, HUMAN, unit && value < 100 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-    return out;
-}
-
 /* ---- pieces of the page */
 
 static void pill(struct text *out, const char *tone, const char *word)
@@ -153,7 +89,7 @@ static void header(struct text *out, const struct status_service *s, const struc
     static const char *const tones[] = {"good", "warn", "bad"};
     const struct header_row *h = &s->header;
     struct summary summary;
-    char t[HUMAN];
+    char t[HUMAN_SIZE];
 
     summary_read(table, s, &summary);
     text_add(out, "<header><h1>pas<i>gate</i></h1>");
@@ -176,7 +112,7 @@ static void header(struct text *out, const struct status_service *s, const struc
 
 static void tiles(struct text *out, const struct status_service *s)
 {
-    char t[HUMAN], pair[3 * HUMAN];
+    char t[HUMAN_SIZE], pair[3 * HUMAN_SIZE];
     uint64_t bad = s->status[5];
 
     text_add(out, "<div class=tiles>");
@@ -210,7 +146,7 @@ static void backend_line(struct text *out, const struct status_backend *b,
 {
     const struct status_cell *c = &b->sum;
     uint64_t errors = c->connect_errors + c->resets + c->timeouts + c->cut + c->gateway_errors;
-    char t[HUMAN], u[HUMAN], progress[STATUS_PROGRESS];
+    char t[HUMAN_SIZE], u[HUMAN_SIZE], progress[STATUS_PROGRESS];
 
     text_add(out, "<tr><td><b>");
     text_html(out, b->backend.name);
@@ -361,7 +297,7 @@ static void processes(struct text *out, const struct table *table,
                       const struct status_service *s)
 {
     struct child_row c;
-    char t[HUMAN];
+    char t[HUMAN_SIZE];
 
     text_add(out,
              "<h2>Processes</h2><div class=card><table><tr><th>Process<th>State<th class=n>"
