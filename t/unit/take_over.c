@@ -1,124 +1,8 @@
 /* One certificate from the store to its row: what a successor takes over after its predecessor
- * was killed between two writes, and what a candidate does when the store is in trouble. */
-#include <errno.h>
-#include <fcntl.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "acmed/cert/adopt.h"
-#include "acmed/cert/certificate.h"
-#include "acmed/cert/deploy.h"
-#include "acmed/cert/request.h"
-#include "acmed/cert/revoked.h"
-#include "acmed/cert/selfsigned.h"
-#include "acmed/key/secret.h"
-#include "base/clock.h"
-#include "base/conf/conf.h"
-#include "base/log.h"
-#include "t/unit/tap.h"
+ * was killed between two writes. A store that cannot be read: t/unit/take_over_unread.c. */
+#include "t/unit/one_certificate.h"
 
 enum { SUPERSEDED = 4 };
-
-static char root[] = "/tmp/pasgate-take-over-XXXXXX";
-static const char *const names[] = {"x.test"};
-static const struct conf_cert cert = {
-    .name = "x.test", .names = names, .n_names = 1, .source = CONF_CERT_ACME};
-static struct conf conf = {.certs = &cert, .n_certs = 1};
-static struct heritage heritage = {.conf = &conf};
-static struct store store = {.certs_fd = -1};
-
-static X509 *read_cert(const struct pem_pair *pair)
-{
-    BIO *bio = BIO_new_mem_buf(pair->chain, (int)pair->n_chain);
-    X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
-
-    BIO_free(bio);
-    return x;
-}
-
-static EVP_PKEY *read_key(const struct pem_pair *pair)
-{
-    BIO *bio = BIO_new_mem_buf(pair->key, (int)pair->n_key);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-
-    BIO_free(bio);
-    return key;
-}
-
-/* Signed by another key than its own; with `as`, for the key of that one. */
-static struct pem_pair signed_by_ca(const struct pem_pair *as)
-{
-    struct pem_pair made, pair;
-    char error[TABLE_REASON], *text;
-    EVP_PKEY *ca = EVP_EC_gen("P-256"), *key;
-    X509_NAME *issuer = X509_NAME_new();
-    BIO *out = BIO_new(BIO_s_mem());
-    X509 *x;
-
-    if (selfsigned_make(names, 1, clock_wall_ms(), &made, error) < 0)
-        abort();
-    x = read_cert(&made);
-    key = read_key(as ? as : &made);
-    if (!X509_NAME_add_entry_by_txt(issuer, "CN", MBSTRING_ASC, (const unsigned char *)"CA", -1,
-                                    -1, 0) ||
-        !X509_set_issuer_name(x, issuer) || !X509_set_pubkey(x, key) ||
-        X509_sign(x, ca, EVP_sha256()) <= 0 || !PEM_write_bio_X509(out, x))
-        abort();
-    pair.n_chain = (size_t)BIO_get_mem_data(out, &text);
-    pair.chain = secret_copy(str_make(text, pair.n_chain));
-    pair.n_key = as ? as->n_key : made.n_key;
-    pair.key = secret_copy(str_make(as ? as->key : made.key, pair.n_key));
-    pem_pair_release(&made);
-    BIO_free(out);
-    X509_NAME_free(issuer);
-    X509_free(x);
-    EVP_PKEY_free(key);
-    EVP_PKEY_free(ca);
-    return pair;
-}
-
-static const char *at(const char *below)
-{
-    static char full[2][512];
-    static int turn;
-
-    turn = !turn;
-    snprintf(full[turn], sizeof full[turn], "%s/certs/%s", root, below);
-    return full[turn];
-}
-
-static uint32_t put(const char *dir, const struct pem_pair *pair)
-{
-    return store_write(&store, dir, 0, pair, CERT_ACME);
-}
-
-static void empty_store(void)
-{
-    char clean[64];
-
-    store_release(&store);
-    snprintf(clean, sizeof clean, "rm -rf %s", root);
-    if (system(clean) != 0 || store_open(&store, root) < 0)
-        abort();
-    memset(heritage.table, 0, sizeof *heritage.table);
-    heritage.table->cert_rows = 1;
-}
-
-static void start(struct certificate *k, uint32_t generation)
-{
-    struct cert_row before = {.name = "x.test",
-                              .source = CERT_ACME,
-                              .generation = generation,
-                              .not_after_wall_ms = UINT64_MAX};
-
-    adopt_begin(&heritage);
-    certificate_init(k, &heritage, &store, NULL, &cert, generation ? &before : NULL,
-                     clock_mono_ms());
-}
 
 /* The key of the live one was revoked under another name, and the process that wrote that on
  * the list was killed before it marked this one. */
@@ -223,15 +107,6 @@ static void test_marked(void)
     is_int(k.row.source, CERT_NONE, "what is marked does not go live instead");
     certificate_release(&k);
     pem_pair_release(&old);
-}
-
-/* What the last request was told. */
-static const char *said(const struct certificate *k)
-{
-    for (int i = 0; i < CERT_REPLIES; i++)
-        if (k->row.requests && k->row.replies[i].number == k->row.requests)
-            return k->row.replies[i].text;
-    return "";
 }
 
 /* Lines of the log that have this text; reads it from the start. */
@@ -420,167 +295,9 @@ static void test_renamed(void)
     pem_pair_release(&pair);
 }
 
-/* A file that is there and cannot be read; also not by root, for whom modes do not count. */
-static void block(const char *file)
-{
-    char aside[128];
-
-    snprintf(aside, sizeof aside, "%s.aside", file);
-    ok(rename(at(file), at(aside)) == 0 && mknod(at(file), S_IFSOCK | 0600, 0) == 0,
-       "%s cannot be read", file);
-}
-
-static void unblock(const char *file)
-{
-    char aside[128];
-
-    snprintf(aside, sizeof aside, "%s.aside", file);
-    ok(rename(at(aside), at(file)) == 0, "%s can be read again", file);
-}
-
-static void many_ticks(struct certificate *k)
-{
-    for (uint64_t ms = 0; ms < 600000; ms += 1000)
-        certificate_tick(k, clock_mono_ms() + ms);
-}
-
-static bool is_noted(const struct certificate *k, const char *text)
-{
-    for (int i = 0; i < TABLE_NOTES; i++)
-        if (strstr(k->row.note[i], text))
-            return true;
-    return strstr(k->row.error, text) != NULL;
-}
-
-/* Generation 1 is self-signed or of a CA; 2 is of a CA, and live. */
-static void two_generations(const struct pem_pair *live, const struct pem_pair *old)
-{
-    struct pem_pair self;
-    char error[TABLE_REASON];
-
-    if (selfsigned_make(names, 1, clock_wall_ms(), &self, error) < 0)
-        abort();
-    empty_store();
-    store_write(&store, "x.test", 0, old ? old : &self, old ? CERT_ACME : CERT_SELF_SIGNED);
-    is_int(put("x.test", live), 2, "two generations");
-    is_int(store_set_current(&store, "x.test", 2), 0, "the newer one is live");
-    pem_pair_release(&self);
-}
-
-static void still(const struct certificate *k, uint32_t generation)
-{
-    uint32_t newest = 0;
-
-    is_int(k->row.generation, generation, "the row says %u", generation);
-    is_int(store_current(&store, "x.test"), 2, "the link stays");
-    store_list(&store, "x.test", &newest, 1);
-    is_int(newest, 2, "nothing is made in its place");
-}
-
-/* A successor starts while the disk cannot be read. */
-static void test_unread(const char *file)
-{
-    struct pem_pair live = signed_by_ca(NULL);
-    struct certificate k;
-
-    two_generations(&live, NULL);
-    block(file);
-    start(&k, 2);
-    still(&k, 2);
-    is_int(k.row.source, CERT_ACME, "it is still the CA's");
-    ok(k.settled, "which is all that can be done");
-    is_int(k.row.trouble, CERT_STORE, "the status is bad");
-    ok(is_noted(&k, file) && is_noted(&k, "generation 2 stays live"), "and tells which file");
-    many_ticks(&k);
-    still(&k, 2);
-    certificate_request(&k, CERT_ROLLBACK, 0, 1, 0);
-    ok(strstr(said(&k), file) != NULL, "no rollback, for that reason");
-    unblock(file);
-    certificate_tick(&k, clock_mono_ms() + CERTIFICATE_UNREAD_MS);
-    still(&k, 2);
-    ok(!is_noted(&k, "cannot read") && k.covers, "it is read, and known to be good");
-    is_int(k.row.trouble, CERT_HINT, "all is well");
-    certificate_release(&k);
-    pem_pair_release(&live);
-}
-
-/* The same after a restart: no row of a predecessor, nothing in the workers' memory. */
-static void test_unread_first(void)
-{
-    struct pem_pair live = signed_by_ca(NULL), old = signed_by_ca(NULL);
-    struct certificate k;
-
-    two_generations(&live, NULL);
-    block("x.test/2/key.pem");
-    start(&k, 0);
-    still(&k, 0);
-    ok(k.settled && *k.row.error, "workers do not wait for it");
-    many_ticks(&k);
-    still(&k, 0);
-    ok(is_noted(&k, "x.test/2/key.pem"), "the row tells why");
-    unblock("x.test/2/key.pem");
-    certificate_request(&k, CERT_ROLLBACK, 0, 1, 0);
-    still(&k, 2);
-    ok(!is_noted(&k, "cannot read"), "a request looks at once");
-    certificate_release(&k);
-
-    two_generations(&live, &old);
-    block("x.test/2/fullchain.pem");
-    start(&k, 0);
-    still(&k, 1);
-    ok(is_noted(&k, "generation 1 stays live"), "an older one is better than none");
-    many_ticks(&k);
-    still(&k, 1);
-    unblock("x.test/2/fullchain.pem");
-    certificate_tick(&k, clock_mono_ms() + CERTIFICATE_UNREAD_MS);
-    still(&k, 2);
-    certificate_release(&k);
-    pem_pair_release(&live);
-    pem_pair_release(&old);
-}
-
-/* It was live, and is deleted while it cannot be read: it is not waited for. */
-static void test_unread_gone(void)
-{
-    struct pem_pair live = signed_by_ca(NULL);
-    struct certificate k;
-
-    two_generations(&live, NULL);
-    block("x.test/2/key.pem");
-    start(&k, 2);
-    ok(unlink(at("x.test/2/key.pem")) == 0, "its key is gone");
-    certificate_tick(&k, clock_mono_ms() + CERTIFICATE_UNREAD_MS);
-    ok(!is_noted(&k, "cannot read"), "that is not waited for");
-    certificate_release(&k);
-    pem_pair_release(&live);
-}
-
-static void test_rollback_unread(void)
-{
-    struct pem_pair live = signed_by_ca(NULL), old = signed_by_ca(NULL);
-    struct certificate k;
-
-    two_generations(&live, &old);
-    start(&k, 2);
-    block("x.test/1/key.pem");
-    certificate_request(&k, CERT_ROLLBACK, 0, 1, 0);
-    ok(strstr(said(&k), "no older generation that can be read and is still good (1 cannot "
-                        "be read: ") != NULL,
-       "the older one may be good: %s", said(&k));
-    certificate_release(&k);
-    pem_pair_release(&live);
-    pem_pair_release(&old);
-}
-
 int main(void)
 {
-    char clean[64];
-
-    heritage.table = aligned_alloc(TABLE_PAGE, sizeof *heritage.table);
-    conf.acme = (struct conf_acme){
-        .store = mkdtemp(root), .hook = "", .directory = "", .email = "", .profile = ""};
-    if (!heritage.table)
-        return 1;
+    one_open();
     test_same_key();
     test_host_died();
     test_marked();
@@ -588,15 +305,6 @@ int main(void)
     test_prune();
     test_revoked_live();
     test_renamed();
-    test_unread("x.test/2/key.pem");
-    test_unread("x.test/2/fullchain.pem");
-    test_unread("x.test/2/meta");
-    test_unread_first();
-    test_unread_gone();
-    test_rollback_unread();
-    store_release(&store);
-    free(heritage.table);
-    snprintf(clean, sizeof clean, "rm -rf %s", root);
-    ok(system(clean) == 0, "cleaned up");
+    one_close();
     return done();
 }
