@@ -1,5 +1,6 @@
 # A response that is cut looks cut: who does not read it in time gets a reset, as a FIN would make
-# an HTTP/1.0 client take it for whole. And limits hold from the first byte.
+# an HTTP/1.0 client take it for whole. And limits hold from the first byte. What has only begun
+# does not hold up the end.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -59,6 +60,52 @@ subtest 'the end of pasgate' => sub {
     is $c->{eof}, 'reset', 'and what it cut does not look whole';
     my ($line) = grep { $_->{target} eq '/raw' } $gate->access;
     is "$line->{end}: $line->{detail}", 'proxy: pasgate stops', 'the log says who ended it';
+};
+
+# A client that does not come to the end of its head, or of its handshake, holds up neither a stop
+# nor the old worker of a reload. One that does is served.
+sub half_begun
+{
+    my ($gate) = @_;
+    my %c = (plain => $gate->connect(plain => 1), tls => $gate->connect, whole => $gate->connect,
+        hello => $gate->connect(plain => 1, port => $gate->{tls}), silent => $gate->connect(plain => 1, port => $gate->{tls}));
+    $c{$_}->write("GET /pas/get HTTP/1.1\r\nHost: localhost\r\n") for qw(plain tls whole);
+    $c{hello}->write("\x16\x03\x01\x02\x00\x01");
+    ok wait_for { ($gate->status->{totals}{connections} // 0) == 5 }, 'five clients have begun';
+    return %c;
+}
+
+sub half_ended
+{
+    my (%c) = @_;
+    is $c{whole}->response('GET')->{status}, 200, 'the one that came to its end is served';
+    is $c{$_}->response('GET')->{status}, 408, "$_: 408" for qw(plain tls);
+    $_->rest for values %c;
+    is_deeply [grep { !$c{$_}{eof} } sort keys %c], [], 'all are closed';
+}
+
+subtest 'half a head and the end' => sub {
+    my $gate = PasGate->new(backends => [$pas], global => 'stop_timeout = "60s"; timeouts = { header = "60s"; handshake = "60s"; };');
+    my %c = half_begun($gate);
+    $gate->signal('TERM');
+    $c{whole}->write("\r\n");
+    half_ended(%c);
+    my $pid = delete $gate->{pid};
+    PasGate::forget($gate);
+    is PasGate::reap($pid, DEADLINE), 0, 'pasgate ends';
+    my @lines = grep { ($_->{detail} // '') eq 'the request was not complete when its worker had to end' } $gate->access;
+    is @lines, 2, 'the access log says why';
+};
+
+subtest 'half a head and a reload' => sub {
+    my $gate = PasGate->new(backends => [$pas], global => 'stop_timeout = "60s"; timeouts = { header = "60s"; handshake = "60s"; };');
+    my %c = half_begun($gate);
+    my ($old) = $gate->workers;
+    is +($gate->cli('reload'))[0], 0, 'reloaded';
+    $c{whole}->write("\r\n");
+    half_ended(%c);
+    ok wait_for { !-e "/proc/$old" }, 'the old worker ends';
+    $gate->stop_ok;
 };
 
 done_testing;

@@ -13,7 +13,10 @@
 #include "worker/core/core.h"
 #include "worker/tls/tls.h"
 
-enum { IDLE_LOOKS_MAX = 8 /* idle connections to check, to find one that may be closed */ };
+enum {
+    IDLE_LOOKS_MAX = 8,  /* idle connections to check, to find one that may be closed */
+    CLIENT_TURN_MS = 50, /* by then the loop has given each client its turn */
+};
 
 #define CLIENT_OF(member, field) \
     ((struct client *)(void *)((char *)(member)-offsetof(struct client, field)))
@@ -21,6 +24,7 @@ enum { IDLE_LOOKS_MAX = 8 /* idle connections to check, to find one that may be 
 static void client_run(struct client *c);
 static void client_ready(struct loop_source *source, uint32_t events);
 static void client_timer_fired(struct loop_timer *timer);
+static bool has_asked(const struct client *c);
 
 /* ---- life */
 
@@ -82,8 +86,7 @@ void client_open(struct worker *worker, int fd, const struct conf_listen *listen
     name_peer(&c->peer, from, len);
     c->peer.trusted = conf_trusts(worker->conf, &c->peer.address.any);
     c->state = c->stream.tls ? CLIENT_HANDSHAKE : CLIENT_IDLE;
-    client_arm(c, c->stream.tls ? worker->conf->timeouts.handshake_ms
-                                : worker->conf->timeouts.header_ms);
+    client_arm_wait(c);
     client_append(&worker->all_clients, &c->link);
     client_settle(c);
     worker->nclients++;
@@ -191,6 +194,17 @@ static void cut_sender(struct client *c)
     c->worker->requests->abort(c->transport.exchange, 408, why);
 }
 
+static void head_timed_out(struct client *c)
+{
+    if (!c->worker->draining) {
+        client_refuse_head(c, H1_E_HEAD_TIMEOUT);
+        return;
+    }
+    client_refuse(c, 408, "the request was not complete when its worker had to end");
+    c->body_done = false; /* what follows is read and discarded */
+    c->state = CLIENT_EXCHANGE;
+}
+
 static void client_run(struct client *c)
 {
     bool more = true;
@@ -236,6 +250,12 @@ static void client_timer_fired(struct loop_timer *timer)
 {
     struct client *c = CLIENT_OF(timer, timer);
 
+    /* A drain gives little time: what has come, but had no turn in a busy worker, is read
+     * first. */
+    if (c->worker->draining && c->state <= CLIENT_HEAD && has_asked(c)) {
+        client_arm(c, CLIENT_TURN_MS);
+        return;
+    }
     switch ((enum client_state)c->state) {
     case CLIENT_HANDSHAKE:
         client_handshake_failed(c, HANDSHAKE_TIMEOUT, "not done in time");
@@ -245,7 +265,7 @@ static void client_timer_fired(struct loop_timer *timer)
         c->state = CLIENT_CLOSED;
         break;
     case CLIENT_HEAD:
-        client_refuse_head(c, H1_E_HEAD_TIMEOUT);
+        head_timed_out(c);
         break;
     case CLIENT_EXCHANGE:
         if (c->writing) {
@@ -410,7 +430,7 @@ void clients_drain(struct worker *worker)
     for (; at != &worker->all_clients; at = at->next) {
         struct client *c = CLIENT_OF(at, link);
 
-        if (c->state == CLIENT_IDLE)
+        if (c->state == CLIENT_IDLE || c->state == CLIENT_HEAD || c->state == CLIENT_HANDSHAKE)
             client_arm(c, WORKER_DRAIN_IDLE_MS);
     }
 }

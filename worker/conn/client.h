@@ -36,7 +36,8 @@ bool clients_end_old_head(struct worker *worker);
 /* The same for a client of a status listener: the oldest one is closed, whatever it does. */
 bool clients_make_status_room(struct worker *worker);
 
-/* The worker drains: idle clients may send one more request, for a short time. */
+/* The worker drains: idle clients may send one more request, and others complete the head or
+ * the handshake that they have begun, for a short time (WORKER_DRAIN_IDLE_MS). */
 void clients_drain(struct worker *worker);
 
 /* Ends all clients, whatever they do. */

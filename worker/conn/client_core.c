@@ -72,6 +72,18 @@ void client_arm(struct client *c, uint32_t ms)
         loop_timer_cancel(&c->timer);
 }
 
+void client_arm_wait(struct client *c)
+{
+    const struct conf_timeouts *timeouts = &c->worker->conf->timeouts;
+    uint32_t ms = timeouts->header_ms;
+
+    if (c->state == CLIENT_HANDSHAKE)
+        ms = timeouts->handshake_ms;
+    else if (c->state == CLIENT_IDLE && c->peer.requests)
+        ms = timeouts->idle_ms;
+    client_arm(c, c->worker->draining && ms > WORKER_DRAIN_IDLE_MS ? WORKER_DRAIN_IDLE_MS : ms);
+}
+
 void client_schedule(struct client *c)
 {
     struct worker *worker = c->worker;

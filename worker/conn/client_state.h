@@ -76,6 +76,10 @@ void client_schedule(struct client *client);
 /* Arms the connection's only deadline, whose meaning follows from its state; 0: none. */
 void client_arm(struct client *client, uint32_t ms);
 
+/* The same with the time of its state: HANDSHAKE, IDLE or HEAD. While the worker drains, at
+ * most WORKER_DRAIN_IDLE_MS. */
+void client_arm_wait(struct client *client);
+
 /* Is it one of a status listener? Those have connections and memory of their own. */
 bool client_of_status(const struct client *client);
 

@@ -55,7 +55,7 @@ static bool step_handshake(struct client *c)
         count_add(&worker->row->handshakes_resumed, 1);
     c->peer.handshake_us = worker->loop.now_us - c->peer.accepted_us;
     c->state = CLIENT_IDLE;
-    client_arm(c, worker->conf->timeouts.header_ms);
+    client_arm_wait(c);
     return true;
 }
 
@@ -207,7 +207,7 @@ static bool step_idle(struct client *c)
         return false;
     c->state = CLIENT_HEAD;
     c->head_us = c->worker->loop.now_us;
-    client_arm(c, c->worker->conf->timeouts.header_ms);
+    client_arm_wait(c);
     return true;
 }
 
@@ -391,8 +391,7 @@ static void next_request(struct client *c)
     }
     c->used = 0;
     c->state = CLIENT_IDLE;
-    client_arm(c,
-               c->worker->draining ? WORKER_DRAIN_IDLE_MS : c->worker->conf->timeouts.idle_ms);
+    client_arm_wait(c);
 }
 
 static bool step_exchange(struct client *c)

@@ -46,7 +46,8 @@ enum {
     WORKER_ROUNDS = 4,           /* reads of one connection before others have their turn */
     WORKER_HEAD_MS = 1000,       /* an older head that is not complete makes room for others */
     WORKER_LINGER_MS = 2000,     /* how long a refused client may go on sending */
-    WORKER_DRAIN_IDLE_MS = 2000, /* an idle client of a draining worker may send once more */
+    WORKER_DRAIN_IDLE_MS = 2000, /* for a client of a draining worker to send its next request,
+                                    or to complete the head or handshake that it has begun */
     WORKER_TICK_MS = 1000,       /* heartbeat, date, flush of the access log */
 };
 
