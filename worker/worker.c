@@ -366,7 +366,8 @@ static int build_memory(struct worker *w)
     w->collecting.prev = w->collecting.next = &w->collecting;
     w->relay_buffer = malloc(size);
     w->head_scratch = malloc(WORKER_HEADROOM);
-    return w->relay_buffer && w->head_scratch ? 0 : -1;
+    w->field_scratch = malloc(WORKER_HEADROOM);
+    return w->relay_buffer && w->head_scratch && w->field_scratch ? 0 : -1;
 }
 
 static int worker_watch(struct worker *w)

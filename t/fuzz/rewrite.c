@@ -8,6 +8,8 @@
 #include "t/fuzz/fuzz.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
+#include "worker/http/h1_write.h"
+#include "worker/http/headers.h"
 #include "worker/http/origin.h"
 #include "worker/http/uri.h"
 
@@ -122,17 +124,17 @@ static void fuzz_request(const struct http_request *req, unsigned choice)
 }
 
 static void check_response(const struct http_response *res, const struct http_request *req,
-                           struct str head, const struct rewrite_response_info *info)
+                           struct str head, const struct http_head *decided)
 {
     const struct h1_response_context context = {.method = req->method, .upgrade = req->upgrade};
-    enum http_body body = rewrite_response_body(res, info->client_minor);
+    enum http_body body = h1_write_body(decided, req->version_minor);
     struct h1_scan scan = {0};
     struct http_response again;
 
     HOLDS(h1_response_parse(&again, head.p, head.n, &scan, &wide, &context) == (ssize_t)head.n);
     HOLDS(again.status == res->status && again.body == body);
     HOLDS(!again.has_length || again.content_length == res->content_length);
-    HOLDS(!again.keep_alive || info->keep_alive || again.status < 200);
+    HOLDS(!again.keep_alive || req->keep_alive || again.status < 200);
     HOLDS(count(again.fields, again.nfields, HTTP_F_SET_COOKIE) ==
           count(res->fields, res->nfields, HTTP_F_SET_COOKIE));
     HOLDS(count(again.fields, again.nfields, HTTP_F_LOCATION) ==
@@ -145,32 +147,40 @@ static void fuzz_response(const struct http_request *req, const char *in, size_t
 {
     const struct h1_response_context context = {.method = req->method, .upgrade = req->upgrade};
     static const struct affinity_key key = {.tag = {{1, 2}}};
-    const struct rewrite_response_info info = {
-        .client_method = req->method,
-        .client_minor = req->version_minor,
-        .tls = choice & 1,
-        .keep_alive = req->keep_alive,
-        .prefix = choice & 16 ? STR("/pas") : STR_EMPTY,
-        .upstream_path = choice & 32 ? STR("/web") : STR_EMPTY,
-        .public_authority = req->authority,
-        .backend_authority = STR("b:8810"),
-        .hsts = choice & 64 ? STR("max-age=63072000") : STR_EMPTY,
-        .request_id = choice & 128 ? STR("id") : STR_EMPTY,
-        .tag_key = choice & 8 ? &key : NULL};
-    static char buf[8 * HTTP_HEAD_MAX];
+    const struct headers_info info = {.tls = choice & 1,
+                                      .prefix = choice & 16 ? STR("/pas") : STR_EMPTY,
+                                      .upstream_path = choice & 32 ? STR("/web") : STR_EMPTY,
+                                      .public_authority = req->authority,
+                                      .backend_authority = STR("b:8810"),
+                                      .hsts = choice & 64 ? STR("max-age=63072000") : STR_EMPTY,
+                                      .request_id = choice & 128 ? STR("id") : STR_EMPTY,
+                                      .tag_key = choice & 8 ? &key : NULL};
+    static char buf[8 * HTTP_HEAD_MAX], values[8 * HTTP_HEAD_MAX];
     struct h1_scan scan = {0};
-    struct http_response res;
-    struct rewrite_out out;
+    struct http_response res, changed;
+    struct rewrite_out out, text;
+    struct http_head head;
 
     if (h1_response_parse(&res, in, n, &scan, &http_limits_default, &context) <= 0)
         return;
     rewrite_out_init(&out, buf, sizeof(buf));
-    ssize_t length = rewrite_response(&out, &res, &info);
+    rewrite_out_init(&text, values, sizeof(values));
+    changed = res;
+    HOLDS(headers_response(&head, &changed, &info, &text));
+    HOLDS(head.nfields <= res.nfields + HEADERS_ADDED_MAX);
+    ssize_t length = h1_write_response(&out, &head, req->keep_alive, req->version_minor);
     HOLDS(length > 0);
-    check_response(&res, req, str_make(buf, (size_t)length), &info);
+    check_response(&res, req, str_make(buf, (size_t)length), &head);
     char *tight = malloc((size_t)length);
     rewrite_out_init(&out, tight, (size_t)length - 1);
-    HOLDS(rewrite_response(&out, &res, &info) == -1);
+    HOLDS(h1_write_response(&out, &head, req->keep_alive, req->version_minor) == -1);
+    free(tight);
+    if (!text.n)
+        return;
+    tight = malloc(text.n);
+    rewrite_out_init(&out, tight, text.n - 1);
+    changed = res;
+    HOLDS(!headers_response(&head, &changed, &info, &out));
     free(tight);
 }
 

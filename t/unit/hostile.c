@@ -9,6 +9,8 @@
 #include "t/unit/hostile_file.h"
 #include "t/unit/tap.h"
 #include "worker/http/h1.h"
+#include "worker/http/h1_write.h"
+#include "worker/http/headers.h"
 #include "worker/http/origin.h"
 #include "worker/http/rewrite.h"
 #include "worker/http/route.h"
@@ -50,15 +52,17 @@ static void note_status(struct outcome *o, unsigned status)
 
 static void own_answer(struct outcome *o, unsigned status, bool keep, const char *proxy_error)
 {
-    char buf[2048];
-    struct rewrite_out out;
-    struct rewrite_own_info info = {
-        .status = (uint16_t)status, .keep_alive = keep, .proxy_error = proxy_error};
+    char buf[2048], texts[1024];
+    struct rewrite_out out, text;
+    struct headers_own_info info = {.status = (uint16_t)status, .proxy_error = proxy_error};
+    struct headers_own own;
 
     rewrite_out_init(&out, buf, sizeof(buf));
-    if (rewrite_own_response(&out, &info) < 0)
+    rewrite_out_init(&text, texts, sizeof(texts));
+    if (!headers_own(&own, &info, &text) || h1_write_response(&out, &own.head, keep, 1) < 0)
         abort();
     sink_add(&o->got, str_make(out.p, out.n));
+    sink_add(&o->got, own.body);
     note_status(o, status);
     o->close |= !keep;
 }
@@ -240,13 +244,14 @@ static void response(struct outcome *o, const struct hostile_case *c,
                      const struct http_request *req, const struct route_match *match,
                      size_t step)
 {
-    static char head[2 * HTTP_HEAD_MAX];
+    static char head[2 * HTTP_HEAD_MAX], texts[2 * HTTP_HEAD_MAX];
     const struct h1_response_context context = {.method = req->method, .upgrade = req->upgrade};
     struct str in = c->has_backend ? c->backend : default_reply;
 
     for (int interim = 0;; interim++) {
         struct http_response res;
-        struct rewrite_out out;
+        struct http_head decided;
+        struct rewrite_out out, text;
         char *block;
         ssize_t n = feed_response(&res, in, step, &context, &block);
         if (n <= 0 || interim > H1_INTERIM_MAX) {
@@ -254,20 +259,18 @@ static void response(struct outcome *o, const struct hostile_case *c,
             free(block);
             return;
         }
-        bool until_close =
-            rewrite_response_body(&res, req->version_minor) == HTTP_BODY_UNTIL_CLOSE;
-        struct rewrite_response_info info = {.client_method = req->method,
-                                             .client_minor = req->version_minor,
-                                             .tls = c->tls,
-                                             .keep_alive = req->keep_alive,
-                                             .prefix = match->prefix,
-                                             .upstream_path = match->upstream_path,
-                                             .public_authority = req->authority,
-                                             .backend_authority = STR("backend:8810"),
-                                             .request_id = STR("id-1")};
+        struct headers_info info = {.tls = c->tls,
+                                    .prefix = match->prefix,
+                                    .upstream_path = match->upstream_path,
+                                    .public_authority = req->authority,
+                                    .backend_authority = STR("backend:8810"),
+                                    .request_id = STR("id-1")};
         rewrite_out_init(&out, head, sizeof(head));
-        if (rewrite_response(&out, &res, &info) < 0)
+        rewrite_out_init(&text, texts, sizeof(texts));
+        if (!headers_response(&decided, &res, &info, &text) ||
+            h1_write_response(&out, &decided, req->keep_alive, req->version_minor) < 0)
             abort();
+        bool until_close = h1_write_body(&decided, req->version_minor) == HTTP_BODY_UNTIL_CLOSE;
         bool is_interim = res.status < 200 && res.status != 101;
         if (!is_interim || req->version_minor)
             sink_add(&o->got, str_make(out.p, out.n));

@@ -10,6 +10,8 @@
 #include "t/unit/tap.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
+#include "worker/http/h1_write.h"
+#include "worker/http/headers.h"
 #include "worker/http/origin.h"
 #include "worker/http/rewrite.h"
 #include "worker/http/route.h"
@@ -75,20 +77,22 @@ static void response(const char *text, size_t n)
 {
     static const struct affinity_key key = {.tag = {{1, 2}}};
     const struct h1_response_context context = {.method = HTTP_GET};
-    const struct rewrite_response_info info = {.client_minor = 1,
-                                               .prefix = STR("/pas"),
-                                               .upstream_path = STR("/web"),
-                                               .public_authority = STR("t.test"),
-                                               .backend_authority = STR("b:1"),
-                                               .tag_key = &key};
+    const struct headers_info info = {.prefix = STR("/pas"),
+                                      .upstream_path = STR("/web"),
+                                      .public_authority = STR("t.test"),
+                                      .backend_authority = STR("b:1"),
+                                      .tag_key = &key};
     struct http_response res;
     struct h1_scan scan = {0};
-    struct rewrite_out head;
+    struct rewrite_out head, values;
+    struct http_head decided;
 
     if (h1_response_parse(&res, text, n, &scan, &wide, &context) <= 0)
         return;
     rewrite_out_init(&head, out, sizeof(out));
-    if (rewrite_response(&head, &res, &info) < 0)
+    rewrite_out_init(&values, area, sizeof(area));
+    if (!headers_response(&decided, &res, &info, &values) ||
+        h1_write_response(&head, &decided, true, 1) < 0)
         abort();
 }
 

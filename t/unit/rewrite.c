@@ -4,9 +4,15 @@
 #include "t/unit/tap.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
+#include "worker/http/h1_write.h"
+#include "worker/http/headers.h"
 #include "worker/http/origin.h"
 
 static char buf[8192];
+static char values[1024]; /* of fields that are changed */
+/* The client's connection. */
+static unsigned client_minor = 1;
+static bool keep_alive = true;
 static struct http_request req;
 static struct http_response res;
 
@@ -57,18 +63,47 @@ static const char *request(struct rewrite_request_info info)
     return buf;
 }
 
-#define BACKEND_INFO                                                           \
-    .client_minor = 1, .tls = true, .keep_alive = true, .prefix = STR("/pas"), \
-    .upstream_path = STR("/web"), .public_authority = STR("shop.test"),        \
-    .backend_authority = STR("pas1:8810")
+#define BACKEND_INFO                                                  \
+    .tls = true, .prefix = STR("/pas"), .upstream_path = STR("/web"), \
+    .public_authority = STR("shop.test"), .backend_authority = STR("pas1:8810")
 
-static const char *response(struct rewrite_response_info info)
+/* Decided and written to out, with so much room for both. */
+static ssize_t write_response(struct rewrite_out *out, const struct headers_info *info,
+                              size_t room)
+{
+    struct http_response parsed = res;
+    struct rewrite_out text;
+    struct http_head head;
+
+    rewrite_out_init(&text, values, room < sizeof(values) ? room : sizeof(values));
+    if (!headers_response(&head, &parsed, info, &text))
+        return -1;
+    return h1_write_response(out, &head, keep_alive, client_minor);
+}
+
+static const char *response(struct headers_info info)
 {
     struct rewrite_out out;
 
     rewrite_out_init(&out, buf, sizeof(buf) - 1);
-    ssize_t n = rewrite_response(&out, &res, &info);
+    ssize_t n = write_response(&out, &info, sizeof(values));
     buf[n < 0 ? 0 : n] = '\0';
+    return buf;
+}
+
+static const char *own_response(const struct headers_own_info *info)
+{
+    struct rewrite_out out, text;
+    struct headers_own own;
+    ssize_t n = -1;
+
+    rewrite_out_init(&out, buf, sizeof(buf) - 1);
+    rewrite_out_init(&text, values, sizeof(values));
+    if (headers_own(&own, info, &text))
+        n = h1_write_response(&out, &own.head, keep_alive, client_minor);
+    if (n >= 0 && own.body.n)
+        memcpy(buf + n, own.body.p, own.body.n);
+    buf[n < 0 ? 0 : (size_t)n + own.body.n] = '\0';
     return buf;
 }
 
@@ -168,7 +203,7 @@ static void test_trusted(void)
 }
 
 /* One field of the backend's as the client gets it. */
-static void mapped(const char *field, const char *want, struct rewrite_response_info info)
+static void mapped(const char *field, const char *want, struct headers_info info)
 {
     char text[512];
     snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\n%s\r\nContent-Length: 0\r\n\r\n", field);
@@ -182,8 +217,8 @@ static void mapped(const char *field, const char *want, struct rewrite_response_
 
 static void test_location(void)
 {
-    const struct rewrite_response_info i = {BACKEND_INFO};
-    struct rewrite_response_info plain = i, root = i, to_root = i, port = i;
+    const struct headers_info i = {BACKEND_INFO};
+    struct headers_info plain = i, root = i, to_root = i, port = i;
 
     mapped("Location: /web/x", "Location: /pas/x", i);
     mapped("Location: /web", "Location: /pas", i);
@@ -228,8 +263,8 @@ static void test_location(void)
 
 static void test_cookie(void)
 {
-    const struct rewrite_response_info i = {BACKEND_INFO};
-    struct rewrite_response_info root = i, to_root = i;
+    const struct headers_info i = {BACKEND_INFO};
+    struct headers_info root = i, to_root = i;
 
     mapped("Set-Cookie: test=succeeded; Domain=localhost; Path=/web; HttpOnly",
            "Set-Cookie: test=succeeded; Path=/pas; HttpOnly", i);
@@ -267,7 +302,7 @@ static const char *tagged(const char *text, const char *session)
 static void test_tags(void)
 {
     static const uint8_t secret[AFFINITY_KEY] = {1, 2, 3};
-    struct rewrite_response_info i = {BACKEND_INFO};
+    struct headers_info i = {BACKEND_INFO};
 
     mapped("Set-Cookie: JSESSIONID=A.as-pas", "Set-Cookie: JSESSIONID=A.as-pas", i);
     tags = affinity_key(secret);
@@ -326,18 +361,19 @@ static void test_cuts(void)
 
 static void test_response(void)
 {
-    struct rewrite_response_info i = {BACKEND_INFO};
+    struct headers_info i = {BACKEND_INFO};
 
     parse_request("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     parse_response(
         "HTTP/1.1 404 Nix\r\nConnection: X-A\r\nX-A: 1\r\nX-B: 2\r\nKeep-Alive: x\r\n\r\n");
-    is_int(rewrite_response_body(&res, 1), HTTP_BODY_CHUNKED, "until close becomes chunked");
-    is_int(rewrite_response_body(&res, 0), HTTP_BODY_UNTIL_CLOSE, "but not for 1.0");
+    const struct http_head until_close = {.body = res.body};
+    is_int(h1_write_body(&until_close, 1), HTTP_BODY_CHUNKED, "until close becomes chunked");
+    is_int(h1_write_body(&until_close, 0), HTTP_BODY_UNTIL_CLOSE, "but not for 1.0");
     is_str(
         response(i),
         "HTTP/1.1 404 Nix\r\nX-B: 2\r\nVia: 1.1 pasgate\r\nTransfer-Encoding: chunked\r\n\r\n",
         "close-delimited, hop by hop, whole");
-    i.client_minor = 0;
+    client_minor = 0;
     is_str(response(i),
            "HTTP/1.1 404 Nix\r\nX-B: 2\r\nVia: 1.1 pasgate\r\nConnection: close\r\n\r\n",
            "to 1.0");
@@ -348,17 +384,18 @@ static void test_response(void)
            "Content-Length: 3\r\n"
            "Connection: keep-alive\r\n\r\n",
            "1.0 that is kept; the backend's HSTS stays when we have none");
-    i.client_minor = 1;
+    client_minor = 1;
     i.hsts = STR("max-age=63072000; includeSubDomains");
     i.add_cookie = STR("PASGATE=1; Path=/");
     i.request_id = STR("id");
-    i.keep_alive = false;
+    keep_alive = false;
     is_str(
         response(i),
         "HTTP/1.1 200 OK\r\nVia: 1.1 pasgate\r\nSet-Cookie: PASGATE=1; Path=/\r\n"
         "Strict-Transport-Security: max-age=63072000; includeSubDomains\r\nX-Request-Id: id\r\n"
         "Content-Length: 3\r\nConnection: close\r\n\r\n",
         "HSTS, a cookie and an id of ours, close");
+    keep_alive = true;
     i.tls = false;
     response(i);
     ok(!has("Strict-Transport"), "no HSTS over plain HTTP");
@@ -380,38 +417,32 @@ static void test_response(void)
 
 static void test_own(void)
 {
-    struct rewrite_out out;
-    struct rewrite_own_info own = {.status = 503,
+    struct headers_own_info own = {.status = 503,
                                    .retry_after = 10,
-                                   .keep_alive = true,
                                    .proxy_error = "connection_refused",
                                    .proxy_detail = "say \"no\"\n"};
 
-    rewrite_out_init(&out, buf, sizeof(buf) - 1);
-    buf[rewrite_own_response(&out, &own)] = '\0';
     is_str(
-        buf,
+        own_response(&own),
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nProxy-Status: pasgate; "
         "error=connection_refused; details=\"say \\\"no\\\"?\"\r\nCache-Control: no-store\r\n"
         "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 24\r\n\r\n"
         "503 Service Unavailable\n",
         "an error page, whole");
-    own = (struct rewrite_own_info){.status = 308,
+    own = (struct headers_own_info){.status = 308,
                                     .client_method = HTTP_HEAD,
                                     .location = STR("https://a/b"),
                                     .body = STR("moved\n")};
-    rewrite_out_init(&out, buf, sizeof(buf) - 1);
-    buf[rewrite_own_response(&out, &own)] = '\0';
+    keep_alive = false;
     is_str(
-        buf,
+        own_response(&own),
         "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://a/b\r\nContent-Type: text/plain; "
         "charset=utf-8\r\nContent-Length: 6\r\nConnection: close\r\n\r\n",
         "a redirect to HEAD");
-    own =
-        (struct rewrite_own_info){.status = 204, .keep_alive = true, .allow = STR("GET, HEAD")};
-    rewrite_out_init(&out, buf, sizeof(buf) - 1);
-    buf[rewrite_own_response(&out, &own)] = '\0';
-    is_str(buf, "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD\r\n\r\n", "204 has no body");
+    keep_alive = true;
+    own = (struct headers_own_info){.status = 204, .allow = STR("GET, HEAD")};
+    is_str(own_response(&own), "HTTP/1.1 204 No Content\r\nAllow: GET, HEAD\r\n\r\n",
+           "204 has no body");
 
     parse_request("GET /a?b HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
     buf[rewrite_https_location(buf, sizeof(buf), &req, req.host, 443)] = '\0';
@@ -420,10 +451,46 @@ static void test_own(void)
     is_str(buf, "https://[::1]:8443/a?b", "to https on another port");
 }
 
+/* What a transport of any protocol gets: nothing that belongs to one connection. */
+static void test_list(void)
+{
+    const struct headers_info info = {BACKEND_INFO, .request_id = STR("id")};
+    const struct headers_own_info own_info = {.status = 500};
+    static const char *const ours[] = {"X-B", "Location", "Via", "X-Request-Id"};
+    struct rewrite_out text;
+    struct headers_own own;
+    struct http_head head;
+    char names[128] = "";
+
+    parse_response("HTTP/1.1 200 OK\r\nConnection: X-A, close\r\nX-A: 1\r\nX-B: 2\r\n"
+                   "Keep-Alive: x\r\nContent-Length: 3\r\nLocation: /web\r\n\r\n");
+    rewrite_out_init(&text, values, sizeof(values));
+    ok(headers_response(&head, &res, &info, &text), "a response is decided");
+    is_int(head.nfields, sizeof ours / sizeof *ours, "as so many fields");
+    for (unsigned i = 0; i < head.nfields && i < sizeof ours / sizeof *ours; i++)
+        ok(str_eq(head.fields[i].name, str_from(ours[i])), "  %s", ours[i]);
+    ok(str_eq(head.fields[1].value, STR("/pas")), "a changed value is in the list");
+    ok(head.status == 200 && head.body == HTTP_BODY_LENGTH && head.has_length &&
+           head.content_length == 3,
+       "status and framing are facts");
+    parse_response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    rewrite_out_init(&text, values, sizeof(values));
+    ok(headers_response(&head, &res, &info, &text) && !head.has_length &&
+           head.body == HTTP_BODY_CHUNKED,
+       "a length that is not known");
+    rewrite_out_init(&text, values, sizeof(values));
+    ok(headers_own(&own, &own_info, &text), "so is one of pasgate");
+    for (unsigned i = 0; i < own.head.nfields; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%.*s ",
+                 STR_ARG(own.head.fields[i].name));
+    is_str(names, "Cache-Control Content-Type ", "  with these fields");
+    ok(own.head.has_length && own.head.content_length == own.body.n, "  and this length");
+}
+
 static void test_bounds(void)
 {
     struct rewrite_request_info info = {.path = STR("/"), .peer_ip = STR("192.0.2.7")};
-    struct rewrite_response_info back = {BACKEND_INFO};
+    struct headers_info back = {BACKEND_INFO};
     struct rewrite_out out;
     bool good = true;
 
@@ -439,13 +506,21 @@ static void test_bounds(void)
     ok(good && n > 0, "a request in every bound that is too small");
     parse_response("HTTP/1.1 200 OK\r\nLocation: /web/x\r\nSet-Cookie: a=b; Path=/web\r\n\r\n");
     rewrite_out_init(&out, buf, sizeof(buf));
-    n = rewrite_response(&out, &res, &back);
+    n = write_response(&out, &back, sizeof(values));
     for (ssize_t cap = 0; cap < n; cap++) {
         memset(buf, '#', sizeof(buf));
         rewrite_out_init(&out, buf, (size_t)cap);
-        good &= rewrite_response(&out, &res, &back) == -1 && buf[cap] == '#';
+        good &= write_response(&out, &back, sizeof(values)) == -1 && buf[cap] == '#';
     }
     ok(good && n > 0, "a response in every bound that is too small");
+    for (size_t cap = 0; cap < strlen("/pas/x"
+                                      "a=b; Path=/pas");
+         cap++) {
+        memset(values, '#', sizeof(values));
+        rewrite_out_init(&out, buf, sizeof(buf));
+        good &= write_response(&out, &back, cap) == -1 && values[cap] == '#';
+    }
+    ok(good, "changed values in every bound that is too small");
 }
 
 int main(void)
@@ -460,6 +535,7 @@ int main(void)
     test_cuts();
     test_response();
     test_own();
+    test_list();
     test_bounds();
     return done();
 }

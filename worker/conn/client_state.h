@@ -46,7 +46,7 @@ struct client {
                                client has acknowledged */
     uint8_t state;          /* enum client_state */
     uint8_t body;           /* enum http_body of the running request */
-    uint8_t method, minor;  /* of the running request */
+    uint8_t minor;          /* of the running request */
     bool scheduled;
     bool runs;      /* its steps are at work: it is not ended from outside */
     bool broken;    /* the socket is dead both ways */

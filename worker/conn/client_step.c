@@ -128,7 +128,6 @@ static void begin_exchange(struct client *c, size_t head, bool refuse)
         client_refuse_head(c, error);
         return;
     }
-    c->method = r->method;
     c->minor = r->version_minor;
     c->keep = r->keep_alive;
     c->expect = r->expect_continue && !c->body_done && n == 0;

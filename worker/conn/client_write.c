@@ -1,5 +1,4 @@
 /* What is written to a client: heads, bodies, our own responses (worker/conn/client.h). */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -10,7 +9,8 @@
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
 #include "worker/core/request_id.h"
-#include "worker/http/rewrite.h"
+#include "worker/http/h1_write.h"
+#include "worker/http/headers.h"
 #include "worker/tls/tls.h"
 
 void client_waits(struct client *c, size_t waiting)
@@ -126,11 +126,6 @@ static int client_write_put(struct client *c, const char *bytes, size_t n, bool 
     return 0;
 }
 
-static struct str hsts(const struct client *c)
-{
-    return c->peer.tls ? c->worker->hsts : STR_EMPTY;
-}
-
 /* Can the connection go on after a response that begins now? */
 static bool goes_on(const struct client *c)
 {
@@ -142,19 +137,13 @@ static struct client *client_of(struct transport *t)
     return container_of(t, struct client, transport);
 }
 
-static ssize_t client_write_head(struct client *c, const struct http_response *head,
-                                 struct rewrite_response_info *info)
+/* Writes the head to head_scratch. Its length, or -1. */
+static ssize_t client_write_head(struct client *c, const struct http_head *head)
 {
-    struct worker *worker = c->worker;
     struct rewrite_out out;
 
-    info->client_method = c->method;
-    info->client_minor = c->minor;
-    info->keep_alive = c->keep;
-    info->hsts = hsts(c);
-    info->date = str_from(worker->date);
-    rewrite_out_init(&out, worker->head_scratch, WORKER_HEADROOM - H1_CHUNK_HEAD_MAX);
-    return rewrite_response(&out, head, info);
+    rewrite_out_init(&out, c->worker->head_scratch, WORKER_HEADROOM - H1_CHUNK_HEAD_MAX);
+    return h1_write_response(&out, head, c->keep, c->minor);
 }
 
 /* Ends a chunked body that has trailers; the bytes before are out. */
@@ -189,11 +178,11 @@ static int put_chunk(struct client *c, struct str before, char *data, size_t n, 
     return trailers && result >= 0 ? put_trailers(c) : result;
 }
 
-static int respond(struct transport *t, const struct http_response *head,
-                   struct rewrite_response_info *info, char *data, size_t n, bool last)
+static int respond(struct transport *t, const struct http_head *head, char *data, size_t n,
+                   bool last)
 {
     struct client *c = client_of(t);
-    enum http_body body = rewrite_response_body(head, c->minor);
+    enum http_body body = h1_write_body(head, c->minor);
     ssize_t len;
 
     c->tunnel = head->status == 101;
@@ -202,7 +191,7 @@ static int respond(struct transport *t, const struct http_response *head,
     c->keep = goes_on(c) && body != HTTP_BODY_UNTIL_CLOSE && !c->tunnel;
     if (c->tunnel)
         c->want_body = c->body_done = false;
-    len = client_write_head(c, head, info);
+    len = client_write_head(c, head);
     if (len < 0)
         return -1;
     return put_chunk(c, str_make(c->worker->head_scratch, (size_t)len), data, n, last);
@@ -232,90 +221,81 @@ void client_end_output(struct client *c)
     stream_shutdown(&c->stream, true);
 }
 
-static int client_write_interim(struct transport *t, const struct http_response *head,
-                                struct rewrite_response_info *info)
+static int client_write_interim(struct transport *t, const struct http_head *head)
 {
     struct client *c = client_of(t);
     ssize_t len;
 
     if (c->minor == 0)
         return 0;
-    len = client_write_head(c, head, info);
+    len = client_write_head(c, head);
     return len < 0 ? -1 : client_write_put(c, c->worker->head_scratch, (size_t)len, false);
 }
 
-/* Length of the body of a whole response. */
-static size_t body_of(const char *bytes, size_t n)
+/* Writes a whole response, in one write if that is not too large. *sent: its length. */
+static int put_own(struct client *c, const struct http_head *head, struct str body,
+                   size_t *sent)
 {
-    const char *end = memmem(bytes, n, "\r\n\r\n", 4);
+    char *bytes = c->worker->head_scratch;
+    ssize_t len = client_write_head(c, head);
+    size_t n = (size_t)len;
+    int result;
 
-    return end ? n - (size_t)(end + 4 - bytes) : 0;
-}
-
-/* *sent, *body: length of the response, and of its body; 0 if it could not be made. */
-static int put_own(struct client *c, struct rewrite_own_info *info, size_t *sent, size_t *body)
-{
-    size_t room = info->body.n + REWRITE_GROWTH_MAX + info->location.n;
-    char *bytes = room <= WORKER_HEADROOM ? c->worker->head_scratch : malloc(room);
-    struct rewrite_out out;
-    ssize_t len;
-    int result = -1;
-
-    *sent = *body = 0;
-    info->client_method = c->method;
-    info->keep_alive = c->keep;
-    info->tls = c->peer.tls != NULL;
-    info->hsts = hsts(c);
-    info->date = str_from(c->worker->date);
-    if (!bytes)
+    *sent = 0;
+    if (len < 0)
         return -1;
-    rewrite_out_init(&out, bytes, room);
-    len = rewrite_own_response(&out, info);
-    if (len >= 0) {
-        *sent = (size_t)len;
-        *body = body_of(bytes, (size_t)len);
-        result = client_write_put(c, bytes, (size_t)len, true);
+    *sent = n + body.n;
+    if (body.n && body.n <= WORKER_HEADROOM - n) {
+        memcpy(bytes + n, body.p, body.n);
+        n += body.n;
+        body = STR_EMPTY;
     }
-    if (bytes != c->worker->head_scratch)
-        free(bytes);
-    return result;
+    result = client_write_put(c, bytes, n, !body.n);
+    return body.n && result >= 0 ? client_write_put(c, body.p, body.n, true) : result;
 }
 
-static int own(struct transport *t, struct rewrite_own_info *info, size_t *body)
+static int own(struct transport *t, const struct http_head *head, struct str body)
 {
     struct client *c = client_of(t);
     size_t sent;
 
     /* After a refusal that the client's bytes caused, its next bytes cannot be trusted to be a
      * request. */
-    c->keep = goes_on(c) && info->status != 400 && info->status != 408;
-    return put_own(c, info, &sent, body);
+    c->keep = goes_on(c) && head->status != 400 && head->status != 408;
+    return put_own(c, head, body, &sent);
 }
 
-static void refuse(struct client *c, struct rewrite_own_info *info, const char *detail)
+/* Without an exchange: there is no request, or no memory for one. */
+static void refuse(struct client *c, struct headers_own_info *info, const char *detail)
 {
-    size_t sent, body;
+    struct worker *worker = c->worker;
+    struct headers_own own;
+    struct rewrite_out text;
+    size_t sent = 0;
 
     c->keep = false;
-    c->method = HTTP_GET;
-    c->transport.send_ms = c->worker->conf->timeouts.send_ms;
-    put_own(c, info, &sent, &body);
-    c->worker->requests->refused(c->worker, &c->peer, info, detail,
-                                 c->head_buffer ? c->head_buffer->n : 0, sent, body);
+    c->transport.send_ms = worker->conf->timeouts.send_ms;
+    info->date = str_from(worker->date);
+    info->hsts = peer_hsts(worker, &c->peer);
+    rewrite_out_init(&text, worker->field_scratch, WORKER_HEADROOM);
+    if (headers_own(&own, info, &text))
+        put_own(c, &own.head, own.body, &sent);
+    worker->requests->refused(worker, &c->peer, info, detail,
+                              c->head_buffer ? c->head_buffer->n : 0, sent, own.body.n);
 }
 
 void client_refuse(struct client *c, uint16_t status, const char *detail)
 {
-    struct rewrite_own_info info = {.status = status};
+    struct headers_own_info info = {.status = status};
     char id[32];
 
     if (status == 405) /* TRACE, CONNECT: refused before a route is known (RFC 9110 15.5.6) */
         info.allow = c->peer.listen->serve == CONF_SERVE_STATUS ? STR("GET, HEAD")
-                                                                : STR(REWRITE_METHODS);
+                                                                : STR(HEADERS_METHODS);
     if (status == 503) {
         request_id_make(c->worker, id);
         info.request_id = str_make(id, sizeof id);
-        info.retry_after = REWRITE_RETRY_AFTER_S;
+        info.retry_after = HEADERS_RETRY_AFTER_S;
         info.proxy_error = "proxy_internal_error";
         info.proxy_detail = detail;
     }
@@ -324,7 +304,7 @@ void client_refuse(struct client *c, uint16_t status, const char *detail)
 
 static void refuse_plain_http(struct client *c)
 {
-    struct rewrite_own_info info = {
+    struct headers_own_info info = {
         .status = 400,
         .body =
             STR("400 Bad Request: this port requires TLS, and the request came without it.\n"
@@ -363,7 +343,7 @@ int client_continue(struct client *c)
     if (!c->expect)
         return 0;
     c->expect = false;
-    return client_write_put(c, REWRITE_CONTINUE, sizeof REWRITE_CONTINUE - 1, false);
+    return client_write_put(c, H1_WRITE_CONTINUE, sizeof H1_WRITE_CONTINUE - 1, false);
 }
 
 static void want_body(struct transport *t)

@@ -20,6 +20,7 @@
 #include "base/siphash.h"
 #include "shm/cap.h"
 #include "shm/heritage.h"
+#include "worker/core/peer.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
 #include "worker/http/http.h"
@@ -84,7 +85,8 @@ struct worker {
 
     struct http_limits limits;
     char *relay_buffer;            /* headroom, body, tailroom; valid within one callback */
-    char *head_scratch;            /* WORKER_HEADROOM: a head while it is built */
+    char *head_scratch;            /* WORKER_HEADROOM: a head while it is serialised */
+    char *field_scratch;           /* the same size: values of a head while it is decided */
     struct http_response response; /* scratch: the head that is being relayed */
 
     struct mempool clients, exchanges, detached, upstreams, head_buffers, request_buffers;
@@ -112,6 +114,12 @@ struct worker {
     struct siphash_key id_key; /* of request ids: random, private to this process */
     uint64_t id_count;
 };
+
+/* What a client on that connection is told as Strict-Transport-Security. */
+static inline struct str peer_hsts(const struct worker *worker, const struct peer *peer)
+{
+    return peer->tls ? worker->hsts : STR_EMPTY;
+}
 
 /* The part of the relay buffer that bytes are read into. */
 static inline char *worker_body(struct worker *worker)

@@ -17,11 +17,10 @@
 #include "base/str.h"
 
 struct exchange;
+struct headers_own_info;
+struct http_head;
 struct http_request;
-struct http_response;
 struct peer;
-struct rewrite_own_info;
-struct rewrite_response_info;
 struct transport;
 struct upstream;
 struct worker;
@@ -52,15 +51,15 @@ enum exchange_end {
  * transport may use. Results: 0 = all is out, go on; 1 = stop until writable(); 2 = some is
  * kept, go on; -1 = the client is gone. */
 struct transport_ops {
-    /* Head of the final response and its first n bytes; last: there are no more. In these
-     * infos the transport fills in what it knows (version, keep-alive, date, HSTS). */
-    int (*respond)(struct transport *, const struct http_response *,
-                   struct rewrite_response_info *, char *data, size_t n, bool last);
+    /* Head of the final response and its first n bytes; last: there are no more. Heads are
+     * decided; the transport serialises them, and adds the framing and what it has to state
+     * about its connection. */
+    int (*respond)(struct transport *, const struct http_head *, char *data, size_t n,
+                   bool last);
     int (*body)(struct transport *, char *data, size_t n, bool last);
-    int (*interim)(struct transport *, const struct http_response *,
-                   struct rewrite_response_info *);
-    /* A whole response made by pasgate. *body: the length of its body. */
-    int (*own)(struct transport *, struct rewrite_own_info *, size_t *body);
+    int (*interim)(struct transport *, const struct http_head *);
+    /* A whole response made by pasgate. Its body may lie anywhere. */
+    int (*own)(struct transport *, const struct http_head *, struct str body);
     /* Asks for the (rest of the) request's body, or the tunnel's bytes. */
     void (*want_body)(struct transport *);
     /* The exchange is over and about to be freed; transport->exchange is to be NULL. whole: the
@@ -98,7 +97,7 @@ struct request_ops {
     /* Counts and logs a request that never became an exchange: its head could not be parsed, or
      * it got no memory. info: of the response, which was made. in: bytes received; out: bytes
      * of our response; body: the part of these that is its body. */
-    void (*refused)(struct worker *, const struct peer *, const struct rewrite_own_info *,
+    void (*refused)(struct worker *, const struct peer *, const struct headers_own_info *,
                     const char *detail, size_t in, size_t out, size_t body);
     /* The client's connection ends: so do the connections to backends that belong to it. */
     void (*client_gone)(struct pins *);

@@ -15,9 +15,8 @@
 
 #include "base/str.h"
 
-/* Field lines that one parsed head can hold: the limit for a peer (HTTP_FIELDS_LIMIT in
- * http/h1.h: 100) and what our own rewriting adds, so that our output can be parsed again, and
- * one spare. */
+/* Fields that one head can hold: the limit for a peer (HTTP_FIELDS_LIMIT in http/h1.h: 100) and
+ * what pasgate itself adds, so that our output can be parsed again, and one spare. */
 #define HTTP_FIELDS_MAX 120
 
 enum http_method {
@@ -145,6 +144,20 @@ struct http_response {
     bool keep_alive; /* the backend connection may be kept after the body */
     bool names_in_connection;
     struct http_field fields[HTTP_FIELDS_MAX];
+};
+
+/* The head of a response as the client is to get it, in no protocol's form: decided by
+ * http/headers.h, serialised by the client's transport. Fields of the hop, framing and the
+ * client's connection are not among the fields: a transport states these in its own way. It
+ * owns nothing, and is valid during the call in which it is given. */
+struct http_head {
+    const struct http_field *fields; /* [nfields], in this order; all end-to-end */
+    struct str reason;               /* for protocols that have a reason phrase */
+    uint64_t content_length;         /* if has_length */
+    uint16_t status;  /* 100..599; 101: from now on a tunnel, of the protocol "websocket" */
+    uint16_t nfields; /* at most HTTP_FIELDS_MAX */
+    uint8_t body;     /* enum http_body: NONE, LENGTH, or another one: its length is unknown */
+    bool has_length;  /* the length is stated: also to HEAD and with 304, whose body is NONE */
 };
 
 /* Id of a field name (case-insensitive), HTTP_F_OTHER if it is not a known one. The bytes may

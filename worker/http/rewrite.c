@@ -17,11 +17,6 @@
  * yet; several Cookie lines become one (RFC 9113 8.2.3). */
 #define FIELDS_SAID_ANEW (FIELD_BIT(HOST) | FIELD_BIT(EXPECT) | FIELD_BIT(COOKIE))
 
-void rewrite_out_init(struct rewrite_out *out, char *buf, size_t cap)
-{
-    *out = (struct rewrite_out){.p = buf, .cap = cap};
-}
-
 /* A part of the request's target: raw bytes become percent-encoded. */
 static void put_target(struct rewrite_out *out, const struct http_request *req, struct str text)
 {
@@ -235,6 +230,13 @@ static void rewrite_put_framing(struct rewrite_out *out, const struct http_reque
         put_number(out, req->body == HTTP_BODY_LENGTH ? req->content_length : 0);
         PUT(out, "\r\n");
     }
+}
+
+/* For a message that arrived as HTTP/1.x and passed through us (RFC 9110 7.6.3), after those of
+ * other proxies. Does not disclose our version. */
+static void put_via(struct rewrite_out *out, unsigned minor)
+{
+    put(out, minor ? STR("Via: 1.1 pasgate\r\n") : STR("Via: 1.0 pasgate\r\n"));
 }
 
 ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,

@@ -129,30 +129,13 @@ static inline bool is_nominated(const struct nominations *found, const struct ht
     return false;
 }
 
-/* Adds a Via line for a message that arrived as HTTP/1.x and passed through us (RFC 9110
- * 7.6.3), after those of other proxies. Does not disclose our version. */
-static inline void put_via(struct rewrite_out *out, unsigned minor)
-{
-    put(out, minor ? STR("Via: 1.1 pasgate\r\n") : STR("Via: 1.0 pasgate\r\n"));
-}
-
-/* Maps a backend's names to the public ones. */
-struct rewrite_map {
-    bool tls;
-    struct str prefix;
-    struct str upstream_path;
-    struct str public_authority;
-    struct str host_authority;
-    struct str backend_authority;
-    const struct affinity_key *tag_key; /* NULL: sessions are not tagged */
-    uint32_t tag_id;
-};
+struct headers_info;
 
 /* The value of Location or Content-Location as the client must see it. */
-void put_location(struct rewrite_out *, struct str value, const struct rewrite_map *);
+void put_location(struct rewrite_out *, struct str value, const struct headers_info *);
 
 /* The value of Set-Cookie: Path is mapped, the backend's Domain dropped, a session gets its tag
  * appended, everything else is kept byte for byte. */
-void put_set_cookie(struct rewrite_out *, struct str value, const struct rewrite_map *);
+void put_set_cookie(struct rewrite_out *, struct str value, const struct headers_info *);
 
 #endif

@@ -1,4 +1,5 @@
 #include "worker/http/affinity.h"
+#include "worker/http/headers.h"
 #include "worker/http/rewrite_build.h"
 
 /* Bytes at which a path in a Location ends, and at which a prefix of it may end. */
@@ -20,24 +21,25 @@ static bool is_under(struct str path, struct str prefix)
 }
 
 /* Appends the tag of a session's value; an empty value deletes the session and gets none. */
-static void put_tag(struct rewrite_out *out, struct str session, const struct rewrite_map *map)
+static void put_tag(struct rewrite_out *out, struct str session,
+                    const struct headers_info *info)
 {
     char tag[AFFINITY_TAG];
 
     if (!session.n)
         return;
-    affinity_tag(tag, map->tag_key, map->tag_id, session);
+    affinity_tag(tag, info->tag_key, info->tag_id, session);
     put(out, str_make(tag, sizeof tag));
 }
 
 /* Writes a path with query and fragment; sessions in it get their tags. */
-static void put_path(struct rewrite_out *out, struct str path, const struct rewrite_map *map)
+static void put_path(struct rewrite_out *out, struct str path, const struct headers_info *info)
 {
     struct str rest = path, session;
 
-    while (map->tag_key && affinity_next_param(&rest, &session)) {
+    while (info->tag_key && affinity_next_param(&rest, &session)) {
         put(out, str_span(path.p, rest.p));
-        put_tag(out, session, map);
+        put_tag(out, session, info);
         path = rest;
     }
     put(out, path);
@@ -45,17 +47,18 @@ static void put_path(struct rewrite_out *out, struct str path, const struct rewr
 
 /* Writes a backend's path, with query and fragment, as the public one; other paths stay
  * unchanged. */
-static void put_mapped(struct rewrite_out *out, struct str path, const struct rewrite_map *map)
+static void put_mapped(struct rewrite_out *out, struct str path,
+                       const struct headers_info *info)
 {
-    if (!is_under(path, map->upstream_path)) {
-        put_path(out, path, map);
+    if (!is_under(path, info->upstream_path)) {
+        put_path(out, path, info);
         return;
     }
-    struct str rest = str_skip(path, map->upstream_path.n);
-    put(out, map->prefix);
-    if (map->prefix.n == 0 && (rest.n == 0 || rest.p[0] != '/'))
+    struct str rest = str_skip(path, info->upstream_path.n);
+    put(out, info->prefix);
+    if (info->prefix.n == 0 && (rest.n == 0 || rest.p[0] != '/'))
         PUT(out, "/");
-    put_path(out, rest, map);
+    put_path(out, rest, info);
 }
 
 /* A parsed authority; port is the given one or the scheme's default, 0 without a scheme. */
@@ -82,38 +85,38 @@ static bool authority_parse(struct authority *to, struct str authority, bool has
  * plain listener is intended, not an error.
  */
 static bool is_public(const struct authority *at, bool has_scheme, bool https,
-                      const struct rewrite_map *map, struct str name)
+                      const struct headers_info *info, struct str name)
 {
     struct authority us;
 
-    if (!authority_parse(&us, name, true, map->tls) || !str_eq_case(at->host, us.host))
+    if (!authority_parse(&us, name, true, info->tls) || !str_eq_case(at->host, us.host))
         return false;
     if (!has_scheme)
         return !at->given || at->given == us.port;
     if (https)
-        return map->tls && at->port == us.port;
-    return at->port == us.port || (map->tls && at->port == 80);
+        return info->tls && at->port == us.port;
+    return at->port == us.port || (info->tls && at->port == 80);
 }
 
 /* Whether it is the backend under its own name; without a port only if that is not our public
  * name, too. */
-static bool is_backend(const struct authority *at, const struct rewrite_map *map)
+static bool is_backend(const struct authority *at, const struct headers_info *info)
 {
     struct authority backend, us;
 
-    if (!authority_parse(&backend, map->backend_authority, true, false) ||
+    if (!authority_parse(&backend, info->backend_authority, true, false) ||
         !str_eq_case(at->host, backend.host))
         return false;
     if (at->port == backend.port)
         return true;
-    return !at->given && !(authority_parse(&us, map->public_authority, false, false) &&
+    return !at->given && !(authority_parse(&us, info->public_authority, false, false) &&
                            str_eq_case(us.host, backend.host));
 }
 
 /* "scheme://authority/path" or "//authority/path": false if it is neither, or refers to another
  * host. */
 static bool put_absolute(struct rewrite_out *out, struct str value,
-                         const struct rewrite_map *map)
+                         const struct headers_info *info)
 {
     struct str scheme = STR_EMPTY, rest = value;
     struct authority at;
@@ -131,26 +134,26 @@ static bool put_absolute(struct rewrite_out *out, struct str value,
     bool https = scheme.n == 5;
     if (!authority_parse(&at, str_head(rest, n), scheme.n, https))
         return false;
-    if (!is_public(&at, scheme.n, https, map, map->public_authority) &&
-        !is_public(&at, scheme.n, https, map, map->host_authority) && !is_backend(&at, map))
+    if (!is_public(&at, scheme.n, https, info, info->public_authority) &&
+        !is_public(&at, scheme.n, https, info, info->host_authority) && !is_backend(&at, info))
         return false;
     if (scheme.n)
-        put(out, map->tls ? STR("https:") : STR("http:"));
+        put(out, info->tls ? STR("https:") : STR("http:"));
     PUT(out, "//");
-    put(out, map->public_authority);
+    put(out, info->public_authority);
     rest = str_skip(rest, n);
     if (rest.n == 0 || rest.p[0] != '/')
         put(out, rest);
     else
-        put_mapped(out, rest, map);
+        put_mapped(out, rest, info);
     return true;
 }
 
-void put_location(struct rewrite_out *out, struct str value, const struct rewrite_map *map)
+void put_location(struct rewrite_out *out, struct str value, const struct headers_info *info)
 {
     if (str_starts(value, STR("/")) && !str_starts(value, STR("//")))
-        put_mapped(out, value, map);
-    else if (!map->public_authority.n || !put_absolute(out, value, map))
+        put_mapped(out, value, info);
+    else if (!info->public_authority.n || !put_absolute(out, value, info))
         put(out, value);
 }
 
@@ -163,7 +166,7 @@ static struct str rewrite_map_unquoted(struct str s)
 
 /* localhost, or the backend under its own name: the backend may put them into a
  * cookie, and a browser, which knows only the public name, would refuse it. */
-static bool is_backend_domain(struct str domain, const struct rewrite_map *map)
+static bool is_backend_domain(struct str domain, const struct headers_info *info)
 {
     struct str host;
     uint16_t port;
@@ -172,30 +175,30 @@ static bool is_backend_domain(struct str domain, const struct rewrite_map *map)
         domain = str_skip(domain, 1);
     if (str_eq_case(domain, STR("localhost")))
         return true;
-    return http_authority_parse(map->backend_authority, &host, &port) &&
+    return http_authority_parse(info->backend_authority, &host, &port) &&
            str_eq_case(domain, host);
 }
 
 static void put_cookie_path(struct rewrite_out *out, struct str path,
-                            const struct rewrite_map *map)
+                            const struct headers_info *info)
 {
-    if (map->upstream_path.n == 0 && str_eq(path, STR("/")) && map->prefix.n) {
-        put(out, map->prefix); /* a cookie for "/pas/" would not be sent to "/pas" */
+    if (info->upstream_path.n == 0 && str_eq(path, STR("/")) && info->prefix.n) {
+        put(out, info->prefix); /* a cookie for "/pas/" would not be sent to "/pas" */
         return;
     }
-    put_mapped(out, path, map);
+    put_mapped(out, path, info);
 }
 
-void put_set_cookie(struct rewrite_out *out, struct str value, const struct rewrite_map *map)
+void put_set_cookie(struct rewrite_out *out, struct str value, const struct headers_info *info)
 {
     size_t at = str_index(value, ';');
     struct str pair = str_head(value, at), session;
 
-    if (map->tag_key && affinity_set_cookie(pair, STR("JSESSIONID"), &session) && session.n) {
+    if (info->tag_key && affinity_set_cookie(pair, STR("JSESSIONID"), &session) && session.n) {
         size_t n = (size_t)(session.p + session.n - pair.p);
 
         put(out, str_head(pair, n));
-        put_tag(out, session, map);
+        put_tag(out, session, info);
         put(out, str_skip(pair, n));
     } else {
         put(out, pair); /* name=value, unchanged */
@@ -210,10 +213,10 @@ void put_set_cookie(struct rewrite_out *out, struct str value, const struct rewr
         if (equals < attribute.n)
             arg = rewrite_map_unquoted(str_trim(str_skip(attribute, equals + 1)));
 
-        if (str_eq_case(name, STR("path")) && is_under(arg, map->upstream_path)) {
+        if (str_eq_case(name, STR("path")) && is_under(arg, info->upstream_path)) {
             PUT(out, "; Path=");
-            put_cookie_path(out, arg, map);
-        } else if (!str_eq_case(name, STR("domain")) || !is_backend_domain(arg, map)) {
+            put_cookie_path(out, arg, info);
+        } else if (!str_eq_case(name, STR("domain")) || !is_backend_domain(arg, info)) {
             put(out, whole);
         }
     }

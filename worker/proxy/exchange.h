@@ -27,6 +27,7 @@
 #include "shm/table.h"
 #include "worker/core/transport.h"
 #include "worker/http/h1.h"
+#include "worker/http/headers.h"
 #include "worker/http/http.h"
 #include "worker/http/origin.h"
 #include "worker/http/rewrite.h"
@@ -190,7 +191,7 @@ void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
                    const char *error, const char *detail);
 
 /* Ends it with this response (worker/proxy/local_reply.c makes them). */
-void exchange_reply(struct exchange *x, struct rewrite_own_info *info);
+void exchange_reply(struct exchange *x, struct headers_own_info *info);
 
 /* worker->end_slow_body: ends the slowest of those that collect their bodies, so that what it
  * holds is free for others. false: there is none. */

@@ -5,6 +5,7 @@
 #include "base/conf/conf.h"
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
+#include "worker/core/peer.h"
 #include "worker/proxy/collecting.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/exchange_stats.h"
@@ -215,17 +216,30 @@ void exchange_cut(struct exchange *x, enum exchange_end end, const char *detail)
     exchange_finish(x, false);
 }
 
-void exchange_reply(struct exchange *x, struct rewrite_own_info *info)
+void exchange_reply(struct exchange *x, struct headers_own_info *info)
 {
+    const struct worker *worker = x->worker;
+    struct headers_own own;
+    struct rewrite_out text;
+
     x->status = info->status;
+    info->client_method = x->request->method;
     info->request_id = exchange_id(x);
-    exchange_finish(x, x->transport->ops->own(x->transport, info, &x->bytes_out) >= 0);
+    info->date = str_from(worker->date);
+    info->hsts = peer_hsts(worker, x->peer);
+    rewrite_out_init(&text, worker->field_scratch, WORKER_HEADROOM);
+    if (!headers_own(&own, info, &text)) {
+        exchange_finish(x, false);
+        return;
+    }
+    x->bytes_out = own.body.n;
+    exchange_finish(x, x->transport->ops->own(x->transport, &own.head, own.body) >= 0);
 }
 
 void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
                    const char *error, const char *detail)
 {
-    struct rewrite_own_info info = {
+    struct headers_own_info info = {
         .status = status, .proxy_error = error, .proxy_detail = error ? detail : NULL};
 
     x->error = error;
@@ -236,7 +250,7 @@ void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
     x->end = (uint8_t)end;
     x->detail = detail;
     if (status == 503)
-        info.retry_after = REWRITE_RETRY_AFTER_S;
+        info.retry_after = HEADERS_RETRY_AFTER_S;
     exchange_reply(x, &info);
 }
 

@@ -248,7 +248,7 @@ void exchange_stats_count(const struct exchange *x)
 }
 
 void exchange_stats_refused(struct worker *worker, const struct peer *peer,
-                            const struct rewrite_own_info *info, const char *detail, size_t in,
+                            const struct headers_own_info *info, const char *detail, size_t in,
                             size_t out, size_t body)
 {
     struct access_record r = {

@@ -8,7 +8,7 @@
 
 struct exchange;
 struct peer;
-struct rewrite_own_info;
+struct headers_own_info;
 struct worker;
 
 /* The gauge and the counter of exchanges. Those of status listeners are counted separately. */
@@ -25,7 +25,7 @@ void exchange_stats_moved(const struct exchange *x);
  * info: of the response, which was made. in: bytes received;
  * out: bytes of our response; body: the part of these that is its body. */
 void exchange_stats_refused(struct worker *worker, const struct peer *peer,
-                            const struct rewrite_own_info *info, const char *detail, size_t in,
+                            const struct headers_own_info *info, const char *detail, size_t in,
                             size_t out, size_t body);
 
 #endif

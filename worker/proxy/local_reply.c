@@ -14,10 +14,10 @@
 
 void local_reply_options(struct exchange *x, struct str allow)
 {
-    struct rewrite_own_info info = {.status = 204, .allow = allow};
+    struct headers_own_info info = {.status = 204, .allow = allow};
 
     if (!allow.n)
-        info.allow = STR(REWRITE_METHODS);
+        info.allow = STR(HEADERS_METHODS);
 
     exchange_reply(x, &info);
 }
@@ -47,7 +47,7 @@ static bool passes_challenge(const struct exchange *x, struct str path)
 /* false: it goes to a backend. */
 static bool reply_challenge(struct exchange *x, struct str path, struct str token)
 {
-    struct rewrite_own_info info = {.status = 404};
+    struct headers_own_info info = {.status = 404};
     struct challenge_row found;
 
     if (token.n && challenge_find(x->worker->table, CHALLENGE_HTTP_01, token,
@@ -66,7 +66,7 @@ static void reply_redirect(struct exchange *x, struct str path)
 {
     const struct http_request *r = x->request;
     bool plain_get = r->method == HTTP_GET || r->method == HTTP_HEAD;
-    struct rewrite_own_info info = {.status = plain_get ? 301 : 308};
+    struct headers_own_info info = {.status = plain_get ? 301 : 308};
     char location[HTTP_TARGET_MOST + CONF_HOST_LEN + 32];
     ssize_t n;
 
@@ -103,7 +103,7 @@ static void reply_redirect(struct exchange *x, struct str path)
  * under a host name that its author points to this host (DNS rebinding). */
 static bool admit_to_status(struct exchange *x)
 {
-    struct rewrite_own_info info = {.confined = true};
+    struct headers_own_info info = {.confined = true};
     const struct http_request *r = x->request;
 
     if (r->method != HTTP_GET && r->method != HTTP_HEAD) {
@@ -122,7 +122,7 @@ static bool admit_to_status(struct exchange *x)
 
 static void reply_status(struct exchange *x, struct str path)
 {
-    struct rewrite_own_info info = {.confined = true};
+    struct headers_own_info info = {.confined = true};
     struct str query = x->request->query;
     const char *type = "text/plain";
     char name[64];

@@ -213,7 +213,7 @@ static bool admit_method(struct exchange *x)
 {
     const struct conf_route *route = x->route;
     struct str method = x->request->method_name;
-    struct rewrite_own_info info = {.status = 405, .allow = str_from(route->allow)};
+    struct headers_own_info info = {.status = 405, .allow = str_from(route->allow)};
 
     if (route->n_methods == 0)
         return true;

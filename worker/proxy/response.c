@@ -29,15 +29,16 @@ static enum exchange_flow client_gone(struct exchange *x)
     return EXCHANGE_OVER;
 }
 
-/* What the transport needs to write a head. The buffers are what info points to. */
+/* What a decided head may point to. */
 struct marks {
     char cookie[STICKY_COOKIE], authority[ORIGIN_AUTHORITY];
 };
 
-static void describe(const struct exchange *x, struct rewrite_response_info *info,
-                     struct marks *marks)
+static void describe(const struct exchange *x, struct headers_info *info, struct marks *marks)
 {
     info->tls = x->origin.https;
+    info->hsts = peer_hsts(x->worker, x->peer);
+    info->date = str_from(x->worker->date);
     info->prefix = x->match.prefix;
     info->upstream_path = x->match.upstream_path;
     info->public_authority = origin_authority(&x->origin, marks->authority);
@@ -47,27 +48,41 @@ static void describe(const struct exchange *x, struct rewrite_response_info *inf
     sticky_mark(x, info, marks->cookie);
 }
 
-static int put_head(struct exchange *x, const struct http_response *head, char *data, size_t n,
-                    bool last)
+/* Changes the parsed head. false: it is too large to be passed on. */
+static bool decide(const struct exchange *x, struct http_response *parsed,
+                   struct http_head *head, struct marks *marks)
 {
-    struct rewrite_response_info info = {0};
-    struct marks marks;
+    struct headers_info info = {0};
+    struct rewrite_out text;
 
-    describe(x, &info, &marks);
-    return x->transport->ops->respond(x->transport, head, &info, data, n, last);
+    describe(x, &info, marks);
+    rewrite_out_init(&text, x->worker->field_scratch, WORKER_HEADROOM);
+    return headers_response(head, parsed, &info, &text);
 }
 
-static int put_interim(struct exchange *x, const struct http_response *head)
+static int put_head(struct exchange *x, struct http_response *parsed, char *data, size_t n,
+                    bool last)
 {
-    struct rewrite_response_info info = {0};
+    struct http_head head;
     struct marks marks;
 
-    describe(x, &info, &marks);
-    return x->transport->ops->interim(x->transport, head, &info);
+    if (!decide(x, parsed, &head, &marks))
+        return -1;
+    return x->transport->ops->respond(x->transport, &head, data, n, last);
+}
+
+static int put_interim(struct exchange *x, struct http_response *parsed)
+{
+    struct http_head head;
+    struct marks marks;
+
+    if (!decide(x, parsed, &head, &marks))
+        return -1;
+    return x->transport->ops->interim(x->transport, &head);
 }
 
 /* Gives decoded bytes to the transport, with the head unless that was sent before. */
-static enum exchange_flow response_pass_on(struct exchange *x, const struct http_response *head,
+static enum exchange_flow response_pass_on(struct exchange *x, struct http_response *head,
                                            char *data, size_t n, bool last)
 {
     int result = 0;
@@ -197,7 +212,7 @@ static void end_trailers(struct exchange *x)
 }
 
 /* Removes the transfer coding; head: NULL after the first call. */
-static enum exchange_flow response_body(struct exchange *x, const struct http_response *head,
+static enum exchange_flow response_body(struct exchange *x, struct http_response *head,
                                         char *data, size_t n)
 {
     size_t take = n;
@@ -284,7 +299,7 @@ static void note_status(struct exchange *x, unsigned status)
 }
 
 /* 101 after a requested upgrade: from now on only bytes are relayed. */
-static enum exchange_flow begin_tunnel(struct exchange *x, const struct http_response *head,
+static enum exchange_flow begin_tunnel(struct exchange *x, struct http_response *head,
                                        char *data, size_t n)
 {
     enum exchange_flow flow;
@@ -298,7 +313,7 @@ static enum exchange_flow begin_tunnel(struct exchange *x, const struct http_res
 }
 
 /* raw: the bytes of the head, len of them. */
-static enum exchange_flow response_head(struct exchange *x, const struct http_response *head,
+static enum exchange_flow response_head(struct exchange *x, struct http_response *head,
                                         const char *raw, size_t len, char *data, size_t n)
 {
     if (!x->active->first_byte) /* reset by a 100 in the same read */
@@ -328,7 +343,7 @@ static enum exchange_flow response_head(struct exchange *x, const struct http_re
     return response_body(x, head, data, n);
 }
 
-static enum exchange_flow response_interim(struct exchange *x, const struct http_response *head)
+static enum exchange_flow response_interim(struct exchange *x, struct http_response *head)
 {
     x->no_reuse |= !head->keep_alive;
     if (++x->interims > H1_INTERIM_MAX)

@@ -281,7 +281,7 @@ void sticky_end(const struct exchange *x)
         sticky_note(x);
 }
 
-void sticky_mark(const struct exchange *x, struct rewrite_response_info *info,
+void sticky_mark(const struct exchange *x, struct headers_info *info,
                  char cookie[STICKY_COOKIE])
 {
     const struct affinity_key *key = &x->worker->affinity;

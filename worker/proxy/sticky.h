@@ -15,7 +15,7 @@
 struct conf_pool;
 struct exchange;
 struct http_response;
-struct rewrite_response_info;
+struct headers_info;
 struct worker;
 
 enum { STICKY_COOKIE = 192 }; /* bytes of our whole Set-Cookie; a name has at most 63 */
@@ -41,7 +41,7 @@ void sticky_response(struct exchange *x, const struct http_response *head);
 void sticky_end(const struct exchange *x);
 
 /* Fills in how the response is to be marked. cookie: a buffer that *info may point to. */
-void sticky_mark(const struct exchange *x, struct rewrite_response_info *info,
+void sticky_mark(const struct exchange *x, struct headers_info *info,
                  char cookie[STICKY_COOKIE]);
 
 #endif

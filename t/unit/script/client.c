@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/container.h"
 #include "t/unit/script/script.h"
-#include "worker/http/rewrite.h"
 #include "worker/upstream/upstream.h"
 
 static struct client *all[SCRIPT_CLIENTS];
@@ -51,12 +50,11 @@ static void scripted_head(struct client *c, uint16_t status)
     c->status = status;
 }
 
-static int scripted_respond(struct transport *t, const struct http_response *head,
-                            struct rewrite_response_info *info, char *data, size_t n, bool last)
+static int scripted_respond(struct transport *t, const struct http_head *head, char *data,
+                            size_t n, bool last)
 {
     struct client *c = client_of(t);
 
-    (void)info;
     if (c->takes >= 0)
         scripted_head(c, head->status);
     return take(c, data, n, last);
@@ -75,26 +73,25 @@ static int scripted_body(struct transport *t, char *data, size_t n, bool last)
     return take(c, data, n, last);
 }
 
-static int scripted_interim(struct transport *t, const struct http_response *head,
-                            struct rewrite_response_info *info)
+static int scripted_interim(struct transport *t, const struct http_head *head)
 {
     struct client *c = client_of(t);
 
-    (void)head, (void)info;
+    (void)head;
     if (c->heads)
         wrong(c, "an interim response after the final one");
     c->interims++;
     return c->takes < 0 ? -1 : 0;
 }
 
-static int scripted_own(struct transport *t, struct rewrite_own_info *info, size_t *body)
+static int scripted_own(struct transport *t, const struct http_head *head, struct str body)
 {
     struct client *c = client_of(t);
 
-    *body = 0;
-    scripted_head(c, info->status);
+    (void)body;
+    scripted_head(c, head->status);
     c->own = true;
-    script_own_errors += info->status >= 500;
+    script_own_errors += head->status >= 500;
     c->last = true;
     return c->takes < 0 ? -1 : 0;
 }

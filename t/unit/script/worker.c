@@ -165,7 +165,8 @@ static void build_memory(struct worker *w)
     mempool_init(&w->request_buffers, sizeof(struct request_buffer) + WORKER_REQUEST_BUFFER, 0);
     w->relay_buffer = malloc(WORKER_HEADROOM + WORKER_BODY + WORKER_TAILROOM);
     w->head_scratch = malloc(WORKER_HEADROOM);
-    CHECK(w->relay_buffer && w->head_scratch);
+    w->field_scratch = malloc(WORKER_HEADROOM);
+    CHECK(w->relay_buffer && w->head_scratch && w->field_scratch);
 }
 
 static void build_routes(struct worker *w)
@@ -491,6 +492,7 @@ static void release(struct worker *w)
     fd_close(&log_fd);
     free(w->relay_buffer);
     free(w->head_scratch);
+    free(w->field_scratch);
     loop_close(&w->loop, &w->doorbell);
     fd_close(&heritage.doorbell_healthd);
     loop_release(&w->loop);
