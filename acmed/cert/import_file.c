@@ -237,6 +237,18 @@ static bool may_replace(const struct import_file *x, const char *path, const cha
     return false;
 }
 
+static void say_not_put(const struct import_put_failure *failure)
+{
+    escape_print(stderr, "pasgate: cannot write %s: %s%s\n", failure->path, strerror(errno),
+                 failure->mixed
+                     ? "; key and chain may not match now: import again before a reload"
+                     : "; both files are as they were");
+    for (int i = 0; i < IMPORT_PUT_FILES; i++)
+        if (failure->kept[i][0])
+            escape_print(stderr, "pasgate: what was there is kept as %s until that import\n",
+                         failure->kept[i]);
+}
+
 static int write_files(struct import_file *x, FILE *out)
 {
     const struct conf_cert *cert = x->cert;
@@ -252,10 +264,7 @@ static int write_files(struct import_file *x, FILE *out)
         !may_replace(x, cert->chain, pair->chain, pair->n_chain))
         return -1;
     if (!x->request->dry_run && import_put(file, &failure) < 0) {
-        escape_print(stderr, "pasgate: cannot write %s: %s%s\n", failure.path, strerror(errno),
-                     failure.mixed
-                         ? "; key and chain may not match now: import again before a reload"
-                         : "; both files are as they were");
+        say_not_put(&failure);
         return -1;
     }
     escape_print(out, "%s: %s of certificate %s, until %.10s: %s and %s\n", x->request->file,

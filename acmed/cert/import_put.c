@@ -22,6 +22,7 @@ struct put {
     bool kept;  /* `old` names what was there */
     bool first; /* there was none */
     bool moved; /* the new one has its name */
+    bool stays; /* `old` could not be put back, and is not removed */
 };
 
 static void dir_of(const char *path, char dir[PATH_MAX])
@@ -145,7 +146,8 @@ static int put_move(struct put *p)
     return sync_dir(p->to);
 }
 
-/* false: the new one stays. */
+/* false: the new one stays, and what was there keeps its second name, because no other copy of
+ * it may exist. */
 static bool put_back(struct put *p)
 {
     bool back = !p->moved || (p->kept && rename(p->old, p->to) == 0) ||
@@ -153,6 +155,7 @@ static bool put_back(struct put *p)
 
     if (p->moved)
         sync_dir(p->to);
+    p->stays = !back && p->kept;
     return back;
 }
 
@@ -160,7 +163,7 @@ static void put_end(const struct put *p)
 {
     if (*p->new && !p->moved)
         unlink(p->new);
-    if (p->kept)
+    if (p->kept && !p->stays)
         unlink(p->old);
 }
 
@@ -193,8 +196,11 @@ int import_put(const struct import_put_file file[IMPORT_PUT_FILES],
         return -1;
     rc = put_all(put, file, &failure->path);
     error = errno;
-    for (int i = IMPORT_PUT_FILES; rc < 0 && i-- > 0;)
+    for (int i = IMPORT_PUT_FILES; rc < 0 && i-- > 0;) {
         failure->mixed |= !put_back(&put[i]);
+        if (put[i].stays)
+            snprintf(failure->kept[i], sizeof failure->kept[i], "%s", put[i].old);
+    }
     for (int i = 0; i < IMPORT_PUT_FILES; i++)
         put_end(&put[i]);
     free(put);

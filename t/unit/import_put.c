@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,18 @@ int fsync(int fd)
         return -1;
     }
     return fdatasync(fd);
+}
+
+/* And one that cannot put anything back: no rename of these files to their names. */
+static bool back_fails;
+
+int rename(const char *from, const char *to)
+{
+    if (back_fails && strstr(from, ".old-")) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 static const char *at(const char *below)
@@ -134,6 +147,26 @@ static void test_second_fails(void)
     rmdir(at("chain"));
 }
 
+/* The only copy of what was there is not removed, and it is told where it is. */
+static void test_not_back(void)
+{
+    struct import_put_failure failure;
+    char key[64], chain[64];
+
+    put("chain", "c2");
+    back_fails = true;
+    sync_fails = 4; /* of the directory, after the second one has its name */
+    ok(import("k3", "c3", &failure) < 0 && failure.mixed, "nothing can be put back");
+    back_fails = false;
+    snprintf(key, sizeof key, "key.old-%d", (int)getpid());
+    snprintf(chain, sizeof chain, "chain.old-%d", (int)getpid());
+    is_str(failure.kept[0], at(key), "where the key is, is told");
+    is_str(failure.kept[1], at(chain), "and where the chain is");
+    ok(strcmp(text_of(key), "k2") == 0 && strcmp(text_of(chain), "c2") == 0, "it is there");
+    is_int(import("k2", "c2", &failure), 0, "the next one succeeds");
+    pair_is("k2", "c2", "the pair");
+}
+
 static void test_leftovers(void)
 {
     char dead[64], other[64], alive[64], ours[64];
@@ -180,6 +213,7 @@ int main(void)
         return 1;
     test_failing_disk();
     test_second_fails();
+    test_not_back();
     test_leftovers();
     test_link();
     snprintf(clean, sizeof clean, "rm -rf %s", root);
