@@ -214,13 +214,17 @@ subtest 'what was revoked' => sub {
 
 # Nobody knows whether it was revoked: the worker that bridges does not use it, nor does acmed,
 # which takes it as soon as it knows.
-subtest 'what may have been revoked' => sub {
+my %unreadable = (
+    'a link' => [sub { symlink 'nowhere', $_[0] }, qr/Too many levels/],
+    'a FIFO' => [sub { POSIX::mkfifo($_[0], 0644) }, qr/it is not a regular file/]);
+for my $what (sort keys %unreadable) { subtest "what may have been revoked: the list is $what" => sub {
+    my ($make, $why) = @{ $unreadable{$what} };
     my $store = fresh_store();
     my @old   = PasGate::make_cert('known', 'known.test');
     my @good  = PasGate::make_cert('maybe', 'maybe.test');
     put($store, 'known.test', 1, \@old,  1);
     put($store, 'elsewhere',  1, \@good, 1);
-    symlink 'nowhere', "$store/certs/.revoked" or die;
+    $make->("$store/certs/.revoked") or die;
     my $gate = gate($store, cert('known.test'));
     my $both = cert('known.test') . ', ' . cert('maybe.test');
     $gate->write_config(certs => $both);
@@ -228,12 +232,12 @@ subtest 'what may have been revoked' => sub {
     is $seen, '', 'the other is served';
     isnt served($gate, 'maybe.test'), leaf(\@good), 'it is not';
     unlike $gate->log_text, qr/these are served until acmed/, 'nor was it ever';
-    like $gate->log_text, qr/worker.*cannot read the list of revoked certificates .*: Too many levels.*no certificate that the store has under another name is used/,
+    like $gate->log_text, qr/worker.*cannot read the list of revoked certificates .*: $why.*no certificate that the store has under another name is used/,
         'a worker tells why';
     unlink "$store/certs/.revoked";
     ok wait_for { all_taken($gate, $both) && served($gate, 'maybe.test') eq leaf(\@good) }, 'the list can be read: it is taken' or $gate->tell;
     $gate->stop_ok;
-};
+} }
 
 subtest 'among a thousand folders that are no good' => sub {
     my $store = fresh_store();

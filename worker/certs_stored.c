@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -44,16 +45,20 @@ static struct revoked revoked_read(int certs_fd, const char *store)
 {
     int fd = openat(certs_fd, STORED_REVOKED, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct revoked revoked = {.unreadable = fd >= 0 || errno != ENOENT};
+    struct stat st;
     size_t n;
 
-    if (fd >= 0)
+    if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+        errno = EINVAL; /* a FIFO would read as empty */
+    else if (fd >= 0)
         revoked.list = fd_read_all(fd, STORED_REVOKED_MAX, &n);
     if (revoked.list)
         revoked.unreadable = false;
     if (revoked.unreadable)
         log_warn("cannot read the list of revoked certificates %s/certs/%s: %s; no certificate "
                  "that the store has under another name is used",
-                 store, STORED_REVOKED, strerror(errno));
+                 store, STORED_REVOKED,
+                 errno == EINVAL ? "it is not a regular file" : strerror(errno));
     fd_close(&fd);
     return revoked;
 }

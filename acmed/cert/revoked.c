@@ -88,7 +88,7 @@ static bool revoked_same_file(const struct stat *a, const struct stat *b)
 static void let_workers_read(const struct store *store, const struct stat *st)
 {
     bool told = list.mode_why[0] != '\0';
-    bool wrong = S_ISREG(st->st_mode) && (st->st_mode & 07777) != STORE_FILE_MODE;
+    bool wrong = (st->st_mode & 07777) != STORE_FILE_MODE;
 
     if (!store->ours)
         return;
@@ -118,6 +118,8 @@ static int revoked_load(const struct store *store)
         list.mode_why[0] = '\0';
         return 0;
     }
+    if (!S_ISREG(now.st_mode)) /* a FIFO would read as empty */
+        return S_ISLNK(now.st_mode) ? ELOOP : EINVAL;
     let_workers_read(store, &now);
     if (list.known && revoked_same_file(&now, &list.stamp))
         return 0;
@@ -135,6 +137,11 @@ static int revoked_load(const struct store *store)
     return 0;
 }
 
+static const char *revoked_says(int error)
+{
+    return error == EINVAL ? "it is not a regular file; move it away" : store_says(error);
+}
+
 /* false, with errno: it cannot be read. */
 static bool refresh(const struct store *store)
 {
@@ -144,7 +151,7 @@ static bool refresh(const struct store *store)
     if (list.error && !before)
         log_error("cannot read the list of revoked certificates %s/certs/%s: %s; no other "
                   "certificate of the store is used until it can be read",
-                  store->path, list_name, strerror(list.error));
+                  store->path, list_name, revoked_says(list.error));
     if (!list.error && before)
         log_info("the list of revoked certificates can be read again");
     errno = list.error;
@@ -268,7 +275,7 @@ static void tell_unlisted(const struct store *store, int error)
     snprintf(unlisted.why, sizeof unlisted.why,
              "cannot write the list of revoked certificates %.160s/certs/%s: %s; retried every "
              "%d s, and until then no older generation is removed",
-             store->path, list_name, store_says(error), RETRY_MS / 1000);
+             store->path, list_name, revoked_says(error), RETRY_MS / 1000);
     if (!told)
         log_error("%s", unlisted.why);
 }
@@ -338,7 +345,7 @@ bool revoked_readable(const struct store *store, char why[TABLE_NOTE])
     snprintf(why, TABLE_NOTE,
              "cannot read the list of revoked certificates %.160s/certs/%s: %s; workers keep "
              "what they have loaded, and nothing is ordered",
-             store->path, list_name, store_says(list.error));
+             store->path, list_name, revoked_says(list.error));
     return false;
 }
 

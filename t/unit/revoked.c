@@ -176,6 +176,9 @@ static void test_unreadable(struct store *store)
        "which is told: %s", why);
     errno = 0;
     ok(revoked_add(store, &y, 0, when) < 0 && errno == ELOOP, "nothing is added to it");
+    ok(unlink(list) == 0 && mkfifo(list, 0600) == 0, "it is a FIFO");
+    ok(!revoked_readable(store, why) && strstr(why, "it is not a regular file"),
+       "which is not an empty list: %s", why);
     uint32_t epoch = revoked_epoch();
     ok(rename(kept, list) == 0, "it can be read again");
     is_int(lines(), 1, "the entry is still there");
