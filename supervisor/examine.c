@@ -141,6 +141,20 @@ static void examine_hook(struct examination *x)
                    conf->file, user.name, hook, strerror(error));
 }
 
+/* Of what should be a directory, as the user that checks. true: it is, or cannot be seen. */
+static bool is_directory(struct examination *x, const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0 || S_ISDIR(st.st_mode))
+        return true;
+    errors_add(x->warnings,
+               "%s: acme.store: %s is not a directory, so no certificate can be kept: move it "
+               "away, and a directory is made in its place",
+               x->conf->file, path);
+    return false;
+}
+
 /* A store that does not exist yet will be created. Only root can check for another user. */
 static void examine_store(struct examination *x)
 {
@@ -149,8 +163,14 @@ static void examine_store(struct examination *x)
     struct identity user;
     char path[PATH_MAX];
 
-    if (x->what != EXAMINE_CHECK || conf->n_certs == 0 || geteuid() != 0 ||
-        identity_find(&user, conf->user) < 0)
+    if (x->what != EXAMINE_CHECK || conf->n_certs == 0)
+        return;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(path, sizeof path, "%.2048s%s", conf->acme.store, parts[i]);
+        if (!is_directory(x, path))
+            return;
+    }
+    if (geteuid() != 0 || identity_find(&user, conf->user) < 0)
         return;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         int error, how = R_OK | X_OK | (i > 0 ? W_OK : 0);

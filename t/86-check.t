@@ -103,6 +103,12 @@ subtest 'what is likely wrong' => sub {
         warned $store, qr/acme\.store: user nobody, which keeps the certificates, cannot read and write \Q$dir\E\/store: Permission denied; make that user its owner/,
           'a store that the user of the service may not write';
     }
+    warned $good . qq~acme = { store = "$dir/plain.txt"; };\n~ . $pool, qr/acme\.store: \Q$dir\E\/plain\.txt is not a directory, so no certificate can be kept: move it away/,
+      'a store that is a file';
+    mkdir "$dir/half";
+    spew("$dir/half/certs", '');
+    warned $good . qq~acme = { store = "$dir/half"; };\n~ . $pool, qr/acme\.store: \Q$dir\E\/half\/certs is not a directory/,
+      'a file in the place of its certificates';
     warned $more->(qq~tls = { ciphers = "ECDHE+AESGCM:eNULL:\@SECLEVEL=0"; };\n~), qr/x\.conf:3: tls\.ciphers: "eNULL"/, 'ciphers';
     warned $more->(qq~tls = { ciphers = "ECDHE+AESGCM:\@SECLEVEL=0"; };\n~), qr/x\.conf:3: tls\.ciphers: "\@SECLEVEL=0"/, 'a security level of 0 alone';
     my $l = 'listen = ( { address = "127.0.0.1:1443"; tls = true; }, ';
