@@ -57,22 +57,29 @@ bool cert_find(const struct table *table, const char *dir, uint32_t guess, struc
     return false;
 }
 
-/* First bits in the word: 8 bits of proof, 32 of candidate, 8 of name, 1 of partly, 7 of why, 8
- * of error. */
-enum { CANDIDATE_AT = 8, NAME_AT = 40, PARTLY_AT = 48, WHY_AT = 49, ERROR_AT = 56 };
+/* First bits in the word: 8 bits of proof, 32 of candidate, 8 of name, 1 of partly, 3 of why,
+ * 12 of error. */
+enum {
+    CANDIDATE_AT = 8,
+    NAME_AT = 40,
+    PARTLY_AT = 48,
+    WHY_AT = 49,
+    WHY_MASK = 7,
+    ERROR_AT = 52
+};
 
 uint64_t cert_finding_pack(const struct cert_finding *f)
 {
     uint64_t name = f->name > UINT8_MAX ? UINT8_MAX : f->name;
+    uint64_t error = f->error > CERT_ERROR_MAX ? 0 : f->error;
 
-    return (uint64_t)f->error << ERROR_AT | (uint64_t)f->why << WHY_AT |
-           (uint64_t)f->partly << PARTLY_AT | name << NAME_AT |
-           (uint64_t)f->candidate << CANDIDATE_AT | (uint64_t)f->proof;
+    return error << ERROR_AT | (uint64_t)f->why << WHY_AT | (uint64_t)f->partly << PARTLY_AT |
+           name << NAME_AT | (uint64_t)f->candidate << CANDIDATE_AT | (uint64_t)f->proof;
 }
 
 struct cert_finding cert_finding_unpack(uint64_t word)
 {
-    uint64_t proof = word & UINT8_MAX, why = word >> WHY_AT & (UINT8_MAX >> 1);
+    uint64_t proof = word & UINT8_MAX, why = word >> WHY_AT & WHY_MASK;
 
     return (struct cert_finding){
         .candidate = (uint32_t)(word >> CANDIDATE_AT),
@@ -80,7 +87,7 @@ struct cert_finding cert_finding_unpack(uint64_t word)
         .name = (uint32_t)(word >> NAME_AT & UINT8_MAX),
         .partly = word >> PARTLY_AT & 1,
         .why = why > CERT_WHY_CA_HASH ? CERT_WHY_OTHER : (enum cert_why)why,
-        .error = (uint8_t)(word >> ERROR_AT),
+        .error = (uint16_t)(word >> ERROR_AT & CERT_ERROR_MAX),
     };
 }
 

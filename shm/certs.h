@@ -39,6 +39,8 @@ enum cert_why {
     CERT_WHY_CA_HASH, /* a signature in the chain uses a hash that is too weak for it */
 };
 
+enum { CERT_ERROR_MAX = 4095 }; /* cert_finding.error: it has 12 bits */
+
 /* The result of a worker's self-test of a candidate, packed into the one word of its row. */
 struct cert_finding {
     uint32_t candidate; /* the one that was tested; 0: none yet */
@@ -46,7 +48,9 @@ struct cert_finding {
     uint32_t name; /* which of the certificate's names it is about, from 1; 0: all */
     bool partly;   /* CERT_PROOF_HANDSHAKE: fails with one version of TLS, works with another */
     enum cert_why why; /* CERT_PROOF_LOAD */
-    uint8_t error;     /* CERT_WHY_FILE: errno */
+    /* CERT_WHY_FILE: errno. CERT_PROOF_HANDSHAKE: OpenSSL's reason (of ERR_LIB_SSL); 0: none,
+     * or one above CERT_ERROR_MAX, which only the log tells. */
+    uint16_t error;
 };
 
 uint64_t cert_finding_pack(const struct cert_finding *finding);

@@ -79,7 +79,7 @@ subtest 'one that the workers cannot use' => sub {
     replace(tmp('odd.pem'), tmp('odd.key'));
     ok wait_for { row()->{error} }, 'is refused';
     my $row = row();
-    is $row->{error}, 'generation 3 was not accepted: no TLS handshake for shop.test succeeded with it: see the log', 'in plain words';
+    is $row->{error}, 'generation 3 was not accepted: no TLS handshake for shop.test succeeded with it: no shared cipher', 'in plain words, with the cause';
     is "$row->{generation} $row->{candidate}", '2 0', 'the old generation goes on';
     is served(), $good, 'and is served';
     my @findings = $gate->log_text =~ /generation 3: no handshake for shop\.test: no shared cipher/g;

@@ -234,7 +234,7 @@ static void deploy_ask(struct certificate *k)
 static void deploy_judge(struct certificate *k, const struct cert_finding *finding,
                          uint64_t now_ms)
 {
-    proof_text(finding, k->conf, k->next.warning);
+    proof_text(finding, k->conf, pem_tls_reason(finding->error), k->next.warning);
     if (proof_takes(finding, lenient(k)))
         deploy_commit(k, now_ms);
     else if (proof_doubt(&k->next.proof, k->heritage, now_ms))

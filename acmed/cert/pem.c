@@ -423,3 +423,10 @@ void pem_digest(const struct pem_pair *pair, uint8_t out[PEM_DIGEST])
     CHECK(EVP_DigestFinal_ex(ctx, out, NULL) == 1);
     EVP_MD_CTX_free(ctx);
 }
+
+const char *pem_tls_reason(unsigned number)
+{
+    if (number == 0 || OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) != 1)
+        return NULL;
+    return ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, number));
+}

@@ -58,6 +58,10 @@ struct pem_id {
 };
 bool pem_id(const struct pem_pair *pair, struct pem_id *id);
 
+/* What OpenSSL calls this cause of a failed handshake (cert_finding.error); NULL: it does not
+ * know it, or 0. */
+const char *pem_tls_reason(unsigned number);
+
 /* SHA-256 over both texts; tells whether two pairs are the same. */
 void pem_digest(const struct pem_pair *pair, uint8_t out[PEM_DIGEST]);
 

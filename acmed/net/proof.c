@@ -115,6 +115,20 @@ static void load_text(const struct cert_finding *f, char out[TABLE_REASON])
         snprintf(out, TABLE_REASON, "the workers cannot load it: %s", texts[f->why]);
 }
 
+static void handshake_text(const struct cert_finding *f, const char *name, const char *reason,
+                           char out[TABLE_REASON])
+{
+    if (f->partly && reason)
+        snprintf(out, TABLE_REASON,
+                 "it does not work with every version of TLS: %s; see tls.ciphers", reason);
+    else if (f->partly)
+        snprintf(out, TABLE_REASON,
+                 "it does not work with every version of TLS: see tls.ciphers and the log");
+    else
+        snprintf(out, TABLE_REASON, "no TLS handshake for %.80s succeeded with it: %s", name,
+                 reason ? reason : "see the log");
+}
+
 bool proof_takes(const struct cert_finding *f, bool lenient)
 {
     switch (f->proof) {
@@ -131,7 +145,7 @@ bool proof_takes(const struct cert_finding *f, bool lenient)
     }
 }
 
-void proof_text(const struct cert_finding *f, const struct conf_cert *cert,
+void proof_text(const struct cert_finding *f, const struct conf_cert *cert, const char *reason,
                 char out[TABLE_REASON])
 {
     const char *name =
@@ -142,12 +156,7 @@ void proof_text(const struct cert_finding *f, const struct conf_cert *cert,
         out[0] = '\0';
         return;
     case CERT_PROOF_HANDSHAKE:
-        if (f->partly)
-            snprintf(out, TABLE_REASON,
-                     "it does not work with every version of TLS: see tls.ciphers and the log");
-        else
-            snprintf(out, TABLE_REASON,
-                     "no TLS handshake for %.80s succeeded with it: see the log", name);
+        handshake_text(f, name, reason, out);
         return;
     case CERT_PROOF_LEAF:
         snprintf(out, TABLE_REASON, "a client that asks for %.80s would not get it", name);

@@ -54,8 +54,9 @@ bool proof_doubt(struct proof *proof, const struct heritage *heritage, uint64_t 
 /* Whether the candidate may go live with this finding. lenient: the operator configured this
  * very pair, so unusual dates, names or chain are accepted, but handshakes must work. Pure. */
 bool proof_takes(const struct cert_finding *finding, bool lenient);
-/* The finding in plain words; "" if good. Pure. */
+/* The finding in plain words; "" if good. reason: of a failed handshake (pem_tls_reason());
+ * NULL: only the log tells it. Pure. */
 void proof_text(const struct cert_finding *finding, const struct conf_cert *cert,
-                char out[TABLE_REASON]);
+                const char *reason, char out[TABLE_REASON]);
 
 #endif

@@ -1,7 +1,9 @@
 /* acmed/net/proof.h: who is asked to prove a candidate, and what comes of the answer. */
 #include <errno.h>
+#include <openssl/sslerr.h>
 #include <string.h>
 
+#include "acmed/cert/pem.h"
 #include "acmed/net/proof.h"
 #include "base/conf/conf.h"
 #include "t/unit/tap.h"
@@ -41,13 +43,16 @@ static enum proof_news look(struct proof *p, uint64_t now_ms, struct cert_findin
 
 static void test_word(void)
 {
-    const struct cert_finding f = {0xfedcba98, CERT_PROOF_CHAIN, 100,
-                                   true,       CERT_WHY_CA_HASH, 255};
+    struct cert_finding f = {0xfedcba98, CERT_PROOF_CHAIN, 100,
+                             true,       CERT_WHY_CA_HASH, CERT_ERROR_MAX};
     struct cert_finding g = cert_finding_unpack(cert_finding_pack(&f));
 
     ok(g.candidate == f.candidate && g.proof == f.proof && g.name == 100 && g.partly &&
-           g.why == f.why && g.error == 255,
+           g.why == f.why && g.error == CERT_ERROR_MAX,
        "a finding in one word");
+    f.error = CERT_ERROR_MAX + 1;
+    g = cert_finding_unpack(cert_finding_pack(&f));
+    ok(g.error == 0 && g.why == f.why, "an error that has no room is left out");
     is_int(cert_finding_unpack(UINT64_MAX).proof, CERT_PROOF_LOAD, "an unknown one");
     is_int(cert_finding_unpack(UINT64_MAX).why, CERT_WHY_OTHER, "and an unknown reason");
 }
@@ -153,9 +158,30 @@ static void test_verdicts(void)
                proof_takes(&f, true) == cases[i].lenient,
            "finding %d: from the CA %d, of the operator %d", cases[i].proof, cases[i].strict,
            cases[i].lenient);
-        proof_text(&f, &cert, text);
+        proof_text(&f, &cert, NULL, text);
         is_str(text, cases[i].text, "  in words");
     }
+}
+
+/* Which of the many reasons OpenSSL has, an operator need not look up in the log. */
+static void test_handshake(void)
+{
+    struct cert_finding f = {.candidate = 1, .proof = CERT_PROOF_HANDSHAKE, .name = 2};
+    const char *reason = pem_tls_reason(SSL_R_NO_SHARED_CIPHER);
+    char text[TABLE_REASON];
+
+    proof_text(&f, &cert, reason, text);
+    is_str(text, "no TLS handshake for b.test succeeded with it: no shared cipher",
+           "its cause");
+    f.partly = true;
+    proof_text(&f, &cert, reason, text);
+    is_str(text,
+           "it does not work with every version of TLS: no shared cipher; see tls.ciphers",
+           "of one version, too");
+    ok(!pem_tls_reason(0) && !pem_tls_reason(CERT_ERROR_MAX), "one that OpenSSL does not know");
+    proof_text(&f, &cert, NULL, text);
+    is_str(text, "it does not work with every version of TLS: see tls.ciphers and the log",
+           "is in the log only");
 }
 
 /* What the log of a worker says of a candidate that it cannot load is in the row, too. */
@@ -180,7 +206,7 @@ static void test_load(void)
                                        .why = cases[i].why,
                                        .error = (uint8_t)cases[i].error};
 
-        proof_text(&f, &cert, text);
+        proof_text(&f, &cert, NULL, text);
         ok(strstr(text, cases[i].text) != NULL, "%s", text);
         ok(strlen("generation 4294967295 was not accepted: ") + strlen(text) < TABLE_REASON,
            "  fits into a row");
@@ -194,6 +220,7 @@ int main(void)
     test_deaths();
     test_penalty();
     test_verdicts();
+    test_handshake();
     test_load();
     return done();
 }

@@ -34,6 +34,7 @@ struct tls_selftest {
     size_t n_versions;
     size_t name, version; /* the next ones to test */
     size_t worked;        /* versions that worked for this name */
+    uint16_t reason;      /* why the last handshake failed: OpenSSL's number, or 0 */
     struct tls_selftest_result worst;
 };
 
@@ -62,6 +63,7 @@ __attribute__((format(printf, 5, 6))) static void found(struct tls_selftest *p,
     p->worst.proof = proof;
     p->worst.partly = partly;
     p->worst.name = name;
+    p->worst.error = proof == CERT_PROOF_HANDSHAKE ? p->reason : 0;
     va_start(ap, fmt);
     vsnprintf(p->worst.text, sizeof p->worst.text, fmt, ap);
     va_end(ap);
@@ -182,6 +184,17 @@ static void look_at_leaf(struct tls_selftest *p, SSL *client, const char *name)
         found(p, CERT_PROOF_NAMES, false, number, "the certificate is not for %s", name);
 }
 
+/* Why the handshake failed. The number is for acmed, which tells it without the log. */
+static const char *reason_of(struct tls_selftest *p)
+{
+    unsigned long error = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(error);
+    int number = ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
+
+    p->reason = number > 0 && number <= CERT_ERROR_MAX ? (uint16_t)number : 0;
+    return reason ? reason : "it does not finish";
+}
+
 /* "", or why the handshake failed. */
 static const char *try_name(struct tls_selftest *p, const char *name, int version)
 {
@@ -193,19 +206,17 @@ static const char *try_name(struct tls_selftest *p, const char *name, int versio
     p->engine->current = &conn;
     p->engine->trial = p->server;
     p->engine->trial_cert = p->cert->index;
+    p->reason = 0;
     ERR_clear_error();
     if (client && server && SSL_set_min_proto_version(client, version) == 1 &&
         SSL_set_max_proto_version(client, version) == 1 &&
         (tls_selftest_is_address(name) || SSL_set_tlsext_host_name(client, name) == 1) &&
         tls_selftest_join(client, server)) {
         why = "";
-        if (shake(client, server)) {
+        if (shake(client, server))
             look_at_leaf(p, client, name);
-        } else {
-            const char *reason = ERR_reason_error_string(ERR_peek_error());
-
-            why = reason ? reason : "it does not finish";
-        }
+        else
+            why = reason_of(p);
     }
     SSL_free(client);
     SSL_free(server);

@@ -22,7 +22,7 @@ struct tls_selftest_result {
     uint32_t name;     /* index of the name in the configuration, from 1; 0: all names */
     bool partly;       /* no handshake with one version, but with another one */
     enum cert_why why; /* CERT_PROOF_LOAD */
-    uint8_t error;     /* CERT_WHY_FILE: errno */
+    uint16_t error;    /* as in struct cert_finding (shm/certs.h) */
     char text[TLS_ERROR_SIZE]; /* for the log */
 };
 
