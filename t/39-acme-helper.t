@@ -29,9 +29,13 @@ for my $command (['renew', 'www.shop.test', '--force'], ['rollover']) {
     is $code, 1, "$command->[0] is refused";
     like $out, $words, 'with the reason, and until when';
 }
+my $live = "$gate->{store}/certs/www.shop.test/" . cert_row($gate)->{generation};
+rename $live, "$gate->{store}/gone" or die "$live: $!";
+ok wait_row($gate, sub { $_->{error} =~ /missing in the store/ }), 'its certificate is deleted';
+is cert_row($gate)->{error}, 'missing in the store: a new one is ordered as soon as that is possible', 'it is not said to be ordered';
 ok +(wait_for { my ($new) = $gate->pids('acmed'); $new && $new != $acmed } 120), 'another acmed' or $gate->tell;
-ok wait_row($gate, sub { !@{ $_->{notes} } }), 'all is well again' or $gate->tell;
-is +($gate->cli('cert', 'renew', 'www.shop.test', '--force'))[0], 0, 'and it orders' or $gate->tell;
+ok wait_row($gate, sub { !@{ $_->{notes} } && !$_->{error} && -d "$gate->{store}/certs/www.shop.test/$_->{generation}" }), 'it orders, and all is well again' or $gate->tell;
+is +($gate->cli('cert', 'renew', 'www.shop.test', '--force'))[0], 0, 'and once more, by hand' or $gate->tell;
 $gate->stop_ok;
 $ca->end;
 done_testing;

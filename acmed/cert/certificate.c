@@ -391,17 +391,30 @@ static void take_certificate(struct certificate *k, const struct issue_live *liv
     }
 }
 
+/* What is done about a certificate that must be replaced; "": it need not. While nothing can be
+ * ordered, the note of that certificate says why. */
+static const char *show_order(const struct certificate *k, char out[TABLE_REASON])
+{
+    const char *what = k->row.revoked_wall_ms ? "" : k->lost ? "missing in the store: " : NULL;
+    bool held = *k->issue.ca_set->unusable || *k->unusable;
+
+    if (!what)
+        return "";
+    snprintf(out, TABLE_REASON, "%sa new one is ordered%s", what,
+             held ? " as soon as that is possible" : "");
+    return out;
+}
+
 static void show_issue(struct certificate *k)
 {
     const struct issue_live live = row_live(k);
     const struct issue *is = &k->issue;
     uint64_t now = clock_wall_ms(), at = plan_order_at(&is->state, &live.plan, now);
     bool past = plan_is_past(&is->state, &live.plan, now);
+    char ordered[TABLE_REASON];
     const char *error = is->state.problem[0] && !past
                             ? clock_note_rest(is->state.problem, k->clock)
-                        : k->row.revoked_wall_ms ? "a new one is ordered"
-                        : k->lost                ? "missing in the store: a new one is ordered"
-                                                 : "";
+                            : show_order(k, ordered);
     struct cert_row before = k->row;
 
     k->row.busy = issue_busy(is) || request_busy(k);
