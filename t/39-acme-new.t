@@ -42,7 +42,8 @@ sub iso { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime($_[0])) }
 sub window { my ($from, $to) = @_; return sprintf '{"suggestedWindow":{"start":"%s","end":"%s"},"explanationURL":"https://ca.test/why"}', iso($from), iso($to) }
 
 my $asked = qr{renewalInfo/ -> calling};
-my $replaces = qr/ARI: order "[^"]*" is a replacement of/;
+my $replaces = qr/ARI: order "([^"]*)" is a replacement of/;
+my $refused = qr/the CA refused the field "replaces"; ordered without it \(status 500/;
 
 # Each with a CA of its own, and all of them at once, since most of it is waiting.
 my %ca = map { $_ => pebble() } qw(six blink wrong http alpn mixed plain);
@@ -79,12 +80,16 @@ subtest 'a life of 30 seconds' => sub {
         cert_row($gate)->{generation} >= $first + 2;
     }, 60), 'renewed twice within its life, by itself' or $gate->tell;
     is $bad, 0, 'and at no moment was one served that is not good';
-    # On a machine that is busy one order in some runs came without it, for a reason not known yet.
-    my $said = $ca->said($replaces);
-    cmp_ok $said, '>=', $first - 1, 'each replaces the one before' or $gate->tell;
-    $gate->tell if $said < $first;
-
     $ca->end;
+    my @issued = $ca->issued;
+    my %replaced = slurp($ca->{log}) =~ /$replaces "([^"]*)"/g;
+    my $refusals = () = $gate->log_text =~ /$refused/g;
+    for my $i (1 .. $#issued) {
+        my ($serial, $before) = @{ $issued[$i - 1] };
+        my $finds = $ca->finds($serial) || !$refusals--;
+        is $replaced{ $issued[$i][1] } // 'none', $finds ? $before : 'none', "renewal $i replaces the one before, $serial"
+          or diag slurp($ca->{log}), $gate->log_text;
+    }
     my $trouble = qr/^(?:failed|expiring)$/m;    # which of them, its end being so near, is chance
     ok wait_for(sub { slurp($told) =~ $trouble }, 40), 'the CA goes: the hook is told';
     is scalar(() = slurp($told) =~ /$trouble/g), 1, 'and once';
@@ -134,13 +139,14 @@ subtest 'six days, and what the CA suggests' => sub {
     ok $at >= $soon * 1000 && $at < ($soon + 3600) * 1000, 'a moment within it';
     like $gate->log_text, qr{the CA suggests renewal \(ARI\); planned for .*see https://ca\.test/why}, 'and it is said where it tells why';
 
+    my $lost = $ca->finds(($ca->issued)[0][0]) ? 0 : 1;
     my $old = served($gate);
     $ca->renewal_info($old, window(time - 7200, time - 3600));
     $gate->stop_ok;
     change_state($gate, ask_at => 1, issued_at => 1);
     $gate->start;
     ok wait_issued($gate, 3), 'a window that has passed: renewed at once' or $gate->tell;
-    is $ca->said($replaces), 1, 'and the CA knows what it replaces';
+    is $ca->said($replaces), 1 - $lost, 'and the CA knows what it replaces';
     is $ca->said(qr/Added order "/), 2, 'of one more order';
     ok wait_for { verified($gate, $ca, 'shop.test') eq '' && served($gate) ne $old }, 'the new one is served';
     ok wait_for { state_of($gate)->{generation} == 3 && state_of($gate)->{ari_start} }, 'and has a window of its own';
@@ -149,7 +155,7 @@ subtest 'six days, and what the CA suggests' => sub {
     is $code, 0, 'back to the old one' or diag $out;
     ($code, $out) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
     is $code, 0, 'which was replaced already (409): ordered without saying so' or diag $out;
-    is $ca->said(qr{POST /order-plz -> calling}) - $ca->said(qr/Added order "/), 1, 'after one refusal';
+    is $ca->said(qr{POST /order-plz -> calling}) - $ca->said(qr/Added order "/), 1 + $lost, 'after one refusal';
     is cert_row($gate)->{error}, '', 'no complaint';
     $gate->stop_ok;
 };

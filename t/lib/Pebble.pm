@@ -8,6 +8,8 @@
 #     $ca->dns('set-txt', { host => '...', value => '...' });
 #     $ca->said(qr/.../);         # how often its log matches
 #
+#     $ca->issued;                # [serial number, order] of each certificate that it issued
+#     $ca->finds($serial);        # does it find the one that "replaces" names? Not 1 in 256.
 #     $ca->renewal_info($pem, $answer);   # newer ones: sets the ARI response for a certificate
 #
 # Options: nonce_reject, authz_reuse (percent), eab => { kid => key }, more => { settings of
@@ -147,6 +149,21 @@ sub said
     my ($self, $pattern) = @_;
     my $n = () = slurp($self->{log}) =~ /$pattern/g;
     return $n;
+}
+
+sub issued
+{
+    my ($self) = @_;
+    return map { [/(\S+) for order (\S+)/] } slurp($self->{log}) =~ /Issued certificate serial (.*)/g;
+}
+
+# RFC 9773 identifies a certificate by the content of the DER integer, which begins with 00 if the
+# highest bit of the number is set. Pebble 2.10 looks for "replaces" with that 00 among numbers
+# without it, finds nothing, and refuses the order with a 500.
+sub finds
+{
+    my ($self, $serial) = @_;
+    return hex(substr $serial, 0, 2) < 0x80;
 }
 
 sub end
