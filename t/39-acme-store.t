@@ -194,6 +194,33 @@ subtest 'a store that is full when the certificate comes' => sub {
     $ca->end;
 };
 
+# There is room on the disk, so that only the attempt shows it.
+subtest 'a quota that is used up' => sub {
+    my $ca = Pebble->new;
+    my $quota = spew(tmp('quota'), '');
+    unlink $quota;
+    my $gate = preloaded('quota', { TEST_QUOTA => $quota }, sub { return acme_gate($ca) });
+    ok wait_issued($gate), 'issued' or $gate->tell;
+    my $old = served($gate);
+    spew($quota, '');
+    my ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test', '--force');
+    is $code, 1, 'not renewed';
+    like $said, qr{cannot write to the store \S+: Disk quota exceeded}, 'for that reason';
+    is state_of($gate)->{failures}, 0, 'which is no failure of the CA';
+    is orders($ca), 1, 'nothing is ordered';
+    is served($gate), $old, 'the certificate serves on';
+    my ($acmed) = $gate->pids('acmed');
+    kill 'KILL', $acmed;
+    ok wait_for { my ($new) = $gate->pids('acmed'); $new && $new != $acmed && cert_row($gate)->{source} eq 'acme' }, 'acmed starts nevertheless' or $gate->tell;
+    is served($gate), $old, 'with what was live';
+    unlink $quota or die;
+    ok wait_row($gate, sub { $_->{error} eq '' && !$_->{busy} }, 60), 'there is room: nothing is wrong' or $gate->tell;
+    is +($gate->cli('cert', 'renew', 'www.shop.test', '--force'))[0], 0, 'it is renewed when asked' or $gate->tell;
+    isnt served($gate), $old, 'and served';
+    $gate->stop_ok;
+    $ca->end;
+};
+
 subtest 'two on one store' => sub {
     my $ca = Pebble->new;
     my $first = acme_gate($ca);
