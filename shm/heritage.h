@@ -17,8 +17,8 @@ struct heritage_listener {
 
 enum { HERITAGE_LISTENERS = 64, HERITAGE_DIR = 256 };
 
-/* Exit code (EX_IOERR) of a worker on trial that cannot read a certificate which the workers
- * before it serve: the reload is refused. */
+/* Exit code (EX_IOERR) of a worker that cannot read a certificate which other workers serve: a
+ * reload is refused, or the others serve the sockets of the one that it replaces. */
 enum { HERITAGE_EXIT_UNREADABLE = 74 };
 
 /* With this, a worker's doorbell rings only for a slot or a part of the retry budget that

@@ -109,9 +109,10 @@ for my $path ($gate->{store}, "$certs/$generation/key.pem") {
     shut($key);
     my ($worker) = $gate->pids('worker');
     kill 'KILL', $worker;
-    ok $gate->wait_log(qr/certificate www\.shop\.test: other workers serve generation $generation from memory, and this one cannot read it/),
-      'a worker crashed: what the new one serves, and why, is told'
+    ok $gate->wait_log(qr/certificate www\.shop\.test: workers serve generation $generation, and a new one cannot read it: it is started again until it can/),
+      'a worker crashed: that another one waits, and for what, is told'
       or $gate->tell;
+    is scalar(grep { served($gate) ne $live } 1 .. 40), 0, 'the other one serves the clients of both';
     open_again($key);
     ok wait_for { cert_row($gate)->{loaded} == 2 }, 'then it has it, too' or $gate->tell;
     well('a crashed worker');

@@ -33,6 +33,7 @@ static struct {
     uint32_t *seen;   /* [n_certs]: count of the row whose generation is loaded, | 1; 0: none */
     uint8_t *lacks;   /* [n_certs]: enum lack, as found by a check in progress */
     bool searched;    /* the store was searched for pairs under other names */
+    bool starts;      /* this worker is not ready yet */
 } view;
 
 enum lack {
@@ -81,17 +82,22 @@ static bool is_served_well(const struct worker *worker, const struct cert_row *r
     return false;
 }
 
-/* A reload must not put a self-signed certificate in the place of a good one. What is gone for
- * good does not stop it: the new configuration may be what brings another one. */
-static void refuse_trial(const struct worker *worker, const struct cert_row *row,
-                         const char *chain, const char *key)
+/* A worker that starts must not put a self-signed certificate in the place of a good one. That
+ * refuses a reload; and the sockets of one that replaces a crashed worker are lent to the
+ * others, which have the certificate, until a later try succeeds (supervisor/lend.c). What is
+ * gone for good stops nobody: a new configuration may be what brings another one. */
+static void refuse_to_start(const struct worker *worker, const struct cert_row *row,
+                            const char *chain, const char *key)
 {
-    if (!is_on_trial(worker) || !is_served_well(worker, row) ||
+    if (!view.starts || !is_served_well(worker, row) ||
         !(is_unreadable(chain) || is_unreadable(key)))
         return;
-    log_error("certificate %s: workers serve generation %u, and a new one cannot read it: the "
-              "reload is refused",
-              row->name, row->generation);
+    log_error("certificate %s: workers serve generation %u, and a new one cannot read it: %s",
+              row->name, row->generation,
+              is_on_trial(worker)
+                  ? "the reload is refused"
+                  : "it is started again until it can, and the others serve its clients; make "
+                    "the store readable");
     exit(HERITAGE_EXIT_UNREADABLE);
 }
 
@@ -111,7 +117,7 @@ static void cert_loader_load(struct worker *worker, uint32_t i, const struct cer
         if (log_gate_open(&gate))
             log_error("certificate %s: generation %u cannot be loaded: %s", row->name,
                       row->generation, error);
-        refuse_trial(worker, row, chain, key);
+        refuse_to_start(worker, row, chain, key);
         view.lacks[i] = LACK_ALL;
         return;
     }
@@ -219,6 +225,7 @@ bool cert_loader_refresh(struct worker *worker, bool patient, bool brief)
     bool behind = false;
 
     worker->certs_more = false;
+    view.starts = !brief;
     if (!worker->tls || n == 0)
         return true;
     if (cert_loader_is_known(worker, epoch, patient))

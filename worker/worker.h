@@ -5,8 +5,8 @@
 struct heritage;
 
 /* Runs a worker from start to end. Never returns: exits 0 after a drain or when the supervisor
- * is gone, 1 if the host lacks the resources to start, HERITAGE_EXIT_UNREADABLE if a reload
- * would put a self-signed certificate in the place of a good one. */
+ * is gone, 1 if the host lacks the resources to start, HERITAGE_EXIT_UNREADABLE if it would
+ * serve a self-signed certificate in the place of a good one that the others have. */
 _Noreturn void worker_main(const struct heritage *heritage);
 
 #endif
