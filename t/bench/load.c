@@ -32,13 +32,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "t/tools/histogram.h"
+
 enum {
     READ_SIZE = 64 * 1024,
     HEAD_MAX = 8 * 1024, /* of a response's head; the servers are ours */
-    /* Latencies in buckets of 1/64 of a power of two microseconds: within 1.6 %. */
-    SUB_BITS = 6,
-    BUCKETS = 40 << SUB_BITS,
-    TROUBLE_SHOWN = 5, /* failures that are told one by one */
+    TROUBLE_SHOWN = 5,   /* failures that are told one by one */
 };
 
 enum body { BODY_LENGTH, BODY_CHUNK_SIZE, BODY_CHUNK, BODY_CHUNK_END, BODY_LAST };
@@ -70,7 +69,8 @@ static int epfd, open_conns;
 static SSL_CTX *ctx;
 static char *request;
 static size_t request_n;
-static uint64_t begun, deadline, responded, failed, bytes, histogram[BUCKETS];
+static uint64_t begun, deadline, responded, failed, bytes;
+static struct histogram latencies;
 static bool stopping;
 
 static uint64_t now_ns(void)
@@ -86,39 +86,6 @@ static _Noreturn void die(const char *what)
     fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
     ERR_print_errors_fp(stderr);
     exit(2);
-}
-
-/* ---- latencies */
-
-static size_t bucket_of(uint64_t us)
-{
-    unsigned top = us ? 63u - (unsigned)__builtin_clzll(us) : 0;
-    size_t i;
-
-    if (top < SUB_BITS)
-        return us;
-    i = ((size_t)(top - SUB_BITS + 1) << SUB_BITS) + (us >> (top - SUB_BITS)) -
-        (1u << SUB_BITS);
-    return i < BUCKETS ? i : BUCKETS - 1;
-}
-
-static uint64_t bucket_value(size_t i)
-{
-    unsigned top = (unsigned)(i >> SUB_BITS);
-
-    if (top == 0)
-        return i;
-    return ((uint64_t)(i & ((1u << SUB_BITS) - 1)) + (1u << SUB_BITS)) << (top - 1);
-}
-
-static uint64_t percentile(double p)
-{
-    uint64_t want = (uint64_t)(p * (double)responded), sum = 0;
-
-    for (size_t i = 0; i < BUCKETS; i++)
-        if ((sum += histogram[i]) > want)
-            return bucket_value(i);
-    return 0;
 }
 
 /* ---- a connection */
@@ -193,7 +160,7 @@ static void conn_answered(struct conn *c)
 {
     uint64_t now = now_ns();
 
-    histogram[bucket_of((now - c->started) / 1000)]++;
+    histogram_add(&latencies, (now - c->started) / 1000);
     responded++;
     c->served = true;
     if (c->status != 200) {
@@ -495,8 +462,9 @@ int main(int argc, char **argv)
         failed++;
     printf("{\"requests\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"seconds\":%.3f,\"rps\":%.1f,"
            "\"p50_us\":%" PRIu64 ",\"p99_us\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"open\":%d}\n",
-           responded, failed, took, (double)responded / took, percentile(0.5), percentile(0.99),
-           bytes, open_conns);
+           responded, failed, took, (double)responded / took,
+           histogram_percentile(&latencies, 0.5), histogram_percentile(&latencies, 0.99), bytes,
+           open_conns);
     fflush(stdout);
     if (opt.idle)
         while (getchar() != EOF)

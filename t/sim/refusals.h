@@ -3,6 +3,8 @@
 #ifndef T_SIM_REFUSALS_H
 #define T_SIM_REFUSALS_H
 
+#include <stddef.h>
+
 #include "acmed/net/options.h"
 
 enum { REFUSALS_SAID = 7 };

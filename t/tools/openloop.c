@@ -40,14 +40,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "t/tools/openloop_response.h"
+#include "t/tools/openloop_result.h"
+
 enum {
     MAX_CONNS = 4096,
-    HEAD_MAX = 16 * 1024,
-    BUCKETS = 64 * 32, /* latency histogram: 32 steps per power of two of microseconds */
-    ERRORS = 16,
-    INSTANCES = 64,
-    FIRST_ERRORS = 10,
-    FIRST_SLOW = 24,
     IDLE_MS = 4000, /* a connection that was idle for longer is not reused */
 };
 
@@ -57,22 +54,11 @@ struct conn {
     enum state state;
     int fd;
     SSL *ssl;
-    bool reused, resent, close;
+    bool reused, resent;
     uint64_t since; /* us: when the request was due */
     uint64_t idle;  /* us: when it became idle */
-    size_t sent, head_n;
-    char head[HEAD_MAX];
-    bool in_body, chunked;
-    int status;
-    char instance[24]; /* X-Instance of the response */
-    int64_t left;      /* of the body or chunk; -1: until the end */
-    int chunk_state;   /* 0 size, 1 data, 2 CRLF after data, 3 trailer */
-    size_t chunk_line; /* bytes of the line so far */
-};
-
-struct tally {
-    char name[48];
-    uint64_t n;
+    size_t sent;
+    struct response in;
 };
 
 static struct {
@@ -97,13 +83,8 @@ static char request[2048];
 static size_t request_n;
 static volatile sig_atomic_t stop;
 
-static uint64_t started, histogram[BUCKETS], max_us;
-static uint64_t n_requests, n_ok, n_failed, n_resent, n_slow, n_connections, n_busy;
-static uint64_t statuses[600];
-static struct tally errors[ERRORS], instances[INSTANCES];
-static char first_errors[FIRST_ERRORS][160];
-static char first_slow[FIRST_SLOW][64];
-static unsigned n_first;
+static uint64_t started;
+static struct result result;
 
 static uint64_t now_us(void)
 {
@@ -118,87 +99,6 @@ static void die(const char *what)
     exit(2);
 }
 
-static void count(struct tally *t, size_t size, const char *name, size_t n)
-{
-    if (n >= sizeof t->name)
-        n = sizeof t->name - 1;
-    for (size_t i = 0; i < size; i++) {
-        if (!t[i].n) {
-            memcpy(t[i].name, name, n);
-            t[i].name[n] = 0;
-        }
-        if (strncmp(t[i].name, name, n) == 0 && t[i].name[n] == 0) {
-            t[i].n++;
-            return;
-        }
-    }
-}
-
-/* ---- latency ---- */
-
-static unsigned bucket_of(uint64_t us)
-{
-    if (us < 32)
-        return (unsigned)us;
-    unsigned top = 63 - (unsigned)__builtin_clzll(us);
-    return (top - 4) * 32 + (unsigned)(us >> (top - 5) & 31);
-}
-
-static double bucket_ms(unsigned b)
-{
-    if (b < 32)
-        return b / 1000.0;
-    unsigned top = b / 32 + 4;
-    return (double)((uint64_t)(32 + b % 32) << (top - 5)) / 1000.0;
-}
-
-static double percentile(double p)
-{
-    uint64_t want = (uint64_t)(p * (double)n_ok), seen = 0;
-
-    for (unsigned i = 0; i < BUCKETS; i++)
-        if ((seen += histogram[i]) > want)
-            return bucket_ms(i);
-    return (double)max_us / 1000;
-}
-
-static void put_tallies(FILE *f, const char *name, const struct tally *t, size_t size)
-{
-    fprintf(f, ",\"%s\":{", name);
-    for (size_t i = 0; i < size && t[i].n; i++)
-        fprintf(f, "%s\"%s\":%llu", i ? "," : "", t[i].name, (unsigned long long)t[i].n);
-    fputs("}", f);
-}
-
-static void put_summary(FILE *f)
-{
-    fprintf(f,
-            "{\"requests\":%llu,\"ok\":%llu,\"failed\":%llu,\"slow\":%llu,\"resent\":%llu,"
-            "\"connections\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f",
-            (unsigned long long)n_requests, (unsigned long long)n_ok,
-            (unsigned long long)n_failed, (unsigned long long)n_slow,
-            (unsigned long long)n_resent, (unsigned long long)n_connections, percentile(0.5),
-            percentile(0.99), (double)max_us / 1000);
-    const char *sep = "";
-    fputs(",\"statuses\":{", f);
-    for (int i = 0; i < 600; i++) {
-        if (statuses[i]) {
-            fprintf(f, "%s\"%d\":%llu", sep, i, (unsigned long long)statuses[i]);
-            sep = ",";
-        }
-    }
-    fputs("}", f);
-    put_tallies(f, "instances", instances, INSTANCES);
-    put_tallies(f, "errors", errors, ERRORS);
-    fputs(",\"first_errors\":[", f);
-    for (unsigned i = 0; i < n_first; i++)
-        fprintf(f, "%s\"%s\"", i ? "," : "", first_errors[i]);
-    fputs("],\"first_slow\":[", f);
-    for (unsigned i = 0; i < n_slow && i < FIRST_SLOW; i++)
-        fprintf(f, "%s\"%s\"", i ? "," : "", first_slow[i]);
-    fputs("]}\n", f);
-}
-
 static void write_summary(void)
 {
     char tmp[1100];
@@ -207,7 +107,7 @@ static void write_summary(void)
     FILE *f = fopen(tmp, "w");
     if (!f)
         die(tmp);
-    put_summary(f);
+    result_print(&result, f);
     if (fclose(f) != 0 || rename(tmp, opt.summary) < 0)
         die(opt.summary);
 }
@@ -227,13 +127,13 @@ static void conn_drop(struct conn *c)
 
 static void fail(struct conn *c, const char *why)
 {
-    n_failed++;
-    count(errors, ERRORS, why, strlen(why));
-    if (n_first < FIRST_ERRORS)
-        snprintf(first_errors[n_first++], sizeof first_errors[0],
+    result.failed++;
+    result_count(result.errors, RESULT_ERRORS, why, strlen(why));
+    if (result.n_errors < RESULT_FIRST_ERRORS)
+        snprintf(result.first_errors[result.n_errors++], sizeof result.first_errors[0],
                  "%.3f s: %s%s%s, status %d, after %.0f ms", (double)(now_us() - started) / 1e6,
                  why, c->reused ? ", kept connection" : "", c->resent ? ", resent" : "",
-                 c->status, (double)(now_us() - c->since) / 1000);
+                 c->in.status, (double)(now_us() - c->since) / 1000);
     conn_drop(c);
 }
 
@@ -260,7 +160,7 @@ static void conn_connect(struct conn *c)
                             .data = {.ptr = c}};
     if (epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &e) < 0)
         die("epoll");
-    n_connections++;
+    result.connections++;
     c->state = CONNECTING;
     if (connect(c->fd, (struct sockaddr *)&addr, addr_len) < 0 && errno != EINPROGRESS)
         fail(c, "connect");
@@ -268,19 +168,19 @@ static void conn_connect(struct conn *c)
 
 static void request_start(struct conn *c)
 {
-    c->sent = c->head_n = 0;
-    c->in_body = c->chunked = c->close = false;
-    c->status = 0;
+    c->sent = c->in.head_n = 0;
+    c->in.in_body = c->in.chunked = c->in.close = false;
+    c->in.status = 0;
     c->state = SENDING;
 }
 
 /* The connection ended or broke before the response was complete. */
 static void conn_broken(struct conn *c, const char *why)
 {
-    if (c->reused && !c->resent && c->head_n == 0) {
+    if (c->reused && !c->resent && c->in.head_n == 0) {
         conn_drop(c);
         c->resent = true;
-        n_resent++;
+        result.resent++;
         conn_connect(c);
         return;
     }
@@ -291,120 +191,31 @@ static void answer_done(struct conn *c)
 {
     uint64_t us = now_us() - c->since;
 
-    statuses[c->status]++;
-    if (c->status < 200 || c->status > 299) {
+    result.statuses[c->in.status]++;
+    if (c->in.instance[0])
+        result_count(result.instances, RESULT_INSTANCES, c->in.instance,
+                     strlen(c->in.instance));
+    if (c->in.status < 200 || c->in.status > 299) {
         char why[24];
-        snprintf(why, sizeof why, "status %d", c->status);
+        snprintf(why, sizeof why, "status %d", c->in.status);
         fail(c, why);
         return;
     }
-    n_ok++;
+    result.ok++;
     if (us > (uint64_t)opt.slow_ms * 1000) {
-        if (n_slow < FIRST_SLOW)
-            snprintf(first_slow[n_slow], sizeof first_slow[0], "%.3f s: after %.0f ms, %s",
-                     (double)(now_us() - started) / 1e6, (double)us / 1000, c->instance);
-        n_slow++;
+        if (result.slow < RESULT_FIRST_SLOW)
+            snprintf(result.first_slow[result.slow], sizeof result.first_slow[0],
+                     "%.3f s: after %.0f ms, %s", (double)(now_us() - started) / 1e6,
+                     (double)us / 1000, c->in.instance);
+        result.slow++;
     }
-    histogram[bucket_of(us)]++;
-    if (us > max_us)
-        max_us = us;
-    if (c->close) {
+    histogram_add(&result.latencies, us);
+    if (c->in.close) {
         conn_drop(c);
     } else {
         c->state = IDLE;
         c->idle = now_us();
     }
-}
-
-static void parse_head(struct conn *c)
-{
-    c->status = c->head_n > 12 && memcmp(c->head, "HTTP/1.1 ", 9) == 0 ? atoi(c->head + 9) : 0;
-    if (c->status < 100 || c->status > 599)
-        c->status = 0;
-    c->left = -1;
-    c->instance[0] = 0;
-    for (char *p = strstr(c->head, "\r\n"); p && p[2]; p = strstr(p + 2, "\r\n")) {
-        char *line = p + 2;
-        if (strncasecmp(line, "Content-Length:", 15) == 0)
-            c->left = atoll(line + 15);
-        else if (strncasecmp(line, "Transfer-Encoding: chunked", 26) == 0)
-            c->chunked = true;
-        else if (strncasecmp(line, "Connection: close", 17) == 0)
-            c->close = true;
-        else if (strncasecmp(line, "X-Instance: ", 12) == 0) {
-            count(instances, INSTANCES, line + 12, strcspn(line + 12, "\r"));
-            snprintf(c->instance, sizeof c->instance, "%.*s", (int)strcspn(line + 12, "\r"),
-                     line + 12);
-        }
-    }
-    if (c->status == 204 || c->status == 304 || strcmp(opt.method, "HEAD") == 0)
-        c->left = 0, c->chunked = false;
-    c->chunk_state = 0;
-    c->chunk_line = 0;
-    if (c->chunked)
-        c->left = 0;
-}
-
-/* Consumes a piece of the body. True: the response is complete. */
-static bool body_feed(struct conn *c, const char *p, size_t n)
-{
-    if (!c->chunked) {
-        if (c->left >= 0)
-            c->left -= (int64_t)n;
-        return c->left == 0;
-    }
-    for (size_t i = 0; i < n;) {
-        if (c->chunk_state == 1) {
-            size_t k = n - i < (size_t)c->left ? n - i : (size_t)c->left;
-            c->left -= (int64_t)k;
-            i += k;
-            if (c->left == 0)
-                c->chunk_state = 2;
-            continue;
-        }
-        char ch = p[i++];
-        if (ch == '\n') {
-            if (c->chunk_state == 3 && c->chunk_line == 0)
-                return true;
-            if (c->chunk_state == 0)
-                c->chunk_state = c->left ? 1 : 3;
-            else if (c->chunk_state == 2)
-                c->chunk_state = 0;
-            c->chunk_line = 0;
-        } else if (ch != '\r') {
-            c->chunk_line++;
-            if (c->chunk_state == 0)
-                c->left = c->left * 16 + (ch <= '9' ? ch - '0' : (ch | 0x20) - 'a' + 10);
-        }
-    }
-    return false;
-}
-
-/* True: the response is complete. */
-static bool feed(struct conn *c, const char *p, size_t n)
-{
-    if (!c->in_body) {
-        size_t k = n < HEAD_MAX - 1 - c->head_n ? n : HEAD_MAX - 1 - c->head_n, old = c->head_n;
-        memcpy(c->head + c->head_n, p, k);
-        c->head_n += k;
-        c->head[c->head_n] = 0;
-        char *end = strstr(c->head, "\r\n\r\n");
-        if (!end)
-            return false;
-        size_t head = (size_t)(end - c->head) + 4;
-        end[2] = 0;
-        parse_head(c);
-        if (c->status >= 100 && c->status < 200) { /* interim: the final response follows */
-            c->head_n = 0;
-            return head - old < n && feed(c, p + (head - old), n - (head - old));
-        }
-        c->in_body = true;
-        p += head - old;
-        n -= head - old;
-        if (!c->chunked && c->left == 0)
-            return true;
-    }
-    return n > 0 && body_feed(c, p, n);
 }
 
 /* -1: would block, 0: end, -2: error */
@@ -499,15 +310,15 @@ static bool conn_step_read(struct conn *c)
     if (n == -1)
         return false;
     if (n <= 0) {
-        if (c->in_body && c->left == -1 && n == 0) {
-            c->close = true;
+        if (c->in.in_body && c->in.left == -1 && n == 0) {
+            c->in.close = true;
             answer_done(c);
         } else {
-            conn_broken(c, c->head_n ? "cut answer" : "no answer");
+            conn_broken(c, c->in.head_n ? "cut answer" : "no answer");
         }
         return false;
     }
-    if (feed(c, piece, (size_t)n))
+    if (response_feed(&c->in, piece, (size_t)n, strcmp(opt.method, "HEAD") == 0))
         answer_done(c);
     return c->state == READING || c->state == IDLE;
 }
@@ -548,7 +359,7 @@ static void request_fire(uint64_t due)
     struct conn *best = NULL, *unused = NULL;
     uint64_t now = now_us();
 
-    n_requests++;
+    result.requests++;
     for (unsigned i = 0; i < opt.conns; i++) {
         struct conn *c = conns[i];
         if (c->state == IDLE && now - c->idle > IDLE_MS * 1000)
@@ -560,15 +371,14 @@ static void request_fire(uint64_t due)
     }
     struct conn *c = best ? best : unused;
     if (!c) {
-        n_failed++;
-        n_busy++;
-        count(errors, ERRORS, "no connection left", 18);
+        result.failed++;
+        result_count(result.errors, RESULT_ERRORS, "no connection left", 18);
         return;
     }
     c->since = due;
     c->resent = false;
-    c->status = 0;
-    c->head_n = 0;
+    c->in.status = 0;
+    c->in.head_n = 0;
     if (best) {
         c->reused = true;
         request_start(c);
@@ -722,6 +532,6 @@ int main(int argc, char **argv)
     run();
     if (opt.summary)
         write_summary();
-    put_summary(stdout);
-    return n_failed ? 1 : 0;
+    result_print(&result, stdout);
+    return result.failed ? 1 : 0;
 }
