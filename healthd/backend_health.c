@@ -29,8 +29,7 @@ void backend_health_publish(struct backend_health *w)
 
 bool backend_health_serves(const struct backend_health *w)
 {
-    return w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_DEGRADED ||
-           w->verdict.state == HEALTH_SUSPECT;
+    return health_serves((uint8_t)w->verdict.state);
 }
 
 bool backend_health_is_healthy(const struct backend_health *w)
@@ -44,7 +43,8 @@ bool backend_health_is_healthy(const struct backend_health *w)
 bool backend_health_lively(const struct backend_health *w)
 {
     return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT ||
-           backend_health_ejected(w) || (w->heal != RECOVERY_NONE && w->heal != RECOVERY_HOLD);
+           w->verdict.state == HEALTH_PROBATION || w->verdict.state == HEALTH_EJECTED ||
+           (w->heal != RECOVERY_NONE && w->heal != RECOVERY_HOLD);
 }
 
 static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t now_ms)
@@ -52,10 +52,11 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
     return (struct health_fsm_rules){
         .rise = w->pool->check.rise,
         .fall = w->pool->check.fall,
-        .held = w->heal == RECOVERY_RESTARTING || now_ms < w->row.eject_until_ms,
+        .held = w->heal == RECOVERY_RESTARTING ||
+                (w->verdict.state == HEALTH_EJECTED && now_ms < w->row.eject_until_ms),
         .alone = w->alone,
         .unlike = w->score.unlike,
-        .probation = w->row.probation || backend_health_ejected(w) || w->failing,
+        .failing = w->failing,
     };
 }
 
@@ -66,10 +67,8 @@ static void note_heard(struct backend_health *w)
     w->probation_unanswered = w->seen.probation_unanswered;
 }
 
-static void begin_probation(struct backend_health *w, enum health_probation probation,
-                            uint64_t now_ms)
+static void begin_probation(struct backend_health *w, uint64_t now_ms)
 {
-    w->row.probation = (uint8_t)probation;
     w->row.hedge_all = 0;
     w->row.hang_timeout_ms = (uint32_t)stall_hang_timeout_ms(&w->stall, now_ms);
     w->probation_ms = w->tried_ms = now_ms;
@@ -77,24 +76,20 @@ static void begin_probation(struct backend_health *w, enum health_probation prob
     note_heard(w);
 }
 
-/* Starts and ends slow start and probation. At the first start of the
- * service no backend is spared. */
+/* Starts slow start and probation. At the first start of the service no backend is spared. */
 static void note_risen(struct backend_health *w, enum health_state from, uint64_t now_ms)
 {
     enum health_state to = w->verdict.state;
     bool in = to == HEALTH_UP || to == HEALTH_DEGRADED;
-    uint8_t probation = w->row.probation;
 
-    if (to != HEALTH_SUSPECT) {
-        w->row.probation = PROBATION_NONE;
+    if (to == HEALTH_PROBATION)
+        begin_probation(w, now_ms);
+    else if (to != HEALTH_SUSPECT)
         w->failing = false;
-    } else if (!probation && backend_health_ejected(w)) {
-        begin_probation(w, PROBATION_EJECTED, now_ms);
-    }
-    if (in && (from == HEALTH_DOWN || probation == PROBATION_EJECTED ||
+    if (in && (from == HEALTH_DOWN || w->row.cause == CAUSE_EJECTED ||
                (from == HEALTH_UNKNOWN && w->newcomer)))
         w->row.risen_ms = now_ms;
-    else if (to == HEALTH_DOWN)
+    else if (health_is_out((uint8_t)to))
         w->row.risen_ms = 0;
 }
 
@@ -110,26 +105,40 @@ static void note_weight(struct backend_health *w)
                                                : HEALTH_SATURATED_PERMILLE;
 }
 
+/* Where it has to stay in, probation comes again and again; and where requests wait at a
+ * healthy one, they may be long ones. */
+static enum log_level level_of(struct backend_health *w, enum health_state from)
+{
+    enum health_state to = w->verdict.state;
+    bool was_quiet = w->quiet;
+
+    w->quiet = to == HEALTH_PROBATION && from == HEALTH_UP && w->verdict.cause == CAUSE_SILENT;
+    if (w->quiet || (was_quiet && to == HEALTH_UP) ||
+        (w->told && (to == HEALTH_PROBATION || to == HEALTH_SUSPECT)))
+        return LOG_LEVEL_DEBUG;
+    return health_is_out((uint8_t)to) || to == HEALTH_SUSPECT || w->score.unlike
+               ? LOG_LEVEL_WARN
+               : LOG_LEVEL_INFO;
+}
+
 /* Writes a verdict that just changed to the row, the history and the log. */
 static void tell_change(struct backend_health *w, enum health_state from, uint64_t now_ms)
 {
     enum health_state to = w->verdict.state;
-    enum log_level level = to == HEALTH_DOWN || to == HEALTH_SUSPECT || w->score.unlike
-                               ? LOG_LEVEL_WARN
-                               : LOG_LEVEL_INFO;
+    enum log_level level = level_of(w, from);
 
     note_risen(w, from, now_ms);
     if (to != HEALTH_DEGRADED)
         score_clear(&w->score, now_ms);
     note_weight(w);
-    if (to != HEALTH_DOWN)
+    if (to != HEALTH_EJECTED)
         w->row.eject_until_ms = 0;
-    /* Requests that tried it while it was DOWN failed, as expected: that says nothing about
-     * its state from here on. */
-    if (from == HEALTH_DOWN)
+    /* Requests that tried it while it was out failed, as expected: that says nothing about its
+     * state from here on. */
+    if (health_is_out((uint8_t)from))
         eject_clear(&w->eject);
     w->was_up |= backend_health_serves(w);
-    w->told = false;
+    w->told &= to == HEALTH_SUSPECT || to == HEALTH_PROBATION;
     w->row.state = (uint8_t)to;
     w->row.rise = w->verdict.rise;
     w->row.fall = w->verdict.fall;
@@ -209,7 +218,7 @@ void backend_health_init(struct backend_health *w, struct table *table, int slot
     w->verdict.fall = w->row.fall;
     w->verdict.cause = w->row.cause;
     score_clear(&w->score, now);
-    if (w->row.cause >= CAUSE_5XX)
+    if (w->row.cause >= CAUSE_5XX && w->row.cause <= CAUSE_SLOW)
         score_adopt(&w->score, w->row.cause - CAUSE_5XX, now);
     w->row.reason[sizeof w->row.reason - 1] = '\0';
     snprintf(w->verdict.reason, sizeof w->verdict.reason, "%s", w->row.reason);
@@ -245,7 +254,7 @@ static bool take_address(struct backend_health *w, const struct probe_result *re
     if (!result->has_address)
         return false;
     if (result->outcome != OUTCOME_PASS && w->row.has_address &&
-        w->verdict.state != HEALTH_DOWN)
+        !health_is_out((uint8_t)w->verdict.state))
         return false;
     if (w->row.has_address &&
         memcmp(&w->row.address, &result->address, sizeof result->address) == 0)
@@ -440,7 +449,7 @@ static bool grant_time(struct backend_health *w, uint64_t now_ms)
 {
     uint64_t ms = stall_probation_ms(&w->stall, now_ms);
 
-    if (!w->row.probation || ms <= w->row.hang_timeout_ms)
+    if (w->verdict.state != HEALTH_PROBATION || ms <= w->row.hang_timeout_ms)
         return false;
     w->row.hang_timeout_ms = (uint32_t)ms;
     return true;
@@ -508,7 +517,6 @@ void backend_health_force(struct backend_health *w, enum health_state state, con
         tell_change(w, from, now_ms);
     } else {
         w->row.rise = w->row.fall = 0;
-        w->row.probation = PROBATION_NONE;
         snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
     }
     eject_clear(&w->eject);
@@ -522,32 +530,18 @@ bool backend_health_may_try(const struct backend_health *w, uint64_t now_ms)
 {
     const struct health_fsm_rules rules = rules_of(w, now_ms);
 
-    return w->verdict.state == HEALTH_SUSPECT && w->failing && !w->row.probation &&
+    return w->verdict.state == HEALTH_SUSPECT && w->failing &&
            health_fsm_risen(&w->verdict, &rules);
 }
 
-bool backend_health_try(struct backend_health *w, uint64_t now_ms)
+void backend_health_try(struct backend_health *w, enum health_cause cause, const char *text,
+                        uint64_t now_ms)
 {
-    if (!backend_health_may_try(w, now_ms))
-        return false;
-    begin_probation(w, PROBATION_SUSPECT, now_ms);
-    snprintf(w->row.reason, sizeof w->row.reason,
-             "requests failed; on probation with single requests; last check: %.90s",
-             w->row.probe_text);
-    /* Where it has to stay in, this comes again and again. */
-    if (w->told)
-        log_debug("backend %s: %s", w->backend->name, w->row.reason);
-    else
-        log_info("backend %s: %s", w->backend->name, w->row.reason);
-    backend_health_publish(w);
-    return true;
-}
+    enum health_state from = w->verdict.state;
 
-void backend_health_try_silent(struct backend_health *w, const char *text, uint64_t now_ms)
-{
-    begin_probation(w, PROBATION_SILENT, now_ms);
-    snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
-    log_debug("backend %s: %s", w->backend->name, text);
+    health_fsm_force(&w->verdict, HEALTH_PROBATION, text);
+    w->verdict.cause = (uint8_t)cause;
+    tell_change(w, from, now_ms);
     backend_health_publish(w);
 }
 
@@ -555,11 +549,9 @@ bool backend_health_release(struct backend_health *w, uint64_t now_ms)
 {
     const struct health_fsm_rules rules = rules_of(w, now_ms);
 
-    if (!backend_health_ejected(w) || rules.held || w->verdict.state != HEALTH_DOWN)
-        return false;
     if (!health_fsm_release(&w->verdict, &rules))
         return false;
-    tell_change(w, HEALTH_DOWN, now_ms);
+    tell_change(w, HEALTH_EJECTED, now_ms);
     backend_health_publish(w);
     return true;
 }

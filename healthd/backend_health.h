@@ -59,10 +59,11 @@ struct backend_health {
     uint64_t tried_waiting; /* number of silent requests that already led to a probation */
     bool stalled;           /* the last ejection was because of silence */
     bool told;              /* logged already why it is not ejected */
-    uint64_t decay_ms;      /* healthy since then: one ejection is taken back per max_time */
-    uint64_t probation_ms;  /* start of probation, or its last fault */
-    uint64_t tried_ms;      /* when a probation request was last seen, or probation began */
-    struct observed before; /* sums at probation_ms */
+    bool quiet;            /* on probation because of silence, and only the debug log says so */
+    uint64_t decay_ms;     /* healthy since then: one ejection is taken back per max_time */
+    uint64_t probation_ms; /* start of probation, or its last fault */
+    uint64_t tried_ms;     /* when a probation request was last seen, or probation began */
+    struct observed before;                  /* sums at probation_ms */
     uint64_t detached, probation_unanswered; /* sums at its last response, or at probation_ms */
 
     /* restarts (healthd/restart_request.h) */
@@ -102,14 +103,12 @@ void backend_health_force(struct backend_health *target, enum health_state state
 void backend_health_compare(struct backend_health *target, const char *text, uint64_t now_ms);
 
 /* Do checks pass again after requests had failed? Then only requests can prove that the backend
- * is healthy: backend_health_try() starts probation, if it may. true: as above. */
+ * is healthy. */
 bool backend_health_may_try(const struct backend_health *target, uint64_t now_ms);
-bool backend_health_try(struct backend_health *target, uint64_t now_ms);
 
-/* Starts probation because requests wait there silently; `text` is the reason. The backend
- * stays UP or SUSPECT meanwhile. */
-void backend_health_try_silent(struct backend_health *target, const char *text,
-                               uint64_t now_ms);
+/* Starts probation for that cause; `text` is the reason. */
+void backend_health_try(struct backend_health *target, enum health_cause cause,
+                        const char *text, uint64_t now_ms);
 
 /* Ends an ejection whose time is over: probation begins if checks pass. true: as above. */
 bool backend_health_release(struct backend_health *target, uint64_t now_ms);
@@ -121,12 +120,6 @@ void backend_health_publish(struct backend_health *target);
  * neither an operator nor a restart keeps it out. */
 bool backend_health_serves(const struct backend_health *target);
 bool backend_health_is_healthy(const struct backend_health *target);
-
-/* Was it ejected for failing while its checks pass? The time may be over. */
-static inline bool backend_health_ejected(const struct backend_health *target)
-{
-    return target->row.eject_until_ms != 0;
-}
 
 /* Does it have to be looked at often, because something is going on? */
 bool backend_health_lively(const struct backend_health *target);

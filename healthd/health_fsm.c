@@ -2,15 +2,17 @@
 
 #include <stdio.h>
 
-static const char on_probation[] = "on probation with single requests after an ejection";
-
 static bool health_fsm_turn(struct health_fsm *v, enum health_state state, const char *reason)
 {
     if (v->state == state)
         return false;
+    v->cause = CAUSE_NONE;
+    if (state == HEALTH_DEGRADED)
+        v->cause = CAUSE_SATURATED;
+    if (state == HEALTH_PROBATION)
+        v->cause = v->state == HEALTH_EJECTED ? CAUSE_EJECTED : CAUSE_FAILED;
     v->state = state;
     v->provisional = false;
-    v->cause = state == HEALTH_DEGRADED ? CAUSE_SATURATED : CAUSE_NONE;
     snprintf(v->reason, sizeof v->reason, "%s", reason);
     return true;
 }
@@ -74,10 +76,12 @@ static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
         v->rise = 0;
         return false;
     }
-    if (rules->held || v->rise < wanted)
+    if (v->state == HEALTH_EJECTED)
+        return health_fsm_release(v, rules);
+    /* Where requests failed, only requests can show that it is healthy. */
+    if (rules->held || v->rise < wanted || v->state == HEALTH_PROBATION ||
+        (v->state == HEALTH_SUSPECT && rules->failing))
         return false;
-    if (rules->probation)
-        return health_fsm_turn(v, HEALTH_SUSPECT, on_probation);
     return turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
 }
 
@@ -86,7 +90,8 @@ static bool health_fsm_failed(struct health_fsm *v, const struct health_fsm_rule
 {
     v->rise = 0;
     v->fall = up_to(rules->fall, v->fall);
-    if (v->state == HEALTH_UNKNOWN)
+    /* Of an ejected one requests and checks say the same; and passes end DOWN sooner. */
+    if (v->state == HEALTH_UNKNOWN || v->state == HEALTH_EJECTED)
         return health_fsm_turn(v, HEALTH_DOWN, e->text);
     if (v->state == HEALTH_DOWN)
         return false;
@@ -94,7 +99,7 @@ static bool health_fsm_failed(struct health_fsm *v, const struct health_fsm_rule
         penalize(v);
     if (v->fall >= rules->fall)
         return turn_after(v, HEALTH_DOWN, v->fall, "failed", e->text);
-    return health_fsm_turn(v, HEALTH_SUSPECT, e->text);
+    return v->state != HEALTH_PROBATION && health_fsm_turn(v, HEALTH_SUSPECT, e->text);
 }
 
 static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
@@ -104,7 +109,7 @@ static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
 
     v->rise = v->fall = 0;
     /* It is alive, and requests failed there: checks cannot tell more, only probation can. */
-    if (v->state == HEALTH_SUSPECT && rules->probation) {
+    if (v->state == HEALTH_PROBATION || (v->state == HEALTH_SUSPECT && rules->failing)) {
         v->rise = (uint16_t)wanted_passes(v, rules);
         return false;
     }
@@ -112,15 +117,10 @@ static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
     return health_fsm_turn(v, HEALTH_DEGRADED, reason);
 }
 
-static bool health_fsm_serves(const struct health_fsm *v)
-{
-    return v->state == HEALTH_UP || v->state == HEALTH_DEGRADED || v->state == HEALTH_SUSPECT;
-}
-
 /* Was it taken for hung although it was only slow? Responses that arrive now show that. */
 static bool only_slow(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    return v->state == HEALTH_DOWN && v->provisional && !rules->held && !rules->probation;
+    return v->state == HEALTH_DOWN && v->provisional && !rules->held;
 }
 
 bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules,
@@ -129,11 +129,11 @@ bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules
     if (e->outcome == OUTCOME_PASS)
         return passed(v, rules, e);
     if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 &&
-        (health_fsm_serves(v) || only_slow(v, rules)))
+        (health_serves(v->state) || only_slow(v, rules)))
         return slow(v, rules, e);
     /* An outage of the name server must not empty the pools: while requests go through to the
      * known address, a missing name proves nothing. */
-    if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 && health_fsm_serves(v)) {
+    if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 && health_serves(v->state)) {
         v->rise = 0;
         return false;
     }
@@ -160,7 +160,7 @@ bool health_fsm_degrade(struct health_fsm *v, const char *text)
 bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules,
                       uint32_t enough, const char *text)
 {
-    if (!health_fsm_serves(v) || v->fall == 0 ||
+    if (!health_serves(v->state) || v->fall == 0 ||
         v->fall < (enough < rules->fall ? enough : rules->fall))
         return false;
     health_fsm_turn(v, HEALTH_DOWN, text);
@@ -170,8 +170,8 @@ bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules
 
 bool health_fsm_release(struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    return v->state == HEALTH_DOWN && v->rise >= rules->rise &&
-           health_fsm_turn(v, HEALTH_SUSPECT, on_probation);
+    return v->state == HEALTH_EJECTED && !rules->held && v->rise >= rules->rise &&
+           health_fsm_turn(v, HEALTH_PROBATION, "the ejection is over: single requests try it");
 }
 
 bool health_fsm_risen(const struct health_fsm *v, const struct health_fsm_rules *rules)

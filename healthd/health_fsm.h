@@ -4,20 +4,22 @@
  *   UNKNOWN -> UP          first pass
  *   UNKNOWN -> DOWN        first failure: nothing is lost, and a start is quick
  *   UP, DEGRADED -> SUSPECT   first failure, or a sign from the workers
- *   SUSPECT -> DOWN        `fall` failures in a row
+ *   any that serves -> DOWN   `fall` failures in a row; with fewer, if the
+ *                              workers see the same: health_fsm_agree()
  *   SUSPECT, DEGRADED, DOWN -> UP   `rise` passes in a row; doubled each time
  *                              that trouble returns soon: the backend flaps, or
  *                              probes see less than the workers; not if no other
  *                              backend of the pool serves, because clients then
  *                              have no other choice
  *   UP, SUSPECT -> DEGRADED   the probe timed out while requests completed, or
- *                              it passed with a low score; not if requests
- *                              failed: probation has to decide that
- *   UP, DEGRADED, SUSPECT -> DOWN at once, with fewer failures than `fall`, if
- *                              the workers see the same: health_fsm_agree()
+ *                              it passed with a low score
+ *   EJECTED -> PROBATION   its time is over, and `rise` passes in a row
+ *   EJECTED -> DOWN        first failure: requests and probes say the same
  *
- * Ejection (healthd/outlier/eject.h) and restart take precedence: while they hold the backend,
- * it stays DOWN; an ejected one comes back as SUSPECT, on probation.
+ * The other changes are decided by what workers see (healthd/outlier/outlier.h): SUSPECT or UP
+ * to PROBATION, from there to UP or EJECTED, and what is unlike its neighbours to DEGRADED.
+ * Where requests failed, passes end SUSPECT and PROBATION no more. A restart takes precedence:
+ * meanwhile the backend stays DOWN.
  *
  * A backend that serves requests is alive, however slow its ping is: a probe that timed out
  * while requests completed never counts as a failure. */
@@ -53,10 +55,10 @@ struct health_fsm {
 
 struct health_fsm_rules {
     uint32_t rise, fall; /* > 0 */
-    bool held;           /* stays DOWN, whatever passes */
-    bool alone;     /* no other backend serves: `rise` passes end DOWN, without doublings */
-    bool unlike;    /* checks do not end DEGRADED: its responses are unlike the others' */
-    bool probation; /* passes make it SUSPECT instead of UP; SUSPECT then stays until forced */
+    bool held;           /* stays DOWN or EJECTED, whatever passes */
+    bool alone;   /* no other backend serves: `rise` passes end DOWN, without doublings */
+    bool unlike;  /* checks do not end DEGRADED: its responses are unlike the others' */
+    bool failing; /* requests failed: passes do not end SUSPECT */
 };
 
 /* What is known when a probe has ended. */
@@ -86,8 +88,8 @@ bool health_fsm_degrade(struct health_fsm *verdict, const char *text);
 bool health_fsm_agree(struct health_fsm *verdict, const struct health_fsm_rules *rules,
                       uint32_t enough, const char *text);
 
-/* For when what held the backend DOWN has ended: probation begins if enough checks passed
- * meanwhile. true: the state changed. */
+/* For when the time of an ejection is over (rules->held says whether): PROBATION begins if
+ * enough checks passed meanwhile. true: the state changed. */
 bool health_fsm_release(struct health_fsm *verdict, const struct health_fsm_rules *rules);
 
 /* Have enough checks passed to end a suspicion? */

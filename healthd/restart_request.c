@@ -9,8 +9,7 @@ static bool restart_request_begin_anew(struct backend_health *w, uint64_t now_ms
 {
     enum health_state from = w->verdict.state;
 
-    w->row.ejections = w->row.probation = 0;
-    w->row.eject_until_ms = 0;
+    w->row.ejections = 0;
     w->verdict.penalty = w->verdict.penalty_ttl = 0;
     stall_init(&w->stall, &w->stall.view, now_ms);
     w->stale = w->running;
@@ -50,14 +49,12 @@ static bool stays_unhealthy(const struct backend_health *w, uint64_t now_ms,
 {
     uint64_t after = w->pool->heal_after_ms, down = now_ms - w->row.since_ms;
 
-    if (w->verdict.state != HEALTH_DOWN)
-        return false;
-    if (backend_health_ejected(w) && w->row.ejections >= EJECT_HEAL) {
+    if (w->verdict.state == HEALTH_EJECTED && w->row.ejections >= EJECT_HEAL) {
         snprintf(why, TABLE_REASON, "ejected %u times in a row; %.110s", w->row.ejections,
                  w->row.reason);
         return true;
     }
-    if (now_ms < w->row.eject_until_ms || w->verdict.fall == 0 ||
+    if (w->verdict.state != HEALTH_DOWN || w->verdict.fall == 0 ||
         down < (w->was_up ? after : after * RECOVERY_BOOT))
         return false;
     snprintf(why, TABLE_REASON, "down for %llu s: %.110s", (unsigned long long)down / 1000,

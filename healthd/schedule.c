@@ -34,8 +34,10 @@ static uint32_t interval_ms(const struct conf_check *check, const struct health_
 
     switch (v->state) {
     case HEALTH_SUSPECT:
+    case HEALTH_PROBATION:
         /* The first failure may be chance; repeat it before users notice. */
         return v->fall == 1 && fast > SCHEDULE_REPEAT_MS ? SCHEDULE_REPEAT_MS : fast;
+    case HEALTH_EJECTED:
     case HEALTH_DOWN:
         return v->rise > 0 || (alone && fast < down) ? fast : down;
     case HEALTH_DEGRADED:

@@ -275,7 +275,7 @@ const char *kind_name(enum kind at)
 
 const char *health_state_name(enum health_state at)
 {
-    NAMES("unknown", "up", "degraded", "suspect", "down");
+    NAMES("unknown", "up", "degraded", "suspect", "probation", "ejected", "down");
 }
 
 const char *admin_state_name(enum admin_state at)

@@ -26,7 +26,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 23,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 24,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -63,13 +63,27 @@ enum kind {
 enum health_state {
     HEALTH_UNKNOWN, /* not probed yet: no traffic */
     HEALTH_UP,
-    HEALTH_DEGRADED, /* healthy, but slow or unlike the others: less traffic, never ejected */
-    HEALTH_SUSPECT,  /* first failures: still serves, probed every second */
-    HEALTH_DOWN,
+    HEALTH_DEGRADED,  /* healthy, but slow or unlike the others: less traffic, never ejected */
+    HEALTH_SUSPECT,   /* first failures: serves where no other can, probed every second */
+    HEALTH_PROBATION, /* requests failed or got no response, checks pass: single safe ones */
+    HEALTH_EJECTED,   /* the same, found guilty: nothing until eject_until_ms */
+    HEALTH_DOWN,      /* checks fail, or it is being restarted */
     HEALTH_STATES
 };
 
-/* Why it is DEGRADED. */
+/* Does it take requests, as far as its state goes? */
+static inline bool health_serves(uint8_t state)
+{
+    return state >= HEALTH_UP && state <= HEALTH_PROBATION;
+}
+
+/* Is it out: judged, and not to be used while another backend serves? */
+static inline bool health_is_out(uint8_t state)
+{
+    return state == HEALTH_EJECTED || state == HEALTH_DOWN;
+}
+
+/* Why it is DEGRADED, or on PROBATION. */
 enum health_cause {
     CAUSE_NONE,
     CAUSE_SATURATED, /* a check timed out while responses arrived */
@@ -78,18 +92,13 @@ enum health_cause {
     CAUSE_5XX,
     CAUSE_4XX,
     CAUSE_SLOW,
+    /* on probation: */
+    CAUSE_FAILED,  /* requests failed; its sessions stay */
+    CAUSE_SILENT,  /* requests wait there, possibly long ones; its sessions stay */
+    CAUSE_EJECTED, /* after an ejection: its sessions have moved by now */
 };
 
 enum { HEALTH_SATURATED_PERMILLE = 250, HEALTH_UNLIKE_PERMILLE = 50 }; /* weights meanwhile */
-
-/* A backend that fails requests, or leaves them unanswered, although its checks pass is on
- * probation: single safe requests are sent to it. */
-enum health_probation {
-    PROBATION_NONE,
-    PROBATION_EJECTED, /* after an ejection: its sessions have moved by now */
-    PROBATION_SUSPECT, /* requests failed; its sessions stay */
-    PROBATION_SILENT,  /* requests wait there, possibly long ones; its sessions stay */
-};
 
 enum admin_state {
     ADMIN_READY,
@@ -282,11 +291,10 @@ struct retired { /* writer: supervisor */
 struct health_row { /* writer: healthd */
     uint8_t state;  /* enum health_state */
     uint8_t has_address;
-    uint8_t probation; /* enum health_probation: kind of probation; while SUSPECT or UP */
-    uint8_t ejections; /* in a row: each lasts twice as long as the previous one */
-    uint8_t silent;    /* 1: the last probe got no response in time */
-    uint8_t hedge_all; /* PROBATION_SILENT: hedge the requests that wait there, too */
-    uint8_t cause;     /* enum health_cause: why it is DEGRADED */
+    uint8_t ejections;        /* in a row: each lasts twice as long as the previous one */
+    uint8_t silent;           /* 1: the last probe got no response in time */
+    uint8_t hedge_all;        /* CAUSE_SILENT: hedge the requests that wait there, too */
+    uint8_t cause;            /* enum health_cause: why it is in this state */
     uint16_t weight_permille; /* of its configured weight, slow start left out */
     uint16_t rise, fall;      /* consecutive passes and failures so far */
     uint32_t score_permille;  /* HealthScanner; 1000 if unknown */
@@ -294,7 +302,7 @@ struct health_row { /* writer: healthd */
     uint32_t hang_timeout_ms; /* on probation: how long a request may wait for a first byte */
     uint64_t identity;        /* of the backend_row that this row describes */
     uint64_t since_ms, since_wall_ms;
-    uint64_t eject_until_ms; /* 0: not ejected; DOWN until then, whatever probes say */
+    uint64_t eject_until_ms; /* while EJECTED: it ends then at the earliest */
     uint64_t risen_ms;       /* start of slow start (was DOWN, is new, or unproved); 0: none */
     uint64_t probe_wall_ms;  /* start of the last probe; 0: none yet */
     uint32_t probe_us;       /* duration of the last probe */
@@ -416,7 +424,7 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     _Atomic uint64_t idle; /* kept connections */
     /* When the oldest exchange that waits for this backend joined the queue; 0: none. */
     _Atomic uint64_t waiting_since_ms;
-    /* While the verdict is DOWN: time of its last good response; 0: none
+    /* While it is DOWN or EJECTED: time of its last good response; 0: none
      * (worker/upstream/fail_open.h). */
     _Atomic uint64_t opened_ms;
     /* Of the requests that it responded to: when the latest was sent; 0: none. Microseconds

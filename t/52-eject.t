@@ -9,6 +9,7 @@ use Time::HiRes qw(time);
 
 my @pas = map { PasGate::StandIn->new("pas$_") } 1 .. 4;
 my $gate;
+my $OUT = qr/-> (?:ejected|down)/;
 
 sub status_of
 {
@@ -74,7 +75,7 @@ subtest 'with the usual settings: probes and workers agree' => sub {
     my $n = $served->();
     ok wait_for { $served->() > $n + 5 }, 'it goes on serving';
     $pas[3]->ctl('mode=ok');
-    is_deeply [grep { /-> down/ } history('pas4')], [], 'it was never taken out';
+    is_deeply [grep { /$OUT/ } history('pas4')], [], 'it was never taken out';
     $load->stop_ok;
     $gate->stop_ok;
 };
@@ -84,24 +85,24 @@ subtest 'cut responses while the ping is well' => sub {
     my $load = PasGate::Load->new($gate, clients => 6, pause => 0.005);
     ok wait_for { completed('pas1') > 20 }, 'all is well';
     $pas[0]->ctl('mode=cut&ping=ok');
-    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: (?:\d+ requests failed in a row|\d+ of \d+ requests failed within 5 s|a request failed on probation)/,
+    like turns('pas1', qr/-> ejected/, 1), qr/ejected for 1 s: (?:\d+ requests failed in a row|\d+ of \d+ requests failed within 5 s|a request failed on probation)/,
       'ejected';
     my $row = status_of('pas1');
-    is $row->{state}, 'down', 'status tells';
+    is $row->{state}, 'ejected', 'status tells';
     ok $row->{check}{ok}, 'although the check passes';
     like +($gate->cli('status'))[1], qr/ejected for \d s/, 'and why';
 
-    my $on_probation = turns('pas1', qr/-> suspect on probation/, 2);
-    like $on_probation, qr/on probation with single requests after an ejection/, 'then it is tried';
-    like turns('pas1', qr/-> down ejected for 2 s/, 3), qr/ejected for 2 s: a request failed on probation/,
+    my $on_probation = turns('pas1', qr/ejected -> probation/, 2);
+    like $on_probation, qr/the ejection is over: single requests try it/, 'then it is tried';
+    like turns('pas1', qr/-> ejected ejected for 2 s/, 3), qr/ejected for 2 s: a request failed on probation/,
       'and fails: for twice as long';
     my @before = history('pas1');
-    like turns('pas1', qr/-> down ejected/, scalar @before), qr/ejected for 2 s/, 'never longer than max_time';
+    like turns('pas1', qr/-> ejected ejected/, scalar @before), qr/ejected for 2 s/, 'never longer than max_time';
 
     my $was = @{ [history('pas1')] };
     $pas[0]->ctl('mode=ok');
     like turns('pas1', qr/-> up/, $was), qr/\d requests succeeded on probation/, 'well again: up after a few single requests';
-    ok !status_of('pas1')->{eject}{probation}, 'the probation is over';
+    is status_of('pas1')->{health}, 'up', 'the probation is over';
     my $n = completed('pas1');
     ok wait_for { completed('pas1') > $n + 20 }, 'and it serves';
     is status_of('pas2')->{health}, 'up', 'the others never noticed';
@@ -132,8 +133,8 @@ subtest 'cut responses while the ping is well' => sub {
     $_->ctl('mode=cut&ping=ok') for @pas[0 .. 2];
     my $line = $gate->wait_log(qr/backend pas\d not ejected, because (?:other backends of the pool fail too|no other backend of the pool is healthy)/);
     ok $line, 'all fail: it is said, and nobody ejected' or diag map { "$_\n" } map { history($_->{id}) } @pas;
-    my @down = grep { my $name = $_; grep { /-> down/ } splice(@{ [history($name)] }, $from{$name}) } sort keys %from;
-    cmp_ok scalar @down, '<', 2, "at most one was taken out before the others showed: @down";
+    my @out = grep { my $name = $_; grep { /$OUT/ } splice(@{ [history($name)] }, $from{$name}) } sort keys %from;
+    cmp_ok scalar @out, '<', 2, "at most one was taken out before the others showed: @out";
     $_->ctl('mode=ok') for @pas[0 .. 2];
     ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up again" for @pas[0 .. 2];
     $load->stop;
@@ -146,7 +147,7 @@ subtest 'reset, empty; and min_healthy' => sub {
     for my $mode (qw(reset empty)) {
         my $n = @{ [history('pas1')] };
         $pas[0]->ctl("mode=$mode&ping=ok");
-        ok turns('pas1', qr/-> down ejected/, $n), "$mode: ejected";
+        ok turns('pas1', qr/-> ejected ejected/, $n), "$mode: ejected";
         $pas[0]->ctl('mode=ok');
         ok $gate->wait_health('pas1', 'up'), "$mode: up again";
     }
@@ -173,7 +174,7 @@ subtest 'gateway errors, where they mean illness' => sub {
     ok wait_for { status_of('pas1')->{server_errors} > $n + 40 }, 'a 500 is none';
     is status_of('pas1')->{health}, 'degraded', 'it stays, degraded';
     $pas[0]->ctl('mode=500&code=503&ping=ok');
-    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: \d+ of \d+ responses within 5 s: 502, 503 or 504/, '503 to most of them: ejected';
+    like turns('pas1', qr/-> ejected/, 1), qr/ejected for 1 s: \d+ of \d+ responses within 5 s: 502, 503 or 504/, '503 to most of them: ejected';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'up again';
     $load->stop;
@@ -188,10 +189,10 @@ subtest 'the ping is well and the application hangs' => sub {
     my $report = $gate->connect;
     $report->write($report->build('GET', '/pas/delay?ms=6000'));
     $pas[0]->ctl('mode=hangapp');
-    like turns('pas1', qr/-> down/, 1), qr/ejected for 1 s: (?:\d+ requests wait without a response for [34]\.\d s|on probation it gave no response where others did)/, 'ejected';
+    like turns('pas1', qr/-> ejected/, 1), qr/ejected for 1 s: (?:\d+ requests wait without a response for [34]\.\d s|on probation it gave no response where others did)/, 'ejected';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'up again';
-    is_deeply [grep { /-> down/ } map { history($_) } 'pas2', 'pas3'], [], 'a long report elsewhere harms nobody';
+    is_deeply [grep { /$OUT/ } map { history($_) } 'pas2', 'pas3'], [], 'a long report elsewhere harms nobody';
     is $report->response('GET')->{status}, 200, 'and is answered';
     $load->stop_ok;
     $gate->stop_ok;
@@ -205,13 +206,13 @@ subtest 'the same in a pool that is often slow' => sub {
     my %from = map { $_->{id} => scalar(my @h = history($_->{id})) } @pas[0 .. 2];
     my $began = time;
     $pas[0]->ctl('mode=hangapp');
-    like turns('pas1', qr/-> down/, $from{pas1}), qr/ejected for 2 s: on probation it gave no response/, 'ejected';
+    like turns('pas1', qr/-> ejected/, $from{pas1}), qr/ejected for 2 s: on probation it gave no response/, 'ejected';
     diag sprintf 'after %.1f s', time - $began;
     cmp_ok status_of('pas1')->{mute}, '>=', 2, 'requests that others answered tell it';
-    like turns('pas1', qr/-> down ejected for 4 s/, $from{pas1} + 1), qr/on probation it gave no response/, 'it is tried again, in vain';
+    like turns('pas1', qr/-> ejected ejected for 4 s/, $from{pas1} + 1), qr/on probation it gave no response/, 'it is tried again, in vain';
     $pas[0]->ctl('mode=ok');
     ok $gate->wait_health('pas1', 'up'), 'up again';
-    is_deeply [grep { /-> down/ } map { my @h = history($_); @h[ $from{$_} .. $#h ] } 'pas2', 'pas3'], [], 'the others were left alone';
+    is_deeply [grep { /$OUT/ } map { my @h = history($_); @h[ $from{$_} .. $#h ] } 'pas2', 'pas3'], [], 'the others were left alone';
     my ($get) = map { $_->stop_ok } @load;
     cmp_ok $get->{max_ms}, '<', 9000, "who waited there was helped before the verdict: $get->{max_ms} ms at most";
 
@@ -221,7 +222,7 @@ subtest 'the same in a pool that is often slow' => sub {
     $pas[1]->ctl('mode=slow&ms=3600&ping=ok');
     my $n = completed('pas2');
     ok wait_for(sub { completed('pas2') > $n + 8 }, 180), 'slow, and serves';
-    is_deeply [grep { /-> down/ } do { my @h = history('pas2'); @h[ $from{pas2} .. $#h ] }], [], 'it is not taken for one that hangs';
+    is_deeply [grep { /$OUT/ } do { my @h = history('pas2'); @h[ $from{pas2} .. $#h ] }], [], 'it is not taken for one that hangs';
     $pas[1]->ctl('mode=ok');
     $slow->stop_ok;
     $gate->stop_ok;

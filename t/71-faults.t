@@ -216,7 +216,7 @@ sub sent_in_time
 {
     my ($who, $sent, $falls) = @_;
     my $fall = (grep { $_ <= $sent + SIGN } @{ $falls->{$who} // [] })[-1] // $falls->{$who}[0] // return 0;
-    my ($sign) = grep { $_->[2] =~ /suspect|down/ } transitions($who, $fall);
+    my ($sign) = grep { $_->[2] =~ /suspect|probation|ejected|down/ } transitions($who, $fall);
     return $sign && $sent <= $sign->[0] + SIGN;
 }
 
@@ -240,7 +240,7 @@ sub suffer
     my $post  = load_start("/$pool/post", POSTS, '-m', 'POST');
     my $long  = load_start("/$pool/sse?n=20&ms=100", DOWNLOADS, '-w', 5000);
     my %r = (name => "$pool: $fault->{name}", notes => []);
-    my $down = sub { (grep { $_->[2] eq 'down' } transitions($who, $_[0]))[0] };
+    my $down = sub { (grep { $_->[2] =~ /^(?:ejected|down)$/ } transitions($who, $_[0]))[0] };
 
     my $before = load_calm($get, $who, 90);
     $r{ran} = $before ? 1 : 0;
@@ -296,8 +296,8 @@ sub judge
         is($get->{failed}, 0, "no GET failed of $get->{requests}")
           or diag(join "\n", @{ $get->{first_errors} });
         ok($r->{found}, 'it was found') if $fault->{down};
-        ok(!grep({/-> down/} @{ $r->{turns} }), 'it was not taken for ill') if $fault->{never};
-        ok(!grep({/-> down/} @{ $r->{well} }), 'nor was one that is well');
+        ok(!grep({/-> (?:ejected|down)/} @{ $r->{turns} }), 'it was not taken for ill') if $fault->{never};
+        ok(!grep({/-> (?:ejected|down)/} @{ $r->{well} }), 'nor was one that is well');
         if ($fault->{turns}) {
             cmp_ok(@{ $r->{turns} }, '<=', $fault->{turns}, 'its own state does not flap: ' . @{ $r->{turns} });
             # short of the machine's own fits, in which anybody may be suspected for a second

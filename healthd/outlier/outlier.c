@@ -61,7 +61,7 @@ static void eject(struct backend_health *w, const char *why, bool stalled, uint6
     ms = eject_time_ms(rules, w->row.ejections);
     w->stalled = stalled;
     snprintf(text, sizeof text, "ejected for %g s: %.120s", ms / 1000.0, why);
-    backend_health_force(w, HEALTH_DOWN, text, now_ms);
+    backend_health_force(w, HEALTH_EJECTED, text, now_ms);
     w->row.eject_until_ms = now_ms + ms;
     backend_health_publish(w);
 }
@@ -74,7 +74,7 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
 {
     char text[TABLE_REASON];
 
-    if (w->told && !w->row.probation)
+    if (w->told && w->verdict.state != HEALTH_PROBATION)
         return;
     if (others->alike > 0)
         snprintf(text, sizeof text,
@@ -89,8 +89,7 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
                  why);
     if (!w->told)
         log_warn("backend %s %s", w->backend->name, text);
-    w->failing |= w->row.probation != PROBATION_NONE;
-    w->row.probation = PROBATION_NONE;
+    w->failing |= w->verdict.state == HEALTH_PROBATION;
     backend_health_force(w, HEALTH_SUSPECT, text, now_ms);
     w->told = true;
 }
@@ -120,13 +119,12 @@ static bool eject_or_keep(const struct pool_health *pool, struct backend_health 
                           uint64_t now_ms)
 {
     enum health_state from = w->verdict.state;
-    uint8_t probation = w->row.probation;
 
     if (others->sound >= (pool->conf->min_healthy ? pool->conf->min_healthy : 1))
         eject(w, why, stalled, now_ms);
     else
         outlier_keep(w, others, why, now_ms);
-    return w->verdict.state != from || w->row.probation != probation;
+    return w->verdict.state != from;
 }
 
 static bool outlier_consider(const struct pool_health *pool, struct backend_health *w,
@@ -163,15 +161,14 @@ uint64_t outlier_probation_ms(const struct conf_eject *rules)
  * failed, a complete response. */
 static uint64_t went_well(const struct backend_health *w, const struct observed *since)
 {
-    return w->row.probation == PROBATION_SILENT ? since->responses : since->completed;
+    return w->row.cause == CAUSE_SILENT ? since->responses : since->completed;
 }
 
 /* The first probation request that another backend wins is no proof yet, but clients wait:
  * whatever else can be hedged is hedged, within the retry budget. */
 static bool hedge_all(struct backend_health *w)
 {
-    if (w->row.probation != PROBATION_SILENT || w->row.hedge_all ||
-        w->seen.detached <= w->detached)
+    if (w->row.cause != CAUSE_SILENT || w->row.hedge_all || w->seen.detached <= w->detached)
         return false;
     w->row.hedge_all = 1;
     backend_health_publish(w);
@@ -249,17 +246,23 @@ static bool outlier_try_it(const struct pool_health *pool, struct backend_health
 static bool try_suspect(const struct pool_health *pool, struct backend_health *w,
                         uint64_t now_ms)
 {
+    char text[TABLE_REASON];
+
     if (!backend_health_may_try(w, now_ms))
         return false;
-    if (outlier_look_at_others(pool, w, now_ms).healthy > 0)
-        return backend_health_try(w, now_ms);
-    w->failing = false;
-    return false;
+    if (outlier_look_at_others(pool, w, now_ms).healthy == 0) {
+        w->failing = false;
+        return false;
+    }
+    snprintf(text, sizeof text, "requests failed: single ones try it; last check: %.90s",
+             w->row.probe_text);
+    backend_health_try(w, CAUSE_FAILED, text, now_ms);
+    return true;
 }
 
 /* Requests wait without any response: reports, or a hang? Under light load the least loaded
  * backend is chosen, and a hung one gets no further requests that would show it. So it goes on
- * probation, with a debug log line only; again for each request that joins the waiting ones. */
+ * probation; again for each request that joins the waiting ones. */
 static bool try_silent(const struct pool_health *pool, struct backend_health *w,
                        uint64_t now_ms)
 {
@@ -281,10 +284,10 @@ static bool try_silent(const struct pool_health *pool, struct backend_health *w,
         return false;
     w->tried_waiting = w->seen.unanswered;
     snprintf(text, sizeof text,
-             "%llu request%s without a response for %.1f s: on probation with single requests",
+             "%llu request%s without a response for %.1f s: single ones try it",
              (unsigned long long)w->seen.unanswered,
              w->seen.unanswered == 1 ? " waits" : "s wait", (double)silent / 1000);
-    backend_health_try_silent(w, text, now_ms);
+    backend_health_try(w, CAUSE_SILENT, text, now_ms);
     return true;
 }
 
@@ -355,8 +358,7 @@ static bool renew_slow(struct pool_health *pool, uint64_t now_ms)
 
 static bool is_comparable(const struct backend_health *w)
 {
-    return (w->verdict.state == HEALTH_UP && !w->row.probation) ||
-           w->verdict.state == HEALTH_DEGRADED;
+    return w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_DEGRADED;
 }
 
 /* Of the requests that are compared: 0 while it gets none. */
@@ -395,15 +397,11 @@ static bool compare(const struct pool_health *pool, uint64_t now_ms)
 static bool outlier_look_at(const struct pool_health *pool, struct backend_health *w,
                             uint64_t now_ms)
 {
-    switch (w->row.probation) {
-    case PROBATION_NONE:
+    if (w->verdict.state != HEALTH_PROBATION)
         return outlier_consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
                try_silent(pool, w, now_ms);
-    case PROBATION_SILENT:
-        return outlier_consider(pool, w, now_ms) || outlier_try_it(pool, w, now_ms);
-    default:
-        return outlier_try_it(pool, w, now_ms);
-    }
+    return (w->row.cause == CAUSE_SILENT && outlier_consider(pool, w, now_ms)) ||
+           outlier_try_it(pool, w, now_ms);
 }
 
 bool outlier_look(struct pool_health *pool, const struct observed_live *live, uint64_t now_ms)
@@ -427,7 +425,7 @@ bool outlier_look(struct pool_health *pool, const struct observed_live *live, ui
         struct backend_health *w = &pool->target[i];
 
         decay(w, now_ms);
-        if (backend_health_ejected(w))
+        if (w->verdict.state == HEALTH_EJECTED)
             news |= backend_health_release(w, now_ms);
         else if (backend_health_serves(w))
             news |= outlier_look_at(pool, w, now_ms);

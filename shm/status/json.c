@@ -172,7 +172,6 @@ static void add_check(struct text *out, const struct health_row *h)
     NUMBER("failures", h->failures);
     text_add(out, ",\"score\":%.3f}", (double)h->score_permille / 1000);
     text_add(out, ",\"eject\":{\"left_ms\":%" PRIu64, most(status_eject_left_ms(h)));
-    BOOL("probation", h->probation);
     NUMBER("in_row", h->ejections);
     text_add(out, "}");
 }

@@ -113,7 +113,7 @@ static bool has_others(const struct table *table, const struct status_backend *b
             strcmp(backend.pool, b->backend.pool) == 0 &&
             admin_read(&table->admin[i], &admin) && admission_state(&admin) == ADMIN_READY &&
             health_read(&table->health[i], &health) && health.has_address &&
-            health.state != HEALTH_DOWN && health.state != HEALTH_UNKNOWN)
+            health_serves(health.state))
             return true;
     return false;
 }

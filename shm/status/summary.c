@@ -12,8 +12,7 @@
 static bool is_healthy(const struct backend_row *b, const struct health_row *health)
 {
     return health->identity == b->identity && health->has_address &&
-           health->state != HEALTH_DOWN && health->state != HEALTH_UNKNOWN &&
-           health->state < HEALTH_STATES;
+           health_serves(health->state);
 }
 
 bool summary_available(const struct backend_row *b, const struct admin_row *admin,
@@ -27,7 +26,8 @@ bool summary_available(const struct backend_row *b, const struct admin_row *admi
 static bool is_draining(const struct backend_row *b, const struct admin_row *admin,
                         const struct health_row *health)
 {
-    return admission_state(admin) == ADMIN_DRAIN && is_healthy(b, health) && !health->probation;
+    return admission_state(admin) == ADMIN_DRAIN && is_healthy(b, health) &&
+           health->state != HEALTH_PROBATION;
 }
 
 static void count_out(struct summary_pool *pool, const struct backend_row *b,

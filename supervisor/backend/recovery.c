@@ -229,7 +229,7 @@ static bool recovery_drain_over(struct supervisor *sup, int slot, const struct c
         return true;
     if (row.drained == DRAIN_CUT) /* workers end what is left there */
         return empty || now >= row.deadline_ms + RECOVERY_SETTLE_MS;
-    if (recovery_health(sup, slot).state != HEALTH_DOWN)
+    if (!health_is_out(recovery_health(sup, slot).state))
         return false;
     if (empty && now >= h->since_ms + DRAIN_TICK_MS)
         return true;

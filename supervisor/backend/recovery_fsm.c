@@ -204,7 +204,7 @@ bool recovery_fsm_unsafe(const struct recovery_facts *f)
     /* An operator's restart of a backend that is down or out of service takes nothing out of
      * service. */
     if (f->force ||
-        (f->by_operator && (f->health == HEALTH_DOWN || f->override != ADMIN_READY)))
+        (f->by_operator && (health_is_out(f->health) || f->override != ADMIN_READY)))
         return false;
     return f->healthy < f->min_healthy;
 }
@@ -232,7 +232,7 @@ static enum recovery_verdict judge_healthd(const struct recovery_facts *f,
 {
     if (f->state == RECOVERY_HOLD)
         return because(RECOVERY_NEVER, out, "held: needs a human");
-    if (f->health != HEALTH_DOWN)
+    if (!health_is_out(f->health))
         return because(RECOVERY_NEVER, out, "it is %s", health_state_name(f->health));
     if (f->override != ADMIN_READY)
         return because(RECOVERY_LATER, out, "it is out of service (%s)",

@@ -128,7 +128,7 @@ void recovery_heartbeat(struct supervisor *sup)
             recovery_publish(sup, slot, &row);
         if (!b)
             continue;
-        if (recovery_health(sup, slot).state != HEALTH_DOWN &&
+        if (!health_is_out(recovery_health(sup, slot).state) &&
             !recovery_is_busy(h->fsm.state)) {
             h->wanted = h->dry_told = false;
             h->told[0] = '\0';

@@ -158,7 +158,7 @@ static void print_processes(const struct table *table, FILE *out, bool colours)
 
 static const char *health_colour(enum health_state state)
 {
-    return state == HEALTH_UP ? GREEN : state == HEALTH_DOWN ? RED : YELLOW;
+    return state == HEALTH_UP ? GREEN : health_is_out((uint8_t)state) ? RED : YELLOW;
 }
 
 static uint64_t errors_of(const struct status_cell *c)
@@ -228,7 +228,7 @@ static void backend_note(struct text_table *text_table, const struct status_back
     if (b->admin.heal != RECOVERY_NONE)
         ADD("recovery: %s for %s: %s", recovery_state_name(b->admin.heal),
             ago(b->admin.recovery_since_wall_ms, text), b->admin.recovery_reason);
-    else if (*b->admin.recovery_reason && b->health.state == HEALTH_DOWN)
+    else if (*b->admin.recovery_reason && health_is_out(b->health.state))
         ADD("recovery: %s", b->admin.recovery_reason);
     if (b->admin.attempts)
         ADD("%u restart%s in the last hour", b->admin.attempts, str_plural(b->admin.attempts));

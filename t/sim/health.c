@@ -225,7 +225,8 @@ static void serve(uint32_t i, const struct mood *m)
     count_add(&c->detached, m->detached);
     count_add(&c->probation_unanswered, m->probation_unanswered);
     atomic_store(&c->failed_in_row, m->good ? 0 : m->cut + m->refused + m->resets);
-    atomic_store(&c->probation_requests, target[i].row.probation ? m->probation_requests : 0);
+    atomic_store(&c->probation_requests,
+                 target[i].row.state == HEALTH_PROBATION ? m->probation_requests : 0);
     if (m->unanswered && !count_read(&c->unanswered))
         atomic_store(&c->oldest_ms, now);
     if (!m->unanswered)
@@ -290,13 +291,13 @@ static void is_told(uint32_t i)
     if (state_then[i] != row->state)
         broken("backend %u: %s was never told", i, health_state_name(row->state));
     digest = (digest ^ row->state ^ (uint64_t)row->weight_permille << 8 ^
-              (uint64_t)row->probation << 24 ^ (uint64_t)row->ejections << 32) *
+              (uint64_t)row->cause << 24 ^ (uint64_t)row->ejections << 32) *
              UINT64_C(1099511628211);
 }
 
 static bool is_ejected(uint32_t i)
 {
-    return target[i].verdict.state == HEALTH_DOWN && now < target[i].row.eject_until_ms;
+    return target[i].verdict.state == HEALTH_EJECTED;
 }
 
 static void look(void)
@@ -399,7 +400,7 @@ static void quieten(void)
 static void serve_quietly(uint32_t i, enum quiet quiet)
 {
     struct worker_backend *c = cell(i);
-    bool probation = target[i].row.probation;
+    bool probation = target[i].row.state == HEALTH_PROBATION;
 
     if (quiet == QUIET_GOOD && backend_health_serves(&target[i])) {
         count_add(&c->completed, 1);
@@ -418,8 +419,7 @@ static bool all_up(void)
     bool up = true;
 
     for (uint32_t i = 0; i < pool.n; i++)
-        up &= target[i].verdict.state == HEALTH_UP && !target[i].row.probation &&
-              target[i].row.weight_permille == 1000;
+        up &= target[i].verdict.state == HEALTH_UP && target[i].row.weight_permille == 1000;
     return up;
 }
 
@@ -460,8 +460,7 @@ static void outage(uint64_t seed)
         all_down = true;
         for (uint32_t i = 0; i < pool.n; i++) {
             check(i, false);
-            all_down &=
-                target[i].verdict.state == HEALTH_DOWN && now >= target[i].row.eject_until_ms;
+            all_down &= target[i].verdict.state == HEALTH_DOWN;
         }
         look();
     }
@@ -515,8 +514,8 @@ static void show(uint64_t seed)
            seed, wrong, conf.eject.failures, conf.eject.time_ms, conf.eject.max_ms,
            conf.min_healthy, conf.check.rise, pool.n);
     for (uint32_t i = 0; i < pool.n && i < N_FEW; i++)
-        printf("  %u: %s, probation %u, weight %u: %s\n", i,
-               health_state_name(target[i].verdict.state), target[i].row.probation,
+        printf("  %u: %s, cause %u, weight %u: %s\n", i,
+               health_state_name(target[i].verdict.state), target[i].row.cause,
                target[i].row.weight_permille, target[i].row.reason);
 }
 
@@ -534,22 +533,25 @@ static void map_table(void)
 }
 
 /* The histories must reach what is to be left. */
-static uint64_t reached[HEALTH_STATES], on_probation[4], unlike_ones;
+static uint64_t reached[HEALTH_STATES], causes[CAUSE_EJECTED + 1];
 
 static void count_reached(void)
 {
     for (uint32_t i = 0; i < pool.n; i++) {
         reached[target[i].verdict.state]++;
-        on_probation[target[i].row.probation]++;
-        unlike_ones += target[i].score.unlike;
+        causes[target[i].row.cause]++;
     }
 }
 
 static bool all_reached(void)
 {
-    return reached[HEALTH_UP] && reached[HEALTH_DEGRADED] && reached[HEALTH_SUSPECT] &&
-           reached[HEALTH_DOWN] && on_probation[1] && on_probation[2] && on_probation[3] &&
-           unlike_ones;
+    bool all = true;
+
+    for (int i = HEALTH_UP; i < HEALTH_STATES; i++)
+        all &= reached[i] > 0;
+    for (int i = CAUSE_SATURATED; i <= CAUSE_EJECTED; i++)
+        all &= causes[i] > 0;
+    return all;
 }
 
 int main(int argc, char **argv)

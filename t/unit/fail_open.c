@@ -6,7 +6,7 @@
 
 int main(void)
 {
-    struct health_row ejected = {.state = HEALTH_DOWN, .probe_ok = 1};
+    struct health_row ejected = {.state = HEALTH_EJECTED, .probe_ok = 1};
     struct health_row refuses = {.state = HEALTH_DOWN};
     struct health_row hangs = {.state = HEALTH_DOWN, .silent = 1};
 

@@ -248,32 +248,48 @@ static void test_alone(void)
 
 static void test_held(void)
 {
-    const struct health_fsm_rules held = {
-        .rise = 2, .fall = 3, .held = true, .probation = true};
-    const struct health_fsm_rules probation = {.rise = 2, .fall = 3, .probation = true};
+    const struct health_fsm_rules held = {.rise = 2, .fall = 3, .held = true};
+    const struct health_fsm_rules failing = {.rise = 2, .fall = 3, .failing = true};
 
     begin(HEALTH_UP);
-    ok(health_fsm_force(&v, HEALTH_DOWN, "ejected"), "forced down");
+    ok(health_fsm_force(&v, HEALTH_EJECTED, "ejected"), "forced");
     is_str(v.reason, "ejected", "  with its reason");
     for (int i = 0; i < 5; i++)
         health_fsm_probe(&v, &held, &pass_);
-    is_int(v.state, HEALTH_DOWN, "held: passes change nothing");
+    is_int(v.state, HEALTH_EJECTED, "held: passes change nothing");
     is_int(v.rise, 2, "  but are counted");
-    ok(health_fsm_release(&v, &probation), "released: at once");
-    is_int(v.state, HEALTH_SUSPECT, "  on probation");
+    ok(!health_fsm_release(&v, &held), "  nor is it released");
+    ok(health_fsm_release(&v, &rules), "released: at once");
+    is_int(v.state, HEALTH_PROBATION, "  on probation");
+    is_int(v.cause, CAUSE_EJECTED, "  after an ejection");
     for (int i = 0; i < 5; i++)
-        health_fsm_probe(&v, &probation, &pass_);
-    is_int(v.state, HEALTH_SUSPECT, "on probation: passes prove nothing");
+        health_fsm_probe(&v, &rules, &pass_);
+    is_int(v.state, HEALTH_PROBATION, "on probation: passes prove nothing");
     ok(health_fsm_force(&v, HEALTH_UP, "requests went well"), "requests do");
 
-    begin(HEALTH_DOWN);
-    ok(!health_fsm_release(&v, &probation), "not risen: stays down");
-    health_fsm_probe(&v, &probation, &pass_);
-    ok(health_fsm_probe(&v, &probation, &pass_), "until it has");
-    is_int(v.state, HEALTH_SUSPECT, "  on probation then");
+    begin(HEALTH_EJECTED);
+    ok(!health_fsm_release(&v, &rules), "not risen: stays ejected");
+    health_fsm_probe(&v, &rules, &pass_);
+    ok(health_fsm_probe(&v, &rules, &pass_), "until it has");
+    is_int(v.state, HEALTH_PROBATION, "  on probation then");
+    probe(&late_but_busy, HEALTH_PROBATION, "on probation: slow proves nothing");
+    ok(!health_fsm_sign(&v, "x"), "  nor do signs");
     for (int i = 0; i < 3; i++)
-        health_fsm_probe(&v, &probation, &fail_);
+        health_fsm_probe(&v, &rules, &fail_);
     is_int(v.state, HEALTH_DOWN, "on probation: failures make down as ever");
+    begin(HEALTH_EJECTED);
+    probe(&fail_, HEALTH_DOWN, "ejected: a check that fails makes it down");
+    health_fsm_probe(&v, &rules, &pass_);
+    probe(&pass_, HEALTH_UP, "  which passes end");
+
+    begin(HEALTH_SUSPECT);
+    for (int i = 0; i < 5; i++)
+        health_fsm_probe(&v, &failing, &pass_);
+    is_int(v.state, HEALTH_SUSPECT, "requests failed: passes do not end suspect");
+    health_fsm_probe(&v, &failing, &late_but_busy);
+    is_int(v.state, HEALTH_SUSPECT, "  nor does one that is late");
+    ok(health_fsm_risen(&v, &failing), "  it has risen, which begins a probation");
+    begin(HEALTH_DOWN);
     ok(!health_fsm_force(&v, HEALTH_DOWN, "being restarted"),
        "forced to what it is: no change");
     is_str(v.reason, "being restarted", "  but another reason");

@@ -330,7 +330,7 @@ static void begin_detached(void)
 {
     script_defaults();
     start(2);
-    script_probation(0, PROBATION_SUSPECT);
+    script_probation(0, CAUSE_FAILED);
     ask("GET /web/a");
     script_wait(ATTEMPT_HEDGE_PROBATION_MS + MORE_MS);
 }
@@ -500,7 +500,7 @@ static void test_silence(void)
     begin_auto();
     ask("GET /web/a");
     wait_silent();
-    script_probation(0, PROBATION_SILENT);
+    script_probation(0, CAUSE_SILENT);
     script_wait(SCRIPT_HANG_MS);
     is_str(detached(), "waits", "silent, then on probation: it may be slow only");
     script_wait(SCRIPT_HANG_MS / 2);

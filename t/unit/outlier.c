@@ -152,7 +152,7 @@ static void test_eject(void)
 {
     all_up();
     eject_it(1);
-    is_state(0, HEALTH_DOWN, "five cut in a row: down");
+    is_state(0, HEALTH_EJECTED, "five cut in a row: ejected");
     is_str(row(0).reason, "ejected for 10 s: 5 requests failed in a row",
            "  and it is told why");
     is_int(row(0).eject_until_ms - now, 10000, "  and until when");
@@ -161,23 +161,23 @@ static void test_eject(void)
         probe(0, OUTCOME_PASS);
     now += 9999;
     look();
-    is_state(0, HEALTH_DOWN, "passes change nothing before its time is over");
+    is_state(0, HEALTH_EJECTED, "passes change nothing before its time is over");
     now += 1;
     look();
-    is_state(0, HEALTH_SUSPECT, "then it comes back");
-    is_int(row(0).probation, 1, "  on probation");
+    is_state(0, HEALTH_PROBATION, "then it comes back");
+    is_int(row(0).state == HEALTH_PROBATION, 1, "  on probation");
     is_int(row(0).eject_until_ms, 0, "  no longer ejected");
     is_int(row(0).risen_ms, 0, "  without a full share");
     for (int i = 0; i < 4; i++)
         probe(0, OUTCOME_PASS);
-    is_state(0, HEALTH_SUSPECT, "probes do not end a probation");
+    is_state(0, HEALTH_PROBATION, "probes do not end a probation");
     count_add(&cell(0)->completed, OUTLIER_PROBATION_GOOD - 1);
     look();
-    is_state(0, HEALTH_SUSPECT, "nor do two requests");
+    is_state(0, HEALTH_PROBATION, "nor do two requests");
     count_add(&cell(0)->completed, 1);
     look();
     is_state(0, HEALTH_UP, "three do");
-    is_int(row(0).probation, 0, "  it is over");
+    is_int(row(0).state == HEALTH_PROBATION, 0, "  it is over");
     ok(row(0).risen_ms > 0, "  and slow start begins");
     is_int(row(0).ejections, 1, "the count stays");
     now += conf.eject.max_ms;
@@ -189,14 +189,14 @@ static void test_probation(void)
 {
     all_up();
     eject_it(3);
-    is_state(0, HEALTH_DOWN, "failed on probation: down again");
+    is_state(0, HEALTH_EJECTED, "failed on probation: again");
     is_int(row(0).eject_until_ms - now, 40000, "  for twice as long each time");
     now = row(0).eject_until_ms;
     look();
-    is_state(0, HEALTH_DOWN, "its time is over, but its checks did not pass yet");
+    is_state(0, HEALTH_EJECTED, "its time is over, but its checks did not pass yet");
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
-    is_state(0, HEALTH_SUSPECT, "they do: on probation");
+    is_state(0, HEALTH_PROBATION, "they do: on probation");
     now += conf.eject.time_ms;
     look();
     is_state(0, HEALTH_UP, "no request came to try it with: up in the end");
@@ -212,10 +212,10 @@ static void test_probation(void)
         now += 250;
         look();
     }
-    is_state(0, HEALTH_SUSPECT, "while one is there, others are not asked for");
+    is_state(0, HEALTH_PROBATION, "while one is there, others are not asked for");
     now = target[0].probation_ms + outlier_probation_ms(&conf.eject) - 1;
     look();
-    is_state(0, HEALTH_SUSPECT, "  nor for long,");
+    is_state(0, HEALTH_PROBATION, "  nor for long,");
     now += 1;
     look();
     is_state(0, HEALTH_UP, "  but not for ever: it may be a stream");
@@ -229,7 +229,7 @@ static void test_probation(void)
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_FAIL);
     is_state(0, HEALTH_DOWN, "checks that fail on probation take it down as ever");
-    is_int(row(0).probation, 0, "  and end the probation");
+    is_int(row(0).state == HEALTH_PROBATION, 0, "  and end the probation");
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
     is_state(0, HEALTH_UP, "from there two passes make up");
@@ -242,7 +242,8 @@ static void suspect_it(void)
     count_add(&cell(0)->cut, 1);
     look();
     is_state(0, HEALTH_SUSPECT, "one is cut: suspect");
-    is_int(row(0).probation, PROBATION_NONE, "  not on probation while nothing is proved");
+    is_int(row(0).state == HEALTH_PROBATION, false,
+           "  not on probation while nothing is proved");
     for (int i = 0; i < 2; i++) {
         now += 1000;
         probe(0, OUTCOME_PASS); /* the first one is about the time of the failure */
@@ -255,8 +256,8 @@ static void suspect_it(void)
 static void test_suspect(void)
 {
     suspect_it();
-    is_state(0, HEALTH_SUSPECT, "checks that pass do not prove that requests do not fail");
-    is_int(row(0).probation, PROBATION_SUSPECT, "  it is on probation");
+    is_state(0, HEALTH_PROBATION, "checks that pass do not prove that requests do not fail");
+    is_int(row(0).cause, CAUSE_FAILED, "  it is on probation");
     count_add(&cell(0)->completed, OUTLIER_PROBATION_GOOD);
     look();
     is_state(0, HEALTH_UP, "three requests do");
@@ -265,7 +266,7 @@ static void test_suspect(void)
     suspect_it();
     count_add(&cell(0)->cut, 1);
     look();
-    is_state(0, HEALTH_DOWN, "one that fails then is enough");
+    is_state(0, HEALTH_EJECTED, "one that fails then is enough");
     is_int(row(0).ejections, 1, "  and it is ejected");
 
     suspect_it();
@@ -280,7 +281,7 @@ static void test_suspect(void)
     probe(0, OUTCOME_FAIL);
     now += conf.eject.time_ms;
     look();
-    is_state(0, HEALTH_SUSPECT, "  not while its last check failed");
+    is_state(0, HEALTH_PROBATION, "  not while its last check failed");
     probe(0, OUTCOME_PASS);
     look();
     is_state(0, HEALTH_UP, "  but when one passes");
@@ -298,7 +299,7 @@ static void test_suspect(void)
     look();
     now += conf.eject.time_ms - 1;
     look();
-    is_state(0, HEALTH_SUSPECT, "one that goes well, and no other yet");
+    is_state(0, HEALTH_PROBATION, "one that goes well, and no other yet");
     now += 1;
     look();
     is_state(0, HEALTH_UP, "  nor any later: up in the end");
@@ -315,8 +316,8 @@ static void test_suspect(void)
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_PASS);
     look();
-    is_state(0, HEALTH_SUSPECT, "while it was suspected the others were, too, for a moment");
-    is_int(row(0).probation, PROBATION_SUSPECT, "  it is put on probation all the same");
+    is_state(0, HEALTH_PROBATION, "while it was suspected the others were, too, for a moment");
+    is_int(row(0).cause, CAUSE_FAILED, "  it is put on probation all the same");
 
     all_up();
     count_add(&cell(0)->cut, 1);
@@ -327,13 +328,13 @@ static void test_suspect(void)
     ended(0, OUTCOME_TIMEOUT);
     is_state(0, HEALTH_SUSPECT, "that answers begin while a check waits proves no end");
     look();
-    is_int(row(0).probation, PROBATION_SUSPECT, "  it is put on probation at once");
+    is_int(row(0).cause, CAUSE_FAILED, "  it is put on probation at once");
     ok(strstr(row(0).reason, "last check: connect refused"), "  %s", row(0).reason);
     backend_health_started(&target[0], &live, now);
     response(0, 1);
     now += 2000;
     ended(0, OUTCOME_TIMEOUT);
-    is_state(0, HEALTH_SUSPECT, "  which a slow check does not end");
+    is_state(0, HEALTH_PROBATION, "  which a slow check does not end");
     look();
     now += conf.eject.time_ms;
     look();
@@ -349,7 +350,7 @@ static void test_suspect(void)
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).probation, PROBATION_NONE, "the last one is not put on probation");
+    is_int(row(0).state == HEALTH_PROBATION, false, "the last one is not put on probation");
     for (int i = 0; i < 2; i++)
         probe(0, OUTCOME_PASS);
     is_state(0, HEALTH_UP, "  its checks are believed");
@@ -376,15 +377,15 @@ static void test_guards(void)
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).probation, PROBATION_SUSPECT, "  checks that pass put it on probation");
+    is_int(row(0).cause, CAUSE_FAILED, "  checks that pass put it on probation");
     count_add(&cell(0)->cut, 1);
     look();
     is_state(0, HEALTH_SUSPECT, "  one that fails then does not eject it either");
-    is_int(row(0).probation, PROBATION_NONE, "  but ends the probation: it is needed");
+    is_int(row(0).state == HEALTH_PROBATION, false, "  but ends the probation: it is needed");
     for (int i = 0; i < 3; i++)
         probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).probation, PROBATION_SUSPECT, "  until checks pass again");
+    is_int(row(0).cause, CAUSE_FAILED, "  until checks pass again");
     count_add(&cell(0)->completed, OUTLIER_PROBATION_GOOD);
     look();
     is_state(0, HEALTH_UP, "  and three that go well from there on end it");
@@ -399,7 +400,7 @@ static void test_guards(void)
     count_add(&cell(0)->detached, OUTLIER_UNANSWERED);
     count_add(&cell(0)->probation_unanswered, OUTLIER_UNANSWERED);
     look();
-    is_int(row(0).probation, PROBATION_NONE,
+    is_int(row(0).state == HEALTH_PROBATION, false,
            "nor is one ejected where others answered what it did not");
     is_state(0, HEALTH_SUSPECT, "  it stays suspect");
     for (int i = 0; i < 3; i++)
@@ -407,7 +408,7 @@ static void test_guards(void)
     look();
     now += conf.eject.time_ms - 1;
     look();
-    is_state(0, HEALTH_SUSPECT, "  which counts once: from then on, silence");
+    is_state(0, HEALTH_PROBATION, "  which counts once: from then on, silence");
     now += 1;
     look();
     is_state(0, HEALTH_UP, "  for so long ends it");
@@ -419,18 +420,18 @@ static void test_guards(void)
     for (int i = 0; i < 2; i++)
         probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).probation, PROBATION_EJECTED, "an ejection is over");
+    is_int(row(0).cause, CAUSE_EJECTED, "an ejection is over");
     conf.min_healthy = 2;
     for (int k = 0; k < 3; k++)
         probe(2, OUTCOME_FAIL);
     count_add(&cell(0)->detached, OUTLIER_UNANSWERED);
     count_add(&cell(0)->probation_unanswered, OUTLIER_UNANSWERED);
     look();
-    is_int(row(0).probation, PROBATION_NONE, "  silent on probation, and needed");
+    is_int(row(0).state == HEALTH_PROBATION, false, "  silent on probation, and needed");
     for (int i = 0; i < 4; i++)
         probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).probation, PROBATION_SUSPECT, "  checks alone do not make it up");
+    is_int(row(0).cause, CAUSE_FAILED, "  checks alone do not make it up");
     conf.min_healthy = 1;
 
     all_up();
@@ -534,7 +535,7 @@ static void test_outage(void)
         is_state(i, HEALTH_UP, "who was tried in vain meanwhile is not ejected after it");
     count_add(&cell(0)->cut, 5);
     look();
-    is_state(0, HEALTH_DOWN, "who fails after it is");
+    is_state(0, HEALTH_EJECTED, "who fails after it is");
 }
 
 static void test_errors(void)
@@ -577,7 +578,7 @@ static void test_errors(void)
 
 static void wait_at(int i, uint64_t n, uint64_t since_ms)
 {
-    atomic_store(&cell(i)->probation_requests, row(i).probation && n ? 1 : 0);
+    atomic_store(&cell(i)->probation_requests, row(i).state == HEALTH_PROBATION && n ? 1 : 0);
     atomic_store(&cell(i)->unanswered, n);
     atomic_store(&cell(i)->oldest_ms, n ? since_ms : 0);
 }
@@ -594,9 +595,8 @@ static void live_on(uint64_t ms)
     }
 }
 
-/* Another one hangs as well, for longer than it takes to be ejected: its state then. The first
- * one's checks fail. */
-static enum health_state hangs_too(int i)
+/* Another one hangs as well, for longer than it takes to be ejected: its state then. */
+static enum health_state hangs_too(int i, enum outcome of_first)
 {
     enum health_state state;
 
@@ -604,7 +604,7 @@ static enum health_state hangs_too(int i)
     for (uint64_t end = now + 5000; now < end; now += 250) {
         response(N - i, 10);
         if (now >= target[0].due_ms)
-            probe(0, OUTCOME_FAIL);
+            probe(0, of_first);
         if (now >= target[i].due_ms)
             probe(i, OUTCOME_PASS);
         look();
@@ -623,38 +623,37 @@ static void test_silence(void)
     live_on(600000);
     is_state(0, HEALTH_UP, "a report of ten minutes");
     ok(target[0].row.probes < 600, "  costs %u probes", (unsigned)target[0].row.probes);
-    is_int(row(0).since_ms > 0 && table->health_history[0].count, 1,
-           "  and was no news at all");
+    is_int(table->health_history[0].count, 3, "  and a single probation");
 
     all_up();
     wait_at(0, 1, now);
     live_on(8000);
-    is_int(row(0).probation, PROBATION_SILENT, "but it is tried, whether it is a report");
+    is_int(row(0).cause, CAUSE_SILENT, "but it is tried, whether it is a report");
     is_int(row(0).hang_timeout_ms, STALL_HANG_MS, "  each may wait for so long");
-    is_state(0, HEALTH_UP, "  without a word");
+    is_state(0, HEALTH_PROBATION, "  and its sessions stay");
     response(0, OUTLIER_PROBATION_GOOD);
     live_on(500);
-    is_int(row(0).probation, PROBATION_NONE, "  it is: three others went well");
+    is_int(row(0).state == HEALTH_PROBATION, false, "  it is: three others went well");
     live_on(60000);
-    is_int(row(0).probation, PROBATION_NONE, "  and that is enough");
+    is_int(row(0).state == HEALTH_PROBATION, false, "  and that is enough");
     wait_at(0, 2, now - 60000);
     live_on(STALL_HANG_MS);
-    is_int(row(0).probation, PROBATION_SILENT, "  until another one waits too");
+    is_int(row(0).cause, CAUSE_SILENT, "  until another one waits too");
     wait_at(0, 1, now - 60000);
     response(0, OUTLIER_PROBATION_GOOD);
     live_on(500);
-    is_int(row(0).probation, PROBATION_NONE, "  which goes well");
+    is_int(row(0).state == HEALTH_PROBATION, false, "  which goes well");
     wait_at(0, 2, now);
     live_on(8000);
-    is_int(row(0).probation, PROBATION_SILENT, "  or a third one, when that has gone");
+    is_int(row(0).cause, CAUSE_SILENT, "  or a third one, when that has gone");
 
     all_up();
     wait_at(0, 1, now);
     live_on(8000);
-    is_int(row(0).probation, PROBATION_SILENT, "one waits: tried");
+    is_int(row(0).cause, CAUSE_SILENT, "one waits: tried");
     wait_at(0, 2, now - 5000);
     live_on(4000);
-    is_state(0, HEALTH_UP, "  the next one waits too: that may be one as well");
+    is_state(0, HEALTH_PROBATION, "  the next one waits too: that may be one as well");
     response(0, 1);
     look();
     is_int(row(0).hang_timeout_ms, 13500,
@@ -664,18 +663,18 @@ static void test_silence(void)
     wait_at(0, 2, now);
     live_on(600000);
     is_state(0, HEALTH_UP, "two of them: suspected, but not for long");
-    is_int(table->health_history[0].count, 3, "  and only once");
+    is_int(table->health_history[0].count, 5, "  and only once, as is the probation");
 
     all_up();
     wait_at(0, 6, now);
     live_on(5000);
-    is_state(0, HEALTH_DOWN, "six silent ones in a pool that is quick");
+    is_state(0, HEALTH_EJECTED, "six silent ones in a pool that is quick");
     ok(strstr(row(0).reason, "6 requests wait without a response for 3."), "  %s",
        row(0).reason);
-    is_int(hangs_too(1), HEALTH_UP, "  no second one while that time runs: it may be wrong");
-    now = row(0).eject_until_ms;
-    is_state(0, HEALTH_DOWN, "  the time is over, but its checks fail now");
-    is_int(hangs_too(2), HEALTH_DOWN, "  so a second one is ejected as well");
+    is_int(hangs_too(1, OUTCOME_PASS), HEALTH_PROBATION,
+           "  no second one while that time runs: it may be wrong");
+    is_int(hangs_too(2, OUTCOME_FAIL), HEALTH_EJECTED, "  its checks fail: it was right");
+    is_state(0, HEALTH_DOWN, "  they decide by now");
 
     all_up();
     wait_at(0, 1, now);
@@ -697,7 +696,7 @@ static void test_silence(void)
     is_state(0, HEALTH_SUSPECT, "silent, and no check was answered since: not ejected");
     target[0].due_ms = now;
     live_on(500);
-    is_state(0, HEALTH_DOWN, "until one is");
+    is_state(0, HEALTH_EJECTED, "until one is");
 
     all_up();
     pool.slow = 5000;
@@ -718,20 +717,20 @@ static void wait_silently(uint64_t waiting)
 static void test_detached(void)
 {
     wait_silently(1);
-    is_int(row(0).probation, PROBATION_SILENT, "one waits in a slow pool: it is tried");
+    is_int(row(0).cause, CAUSE_SILENT, "one waits in a slow pool: it is tried");
     is_int(row(0).hedge_all, 0, "  what waits there is left alone");
     count_add(&cell(0)->detached, 1);
     live_on(250);
     is_int(row(0).hedge_all, 1, "  until another instance answers what it did not");
     wait_at(0, 3, now - 3500);
     live_on(20000);
-    is_state(0, HEALTH_SUSPECT, "  two more that wait are no proof");
+    is_state(0, HEALTH_PROBATION, "  two more that wait are no proof");
     count_add(&cell(0)->probation_unanswered, 1);
     live_on(1000);
-    is_state(0, HEALTH_SUSPECT, "  nor is one that another answered");
+    is_state(0, HEALTH_PROBATION, "  nor is one that another answered");
     count_add(&cell(0)->probation_unanswered, 1);
     live_on(250);
-    is_state(0, HEALTH_DOWN, "  two are");
+    is_state(0, HEALTH_EJECTED, "  two are");
     ok(strstr(row(0).reason, "ejected for 10 s"), "  %s", row(0).reason);
 
     wait_silently(1);
@@ -741,10 +740,10 @@ static void test_detached(void)
     live_on(250);
     count_add(&cell(0)->probation_unanswered, 1);
     live_on(250);
-    is_state(0, HEALTH_UP, "one answer between two: it lives");
+    is_state(0, HEALTH_PROBATION, "one answer between two: it lives");
     atomic_store(&cell(0)->probation_unanswered, 0);
     live_on(250);
-    is_state(0, HEALTH_UP, "  also when the worker that counted them is no more");
+    is_state(0, HEALTH_PROBATION, "  also when the worker that counted them is no more");
 
     all_up();
     pool.slow = pool.all / 4;
@@ -752,8 +751,8 @@ static void test_detached(void)
     target[0].verdict.penalty_ttl = VERDICT_PENALTY_TTL;
     wait_at(0, 2, now);
     live_on(STALL_HANG_MS + 500);
-    is_state(0, HEALTH_SUSPECT, "two wait at one that was suspected before: for long");
-    is_int(row(0).probation, PROBATION_SILENT, "  it is tried meanwhile");
+    is_state(0, HEALTH_PROBATION, "two wait at one that was suspected before: for long");
+    is_int(row(0).cause, CAUSE_SILENT, "  it is tried meanwhile");
     live_on(20000);
     is_state(0, HEALTH_UP, "  no request came to try it with: its checks are believed");
     ok(row(0).risen_ms > 0, "  for a smaller share at first");
@@ -772,7 +771,7 @@ static void test_detached(void)
             probe(0, OUTCOME_PASS);
         look();
     }
-    is_int(row(0).probation, PROBATION_NONE,
+    is_int(row(0).state == HEALTH_PROBATION, false,
            "nobody else answers either: nothing to compare with");
 }
 
@@ -825,12 +824,12 @@ static void test_end_of_worker(void)
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
     look();
-    is_int(row(0).probation, PROBATION_EJECTED, "on probation");
+    is_int(row(0).cause, CAUSE_EJECTED, "on probation");
     it_ends();
     look();
     count_add(&cell(0)->cut, 1);
     look();
-    is_state(0, HEALTH_DOWN, "  which does not go blind with the end of a worker");
+    is_state(0, HEALTH_EJECTED, "  which does not go blind with the end of a worker");
     is_int(row(0).ejections, 2, "  ejected again");
 }
 
@@ -930,15 +929,15 @@ static void test_takeover(void)
     is_int(row(0).ejections, 2, "  and the count");
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
-    is_state(0, HEALTH_DOWN, "  and holds it down");
+    is_state(0, HEALTH_EJECTED, "  and holds it down");
     now = before.eject_until_ms;
     look();
-    is_int(row(0).probation, 1, "then it is on probation");
+    is_int(row(0).state == HEALTH_PROBATION, 1, "then it is on probation");
     backend_health_init(&target[0], table, 0, &backends[0], &conf, true, now);
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
     probe(0, OUTCOME_PASS);
-    is_int(row(0).probation, 1, "  under another successor too");
+    is_int(row(0).state == HEALTH_PROBATION, 1, "  under another successor too");
     count_add(&cell(0)->completed, 3);
     look();
     is_state(0, HEALTH_UP, "and comes up");

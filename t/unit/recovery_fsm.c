@@ -226,7 +226,7 @@ static void test_both(void)
 
 static void test_healthd(void)
 {
-    for (int h = HEALTH_UNKNOWN; h < HEALTH_DOWN; h++) {
+    for (int h = HEALTH_UNKNOWN; h < HEALTH_EJECTED; h++) {
         healthy(false);
         facts.health = (uint8_t)h;
         judge(RECOVERY_NEVER, health_state_name(facts.health), "it is not down");

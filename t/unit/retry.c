@@ -291,7 +291,7 @@ static void other_is_drained(void)
 
 static void other_is_on_probation(void)
 {
-    script_probation(1, PROBATION_SUSPECT);
+    script_probation(1, CAUSE_FAILED);
 }
 
 static void no_retries(void)

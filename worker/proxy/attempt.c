@@ -28,7 +28,7 @@ static uint32_t probation_delay(const struct exchange *x, uint32_t ms)
     bool auto_ms = x->route->hedge_after_ms == CONF_HEDGE_AUTO;
     uint32_t limit = b->probation_hedge_ms ? b->probation_hedge_ms : ATTEMPT_HEDGE_PROBATION_MS;
 
-    if (auto_ms && ms && b->probation_hedge_ms && b->health.probation != PROBATION_SILENT)
+    if (auto_ms && ms && b->probation_hedge_ms && b->health.cause != CAUSE_SILENT)
         return limit;
     return ms && ms < limit ? ms : limit;
 }
@@ -43,7 +43,7 @@ static uint32_t attempt_hedge_delay(const struct exchange *x)
         ms = b->hedge_ms;
     if (x->active->probation)
         ms = probation_delay(x, ms);
-    else if (b->health.probation == PROBATION_SILENT && b->health.hedge_all)
+    else if (b->health.cause == CAUSE_SILENT && b->health.hedge_all)
         ms = ATTEMPT_HEDGE_NOW_MS;
     return ms && may_hedge(x) ? ms : 0;
 }

@@ -73,7 +73,7 @@ static uint64_t waited_us(const struct detached *d)
  * to do with it. */
 static bool is_judged(const struct detached *d)
 {
-    return d->attempt.probation || d->attempt.backend->health.probation == PROBATION_SILENT;
+    return d->attempt.probation || d->attempt.backend->health.cause == CAUSE_SILENT;
 }
 
 /* A silence of hang_timeout_ms began the probation. What waited there by then gets half as long

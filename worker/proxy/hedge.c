@@ -37,7 +37,7 @@ static bool by_silence(const struct exchange *x)
     const struct backend_view *b = x->active->backend;
 
     return x->route->hedge_after_ms == CONF_HEDGE_AUTO && !x->active->probation &&
-           !(b->health.probation == PROBATION_SILENT && b->health.hedge_all);
+           !(b->health.cause == CAUSE_SILENT && b->health.hedge_all);
 }
 
 /* Adds to `tried` the backends that cannot be expected to serve it sooner: only one that has

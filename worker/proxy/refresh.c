@@ -72,9 +72,9 @@ static void refresh_view(struct backend_view *b)
         b->address_len = sizeof(struct sockaddr_in);
     if (b->health.has_address && b->health.address.ss_family == AF_INET6)
         b->address_len = sizeof(struct sockaddr_in6);
-    if (!b->health.probation)
+    if (b->health.state != HEALTH_PROBATION)
         b->probation_hedge_ms = 0;
-    if (b->health.state == HEALTH_DOWN || b->admin == ADMIN_MAINT) {
+    if (health_is_out(b->health.state) || b->admin == ADMIN_MAINT) {
         upstream_close_idle(b);
         detached_close(b);
     }
@@ -171,7 +171,7 @@ static void look_for_outage(struct worker *worker, struct pool_view *pool)
         if (b->admin != ADMIN_READY)
             continue;
         judged &= b->health.state != HEALTH_UNKNOWN;
-        serves |= b->health.state != HEALTH_UNKNOWN && b->health.state != HEALTH_DOWN;
+        serves |= health_serves(b->health.state);
     }
     pool->out = serves ? NULL : out_text(pool);
     if ((serves && !pool->outage_ms) || (!serves && !judged))
@@ -199,12 +199,12 @@ void refresh_backends(struct worker *worker)
         struct backend_view *b = &worker->backends[i];
 
         refresh_view(b);
-        b->pool->nprobation += b->health.probation != PROBATION_NONE;
-        if (b->health.probation == PROBATION_SILENT && b->health.hedge_all)
+        b->pool->nprobation += b->health.state == HEALTH_PROBATION;
+        if (b->health.cause == CAUSE_SILENT && b->health.hedge_all)
             hedge_all_waiting(b);
     }
     for (size_t i = 0; i < worker->conf->n_backends; i++)
-        if (worker->backends[i].health.state == HEALTH_DOWN)
+        if (health_is_out(worker->backends[i].health.state))
             move_waiting(&worker->backends[i]);
     for (size_t i = 0; i < worker->conf->n_backends; i++)
         if (worker->backends[i].evicts)

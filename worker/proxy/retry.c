@@ -86,7 +86,7 @@ static bool may_hedge_fresh(const struct exchange *x)
 {
     return exchange_other(x)->chosen < x->active->chosen &&
            x->active->backend->admin == ADMIN_READY &&
-           x->active->backend->health.state != HEALTH_DOWN;
+           !health_is_out(x->active->backend->health.state);
 }
 
 /* A single failure should not cost a backend its sessions, which are unknown to other backends:
@@ -120,7 +120,7 @@ static bool go_on(struct exchange *x)
 {
     if (!hedge_promote(x))
         return false;
-    if (x->active->backend->health.state == HEALTH_DOWN)
+    if (health_is_out(x->active->backend->health.state))
         retry_move(x);
     return true;
 }

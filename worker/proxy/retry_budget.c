@@ -130,8 +130,7 @@ static bool may_try(const struct exchange *x)
 static bool acquire_probation_slot(struct worker *worker, const struct backend_view *b)
 {
     int row = worker->heritage->row;
-    uint32_t most =
-        b->health.probation == PROBATION_SILENT ? PROBATION_SILENT_SLOTS : PROBATION_SLOTS;
+    uint32_t most = b->health.cause == CAUSE_SILENT ? PROBATION_SILENT_SLOTS : PROBATION_SLOTS;
 
     if (!cap_probation_acquire(worker->table, &worker->live, row, b->slot, most))
         return false;
@@ -160,8 +159,8 @@ struct backend_view *retry_budget_probation_acquire(struct exchange *x)
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         struct backend_view *b = &pool->backends[i];
 
-        if (!b->health.probation || b->health.state == HEALTH_DOWN || b->admin != ADMIN_READY ||
-            !b->address_len || !acquire_probation_slot(x->worker, b))
+        if (b->health.state != HEALTH_PROBATION || b->admin != ADMIN_READY || !b->address_len ||
+            !acquire_probation_slot(x->worker, b))
             continue;
         x->active->probation = true;
         tell_waiting(x, b);

@@ -7,7 +7,7 @@
  * a pool in which everything fails would receive each request several times over. Attempts of
  * which nothing was sent cost no backend anything and are not counted.
  *
- * A backend in probation (health.probation) gets only a few exchanges at a time, which must be
+ * A backend on probation (HEALTH_PROBATION) gets only a few exchanges at a time, which must be
  * safe and able to go elsewhere: they cost the client a moment at most, as they are also hedged
  * (worker/proxy/hedge.h). Whether the backend still responds is then found out without the
  * client (worker/proxy/detached.h).
@@ -59,7 +59,7 @@ bool retry_budget_helps(const struct pool_view *pool);
 bool retry_budget_expect_acquire(struct exchange *x);
 void retry_budget_expect_release(struct exchange *x);
 
-/* Gives the exchange a slot at a backend in probation. NULL: no backend is in probation or has
+/* Gives the exchange a slot at a backend on probation. NULL: no backend is on probation or has
  * a free probation slot, or this exchange is not eligible. */
 struct backend_view *retry_budget_probation_acquire(struct exchange *x);
 void retry_budget_probation_release(struct worker *worker, const struct backend_view *backend);

@@ -228,9 +228,7 @@ static const struct metric metrics[] = {
         return (double)(expression);                                                 \
     }
 
-VALUE(up, admission_state(&b->admin) == ADMIN_READY &&
-              (b->health.state == HEALTH_UP || b->health.state == HEALTH_DEGRADED ||
-               b->health.state == HEALTH_SUSPECT))
+VALUE(up, admission_state(&b->admin) == ADMIN_READY && health_serves(b->health.state))
 VALUE(sessions, b->sessions == SESSIONS_UNCOUNTED ? NAN : b->sessions)
 VALUE(change, b->health.since_ms && s->now_ms > b->health.since_ms
                   ? (double)(s->now_ms - b->health.since_ms) / 1000
@@ -263,22 +261,28 @@ static void labels(struct text *out, const struct status_backend *b)
     text_label(out, b->backend.name);
 }
 
+enum { STATUS_DRAIN = HEALTH_STATES, STATUS_MAINT, STATUSES };
+
+static const char *status_name(int status)
+{
+    return status == STATUS_DRAIN   ? admin_state_name(ADMIN_DRAIN)
+           : status == STATUS_MAINT ? admin_state_name(ADMIN_MAINT)
+                                    : health_state_name((enum health_state)status);
+}
+
 static void status_lines(struct text *out)
 {
-    static const char *const names[] = {"unknown", "up",    "degraded", "suspect",
-                                        "down",    "drain", "maint"};
-
     head(out, "backend_status", "gauge", "1 for the state that it is in.");
     for (int i = 0; i < nbackends; i++) {
         const struct status_backend *b = &backends[i];
-        int now = b->admin.override == ADMIN_DRAIN   ? 5
-                  : b->admin.override == ADMIN_MAINT ? 6
+        int now = b->admin.override == ADMIN_DRAIN   ? STATUS_DRAIN
+                  : b->admin.override == ADMIN_MAINT ? STATUS_MAINT
                                                      : b->health.state;
 
-        for (int n = 0; n < (int)(sizeof names / sizeof *names); n++) {
+        for (int n = 0; n < STATUSES; n++) {
             text_add(out, "pasgate_backend_status");
             labels(out, b);
-            text_add(out, ",state=\"%s\"} %d\n", names[n], n == now);
+            text_add(out, ",state=\"%s\"} %d\n", status_name(n), n == now);
         }
     }
 }

@@ -76,7 +76,9 @@ static const char *backend_tone(const struct status_backend *b)
         return "good";
     case HEALTH_DEGRADED:
     case HEALTH_SUSPECT:
+    case HEALTH_PROBATION:
         return "warn";
+    case HEALTH_EJECTED:
     case HEALTH_DOWN:
         return "bad";
     default:

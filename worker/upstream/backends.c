@@ -26,8 +26,7 @@ bool backends_has_healthy(const struct pool_view *pool, const uint64_t *tried)
         const struct backend_view *b = &pool->backends[i];
 
         if (!(tried[i / 64] >> (i % 64) & 1) && b->address_len && b->admin == ADMIN_READY &&
-            b->health.state != HEALTH_DOWN && b->health.state != HEALTH_UNKNOWN &&
-            !b->health.probation)
+            health_serves(b->health.state) && b->health.state != HEALTH_PROBATION)
             return true;
     }
     return false;
@@ -98,7 +97,7 @@ bool backends_is_home(const struct backend_view *b)
 {
     if (b->admin == ADMIN_MAINT)
         return false;
-    if (b->health.state == HEALTH_DOWN || b->health.probation == PROBATION_EJECTED)
+    if (health_is_out(b->health.state) || b->health.cause == CAUSE_EJECTED)
         return b->address_len && !backends_has_better(b);
     /* Before the first verdict it is worth waiting for it. */
     return b->address_len || b->health.state == HEALTH_UNKNOWN;
@@ -170,7 +169,7 @@ static enum backends_choice choose_home(struct worker *worker, struct backend_vi
 {
     if (home->health.state == HEALTH_UNKNOWN)
         return BACKENDS_WAIT;
-    if (home->health.state == HEALTH_DOWN)
+    if (health_is_out(home->health.state))
         return choose_down_home(worker, home, chosen);
     if (!backends_acquire_slot(worker, home))
         return BACKENDS_FULL;
@@ -201,7 +200,7 @@ static bool keep_open(struct worker *worker, struct pool_view *pool)
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         const struct backend_view *b = &pool->backends[i];
 
-        if (pool->balance[i].class == BALANCE_DOWN && b->health.state == HEALTH_DOWN &&
+        if (pool->balance[i].class == BALANCE_DOWN && health_is_out(b->health.state) &&
             !fail_open_is_open(worker, b))
             pool->balance[i].class = BALANCE_NEVER;
         any |= pool->balance[i].class != BALANCE_NEVER;

@@ -85,7 +85,7 @@ struct pool_view {
     bool closed;                 /* the worker ends: those that wait get no slot any more */
     uint8_t retries_useless;     /* in a row (worker/proxy/retry_budget.h) */
     uint64_t retries_useless_ms; /* when the last of them failed */
-    uint32_t nprobation;         /* backends on probation (health.probation) */
+    uint32_t nprobation;         /* backends on probation (HEALTH_PROBATION) */
     struct waiters waiters;      /* for a slot at any backend of the pool */
     struct waiters retriers;     /* for the retry budget (worker/proxy/retry_budget.h) */
     uint32_t nwaiting;           /* these two, and the waiters of its backends */

@@ -31,7 +31,7 @@ enum balance_class candidates_class_of(const struct backend_view *b, uint64_t no
     if (b->admin == ADMIN_MAINT || !b->address_len || b->health.state == HEALTH_UNKNOWN)
         return BALANCE_NEVER;
     /* One on probation gets only the requests that worker/proxy/retry_budget.c gives it. */
-    if (b->health.state == HEALTH_DOWN || b->health.probation)
+    if (health_is_out(b->health.state) || b->health.state == HEALTH_PROBATION)
         return BALANCE_DOWN;
     if (b->admin == ADMIN_DRAIN)
         return BALANCE_DRAINING;

@@ -37,7 +37,7 @@ void fail_open_responded(struct worker *worker, struct backend_view *b, unsigned
 {
     /* Such a response may come from a gateway in front of the backend, or from a PAS without
      * its application. */
-    if (b->health.state != HEALTH_DOWN || status == 502 || status == 503 || status == 504)
+    if (!health_is_out(b->health.state) || status == 502 || status == 503 || status == 504)
         return;
     atomic_store_explicit(&b->cell->opened_ms, worker->loop.now_ms, memory_order_relaxed);
 }

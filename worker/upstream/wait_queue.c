@@ -119,7 +119,7 @@ static void look_by(struct pool_view *pool, uint64_t ms)
  * is on probation are for its sessions while others serve. */
 static bool is_for_any(const struct backend_view *b)
 {
-    return b->admin == ADMIN_READY && (!b->health.probation || b->health.state == HEALTH_DOWN);
+    return b->admin == ADMIN_READY && b->health.state != HEALTH_PROBATION;
 }
 
 /* A slot became free: the exchange that has waited longest for one there gets it, in whichever

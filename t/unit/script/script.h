@@ -74,7 +74,7 @@ void script_wait(uint32_t ms);
 
 /* Publishes a verdict, or a drain, and rings the doorbell. */
 void script_verdict(uint32_t backend, enum health_state state);
-void script_probation(uint32_t backend, enum health_probation probation);
+void script_probation(uint32_t backend, enum health_cause cause);
 /* On probation, and silent: the requests that wait there are to be hedged. */
 void script_hedge_all(uint32_t backend);
 void script_eject(uint32_t backend);

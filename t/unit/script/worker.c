@@ -98,29 +98,33 @@ static void publish(uint32_t i)
     refresh_backends(&script_worker);
 }
 
-void script_verdict(uint32_t i, enum health_state state)
+static void judge(uint32_t i, enum health_state state, enum health_cause cause)
 {
     health[i].state = (uint8_t)state;
+    health[i].cause = (uint8_t)cause;
     publish(i);
 }
 
-void script_probation(uint32_t i, enum health_probation probation)
+void script_verdict(uint32_t i, enum health_state state)
 {
-    health[i].probation = (uint8_t)probation;
-    publish(i);
+    judge(i, state, CAUSE_NONE);
+}
+
+void script_probation(uint32_t i, enum health_cause cause)
+{
+    judge(i, HEALTH_PROBATION, cause);
 }
 
 void script_hedge_all(uint32_t i)
 {
     health[i].hedge_all = 1;
-    script_probation(i, PROBATION_SILENT);
+    script_probation(i, CAUSE_SILENT);
 }
 
 void script_unlike(uint32_t i, enum health_cause cause)
 {
-    health[i].cause = (uint8_t)cause;
     health[i].weight_permille = HEALTH_UNLIKE_PERMILLE;
-    script_verdict(i, HEALTH_DEGRADED);
+    judge(i, HEALTH_DEGRADED, cause);
 }
 
 void script_eject(uint32_t i)
@@ -128,7 +132,7 @@ void script_eject(uint32_t i)
     health[i].eject_until_ms = script_worker.loop.now_ms + EJECT_MS;
     health[i].ejections = 1;
     health[i].probe_ok = 1;
-    script_verdict(i, HEALTH_DOWN);
+    script_verdict(i, HEALTH_EJECTED);
 }
 
 void script_drain(uint32_t i, enum drain_end end)
