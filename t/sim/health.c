@@ -9,7 +9,8 @@
  * all of its weight within bound(), which follows from the settings alone.
  * - The same inputs give the same verdicts.
  *
- * `make simulate`; -s SEED -v replays one with healthd's log lines. */
+ * `make simulate` runs as many as fit 20 s of CPU time; build/sim/health -n 1000000 -t 0 runs a
+ * million, in about two minutes; -n 1 -s SEED -v replays one with healthd's log lines. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,9 +29,9 @@
 
 enum {
     N_MAX = 200,
-    N_FEW = 5, /* most pools */
-    STEP_MS = 250,
-    SECONDS = 20, /* of CPU time for all histories: as many of them as fit */
+    N_FEW = 5,     /* most pools */
+    STEP_MS = 500, /* of the quiet time after it */
+    SECONDS = 20,  /* of CPU time for all histories, as many as fit; -t 0: no limit */
     LOW_SCORE = 300,
     BEGIN_MS = 100000000
 };
@@ -102,7 +103,8 @@ static struct worker_backend *cell(uint32_t i)
 
 static void settings(void)
 {
-    uint32_t n = below(100) ? between(1, N_FEW) : between(1, N_MAX), time = between(500, 15000);
+    uint32_t n = below(1000) ? between(1, N_FEW) : between(1, N_MAX),
+             time = between(500, 15000);
 
     conf = (struct conf_pool){
         .name = "pas",
@@ -297,7 +299,7 @@ static void is_told(uint32_t i)
 
 static bool is_ejected(uint32_t i)
 {
-    return target[i].verdict.state == HEALTH_EJECTED;
+    return target[i].row.state == HEALTH_EJECTED;
 }
 
 static void look(void)
@@ -316,7 +318,7 @@ static void look(void)
         unlike += target[i].row.weight_permille == HEALTH_UNLIKE_PERMILLE;
         is_told(i);
         if ((target[i].row.weight_permille < 1000) !=
-            (target[i].verdict.state == HEALTH_DEGRADED))
+            (target[i].row.state == HEALTH_DEGRADED))
             broken("backend %u: %s with a weight of %u", i,
                    health_state_name(target[i].row.state), target[i].row.weight_permille);
     }
@@ -352,7 +354,7 @@ static void meddle(void)
 static void history(uint64_t seed)
 {
     begin(seed);
-    for (uint32_t steps = between(10, 200); steps > 0; steps--) {
+    for (uint32_t steps = between(5, 80); steps > 0; steps--) {
         now += between(20, 500);
         for (uint32_t i = 0; i < pool.n; i++) {
             if (mood[i].left == 0)
@@ -419,7 +421,7 @@ static bool all_up(void)
     bool up = true;
 
     for (uint32_t i = 0; i < pool.n; i++)
-        up &= target[i].verdict.state == HEALTH_UP && target[i].row.weight_permille == 1000;
+        up &= target[i].row.state == HEALTH_UP && target[i].row.weight_permille == 1000;
     return up;
 }
 
@@ -460,7 +462,7 @@ static void outage(uint64_t seed)
         all_down = true;
         for (uint32_t i = 0; i < pool.n; i++) {
             check(i, false);
-            all_down &= target[i].verdict.state == HEALTH_DOWN;
+            all_down &= target[i].row.state == HEALTH_DOWN;
         }
         look();
     }
@@ -515,7 +517,7 @@ static void show(uint64_t seed)
            conf.min_healthy, conf.check.rise, pool.n);
     for (uint32_t i = 0; i < pool.n && i < N_FEW; i++)
         printf("  %u: %s, cause %u, weight %u: %s\n", i,
-               health_state_name(target[i].verdict.state), target[i].row.cause,
+               health_state_name(target[i].row.state), target[i].row.cause,
                target[i].row.weight_permille, target[i].row.reason);
 }
 
@@ -538,7 +540,7 @@ static uint64_t reached[HEALTH_STATES], causes[CAUSE_EJECTED + 1];
 static void count_reached(void)
 {
     for (uint32_t i = 0; i < pool.n; i++) {
-        reached[target[i].verdict.state]++;
+        reached[target[i].row.state]++;
         causes[target[i].row.cause]++;
     }
 }
@@ -556,10 +558,10 @@ static bool all_reached(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t n = 100000, seed = 1, bad = 0, done = 0;
-    clock_t end = clock() + SECONDS * CLOCKS_PER_SEC;
+    uint64_t n = 100000, seed = 1, bad = 0, done = 0, all = 0;
+    clock_t seconds = SECONDS;
 
-    for (int c; (c = getopt(argc, argv, "n:s:v")) != -1;)
+    for (int c; (c = getopt(argc, argv, "n:s:t:v")) != -1;)
         switch (c) {
         case 'n':
             n = strtoull(optarg, NULL, 10);
@@ -567,17 +569,21 @@ int main(int argc, char **argv)
         case 's':
             seed = strtoull(optarg, NULL, 10);
             break;
+        case 't':
+            seconds = (clock_t)strtoul(optarg, NULL, 10);
+            break;
         case 'v':
             verbose = true;
             break;
         default:
-            fprintf(stderr, "usage: health [-n HISTORIES] [-s SEED] [-v]\n");
+            fprintf(stderr, "usage: health [-n HISTORIES] [-s SEED] [-t SECONDS] [-v]\n");
             return 2;
         }
     log_init(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "healthd");
     map_table();
-    for (; done < n && bad < 10 && clock() < end; done++) {
+    for (; done < n && bad < 10 && (!seconds || clock() < seconds * CLOCKS_PER_SEC); done++) {
         run(seed + done);
+        all = (all ^ digest) * UINT64_C(1099511628211);
         if (wrong) {
             bad++;
             show(seed + done);
@@ -591,7 +597,8 @@ int main(int argc, char **argv)
         printf("health: the histories do not reach every state\n");
         bad++;
     }
-    printf("health: %" PRIu64 " histories from seed %" PRIu64 ": %s\n", done, seed,
-           bad ? "FAILED" : "good");
+    printf("health: %" PRIu64 " histories from seed %" PRIu64 ": %s (verdicts %016" PRIx64
+           ")\n",
+           done, seed, bad ? "FAILED" : "good", all);
     return bad ? 1 : 0;
 }
