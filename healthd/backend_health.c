@@ -29,12 +29,12 @@ void backend_health_publish(struct backend_health *w)
 
 bool backend_health_serves(const struct backend_health *w)
 {
-    return health_serves((uint8_t)w->verdict.state);
+    return health_serves(w->row.state);
 }
 
 bool backend_health_is_healthy(const struct backend_health *w)
 {
-    return (w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_DEGRADED) &&
+    return (w->row.state == HEALTH_UP || w->row.state == HEALTH_DEGRADED) &&
            w->override == ADMIN_READY &&
            (w->heal == RECOVERY_NONE || w->heal == RECOVERY_SLOWSTART ||
             w->heal == RECOVERY_HOLD);
@@ -42,8 +42,8 @@ bool backend_health_is_healthy(const struct backend_health *w)
 
 bool backend_health_lively(const struct backend_health *w)
 {
-    return w->seen.unanswered > 0 || w->verdict.state == HEALTH_SUSPECT ||
-           w->verdict.state == HEALTH_PROBATION || w->verdict.state == HEALTH_EJECTED ||
+    return w->seen.unanswered > 0 || w->row.state == HEALTH_SUSPECT ||
+           w->row.state == HEALTH_PROBATION || w->row.state == HEALTH_EJECTED ||
            (w->heal != RECOVERY_NONE && w->heal != RECOVERY_HOLD);
 }
 
@@ -53,7 +53,7 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
         .rise = w->pool->check.rise,
         .fall = w->pool->check.fall,
         .held = w->heal == RECOVERY_RESTARTING ||
-                (w->verdict.state == HEALTH_EJECTED && now_ms < w->row.eject_until_ms),
+                (w->row.state == HEALTH_EJECTED && now_ms < w->row.eject_until_ms),
         .alone = w->alone,
         .unlike = w->score.unlike,
         .failing = w->failing,
@@ -63,8 +63,8 @@ static struct health_fsm_rules rules_of(const struct backend_health *w, uint64_t
 /* Requests that were unanswered before this moment no longer count. */
 static void note_heard(struct backend_health *w)
 {
-    w->detached = w->seen.detached;
-    w->probation_unanswered = w->seen.probation_unanswered;
+    w->detached = w->seen.n.detached;
+    w->probation_unanswered = w->seen.n.probation_unanswered;
 }
 
 static void begin_probation(struct backend_health *w, uint64_t now_ms)
@@ -79,14 +79,14 @@ static void begin_probation(struct backend_health *w, uint64_t now_ms)
 /* Starts slow start and probation. At the first start of the service no backend is spared. */
 static void note_risen(struct backend_health *w, enum health_state from, uint64_t now_ms)
 {
-    enum health_state to = w->verdict.state;
+    enum health_state to = w->row.state;
     bool in = to == HEALTH_UP || to == HEALTH_DEGRADED;
 
     if (to == HEALTH_PROBATION)
         begin_probation(w, now_ms);
     else if (to != HEALTH_SUSPECT)
         w->failing = false;
-    if (in && (from == HEALTH_DOWN || w->row.cause == CAUSE_EJECTED ||
+    if (in && (from == HEALTH_DOWN || w->verdict.was_cause == CAUSE_EJECTED ||
                (from == HEALTH_UNKNOWN && w->newcomer)))
         w->row.risen_ms = now_ms;
     else if (health_is_out((uint8_t)to))
@@ -95,11 +95,10 @@ static void note_risen(struct backend_health *w, enum health_state from, uint64_
 
 static void note_weight(struct backend_health *w)
 {
-    bool degraded = w->verdict.state == HEALTH_DEGRADED;
+    bool degraded = w->row.state == HEALTH_DEGRADED;
 
     if (w->score.unlike)
-        w->verdict.cause = (uint8_t)(CAUSE_5XX + w->score.kind);
-    w->row.cause = w->verdict.cause;
+        w->row.cause = (uint8_t)(CAUSE_5XX + w->score.kind);
     w->row.weight_permille = !degraded         ? 1000
                              : w->score.unlike ? HEALTH_UNLIKE_PERMILLE
                                                : HEALTH_SATURATED_PERMILLE;
@@ -109,10 +108,10 @@ static void note_weight(struct backend_health *w)
  * healthy one, they may be long ones. */
 static enum log_level level_of(struct backend_health *w, enum health_state from)
 {
-    enum health_state to = w->verdict.state;
+    enum health_state to = w->row.state;
     bool was_quiet = w->quiet;
 
-    w->quiet = to == HEALTH_PROBATION && from == HEALTH_UP && w->verdict.cause == CAUSE_SILENT;
+    w->quiet = to == HEALTH_PROBATION && from == HEALTH_UP && w->row.cause == CAUSE_SILENT;
     if (w->quiet || (was_quiet && to == HEALTH_UP) ||
         (w->told && (to == HEALTH_PROBATION || to == HEALTH_SUSPECT)))
         return LOG_LEVEL_DEBUG;
@@ -124,7 +123,7 @@ static enum log_level level_of(struct backend_health *w, enum health_state from)
 /* Writes a verdict that just changed to the row, the history and the log. */
 static void tell_change(struct backend_health *w, enum health_state from, uint64_t now_ms)
 {
-    enum health_state to = w->verdict.state;
+    enum health_state to = w->row.state;
     enum log_level level = level_of(w, from);
 
     note_risen(w, from, now_ms);
@@ -139,16 +138,12 @@ static void tell_change(struct backend_health *w, enum health_state from, uint64
         eject_clear(&w->eject);
     w->was_up |= backend_health_serves(w);
     w->told &= to == HEALTH_SUSPECT || to == HEALTH_PROBATION;
-    w->row.state = (uint8_t)to;
-    w->row.rise = w->verdict.rise;
-    w->row.fall = w->verdict.fall;
     w->row.since_ms = now_ms;
     w->row.since_wall_ms = clock_wall_ms();
-    snprintf(w->row.reason, sizeof w->row.reason, "%s", w->verdict.reason);
     history_add(&w->table->health_history[w->slot], (uint8_t)from, (uint8_t)to, "healthd",
-                w->verdict.reason);
+                w->row.reason);
     log_line(level, "backend %s %s -> %s: %s", w->backend->name, health_state_name(from),
-             health_state_name(to), w->verdict.reason);
+             health_state_name(to), w->row.reason);
 }
 
 /* A writer that was killed half-way left the counter odd. Its ring is complete except for the
@@ -204,6 +199,7 @@ void backend_health_init(struct backend_health *w, struct table *table, int slot
     *w =
         (struct backend_health){.backend = backend, .pool = pool, .table = table, .slot = slot};
     w->due_ms = due_ms;
+    w->verdict.row = &w->row;
     mend_history(&table->health_history[slot]);
     backend_read(&table->backend[slot], &supervisors);
     if (health_read(&table->health[slot], &w->row) && w->row.identity == supervisors.identity &&
@@ -213,15 +209,10 @@ void backend_health_init(struct backend_health *w, struct table *table, int slot
         fresh_row(w, supervisors.identity);
         w->newcomer = reloaded;
     }
-    w->verdict.state = w->row.state;
-    w->verdict.rise = w->row.rise;
-    w->verdict.fall = w->row.fall;
-    w->verdict.cause = w->row.cause;
     score_clear(&w->score, now);
     if (w->row.cause >= CAUSE_5XX && w->row.cause <= CAUSE_SLOW)
         score_adopt(&w->score, w->row.cause - CAUSE_5XX, now);
     w->row.reason[sizeof w->row.reason - 1] = '\0';
-    snprintf(w->verdict.reason, sizeof w->verdict.reason, "%s", w->row.reason);
     backend_health_publish(w);
 
     /* A restart during which the predecessor kept the backend DOWN continues; one that the
@@ -253,8 +244,7 @@ static bool take_address(struct backend_health *w, const struct probe_result *re
 {
     if (!result->has_address)
         return false;
-    if (result->outcome != OUTCOME_PASS && w->row.has_address &&
-        !health_is_out((uint8_t)w->verdict.state))
+    if (result->outcome != OUTCOME_PASS && w->row.has_address && !health_is_out(w->row.state))
         return false;
     if (w->row.has_address &&
         memcmp(&w->row.address, &result->address, sizeof result->address) == 0)
@@ -286,7 +276,7 @@ static bool agree(struct backend_health *w, uint64_t now_ms)
     char text[TABLE_REASON];
     uint64_t silent = stall_ms(&w->stall, now_ms), waiting = stall_waiting(&w->stall);
 
-    if (w->verdict.fall == 0)
+    if (w->row.fall == 0)
         return false;
     if (w->outcome == OUTCOME_TIMEOUT) {
         if (silent < stall_hang_timeout_ms(&w->stall, now_ms))
@@ -328,9 +318,9 @@ static void backend_health_judge(struct backend_health *w, const struct observed
         .completed_since = since.responses,
         .signs = w->trouble,
         .low = result->score_permille <
-               (w->verdict.state == HEALTH_DEGRADED ? SCORE_HEALTHY : SCORE_LOW),
+               (w->row.state == HEALTH_DEGRADED ? SCORE_HEALTHY : SCORE_LOW),
     };
-    enum health_state from = w->verdict.state;
+    enum health_state from = w->row.state;
 
     if (result->outcome == OUTCOME_PASS) {
         stall_acknowledge(&w->stall, w->started_ms);
@@ -338,12 +328,10 @@ static void backend_health_judge(struct backend_health *w, const struct observed
         w->errors_meant = w->errors_in_row >= ERRORS_FEW;
     }
     health_fsm_probe(&w->verdict, &rules, &evidence);
-    if (from == HEALTH_DOWN && w->verdict.state == HEALTH_DEGRADED)
+    if (from == HEALTH_DOWN && w->row.state == HEALTH_DEGRADED)
         stall_learn(&w->stall, now_ms);
     agree(w, now_ms);
-    w->row.rise = w->verdict.rise;
-    w->row.fall = w->verdict.fall;
-    if (w->verdict.state != from)
+    if (w->row.state != from)
         tell_change(w, from, now_ms);
 }
 
@@ -352,7 +340,7 @@ bool backend_health_ended(struct backend_health *w, const struct observed_live *
                           uint64_t now_ms)
 {
     struct observed now = observed_sum(live, w->table, w->slot);
-    enum health_state from = w->verdict.state;
+    enum health_state from = w->row.state;
     bool moved = take_address(w, result);
 
     w->running = false;
@@ -364,7 +352,7 @@ bool backend_health_ended(struct backend_health *w, const struct observed_live *
     backend_health_publish(w);
 
     w->due_ms = w->started_ms +
-                schedule_next_ms(schedule, &w->pool->check, &w->verdict, w->judged, w->alone);
+                schedule_next_ms(schedule, &w->pool->check, &w->row, w->judged, w->alone);
     if (w->heal == RECOVERY_VERIFYING &&
         w->due_ms > w->started_ms + w->pool->check.fast_interval_ms)
         w->due_ms = w->started_ms + w->pool->check.fast_interval_ms;
@@ -373,7 +361,7 @@ bool backend_health_ended(struct backend_health *w, const struct observed_live *
     w->at_end = now;
     w->trouble = w->urgent = w->stale = false;
     w->judged = true;
-    return w->verdict.state != from || moved;
+    return w->row.state != from || moved;
 }
 
 /* Trouble calls for a probe at once, but a backend whose probes pass is not probed more often
@@ -381,7 +369,7 @@ bool backend_health_ended(struct backend_health *w, const struct observed_live *
 static void hurry(struct backend_health *w, bool changed, uint64_t now_ms)
 {
     uint64_t rest =
-        changed || w->verdict.fall > 0 ? SCHEDULE_SIGN_MS : w->pool->check.fast_interval_ms;
+        changed || w->row.fall > 0 ? SCHEDULE_SIGN_MS : w->pool->check.fast_interval_ms;
     uint64_t due = w->started_ms + rest;
 
     if (w->running)
@@ -404,7 +392,7 @@ static void look_for_failures(struct backend_health *w, const struct observed *a
         w->trouble = true;
         observed_tell(added, text);
         changed = health_fsm_sign(&w->verdict, text);
-        w->failing |= w->verdict.state == HEALTH_SUSPECT && w->pool->eject.failures > 0;
+        w->failing |= w->row.state == HEALTH_SUSPECT && w->pool->eject.failures > 0;
     }
     hurry(w, changed, now_ms);
 }
@@ -413,9 +401,9 @@ static void look_for_failures(struct backend_health *w, const struct observed *a
 static void look_for_errors(struct backend_health *w, const struct observed *added,
                             uint64_t now_ms)
 {
-    uint64_t errors = added->server_errors + added->gateway;
+    uint64_t errors = added->n.server_errors + added->n.gateway_errors;
 
-    w->errors_in_row = added->completed > errors ? 0 : w->errors_in_row + errors;
+    w->errors_in_row = added->n.completed > errors ? 0 : w->errors_in_row + errors;
     w->errors_meant &= w->errors_in_row > 0;
     if (w->errors_in_row >= ERRORS_FEW && errors > 0 && !w->errors_meant)
         hurry(w, false, now_ms);
@@ -449,7 +437,7 @@ static bool grant_time(struct backend_health *w, uint64_t now_ms)
 {
     uint64_t ms = stall_probation_ms(&w->stall, now_ms);
 
-    if (w->verdict.state != HEALTH_PROBATION || ms <= w->row.hang_timeout_ms)
+    if (w->row.state != HEALTH_PROBATION || ms <= w->row.hang_timeout_ms)
         return false;
     w->row.hang_timeout_ms = (uint32_t)ms;
     return true;
@@ -459,7 +447,7 @@ bool backend_health_look(struct backend_health *w, const struct observed_live *l
                          uint64_t min_waiting, struct observed *added, uint64_t now_ms)
 {
     struct observed now = observed_sum(live, w->table, w->slot);
-    enum health_state from = w->verdict.state;
+    enum health_state from = w->row.state;
     struct stall_view view = view_of(&now);
     bool responded, granted;
 
@@ -469,10 +457,11 @@ bool backend_health_look(struct backend_health *w, const struct observed_live *l
         w->good_ms = now_ms;
         note_heard(w);
     }
-    if (added->responses || added->detached)
+    if (added->responses || added->n.detached)
         w->tried_ms = now_ms;
     eject_feed(&w->eject, &w->pool->eject,
-               &(struct eject_counts){observed_hard(added), added->completed, added->gateway},
+               &(struct eject_counts){observed_hard(added), added->n.completed,
+                                      added->n.gateway_errors},
                now.worker_in_row, now_ms);
     responded = stall_feed(&w->stall, &view, min_waiting, now_ms);
     if (!backend_health_serves(w))
@@ -484,7 +473,7 @@ bool backend_health_look(struct backend_health *w, const struct observed_live *l
     look_for_errors(w, added, now_ms);
     look_for_silence(w, now_ms);
     agree(w, now_ms);
-    if (w->verdict.state != from)
+    if (w->row.state != from)
         tell_change(w, from, now_ms);
     else if (!granted)
         return false;
@@ -494,7 +483,7 @@ bool backend_health_look(struct backend_health *w, const struct observed_live *l
 
 void backend_health_compare(struct backend_health *w, const char *text, uint64_t now_ms)
 {
-    enum health_state from = w->verdict.state;
+    enum health_state from = w->row.state;
     char reason[TABLE_REASON];
 
     if (!w->score.unlike) {
@@ -511,14 +500,10 @@ void backend_health_compare(struct backend_health *w, const char *text, uint64_t
 void backend_health_force(struct backend_health *w, enum health_state state, const char *text,
                           uint64_t now_ms)
 {
-    enum health_state from = w->verdict.state;
+    enum health_state from = w->row.state;
 
-    if (health_fsm_force(&w->verdict, state, text)) {
+    if (health_fsm_force(&w->verdict, state, text))
         tell_change(w, from, now_ms);
-    } else {
-        w->row.rise = w->row.fall = 0;
-        snprintf(w->row.reason, sizeof w->row.reason, "%s", text);
-    }
     eject_clear(&w->eject);
     w->bad_ms = 0;
     w->trouble = false;
@@ -530,17 +515,17 @@ bool backend_health_may_try(const struct backend_health *w, uint64_t now_ms)
 {
     const struct health_fsm_rules rules = rules_of(w, now_ms);
 
-    return w->verdict.state == HEALTH_SUSPECT && w->failing &&
+    return w->row.state == HEALTH_SUSPECT && w->failing &&
            health_fsm_risen(&w->verdict, &rules);
 }
 
 void backend_health_try(struct backend_health *w, enum health_cause cause, const char *text,
                         uint64_t now_ms)
 {
-    enum health_state from = w->verdict.state;
+    enum health_state from = w->row.state;
 
     health_fsm_force(&w->verdict, HEALTH_PROBATION, text);
-    w->verdict.cause = (uint8_t)cause;
+    w->row.cause = (uint8_t)cause;
     tell_change(w, from, now_ms);
     backend_health_publish(w);
 }

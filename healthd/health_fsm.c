@@ -4,16 +4,17 @@
 
 static bool health_fsm_turn(struct health_fsm *v, enum health_state state, const char *reason)
 {
-    if (v->state == state)
+    if (v->row->state == state)
         return false;
-    v->cause = CAUSE_NONE;
+    v->was_cause = v->row->cause;
+    v->row->cause = CAUSE_NONE;
     if (state == HEALTH_DEGRADED)
-        v->cause = CAUSE_SATURATED;
+        v->row->cause = CAUSE_SATURATED;
     if (state == HEALTH_PROBATION)
-        v->cause = v->state == HEALTH_EJECTED ? CAUSE_EJECTED : CAUSE_FAILED;
-    v->state = state;
+        v->row->cause = v->row->state == HEALTH_EJECTED ? CAUSE_EJECTED : CAUSE_FAILED;
+    v->row->state = (uint8_t)state;
     v->provisional = false;
-    snprintf(v->reason, sizeof v->reason, "%s", reason);
+    snprintf(v->row->reason, sizeof v->row->reason, "%s", reason);
     return true;
 }
 
@@ -45,10 +46,11 @@ static uint32_t wanted_passes(const struct health_fsm *v, const struct health_fs
 {
     unsigned doublings = v->penalty;
 
-    if (v->state == HEALTH_DOWN && rules->alone)
+    if (v->row->state == HEALTH_DOWN && rules->alone)
         return rules->rise;
-    return v->state == HEALTH_SUSPECT || v->state == HEALTH_DOWN ? rules->rise << doublings
-                                                                 : rules->rise;
+    return v->row->state == HEALTH_SUSPECT || v->row->state == HEALTH_DOWN
+               ? rules->rise << doublings
+               : rules->rise;
 }
 
 static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
@@ -56,50 +58,50 @@ static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
 {
     uint32_t wanted = wanted_passes(v, rules);
 
-    v->fall = 0;
+    v->row->fall = 0;
     /* Probes pass and requests still fail: no pass counts until that ends. */
-    if (v->state == HEALTH_SUSPECT && e->signs) {
-        v->rise = 0;
+    if (v->row->state == HEALTH_SUSPECT && e->signs) {
+        v->row->rise = 0;
         return false;
     }
-    v->rise = up_to(wanted, v->rise);
-    if (v->state == HEALTH_UNKNOWN)
+    v->row->rise = up_to(wanted, v->row->rise);
+    if (v->row->state == HEALTH_UNKNOWN)
         return health_fsm_turn(v, HEALTH_UP, e->text);
-    if (v->state == HEALTH_UP) {
+    if (v->row->state == HEALTH_UP) {
         v->penalty_ttl -= v->penalty_ttl > 0;
         if (!e->low || !health_fsm_turn(v, HEALTH_DEGRADED, e->text))
             return false;
-        v->cause = CAUSE_SCORE;
+        v->row->cause = CAUSE_SCORE;
         return true;
     }
-    if (v->state == HEALTH_DEGRADED && (e->low || rules->unlike)) {
-        v->rise = 0;
+    if (v->row->state == HEALTH_DEGRADED && (e->low || rules->unlike)) {
+        v->row->rise = 0;
         return false;
     }
-    if (v->state == HEALTH_EJECTED)
+    if (v->row->state == HEALTH_EJECTED)
         return health_fsm_release(v, rules);
     /* Where requests failed, only requests can show that it is healthy. */
-    if (rules->held || v->rise < wanted || v->state == HEALTH_PROBATION ||
-        (v->state == HEALTH_SUSPECT && rules->failing))
+    if (rules->held || v->row->rise < wanted || v->row->state == HEALTH_PROBATION ||
+        (v->row->state == HEALTH_SUSPECT && rules->failing))
         return false;
-    return turn_after(v, HEALTH_UP, v->rise, "passed", e->text);
+    return turn_after(v, HEALTH_UP, v->row->rise, "passed", e->text);
 }
 
 static bool health_fsm_failed(struct health_fsm *v, const struct health_fsm_rules *rules,
                               const struct probe_evidence *e)
 {
-    v->rise = 0;
-    v->fall = up_to(rules->fall, v->fall);
+    v->row->rise = 0;
+    v->row->fall = up_to(rules->fall, v->row->fall);
     /* Of an ejected one requests and checks say the same; and passes end DOWN sooner. */
-    if (v->state == HEALTH_UNKNOWN || v->state == HEALTH_EJECTED)
+    if (v->row->state == HEALTH_UNKNOWN || v->row->state == HEALTH_EJECTED)
         return health_fsm_turn(v, HEALTH_DOWN, e->text);
-    if (v->state == HEALTH_DOWN)
+    if (v->row->state == HEALTH_DOWN)
         return false;
-    if (v->state == HEALTH_UP)
+    if (v->row->state == HEALTH_UP)
         penalize(v);
-    if (v->fall >= rules->fall)
-        return turn_after(v, HEALTH_DOWN, v->fall, "failed", e->text);
-    return v->state != HEALTH_PROBATION && health_fsm_turn(v, HEALTH_SUSPECT, e->text);
+    if (v->row->fall >= rules->fall)
+        return turn_after(v, HEALTH_DOWN, v->row->fall, "failed", e->text);
+    return v->row->state != HEALTH_PROBATION && health_fsm_turn(v, HEALTH_SUSPECT, e->text);
 }
 
 static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
@@ -107,10 +109,11 @@ static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
 {
     char reason[TABLE_REASON];
 
-    v->rise = v->fall = 0;
+    v->row->rise = v->row->fall = 0;
     /* It is alive, and requests failed there: checks cannot tell more, only probation can. */
-    if (v->state == HEALTH_PROBATION || (v->state == HEALTH_SUSPECT && rules->failing)) {
-        v->rise = (uint16_t)wanted_passes(v, rules);
+    if (v->row->state == HEALTH_PROBATION ||
+        (v->row->state == HEALTH_SUSPECT && rules->failing)) {
+        v->row->rise = (uint16_t)wanted_passes(v, rules);
         return false;
     }
     snprintf(reason, sizeof reason, "%.120s, but requests complete", e->text);
@@ -120,7 +123,7 @@ static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
 /* Was it taken for hung although it was only slow? Responses that arrive now show that. */
 static bool only_slow(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    return v->state == HEALTH_DOWN && v->provisional && !rules->held;
+    return v->row->state == HEALTH_DOWN && v->provisional && !rules->held;
 }
 
 bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules,
@@ -129,12 +132,13 @@ bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules
     if (e->outcome == OUTCOME_PASS)
         return passed(v, rules, e);
     if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 &&
-        (health_serves(v->state) || only_slow(v, rules)))
+        (health_serves(v->row->state) || only_slow(v, rules)))
         return slow(v, rules, e);
     /* An outage of the name server must not empty the pools: while requests go through to the
      * known address, a missing name proves nothing. */
-    if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 && health_serves(v->state)) {
-        v->rise = 0;
+    if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 &&
+        health_serves(v->row->state)) {
+        v->row->rise = 0;
         return false;
     }
     return health_fsm_failed(v, rules, e);
@@ -142,10 +146,10 @@ bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules
 
 bool health_fsm_sign(struct health_fsm *v, const char *text)
 {
-    if (v->state != HEALTH_UP && v->state != HEALTH_DEGRADED)
+    if (v->row->state != HEALTH_UP && v->row->state != HEALTH_DEGRADED)
         return false;
     penalize(v);
-    v->rise = v->fall = 0;
+    v->row->rise = v->row->fall = 0;
     return health_fsm_turn(v, HEALTH_SUSPECT, text);
 }
 
@@ -153,15 +157,15 @@ bool health_fsm_degrade(struct health_fsm *v, const char *text)
 {
     if (health_fsm_turn(v, HEALTH_DEGRADED, text))
         return true;
-    snprintf(v->reason, sizeof v->reason, "%s", text);
+    snprintf(v->row->reason, sizeof v->row->reason, "%s", text);
     return false;
 }
 
 bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules,
                       uint32_t enough, const char *text)
 {
-    if (!health_serves(v->state) || v->fall == 0 ||
-        v->fall < (enough < rules->fall ? enough : rules->fall))
+    if (!health_serves(v->row->state) || v->row->fall == 0 ||
+        v->row->fall < (enough < rules->fall ? enough : rules->fall))
         return false;
     health_fsm_turn(v, HEALTH_DOWN, text);
     v->provisional = true;
@@ -170,20 +174,20 @@ bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules
 
 bool health_fsm_release(struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    return v->state == HEALTH_EJECTED && !rules->held && v->rise >= rules->rise &&
+    return v->row->state == HEALTH_EJECTED && !rules->held && v->row->rise >= rules->rise &&
            health_fsm_turn(v, HEALTH_PROBATION, "the ejection is over: single requests try it");
 }
 
 bool health_fsm_risen(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    return v->rise >= wanted_passes(v, rules);
+    return v->row->rise >= wanted_passes(v, rules);
 }
 
 bool health_fsm_force(struct health_fsm *v, enum health_state state, const char *text)
 {
-    v->rise = v->fall = 0;
+    v->row->rise = v->row->fall = 0;
     if (health_fsm_turn(v, state, text))
         return true;
-    snprintf(v->reason, sizeof v->reason, "%s", text);
+    snprintf(v->row->reason, sizeof v->row->reason, "%s", text);
     return false;
 }

@@ -44,13 +44,12 @@ enum outcome {
 };
 
 struct health_fsm {
-    enum health_state state;
-    uint16_t rise, fall;       /* passes and failures in a row, up to what is required */
-    uint8_t penalty;           /* doublings of the required passes */
-    uint8_t penalty_ttl;       /* passes while UP until trouble counts as the first */
-    uint8_t cause;             /* enum health_cause: why it is DEGRADED */
-    bool provisional;          /* DOWN by health_fsm_agree(): it may only have been slow */
-    char reason[TABLE_REASON]; /* of the state */
+    struct health_row
+        *row;            /* state, cause, reason; passes and failures, up to what is required */
+    uint8_t penalty;     /* doublings of the required passes */
+    uint8_t penalty_ttl; /* passes while UP until trouble counts as the first */
+    uint8_t was_cause;   /* enum health_cause, of the state before */
+    bool provisional;    /* DOWN by health_fsm_agree(): it may only have been slow */
 };
 
 struct health_fsm_rules {

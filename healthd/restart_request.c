@@ -7,7 +7,7 @@
 /* Another process will serve there: what was seen before no longer counts. */
 static bool restart_request_begin_anew(struct backend_health *w, uint64_t now_ms)
 {
-    enum health_state from = w->verdict.state;
+    enum health_state from = w->row.state;
 
     w->row.ejections = 0;
     w->verdict.penalty = w->verdict.penalty_ttl = 0;
@@ -49,12 +49,12 @@ static bool stays_unhealthy(const struct backend_health *w, uint64_t now_ms,
 {
     uint64_t after = w->pool->heal_after_ms, down = now_ms - w->row.since_ms;
 
-    if (w->verdict.state == HEALTH_EJECTED && w->row.ejections >= EJECT_HEAL) {
+    if (w->row.state == HEALTH_EJECTED && w->row.ejections >= EJECT_HEAL) {
         snprintf(why, TABLE_REASON, "ejected %u times in a row; %.110s", w->row.ejections,
                  w->row.reason);
         return true;
     }
-    if (w->verdict.state != HEALTH_DOWN || w->verdict.fall == 0 ||
+    if (w->row.state != HEALTH_DOWN || w->row.fall == 0 ||
         down < (w->was_up ? after : after * RECOVERY_BOOT))
         return false;
     snprintf(why, TABLE_REASON, "down for %llu s: %.110s", (unsigned long long)down / 1000,

@@ -26,24 +26,24 @@ uint32_t schedule_first_ms(uint32_t i, uint32_t n)
     return (uint32_t)((uint64_t)i * SCHEDULE_SPREAD_MS / n);
 }
 
-static uint32_t interval_ms(const struct conf_check *check, const struct health_fsm *v,
+static uint32_t interval_ms(const struct conf_check *check, const struct health_row *row,
                             bool alone)
 {
     uint32_t usual = check->interval_ms, down = check->down_interval_ms;
     uint32_t fast = check->fast_interval_ms < usual ? check->fast_interval_ms : usual;
 
-    switch (v->state) {
+    switch (row->state) {
     case HEALTH_SUSPECT:
     case HEALTH_PROBATION:
         /* The first failure may be chance; repeat it before users notice. */
-        return v->fall == 1 && fast > SCHEDULE_REPEAT_MS ? SCHEDULE_REPEAT_MS : fast;
+        return row->fall == 1 && fast > SCHEDULE_REPEAT_MS ? SCHEDULE_REPEAT_MS : fast;
     case HEALTH_EJECTED:
     case HEALTH_DOWN:
-        return v->rise > 0 || (alone && fast < down) ? fast : down;
+        return row->rise > 0 || (alone && fast < down) ? fast : down;
     case HEALTH_DEGRADED:
         /* A ping takes an ABL session, which is what the backend lacks: hurry
          * only to end the state. */
-        return v->rise > 0 ? fast : usual;
+        return row->rise > 0 ? fast : usual;
     case HEALTH_UNKNOWN:
         return fast;
     default:
@@ -52,12 +52,12 @@ static uint32_t interval_ms(const struct conf_check *check, const struct health_
 }
 
 uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
-                          const struct health_fsm *verdict, bool steady, bool alone)
+                          const struct health_row *row, bool steady, bool alone)
 {
-    uint32_t interval = interval_ms(check, verdict, alone);
+    uint32_t interval = interval_ms(check, row, alone);
     uint32_t jitter = (uint32_t)((uint64_t)interval * check->jitter_percent / 100);
 
-    if (!steady && verdict->state == HEALTH_UP)
+    if (!steady && row->state == HEALTH_UP)
         return below(schedule, interval) + 1;
     if (jitter == 0)
         return interval;

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "healthd/health_fsm.h"
+#include "shm/table.h"
 
 struct conf_check;
 
@@ -32,6 +32,6 @@ uint32_t schedule_first_ms(uint32_t i, uint32_t n);
  * anything up to an interval, which spreads the backends over it. `alone`: no other backend of
  * the pool serves, and clients wait for this one. */
 uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
-                          const struct health_fsm *verdict, bool steady, bool alone);
+                          const struct health_row *row, bool steady, bool alone);
 
 #endif

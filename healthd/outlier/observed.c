@@ -31,70 +31,47 @@ static void observed_add_gauges(struct observed *sum, const struct worker_backen
         sum->worker_in_row = in_row;
 }
 
+static uint64_t responses_of(const struct cell_counters *counters)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < TABLE_LATENCY; i++)
+        n += counters->latency[i];
+    return n;
+}
+
 struct observed observed_sum(const struct observed_live *live, const struct table *table,
                              int slot)
 {
-    struct cell_counters all;
-    struct observed sum;
+    struct observed sum = {0};
 
-    counters_read_backend(table, slot, &all);
-    sum = (struct observed){
-        .connect_errors = all.connect_errors,
-        .resets = all.resets,
-        .cut = all.cut,
-        .timeouts = all.timeouts,
-        .completed = all.completed,
-        .gateway = all.gateway_errors,
-        .server_errors = all.server_errors,
-        .detached = all.detached,
-        .probation_unanswered = all.probation_unanswered,
-        .measured = {all.measured, {all.measured_5xx, all.measured_4xx, all.measured_slow}},
-    };
-    for (int i = 0; i < TABLE_LATENCY; i++) {
-        sum.latency[i] = all.latency[i];
-        sum.responses += all.latency[i];
-    }
+    counters_read_backend(table, slot, &sum.n);
+    sum.responses = responses_of(&sum.n);
     for (int i = 0; i < live->n; i++)
         observed_add_gauges(&sum, &table->worker[live->row[i]].be[slot]);
     return sum;
 }
 
-static uint64_t grown(uint64_t now, uint64_t before)
-{
-    return now > before ? now - before : 0;
-}
-
 struct observed observed_since(const struct observed *now, const struct observed *before)
 {
-    struct observed added = {
-        .connect_errors = grown(now->connect_errors, before->connect_errors),
-        .resets = grown(now->resets, before->resets),
-        .cut = grown(now->cut, before->cut),
-        .timeouts = grown(now->timeouts, before->timeouts),
-        .completed = grown(now->completed, before->completed),
-        .gateway = grown(now->gateway, before->gateway),
-        .server_errors = grown(now->server_errors, before->server_errors),
-        .responses = grown(now->responses, before->responses),
-        .detached = grown(now->detached, before->detached),
-        .probation_unanswered = grown(now->probation_unanswered, before->probation_unanswered),
-        .measured.all = grown(now->measured.all, before->measured.all),
-    };
+    enum { COUNTERS = sizeof(struct cell_counters) / sizeof(uint64_t) };
+    const uint64_t *a = (const uint64_t *)&now->n, *b = (const uint64_t *)&before->n;
+    struct observed added = {0};
 
-    for (int i = 0; i < TABLE_LATENCY; i++)
-        added.latency[i] = grown(now->latency[i], before->latency[i]);
-    for (int k = 0; k < SCORE_KINDS; k++)
-        added.measured.of[k] = grown(now->measured.of[k], before->measured.of[k]);
+    for (int i = 0; i < COUNTERS; i++)
+        ((uint64_t *)&added.n)[i] = a[i] > b[i] ? a[i] - b[i] : 0;
+    added.responses = responses_of(&added.n);
     return added;
 }
 
 bool observed_trouble(const struct observed *added)
 {
-    return observed_hard(added) + added->timeouts > 0;
+    return observed_hard(added) + added->n.timeouts > 0;
 }
 
 bool observed_bad(const struct observed *added)
 {
-    return added->connect_errors > 0 || (added->completed == 0 && observed_trouble(added));
+    return added->n.connect_errors > 0 || (added->n.completed == 0 && observed_trouble(added));
 }
 
 static const char intro[] = "workers saw";
@@ -112,8 +89,8 @@ void observed_tell(const struct observed *added, char text[TABLE_REASON])
 {
     size_t n = (size_t)snprintf(text, TABLE_REASON, "%s", intro);
 
-    n = tell(text, n, added->connect_errors, "failed connect");
-    n = tell(text, n, added->resets, "reset");
-    n = tell(text, n, added->cut, "cut response");
-    tell(text, n, added->timeouts, "timeout");
+    n = tell(text, n, added->n.connect_errors, "failed connect");
+    n = tell(text, n, added->n.resets, "reset");
+    n = tell(text, n, added->n.cut, "cut response");
+    tell(text, n, added->n.timeouts, "timeout");
 }

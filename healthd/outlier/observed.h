@@ -10,14 +10,9 @@
 #include "healthd/outlier/score.h"
 #include "shm/table.h"
 
-struct observed { /* counters; hard: connect errors, resets, cut ones */
-    uint64_t connect_errors, resets, cut, timeouts, completed;
-    uint64_t gateway, server_errors; /* its own 502, 503, 504; its other 5xx */
-    uint64_t responses; /* first bytes: what it sends now, not what it began earlier */
-    uint64_t latency[TABLE_LATENCY]; /* the same by time */
-    struct score_counts measured;    /* what is compared with other backends */
-    uint64_t detached,
-        probation_unanswered; /* on probation: another backend was first; and no byte came */
+struct observed {
+    struct cell_counters n; /* counters */
+    uint64_t responses;     /* first bytes: what it sends now, not what it began earlier */
     /* Current values; the first two are up to a second old. */
     uint64_t unanswered, oldest_ms;
     uint64_t trying;        /* probation requests, detached ones included */
@@ -43,9 +38,18 @@ struct observed observed_since(const struct observed *now, const struct observed
 bool observed_trouble(const struct observed *added);
 bool observed_bad(const struct observed *added);
 
+/* Hard failures: connect errors, resets, cut ones. */
 static inline uint64_t observed_hard(const struct observed *added)
 {
-    return added->connect_errors + added->resets + added->cut;
+    return added->n.connect_errors + added->n.resets + added->n.cut;
+}
+
+/* What is compared with other backends. */
+static inline struct score_counts observed_measured(const struct observed *added)
+{
+    return (struct score_counts){
+        added->n.measured,
+        {added->n.measured_5xx, added->n.measured_4xx, added->n.measured_slow}};
 }
 
 /* "workers saw 3 failed connects, 1 reset" */

@@ -74,7 +74,7 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
 {
     char text[TABLE_REASON];
 
-    if (w->told && w->verdict.state != HEALTH_PROBATION)
+    if (w->told && w->row.state != HEALTH_PROBATION)
         return;
     if (others->alike > 0)
         snprintf(text, sizeof text,
@@ -89,7 +89,7 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
                  why);
     if (!w->told)
         log_warn("backend %s %s", w->backend->name, text);
-    w->failing |= w->verdict.state == HEALTH_PROBATION;
+    w->failing |= w->row.state == HEALTH_PROBATION;
     backend_health_force(w, HEALTH_SUSPECT, text, now_ms);
     w->told = true;
 }
@@ -118,13 +118,13 @@ static bool eject_or_keep(const struct pool_health *pool, struct backend_health 
                           const struct others *others, const char *why, bool stalled,
                           uint64_t now_ms)
 {
-    enum health_state from = w->verdict.state;
+    enum health_state from = w->row.state;
 
     if (others->sound >= (pool->conf->min_healthy ? pool->conf->min_healthy : 1))
         eject(w, why, stalled, now_ms);
     else
         outlier_keep(w, others, why, now_ms);
-    return w->verdict.state != from;
+    return w->row.state != from;
 }
 
 static bool outlier_consider(const struct pool_health *pool, struct backend_health *w,
@@ -134,7 +134,7 @@ static bool outlier_consider(const struct pool_health *pool, struct backend_heal
     char why[TABLE_REASON];
     bool failing, stalled = false;
 
-    if (pool->conf->eject.failures == 0 || pool->n < 2 || w->verdict.fall > 0)
+    if (pool->conf->eject.failures == 0 || pool->n < 2 || w->row.fall > 0)
         return false;
     failing = eject_due(&w->eject, &pool->conf->eject, now_ms, why);
     if (!failing && stall_many_ms(&w->stall, now_ms) < STALL_SIGN_MS)
@@ -161,14 +161,14 @@ uint64_t outlier_probation_ms(const struct conf_eject *rules)
  * failed, a complete response. */
 static uint64_t went_well(const struct backend_health *w, const struct observed *since)
 {
-    return w->row.cause == CAUSE_SILENT ? since->responses : since->completed;
+    return w->row.cause == CAUSE_SILENT ? since->responses : since->n.completed;
 }
 
 /* The first probation request that another backend wins is no proof yet, but clients wait:
  * whatever else can be hedged is hedged, within the retry budget. */
 static bool hedge_all(struct backend_health *w)
 {
-    if (w->row.cause != CAUSE_SILENT || w->row.hedge_all || w->seen.detached <= w->detached)
+    if (w->row.cause != CAUSE_SILENT || w->row.hedge_all || w->seen.n.detached <= w->detached)
         return false;
     w->row.hedge_all = 1;
     backend_health_publish(w);
@@ -182,7 +182,7 @@ static bool went_badly(const struct backend_health *w, const struct observed *si
     *stalled = observed_hard(since) == 0;
     if (!*stalled)
         *why = "a request failed on probation";
-    else if (w->seen.probation_unanswered >= w->probation_unanswered + OUTLIER_UNANSWERED)
+    else if (w->seen.n.probation_unanswered >= w->probation_unanswered + OUTLIER_UNANSWERED)
         *why = "on probation it gave no response where others did";
     else
         return false;
@@ -198,7 +198,7 @@ static bool lasted_long_enough(const struct pool_health *pool, const struct back
     const char *check = w->row.probe_text[0] ? w->row.probe_text : "none yet";
 
     /* The last check failed: the next ones decide, either way. */
-    if (w->verdict.fall > 0)
+    if (w->row.fall > 0)
         return false;
     if (rules->failures == 0)
         snprintf(text, TABLE_REASON, "probation ended: ejection is switched off");
@@ -276,7 +276,7 @@ static bool try_silent(const struct pool_health *pool, struct backend_health *w,
         silent < STALL_HANG_MS)
         return false;
     /* Where checks fail too, the probes decide. */
-    if (w->verdict.state == HEALTH_DEGRADED || w->failing || w->verdict.fall > 0 ||
+    if (w->row.state == HEALTH_DEGRADED || w->failing || w->row.fall > 0 ||
         w->passed_ms <= now_ms - silent)
         return false;
     others = outlier_look_at_others(pool, w, now_ms);
@@ -305,11 +305,11 @@ static void decay(struct backend_health *w, uint64_t now_ms)
 
 static void record(struct pool_health *pool, const struct observed *added)
 {
-    pool->all += added->completed;
+    pool->all += added->n.completed;
     for (int i = 0; i < TABLE_LATENCY; i++) {
-        pool->latency[i] += added->latency[i];
+        pool->latency[i] += added->n.latency[i];
         if (i >= SLOW_BUCKET)
-            pool->slow += added->latency[i];
+            pool->slow += added->n.latency[i];
     }
     if (pool->all < OUTLIER_RECORD)
         return;
@@ -358,7 +358,7 @@ static bool renew_slow(struct pool_health *pool, uint64_t now_ms)
 
 static bool is_comparable(const struct backend_health *w)
 {
-    return w->verdict.state == HEALTH_UP || w->verdict.state == HEALTH_DEGRADED;
+    return w->row.state == HEALTH_UP || w->row.state == HEALTH_DEGRADED;
 }
 
 /* Of the requests that are compared: 0 while it gets none. */
@@ -397,7 +397,7 @@ static bool compare(const struct pool_health *pool, uint64_t now_ms)
 static bool outlier_look_at(const struct pool_health *pool, struct backend_health *w,
                             uint64_t now_ms)
 {
-    if (w->verdict.state != HEALTH_PROBATION)
+    if (w->row.state != HEALTH_PROBATION)
         return outlier_consider(pool, w, now_ms) || try_suspect(pool, w, now_ms) ||
                try_silent(pool, w, now_ms);
     return (w->row.cause == CAUSE_SILENT && outlier_consider(pool, w, now_ms)) ||
@@ -415,7 +415,9 @@ bool outlier_look(struct pool_health *pool, const struct observed_live *live, ui
         struct observed added;
 
         news |= backend_health_look(w, live, min_waiting, &added, now_ms);
-        score_feed(&w->score, &added.measured, now_ms);
+        struct score_counts measured = observed_measured(&added);
+
+        score_feed(&w->score, &measured, now_ms);
         if (served)
             record(pool, &added);
     }
@@ -425,7 +427,7 @@ bool outlier_look(struct pool_health *pool, const struct observed_live *live, ui
         struct backend_health *w = &pool->target[i];
 
         decay(w, now_ms);
-        if (w->verdict.state == HEALTH_EJECTED)
+        if (w->row.state == HEALTH_EJECTED)
             news |= backend_health_release(w, now_ms);
         else if (backend_health_serves(w))
             news |= outlier_look_at(pool, w, now_ms);

@@ -26,6 +26,16 @@ static void score_sum_up(struct score_counts *to, const struct score_counts *fro
         to->of[k] += from->of[k];
 }
 
+static struct score_counts score_without(const struct score_counts *total,
+                                         const struct score_counts *own)
+{
+    struct score_counts others = {.all = total->all - own->all};
+
+    for (int k = 0; k < SCORE_KINDS; k++)
+        others.of[k] = total->of[k] - own->of[k];
+    return others;
+}
+
 /* Steps that have begun since the last call are empty. A clock that went back changes nothing.
  */
 static void advance(struct score *s, uint64_t now_ms)
@@ -33,8 +43,12 @@ static void advance(struct score *s, uint64_t now_ms)
     for (int level = 0; level < SCORE_LEVELS; level++) {
         uint64_t at = step_number(level, now_ms);
 
-        for (uint64_t i = s->at[level] + 1; i <= at && i <= s->at[level] + SCORE_STEPS; i++)
-            s->step[level][i % SCORE_STEPS] = (struct score_counts){0};
+        for (uint64_t i = s->at[level] + 1; i <= at && i <= s->at[level] + SCORE_STEPS; i++) {
+            struct score_counts *step = &s->step[level][i % SCORE_STEPS];
+
+            s->window[level] = score_without(&s->window[level], step);
+            *step = (struct score_counts){0};
+        }
         if (at > s->at[level])
             s->at[level] = at;
     }
@@ -59,32 +73,22 @@ void score_feed(struct score *s, const struct score_counts *added, uint64_t now_
     advance(s, now_ms);
     if (!added->all)
         return;
-    for (int level = 0; level < SCORE_LEVELS; level++)
+    for (int level = 0; level < SCORE_LEVELS; level++) {
         score_sum_up(&s->step[level][s->at[level] % SCORE_STEPS], added);
+        score_sum_up(&s->window[level], added);
+    }
     if (!s->unlike)
         return;
     s->heard_ms = now_ms;
     s->good = added->of[s->kind] ? 0 : s->good + (uint32_t)added->all;
 }
 
-static struct score_counts window(const struct score *s, int level)
-{
-    struct score_counts sum = {0};
-
-    for (int i = 0; i < SCORE_STEPS; i++)
-        score_sum_up(&sum, &s->step[level][i]);
-    return sum;
-}
-
 void score_add(struct score_totals *totals, struct score *s, uint64_t weight, uint64_t now_ms)
 {
     advance(s, now_ms);
     totals->weight += weight;
-    for (int level = 0; level < SCORE_LEVELS; level++) {
-        struct score_counts sum = window(s, level);
-
-        score_sum_up(&totals->of[level], &sum);
-    }
+    for (int level = 0; level < SCORE_LEVELS; level++)
+        score_sum_up(&totals->of[level], &s->window[level]);
 }
 
 /* Logarithm of the number of ways to choose k of n. */
@@ -109,16 +113,6 @@ double score_chance(uint64_t bad, uint64_t all, uint64_t others_bad, uint64_t ot
              ((double)(x + 1) * ((double)(others_all + x + 1) - (double)sum_bad));
     }
     return tail;
-}
-
-static struct score_counts others_of(const struct score_counts *total,
-                                     const struct score_counts *own)
-{
-    struct score_counts others = {.all = total->all - own->all};
-
-    for (int k = 0; k < SCORE_KINDS; k++)
-        others.of[k] = total->of[k] - own->of[k];
-    return others;
 }
 
 /* Requests that last long keep new ones away from their backend, whose few responses then are
@@ -150,16 +144,15 @@ static bool is_unlike(const struct score_counts *own, const struct score_counts 
 static bool find(struct score *s, const struct score_totals *totals, uint64_t weight,
                  uint64_t now_ms, char text[TABLE_REASON])
 {
-    struct score_counts own = window(s, SCORE_LEVELS - 1);
-    struct score_counts longest = others_of(&totals->of[SCORE_LEVELS - 1], &own);
+    struct score_counts longest =
+        score_without(&totals->of[SCORE_LEVELS - 1], &s->window[SCORE_LEVELS - 1]);
 
     for (int level = 0; level < SCORE_LEVELS; level++) {
-        struct score_counts others;
+        struct score_counts own = s->window[level];
+        struct score_counts others = score_without(&totals->of[level], &own);
 
         if (level && now_ms < s->cleared_ms + window_ms(level))
             return false;
-        own = window(s, level);
-        others = others_of(&totals->of[level], &own);
         for (int k = 0; k < SCORE_KINDS; k++) {
             bool usual = longest.of[k] * SCORE_USUAL > longest.all;
 
@@ -193,8 +186,7 @@ static uint32_t good_needed(const struct score *s)
 static bool others_share_it(const struct score *s, const struct score_totals *totals)
 {
     for (int level = 0; level < SCORE_LEVELS; level++) {
-        struct score_counts own = window(s, level);
-        struct score_counts others = others_of(&totals->of[level], &own);
+        struct score_counts others = score_without(&totals->of[level], &s->window[level]);
 
         if (others.all >= SCORE_OTHERS)
             return others.of[s->kind] * 1000 >= others.all * (uint64_t)s->share / 2;

@@ -39,6 +39,7 @@ struct score_counts {
 
 struct score { /* of one backend; score_clear() before the first use */
     struct score_counts step[SCORE_LEVELS][SCORE_STEPS]; /* [at % SCORE_STEPS] is the newest */
+    struct score_counts window[SCORE_LEVELS];            /* their sums */
     uint64_t at[SCORE_LEVELS];                           /* number of the newest step */
     uint64_t cleared_ms; /* windows that began earlier are not complete */
     bool unlike;         /* found; `kind` says how */

@@ -16,28 +16,30 @@ static const struct probe_evidence no_name_but_busy = {
 static const struct probe_evidence pass_in_trouble = {
     .outcome = OUTCOME_PASS, .text = "HTTP 200", .signs = true};
 
+static struct health_row row;
 static struct health_fsm v;
 
 static void begin(enum health_state state)
 {
-    v = (struct health_fsm){.state = state, .reason = "as it was"};
+    row = (struct health_row){.state = (uint8_t)state, .reason = "as it was"};
+    v = (struct health_fsm){.row = &row};
 }
 
 /* Feeds a probe; did it change to `want`, or stay there? */
 static void probe(const struct probe_evidence *e, enum health_state want, const char *name)
 {
-    enum health_state from = v.state;
+    enum health_state from = row.state;
     bool changed = health_fsm_probe(&v, &rules, e);
 
-    is_str(health_state_name(v.state), health_state_name(want), "%s", name);
-    ok(changed == (from != v.state), "  and says whether it changed");
+    is_str(health_state_name(row.state), health_state_name(want), "%s", name);
+    ok(changed == (from != row.state), "  and says whether it changed");
 }
 
 static void test_start(void)
 {
     begin(HEALTH_UNKNOWN);
     probe(&pass_, HEALTH_UP, "unknown: one pass is enough");
-    is_str(v.reason, "HTTP 200", "  with the probe's words");
+    is_str(row.reason, "HTTP 200", "  with the probe's words");
     begin(HEALTH_UNKNOWN);
     probe(&fail_, HEALTH_DOWN, "unknown: one failure is enough");
     begin(HEALTH_UNKNOWN);
@@ -50,25 +52,25 @@ static void test_down_and_up(void)
 {
     begin(HEALTH_UP);
     probe(&fail_, HEALTH_SUSPECT, "up: the first failure makes suspect");
-    is_str(v.reason, "connect refused", "  and says why");
+    is_str(row.reason, "connect refused", "  and says why");
     probe(&late, HEALTH_SUSPECT, "suspect: the second failure changes nothing");
-    is_int(v.fall, 2, "  but is counted");
+    is_int(row.fall, 2, "  but is counted");
     probe(&fail_, HEALTH_DOWN, "suspect: the third makes down");
-    is_str(v.reason, "3 checks failed: connect refused", "  and says how many");
+    is_str(row.reason, "3 checks failed: connect refused", "  and says how many");
     for (int i = 0; i < 5; i++)
         health_fsm_probe(&v, &rules, &fail_);
-    is_int(v.fall, 3, "failures are counted up to what the rules ask for");
+    is_int(row.fall, 3, "failures are counted up to what the rules ask for");
     probe(&pass_, HEALTH_DOWN, "down: one pass is not enough");
     probe(&fail_, HEALTH_DOWN, "down: a failure starts over");
-    is_int(v.rise, 0, "  from none");
+    is_int(row.rise, 0, "  from none");
     probe(&pass_, HEALTH_DOWN, "down: one pass again");
     probe(&pass_, HEALTH_UP, "down: two in a row make up");
-    is_str(v.reason, "2 checks passed: HTTP 200", "  and says how many");
+    is_str(row.reason, "2 checks passed: HTTP 200", "  and says how many");
 
     begin(HEALTH_UP);
     health_fsm_probe(&v, &rules, &fail_);
     probe(&pass_, HEALTH_SUSPECT, "suspect: one pass is not enough");
-    is_int(v.fall, 0, "  but forgives the failures");
+    is_int(row.fall, 0, "  but forgives the failures");
     probe(&pass_, HEALTH_UP, "suspect: two are");
     probe(&pass_, HEALTH_UP, "up: a pass changes nothing");
 }
@@ -79,27 +81,27 @@ static void test_quick_rules(void)
 
     begin(HEALTH_UP);
     ok(health_fsm_probe(&v, &one, &fail_), "fall = 1: a change");
-    is_int(v.state, HEALTH_DOWN, "  straight to down");
-    is_str(v.reason, "connect refused", "  in the probe's words");
+    is_int(row.state, HEALTH_DOWN, "  straight to down");
+    is_str(row.reason, "connect refused", "  in the probe's words");
     ok(health_fsm_probe(&v, &one, &pass_), "rise = 1: a change");
-    is_int(v.state, HEALTH_UP, "  straight to up");
+    is_int(row.state, HEALTH_UP, "  straight to up");
 }
 
 static void test_saturation(void)
 {
     begin(HEALTH_UP);
     probe(&late_but_busy, HEALTH_DEGRADED, "up: slow ping, requests complete: degraded");
-    is_str(v.reason, "no answer, but requests complete", "  and says so");
+    is_str(row.reason, "no answer, but requests complete", "  and says so");
     for (int i = 0; i < 10; i++)
         health_fsm_probe(&v, &rules, &late_but_busy);
-    is_int(v.state, HEALTH_DEGRADED, "degraded for ever, never down");
+    is_int(row.state, HEALTH_DEGRADED, "degraded for ever, never down");
     probe(&pass_, HEALTH_DEGRADED, "degraded: one pass");
     probe(&pass_, HEALTH_UP, "degraded: two passes make up");
 
     begin(HEALTH_DEGRADED);
     probe(&late, HEALTH_SUSPECT, "degraded: slow and nothing completes: suspect");
     probe(&late_but_busy, HEALTH_DEGRADED, "suspect: back, when requests complete");
-    is_int(v.fall, 0, "  with no failure on record");
+    is_int(row.fall, 0, "  with no failure on record");
     probe(&fail_, HEALTH_SUSPECT, "degraded: refused is refused");
     begin(HEALTH_DOWN);
     probe(&late_but_busy, HEALTH_DOWN, "down: only passes prove");
@@ -110,7 +112,7 @@ static void test_names(void)
     begin(HEALTH_UP);
     for (int i = 0; i < 5; i++)
         health_fsm_probe(&v, &rules, &no_name_but_busy);
-    is_int(v.state, HEALTH_UP, "no name, but requests complete: DNS is ill, not the backend");
+    is_int(row.state, HEALTH_UP, "no name, but requests complete: DNS is ill, not the backend");
     probe(&no_name, HEALTH_SUSPECT, "no name and no requests: suspect");
     health_fsm_probe(&v, &rules, &no_name);
     probe(&no_name, HEALTH_DOWN, "then down");
@@ -120,12 +122,12 @@ static void test_signs(void)
 {
     begin(HEALTH_UP);
     ok(health_fsm_sign(&v, "workers saw 1 reset"), "up: a sign makes suspect");
-    is_int(v.state, HEALTH_SUSPECT, "  suspect");
-    is_str(v.reason, "workers saw 1 reset", "  and says why");
+    is_int(row.state, HEALTH_SUSPECT, "  suspect");
+    is_str(row.reason, "workers saw 1 reset", "  and says why");
     ok(!health_fsm_sign(&v, "again"), "suspect: another sign changes nothing");
     probe(&pass_in_trouble, HEALTH_SUSPECT, "a pass while trouble goes on");
     probe(&pass_in_trouble, HEALTH_SUSPECT, "and another");
-    is_int(v.rise, 0, "  count for nothing");
+    is_int(row.rise, 0, "  count for nothing");
     health_fsm_probe(&v, &rules, &pass_);
     probe(&pass_, HEALTH_UP, "two without trouble make up");
     begin(HEALTH_DOWN);
@@ -142,7 +144,7 @@ static int passes_after_signs(void)
     int n = 0;
 
     health_fsm_sign(&v, "workers saw 1 reset");
-    while (v.state == HEALTH_SUSPECT && n++ < 1000)
+    while (row.state == HEALTH_SUSPECT && n++ < 1000)
         health_fsm_probe(&v, &rules, &pass_);
     return n;
 }
@@ -171,7 +173,7 @@ static int passes_after_failures(void)
 
     for (int i = 0; i < 3; i++)
         health_fsm_probe(&v, &rules, &fail_);
-    while (v.state == HEALTH_DOWN && n++ < 1000)
+    while (row.state == HEALTH_DOWN && n++ < 1000)
         health_fsm_probe(&v, &rules, &pass_);
     return n;
 }
@@ -195,7 +197,7 @@ static void test_flaps(void)
 static void agree(uint32_t enough, enum health_state want, const char *name)
 {
     health_fsm_agree(&v, &rules, enough, "both see it");
-    is_str(health_state_name(v.state), health_state_name(want), "%s", name);
+    is_str(health_state_name(row.state), health_state_name(want), "%s", name);
 }
 
 /* Workers see what the probe finds. */
@@ -206,7 +208,7 @@ static void test_agree(void)
     health_fsm_probe(&v, &rules, &late);
     agree(2, HEALTH_SUSPECT, "suspect: one failure where two are enough");
     agree(1, HEALTH_DOWN, "  where one is");
-    is_str(v.reason, "both see it", "  and says why");
+    is_str(row.reason, "both see it", "  and says why");
     probe(&late, HEALTH_DOWN, "down: another timeout");
     probe(&late_but_busy, HEALTH_DEGRADED, "hastily down: what completes then was only slow");
 
@@ -236,7 +238,7 @@ static void test_alone(void)
 
         begin(HEALTH_DOWN);
         v.penalty = 2;
-        while (v.state == HEALTH_DOWN && passes < 100) {
+        while (row.state == HEALTH_DOWN && passes < 100) {
             health_fsm_probe(&v, lone ? &alone : &rules, &pass_);
             passes++;
         }
@@ -253,30 +255,30 @@ static void test_held(void)
 
     begin(HEALTH_UP);
     ok(health_fsm_force(&v, HEALTH_EJECTED, "ejected"), "forced");
-    is_str(v.reason, "ejected", "  with its reason");
+    is_str(row.reason, "ejected", "  with its reason");
     for (int i = 0; i < 5; i++)
         health_fsm_probe(&v, &held, &pass_);
-    is_int(v.state, HEALTH_EJECTED, "held: passes change nothing");
-    is_int(v.rise, 2, "  but are counted");
+    is_int(row.state, HEALTH_EJECTED, "held: passes change nothing");
+    is_int(row.rise, 2, "  but are counted");
     ok(!health_fsm_release(&v, &held), "  nor is it released");
     ok(health_fsm_release(&v, &rules), "released: at once");
-    is_int(v.state, HEALTH_PROBATION, "  on probation");
-    is_int(v.cause, CAUSE_EJECTED, "  after an ejection");
+    is_int(row.state, HEALTH_PROBATION, "  on probation");
+    is_int(row.cause, CAUSE_EJECTED, "  after an ejection");
     for (int i = 0; i < 5; i++)
         health_fsm_probe(&v, &rules, &pass_);
-    is_int(v.state, HEALTH_PROBATION, "on probation: passes prove nothing");
+    is_int(row.state, HEALTH_PROBATION, "on probation: passes prove nothing");
     ok(health_fsm_force(&v, HEALTH_UP, "requests went well"), "requests do");
 
     begin(HEALTH_EJECTED);
     ok(!health_fsm_release(&v, &rules), "not risen: stays ejected");
     health_fsm_probe(&v, &rules, &pass_);
     ok(health_fsm_probe(&v, &rules, &pass_), "until it has");
-    is_int(v.state, HEALTH_PROBATION, "  on probation then");
+    is_int(row.state, HEALTH_PROBATION, "  on probation then");
     probe(&late_but_busy, HEALTH_PROBATION, "on probation: slow proves nothing");
     ok(!health_fsm_sign(&v, "x"), "  nor do signs");
     for (int i = 0; i < 3; i++)
         health_fsm_probe(&v, &rules, &fail_);
-    is_int(v.state, HEALTH_DOWN, "on probation: failures make down as ever");
+    is_int(row.state, HEALTH_DOWN, "on probation: failures make down as ever");
     begin(HEALTH_EJECTED);
     probe(&fail_, HEALTH_DOWN, "ejected: a check that fails makes it down");
     health_fsm_probe(&v, &rules, &pass_);
@@ -285,15 +287,15 @@ static void test_held(void)
     begin(HEALTH_SUSPECT);
     for (int i = 0; i < 5; i++)
         health_fsm_probe(&v, &failing, &pass_);
-    is_int(v.state, HEALTH_SUSPECT, "requests failed: passes do not end suspect");
+    is_int(row.state, HEALTH_SUSPECT, "requests failed: passes do not end suspect");
     health_fsm_probe(&v, &failing, &late_but_busy);
-    is_int(v.state, HEALTH_SUSPECT, "  nor does one that is late");
+    is_int(row.state, HEALTH_SUSPECT, "  nor does one that is late");
     ok(health_fsm_risen(&v, &failing), "  it has risen, which begins a probation");
     begin(HEALTH_DOWN);
     ok(!health_fsm_force(&v, HEALTH_DOWN, "being restarted"),
        "forced to what it is: no change");
-    is_str(v.reason, "being restarted", "  but another reason");
-    is_int(v.fall, 0, "  and another count");
+    is_str(row.reason, "being restarted", "  but another reason");
+    is_int(row.fall, 0, "  and another count");
 }
 
 static void test_score(void)
@@ -303,10 +305,10 @@ static void test_score(void)
 
     begin(HEALTH_UP);
     probe(&low, HEALTH_DEGRADED, "up: a low score makes degraded");
-    is_str(v.reason, "health 0.55", "  and says so");
+    is_str(row.reason, "health 0.55", "  and says so");
     for (int i = 0; i < 9; i++)
         health_fsm_probe(&v, &rules, &low);
-    is_int(v.state, HEALTH_DEGRADED, "for as long as it is low");
+    is_int(row.state, HEALTH_DEGRADED, "for as long as it is low");
     health_fsm_probe(&v, &rules, &pass_);
     probe(&pass_, HEALTH_UP, "two good ones make up");
 }

@@ -20,7 +20,7 @@ struct span {
 static struct span draw_where(bool alone, const struct conf_check *c, enum health_state state,
                               uint16_t rise, uint16_t fall, bool steady)
 {
-    const struct health_fsm v = {.state = state, .rise = rise, .fall = fall};
+    const struct health_row v = {.state = (uint8_t)state, .rise = rise, .fall = fall};
     struct span span = {UINT32_MAX, 0};
     struct schedule s;
 
@@ -89,7 +89,7 @@ static void test_intervals(void)
 
 static void test_seed(void)
 {
-    const struct health_fsm up = {.state = HEALTH_UP};
+    const struct health_row up = {.state = HEALTH_UP};
     struct schedule a, b, c;
     int same = 0, differ = 0;
 
