@@ -203,9 +203,11 @@ static const struct conf_setting eject_rows[] = {
     END};
 static const struct conf_section eject_section = {
     "pools.eject",
-    "When a backend is ejected because its requests fail although its checks pass. After that "
-    "time it is on probation: it gets single requests that can be sent again elsewhere. A "
-    "backend is never ejected if fewer than min_healthy would be left, nor if all backends of "
+    "When a backend is ejected because its requests fail although its checks pass; a check "
+    "that "
+    "fails meanwhile makes it down instead. After that time it is on probation: it gets single "
+    "requests that can be sent again elsewhere. A backend is never ejected if fewer than "
+    "min_healthy would be left, nor if all backends of "
     "the pool fail alike.",
     eject_rows,
     sizeof(struct conf_eject),
