@@ -30,7 +30,7 @@ bool restart_request_follow(struct backend_health *w, uint64_t now_ms)
         return false;
     if (w->heal == RECOVERY_RESTARTING)
         return restart_request_begin_anew(w, now_ms);
-    if (w->heal != RECOVERY_VERIFYING)
+    if (w->heal != RECOVERY_VERIFYING && before != RECOVERY_RESTARTING)
         return false;
     /* A probe that was sent before may have met the old process. */
     w->stale = w->running;

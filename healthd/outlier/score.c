@@ -77,10 +77,9 @@ void score_feed(struct score *s, const struct score_counts *added, uint64_t now_
         score_sum_up(&s->step[level][s->at[level] % SCORE_STEPS], added);
         score_sum_up(&s->window[level], added);
     }
-    if (!s->unlike)
-        return;
     s->heard_ms = now_ms;
-    s->good = added->of[s->kind] ? 0 : s->good + (uint32_t)added->all;
+    if (s->unlike)
+        s->good = added->of[s->kind] ? 0 : s->good + (uint32_t)added->all;
 }
 
 void score_add(struct score_totals *totals, struct score *s, uint64_t weight, uint64_t now_ms)
@@ -217,7 +216,8 @@ bool score_judge(struct score *s, const struct score_totals *totals, uint64_t we
 {
     if (s->unlike)
         return ends(s, totals, now_ms, text);
-    if (!find(s, totals, weight, now_ms, text))
+    /* What was measured long ago says little about now. */
+    if (now_ms >= s->heard_ms + SCORE_QUIET_MS || !find(s, totals, weight, now_ms, text))
         return false;
     if (!s->ended_ms || now_ms >= s->ended_ms + SCORE_RELAPSE_MS)
         s->relapses = 0;

@@ -20,16 +20,17 @@
 enum score_kind { SCORE_5XX, SCORE_4XX, SCORE_SLOW, SCORE_KINDS };
 
 enum {
-    SCORE_LEVELS = 6,       /* windows, each four times as long as the one before */
-    SCORE_STEPS = 4,        /* steps in a window */
-    SCORE_STEP_MS = 64,     /* in the shortest window: so windows take 256 ms to 4 minutes */
-    SCORE_LEAST = 4,        /* no fewer bad responses prove anything */
-    SCORE_DIFFERENCE = 4,   /* the shares differ by a quarter at least */
-    SCORE_USUAL = 20,       /* more than one in so many, in the longest window: usual here */
-    SCORE_GOOD = 3,         /* responses in a row without the fault that end it, at least, */
-    SCORE_GOOD_MOST = 24,   /* and at most */
-    SCORE_OTHERS = 10,      /* responses of others that tell whether they have the fault too */
-    SCORE_QUIET_MS = 60000, /* without any response, it gets its weight back */
+    SCORE_LEVELS = 6,     /* windows, each four times as long as the one before */
+    SCORE_STEPS = 4,      /* steps in a window */
+    SCORE_STEP_MS = 64,   /* in the shortest window: so windows take 256 ms to 4 minutes */
+    SCORE_LEAST = 4,      /* no fewer bad responses prove anything */
+    SCORE_DIFFERENCE = 4, /* the shares differ by a quarter at least */
+    SCORE_USUAL = 20,     /* more than one in so many, in the longest window: usual here */
+    SCORE_GOOD = 3,       /* responses in a row without the fault that end it, at least, */
+    SCORE_GOOD_MOST = 24, /* and at most */
+    SCORE_OTHERS = 10,    /* responses of others that tell whether they have the fault too */
+    SCORE_QUIET_MS =
+        60000, /* without any response, it is not found, and gets its weight back */
     SCORE_RELAPSE_MS = 60000, /* found again so soon: twice as many good ones are needed */
 };
 
@@ -47,7 +48,7 @@ struct score { /* of one backend; score_clear() before the first use */
     uint8_t relapses;    /* doublings of the good responses that are needed */
     uint16_t share;      /* permille of its responses that had the fault when it was found */
     uint32_t good;       /* responses in a row without it, since */
-    uint64_t heard_ms;   /* when it was found, or its last response since */
+    uint64_t heard_ms;   /* its last response, or when it was found */
     uint64_t ended_ms;   /* when that last ended; 0: never */
 };
 

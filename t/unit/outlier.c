@@ -862,6 +862,11 @@ static void test_restart(void)
     is_state(0, HEALTH_UP, "two make up");
     ok(row(0).risen_ms > 0, "  with slow start");
 
+    set_recovery_state(0, RECOVERY_RESTARTING);
+    target[0].due_ms = now + conf.check.interval_ms;
+    set_recovery_state(0, RECOVERY_HOLD);
+    is_int(target[0].due_ms, now, "a restart that failed: checked at once, it may be up");
+
     set_recovery_state(1, RECOVERY_VERIFYING);
     is_state(1, HEALTH_DOWN, "a restart that was too quick to be seen: proved all the same");
     ok(!backend_health_is_healthy(&target[1]), "  and no reason to eject another");

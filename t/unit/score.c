@@ -193,6 +193,20 @@ static void test_ends(void)
 
 /* A clock that stands still or goes back does no harm, and a restart of healthd costs nothing.
  */
+/* While another one is found nobody else may be; nor is it a minute later, by what is old. */
+static void test_old(void)
+{
+    for (int old = 0; old < 2; old++) {
+        begin(N);
+        now += 300000; /* all windows are complete */
+        for (uint32_t i = 0; i < n; i++)
+            measured(i, 20, i ? 0 : 20, SCORE_5XX);
+        now += SCORE_QUIET_MS - 1 + (uint64_t)old;
+        is_int(look(), old ? -1 : 0, "measured %s",
+               old ? "long ago: not found" : "lately: found");
+    }
+}
+
 static void test_clock(void)
 {
     found(10, 10, SCORE_4XX);
@@ -216,6 +230,7 @@ int main(void)
     test_slow();
     test_usual();
     test_quiet_pool();
+    test_old();
     test_ends();
     test_clock();
     return done();
