@@ -492,7 +492,7 @@ void backend_health_compare(struct backend_health *w, const char *text, uint64_t
     }
     snprintf(reason, sizeof reason, "%.120s; weight reduced to %d %%", text,
              HEALTH_UNLIKE_PERMILLE / 10);
-    health_fsm_degrade(&w->verdict, reason);
+    health_fsm_force(&w->verdict, HEALTH_DEGRADED, reason);
     tell_change(w, from, now_ms);
     backend_health_publish(w);
 }

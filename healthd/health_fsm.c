@@ -2,24 +2,49 @@
 
 #include <stdio.h>
 
-static bool health_fsm_turn(struct health_fsm *v, enum health_state state, const char *reason)
+/* What a probe shows. */
+enum event {
+    EVENT_PASS,
+    EVENT_LOW,     /* it passed with a low score, for the first time */
+    EVENT_ALIVE,   /* it timed out while responses arrived */
+    EVENT_FAIL,    /* from here on: what the table does not have */
+    EVENT_NOTHING, /* it passed, but requests tell more */
+    EVENT_NO_NAME, /* the name is missing, while the known address serves */
+};
+
+/* Where an event leads, if there were enough of it. */
+static const uint8_t leads_to[HEALTH_STATES][EVENT_FAIL + 1] = {
+    [HEALTH_UNKNOWN] = {HEALTH_UP, HEALTH_UP, HEALTH_DOWN, HEALTH_DOWN},
+    [HEALTH_UP] = {HEALTH_UP, HEALTH_DEGRADED, HEALTH_DEGRADED, HEALTH_SUSPECT},
+    [HEALTH_DEGRADED] = {HEALTH_UP, HEALTH_DEGRADED, HEALTH_DEGRADED, HEALTH_SUSPECT},
+    [HEALTH_SUSPECT] = {HEALTH_UP, HEALTH_UP, HEALTH_DEGRADED, HEALTH_SUSPECT},
+    [HEALTH_PROBATION] = {HEALTH_PROBATION, HEALTH_PROBATION, HEALTH_PROBATION,
+                          HEALTH_PROBATION},
+    /* Of an ejected one requests and checks say the same; and passes end DOWN sooner. */
+    [HEALTH_EJECTED] = {HEALTH_PROBATION, HEALTH_PROBATION, HEALTH_DOWN, HEALTH_DOWN},
+    [HEALTH_DOWN] = {HEALTH_UP, HEALTH_UP, HEALTH_DEGRADED, HEALTH_DOWN},
+};
+
+static bool health_fsm_turn(struct health_fsm *v, uint8_t state, const char *reason)
 {
-    if (v->row->state == state)
+    struct health_row *row = v->row;
+
+    if (row->state == state)
         return false;
-    v->was_cause = v->row->cause;
-    v->row->cause = CAUSE_NONE;
+    v->was_cause = row->cause;
+    row->cause = CAUSE_NONE;
     if (state == HEALTH_DEGRADED)
-        v->row->cause = CAUSE_SATURATED;
+        row->cause = CAUSE_SATURATED;
     if (state == HEALTH_PROBATION)
-        v->row->cause = v->row->state == HEALTH_EJECTED ? CAUSE_EJECTED : CAUSE_FAILED;
-    v->row->state = (uint8_t)state;
+        row->cause = row->state == HEALTH_EJECTED ? CAUSE_EJECTED : CAUSE_FAILED;
+    row->state = state;
     v->provisional = false;
-    snprintf(v->row->reason, sizeof v->row->reason, "%s", reason);
+    snprintf(row->reason, sizeof row->reason, "%s", reason);
     return true;
 }
 
-static bool turn_after(struct health_fsm *v, enum health_state state, unsigned n,
-                       const char *what, const char *text)
+static bool turn_after(struct health_fsm *v, uint8_t state, unsigned n, const char *what,
+                       const char *text)
 {
     char reason[TABLE_REASON];
 
@@ -34,8 +59,8 @@ static uint16_t up_to(uint32_t limit, uint16_t n)
     return n < limit && n < UINT16_MAX ? (uint16_t)(n + 1) : n;
 }
 
-/* The backend leaves UP. If it only just came back, more passes are
- * required for the next return. */
+/* The backend leaves UP. If it only just came back, more passes are required for the next
+ * return. */
 static void penalize(struct health_fsm *v)
 {
     v->penalty = v->penalty_ttl ? (uint8_t)up_to(VERDICT_PENALTY, v->penalty) : 0;
@@ -44,104 +69,114 @@ static void penalize(struct health_fsm *v)
 
 static uint32_t wanted_passes(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    unsigned doublings = v->penalty;
+    uint8_t state = v->row->state;
 
-    if (v->row->state == HEALTH_DOWN && rules->alone)
-        return rules->rise;
-    return v->row->state == HEALTH_SUSPECT || v->row->state == HEALTH_DOWN
-               ? rules->rise << doublings
+    if (state == HEALTH_UNKNOWN)
+        return 1;
+    return state == HEALTH_SUSPECT || (state == HEALTH_DOWN && !rules->alone)
+               ? rules->rise << v->penalty
                : rules->rise;
 }
 
-static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
-                   const struct probe_evidence *e)
+/* Can only requests show that it is healthy, because requests had failed? */
+static bool is_up_to_requests(const struct health_fsm *v, const struct health_fsm_rules *rules)
 {
-    uint32_t wanted = wanted_passes(v, rules);
+    return v->row->state == HEALTH_PROBATION ||
+           (v->row->state == HEALTH_SUSPECT && rules->failing);
+}
 
-    v->row->fall = 0;
-    /* Probes pass and requests still fail: no pass counts until that ends. */
-    if (v->row->state == HEALTH_SUSPECT && e->signs) {
-        v->row->rise = 0;
-        return false;
+static enum event event_of(const struct health_fsm *v, const struct health_fsm_rules *rules,
+                           const struct probe_evidence *e)
+{
+    uint8_t state = v->row->state;
+    bool serves = health_serves(state);
+
+    if (e->outcome == OUTCOME_PASS) {
+        if ((state == HEALTH_SUSPECT && e->signs) ||
+            (state == HEALTH_DEGRADED && (e->low || rules->unlike)))
+            return EVENT_NOTHING;
+        return e->low ? EVENT_LOW : EVENT_PASS;
     }
-    v->row->rise = up_to(wanted, v->row->rise);
-    if (v->row->state == HEALTH_UNKNOWN)
-        return health_fsm_turn(v, HEALTH_UP, e->text);
-    if (v->row->state == HEALTH_UP) {
+    /* One that was taken for hung may only be slow: responses that arrive now show that. */
+    if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 &&
+        (serves || (state == HEALTH_DOWN && v->provisional && !rules->held)))
+        return EVENT_ALIVE;
+    /* An outage of the name server must not empty the pools. */
+    if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 && serves)
+        return EVENT_NO_NAME;
+    return EVENT_FAIL;
+}
+
+static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules, enum event event,
+                   const char *text)
+{
+    struct health_row *row = v->row;
+    uint8_t to = leads_to[row->state][event];
+
+    row->fall = 0;
+    row->rise = up_to(wanted_passes(v, rules), row->rise);
+    if (row->state == HEALTH_EJECTED)
+        return health_fsm_release(v, rules);
+    if (row->state == HEALTH_UP) {
         v->penalty_ttl -= v->penalty_ttl > 0;
-        if (!e->low || !health_fsm_turn(v, HEALTH_DEGRADED, e->text))
+        if (!health_fsm_turn(v, to, text))
             return false;
-        v->row->cause = CAUSE_SCORE;
+        row->cause = CAUSE_SCORE;
         return true;
     }
-    if (v->row->state == HEALTH_DEGRADED && (e->low || rules->unlike)) {
-        v->row->rise = 0;
-        return false;
-    }
-    if (v->row->state == HEALTH_EJECTED)
-        return health_fsm_release(v, rules);
-    /* Where requests failed, only requests can show that it is healthy. */
-    if (rules->held || v->row->rise < wanted || v->row->state == HEALTH_PROBATION ||
-        (v->row->state == HEALTH_SUSPECT && rules->failing))
-        return false;
-    return turn_after(v, HEALTH_UP, v->row->rise, "passed", e->text);
+    return !rules->held && health_fsm_risen(v, rules) && !is_up_to_requests(v, rules) &&
+           turn_after(v, to, row->rise, "passed", text);
 }
 
 static bool health_fsm_failed(struct health_fsm *v, const struct health_fsm_rules *rules,
-                              const struct probe_evidence *e)
+                              const char *text)
 {
-    v->row->rise = 0;
-    v->row->fall = up_to(rules->fall, v->row->fall);
-    /* Of an ejected one requests and checks say the same; and passes end DOWN sooner. */
-    if (v->row->state == HEALTH_UNKNOWN || v->row->state == HEALTH_EJECTED)
-        return health_fsm_turn(v, HEALTH_DOWN, e->text);
-    if (v->row->state == HEALTH_DOWN)
-        return false;
-    if (v->row->state == HEALTH_UP)
+    struct health_row *row = v->row;
+
+    row->rise = 0;
+    row->fall = up_to(rules->fall, row->fall);
+    if (row->state == HEALTH_UP)
         penalize(v);
-    if (v->row->fall >= rules->fall)
-        return turn_after(v, HEALTH_DOWN, v->row->fall, "failed", e->text);
-    return v->row->state != HEALTH_PROBATION && health_fsm_turn(v, HEALTH_SUSPECT, e->text);
+    if (health_serves(row->state) && row->fall >= rules->fall)
+        return turn_after(v, HEALTH_DOWN, row->fall, "failed", text);
+    return health_fsm_turn(v, leads_to[row->state][EVENT_FAIL], text);
 }
 
-static bool slow(struct health_fsm *v, const struct health_fsm_rules *rules,
-                 const struct probe_evidence *e)
+static bool is_alive(struct health_fsm *v, const struct health_fsm_rules *rules,
+                     const char *text)
 {
     char reason[TABLE_REASON];
 
     v->row->rise = v->row->fall = 0;
-    /* It is alive, and requests failed there: checks cannot tell more, only probation can. */
-    if (v->row->state == HEALTH_PROBATION ||
-        (v->row->state == HEALTH_SUSPECT && rules->failing)) {
+    if (is_up_to_requests(v, rules)) {
         v->row->rise = (uint16_t)wanted_passes(v, rules);
         return false;
     }
-    snprintf(reason, sizeof reason, "%.120s, but requests complete", e->text);
-    return health_fsm_turn(v, HEALTH_DEGRADED, reason);
-}
-
-/* Was it taken for hung although it was only slow? Responses that arrive now show that. */
-static bool only_slow(const struct health_fsm *v, const struct health_fsm_rules *rules)
-{
-    return v->row->state == HEALTH_DOWN && v->provisional && !rules->held;
+    snprintf(reason, sizeof reason, "%.120s, but requests complete", text);
+    return health_fsm_turn(v, leads_to[v->row->state][EVENT_ALIVE], reason);
 }
 
 bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules,
                       const struct probe_evidence *e)
 {
-    if (e->outcome == OUTCOME_PASS)
-        return passed(v, rules, e);
-    if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 &&
-        (health_serves(v->row->state) || only_slow(v, rules)))
-        return slow(v, rules, e);
-    /* An outage of the name server must not empty the pools: while requests go through to the
-     * known address, a missing name proves nothing. */
-    if (e->outcome == OUTCOME_NO_NAME && e->completed_since > 0 &&
-        health_serves(v->row->state)) {
-        v->row->rise = 0;
-        return false;
+    enum event event = event_of(v, rules, e);
+
+    switch (event) {
+    case EVENT_PASS:
+    case EVENT_LOW:
+        return passed(v, rules, event, e->text);
+    case EVENT_ALIVE:
+        return is_alive(v, rules, e->text);
+    case EVENT_FAIL:
+        return health_fsm_failed(v, rules, e->text);
+    case EVENT_NOTHING:
+        v->row->fall = 0;
+        break;
+    case EVENT_NO_NAME:
+        break;
     }
-    return health_fsm_failed(v, rules, e);
+    v->row->rise = 0;
+    return false;
 }
 
 bool health_fsm_sign(struct health_fsm *v, const char *text)
@@ -149,16 +184,7 @@ bool health_fsm_sign(struct health_fsm *v, const char *text)
     if (v->row->state != HEALTH_UP && v->row->state != HEALTH_DEGRADED)
         return false;
     penalize(v);
-    v->row->rise = v->row->fall = 0;
-    return health_fsm_turn(v, HEALTH_SUSPECT, text);
-}
-
-bool health_fsm_degrade(struct health_fsm *v, const char *text)
-{
-    if (health_fsm_turn(v, HEALTH_DEGRADED, text))
-        return true;
-    snprintf(v->row->reason, sizeof v->row->reason, "%s", text);
-    return false;
+    return health_fsm_force(v, HEALTH_SUSPECT, text);
 }
 
 bool health_fsm_agree(struct health_fsm *v, const struct health_fsm_rules *rules,
@@ -186,7 +212,7 @@ bool health_fsm_risen(const struct health_fsm *v, const struct health_fsm_rules 
 bool health_fsm_force(struct health_fsm *v, enum health_state state, const char *text)
 {
     v->row->rise = v->row->fall = 0;
-    if (health_fsm_turn(v, state, text))
+    if (health_fsm_turn(v, (uint8_t)state, text))
         return true;
     snprintf(v->row->reason, sizeof v->row->reason, "%s", text);
     return false;

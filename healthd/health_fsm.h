@@ -78,10 +78,6 @@ bool health_fsm_probe(struct health_fsm *verdict, const struct health_fsm_rules 
  * sign leads to SUSPECT, never to DOWN: the probe that follows decides. */
 bool health_fsm_sign(struct health_fsm *verdict, const char *text);
 
-/* Its responses are unlike those of other backends: UP becomes DEGRADED. `text` is the reason,
- * also if it was DEGRADED before. true: the state changed. */
-bool health_fsm_degrade(struct health_fsm *verdict, const char *text);
-
 /* For when workers see what the last probes found: `enough` failures in a row then lead to
  * DOWN, if that is less than rules->fall. true: the state changed. */
 bool health_fsm_agree(struct health_fsm *verdict, const struct health_fsm_rules *rules,
