@@ -317,8 +317,7 @@ static void look(void)
         serving += backend_health_serves(&target[i]) && target[i].override == ADMIN_READY;
         unlike += target[i].row.weight_permille == HEALTH_UNLIKE_PERMILLE;
         is_told(i);
-        if ((target[i].row.weight_permille < 1000) !=
-            (target[i].row.state == HEALTH_DEGRADED))
+        if ((target[i].row.weight_permille < 1000) != (target[i].row.state == HEALTH_DEGRADED))
             broken("backend %u: %s with a weight of %u", i,
                    health_state_name(target[i].row.state), target[i].row.weight_permille);
     }
@@ -516,9 +515,8 @@ static void show(uint64_t seed)
            seed, wrong, conf.eject.failures, conf.eject.time_ms, conf.eject.max_ms,
            conf.min_healthy, conf.check.rise, pool.n);
     for (uint32_t i = 0; i < pool.n && i < N_FEW; i++)
-        printf("  %u: %s, cause %u, weight %u: %s\n", i,
-               health_state_name(target[i].row.state), target[i].row.cause,
-               target[i].row.weight_permille, target[i].row.reason);
+        printf("  %u: %s, cause %u, weight %u: %s\n", i, health_state_name(target[i].row.state),
+               target[i].row.cause, target[i].row.weight_permille, target[i].row.reason);
 }
 
 static void map_table(void)
