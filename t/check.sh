@@ -18,7 +18,7 @@ MAKE=(make --no-print-directory -j"$(nproc)")
 PROVE=(prove --timer --failures --directives)
 # The integration tests mostly wait, so they run in parallel. Those with containers or measurements
 # run one after another, alone.
-SIDE_BY_SIDE=(-j3)
+SIDE_BY_SIDE=(-j4)
 
 # stage NAME LIMIT COMMAND...: runs the command within a time limit; shows and keeps its output.
 stage()

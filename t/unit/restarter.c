@@ -128,6 +128,9 @@ static void test_command(void)
     ok(r.done, "nothing to read, in /, and no descriptor of ours");
 }
 
+/* In this time even a busy host starts a shell that sets a trap. */
+enum { UNTIL_TRAP_MS = 3000 };
+
 static void test_command_signals(void)
 {
     struct restart_result r;
@@ -137,14 +140,15 @@ static void test_command_signals(void)
     ok(!r.done && says(&r, "did not end within 0.3 s") && says(&r, "SIGTERM ended it"),
        "it hangs: SIGTERM, for the whole group");
     uint64_t began = clock_mono_ms();
-    r = run(300, 300, "trap '' TERM; while :; do sleep 0.05; done");
+    r = run(UNTIL_TRAP_MS, 300, "trap '' TERM; while :; do sleep 0.05; done");
     ok(!r.done && says(&r, "ignored SIGTERM and was killed"), "it does not listen: killed");
-    ok(clock_mono_ms() - began < 10000, "without waiting for ever");
+    ok(clock_mono_ms() - began < 20000, "without waiting for ever");
     ok(groups_signalled >= 4 && signalled_after_reaping == 0,
        "no group is signalled after its leader was reaped");
-    r = run(300, 20000, "(trap '' TERM; exec sleep 60) & echo $! >&2; wait; exit 3");
+    r = run(UNTIL_TRAP_MS, 20000, "(trap '' TERM; exec sleep 60) & echo $! >&2; wait; exit 3");
     size_t n;
-    pid_t left = (pid_t)atoi(tail_bytes(&said, &n));
+    const char *bytes = tail_bytes(&said, &n);
+    pid_t left = n ? (pid_t)atoi(bytes) : 0;
     for (int i = 0; i < 100 && left > 1 && syscall(SYS_kill, left, 0) == 0; i++)
         usleep(20000);
     ok(left > 1 && syscall(SYS_kill, left, 0) < 0, "and what it left behind is killed");
