@@ -131,7 +131,7 @@ static void run(const char *until)
 
 static struct upstream *get(bool fresh, bool binds, bool *reused)
 {
-    const struct upstream_owner owner = {&script, &attempt, &pins, binds};
+    const struct upstream_owner owner = {&script, &attempt, &pins, binds, WORKER_BODY};
 
     return up = upstream_get(&pas, &owner, fresh, reused);
 }

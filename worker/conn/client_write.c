@@ -150,19 +150,23 @@ static ssize_t client_write_head(struct client *c, const struct http_head *head)
 static int put_trailers(struct client *c)
 {
     char *to = c->worker->head_scratch;
-    size_t n = c->transport.trailer.n;
+    struct rewrite_out out;
+    ssize_t n;
 
     memcpy(to, "0\r\n", 3);
-    memcpy(to + 3, c->transport.trailer.p, n);
+    rewrite_out_init(&out, to + 3, WORKER_HEADROOM - 5);
+    n = h1_write_trailers(&out, c->transport.trailers, c->transport.ntrailers);
+    if (n < 0)
+        n = 0;
     memcpy(to + 3 + n, "\r\n", 2);
-    return client_write_put(c, to, n + 5, true);
+    return client_write_put(c, to, (size_t)n + 5, true);
 }
 
 /* Writes n bytes, framed, with the end of the body if last. before: bytes that go in front of
  * them in the same write. */
 static int put_chunk(struct client *c, struct str before, char *data, size_t n, bool last)
 {
-    bool trailers = last && c->chunked && c->transport.trailer.n;
+    bool trailers = last && c->chunked && c->transport.ntrailers;
     int result;
 
     if (c->chunked && (n || (last && !trailers)))
@@ -368,6 +372,7 @@ static void client_write_finish(struct transport *t, bool whole)
 }
 
 const struct transport_ops client_ops = {
+    .piece = WORKER_BODY,
     .respond = respond,
     .body = body,
     .interim = client_write_interim,

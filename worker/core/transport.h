@@ -18,6 +18,7 @@
 
 struct exchange;
 struct headers_own_info;
+struct http_field;
 struct http_head;
 struct http_request;
 struct peer;
@@ -51,6 +52,8 @@ enum exchange_end {
  * transport may use. Results: 0 = all is out, go on; 1 = stop until writable(); 2 = some is
  * kept, go on; -1 = the client is gone. */
 struct transport_ops {
+    /* The most bytes that respond() and body() take at once: 1 to WORKER_BODY. */
+    size_t piece;
     /* Head of the final response and its first n bytes; last: there are no more. Heads are
      * decided; the transport serialises them, and adds the framing and what it has to state
      * about its connection. */
@@ -115,7 +118,9 @@ struct transport {
     uint64_t wire_in, wire_out;         /* plaintext of this exchange: heads, framing, bodies */
     /* Deadlines of the exchange's route, or the global ones before it has a route (ms). */
     uint32_t body_ms, send_ms;
-    struct str trailer; /* trailers for the client; set before the last bytes of the body */
+    /* Trailers for the client, [ntrailers]; set before the last bytes of the body. */
+    const struct http_field *trailers;
+    size_t ntrailers;
 };
 
 #endif

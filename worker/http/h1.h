@@ -226,10 +226,11 @@ ssize_t h1_chunked_squeeze(struct h1_chunked *, char *buf, size_t n, size_t *bod
  * Selects the part of a response's trailers that may go to a client which asked for them. in:
  * the whole section as received, without the last empty line. Fields for framing, routing,
  * authentication, cookies, caching, and others that must be known before a body (RFC 9110
- * 6.5.1) are left out; if anything breaks the rules for fields, everything is. Writes at most n
- * bytes to out, which must not be `in`; returns the number of bytes written.
+ * 6.5.1) are left out; if anything breaks the rules for fields, or if there are more of them
+ * than fit, everything is. The fields, which point into `in`, go to out[0, room); returns how
+ * many these are.
  */
-size_t h1_trailers(char *out, const char *in, size_t n);
+size_t h1_trailers(struct http_field *out, size_t room, const char *in, size_t n);
 
 /* Encoder: "<hex>\r\n" before n > 0 bytes of data and H1_CHUNK_TAIL after them; the end is
  * H1_CHUNK_LAST. Returns the length written, at most H1_CHUNK_HEAD_MAX. */

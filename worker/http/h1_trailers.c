@@ -42,7 +42,7 @@ static bool may_pass(const struct http_field *field)
     return !str_starts_case(name, STR("Content-")) || IS_AMONG(name, allowed_content);
 }
 
-size_t h1_trailers(char *out, const char *in, size_t n)
+size_t h1_trailers(struct http_field *out, size_t room, const char *in, size_t n)
 {
     const char *p = in, *end = in + n;
     size_t used = 0;
@@ -56,8 +56,9 @@ size_t h1_trailers(char *out, const char *in, size_t n)
         if (!next || !field.name.p)
             return 0;
         if (may_pass(&field)) {
-            memcpy(out + used, p, (size_t)(next - p));
-            used += (size_t)(next - p);
+            if (used == room)
+                return 0;
+            out[used++] = field;
         }
         p = next;
     }

@@ -68,6 +68,22 @@ static char *write_field(char *p, const struct http_field *f)
     return WRITE(p, "\r\n");
 }
 
+static char *write_fields(char *p, const struct http_field *fields, size_t n)
+{
+    for (const struct http_field *f = fields; f < fields + n; f++)
+        p = write_field(p, f);
+    return p;
+}
+
+static size_t size_of_fields(const struct http_field *fields, size_t n)
+{
+    size_t size = 0;
+
+    for (const struct http_field *f = fields; f < fields + n; f++)
+        size += f->name.n + f->value.n + sizeof ": \r\n" - 1;
+    return size;
+}
+
 static char *write_framing(char *p, const struct http_head *head, enum http_body body)
 {
     if (body == HTTP_BODY_CHUNKED)
@@ -90,17 +106,12 @@ ssize_t h1_write_response(struct rewrite_out *out, const struct http_head *head,
                           bool keep_alive, unsigned client_minor)
 {
     enum http_body body = h1_write_body(head, client_minor);
-    const struct http_field *end = head->fields + head->nfields;
-    size_t most = REST_MAX + head->reason.n;
     char *p = out->p + out->n;
 
-    for (const struct http_field *f = head->fields; f < end; f++)
-        most += f->name.n + f->value.n + sizeof ": \r\n" - 1;
-    if (!has_room(out, most))
+    if (!has_room(out, REST_MAX + head->reason.n + size_of_fields(head->fields, head->nfields)))
         return -1;
     p = write_status_line(p, head);
-    for (const struct http_field *f = head->fields; f < end; f++)
-        p = write_field(p, f);
+    p = write_fields(p, head->fields, head->nfields);
     if (head->status == 101) {
         p = WRITE(p, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
     } else if (head->status >= 200) {
@@ -109,5 +120,15 @@ ssize_t h1_write_response(struct rewrite_out *out, const struct http_head *head,
     }
     p = WRITE(p, "\r\n");
     out->n = (size_t)(p - out->p);
+    return (ssize_t)out->n;
+}
+
+ssize_t h1_write_trailers(struct rewrite_out *out, const struct http_field *fields, size_t n)
+{
+    char *p = out->p + out->n;
+
+    if (!has_room(out, size_of_fields(fields, n)))
+        return -1;
+    out->n = (size_t)(write_fields(p, fields, n) - out->p);
     return (ssize_t)out->n;
 }

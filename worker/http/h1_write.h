@@ -24,4 +24,8 @@ enum http_body h1_write_body(const struct http_head *, unsigned client_minor);
 ssize_t h1_write_response(struct rewrite_out *, const struct http_head *, bool keep_alive,
                           unsigned client_minor);
 
+/* Trailers as text: the fields, without the empty line behind them. Returns their length, or -1
+ * if there may not be enough room. */
+ssize_t h1_write_trailers(struct rewrite_out *, const struct http_field *fields, size_t n);
+
 #endif

@@ -1,11 +1,12 @@
 /*
  * One HTTP request and one HTTP response as plain data, independent of the transport.
  *
- * http/h1.h fills these from HTTP/1.x bytes; an HTTP/2 transport fills the same structs.
- * Everything after that (routing, rewriting, balancing, the log) reads only these. Pure data:
- * usable anywhere in a worker. All slices point into the transport's head buffer, which must
- * not move until the exchange no longer needs them: until the request is routed and logged, as
- * the rewritten head is made at once.
+ * http/h1.h fills these from HTTP/1.x bytes; a transport of another protocol fills the same
+ * structs with what that protocol has, and leaves the rest zero. Everything after that
+ * (routing, rewriting, balancing, the log) reads only these. Pure data: usable anywhere in a
+ * worker. All slices point into the transport's head buffer, which must not move until the
+ * exchange no longer needs them: until the request is routed and logged, as the rewritten head
+ * is made at once.
  */
 #ifndef WORKER_HTTP_HTTP_H
 #define WORKER_HTTP_HTTP_H
@@ -108,7 +109,7 @@ enum http_target_form {
 
 struct http_request {
     struct str method_name;
-    struct str target; /* as received */
+    struct str target; /* as received: the access log has it */
     struct str scheme; /* "http" or "https": that of the connection, whatever the target says */
     struct str authority; /* host[:port] of the absolute form, else of Host; empty: HTTP/1.0
                              without Host. The colon of an empty port is removed */
@@ -120,11 +121,12 @@ struct http_request {
     uint16_t port;           /* of the authority; 0 if not given */
     uint16_t nfields;
     uint8_t method;        /* enum http_method */
-    uint8_t version_major; /* 1; 2 is reserved for HTTP/2 */
-    uint8_t version_minor; /* HTTP/1: 0 or 1 (1.2 and up count as 1) */
+    uint8_t version_major; /* 1 or 2; for the log, Via, and http_request_is_10() */
+    uint8_t version_minor; /* HTTP/1: 0 or 1 (1.2 and up count as 1); HTTP/2: 0 */
     uint8_t form;          /* enum http_target_form */
-    uint8_t body;          /* enum http_body: NONE (no length given), LENGTH, CHUNKED */
-    bool keep_alive;       /* the client wants to keep the connection after this exchange */
+    uint8_t body;          /* enum http_body: NONE (no length given), LENGTH, or CHUNKED: its
+                              end is not known before it comes, in whatever form */
+    bool keep_alive;       /* HTTP/1, for its transport: the connection is to go on after it */
     bool expect_continue;  /* send 100 before reading the body (RFC 9110 10.1.1) */
     bool upgrade_websocket;
     bool names_in_connection; /* Connection nominates fields: each one must be checked */
@@ -159,6 +161,12 @@ struct http_head {
     uint8_t body;     /* enum http_body: NONE, LENGTH, or another one: its length is unknown */
     bool has_length;  /* the length is stated: also to HEAD and with 304, whose body is NONE */
 };
+
+/* Is the client one of HTTP/1.0, which knows no chunks, trailers or interim responses? */
+static inline bool http_request_is_10(const struct http_request *request)
+{
+    return request->version_major == 1 && request->version_minor == 0;
+}
 
 /* Id of a field name (case-insensitive), HTTP_F_OTHER if it is not a known one. The bytes may
  * be any: only tokens are known, except that X-Forwarded-* is not checked to be one. */

@@ -232,11 +232,13 @@ static void rewrite_put_framing(struct rewrite_out *out, const struct http_reque
     }
 }
 
-/* For a message that arrived as HTTP/1.x and passed through us (RFC 9110 7.6.3), after those of
- * other proxies. Does not disclose our version. */
-static void put_via(struct rewrite_out *out, unsigned minor)
+/* The protocol by which it arrived (RFC 9110 7.6.3), after those of other proxies. Does not
+ * disclose our version. */
+static void put_via(struct rewrite_out *out, const struct http_request *req)
 {
-    put(out, minor ? STR("Via: 1.1 pasgate\r\n") : STR("Via: 1.0 pasgate\r\n"));
+    put(out, req->version_major == 2   ? STR("Via: 2.0 pasgate\r\n")
+             : http_request_is_10(req) ? STR("Via: 1.0 pasgate\r\n")
+                                       : STR("Via: 1.1 pasgate\r\n"));
 }
 
 ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
@@ -260,7 +262,7 @@ ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
     rewrite_put_end_to_end(out, req, info->peer_trusted);
     put_cookies(out, req, info);
     put_origin(out, req, info);
-    put_via(out, req->version_minor);
+    put_via(out, req);
     rewrite_put_framing(out, req);
     if (info->expects)
         PUT(out, "Expect: 100-continue\r\n");

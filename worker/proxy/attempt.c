@@ -159,7 +159,8 @@ void attempt_connect(struct exchange *x, struct backend_view *b)
     x->attempts++;
     x->active->state = EXCHANGE_CONNECTING;
     const struct upstream_owner owner = {x->worker->upstream_ops, x->active,
-                                         &x->transport->pins, x->binds};
+                                         &x->transport->pins, x->binds,
+                                         x->transport->ops->piece};
     x->active->upstream = upstream_get(b, &owner, x->fresh, &x->active->reused);
     if (!x->active->upstream) {
         x->worker->failures->connect(x, errno);

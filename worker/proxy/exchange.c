@@ -54,7 +54,7 @@ static bool exchange_create(struct worker *worker, struct transport *transport)
     request_id_make(worker, x->id);
     find_origin(x);
     transport->exchange = x;
-    transport->trailer = STR_EMPTY;
+    transport->ntrailers = 0;
     transport->body_ms = worker->conf->timeouts.body_ms;
     transport->send_ms = worker->conf->timeouts.send_ms;
     exchange_stats_begin(x);

@@ -105,7 +105,7 @@ static void forget_response(struct exchange *x)
     head_buffer_free(x->worker, x->held);
     head_buffer_free(x->worker, x->trailers);
     x->partial = x->held = x->trailers = NULL;
-    x->transport->trailer = STR_EMPTY;
+    x->transport->ntrailers = 0;
     x->active->first_byte = 0;
     x->backend_status = 0;
     x->interims = 0;

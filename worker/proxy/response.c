@@ -188,7 +188,7 @@ static void keep_trailers(struct exchange *x)
     struct str list = te ? te->value : STR_EMPTY, item;
     bool asked = false;
 
-    while (x->request->version_minor && str_next_item(&list, &item))
+    while (!http_request_is_10(x->request) && str_next_item(&list, &item))
         asked |= str_eq_case(item, STR("trailers"));
     if (!asked)
         return;
@@ -197,18 +197,19 @@ static void keep_trailers(struct exchange *x)
     if (!x->trailers)
         return;
     x->chunks.keep = x->trailers->bytes;
-    x->chunks.keep_cap = WORKER_HEAD_BUFFER / 2; /* the other half is for those that may pass */
+    x->chunks.keep_cap = WORKER_HEAD_BUFFER;
 }
 
 static void end_trailers(struct exchange *x)
 {
     const struct h1_chunked *chunks = &x->chunks;
-    char *out;
+    struct http_field *fields;
 
     if (!chunks->keep || chunks->kept < chunks->trailers)
         return;
-    out = chunks->keep + chunks->keep_cap;
-    x->transport->trailer = str_make(out, h1_trailers(out, chunks->keep, chunks->kept));
+    fields = x->trailers->head.response.fields; /* the same lifetime as their bytes */
+    x->transport->trailers = fields;
+    x->transport->ntrailers = h1_trailers(fields, HTTP_FIELDS_MAX, chunks->keep, chunks->kept);
 }
 
 /* Removes the transfer coding; head: NULL after the first call. */
@@ -337,7 +338,7 @@ static enum exchange_flow response_head(struct exchange *x, struct http_response
     x->active->state = EXCHANGE_RESPONDING;
     if (head->body == HTTP_BODY_LENGTH && head->content_length == 0)
         x->body = HTTP_BODY_NONE;
-    if (x->body == HTTP_BODY_LENGTH && n < x->left && x->left <= WORKER_BODY &&
+    if (x->body == HTTP_BODY_LENGTH && n < x->left && x->left <= x->transport->ops->piece &&
         retry_may_hold(x) && response_hold(x, raw, len, data, n))
         return EXCHANGE_GO_ON;
     return response_body(x, head, data, n);

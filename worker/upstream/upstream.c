@@ -141,7 +141,7 @@ static void read_on(struct upstream *u)
             loop_mod(&worker->loop, &u->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
             return;
         }
-        got = recv(u->source.fd, to, WORKER_BODY, 0);
+        got = recv(u->source.fd, to, u->piece, 0);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN) {
@@ -154,7 +154,7 @@ static void read_on(struct upstream *u)
             return;
         }
         /* A short read has emptied the socket, unless the end follows. */
-        if (got < WORKER_BODY && !u->hung_up)
+        if ((size_t)got < u->piece && !u->hung_up)
             u->readable = false;
         if (!u->ops->received(u, to, (size_t)got))
             return;
@@ -363,6 +363,7 @@ struct upstream *upstream_get(struct backend_view *b, const struct upstream_owne
         u->ops = owner->ops;
         u->attempt = owner->attempt;
         u->bound |= owner->binds;
+        u->piece = owner->piece;
     }
     return u;
 }

@@ -56,7 +56,8 @@ struct upstream_owner {
     const struct upstream_ops *ops;
     struct attempt *attempt; /* opaque here */
     struct pins *pins;       /* the client's own connections */
-    bool binds; /* its credentials authenticate the connection (worker/upstream/pins.h) */
+    bool binds;   /* its credentials authenticate the connection (worker/upstream/pins.h) */
+    size_t piece; /* the most bytes that it takes at once: 1 to WORKER_BODY */
 };
 
 struct upstream {
@@ -70,6 +71,7 @@ struct upstream {
     struct loop_timer timer; /* only while idle */
     char *waiting;           /* bytes that the socket did not take; heap */
     size_t nwaiting, sent;
+    size_t piece;    /* read at once, for its owner */
     uint32_t served; /* number of exchanges before this one */
     bool connecting;
     bool readable; /* an edge arrived, and the socket has not been read empty since */

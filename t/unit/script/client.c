@@ -118,6 +118,7 @@ static void scripted_finish(struct transport *t, bool whole)
 }
 
 static const struct transport_ops scripted = {
+    .piece = WORKER_BODY,
     .respond = scripted_respond,
     .body = scripted_body,
     .interim = scripted_interim,
