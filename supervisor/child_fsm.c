@@ -150,8 +150,12 @@ unsigned child_fsm_step(struct child_fsm *fsm, enum child_fsm_event event,
         step = child_fsm_retry(fsm, event, input, delay_ms);
     if (step.next != STAY)
         fsm->state = step.next;
-    if (step.actions & (CHILD_FSM_KILL | CHILD_FSM_FORK))
-        fsm->killed = step.actions & CHILD_FSM_KILL;
+    if ((step.actions & CHILD_FSM_KILL) && !fsm->killed)
+        fsm->killed_ms = input->now_ms;
+    if (step.actions & CHILD_FSM_KILL)
+        fsm->killed = true;
+    if (event == CHILD_FSM_EXITED)
+        fsm->killed = false;
     if (step.actions & CHILD_FSM_FORK) {
         fsm->since_ms = input->now_ms;
         *delay_ms = fsm->once ? input->limit_ms : CHILD_FSM_START_LIMIT_MS;
@@ -161,6 +165,11 @@ unsigned child_fsm_step(struct child_fsm *fsm, enum child_fsm_event event,
     if (step.actions & CHILD_FSM_RELEASE)
         fsm->deaths = 0;
     return step.actions;
+}
+
+bool child_fsm_stuck(const struct child_fsm *fsm, uint64_t now_ms)
+{
+    return fsm->killed && now_ms >= fsm->killed_ms + CHILD_FSM_STUCK_MS;
 }
 
 const char *child_fsm_event_name(enum child_fsm_event event)

@@ -31,6 +31,7 @@ enum {
     CHILD_FSM_DELAY_LAST_MS = 250,    /* at most, for the last worker: nobody serves */
     CHILD_FSM_GOOD_LIFE_MS = 10000,   /* ready for so long: resets the crash counter */
     CHILD_FSM_START_LIMIT_MS = 30000, /* a child that is not ready by then has hung */
+    CHILD_FSM_STUCK_MS = 5000,        /* SIGKILL has not ended it by then: it is stuck */
 };
 
 enum child_fsm_event {
@@ -60,10 +61,11 @@ struct child_fsm {
     uint8_t state; /* enum child_state */
     bool once; /* it performs one action: RUNNING from its start, for at most limit_ms of START,
                   and never started again, however it ends */
-    bool killed;       /* and not reaped yet: it may hang in the kernel */
-    uint32_t deaths;   /* in a row, since the last child that was ready for GOOD_LIFE_MS */
-    uint64_t since_ms; /* the last fork */
-    uint64_t ready_ms; /* the last READY */
+    bool killed;        /* and not reaped yet: it may hang in the kernel */
+    uint64_t killed_ms; /* since when */
+    uint32_t deaths;    /* in a row, since the last child that was ready for GOOD_LIFE_MS */
+    uint64_t since_ms;  /* the last fork */
+    uint64_t ready_ms;  /* the last READY */
 };
 
 struct child_fsm_input {
@@ -77,6 +79,10 @@ struct child_fsm_input {
  * that has no meaning in a state does nothing. */
 unsigned child_fsm_step(struct child_fsm *fsm, enum child_fsm_event event,
                         const struct child_fsm_input *input, uint64_t *delay_ms);
+
+/* Was it killed CHILD_FSM_STUCK_MS ago, and has not ended? It hangs in the kernel (a file
+ * system or a device that does not answer), or is traced; nobody knows for how long. */
+bool child_fsm_stuck(const struct child_fsm *fsm, uint64_t now_ms);
 
 const char *child_fsm_event_name(enum child_fsm_event event);
 

@@ -27,20 +27,20 @@ bool process_is_worker(const struct process *p)
     return p->kind == KIND_WORKER;
 }
 
-static const char *process_describe(const struct process *p, char out[64])
+const char *process_describe(const struct process *p, char out[PROCESS_NAME])
 {
     if (process_is_worker(p))
-        snprintf(out, 64, "worker %d (generation %u, pid %d)", p->slot,
+        snprintf(out, PROCESS_NAME, "worker %d (generation %u, pid %d)", p->slot,
                  p->generation ? p->generation->number : 0, (int)p->pid);
     else
-        snprintf(out, 64, "%s (pid %d)", kind_name(p->kind), (int)p->pid);
+        snprintf(out, PROCESS_NAME, "%s (pid %d)", kind_name(p->kind), (int)p->pid);
     return out;
 }
 
 int process_send(struct process *p, const struct message *message, int fd)
 {
     static struct log_gate gate;
-    char who[64];
+    char who[PROCESS_NAME];
 
     if (p->control.fd >= 0 && message_send(p->control.fd, message, fd) == 0)
         return 0;
@@ -205,7 +205,7 @@ static int fork_child(struct process *p)
 static void forked_or_not(struct process *p)
 {
     static struct log_gate gate;
-    char who[64], lack[ERRORS_LACK];
+    char who[PROCESS_NAME], lack[ERRORS_LACK];
 
     if (fork_child(p) == 0) {
         log_debug("%s started", process_describe(p, who));
@@ -242,7 +242,7 @@ void process_event(struct process *p, enum child_fsm_event event,
     uint64_t delay_ms;
     uint8_t before = p->fsm.state;
     unsigned actions = child_fsm_step(&p->fsm, event, input, &delay_ms);
-    char who[64];
+    char who[PROCESS_NAME];
 
     if (actions == 0 && p->fsm.state == before)
         return;
@@ -314,7 +314,7 @@ static void process_on_readable(struct loop_source *source, uint32_t events)
 static void log_end(const struct process *p, int status)
 {
     bool asked = p->fsm.state == CHILD_DRAINING;
-    char who[64];
+    char who[PROCESS_NAME];
 
     process_describe(p, who);
     if (WIFSIGNALED(status))

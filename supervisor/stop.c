@@ -9,7 +9,8 @@
 #include "supervisor/publish.h"
 #include "supervisor/supervise.h"
 
-enum { END_MARGIN_MS = 5000 }; /* for reaping children that have to be killed */
+/* For reaping children that have to be killed, workers and then the others. */
+enum { END_MARGIN_MS = 2 * (KILL_GRACE_MS + CHILD_FSM_STUCK_MS) };
 
 /* systemd may be configured with less than our stop_timeout, and would kill what we let
  * finish. */
@@ -42,12 +43,28 @@ void stop_begin(struct supervisor *sup, bool now)
     }
 }
 
+/* Is there one that may end yet? */
 static bool any_left(const struct supervisor *sup, int from, int to)
 {
+    uint64_t now = clock_mono_ms();
+
     for (int r = from; r < to; r++)
-        if (sup->process[r].fsm.state != CHILD_EMPTY)
+        if (sup->process[r].fsm.state != CHILD_EMPTY &&
+            !child_fsm_stuck(&sup->process[r].fsm, now))
             return true;
     return false;
+}
+
+static void log_stuck(const struct supervisor *sup)
+{
+    char who[PROCESS_NAME];
+
+    for (int r = 0; r < ROW_RESTARTER; r++)
+        if (sup->process[r].fsm.state != CHILD_EMPTY)
+            log_error("%s was killed %d s ago and has not ended, because it hangs in the "
+                      "kernel: the service ends without it. Until it ends, what it holds stays "
+                      "in use, and a new service may find its addresses taken",
+                      process_describe(&sup->process[r], who), CHILD_FSM_STUCK_MS / 1000);
 }
 
 void stop_continue(struct supervisor *sup)
@@ -66,5 +83,6 @@ void stop_continue(struct supervisor *sup)
             "the restart of backend %s has not ended: the service ends without it, and the "
             "restart goes on by itself, unless a container or systemd ends what is left",
             recovery_acting(sup));
+    log_stuck(sup);
     sup->loop.stop = true;
 }

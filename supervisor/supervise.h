@@ -42,6 +42,7 @@ enum {
     LEND_LATE_MS = 3000,      /* then another worker serves the sockets too */
     KILL_GRACE_MS = 1000,     /* added to the time that a draining child was given */
     DRAINING_GENERATIONS = 3, /* at most so many; then a reload waits */
+    PROCESS_NAME = 64,        /* bytes of process_describe() */
 };
 
 /* One row of children: at most one process at a time. */
@@ -130,6 +131,8 @@ void process_drain(struct process *p, uint64_t limit_ms);
 void processes_reap(struct supervisor *sup);
 uint32_t processes_free_rows(const struct supervisor *sup);
 bool process_is_worker(const struct process *p);
+/* Its name for people, with slot, generation and pid; written to out, which it returns. */
+const char *process_describe(const struct process *p, char out[PROCESS_NAME]);
 /* Did the child show within limit_ms that it is alive? */
 bool process_is_alive(const struct process *p, uint64_t now, uint64_t limit_ms);
 /* Sends to a child: 0 or -1. A child that does not read is left to its heartbeat. */

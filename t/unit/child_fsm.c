@@ -187,6 +187,30 @@ static void test_hung(void)
     ok(step(CHILD_FSM_STOP, 0) & CHILD_FSM_KILL, "and at a stop");
 }
 
+/* SIGKILL does not end it: the end of the service does not wait for it any longer. */
+static void test_stuck(void)
+{
+    begin(CHILD_RUNNING);
+    ok(!child_fsm_stuck(&fsm, now + CHILD_FSM_STUCK_MS), "one that runs is not stuck");
+    step(CHILD_FSM_DRAIN, 0);
+    step(CHILD_FSM_TIMER, 0);
+    ok(!child_fsm_stuck(&fsm, now + CHILD_FSM_STUCK_MS - 1), "one that was killed may end yet");
+    ok(child_fsm_stuck(&fsm, now + CHILD_FSM_STUCK_MS), "later it is stuck");
+    now += CHILD_FSM_STUCK_MS - 1;
+    step(CHILD_FSM_STOP, 0);
+    ok(child_fsm_stuck(&fsm, now + 1), "to kill it again gives it no more time");
+    step(CHILD_FSM_EXITED, KILLED);
+    ok(!child_fsm_stuck(&fsm, now + 1), "when it has ended, it is no more");
+    step(CHILD_FSM_START, 0);
+    step(CHILD_FSM_READY, 0);
+    ok(step(CHILD_FSM_LATE, 0) == CHILD_FSM_KILL, "the next one is killed when it hangs");
+    ok(!child_fsm_stuck(&fsm, now + 1), "and has its own time");
+    step(CHILD_FSM_EXITED, KILLED);
+    step(CHILD_FSM_EXITED, KILLED);
+    ok(fsm.state == CHILD_BACKOFF && !child_fsm_stuck(&fsm, now + CHILD_FSM_STUCK_MS),
+       "one that waits for its next start is not stuck");
+}
+
 /* A child that lives for one action. */
 static void test_once(void)
 {
@@ -229,6 +253,7 @@ static void test_once(void)
 int main(void)
 {
     test_hung();
+    test_stuck();
     test_once();
     test_steps();
     test_delays();
