@@ -45,12 +45,16 @@ subtest 'they hang: one waits, the others hear of it at once' => sub {
     my @quick = grep { $_->[1] < $limit } @r;
     cmp_ok scalar @quick, '>=', 11, 'at most one waited' or diag explain \@r;
     is scalar(grep { $_->[0] == 503 && $_->[2] } @quick), scalar @quick, '503, with Retry-After';
+    # Each change of a child lets the workers look at all backends again.
+    my ($acmed) = $gate->pids('acmed');
+    kill 'KILL', $acmed;
+    ok wait_for { (($gate->pids('acmed'))[0] // $acmed) != $acmed }, 'another acmed';
     my $from = length $gate->log_text;
     all_of($gate, 'mode=ok', 'up');
     ok $gate->wait_log(qr/info.*pool pas: a backend is up and ready again, after/, undef, $from), 'the log hears of the end, with no request';
     is $gate->get('/pas/get')->{status}, 200, 'it serves';
     my @lines = grep {/pool pas:/} split /\n/, $gate->log_text;
-    is scalar @lines, 2, 'two lines in all' or diag join "\n", @lines;
+    is scalar @lines, 2, 'two lines in all: an outage that goes on is logged once' or diag join "\n", @lines;
     $gate->stop_ok;
 };
 
@@ -117,6 +121,30 @@ subtest 'off, and all' => sub {
     ok $gate->wait_log(qr/warn.*pool pas: no backend is up and ready: requests go to the least bad one$/), 'all: the log says what follows';
     is join(' ', map { $_->[0] } crowd($gate, 6)), join(' ', (200) x 6), 'everybody is let in';
     $_->ctl('health=1') for @pas;
+    $gate->stop_ok;
+};
+
+# A backend that is drained serves others' requests only while the drain runs, so a stream that goes on
+# keeps it from ending.
+subtest 'one that is being drained serves when the rest is down' => sub {
+    my $gate = gate('');
+    ok $gate->wait_health($_->{id}, 'up'), "$_->{id} is up" for @pas;
+    my @streams;
+    my $at = '';
+    while (@streams < 20 && $at ne 'pas1') {
+        push @streams, my $c = $gate->connect(plain => 1);
+        $c->write($c->build('GET', '/pas/sse?n=1000&ms=300'));
+        $c->fill until $c->{eof} || $c->{buf} =~ /\r\n\r\n/;
+        ($at) = $c->{buf} =~ /^x-instance: (\w+)/mi;
+    }
+    is $at, 'pas1', 'a stream that does not end runs at pas1';
+    is +($gate->cli('drain', 'pas1'))[0], 0, 'pas1 is being drained';
+    $pas[1]->ctl('health=0.1');
+    ok $gate->wait_log(qr/warn.*pool pas: no backend is up and ready: draining backends serve instead$/), 'the log says what follows';
+    is_deeply [map { $_->[0] } crowd($gate, 6)], [(200) x 6], 'everybody is let in';
+    $pas[1]->ctl('health=1');
+    ok $gate->wait_log(qr/info.*pool pas: a backend is up and ready again, after/), 'and of the end';
+    $_->abort for @streams;
     $gate->stop_ok;
 };
 
