@@ -66,6 +66,18 @@ uint32_t stored_number(const char *name)
 
 static const char current_name[] = "current";
 
+/* Where the file system has no links, a file holds the number. Its length; -1 with errno. */
+static ssize_t read_number(int certs_fd, const char *path, char *to, size_t n)
+{
+    int error, fd = openat(certs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t got = fd < 0 ? -1 : read(fd, to, n);
+
+    error = errno;
+    fd_close(&fd);
+    errno = error;
+    return got > 0 && to[got - 1] == '\n' ? got - 1 : got;
+}
+
 uint32_t stored_current(int certs_fd, const char *dir)
 {
     char path[CERT_DIR_SIZE + sizeof current_name], to[16];
@@ -73,6 +85,8 @@ uint32_t stored_current(int certs_fd, const char *dir)
 
     snprintf(path, sizeof path, "%s/%s", dir, current_name);
     n = readlinkat(certs_fd, path, to, sizeof to - 1);
+    if (n < 0 && errno == EINVAL)
+        n = read_number(certs_fd, path, to, sizeof to - 1);
     if (n <= 0)
         return 0;
     to[n] = '\0';

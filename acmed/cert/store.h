@@ -9,7 +9,8 @@
  *                              event           exists until the hook was called for it:
  *                                              "issued" or "renewed", and
  *                                              "calls=NUMBER" of those that began
- *                  /current    link to the generation that is live
+ *                  /current    link to the generation that is live; on a file system without
+ *                              links, a file with its number
  *                  /.bad-N     generation N, which no worker could use
  *             .revoked         what must not go live again, by content (cert/revoked.h)
  *

@@ -12,8 +12,7 @@
 #include "shm/stored.h"
 
 enum {
-    MARK_MAX = 32,       /* bytes of "revoked", "event" */
-    LINK_MAX_BYTES = 64, /* of `current` */
+    MARK_MAX = 32, /* bytes of "revoked", "event" */
 };
 
 static const char current_name[] = "current";
@@ -26,12 +25,24 @@ uint32_t store_current(const struct store *store, const char *dir)
     return stored_current(store->certs_fd, dir);
 }
 
-static int put_link(int fd, const char *to)
+/* Some network file systems have no links: there, a file holds the number. */
+static int make_link(int fd, const char *to)
 {
+    if (symlinkat(to, fd, new_current) == 0)
+        return 0;
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
+        return -1;
+    return store_write_file(fd, new_current, to, strlen(to));
+}
+
+static int put_link(int fd, uint32_t generation)
+{
+    char to[16];
     int error;
 
+    snprintf(to, sizeof to, "%u", generation);
     unlinkat(fd, new_current, 0);
-    if (symlinkat(to, fd, new_current) == 0 && renameat(fd, new_current, fd, current_name) == 0)
+    if (make_link(fd, to) == 0 && renameat(fd, new_current, fd, current_name) == 0)
         return 0;
     error = errno;
     unlinkat(fd, new_current, 0);
@@ -43,19 +54,16 @@ static int put_link(int fd, const char *to)
 int store_set_current(const struct store *store, const char *dir, uint32_t generation)
 {
     int error, done, fd = store_open_ours(store, dir, false);
-    char to[16], before[LINK_MAX_BYTES];
-    ssize_t n;
+    uint32_t before;
 
     if (fd < 0)
         return -1;
-    snprintf(to, sizeof to, "%u", generation);
-    n = readlinkat(fd, current_name, before, sizeof before - 1);
-    done = put_link(fd, to);
+    before = store_current(store, dir);
+    done = put_link(fd, generation);
     error = errno;
     if (done == 0 && (done = fsync(fd)) < 0) {
         error = errno;
-        before[n > 0 ? n : 0] = '\0';
-        if (n > 0)
+        if (before)
             put_link(fd, before);
         else
             unlinkat(fd, current_name, 0);

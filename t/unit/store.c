@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "acmed/cert/store.h"
@@ -26,6 +27,18 @@ int fsync(int fd)
     return fdatasync(fd);
 }
 
+/* A file system without links: instead of libc's. */
+static int link_error;
+
+int symlinkat(const char *to, int dir, const char *name)
+{
+    if (link_error) {
+        errno = link_error;
+        return -1;
+    }
+    return (int)syscall(SYS_symlinkat, to, dir, name);
+}
+
 static const char *at(const char *below)
 {
     static char full[512];
@@ -47,6 +60,39 @@ static void put(const char *below, const char *text)
 
     ok(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "put %s", below);
     close(fd);
+}
+
+/* As with SMB: what is live is written down nevertheless. */
+static void test_no_links(struct store *store)
+{
+    static const int errors[] = {EPERM, EOPNOTSUPP, ENOSYS};
+    struct stat st;
+
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        link_error = errors[i];
+        is_int(store_set_current(store, "nolink.test", 2) + 1, 0, "no directory yet");
+        store_write(store, "nolink.test", 0, &sample, CERT_FILE);
+        store_write(store, "nolink.test", 0, &sample, CERT_FILE);
+        is_int(store_set_current(store, "nolink.test", 2), 0, "no links (%s)",
+               strerror(errors[i]));
+        is_int(store_current(store, "nolink.test"), 2, "  what is live is known");
+        is_int(mode_of("certs/nolink.test/current"), STORE_FILE_MODE, "  to workers, too");
+        is_int(store_set_current(store, "nolink.test", 1), 0, "  another one");
+        sync_fails = 2; /* the file, the directory */
+        ok(store_set_current(store, "nolink.test", 2) < 0 && errno == EIO, "  a disk fails");
+        sync_fails = 0;
+        is_int(store_current(store, "nolink.test"), 1, "  then the one before is live");
+        link_error = 0;
+        ok(store_set_current(store, "nolink.test", 2) == 0 &&
+               lstat(at("certs/nolink.test/current"), &st) == 0 && S_ISLNK(st.st_mode),
+           "  links again");
+        link_error = ENOSPC;
+        ok(store_set_current(store, "nolink.test", 1) < 0 && errno == ENOSPC,
+           "  another error is one");
+        link_error = 0;
+        is_int(store_current(store, "nolink.test"), 2, "  nothing has changed");
+        is_int(store_delete(path, "nolink.test"), 0, "  deleted");
+    }
 }
 
 static void test_current(struct store *store)
@@ -375,6 +421,7 @@ int main(void)
     test_event(&store);
     test_of_another(&second);
     test_current(&store);
+    test_no_links(&store);
     test_failing_disk(&store);
     test_very_many(&store);
     test_numbers(&store);
