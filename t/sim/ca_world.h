@@ -158,6 +158,17 @@ static inline void clock_was_set(struct world *w, uint64_t before)
     w->excused = true;
 }
 
+/* It was set while acmed did not run, which has not seen the clock before. */
+static inline void start_by_other_clock(struct world *w)
+{
+    say(w, "acmed was down meanwhile");
+    pass(w, up_to(w, w->life / 4));
+    w->jumped_at = w->now;
+    w->excused = true;
+    if (!w->state.begun)
+        plan_start(&w->state, &w->live, our_clock(w), rnd(w));
+}
+
 static inline void change_clock(struct world *w)
 {
     uint64_t before = our_clock(w);
@@ -169,7 +180,10 @@ static inline void change_clock(struct world *w)
     else
         w->skew =
             (int64_t)up_to(w, one_in(w, 2) ? 400 * day : w->life) * (one_in(w, 2) ? 1 : -1);
-    clock_was_set(w, before);
+    if (one_in(w, 2))
+        clock_was_set(w, before);
+    else
+        start_by_other_clock(w);
     w->only_unreached = false;
     w->jumps++;
     w->jump_at = w->now + up_to(w, 6 * w->life);
