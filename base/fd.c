@@ -62,6 +62,11 @@ int fd_write_all(int fd, const void *bytes, size_t n)
     return 0;
 }
 
+int fd_sync_dir(int fd)
+{
+    return fsync(fd) == 0 || errno == EINVAL ? 0 : -1;
+}
+
 int fd_make_dir(const char *path, mode_t mode)
 {
     char above[PATH_MAX];

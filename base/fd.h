@@ -20,6 +20,10 @@ int fd_cloexec(int fd, bool on);
 /* Writes all bytes, or fails (-1, errno): for files and blocking pipes. */
 int fd_write_all(int fd, const void *bytes, size_t n);
 
+/* fsync() of a directory. A file system that cannot do that (shared folders of VirtualBox, SMB
+ * of older kernels) has nothing that could be waited for: 0. Else 0, or -1 with errno. */
+int fd_sync_dir(int fd);
+
 /* mkdir() that survives a crash of the host: the parent directory is synced too, where the host
  * allows that. 0, or -1 with errno of mkdir(). */
 int fd_make_dir(const char *path, mode_t mode);

@@ -60,5 +60,5 @@ int state_dir_write(int dir, const char *name, const void *bytes, size_t n)
         error = errno;
     fd_close(&fd);
     errno = error;
-    return error || renameat(dir, fresh, dir, name) < 0 ? -1 : fsync(dir);
+    return error || renameat(dir, fresh, dir, name) < 0 ? -1 : fd_sync_dir(dir);
 }

@@ -39,7 +39,7 @@ static int sync_dir(const char *path)
 
     dir_of(path, dir);
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    rc = fd < 0 ? -1 : fsync(fd);
+    rc = fd < 0 ? -1 : fd_sync_dir(fd);
     fd_close(&fd);
     return rc;
 }

@@ -434,7 +434,7 @@ static int write_generation(int fd, const struct pem_pair *pair, enum cert_sourc
         store_write_file(fd, key_name, pair->key, pair->n_key) < 0 ||
         store_write_file(fd, meta_name, meta, (size_t)n) < 0)
         return -1;
-    return fsync(fd);
+    return fd_sync_dir(fd);
 }
 
 uint32_t store_write(const struct store *store, const char *dir, uint32_t above,
@@ -461,7 +461,7 @@ uint32_t store_write_again(const struct store *store, const char *dir, uint32_t 
     fd = store_open_dir(dir_fd, temporary, true);
     renamed = fd >= 0 && write_generation(fd, pair, source, of) == 0 &&
               renameat(dir_fd, temporary, dir_fd, final) == 0;
-    if (!renamed || fsync(dir_fd) < 0 || fsync(store->certs_fd) < 0) {
+    if (!renamed || fd_sync_dir(dir_fd) < 0 || fd_sync_dir(store->certs_fd) < 0) {
         error = errno;
         /* Back to its temporary name first, so that no half of it is ever found. */
         if (!renamed || renameat(dir_fd, final, dir_fd, temporary) == 0)

@@ -105,7 +105,7 @@ static int set_aside(int fd, const char *dir)
     snprintf(aside, sizeof aside, "%s%d", deleted_prefix, (int)getpid());
     if (renameat(fd, dir, fd, aside) < 0)
         return errno == ENOENT ? 0 : -1;
-    return fsync(fd) < 0 ? -1 : 1;
+    return fd_sync_dir(fd) < 0 ? -1 : 1;
 }
 
 /* Returns as set_aside() does. */

@@ -61,7 +61,7 @@ int store_set_current(const struct store *store, const char *dir, uint32_t gener
     before = store_current(store, dir);
     done = put_link(fd, generation);
     error = errno;
-    if (done == 0 && (done = fsync(fd)) < 0) {
+    if (done == 0 && (done = fd_sync_dir(fd)) < 0) {
         error = errno;
         if (before)
             put_link(fd, before);
@@ -99,7 +99,7 @@ static int put_file(int fd, const char *temporary, const char *name, const char 
 
     unlinkat(fd, temporary, 0); /* left by a crash */
     if (store_write_file(fd, temporary, text, n) == 0 && renameat(fd, temporary, fd, name) == 0)
-        return fsync(fd);
+        return fd_sync_dir(fd);
     error = errno;
     unlinkat(fd, temporary, 0);
     errno = error;
@@ -132,7 +132,7 @@ static int put_mark(const struct store *store, const char *dir, uint32_t generat
     if (fd < 0)
         return -1;
     done = !replaces && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
-               ? fsync(fd)
+               ? fd_sync_dir(fd)
                : put_file(fd, store_new_mark, name, text, strlen(text));
     error = errno;
     close(fd);

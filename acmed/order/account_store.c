@@ -8,6 +8,7 @@
 
 #include "acmed/key/secret.h"
 #include "acmed/order/kvfile.h"
+#include "base/fd.h"
 
 static const char key_name[] = "key.pem";
 static const char next_name[] = "next.pem";
@@ -119,7 +120,7 @@ int account_lay_aside(int dir)
     if (renameat(dir, key_name, dir, closed_name) < 0 && errno != ENOENT)
         return -1;
     kvfile_remove(dir, text_name);
-    return fsync(dir);
+    return fd_sync_dir(dir);
 }
 
 void account_forget(int dir)

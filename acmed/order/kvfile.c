@@ -17,7 +17,7 @@ static int open_below(int at, const char *name, bool make)
 {
     bool made = make && mkdirat(at, name, DIR_MODE) == 0;
 
-    if (made && fsync(at) < 0) { /* the next try makes it again, and syncs again */
+    if (made && fd_sync_dir(at) < 0) { /* the next try makes it again, and syncs again */
         int error = errno;
 
         unlinkat(at, name, AT_REMOVEDIR);
@@ -83,7 +83,7 @@ static int give_name(int dir, const char *file, const struct beside *beside)
 
     if (renameat(dir, beside->new, dir, file) < 0)
         return -1;
-    if (fsync(dir) == 0)
+    if (fd_sync_dir(dir) == 0)
         return 0;
     error = errno;
     if (kept)

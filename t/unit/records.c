@@ -18,9 +18,17 @@ static const char ca[] = "https://ca.test:14000/dir";
 
 /* A disk that fails: instead of libc's. 1: the next one fails; 0: none. */
 static int sync_fails;
+/* A file system that cannot sync a directory. */
+static bool no_dir_sync;
 
 int fsync(int fd)
 {
+    struct stat st;
+
+    if (no_dir_sync && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
     if (sync_fails && --sync_fails == 0) {
         errno = EIO;
         return -1;
@@ -44,6 +52,22 @@ static void put(int dir, const char *file, const char *text)
     if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
         fail("put %s", file);
     close(fd);
+}
+
+static void test_no_dir_sync(void)
+{
+    int dir;
+    size_t n;
+    char *text;
+
+    no_dir_sync = true;
+    dir = kvfile_open(root, "nosync", "r.test", true);
+    ok(dir >= 0 && kvfile_write(dir, "x", "one", 3) == 0, "directories cannot be synced");
+    no_dir_sync = false;
+    text = kvfile_read(dir, "x", 10, &n);
+    ok(text && strcmp(text, "one") == 0, "  it is written");
+    free(text);
+    close(dir);
 }
 
 static void test_record(void)
@@ -282,6 +306,7 @@ int main(void)
     if (!mkdtemp(root))
         return 1;
     test_record();
+    test_no_dir_sync();
     test_failing_disk();
     test_account();
     test_next_key();

@@ -17,9 +17,17 @@ static const struct pem_pair sample = {"CHAIN", "KEY", 5, 3};
 
 /* A disk that fails: instead of libc's. 1: the next one fails; 0: none. */
 static int sync_fails;
+/* A file system that cannot sync a directory. */
+static bool no_dir_sync;
 
 int fsync(int fd)
 {
+    struct stat st;
+
+    if (no_dir_sync && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        errno = EINVAL;
+        return -1;
+    }
     if (sync_fails && --sync_fails == 0) {
         errno = EIO;
         return -1;
@@ -118,6 +126,18 @@ static void test_current(struct store *store)
            store_set_current(store, "cur.test", 5) == 0 &&
            store_current(store, "cur.test") == 5,
        "a link that was left half-way does no harm");
+}
+
+static void test_no_dir_sync(struct store *store)
+{
+    no_dir_sync = true;
+    is_int(store_write(store, "nosync.test", 0, &sample, CERT_FILE), 1,
+           "directories cannot be synced: it is written");
+    is_int(store_set_current(store, "nosync.test", 1), 0, "  it is live");
+    is_int(store_put_event(store, "nosync.test", 1, "issued"), 0, "  with its event");
+    is_int(store_mark_revoked(store, "nosync.test", 1, 4), 0, "  and marked");
+    is_int(store_delete(path, "nosync.test"), 0, "  and deleted");
+    no_dir_sync = false;
 }
 
 static void test_write_and_read(struct store *store)
@@ -422,6 +442,7 @@ int main(void)
     test_of_another(&second);
     test_current(&store);
     test_no_links(&store);
+    test_no_dir_sync(&store);
     test_failing_disk(&store);
     test_very_many(&store);
     test_numbers(&store);
