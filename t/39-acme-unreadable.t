@@ -130,7 +130,17 @@ is readlink("$certs/current"), $generation, 'the link stays';
 open_again("$certs/$generation");
 ok wait_for { served($gate) eq $live }, 'it is served as soon as it can be read' or $gate->tell;
 well('a start');
-$gate->stop_ok;
 
+# ---- it is gone for good, and so is the CA
+
+ok wait_for { cert_row($gate)->{loaded} == 2 }, 'both workers have it' or $gate->tell;
 $ca->end;
+my $from = length $gate->log_text;
+rename "$certs/$generation", "$gate->{store}/gone" or die "$certs: $!";
+my ($worker) = $gate->pids('worker');
+kill 'KILL', $worker;
+ok $gate->wait_log(qr/certificate www\.shop\.test: workers serve generation $generation, and a new one cannot read it: it is started again/, 20, $from),
+  'a worker crashed: another one waits until there is one';
+is scalar(grep { served($gate) ne $live } 1 .. 40), 0, 'the other one serves the clients of both';
+$gate->stop_ok;
 done_testing;

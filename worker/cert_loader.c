@@ -85,19 +85,19 @@ static bool is_served_well(const struct worker *worker, const struct cert_row *r
 /* A worker that starts must not put a self-signed certificate in the place of a good one. That
  * refuses a reload; and the sockets of one that replaces a crashed worker are lent to the
  * others, which have the certificate, until a later try succeeds (supervisor/lend.c). What is
- * gone for good stops nobody: a new configuration may be what brings another one. */
+ * gone for good stops no reload: the new configuration may be what brings another one. */
 static void refuse_to_start(const struct worker *worker, const struct cert_row *row,
                             const char *chain, const char *key)
 {
+    bool trial = is_on_trial(worker);
+
     if (!view.starts || !is_served_well(worker, row) ||
-        !(is_unreadable(chain) || is_unreadable(key)))
+        (trial && !is_unreadable(chain) && !is_unreadable(key)))
         return;
     log_error("certificate %s: workers serve generation %u, and a new one cannot read it: %s",
               row->name, row->generation,
-              is_on_trial(worker)
-                  ? "the reload is refused"
-                  : "it is started again until it can, and the others serve its clients; make "
-                    "the store readable");
+              trial ? "the reload is refused"
+                    : "it is started again until it can, and the others serve its clients");
     exit(HERITAGE_EXIT_UNREADABLE);
 }
 
