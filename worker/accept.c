@@ -12,7 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/tcp.h"
-#include "worker/conn/client.h"
+#include "worker/conn/conn.h"
 #include "worker/core/core.h"
 #include "worker/descriptors.h"
 #include "worker/tls/tls.h"
@@ -44,7 +44,7 @@ static bool accept_make_room(struct acceptor *a, const char *why)
 {
     static struct log_gate idle_gate, head_gate, pause_gate, status_gate;
 
-    if (for_status(a) && clients_make_status_room(a->worker)) {
+    if (for_status(a) && conns_make_status_room(a->worker)) {
         if (log_gate_open(&status_gate))
             log_warn(
                 "the oldest connections of status listeners closed to make room for others: "
@@ -52,7 +52,7 @@ static bool accept_make_room(struct acceptor *a, const char *why)
                 why);
         return true;
     }
-    if (clients_drop_unfinished(a->worker)) {
+    if (conns_drop_unfinished(a->worker)) {
         if (log_gate_open(&head_gate))
             log_warn(
                 "the oldest connections without a complete request closed to make room for "
@@ -60,7 +60,7 @@ static bool accept_make_room(struct acceptor *a, const char *why)
                 why);
         return true;
     }
-    if (clients_make_room(a->worker)) {
+    if (conns_make_room(a->worker)) {
         if (log_gate_open(&idle_gate))
             log_warn("idle client connections closed to make room for others: %s", why);
         return true;
@@ -91,9 +91,9 @@ static const char *accept_full(const struct acceptor *a)
     if (for_status(a))
         return worker->nwatchers < DESCRIPTORS_STATUS ? NULL
                                                       : "they have used up those of their own";
-    if (worker->nclients - worker->nwatchers < worker->max_clients)
+    if (worker->nconns - worker->nwatchers < worker->max_conns)
         return NULL;
-    return worker->max_clients < worker->conf->limits.connections
+    return worker->max_conns < worker->conf->limits.connections
                ? "the limit of descriptors is reached"
                : "limits.connections is reached";
 }
@@ -113,7 +113,7 @@ static void accept_take(struct acceptor *a, int most)
             return;
         fd = accept4(a->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
-            client_open(worker, fd, a->listen, (struct sockaddr *)&from, len);
+            conn_open(worker, fd, a->listen, (struct sockaddr *)&from, len);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             if (!accept_make_room(a, strerror(errno)))
                 return;

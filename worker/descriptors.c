@@ -37,7 +37,7 @@ void descriptors_init(struct worker *w)
 
     getrlimit(RLIMIT_NOFILE, &limit);
     struct descriptors share = descriptors_share(limit.rlim_cur, own, wanted);
-    w->max_clients = share.clients;
+    w->max_conns = share.clients;
     w->max_upstreams = share.upstreams;
     atomic_store(&w->row->connections_limit, share.clients);
     if (share.clients < wanted && w->heritage->slot == 0)

@@ -17,7 +17,7 @@ struct descriptors {
  * setting. Pure. */
 struct descriptors descriptors_share(uint64_t limit, uint32_t own, uint32_t connections);
 
-/* Sets max_clients and max_upstreams, and logs it if that is less than configured. */
+/* Sets max_conns and max_upstreams, and logs it if that is less than configured. */
 void descriptors_init(struct worker *worker);
 
 #endif

@@ -28,8 +28,8 @@
 #include "worker/accept.h"
 #include "worker/cert_canary.h"
 #include "worker/cert_loader.h"
-#include "worker/conn/client.h"
-#include "worker/conn/client_state.h"
+#include "worker/conn/conn.h"
+#include "worker/conn/conn_state.h"
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
 #include "worker/descriptors.h"
@@ -178,7 +178,7 @@ static void go_on_with_certs(struct loop_timer *timer)
 _Noreturn static void end(struct worker *w)
 {
     wait_queue_close(w);
-    clients_close_all(w);
+    conns_close_all(w);
     for (size_t i = 0; i < w->conf->n_backends; i++) {
         upstream_close_idle(&w->backends[i]);
         detached_close(&w->backends[i]);
@@ -194,8 +194,8 @@ _Noreturn static void end(struct worker *w)
 static void worker_drain_over(struct loop_timer *timer)
 {
     (void)timer;
-    log_info("drain: %u connection%s cut at the deadline", worker.nclients,
-             str_plural(worker.nclients));
+    log_info("drain: %u connection%s cut at the deadline", worker.nconns,
+             str_plural(worker.nconns));
     worker.loop.stop = true;
 }
 
@@ -208,7 +208,7 @@ static void drain(struct worker *w, uint64_t at_most_ms, uint64_t last)
     accept_stop(w, last);
     w->drain_deadline.fire = worker_drain_over;
     loop_timer_set(&w->loop, &w->drain_deadline, at_most_ms);
-    clients_drain(w);
+    conns_drain(w);
     worker_left(w);
 }
 
@@ -350,7 +350,7 @@ static int build_memory(struct worker *w)
 {
     size_t size = WORKER_HEADROOM + WORKER_BODY + WORKER_TAILROOM;
 
-    mempool_init(&w->clients, sizeof(struct client), WORKER_KEEP);
+    mempool_init(&w->conns, sizeof(struct conn), WORKER_KEEP);
     mempool_init(&w->exchanges, sizeof(struct exchange), WORKER_KEEP);
     detached_init(w, WORKER_KEEP);
     mempool_init(&w->upstreams, sizeof(struct upstream), WORKER_KEEP);
@@ -358,11 +358,11 @@ static int build_memory(struct worker *w)
                  WORKER_KEEP / 4);
     mempool_init(&w->request_buffers, sizeof(struct request_buffer) + WORKER_REQUEST_BUFFER,
                  WORKER_KEEP / 4);
-    w->all_clients.prev = w->all_clients.next = &w->all_clients;
-    w->idle_clients.prev = w->idle_clients.next = &w->idle_clients;
-    w->new_clients.prev = w->new_clients.next = &w->new_clients;
-    w->head_clients.prev = w->head_clients.next = &w->head_clients;
-    w->status_clients.prev = w->status_clients.next = &w->status_clients;
+    w->all_conns.prev = w->all_conns.next = &w->all_conns;
+    w->idle_conns.prev = w->idle_conns.next = &w->idle_conns;
+    w->new_conns.prev = w->new_conns.next = &w->new_conns;
+    w->head_conns.prev = w->head_conns.next = &w->head_conns;
+    w->status_conns.prev = w->status_conns.next = &w->status_conns;
     w->collecting.prev = w->collecting.next = &w->collecting;
     w->relay_buffer = malloc(size);
     w->head_scratch = malloc(WORKER_HEADROOM);
@@ -428,7 +428,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     w->retry_queued = attempt_retry_queued;
     w->requests = &exchange_requests;
     w->end_slow_body = exchange_end_slow_body;
-    w->end_old_head = clients_end_old_head;
+    w->end_old_head = conns_end_old_head;
     w->upstream_ops = &attempt_events;
     w->failures = &retry_failures;
     hedge_init(w);
@@ -457,9 +457,9 @@ _Noreturn void worker_main(const struct heritage *heritage)
     }
     while (!w->loop.stop) {
         loop_once(&w->loop, w->run_first ? 0 : wait_queue_look_in_ms(w, LOOP_IDLE_WAIT_MS));
-        clients_run(w);
+        conns_run(w);
         if (wait_queue_look(w))
-            clients_run(w);
+            conns_run(w);
         access_flush_due(w->access, w->loop.now_ms);
     }
     end(w);

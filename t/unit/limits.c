@@ -8,7 +8,7 @@
 #include "shm/status/summary.h"
 #include "shm/table.h"
 #include "t/unit/tap.h"
-#include "worker/conn/client_state.h"
+#include "worker/conn/conn_state.h"
 #include "worker/core/core.h"
 #include "worker/http/affinity.h"
 #include "worker/http/h1.h"
@@ -64,7 +64,7 @@ int main(void)
     says("Connection", H1_CONNECTION_BYTES, "bytes");
     says("Transfer-Encoding", H1_CODINGS_MAX, "codings");
     says("Expect", EXCHANGE_EXPECT_MS, "ms");
-    says("Expect", CLIENT_BODY_BEGIN_MS, "ms");
+    says("Expect", H1_BODY_BEGIN_MS, "ms");
     says("Expect", CAP_EXPECT_SHARE, "of");
     says("Expect", CAP_EXPECT_NO_CAP, "where");
     says("Bodies that stop", EXCHANGE_BODY_OWED_MS, "ms");

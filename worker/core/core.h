@@ -1,6 +1,6 @@
 /* What the parts of one worker process share.
  *
- *   accept.c -> conn/client.c (a connection of a client; carries exchanges)
+ *   accept.c -> conn/conn.c, conn/h1.c (a connection of a client; carries exchanges)
  *                      |
  *              proxy/exchange.c (one request and its response; knows no protocol)
  *                      |
@@ -27,7 +27,7 @@
 
 struct access_log;
 struct attempt_failures;
-struct client;
+struct conn;
 struct exchange;
 struct pool_view;
 struct request_ops;
@@ -70,7 +70,7 @@ struct worker {
     /* What lower parts call without knowing who it is. */
     bool (*retry_queued)(struct waiter *);   /* a slot may be free (upstream/wait_queue.c) */
     bool (*end_slow_body)(struct worker *);  /* memory is needed (core/buffers.c) */
-    bool (*end_old_head)(struct worker *);   /* the same, called before (conn/client.h) */
+    bool (*end_old_head)(struct worker *);   /* the same, called before (conn/conn.h) */
     const struct attempt_failures *failures; /* an attempt fails at once (proxy/attempt.c) */
     const struct request_ops *requests;      /* a client has a request (core/transport.h) */
     const struct upstream_ops *upstream_ops; /* of connections that belong to exchanges */
@@ -89,19 +89,19 @@ struct worker {
     char *field_scratch;           /* the same size: values of a head while it is decided */
     struct http_response response; /* scratch: the head that is being relayed */
 
-    struct mempool clients, exchanges, detached, upstreams, head_buffers, request_buffers;
-    struct loop_link all_clients; /* list of struct client by its link */
+    struct mempool conns, exchanges, detached, upstreams, head_buffers, request_buffers;
+    struct loop_link all_conns; /* list of struct conn by its link */
     /* Of these, oldest first: those between two requests; those that have sent nothing of their
      * first one yet, or are in the handshake; those whose head is arriving. */
-    struct loop_link idle_clients, new_clients, head_clients;
-    struct loop_link status_clients;     /* those of status listeners, by their last request */
-    struct loop_link collecting;         /* exchanges that collect bodies (collecting.h) */
-    size_t collecting_bytes;             /* what these hold; part of buffered */
-    struct client *run_first, *run_last; /* run list: clients that are due to run */
-    uint32_t nclients, nexchanges, nupstreams;
-    uint32_t nwatchers; /* part of nclients: those of status listeners */
-    /* Limits of nclients - nwatchers, and of nupstreams (worker/descriptors.h). */
-    uint32_t max_clients, max_upstreams;
+    struct loop_link idle_conns, new_conns, head_conns;
+    struct loop_link status_conns;     /* those of status listeners, by their last request */
+    struct loop_link collecting;       /* exchanges that collect bodies (collecting.h) */
+    size_t collecting_bytes;           /* what these hold; part of buffered */
+    struct conn *run_first, *run_last; /* run list: connections that are due to run */
+    uint32_t nconns, nexchanges, nupstreams;
+    uint32_t nwatchers; /* part of nconns: those of status listeners */
+    /* Limits of nconns - nwatchers, and of nupstreams (worker/descriptors.h). */
+    uint32_t max_conns, max_upstreams;
     size_t buffered; /* bytes in heads and bodies of requests (worker/core/buffers.h) */
     size_t waiting;  /* bytes of responses whose clients are slow to read */
 
@@ -136,7 +136,7 @@ void worker_refused_memory(struct worker *worker, const char *setting);
 /* A client ended. When draining, the last one ends the process. */
 static inline void worker_left(struct worker *worker)
 {
-    if (worker->draining && worker->nclients == 0)
+    if (worker->draining && worker->nconns == 0)
         worker->loop.stop = true;
 }
 

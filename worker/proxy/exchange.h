@@ -1,6 +1,6 @@
 /* An exchange: one request and its response, whatever protocol carries it.
  *
- * A transport (worker/conn/client.c for HTTP/1; later one per HTTP/2 stream) parses a
+ * A transport (worker/conn/h1.c for HTTP/1; later one per HTTP/2 stream) parses a
  * request and begins an exchange. The exchange routes it, chooses a backend, waits in
  * the queue, connects, sends, retries, relays the response and says when it is over.
  * It calls the transport through struct transport_ops only.

@@ -402,7 +402,7 @@ uint32_t backends_repair(struct worker *worker)
         n += count_read(&b->cell->idle) != b->nidle + b->npinned;
         atomic_store(&b->cell->idle, b->nidle + b->npinned);
     }
-    atomic_store(&worker->row->connections, worker->nclients - worker->nwatchers);
+    atomic_store(&worker->row->connections, worker->nconns - worker->nwatchers);
     atomic_store(&worker->row->exchanges, worker->nexchanges);
     return n;
 }

@@ -248,8 +248,8 @@ void script_leave(struct client *c)
         exchange_abort(c->transport.exchange, 0, "the client went away");
 }
 
-/* As client_step.c does: while a body is due this is an end in the middle of it; in a tunnel it
- * is passed on; otherwise the client still wants its response. */
+/* As worker/conn/h1.c does: while a body is due this is an end in the middle of it; in a tunnel
+ * it is passed on; otherwise the client still wants its response. */
 void script_half_close(struct client *c)
 {
     if (!c->transport.exchange || !c->asked)

@@ -1,0 +1,100 @@
+/* Lists and the deadline of a client; see worker/conn/conn_state.h. */
+#include "base/conf/conf.h"
+#include "worker/conn/conn_state.h"
+#include "worker/core/core.h"
+
+void conn_append(struct loop_link *list, struct loop_link *link)
+{
+    link->prev = list->prev;
+    link->next = list;
+    link->prev->next = link->next->prev = link;
+}
+
+void conn_take_out(struct loop_link *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->prev = link->next = NULL;
+}
+
+bool conn_of_status(const struct conn *c)
+{
+    return c->peer.listen->serve == CONF_SERVE_STATUS;
+}
+
+void conn_listed(struct conn *c, struct loop_link *list)
+{
+    if (c->listed)
+        conn_take_out(&c->idle);
+    c->listed = list;
+    if (list)
+        conn_append(list, &c->idle);
+}
+
+static struct loop_link *list_of(const struct conn *c)
+{
+    switch ((enum conn_state)c->state) {
+    case CONN_HANDSHAKE:
+        return &c->worker->new_conns;
+    case CONN_IDLE:
+        return c->peer.requests ? &c->worker->idle_conns : &c->worker->new_conns;
+    case CONN_HEAD:
+        return &c->worker->head_conns;
+    case CONN_EXCHANGE:
+    case CONN_LINGER:
+    case CONN_CLOSED:
+        break;
+    }
+    return NULL;
+}
+
+void conn_settle(struct conn *c)
+{
+    struct loop_link *list = list_of(c);
+
+    if (list != c->listed && !conn_of_status(c))
+        conn_listed(c, list);
+}
+
+void conn_asked(struct conn *c)
+{
+    if (!conn_of_status(c))
+        return;
+    conn_take_out(&c->idle);
+    conn_append(&c->worker->status_conns, &c->idle);
+}
+
+void conn_arm(struct conn *c, uint32_t ms)
+{
+    if (ms)
+        loop_timer_set(&c->worker->loop, &c->timer, ms);
+    else
+        loop_timer_cancel(&c->timer);
+}
+
+void conn_arm_wait(struct conn *c)
+{
+    const struct conf_timeouts *timeouts = &c->worker->conf->timeouts;
+    uint32_t ms = timeouts->header_ms;
+
+    if (c->state == CONN_HANDSHAKE)
+        ms = timeouts->handshake_ms;
+    else if (c->state == CONN_IDLE && c->peer.requests)
+        ms = timeouts->idle_ms;
+    conn_arm(c, c->worker->draining && ms > WORKER_DRAIN_IDLE_MS ? WORKER_DRAIN_IDLE_MS : ms);
+}
+
+void conn_schedule(struct conn *c)
+{
+    struct worker *worker = c->worker;
+
+    if (c->scheduled)
+        return;
+    c->scheduled = true;
+    c->run_next = NULL;
+    if (worker->run_last)
+        worker->run_last->run_next = c;
+    else
+        worker->run_first = c;
+    worker->run_last = c;
+}
