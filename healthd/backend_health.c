@@ -18,10 +18,6 @@ enum { HANG_PROBE_MS = 2000 };
 /* Probe and workers saw the same fault if their failures are no further apart than this. */
 enum { AGREE_MS = 5000 };
 
-/* This many 5xx responses in a row are worth a check: from outside nobody can tell whether the
- * application means them, but the ping can. */
-enum { ERRORS_FEW = 5 };
-
 void backend_health_publish(struct backend_health *w)
 {
     health_publish(&w->table->health[w->slot], &w->row);
@@ -268,11 +264,18 @@ static void note_probe(struct backend_health *w, const struct probe_result *resu
     snprintf(w->row.probe_text, sizeof w->row.probe_text, "%s", result->text);
 }
 
+/* Did it give 5xx that the other backends do not give? A single failed probe agrees with that.
+ */
+static bool fails_alone(const struct backend_health *w)
+{
+    return w->score.unlike && w->score.kind == SCORE_5XX;
+}
+
 /* Do the workers see what the probes find? Then fewer failed probes are enough. */
 static bool agree(struct backend_health *w, uint64_t now_ms)
 {
     const struct health_fsm_rules rules = rules_of(w, now_ms);
-    uint32_t enough = 2, timeout = w->pool->check.timeout_ms;
+    uint32_t enough, timeout = w->pool->check.timeout_ms;
     char text[TABLE_REASON];
     uint64_t silent = stall_ms(&w->stall, now_ms), waiting = stall_waiting(&w->stall);
 
@@ -287,8 +290,9 @@ static bool agree(struct backend_health *w, uint64_t now_ms)
                  w->row.probe_text, (unsigned long long)waiting, str_plural(waiting),
                  (double)silent / 1000);
     } else if ((w->outcome == OUTCOME_FAIL || w->outcome == OUTCOME_NO_NAME) &&
-               (w->errors_in_row >= ERRORS_FEW ||
+               (fails_alone(w) ||
                 (w->bad_ms >= w->good_ms && w->bad_ms && now_ms - w->bad_ms < AGREE_MS))) {
+        enough = fails_alone(w) ? 1 : 2;
         snprintf(text, sizeof text, "%.100s, and requests fail too", w->row.probe_text);
     } else {
         return false;
@@ -325,7 +329,6 @@ static void backend_health_judge(struct backend_health *w, const struct observed
     if (result->outcome == OUTCOME_PASS) {
         stall_acknowledge(&w->stall, w->started_ms);
         w->passed_ms = w->started_ms;
-        w->errors_meant = w->errors_in_row >= ERRORS_FEW;
     }
     health_fsm_probe(&w->verdict, &rules, &evidence);
     if (from == HEALTH_DOWN && w->row.state == HEALTH_DEGRADED)
@@ -397,18 +400,6 @@ static void look_for_failures(struct backend_health *w, const struct observed *a
     hurry(w, changed, now_ms);
 }
 
-/* Nothing but 5xx: a reason for a probe, no more. */
-static void look_for_errors(struct backend_health *w, const struct observed *added,
-                            uint64_t now_ms)
-{
-    uint64_t errors = added->n.server_errors + added->n.gateway_errors;
-
-    w->errors_in_row = added->n.completed > errors ? 0 : w->errors_in_row + errors;
-    w->errors_meant &= w->errors_in_row > 0;
-    if (w->errors_in_row >= ERRORS_FEW && errors > 0 && !w->errors_meant)
-        hurry(w, false, now_ms);
-}
-
 /* Silence: a reason for a probe; and for suspicion unless a single request waits, which
  * may well be a long one. */
 static void look_for_silence(struct backend_health *w, uint64_t now_ms)
@@ -470,7 +461,6 @@ bool backend_health_look(struct backend_health *w, const struct observed_live *l
         stall_learn(&w->stall, now_ms);
     granted = responded && grant_time(w, now_ms);
     look_for_failures(w, added, now_ms);
-    look_for_errors(w, added, now_ms);
     look_for_silence(w, now_ms);
     agree(w, now_ms);
     if (w->row.state != from)
@@ -493,6 +483,7 @@ void backend_health_compare(struct backend_health *w, const char *text, uint64_t
     snprintf(reason, sizeof reason, "%.120s; weight reduced to %d %%", text,
              HEALTH_UNLIKE_PERMILLE / 10);
     health_fsm_force(&w->verdict, HEALTH_DEGRADED, reason);
+    hurry(w, true, now_ms);
     tell_change(w, from, now_ms);
     backend_health_publish(w);
 }

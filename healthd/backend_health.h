@@ -48,8 +48,6 @@ struct backend_health {
     struct observed seen;             /* sums when last compared */
     struct observed at_start, at_end; /* of the last probe */
     uint64_t bad_ms, good_ms;         /* when workers last saw: failures only; a response */
-    uint64_t errors_in_row;           /* 5xx responses since any other response */
-    bool errors_meant;                /* a check passed meanwhile: the application means them */
     struct stall stall;
     struct eject eject;
     struct score score;

@@ -540,40 +540,26 @@ static void test_outage(void)
 
 static void test_errors(void)
 {
-    all_up();
-    now += 3000;
-    target[0].due_ms = now + 5000;
-    count_add(&cell(0)->completed, 4);
-    count_add(&cell(0)->server_errors, 4);
-    look();
-    ok(target[0].due_ms > now, "four answers of 5xx: no hurry");
-    count_add(&cell(0)->completed, 4);
-    count_add(&cell(0)->server_errors, 4);
-    look();
-    ok(target[0].due_ms <= now, "eight: a probe at once");
-    is_state(0, HEALTH_UP, "  and nothing more");
-    probe(0, OUTCOME_PASS);
-    now += 250;
-    count_add(&cell(0)->completed, 4);
-    count_add(&cell(0)->server_errors, 4);
-    look();
-    now += conf.check.fast_interval_ms;
-    target[0].due_ms = now + 5000;
-    count_add(&cell(0)->completed, 4);
-    count_add(&cell(0)->server_errors, 4);
-    look();
-    ok(target[0].due_ms > now, "it passed: the application means what it says");
-    probe(0, OUTCOME_FAIL);
-    probe(0, OUTCOME_FAIL);
-    is_state(0, HEALTH_DOWN, "where the ping fails too, two of it are enough");
+    for (int alone = 0; alone < 2; alone++) {
+        all_up();
+        now += 3000;
+        target[0].due_ms = now + 5000;
+        for (int i = 0; i < N; i++)
+            measured(i, 10, i == 0 || !alone);
+        look();
+        is_int(target[0].due_ms <= now, alone, "5xx of %s",
+               alone ? "one: a probe at once" : "all");
+        probe(0, OUTCOME_FAIL);
+        is_state(0, alone ? HEALTH_DOWN : HEALTH_SUSPECT, "  and one that fails");
+    }
+    ok(strstr(row(0).reason, "and requests fail too"), "  %s", row(0).reason);
 
     all_up();
-    count_add(&cell(0)->completed, 9);
-    count_add(&cell(0)->server_errors, 8);
+    for (int i = 0; i < N; i++)
+        measured(i, 10, i == 0);
     look();
-    probe(0, OUTCOME_FAIL);
-    probe(0, OUTCOME_FAIL);
-    is_state(0, HEALTH_SUSPECT, "not where other answers came too");
+    probe(0, OUTCOME_TIMEOUT);
+    is_state(0, HEALTH_SUSPECT, "a slow ping does not agree with 5xx");
 }
 
 static void wait_at(int i, uint64_t n, uint64_t since_ms)
