@@ -5,7 +5,6 @@
 /* What a probe shows. */
 enum event {
     EVENT_PASS,
-    EVENT_LOW,     /* it passed with a low score, for the first time */
     EVENT_ALIVE,   /* it timed out while responses arrived */
     EVENT_FAIL,    /* from here on: what the table does not have */
     EVENT_NOTHING, /* it passed, but requests tell more */
@@ -14,15 +13,14 @@ enum event {
 
 /* Where an event leads, if there were enough of it. */
 static const uint8_t leads_to[HEALTH_STATES][EVENT_FAIL + 1] = {
-    [HEALTH_UNKNOWN] = {HEALTH_UP, HEALTH_UP, HEALTH_DOWN, HEALTH_DOWN},
-    [HEALTH_UP] = {HEALTH_UP, HEALTH_DEGRADED, HEALTH_DEGRADED, HEALTH_SUSPECT},
-    [HEALTH_DEGRADED] = {HEALTH_UP, HEALTH_DEGRADED, HEALTH_DEGRADED, HEALTH_SUSPECT},
-    [HEALTH_SUSPECT] = {HEALTH_UP, HEALTH_UP, HEALTH_DEGRADED, HEALTH_SUSPECT},
-    [HEALTH_PROBATION] = {HEALTH_PROBATION, HEALTH_PROBATION, HEALTH_PROBATION,
-                          HEALTH_PROBATION},
+    [HEALTH_UNKNOWN] = {HEALTH_UP, HEALTH_DOWN, HEALTH_DOWN},
+    [HEALTH_UP] = {HEALTH_UP, HEALTH_DEGRADED, HEALTH_SUSPECT},
+    [HEALTH_DEGRADED] = {HEALTH_UP, HEALTH_DEGRADED, HEALTH_SUSPECT},
+    [HEALTH_SUSPECT] = {HEALTH_UP, HEALTH_DEGRADED, HEALTH_SUSPECT},
+    [HEALTH_PROBATION] = {HEALTH_PROBATION, HEALTH_PROBATION, HEALTH_PROBATION},
     /* Of an ejected one requests and checks say the same; and passes end DOWN sooner. */
-    [HEALTH_EJECTED] = {HEALTH_PROBATION, HEALTH_PROBATION, HEALTH_DOWN, HEALTH_DOWN},
-    [HEALTH_DOWN] = {HEALTH_UP, HEALTH_UP, HEALTH_DEGRADED, HEALTH_DOWN},
+    [HEALTH_EJECTED] = {HEALTH_PROBATION, HEALTH_DOWN, HEALTH_DOWN},
+    [HEALTH_DOWN] = {HEALTH_UP, HEALTH_DEGRADED, HEALTH_DOWN},
 };
 
 static bool health_fsm_turn(struct health_fsm *v, uint8_t state, const char *reason)
@@ -91,12 +89,11 @@ static enum event event_of(const struct health_fsm *v, const struct health_fsm_r
     uint8_t state = v->row->state;
     bool serves = health_serves(state);
 
-    if (e->outcome == OUTCOME_PASS) {
-        if ((state == HEALTH_SUSPECT && e->signs) ||
-            (state == HEALTH_DEGRADED && (e->low || rules->unlike)))
-            return EVENT_NOTHING;
-        return e->low ? EVENT_LOW : EVENT_PASS;
-    }
+    if (e->outcome == OUTCOME_PASS)
+        return (state == HEALTH_SUSPECT && e->signs) ||
+                       (state == HEALTH_DEGRADED && (e->low || rules->unlike))
+                   ? EVENT_NOTHING
+                   : EVENT_PASS;
     /* One that was taken for hung may only be slow: responses that arrive now show that. */
     if (e->outcome == OUTCOME_TIMEOUT && e->completed > 0 &&
         (serves || (state == HEALTH_DOWN && v->provisional && !rules->held)))
@@ -107,25 +104,23 @@ static enum event event_of(const struct health_fsm *v, const struct health_fsm_r
     return EVENT_FAIL;
 }
 
-static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules, enum event event,
-                   const char *text)
+static bool passed(struct health_fsm *v, const struct health_fsm_rules *rules,
+                   const struct probe_evidence *e)
 {
     struct health_row *row = v->row;
-    uint8_t to = leads_to[row->state][event];
 
     row->fall = 0;
     row->rise = up_to(wanted_passes(v, rules), row->rise);
     if (row->state == HEALTH_EJECTED)
         return health_fsm_release(v, rules);
-    if (row->state == HEALTH_UP) {
-        v->penalty_ttl -= v->penalty_ttl > 0;
-        if (!health_fsm_turn(v, to, text))
-            return false;
+    v->penalty_ttl -= row->state == HEALTH_UP && v->penalty_ttl > 0;
+    if (row->state == HEALTH_UP && e->low) {
+        health_fsm_turn(v, HEALTH_DEGRADED, e->text);
         row->cause = CAUSE_SCORE;
         return true;
     }
     return !rules->held && health_fsm_risen(v, rules) && !is_up_to_requests(v, rules) &&
-           turn_after(v, to, row->rise, "passed", text);
+           turn_after(v, leads_to[row->state][EVENT_PASS], row->rise, "passed", e->text);
 }
 
 static bool health_fsm_failed(struct health_fsm *v, const struct health_fsm_rules *rules,
@@ -161,21 +156,15 @@ bool health_fsm_probe(struct health_fsm *v, const struct health_fsm_rules *rules
 {
     enum event event = event_of(v, rules, e);
 
-    switch (event) {
-    case EVENT_PASS:
-    case EVENT_LOW:
-        return passed(v, rules, event, e->text);
-    case EVENT_ALIVE:
+    if (event == EVENT_PASS)
+        return passed(v, rules, e);
+    if (event == EVENT_ALIVE)
         return is_alive(v, rules, e->text);
-    case EVENT_FAIL:
+    if (event == EVENT_FAIL)
         return health_fsm_failed(v, rules, e->text);
-    case EVENT_NOTHING:
-        v->row->fall = 0;
-        break;
-    case EVENT_NO_NAME:
-        break;
-    }
     v->row->rise = 0;
+    if (event == EVENT_NOTHING)
+        v->row->fall = 0;
     return false;
 }
 
