@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 
-/* How improbable it must be: where such responses are rare, and where they are usual. Many
- * comparisons are made. */
-static const double rare_chance = 1e-3, usual_chance = 1e-5;
+/* How improbable it must be where such responses are unknown, rare, or usual. Many comparisons
+ * are made. */
+static const double unknown_chance = 1e-2, rare_chance = 1e-3, usual_chance = 1e-5;
 
 static const char *const kind_words[SCORE_KINDS] = {"with 5xx", "with 4xx", "slowly"};
 
@@ -140,6 +140,15 @@ static bool is_unlike(const struct score_counts *own, const struct score_counts 
            chance;
 }
 
+/* longest: what the others did in the longest window. */
+static double chance_for(const struct score_counts *longest, int kind)
+{
+    if (longest->of[kind] * SCORE_USUAL > longest->all)
+        return usual_chance;
+    return longest->of[kind] == 0 && longest->all >= SCORE_UNKNOWN ? unknown_chance
+                                                                   : rare_chance;
+}
+
 static bool find(struct score *s, const struct score_totals *totals, uint64_t weight,
                  uint64_t now_ms, char text[TABLE_REASON])
 {
@@ -153,11 +162,9 @@ static bool find(struct score *s, const struct score_totals *totals, uint64_t we
         if (level && now_ms < s->cleared_ms + window_ms(level))
             return false;
         for (int k = 0; k < SCORE_KINDS; k++) {
-            bool usual = longest.of[k] * SCORE_USUAL > longest.all;
-
             if (!is_unlike(&own, &others, (enum score_kind)k,
                            due_requests(&own, &others, weight, totals->weight - weight),
-                           usual ? usual_chance : rare_chance))
+                           chance_for(&longest, k)))
                 continue;
             s->unlike = true;
             s->kind = (uint8_t)k;

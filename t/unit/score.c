@@ -129,6 +129,22 @@ static void test_usual(void)
     is_int(look(), 0, "fifteen are");
 }
 
+/* Where none was seen for minutes, fewer are enough than where one was. */
+static void test_unknown(void)
+{
+    for (uint64_t before = 0; before < 2; before++) {
+        begin(N);
+        for (uint32_t i = 0; i < n; i++)
+            measured(i, SCORE_UNKNOWN, i == 1 ? before : 0, SCORE_5XX);
+        now += 1000;
+        measured(0, 4, 4, SCORE_5XX);
+        measured(1, 4, 0, SCORE_5XX);
+        measured(2, 4, 0, SCORE_5XX);
+        is_int(look(), before ? -1 : 0, "four of four, where others gave %s",
+               before ? "one" : "none");
+    }
+}
+
 /* One request each 2 s to a pool of three. */
 static void test_quiet_pool(void)
 {
@@ -229,6 +245,7 @@ int main(void)
     test_found();
     test_slow();
     test_usual();
+    test_unknown();
     test_quiet_pool();
     test_old();
     test_ends();

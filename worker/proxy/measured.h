@@ -13,7 +13,7 @@ struct backend_view;
 struct exchange;
 
 enum {
-    MEASURED_RING_MS = 100
+    MEASURED_RING_MS = 50
 }; /* healthd is rung for bad ones at most this often, per backend */
 
 /* Its backend has responded completely, or the response is refused. */
