@@ -135,6 +135,34 @@ subtest 'clients that use up the connections' => sub {
     $gate->stop_ok;
 };
 
+# A request is kept as long as it may have to be sent again: not while its response, or its tunnel,
+# goes on.
+subtest 'what goes on for long' => sub {
+    my $head = 16 * 1024;    # WORKER_HEAD_BUFFER
+    my $raw = PasGate::Scripted->new(serve => sub {
+        my ($sock, $record) = @_;
+        my $buf = '';
+        my $request = PasGate::Scripted::read_request($sock, \$buf, $record) // return;
+        syswrite $sock, $request =~ /upgrade/i ? "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+          : "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
+        sysread $sock, my $end, 1;
+    });
+    my $gate = PasGate->new(workers => 1, backends => [$pas], routes => '{ path = "/raw"; pool = "raw"; }, { path = "/pas"; pool = "pas"; upstream_path = "/web"; }',
+        more_pools => [qq(name = "raw"; backends = ( { name = "raw"; address = "127.0.0.1:$raw->{port}"; } ); check = { type = "tcp"; interval = "30s"; };)]);
+    my %ask = (tunnel => [headers => [['Upgrade', 'websocket'], ['Connection', 'Upgrade'], ['Sec-WebSocket-Version', '13'], ['Sec-WebSocket-Key', 'a2V5']]], stream => []);
+    for my $what (sort keys %ask) {
+        my @c = map { $gate->connect(plain => 1) } 1 .. 10;
+        $_->write($_->build('GET', '/raw', @{ $ask{$what} })) for @c;
+        $_->fill for @c;
+        like $c[-1]{buf}, qr/^HTTP\S+ (?:101|200) /, "a $what runs";
+        ok wait_for { total($gate, 'buffer_bytes') == 10 * $head }, '  each of them holds its head, and no more'
+          or diag total($gate, 'buffer_bytes');
+        $_->abort for @c;
+        ok wait_for { total($gate, 'buffer_bytes') == 0 }, '  until it ends';
+    }
+    $gate->stop_ok;
+};
+
 subtest 'clients of the status listener' => sub {
     my $gate = gate(global => 'limits = { connections = 50; }; timeouts = { header = "300s"; send = "300s"; };');
     for my $says ('', "GET /healthz HTTP/1.1\r\nX: ", "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" x 200) {

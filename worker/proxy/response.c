@@ -93,6 +93,9 @@ static enum exchange_flow response_pass_on(struct exchange *x, struct http_respo
     else if (n || last)
         result = x->transport->ops->body(x->transport, data, n, last);
     x->responded = true;
+    /* It is not sent again, and the response, or the tunnel, may go on for hours. */
+    request_buffer_free(x->worker, x->request_buffer);
+    x->request_buffer = NULL;
     retry_budget_release(x);
     if (result < 0)
         return client_gone(x);
