@@ -177,20 +177,57 @@ void cap_in_flight_each(const struct table *table, const struct cap_rows *live,
     }
 }
 
-uint32_t cap_queued_all(const struct table *table, const struct cap_rows *live,
-                        const uint16_t *slot, uint32_t n)
+/* Adds cells to sum[n], four at a time, and returns how much that was; UINT64_MAX: one of them
+ * is too high to be right. They are read as bytes, because there are no atomic vectors; each is
+ * aligned, so its value is a whole one. */
+static uint64_t add_cells(const void *cells, size_t n, uint32_t *sum)
 {
-    uint32_t total = 0;
+    typedef uint32_t four __attribute__((vector_size(16)));
+    enum { TOO_HIGH = 1 << 24 }; /* 256 cells below it do not overflow */
+    four total = {0}, any = {0};
+    uint32_t one, rest = 0, high = 0;
+    size_t i = 0;
 
-    for (int r = 0; r < live->n; r++) {
-        _Atomic uint32_t *queued = cell(table, live->rows[r], AT(0, queued));
-        _Atomic uint32_t *any = cell(table, live->rows[r], AT(0, queued_any));
+    for (; i + 4 <= n; i += 4) {
+        four has, to;
 
-        for (uint32_t i = 0; i < n; i++)
-            total += atomic_load_explicit(&queued[slot[i]], memory_order_relaxed) +
-                     atomic_load_explicit(&any[slot[i]], memory_order_relaxed);
+        memcpy(&has, (const char *)cells + i * sizeof one, sizeof has);
+        memcpy(&to, &sum[i], sizeof to);
+        to += has;
+        memcpy(&sum[i], &to, sizeof to);
+        total += has;
+        any |= has;
     }
-    return total;
+    for (; i < n; i++) {
+        memcpy(&one, (const char *)cells + i * sizeof one, sizeof one);
+        sum[i] += one;
+        high |= one;
+        rest += one;
+    }
+    if ((high | any[0] | any[1] | any[2] | any[3]) >= TOO_HIGH)
+        return UINT64_MAX;
+    return (uint64_t)rest + total[0] + total[1] + total[2] + total[3];
+}
+
+bool cap_in_flight_run(const struct table *table, const struct cap_rows *live, int first,
+                       uint32_t n, uint32_t *sum)
+{
+    bool right = true;
+
+    CHECK((uint32_t)first + n <= TABLE_BACKENDS);
+    memset(sum, 0, n * sizeof *sum);
+    for (int r = 0; r < live->n; r++) {
+        uint64_t added = add_cells(cell(table, live->rows[r], AT(first, in_flight)), n, sum);
+
+        atomic_thread_fence(memory_order_acquire); /* the bound is read after the cells */
+        right &= added <= most_of(&table->worker[live->rows[r]]);
+    }
+    return right;
+}
+
+uint32_t cap_queued_all(const struct table *table, const struct cap_rows *live, int first)
+{
+    return cap_sum(table, live, AT(first, queued_all), memory_order_relaxed);
 }
 
 uint32_t cap_queued(const struct table *table, const struct cap_rows *live, int slot)

@@ -128,13 +128,14 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint32_t expecting[TABLE_POOLS];
     /* Per backend, and not in its cell: a choice reads them for all backends of a pool.
      * in_flight: exchanges sent or being sent to it; the cap counts these. queued: those that
-     * wait for a slot of this backend; queued_any: pool's first backend only: those that wait
-     * for any. */
+     * wait for a slot of this backend. Of a pool's first backend only: queued_any: those that
+     * wait for any; queued_all: these, and those that wait for one backend of the pool. */
     /* Their sum, and above it the same bits inverted, so that a wrong value shows: no cell of
      * in_flight counts for more (shm/cap.c). */
     _Atomic uint64_t in_flight_all;
     _Atomic uint32_t in_flight[TABLE_BACKENDS];
     _Atomic uint32_t queued[TABLE_BACKENDS], queued_any[TABLE_BACKENDS];
+    _Atomic uint32_t queued_all[TABLE_BACKENDS];
     struct worker_backend be[TABLE_BACKENDS];
     struct worker_handle handle[TABLE_HANDLES];
     /* The last exchanges, for diagnostics of an unhealthy backend. They outlive the worker. */

@@ -199,6 +199,28 @@ static void test_no_overtaking(void)
     script_end("a slot that nobody was told of");
 }
 
+/* The loads are read once in a millisecond; but nobody waits because of an old one. */
+static void test_old_loads(void)
+{
+    struct table *table;
+
+    script_defaults();
+    begin(2);
+    table = script_worker.table;
+    script_run();
+    script_worker.live = (struct cap_rows){.rows = {0, 1}, .n = 2};
+    cap_acquire(table, &script_worker.live, 1, 0, 1);
+    ask(0, "GET /web/a");
+    is_int(script_in_flight(1), 1, "another worker has a slot: a request goes elsewhere");
+    cap_release(table, 1, 0, 1);
+    ask(1, "GET /web/b");
+    is_str(where(2), "rr", "  it is released in the same millisecond: another one gets it");
+    ask(2, "GET /web/c");
+    is_str(where(3), "rrq", "  a third one waits");
+    leave_all();
+    script_end("old loads");
+}
+
 /* Each attempt may wait as long as the first one. */
 static void test_second_wait(void)
 {
@@ -458,6 +480,7 @@ int main(void)
     test_limits();
     test_not_within();
     test_no_overtaking();
+    test_old_loads();
     test_second_wait();
     test_sessions();
     test_unknown();

@@ -158,9 +158,55 @@ static void even(void)
     is_int(balance_even(b, in_flight, MANY, BALANCE_GOOD, &turn), 1, "any turn is survived");
 }
 
+/* balance_weighted() is balance_least() among the good ones that are not at their cap. */
+static void weighted(void)
+{
+    enum { MANY = 37 };
+    static struct balance a[MANY], b[MANY];
+    static uint32_t in_flight[MANY];
+    int chosen, least, wrong = 0;
+
+    srand(2);
+    for (int round = 0; round < 20000; round++) {
+        for (int i = 0; i < MANY; i++) {
+            struct balance *c = &a[i];
+
+            if (round % 1000 == 0)
+                *c = b[i] =
+                    (struct balance){.weight = balance_weight(1 + (uint32_t)rand() % 4, 1000),
+                                     .cap = rand() % 2 ? UINT32_MAX : (uint32_t)rand() % 4,
+                                     .standing = rand() % 5 ? BALANCE_GOOD : BALANCE_DRAINING};
+            c->in_flight = in_flight[i] = (uint32_t)(rand() % 4 * (round % 3));
+            c->class = c->in_flight >= c->cap ? BALANCE_NEVER : c->standing;
+        }
+        least = balance_least(a, MANY, BALANCE_GOOD);
+        chosen = balance_weighted(b, in_flight, MANY, BALANCE_GOOD);
+        wrong += chosen != least;
+        for (int i = 0; i < MANY; i++)
+            wrong += a[i].current != b[i].current;
+    }
+    is_int(wrong, 0, "weighted: always what balance_least() chooses");
+    for (int i = 0; i < MANY; i++) {
+        b[i].cap = 2;
+        in_flight[i] = 2;
+    }
+    is_int(balance_weighted(b, in_flight, MANY, BALANCE_GOOD), -1,
+           "  none, if all are at their cap");
+    for (int i = 0; i < MANY; i++) {
+        b[i].cap = UINT32_MAX;
+        b[i].weight = balance_weight(1000, 1000);
+        in_flight[i] = UINT32_MAX - 1;
+        b[i].standing = BALANCE_GOOD;
+    }
+    in_flight[7] = UINT32_MAX - 2;
+    is_int(balance_weighted(b, in_flight, MANY, BALANCE_GOOD), 7,
+           "  no overflow at the ends of the range");
+}
+
 int main(void)
 {
     even();
+    weighted();
     round_robin();
     least();
     slow_start();

@@ -179,6 +179,41 @@ static void wrong_cell(void)
     is_int(cap_in_flight(table, &live, SLOT + 1), 0, "all are released");
 }
 
+/* All loads at once, as each of them. */
+static void run_of_cells(void)
+{
+    enum { MANY = 23 };
+    uint16_t slot[MANY];
+    uint32_t each[MANY], run[MANY];
+    _Atomic uint32_t *cell = &table->worker[live.rows[1]].in_flight[SLOT + MANY - 1];
+    int wrong = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        slot[i] = (uint16_t)(SLOT + i);
+        for (int k = 0; k < i; k++)
+            cap_acquire(table, &live, live.rows[k % live.n], slot[i], 0);
+    }
+    cap_in_flight_each(table, &live, slot, MANY, each);
+    for (uint32_t n = 1; n <= MANY; n++) {
+        wrong += !cap_in_flight_run(table, &live, SLOT, n, run);
+        for (uint32_t i = 0; i < n; i++)
+            wrong += run[i] != each[i] || run[i] != i;
+    }
+    is_int(wrong, 0, "all loads at once, however many");
+    atomic_store(cell, 1000);
+    ok(!cap_in_flight_run(table, &live, SLOT, MANY, run), "one cell is wrong: that is found");
+    atomic_store(cell, UINT32_MAX);
+    ok(!cap_in_flight_run(table, &live, SLOT, MANY, run), "  however wrong");
+    cell = &table->worker[live.rows[1]].in_flight[SLOT + 1];
+    atomic_store(cell, UINT32_MAX);
+    ok(!cap_in_flight_run(table, &live, SLOT, MANY, run), "  and wherever");
+    is_int(cap_repair(table, live.rows[1]), 2, "its worker repairs them");
+    ok(cap_in_flight_run(table, &live, SLOT, MANY, run), "  then all is right");
+    for (int i = 0; i < MANY; i++)
+        for (int k = 0; k < i; k++)
+            cap_release(table, live.rows[k % live.n], slot[i], 0);
+}
+
 /* A stray write in a worker's sum: what it holds still counts. */
 static void wrong_sum(void)
 {
@@ -215,6 +250,7 @@ int main(void)
         cap_forget(table, live.rows[i]);
     wrong_cell();
     wrong_sum();
+    run_of_cells();
 
     for (int i = 0; i < CAP; i++)
         ok(cap_acquire(table, &live, i * 3, SLOT, CAP), "place %d of %d", i + 1, CAP);

@@ -51,6 +51,8 @@ static bool scripted(struct waiter *waiter)
     free_slots--;
     order[strlen(order)] = (char)('a' + i);
     wait_queue_leave(&worker, &pool, waiter);
+    if (pool.offered) /* as backends_choose_queued() does, which takes that one */
+        in_flight[pool.offered - pas]++;
     if (x[i].is_short) { /* it ends at once and gives its slot back */
         if (!cap_acquire(worker.table, &worker.live, 0, 0, 1))
             ok(false, "a slot for the script");
@@ -70,6 +72,7 @@ static void afresh(void)
     worker.freed_first = worker.freed_last = NULL;
     worker.loop.deferred = false;
     free_slots = within = 0;
+    memset(in_flight, 0, sizeof in_flight);
     only = NULL;
     pool = (struct pool_view){.worker = &worker,
                               .conf = &conf_pool,
@@ -365,6 +368,40 @@ static void test_after_the_event(void)
     conf_backend[0].max_in_flight = 1;
 }
 
+/* Slots that ours cannot use, or not all of them, are for another worker. */
+static void test_left_over(void)
+{
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    other_waits(worker.loop.now_ms, 0);
+    release_within(0);
+    release_within(0);
+    loop_run_deferred(&worker.loop);
+    is_str(order, "a", "two slots, one of ours waits: it gets one");
+    ok(was_rung(), "  another worker is told of the other one");
+
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    join(1, NULL);
+    other_waits(worker.loop.now_ms, 0);
+    release_within(0);
+    release_within(0);
+    loop_run_deferred(&worker.loop);
+    is_str(order, "ab", "two wait: they get both");
+    ok(!was_rung(), "  and nobody is told");
+
+    afresh();
+    other_waits(0, 0);
+    join(0, NULL);
+    other_waits(worker.loop.now_ms, 0);
+    release_within(0);
+    free_slots = 0; /* it has tried this backend */
+    loop_run_deferred(&worker.loop);
+    ok(was_rung(), "one that cannot use it: another worker is told");
+}
+
 /* A turn of the loop whose last event, a timer's, frees a slot. */
 static void last_event(struct loop_timer *timer)
 {
@@ -446,6 +483,7 @@ int main(void)
     test_contended();
     test_who_can_use_it();
     test_after_the_event();
+    test_left_over();
     test_last_event();
     test_look();
     test_repair();

@@ -256,19 +256,20 @@ static bool has_tried(const uint64_t *tried)
     return any;
 }
 
-/* The usual case, without a look at more than the loads. BACKENDS_WAIT: it is not the usual
- * case after all. */
-static enum backends_choice choose_even(struct worker *worker, struct pool_view *pool,
+/* The usual case, without a look at more than weights and loads. BACKENDS_WAIT: it is not the
+ * usual case after all. */
+static enum backends_choice choose_good(struct worker *worker, struct pool_view *pool,
                                         struct backend_view **chosen)
 {
-    int i = balance_even(pool->balance, pool->in_flight, pool->nbackends, BALANCE_GOOD,
-                         &pool->turn);
+    int i = pool->even ? balance_even(pool->balance, pool->in_flight, pool->nbackends,
+                                      BALANCE_GOOD, &pool->turn)
+                       : balance_weighted(pool->balance, pool->in_flight, pool->nbackends,
+                                          BALANCE_GOOD);
     struct backend_view *b;
 
-    CHECK(i >= 0);
-    b = &pool->backends[i];
-    if (b->conf->max_in_flight && pool->in_flight[i] >= b->conf->max_in_flight)
+    if (i < 0 || pool->in_flight[i] >= pool->balance[i].cap)
         return BACKENDS_FULL;
+    b = &pool->backends[i];
     if (!backends_acquire_slot(worker, b))
         return BACKENDS_WAIT;
     *chosen = b;
@@ -308,16 +309,40 @@ static enum backends_choice choose_any(struct worker *worker, struct pool_view *
     }
 }
 
+/* Its slot just became free, and is offered to those that wait: all others are taken, otherwise
+ * nobody would wait. */
+static bool take_offered(struct worker *worker, struct pool_view *pool, const uint64_t *tried,
+                         struct backend_view **chosen)
+{
+    struct backend_view *b = pool->offered;
+    uint32_t i = (uint32_t)(b - pool->backends);
+
+    if (tried[i / 64] >> (i % 64) & 1 ||
+        candidates_class_of(b, worker->loop.now_ms) != BALANCE_GOOD ||
+        !backends_acquire_slot(worker, b))
+        return false;
+    *chosen = b;
+    return true;
+}
+
 /* in_turn: it waits in a queue, whose order decides. */
 static inline enum backends_choice choose(struct worker *worker, struct pool_view *pool,
                                           const uint64_t *tried, bool in_turn,
                                           struct backend_view **chosen)
 {
-    enum backends_choice choice = BACKENDS_WAIT;
+    enum backends_choice choice;
 
-    if (candidates_even(worker, pool) && !has_tried(tried) && (in_turn || !pool->nhome_waiting))
-        choice = choose_even(worker, pool, chosen);
-    return choice == BACKENDS_WAIT ? choose_any(worker, pool, tried, in_turn, chosen) : choice;
+    if (in_turn && pool->offered && take_offered(worker, pool, tried, chosen))
+        return BACKENDS_CHOSEN;
+    do {
+        choice = BACKENDS_WAIT;
+        candidates_look(worker, pool);
+        if (pool->weighted && !has_tried(tried) && (in_turn || !pool->nhome_waiting))
+            choice = choose_good(worker, pool, chosen);
+        if (choice == BACKENDS_WAIT)
+            choice = choose_any(worker, pool, tried, in_turn, chosen);
+    } while (choice == BACKENDS_FULL && candidates_reread(worker, pool));
+    return choice;
 }
 
 enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,

@@ -51,8 +51,9 @@ struct backend_view {
     struct attempt *running, *walk;
     struct detached *detached;
     struct waiters waiters; /* requests whose session is here */
-    /* In worker->freed: a slot here was released, and those that wait do not know yet. */
-    bool freed;
+    /* Slots here that were released, of which those that wait do not know yet; if there are
+     * any, it is in worker->freed_first. */
+    uint32_t nfreed;
     struct backend_view *freed_next;
     uint32_t failed_in_row; /* as in our cell */
     uint64_t rung_ms;       /* when healthd was last rung for it (worker/proxy/measured.h) */
@@ -71,15 +72,18 @@ struct pool_view {
     struct balance *balance; /* [nbackends]: input and state of the choice */
     uint32_t *in_flight; /* [nbackends]: over all workers, when last read, and our changes */
     uint16_t *slots;     /* [nbackends]: of its backends */
+    bool slots_run;      /* each is one higher than the one before */
     uint64_t renew_ms;   /* when classes and weights are computed again; 0: changed */
     uint32_t turn;       /* whose turn it is among equals of an even pool */
-    bool even;           /* candidates_even() */
-    uint64_t loads_turn; /* the turn of the loop in which in_flight was read */
+    bool weighted, even; /* how to choose (candidates_look()) */
+    uint64_t loads_ms;   /* when in_flight was read, */
+    uint64_t loads_turn; /* and in which turn of the loop; 0: it is to be read */
     bool due;            /* those that wait are to try again (wait_queue_run()) */
     uint64_t look_ms;    /* when those that wait look whether a slot is free */
-    bool capped;         /* some backend has max_in_flight */
-    uint64_t outage_ms;  /* since when no backend is up and ready; 0: some backend is */
-    const char *outage;  /* what follows from it, as it was logged */
+    struct backend_view *offered; /* whose slot those that wait are offered now; or NULL */
+    bool capped;                  /* some backend has max_in_flight */
+    uint64_t outage_ms; /* since when no backend is up and ready; 0: some backend is */
+    const char *outage; /* what follows from it, as it was logged */
     const char *out; /* every backend was taken out, by whom; NULL: one may be tried at least */
     const char *outage_out;      /* the same, as it was logged */
     bool closed;                 /* the worker ends: those that wait get no slot any more */

@@ -63,6 +63,53 @@ int balance_even(const struct balance *candidates, const uint32_t *in_flight, ui
     return (int)best;
 }
 
+/* Smooth round robin among those whose load / weight is this. */
+static int round_of_load(struct balance *candidates, const uint32_t *in_flight, uint32_t n,
+                         enum balance_class of, uint64_t load, uint64_t weight)
+{
+    int64_t total = 0, most = INT64_MIN;
+    uint32_t best = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct balance *b = &candidates[i];
+
+        if (in_flight[i] * weight != load * b->weight || b->standing != of ||
+            in_flight[i] >= b->cap)
+            continue;
+        b->current += b->weight;
+        total += b->weight;
+        if (b->current > most) {
+            most = b->current;
+            best = i;
+        }
+    }
+    candidates[best].current -= total;
+    return (int)best;
+}
+
+int balance_weighted(struct balance *candidates, const uint32_t *in_flight, uint32_t n,
+                     enum balance_class of)
+{
+    uint64_t load = 1, weight = 0; /* of the best one: more than any at first */
+    bool equals = false;
+    int best = -1;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct balance *b = &candidates[i];
+        uint64_t its = in_flight[i] * weight, least = load * b->weight;
+
+        if (its > least || b->standing != of || in_flight[i] >= b->cap)
+            continue;
+        equals = its == least;
+        if (equals)
+            continue;
+        best = (int)i;
+        load = in_flight[i];
+        weight = b->weight;
+    }
+    return equals ? round_of_load(candidates, in_flight, n, of, load, weight) : best;
+}
+
 /* a/b < c/d without division: a*d < c*b */
 static bool is_less(const struct balance *a, const struct balance *b)
 {

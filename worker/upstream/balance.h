@@ -20,6 +20,7 @@ struct balance {
     uint8_t standing; /* the class without regard to this choice; input of balance_even */
     uint8_t slow;    /* 1: slow start or the score reduces its weight; input of balance_least */
     uint32_t weight; /* > 0; input */
+    uint32_t cap;    /* of in_flight, UINT32_MAX: none; input of balance_weighted */
     uint32_t in_flight; /* over all workers; input of balance_least */
     int64_t current;    /* state of the round robin; starts at 0 */
     uint64_t credit;    /* state of a slow one: its due share of the sum of all weights */
@@ -41,6 +42,12 @@ int balance_round(struct balance *candidates, uint32_t n, enum balance_class of)
  * backends with equal weights, where it chooses as balance_least() does. */
 int balance_even(const struct balance *candidates, const uint32_t *in_flight, uint32_t n,
                  enum balance_class of, uint32_t *turn);
+
+/* As balance_least() chooses among the candidates of standing `of`, for a pool in which none of
+ * these has a reduced weight: by in_flight[i], without those that are at their cap. Index, or
+ * -1: all are. */
+int balance_weighted(struct balance *candidates, const uint32_t *in_flight, uint32_t n,
+                     enum balance_class of);
 
 /* Least in_flight / weight within class `of`; equals, so all that are idle, take turns by
  * balance_round(). Index, or -1 when there is none.

@@ -21,8 +21,11 @@ int candidates_init(struct pool_view *pool)
     pool->slots = calloc(n, sizeof *pool->slots);
     if (!pool->balance || !pool->in_flight || !pool->slots)
         return -1;
-    for (uint32_t i = 0; i < n; i++)
+    pool->slots_run = true;
+    for (uint32_t i = 0; i < n; i++) {
         pool->slots[i] = (uint16_t)pool->backends[i].slot;
+        pool->slots_run &= pool->slots[i] == pool->slots[0] + i;
+    }
     return 0;
 }
 
@@ -53,7 +56,7 @@ static uint32_t weight_of(const struct backend_view *b, bool slow, uint64_t now_
 static bool is_like(const struct pool_view *pool, uint32_t first, uint32_t i)
 {
     return pool->balance[i].weight == pool->balance[first].weight &&
-           pool->backends[i].conf->max_in_flight == pool->backends[first].conf->max_in_flight;
+           pool->balance[i].cap == pool->balance[first].cap;
 }
 
 static void renew(struct pool_view *pool, uint64_t now_ms)
@@ -61,7 +64,7 @@ static void renew(struct pool_view *pool, uint64_t now_ms)
     uint32_t first = pool->nbackends;
 
     pool->renew_ms = UINT64_MAX;
-    pool->even = true;
+    pool->even = pool->weighted = pool->conf->balance == CONF_BALANCE_LEASTCONN;
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         const struct backend_view *b = &pool->backends[i];
         struct balance *c = &pool->balance[i];
@@ -69,6 +72,7 @@ static void renew(struct pool_view *pool, uint64_t now_ms)
 
         c->standing = candidates_class_of(b, now_ms);
         c->weight = weight_of(b, slow, now_ms);
+        c->cap = b->conf->max_in_flight ? b->conf->max_in_flight : UINT32_MAX;
         c->slow = slow || b->health.weight_permille <= HEALTH_UNLIKE_PERMILLE;
         if (slow && now_ms + SLOW_STEP_MS < pool->renew_ms)
             pool->renew_ms = now_ms + SLOW_STEP_MS;
@@ -76,29 +80,40 @@ static void renew(struct pool_view *pool, uint64_t now_ms)
             pool->renew_ms = b->avoid_until_ms;
         if (c->standing == BALANCE_GOOD && first == pool->nbackends)
             first = i;
-        if (c->standing == BALANCE_AVOID ||
-            (c->standing == BALANCE_GOOD && (c->slow || !is_like(pool, first, i))))
-            pool->even = false;
+        if (c->standing == BALANCE_AVOID || (c->standing == BALANCE_GOOD && c->slow))
+            pool->weighted = false;
+        else if (c->standing == BALANCE_GOOD)
+            pool->even &= is_like(pool, first, i);
     }
-    pool->even &= first < pool->nbackends && pool->conf->balance == CONF_BALANCE_LEASTCONN;
+    pool->weighted &= first < pool->nbackends;
+    pool->even &= pool->weighted;
 }
 
 static void read_loads(struct worker *worker, struct pool_view *pool)
 {
-    if (pool->loads_turn == worker->loop.turn)
-        return;
+    pool->loads_ms = worker->loop.now_ms;
     pool->loads_turn = worker->loop.turn;
-    cap_in_flight_each(worker->table, &worker->live, pool->slots, pool->nbackends,
-                       pool->in_flight);
+    if (!pool->slots_run || !cap_in_flight_run(worker->table, &worker->live, pool->slots[0],
+                                               pool->nbackends, pool->in_flight))
+        cap_in_flight_each(worker->table, &worker->live, pool->slots, pool->nbackends,
+                           pool->in_flight);
 }
 
-bool candidates_even(struct worker *worker, struct pool_view *pool)
+bool candidates_reread(struct worker *worker, struct pool_view *pool)
+{
+    if (pool->loads_turn == worker->loop.turn)
+        return false;
+    read_loads(worker, pool);
+    return true;
+}
+
+void candidates_look(struct worker *worker, struct pool_view *pool)
 {
     if (worker->loop.now_ms >= pool->renew_ms)
         renew(pool, worker->loop.now_ms);
-    if (pool->capped || pool->conf->balance == CONF_BALANCE_LEASTCONN)
+    if ((pool->loads_ms != worker->loop.now_ms || !pool->loads_turn) &&
+        (pool->capped || pool->conf->balance == CONF_BALANCE_LEASTCONN))
         read_loads(worker, pool);
-    return pool->even;
 }
 
 bool candidates_fill(struct pool_view *pool, const uint64_t *tried)
@@ -107,11 +122,10 @@ bool candidates_fill(struct pool_view *pool, const uint64_t *tried)
 
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         struct balance *c = &pool->balance[i];
-        uint32_t cap = pool->backends[i].conf->max_in_flight;
 
         c->class = tried[i / 64] >> (i % 64) & 1 ? BALANCE_NEVER : c->standing;
         c->in_flight = pool->in_flight[i];
-        if (cap && c->in_flight >= cap && c->class < BALANCE_DRAINING) {
+        if (c->in_flight >= c->cap && c->class < BALANCE_DRAINING) {
             c->class = BALANCE_NEVER;
             full = true;
         }

@@ -2,8 +2,8 @@
  *
  * Classes and weights change with verdicts, overrides and faults, not with requests. They are
  * computed when candidates_changed() was said, and while time alone changes one (slow start,
- * the second after a failed connect). The loads are read once per turn of the loop, which reads
- * the cells of all workers for all backends; in between only our own changes are added. Worker
+ * the second after a failed connect). The loads are read once in a millisecond, which reads the
+ * cells of all workers for all backends; in between only our own changes are added. Worker
  * only. */
 #ifndef WORKER_CANDIDATES_H
 #define WORKER_CANDIDATES_H
@@ -27,14 +27,19 @@ static inline void candidates_changed(struct pool_view *pool)
 /* How well it may be chosen by now, for exchanges without a session. */
 enum balance_class candidates_class_of(const struct backend_view *backend, uint64_t now_ms);
 
-/* Reads the loads if it is time. true: the pool is even, that is, all backends that serve are
- * good, weigh the same and have the same cap, so that balance_even() may choose among the good
- * ones. */
-bool candidates_even(struct worker *worker, struct pool_view *pool);
+/* Computes classes and weights, and reads the loads, if it is time. Then pool->weighted says
+ * that all backends that serve are good and none has a reduced weight, so that
+ * balance_weighted() may choose among the good ones; pool->even that these also weigh the same
+ * and have the same cap, so that balance_even() may. */
+void candidates_look(struct worker *worker, struct pool_view *pool);
+
+/* Reads the loads unless they were read in this turn of the loop: before a request has to wait,
+ * because all backends seem to be at their cap. true: they may have changed. */
+bool candidates_reread(struct worker *worker, struct pool_view *pool);
 
 /* Makes pool->balance[] the input of balance_least() and balance_round(), for an exchange that
  * has tried the backends of these bits. true: one that serves was left out because it is at its
- * cap. After candidates_even(), which has read the loads. */
+ * cap. After candidates_look(). */
 bool candidates_fill(struct pool_view *pool, const uint64_t *tried);
 
 #endif

@@ -38,10 +38,10 @@ static bool is_of_backend(const struct pool_view *pool, const struct waiters *qu
 static void publish_waiting(struct worker *worker, struct pool_view *pool,
                             const struct waiters *queue)
 {
+    atomic_store_explicit(&worker->row->queued_all[pool->slots[0]], pool->nwaiting,
+                          memory_order_relaxed);
     if (is_of_backend(pool, queue)) {
-        const struct backend_view *at =
-            (const struct backend_view *)((uintptr_t)queue -
-                                          offsetof(struct backend_view, waiters));
+        const struct backend_view *at = container_of(queue, struct backend_view, waiters);
 
         atomic_store(&worker->row->queued[at->slot], at->waiters.n);
         atomic_store(&at->cell->waiting_since_ms, since_of(queue));
@@ -54,30 +54,41 @@ static void publish_waiting(struct worker *worker, struct pool_view *pool,
 }
 
 /* Returns 1 if the cell was wrong. */
-static uint32_t mend_cells(struct worker *worker, const struct backend_view *b)
+static uint32_t mend(_Atomic uint32_t *cell, uint32_t want)
 {
-    _Atomic uint32_t *queued = &worker->row->queued[b->slot];
-    _Atomic uint32_t *any = &worker->row->queued_any[b->slot];
-    uint32_t of_pool = b == b->pool->backends ? b->pool->waiters.n + b->pool->retriers.n : 0;
-    uint64_t since_ms = since_of(&b->waiters);
-
-    if (atomic_load(queued) == b->waiters.n && atomic_load(any) == of_pool &&
-        atomic_load(&b->cell->waiting_since_ms) == since_ms)
+    if (atomic_load_explicit(cell, memory_order_relaxed) == want)
         return 0;
-    atomic_store(queued, b->waiters.n);
-    atomic_store(any, of_pool);
-    atomic_store(&b->cell->waiting_since_ms, since_ms);
+    atomic_store(cell, want);
     return 1;
+}
+
+static uint32_t mend_since(_Atomic uint64_t *cell, uint64_t want)
+{
+    if (atomic_load_explicit(cell, memory_order_relaxed) == want)
+        return 0;
+    atomic_store(cell, want);
+    return 1;
+}
+
+static uint32_t mend_backend(struct worker *worker, const struct backend_view *b)
+{
+    const struct pool_view *pool = b->pool;
+    bool first = b == pool->backends;
+
+    return mend(&worker->row->queued[b->slot], b->waiters.n) +
+           mend(&worker->row->queued_any[b->slot],
+                first ? pool->waiters.n + pool->retriers.n : 0) +
+           mend(&worker->row->queued_all[b->slot], first ? pool->nwaiting : 0) +
+           mend_since(&b->cell->waiting_since_ms, since_of(&b->waiters));
 }
 
 uint32_t wait_queue_repair(struct worker *worker, struct pool_view *pool)
 {
-    _Atomic uint64_t *oldest = &worker->row->waiting_since_ms[pool->conf->index];
-    uint32_t n = atomic_load(oldest) != since_of(&pool->waiters);
+    uint32_t n =
+        mend_since(&worker->row->waiting_since_ms[pool->conf->index], since_of(&pool->waiters));
 
-    atomic_store(oldest, since_of(&pool->waiters));
     for (uint32_t i = 0; i < pool->nbackends; i++)
-        n += mend_cells(worker, &pool->backends[i]);
+        n += mend_backend(worker, &pool->backends[i]);
     return n;
 }
 
@@ -122,35 +133,6 @@ static bool is_for_any(const struct backend_view *b)
     return b->admin == ADMIN_READY && b->health.state != HEALTH_PROBATION;
 }
 
-/* A slot became free: the exchange that has waited longest for one there gets it, in whichever
- * worker it is, or ours if that has waited about as long. If that is another one, ours look a
- * moment later: it may hang, or its exchange may have tried this backend, or it has one
- * exchange for several slots. */
-static void offer_slot(struct worker *worker, const struct backend_view *b)
-{
-    bool any = is_for_any(b);
-    uint64_t ours = b->pool->closed ? 0 : waiting_since(worker, worker->heritage->row, b, any);
-    uint64_t oldest = 0;
-    int row = -1;
-
-    for (int i = 0; i < worker->live.n; i++) {
-        int other = worker->live.rows[i];
-        uint64_t when =
-            other == worker->heritage->row ? 0 : waiting_since(worker, other, b, any);
-
-        if (when && (!oldest || when < oldest)) {
-            oldest = when;
-            row = other;
-        }
-    }
-    if (goes_first(worker->loop.now_ms, oldest, ours)) {
-        fd_ring_for(worker->heritage->doorbell[row], HERITAGE_RING_FREED);
-        look_by(b->pool, worker->loop.now_ms + OFFER_MS);
-    } else {
-        b->pool->due = true;
-    }
-}
-
 /* Some slots may be left, and none of ours waits any more: the worker whose exchange has waited
  * longest looks. */
 static void offer_rest(struct worker *worker, const struct pool_view *pool)
@@ -182,14 +164,16 @@ void wait_queue_contended(struct worker *worker, struct pool_view *pool)
 
 void wait_queue_freed(struct worker *worker, struct backend_view *b)
 {
+    bool other = b->conf->max_in_flight && worker->live.n > 1; /* one may wait elsewhere */
+
+    if (!b->pool->nwaiting && !other)
+        return;
     if (!b->conf->max_in_flight) {
-        if (b->pool->nwaiting)
-            wait_queue_retry(b->pool);
+        wait_queue_retry(b->pool);
         return;
     }
-    if (b->freed)
+    if (b->nfreed++)
         return;
-    b->freed = true;
     b->freed_next = NULL;
     if (worker->freed_last)
         worker->freed_last->freed_next = b;
@@ -222,7 +206,7 @@ static bool is_queue_full(struct worker *worker, struct pool_view *pool,
 
     if (home && cap_queued(worker->table, &worker->live, home->slot) >= size)
         return true;
-    return cap_queued_all(worker->table, &worker->live, pool->slots, pool->nbackends) >=
+    return cap_queued_all(worker->table, &worker->live, pool->slots[0]) >=
            size * pool->nbackends;
 }
 
@@ -345,7 +329,36 @@ static void retry_waiting(struct worker *worker, struct pool_view *pool)
         offer_rest(worker, pool);
 }
 
-static struct backend_view *take_freed(struct worker *worker)
+/* The queue of those that could use the slot that is offered; NULL: nobody wants it. */
+static struct waiters *oldest_for(struct pool_view *pool, struct backend_view *b, bool any)
+{
+    struct waiters *oldest = is_older(&b->waiters, NULL) ? &b->waiters : NULL;
+
+    if (any && is_older(&pool->waiters, oldest))
+        oldest = &pool->waiters;
+    if (is_older(&pool->retriers, oldest))
+        oldest = &pool->retriers;
+    return oldest;
+}
+
+/* Offers n slots to those of ours that wait. false: some are left, for another worker. */
+static bool offer_to_ours(struct worker *worker, struct backend_view *b, uint32_t n, bool any)
+{
+    struct pool_view *pool = b->pool;
+    const uint32_t *load = &pool->in_flight[b - pool->backends];
+    uint32_t full = *load + n;
+    struct waiters *queue;
+
+    b->waiters.stuck = pool->waiters.stuck = pool->retriers.stuck = false;
+    pool->offered = b;
+    while (*load < full && (queue = oldest_for(pool, b, any)) != NULL)
+        if (!worker->retry_queued(queue->first))
+            queue->stuck = true;
+    pool->offered = NULL;
+    return *load >= full;
+}
+
+static struct backend_view *take_freed(struct worker *worker, uint32_t *n)
 {
     struct backend_view *b = worker->freed_first;
 
@@ -354,17 +367,49 @@ static struct backend_view *take_freed(struct worker *worker)
     worker->freed_first = b->freed_next;
     if (!b->freed_next)
         worker->freed_last = NULL;
-    b->freed = false;
+    *n = b->nfreed;
+    b->nfreed = 0;
     return b;
+}
+
+/* n slots became free: the exchange that has waited longest for one there gets it, in whichever
+ * worker it is, or ours if that has waited about as long. If that is another one, ours look a
+ * moment later: it may hang, or its exchange may have tried this backend, or it has one
+ * exchange for several slots. */
+static void offer_slots(struct worker *worker, struct backend_view *b, uint32_t n)
+{
+    struct pool_view *pool = b->pool;
+    bool any = is_for_any(b), closed = pool->closed;
+    uint64_t ours = closed ? 0 : waiting_since(worker, worker->heritage->row, b, any);
+    uint64_t oldest = 0;
+    int row = -1;
+
+    for (int i = 0; i < worker->live.n; i++) {
+        int other = worker->live.rows[i];
+        uint64_t when =
+            other == worker->heritage->row ? 0 : waiting_since(worker, other, b, any);
+
+        if (when && (!oldest || when < oldest)) {
+            oldest = when;
+            row = other;
+        }
+    }
+    if (goes_first(worker->loop.now_ms, oldest, ours))
+        look_by(pool, worker->loop.now_ms + OFFER_MS);
+    else if (closed || !pool->nwaiting || offer_to_ours(worker, b, n, any))
+        return;
+    if (row >= 0)
+        fd_ring_for(worker->heritage->doorbell[row], HERITAGE_RING_FREED);
 }
 
 void wait_queue_run(struct loop *loop)
 {
     struct worker *worker = container_of(loop, struct worker, loop);
     struct backend_view *b;
+    uint32_t n;
 
-    while ((b = take_freed(worker)) != NULL)
-        offer_slot(worker, b);
+    while ((b = take_freed(worker, &n)) != NULL)
+        offer_slots(worker, b, n);
     for (size_t i = 0; i < worker->conf->n_pools; i++)
         if (worker->pools[i].due)
             retry_waiting(worker, &worker->pools[i]);
