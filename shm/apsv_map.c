@@ -15,9 +15,9 @@ static uint32_t stamp(uint64_t ms)
 
 /* How long ago, in units; 0 if in the future: another worker may have read
  * the clock a little later. */
-static uint32_t apsv_map_age_of(uint64_t home, uint64_t now_ms)
+static uint32_t apsv_map_age_of(uint64_t seen, uint64_t now_ms)
 {
-    int32_t age = (int32_t)(stamp(now_ms) - (uint32_t)home);
+    int32_t age = (int32_t)(stamp(now_ms) - (uint32_t)seen);
 
     return age > 0 ? (uint32_t)age : 0;
 }
@@ -31,8 +31,8 @@ static struct worker_handle *place_for(struct worker_handle *set, uint64_t hash,
 
     for (int i = 0; i < WAYS; i++) {
         uint64_t key = atomic_load_explicit(&set[i].key, memory_order_relaxed);
-        uint64_t home = atomic_load_explicit(&set[i].home, memory_order_relaxed);
-        uint32_t age = key ? apsv_map_age_of(home, now_ms) : UINT32_MAX;
+        uint64_t seen = atomic_load_explicit(&set[i].seen, memory_order_relaxed);
+        uint32_t age = key ? apsv_map_age_of(seen, now_ms) : UINT32_MAX;
 
         if (key == hash)
             return &set[i];
@@ -44,33 +44,32 @@ static struct worker_handle *place_for(struct worker_handle *set, uint64_t hash,
     return oldest;
 }
 
-void apsv_map_learn(struct worker_row *mine, uint64_t hash, uint32_t instance, uint64_t now_ms)
+void apsv_map_learn(struct worker_row *mine, uint64_t hash, uint32_t backend, uint64_t now_ms)
 {
     struct worker_handle *to = place_for(&mine->handle[hash % SETS * WAYS], hash, now_ms);
 
     if (atomic_load_explicit(&to->key, memory_order_relaxed) != hash) {
         /* No reader may see the new key with the old backend, nor the other way round. */
         atomic_store(&to->key, 0);
-        atomic_store(&to->home, (uint64_t)instance << 32 | stamp(now_ms));
+        atomic_store(&to->seen, (uint64_t)backend << 32 | stamp(now_ms));
         atomic_store(&to->key, hash);
     } else {
-        atomic_store(&to->home, (uint64_t)instance << 32 | stamp(now_ms));
+        atomic_store(&to->seen, (uint64_t)backend << 32 | stamp(now_ms));
     }
 }
 
 /* false: the entry belongs to another connection, or is being written. */
-static bool apsv_map_look(const struct worker_handle *at, uint64_t hash, uint64_t *home)
+static bool apsv_map_look(const struct worker_handle *at, uint64_t hash, uint64_t *seen)
 {
     struct worker_handle *h = (struct worker_handle *)(uintptr_t)at;
 
     if (atomic_load(&h->key) != hash)
         return false;
-    *home = atomic_load(&h->home);
+    *seen = atomic_load(&h->seen);
     return atomic_load(&h->key) == hash;
 }
 
-bool apsv_map_find(const struct table *table, uint64_t hash, uint64_t now_ms,
-                   uint32_t *instance)
+bool apsv_map_find(const struct table *table, uint64_t hash, uint64_t now_ms, uint32_t *backend)
 {
     uint32_t youngest = UINT32_MAX;
 
@@ -80,14 +79,14 @@ bool apsv_map_find(const struct table *table, uint64_t hash, uint64_t now_ms,
         if (!table_row_used(table, r))
             continue;
         for (int i = 0; i < WAYS; i++) {
-            uint64_t home;
+            uint64_t seen;
 
-            if (!apsv_map_look(&set[i], hash, &home))
+            if (!apsv_map_look(&set[i], hash, &seen))
                 continue;
-            uint32_t age = apsv_map_age_of(home, now_ms);
+            uint32_t age = apsv_map_age_of(seen, now_ms);
             if (age <= stamp(APSV_MAP_TTL_MS) && age < youngest) {
                 youngest = age;
-                *instance = (uint32_t)(home >> 32);
+                *backend = (uint32_t)(seen >> 32);
             }
         }
     }

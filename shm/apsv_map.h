@@ -17,10 +17,10 @@ enum { APSV_MAP_TTL_MS = 30 * 60 * 1000 }; /* the idle timeout of PAS's own sess
 
 /* Remembers in our own row that the connection with this hash (not 0) is at the backend with
  * this number, or is still used. */
-void apsv_map_learn(struct worker_row *mine, uint64_t hash, uint32_t instance, uint64_t now_ms);
+void apsv_map_learn(struct worker_row *mine, uint64_t hash, uint32_t backend, uint64_t now_ms);
 
 /* The backend of a connection; false: not known. */
 bool apsv_map_find(const struct table *table, uint64_t hash, uint64_t now_ms,
-                   uint32_t *instance);
+                   uint32_t *backend);
 
 #endif

@@ -57,7 +57,7 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
  * it: the next process of the row continues to use it. */
 struct worker_handle {
     _Atomic uint64_t key;  /* hash of the connection handle; 0: free, or being written */
-    _Atomic uint64_t home; /* the backend's number, and when it was last seen */
+    _Atomic uint64_t seen; /* the backend's number, and when it was last seen */
 };
 
 /* One exchange that ended, or left a backend for another (shm/exchange_ring.h). A text that

@@ -26,7 +26,7 @@ static uint16_t slot_of[BACKENDS] = {0, 1};
 static uint32_t in_flight[BACKENDS];
 static struct {
     struct waiter waiter;
-    const struct backend_view *home;
+    const struct backend_view *affinity;
     bool resent;
     bool is_short; /* ends at once, when it has its slot */
 } x[EXCHANGES];
@@ -45,7 +45,7 @@ static bool scripted(struct waiter *waiter)
     while (&x[i].waiter != waiter)
         i++;
     within += runs;
-    if (free_slots == 0 || (only && x[i].home && x[i].home != only))
+    if (free_slots == 0 || (only && x[i].affinity && x[i].affinity != only))
         return false;
     runs = true;
     free_slots--;
@@ -85,11 +85,11 @@ static void afresh(void)
             .conf = &conf_backend[i], .pool = &pool, .slot = i, .cell = &worker.row->be[i]};
 }
 
-static bool join(int i, struct backend_view *home)
+static bool join(int i, struct backend_view *affinity)
 {
-    x[i].home = home;
+    x[i].affinity = affinity;
     worker.loop.now_ms++;
-    return wait_queue_join(&worker, &pool, home, x[i].resent ? WAITER_RETRY : WAITER_NEW,
+    return wait_queue_join(&worker, &pool, affinity, x[i].resent ? WAITER_RETRY : WAITER_NEW,
                            &x[i].waiter);
 }
 

@@ -17,7 +17,8 @@
 static bool may_hedge(const struct exchange *x)
 {
     return !x->hedged && !x->active->first_byte && x->safe && !x->binds && !x->streamed &&
-           x->body_done && !x->home && !x->request->upgrade.n && !exchange_other(x)->upstream;
+           x->body_done && !x->affinity && !x->request->upgrade.n &&
+           !exchange_other(x)->upstream;
 }
 
 /* A probation request is hedged early. Where requests failed and it is only slow, it gets the
@@ -154,7 +155,7 @@ void attempt_writable(struct exchange *x)
 void attempt_connect(struct exchange *x, struct backend_view *b)
 {
     exchange_join_running(x->active, b);
-    x->active->sticky = b == x->home;
+    x->active->sticky = b == x->affinity;
     x->active->chosen = x->worker->loop.now_us;
     x->attempts++;
     x->active->state = EXCHANGE_CONNECTING;
@@ -200,7 +201,7 @@ static void fail_no_slot(struct exchange *x, enum exchange_end end, const char *
 
 void attempt_queue_timeout(struct exchange *x)
 {
-    wait_queue_refused(x->pool, x->home, true);
+    wait_queue_refused(x->pool, x->affinity, true);
     fail_no_slot(x, EXCHANGE_END_TIMEOUT, "timed out waiting for a free backend slot");
 }
 
@@ -220,8 +221,8 @@ static void wait_in_queue(struct exchange *x)
         attempt_queue_timeout(x);
         return;
     }
-    if (!wait_queue_join(x->worker, x->pool, x->home, kind_of_waiter(x), &x->waiter)) {
-        wait_queue_refused(x->pool, x->home, false);
+    if (!wait_queue_join(x->worker, x->pool, x->affinity, kind_of_waiter(x), &x->waiter)) {
+        wait_queue_refused(x->pool, x->affinity, false);
         fail_no_slot(x, EXCHANGE_END_PROXY, "the queue of the pool is full");
         return;
     }
@@ -231,11 +232,12 @@ static void wait_in_queue(struct exchange *x)
 
 /* An affinity target that failed or may not serve any more is dropped: any other backend will
  * do. */
-static bool has_lost_home(const struct exchange *x)
+static bool has_lost_affinity(const struct exchange *x)
 {
-    uint32_t i = x->home ? (uint32_t)(x->home - x->pool->backends) : 0;
+    uint32_t i = x->affinity ? (uint32_t)(x->affinity - x->pool->backends) : 0;
 
-    return x->home && ((x->tried[i / 64] >> (i % 64) & 1) || !backends_is_home(x->home));
+    return x->affinity &&
+           ((x->tried[i / 64] >> (i % 64) & 1) || !backends_serves_sessions(x->affinity));
 }
 
 /* A retry that ended in another worker before it could see this one wait has rung no
@@ -252,8 +254,8 @@ void attempt_choose(struct exchange *x)
 {
     struct backend_view *b;
 
-    if (has_lost_home(x))
-        x->home = NULL;
+    if (has_lost_affinity(x))
+        x->affinity = NULL;
     if (!retry_budget_acquire(x)) {
         wait_for_budget(x);
         return;
@@ -266,7 +268,7 @@ void attempt_choose(struct exchange *x)
         attempt_connect(x, b);
         return;
     }
-    switch (backends_choose(x->worker, x->pool, x->home, x->tried, &b)) {
+    switch (backends_choose(x->worker, x->pool, x->affinity, x->tried, &b)) {
     case BACKENDS_TRIES:
         x->active->opens = true;
         attempt_connect(x, b);
@@ -299,12 +301,12 @@ bool attempt_retry_queued(struct waiter *waiter)
         return true;
     }
     /* From now on it waits in another queue, or not at all. */
-    if (has_lost_home(x) || x->in_budget != was_counted) {
+    if (has_lost_affinity(x) || x->in_budget != was_counted) {
         wait_queue_leave(x->worker, x->pool, &x->waiter);
         attempt_choose(x);
         return true;
     }
-    choice = backends_choose_queued(x->worker, x->pool, x->home, x->tried, &b);
+    choice = backends_choose_queued(x->worker, x->pool, x->affinity, x->tried, &b);
 
     if (choice == BACKENDS_FULL || choice == BACKENDS_WAIT)
         return false;
@@ -320,10 +322,10 @@ bool attempt_retry_queued(struct waiter *waiter)
 /* It has everything that it needs before it takes a slot. */
 void attempt_join(struct exchange *x)
 {
-    if (has_lost_home(x))
-        x->home = NULL;
+    if (has_lost_affinity(x))
+        x->affinity = NULL;
     /* Nobody overtakes exchanges that already wait for the same. */
-    if (wait_queue_has_others(x->pool, x->home))
+    if (wait_queue_has_others(x->pool, x->affinity))
         wait_in_queue(x);
     else
         attempt_choose(x);

@@ -188,9 +188,9 @@ static void exchange_timer_fired(struct loop_timer *timer)
     hedge_expire(x);
     switch ((enum exchange_state)x->active->state) {
     case EXCHANGE_QUEUED:
-        if (x->home && x->home->health.state == HEALTH_UNKNOWN) {
+        if (x->affinity && x->affinity->health.state == HEALTH_UNKNOWN) {
             wait_queue_leave(x->worker, x->pool, &x->waiter);
-            x->home = NULL;
+            x->affinity = NULL;
             attempt_choose(x);
             return;
         }

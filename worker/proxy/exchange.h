@@ -111,8 +111,8 @@ struct exchange {
     struct route_match match;
     const struct conf_route *route; /* NULL: pasgate responds itself */
     struct pool_view *pool;
-    struct backend_view *home;       /* affinity target, while it may serve its session */
-    struct backend_view *named;      /* requested by what the client sent; NULL: none */
+    struct backend_view *affinity;   /* affinity target, while it may serve its session */
+    struct backend_view *requested;  /* requested by what the client sent; NULL: none */
     struct backend_view *refused;    /* the last one whose error response was not passed on */
     struct backend_view *served_by;  /* DELIVERING: whose response it is */
     struct backend_view *session_at; /* where its session counts as live; NULL: nowhere */
@@ -136,12 +136,12 @@ struct exchange {
     bool responded;        /* part of the response went to the client */
     bool blocked;          /* the client accepts no more bytes now, */
     bool was_blocked;      /* or did so once */
-    bool measured;      /* counted for the comparison of backends (worker/proxy/measured.h) */
-    bool no_reuse;      /* the backend connection must be closed after it */
-    bool by_route;      /* requested by a jvmRoute, not by a tag of pasgate */
-    bool home_again;    /* its affinity target failed, and got it once more */
-    bool resent;        /* a backend got it before: another attempt is a retry */
-    bool in_budget;     /* it is counted in the retry budget */
+    bool measured;       /* counted for the comparison of backends (worker/proxy/measured.h) */
+    bool no_reuse;       /* the backend connection must be closed after it */
+    bool by_route;       /* requested by a jvmRoute, not by a tag of pasgate */
+    bool affinity_again; /* its affinity target failed, and got it once more */
+    bool resent;         /* a backend got it before: another attempt is a retry */
+    bool in_budget;      /* it is counted in the retry budget */
     bool beyond_budget; /* let in though the retry budget was full (worker/proxy/retry_budget.h)
                          */
     bool in_expects;    /* it is counted among requests whose body is still to come */

@@ -7,7 +7,7 @@
 
 static bool is_comparable(const struct exchange *x)
 {
-    return !(x->measured | x->retried | x->hedged | x->active->probation) && !x->home &&
+    return !(x->measured | x->retried | x->hedged | x->active->probation) && !x->affinity &&
            !x->binds;
 }
 

@@ -180,8 +180,8 @@ static bool find_route(struct exchange *x, struct str path, bool has_slash)
 static void find_pinned(struct exchange *x)
 {
     x->binds = pins_bound_by_request(x->request);
-    if (!x->home)
-        x->home = pins_backend(&x->transport->pins, x->pool);
+    if (!x->affinity)
+        x->affinity = pins_backend(&x->transport->pins, x->pool);
 }
 
 /* An OPTIONS request with Max-Forwards: 0 is meant for pasgate itself. */

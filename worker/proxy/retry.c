@@ -91,16 +91,16 @@ static bool may_hedge_fresh(const struct exchange *x)
 
 /* A single failure should not cost a backend its sessions, which are unknown to other backends:
  * it is tried once more, if an attempt for another backend remains after that. */
-static bool may_stay_home(const struct exchange *x, enum conf_retry why)
+static bool may_stay(const struct exchange *x, enum conf_retry why)
 {
-    return x->home && x->home == x->active->backend && !x->home_again &&
-           (why & (CONF_RETRY_EMPTY | CONF_RETRY_CUT)) && backends_is_home(x->home) &&
-           x->attempts < x->pool->conf->retries;
+    return x->affinity && x->affinity == x->active->backend && !x->affinity_again &&
+           (why & (CONF_RETRY_EMPTY | CONF_RETRY_CUT)) &&
+           backends_serves_sessions(x->affinity) && x->attempts < x->pool->conf->retries;
 }
 
-static void try_home(struct exchange *x, enum conf_retry why)
+static void stay(struct exchange *x, enum conf_retry why)
 {
-    x->home_again = x->fresh = x->resent = true;
+    x->affinity_again = x->fresh = x->resent = true;
     x->retried |= (uint16_t)why;
     x->waiter.since_ms = 0;
     exchange_leave(x);
@@ -142,8 +142,8 @@ static bool retry_elsewhere(struct exchange *x, enum conf_retry why, bool sent)
         return true;
     if (!may_retry(x, why, sent))
         return false;
-    if (may_stay_home(x, why))
-        try_home(x, why);
+    if (may_stay(x, why))
+        stay(x, why);
     else
         try_another(x, why, sent);
     return true;
@@ -330,7 +330,7 @@ bool retry_refuse_response(struct exchange *x, unsigned status)
 {
     enum conf_retry why = refusal_of(x, status);
 
-    if (!(x->route->retry & why) || x->home || !may_retry(x, why, true) || !has_other(x))
+    if (!(x->route->retry & why) || x->affinity || !may_retry(x, why, true) || !has_other(x))
         return false;
     x->resent = true;
     if (!retry_budget_acquire(x) && !retry_budget_helps(x->pool))

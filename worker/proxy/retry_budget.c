@@ -122,7 +122,7 @@ void retry_budget_expect_release(struct exchange *x)
  * probation slot for long), and not retried or hedged already. */
 static bool may_try(const struct exchange *x)
 {
-    return x->safe && x->body_done && !x->home && !x->retried && !x->binds && !x->hedged &&
+    return x->safe && x->body_done && !x->affinity && !x->retried && !x->binds && !x->hedged &&
            !x->request->upgrade.n && x->pool->conf->retries > 0 &&
            x->route->retry & CONF_RETRY_EMPTY;
 }

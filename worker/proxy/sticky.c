@@ -76,11 +76,11 @@ static void take_session(struct exchange *x, uint64_t hash, struct backend_view 
 
 /* The first one that names a backend of the pool counts: a client with sessions in several
  * pools sends them all. But a tag of ours takes precedence over a jvmRoute. */
-static void take_named(struct exchange *x, struct backend_view *named, uint64_t hash)
+static void take_requested(struct exchange *x, struct backend_view *requested, uint64_t hash)
 {
-    if ((x->named && !x->by_route) || !named)
+    if ((x->requested && !x->by_route) || !requested)
         return;
-    x->named = named;
+    x->requested = requested;
     x->by_route = false;
     x->session = hash;
 }
@@ -106,14 +106,14 @@ static void take_route(struct exchange *x, struct str session)
 {
     struct backend_view *b;
 
-    if (x->named)
+    if (x->requested)
         return;
     b = by_route(x->pool, affinity_route(session, false));
     if (!b)
         b = by_route(x->pool, affinity_route(session, true));
     if (!b)
         return;
-    take_named(x, b, affinity_handle(&x->worker->affinity, session));
+    take_requested(x, b, affinity_handle(&x->worker->affinity, session));
     x->by_route = true;
 }
 
@@ -126,7 +126,7 @@ static void look_at_session(struct exchange *x, struct str session, struct stick
         take_route(x, session);
     } else if (affinity_untag(&x->worker->affinity, session, &bare, &id)) {
         cuts->cut[cuts->n++] = str_skip(session, bare.n);
-        take_named(x, backends_by_id(x->pool, id), hash_of_tagged(session));
+        take_requested(x, backends_by_id(x->pool, id), hash_of_tagged(session));
     } else {
         /* a session from another load balancer, or one whose tag was lost on the way */
         take_route(x, session);
@@ -144,7 +144,7 @@ static void look_at_cookie(struct exchange *x, struct str name,
     }
     cuts->cut[cuts->n++] = cookie->whole; /* our own, whatever its value */
     if (affinity_token_check(&x->worker->affinity, cookie->value, name, &id))
-        take_named(x, backends_by_id(x->pool, id), hash_of_client(x));
+        take_requested(x, backends_by_id(x->pool, id), hash_of_client(x));
 }
 
 static void look_at_cookies(struct exchange *x, struct sticky_cuts *cuts)
@@ -206,7 +206,7 @@ static void look_at_handle(struct exchange *x)
         return;
     hash = affinity_handle(&worker->affinity, handle);
     if (apsv_map_find(worker->table, hash, worker->loop.now_ms, &id))
-        take_named(x, backends_by_id(x->pool, id), hash);
+        take_requested(x, backends_by_id(x->pool, id), hash);
 }
 
 void sticky_request(struct exchange *x, char *path, size_t *n, struct sticky_cuts *cuts)
@@ -219,11 +219,11 @@ void sticky_request(struct exchange *x, char *path, size_t *n, struct sticky_cut
     look_at_cookies(x, cuts);
     if (how != CONF_STICKY_COOKIE)
         look_at_path(x, path, n);
-    if (x->match.class == ROUTE_CLASS_APSV && !x->named)
+    if (x->match.class == ROUTE_CLASS_APSV && !x->requested)
         look_at_handle(x);
-    x->home = x->named;
-    if (x->home && backends_is_home(x->home))
-        take_session(x, x->session, x->home);
+    x->affinity = x->requested;
+    if (x->affinity && backends_serves_sessions(x->affinity))
+        take_session(x, x->session, x->affinity);
 }
 
 /* ---- marks in a response */
@@ -267,7 +267,7 @@ void sticky_response(struct exchange *x, const struct http_response *head)
         return;
     if (x->match.class == ROUTE_CLASS_APSV)
         learn_handle(x, head);
-    if (how == CONF_STICKY_COOKIE && x->named != x->active->backend)
+    if (how == CONF_STICKY_COOKIE && x->requested != x->active->backend)
         take_session(x, hash_of_client(x), x->active->backend);
     for (unsigned i = 0; how != CONF_STICKY_COOKIE && i < head->nfields; i++)
         if (head->fields[i].id == HTTP_F_SET_COOKIE &&
@@ -294,7 +294,7 @@ void sticky_mark(const struct exchange *x, struct headers_info *info,
         info->tag_key = key;
         info->tag_id = x->active->backend->id;
     }
-    if (how != CONF_STICKY_COOKIE || x->named == x->active->backend)
+    if (how != CONF_STICKY_COOKIE || x->requested == x->active->backend)
         return;
     name = cookie_name(text, x->pool->conf);
     affinity_token(token, key, x->active->backend->id, name);

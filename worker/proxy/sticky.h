@@ -29,8 +29,9 @@ struct sticky_cuts {
     unsigned n;
 };
 
-/* Finds the session of a routed request, sets x->home and counts the session as live. Removes
- * tags from the path of *n bytes, and reports in *cuts where they are in the cookies. */
+/* Finds the session of a routed request, sets x->affinity and counts the session as live.
+ * Removes tags from the path of *n bytes, and reports in *cuts where they are in the cookies.
+ */
 void sticky_request(struct exchange *x, char *path, size_t *n, struct sticky_cuts *cuts);
 
 /* Inspects the head of a final response: remembers an APSV connection, and counts a session

@@ -93,7 +93,7 @@ int backends_init(struct worker *worker)
     return 0;
 }
 
-bool backends_is_home(const struct backend_view *b)
+bool backends_serves_sessions(const struct backend_view *b)
 {
     if (b->admin == ADMIN_MAINT)
         return false;
@@ -148,32 +148,34 @@ static enum backends_choice nothing_left(const struct pool_view *pool, const uin
 }
 
 /* A session's backend that is down follows the same rules as a pool in which all are down. */
-static enum backends_choice choose_down_home(struct worker *worker, struct backend_view *home,
-                                             struct backend_view **chosen)
+static enum backends_choice choose_down_affinity(struct worker *worker,
+                                                 struct backend_view *affinity,
+                                                 struct backend_view **chosen)
 {
-    enum conf_fail_open mode = home->pool->conf->fail_open;
-    bool tries = mode == CONF_FAIL_OPEN_ONE && !fail_open_is_open(worker, home);
+    enum conf_fail_open mode = affinity->pool->conf->fail_open;
+    bool tries = mode == CONF_FAIL_OPEN_ONE && !fail_open_is_open(worker, affinity);
 
-    if (mode == CONF_FAIL_OPEN_OFF || (tries && !fail_open_acquire(worker, home->pool)))
+    if (mode == CONF_FAIL_OPEN_OFF || (tries && !fail_open_acquire(worker, affinity->pool)))
         return BACKENDS_NONE;
-    *chosen = home;
-    if (backends_acquire_slot(worker, home))
+    *chosen = affinity;
+    if (backends_acquire_slot(worker, affinity))
         return tries ? BACKENDS_TRIES : BACKENDS_CHOSEN;
     if (tries)
-        fail_open_release(worker, home->pool);
+        fail_open_release(worker, affinity->pool);
     return BACKENDS_FULL;
 }
 
-static enum backends_choice choose_home(struct worker *worker, struct backend_view *home,
-                                        struct backend_view **chosen)
+static enum backends_choice choose_affinity(struct worker *worker,
+                                            struct backend_view *affinity,
+                                            struct backend_view **chosen)
 {
-    if (home->health.state == HEALTH_UNKNOWN)
+    if (affinity->health.state == HEALTH_UNKNOWN)
         return BACKENDS_WAIT;
-    if (health_is_out(home->health.state))
-        return choose_down_home(worker, home, chosen);
-    if (!backends_acquire_slot(worker, home))
+    if (health_is_out(affinity->health.state))
+        return choose_down_affinity(worker, affinity, chosen);
+    if (!backends_acquire_slot(worker, affinity))
         return BACKENDS_FULL;
-    *chosen = home;
+    *chosen = affinity;
     return BACKENDS_CHOSEN;
 }
 
@@ -183,7 +185,7 @@ static bool leave_to_waiting(struct pool_view *pool)
 {
     bool any = false;
 
-    for (uint32_t i = 0; i < pool->nbackends && pool->nhome_waiting; i++) {
+    for (uint32_t i = 0; i < pool->nbackends && pool->nsession_waiting; i++) {
         if (pool->backends[i].waiters.first && pool->balance[i].class != BALANCE_NEVER) {
             pool->balance[i].class = BALANCE_NEVER;
             any = true;
@@ -337,7 +339,7 @@ static inline enum backends_choice choose(struct worker *worker, struct pool_vie
     do {
         choice = BACKENDS_WAIT;
         candidates_look(worker, pool);
-        if (pool->weighted && !has_tried(tried) && (in_turn || !pool->nhome_waiting))
+        if (pool->weighted && !has_tried(tried) && (in_turn || !pool->nsession_waiting))
             choice = choose_good(worker, pool, chosen);
         if (choice == BACKENDS_WAIT)
             choice = choose_any(worker, pool, tried, in_turn, chosen);
@@ -346,20 +348,21 @@ static inline enum backends_choice choose(struct worker *worker, struct pool_vie
 }
 
 enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
-                                     struct backend_view *home,
+                                     struct backend_view *affinity,
                                      const uint64_t tried[TABLE_BACKENDS / 64],
                                      struct backend_view **chosen)
 {
-    return home ? choose_home(worker, home, chosen)
-                : choose(worker, pool, tried, false, chosen);
+    return affinity ? choose_affinity(worker, affinity, chosen)
+                    : choose(worker, pool, tried, false, chosen);
 }
 
 enum backends_choice backends_choose_queued(struct worker *worker, struct pool_view *pool,
-                                            struct backend_view *home,
+                                            struct backend_view *affinity,
                                             const uint64_t tried[TABLE_BACKENDS / 64],
                                             struct backend_view **chosen)
 {
-    return home ? choose_home(worker, home, chosen) : choose(worker, pool, tried, true, chosen);
+    return affinity ? choose_affinity(worker, affinity, chosen)
+                    : choose(worker, pool, tried, true, chosen);
 }
 
 struct backend_view *backends_choose_asked(struct worker *worker, struct pool_view *pool,

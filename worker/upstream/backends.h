@@ -93,7 +93,7 @@ struct pool_view {
     struct waiters waiters;      /* for a slot at any backend of the pool */
     struct waiters retriers;     /* for the retry budget (worker/proxy/retry_budget.h) */
     uint32_t nwaiting;           /* these two, and the waiters of its backends */
-    uint32_t nhome_waiting;      /* the waiters of its backends */
+    uint32_t nsession_waiting;   /* the waiters of its backends */
     /* The next request that may be hedged goes there; NULL: none. */
     struct backend_view *asked;
     uint64_t asked_us; /* since when */
@@ -115,16 +115,16 @@ enum backends_choice {
 };
 
 /* Chooses a backend for an exchange and acquires a slot there (in_flight counts it). tried: one
- * bit per index in the pool, not to be chosen again. home: the affinity target
- * (backends_is_home() holds), which is chosen or none; NULL: any. A slot that a session's
- * request waits for is left to that. */
+ * bit per index in the pool, not to be chosen again. affinity: the affinity target
+ * (backends_serves_sessions() holds), which is chosen or none; NULL: any. A slot that a
+ * session's request waits for is left to that. */
 enum backends_choice backends_choose(struct worker *worker, struct pool_view *pool,
-                                     struct backend_view *home,
+                                     struct backend_view *affinity,
                                      const uint64_t tried[TABLE_BACKENDS / 64],
                                      struct backend_view **chosen);
 /* The same for one that waits in a queue, when it is its turn: it has waited longest. */
 enum backends_choice backends_choose_queued(struct worker *worker, struct pool_view *pool,
-                                            struct backend_view *home,
+                                            struct backend_view *affinity,
                                             const uint64_t tried[TABLE_BACKENDS / 64],
                                             struct backend_view **chosen);
 
@@ -135,7 +135,7 @@ struct backend_view *backends_choose_asked(struct worker *worker, struct pool_vi
 
 /* Does it (still) serve its sessions? A drained backend does; one that is down does only when
  * there is no healthy one. */
-bool backends_is_home(const struct backend_view *backend);
+bool backends_serves_sessions(const struct backend_view *backend);
 
 /* Is there a healthy backend in the pool that was not tried yet (bits as in
  * backends_choose())? */

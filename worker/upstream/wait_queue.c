@@ -17,12 +17,12 @@ enum {
     OFFER_SHARE = 8,
 };
 
-bool wait_queue_has_others(const struct pool_view *pool, const struct backend_view *home)
+bool wait_queue_has_others(const struct pool_view *pool, const struct backend_view *affinity)
 {
-    if (!home)
+    if (!affinity)
         return pool->waiters.first != NULL;
     /* Exchanges that can go to any backend do not wait for one that is drained. */
-    return home->waiters.first || (pool->waiters.first && home->admin == ADMIN_READY);
+    return affinity->waiters.first || (pool->waiters.first && affinity->admin == ADMIN_READY);
 }
 
 static uint64_t since_of(const struct waiters *waiters)
@@ -200,47 +200,48 @@ void wait_queue_rung(struct worker *worker)
 
 /* Exchanges that wait for one backend can fill only that backend's share of the queue. */
 static bool is_queue_full(struct worker *worker, struct pool_view *pool,
-                          const struct backend_view *home)
+                          const struct backend_view *affinity)
 {
     uint32_t size = pool->conf->queue.size;
 
-    if (home && cap_queued(worker->table, &worker->live, home->slot) >= size)
+    if (affinity && cap_queued(worker->table, &worker->live, affinity->slot) >= size)
         return true;
     return cap_queued_all(worker->table, &worker->live, pool->slots[0]) >=
            size * pool->nbackends;
 }
 
-void wait_queue_refused(const struct pool_view *pool, const struct backend_view *home,
+void wait_queue_refused(const struct pool_view *pool, const struct backend_view *affinity,
                         bool timed_out)
 {
-    struct worker_backend *cell = (home ? home : &pool->backends[0])->cell;
+    struct worker_backend *cell = (affinity ? affinity : &pool->backends[0])->cell;
     const struct conf_queue *queue = &pool->conf->queue;
     static struct log_gate full, late;
 
     count_add(timed_out ? &cell->queue_timeouts : &cell->queue_full, 1);
     if (timed_out && log_gate_open(&late))
         log_warn("pool %s: no slot of %s became free within queue.timeout (%u ms): 503",
-                 pool->conf->name, home ? home->conf->name : "any backend", queue->timeout_ms);
+                 pool->conf->name, affinity ? affinity->conf->name : "any backend",
+                 queue->timeout_ms);
     else if (!timed_out && log_gate_open(&full))
         log_warn("pool %s: its queue is full (queue.size: %u for each backend): 503",
                  pool->conf->name, queue->size);
 }
 
-static struct waiters *wait_queue_of(struct pool_view *pool, struct backend_view *home,
+static struct waiters *wait_queue_of(struct pool_view *pool, struct backend_view *affinity,
                                      enum waiter_kind kind)
 {
     if (kind == WAITER_RETRY)
         return &pool->retriers;
-    return home ? &home->waiters : &pool->waiters;
+    return affinity ? &affinity->waiters : &pool->waiters;
 }
 
-bool wait_queue_join(struct worker *worker, struct pool_view *pool, struct backend_view *home,
-                     enum waiter_kind kind, struct waiter *w)
+bool wait_queue_join(struct worker *worker, struct pool_view *pool,
+                     struct backend_view *affinity, enum waiter_kind kind, struct waiter *w)
 {
-    struct waiters *queue = wait_queue_of(pool, home, kind);
+    struct waiters *queue = wait_queue_of(pool, affinity, kind);
 
     /* One that had a slot before was already admitted. */
-    if (kind == WAITER_NEW && is_queue_full(worker, pool, home))
+    if (kind == WAITER_NEW && is_queue_full(worker, pool, affinity))
         return false;
     w->prev = queue->last;
     w->next = NULL;
@@ -254,7 +255,7 @@ bool wait_queue_join(struct worker *worker, struct pool_view *pool, struct backe
      */
     if (!pool->nwaiting++ && pool->look_ms <= worker->loop.now_ms)
         pool->look_ms = worker->loop.now_ms + WAIT_QUEUE_LOOK_MS;
-    pool->nhome_waiting += is_of_backend(pool, queue);
+    pool->nsession_waiting += is_of_backend(pool, queue);
     w->queue = queue;
     if (!w->since_ms)
         w->since_ms = worker->loop.now_ms;
@@ -279,14 +280,14 @@ void wait_queue_leave(struct worker *worker, struct pool_view *pool, struct wait
     w->queue = NULL;
     queue->n--;
     pool->nwaiting--;
-    pool->nhome_waiting -= is_of_backend(pool, queue);
+    pool->nsession_waiting -= is_of_backend(pool, queue);
     publish_waiting(worker, pool, queue);
 }
 
 static void all_may_try(struct pool_view *pool)
 {
     pool->waiters.stuck = pool->retriers.stuck = false;
-    for (uint32_t i = 0; i < pool->nbackends && pool->nhome_waiting; i++)
+    for (uint32_t i = 0; i < pool->nbackends && pool->nsession_waiting; i++)
         pool->backends[i].waiters.stuck = false;
 }
 
@@ -302,7 +303,7 @@ static struct waiters *oldest_queue(struct pool_view *pool)
 
     if (is_older(&pool->retriers, oldest))
         oldest = &pool->retriers;
-    for (uint32_t i = 0; i < pool->nbackends && pool->nhome_waiting; i++)
+    for (uint32_t i = 0; i < pool->nbackends && pool->nsession_waiting; i++)
         if (is_older(&pool->backends[i].waiters, oldest))
             oldest = &pool->backends[i].waiters;
     return oldest;

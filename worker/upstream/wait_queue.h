@@ -35,14 +35,15 @@ enum waiter_kind {
 };
 
 /* Do others already wait for what an exchange with that affinity target (or none) needs? */
-bool wait_queue_has_others(const struct pool_view *pool, const struct backend_view *home);
+bool wait_queue_has_others(const struct pool_view *pool, const struct backend_view *affinity);
 
-/* The queue of a pool, of its retries, or of `home`. join: false = full. */
-bool wait_queue_join(struct worker *worker, struct pool_view *pool, struct backend_view *home,
-                     enum waiter_kind kind, struct waiter *waiter);
+/* The queue of a pool, of its retries, or of `affinity`. join: false = full. */
+bool wait_queue_join(struct worker *worker, struct pool_view *pool,
+                     struct backend_view *affinity, enum waiter_kind kind,
+                     struct waiter *waiter);
 void wait_queue_leave(struct worker *worker, struct pool_view *pool, struct waiter *waiter);
 /* Counts and logs that a request gets no slot: the queue was full, or it waited too long. */
-void wait_queue_refused(const struct pool_view *pool, const struct backend_view *home,
+void wait_queue_refused(const struct pool_view *pool, const struct backend_view *affinity,
                         bool timed_out);
 
 /* ---- what may let one go on; it does so after this event */
