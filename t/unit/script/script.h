@@ -83,6 +83,7 @@ void script_unlike(uint32_t backend, enum health_cause cause);
 void script_drain(uint32_t backend, enum drain_end end);
 
 /* What the worker holds for exchanges, other than kept connections, as text: "" is nothing. */
+enum { SCRIPT_HELD = 1024 };
 const char *script_held(void);
 /* Lines of the access log so far; the last one; the text of one of its fields ("" if it is not
  * there). */
