@@ -233,9 +233,10 @@ static int host_compare(struct str entry, struct str host)
  * ends in the path. */
 static bool path_matches(struct str path, struct str prefix, size_t *end)
 {
-    size_t i = 0;
+    bool plain = str_starts(path, prefix); /* the usual case: a prefix has no parameters */
+    size_t i = plain ? prefix.n : 0;
 
-    for (size_t j = 0; j < prefix.n; j++, i++) {
+    for (size_t j = i; j < prefix.n; j++, i++) {
         if (i < path.n && path.p[i] == ';')
             i += str_index(str_skip(path, i), '/');
         if (i >= path.n || path.p[i] != prefix.p[j])
