@@ -22,8 +22,9 @@ my %opt = (requests => 600, case => '');
 GetOptions(\%opt, 'requests=i', 'case=s') or die "usage: instructions.pl [--requests N] [--case NAME,...] [BINARY ...]\n";
 my @binaries = map { abs_path($_) // die "$_: $!\n" } @ARGV ? @ARGV : PasGate::binary();
 
-# c: connections of the load; backends, certs: how many are configured; workers: how many, all are
-# counted; cap: slots of one backend, so that the rest of the load waits in the queue; time: CPU time
+# c: connections of the load; backends, certs: how many are configured; weights: backends of 1, 2 and
+# 3; workers: how many, all are counted; cap: slots of one backend, so that the rest of the load waits
+# in the queue; time: CPU time
 # in ns instead, because eight workers under callgrind on two cores miss their heartbeats, and
 # loading 64 certificates costs more than all requests.
 my $slow  = '/pas/delay?ms=1000';
@@ -32,6 +33,7 @@ my @cases = (
     { name => 'c16',       c => 16 },
     { name => 'c64',       c => 64 },
     { name => 'b200',      c => 16, backends => 200 },
+    { name => 'w200',      c => 16, backends => 200, weights => 1 },
     { name => 'down-100k', c => 16, path => '/pas/bytes?n=102400' },
     { name => 'up-64k',    c => 16, path => '/pas/upload', load => [qw(-b 65536)] },
     { name => 'handshake', c => 16, load => ['-H'] },
@@ -136,7 +138,8 @@ sub begin
     my $cap = $case->{cap} ? "max_in_flight = $case->{cap};" : '';
     my $list = join ', ', map {
         my $b = $pas[ $_ % 3 ];
-        sprintf '{ name = "p%d"; address = "127.0.%d.%d:%d"; %s }', $_, 1 + int($_ / 200), 1 + $_ % 200, $b->{port}, $cap;
+        my $weight = $case->{weights} ? 'weight = ' . (1 + $_ % 3) . ';' : '';
+        sprintf '{ name = "p%d"; address = "127.0.%d.%d:%d"; %s %s }', $_, 1 + int($_ / 200), 1 + $_ % 200, $b->{port}, $cap, $weight;
     } 0 .. $backends - 1;
     my @pairs = ([ 'localhost', $chain, $key ],
         map { [ "host$_.test", make_cert("host$_", "host$_.test") ] } 2 .. $case->{certs} // 1);
