@@ -122,10 +122,10 @@ subtest 'what is never sent twice' => sub {
 subtest 'a response that has begun is waited for' => sub {
     my $raw = PasGate::Scripted->new(id => 'raw', reply => sub {
         my $head = "HTTP/1.1 200 OK\r\nX-Instance: raw\r\nContent-Length: 3\r\n\r\n";
-        return $_[0] =~ /pieces/ ? (substr($head, 0, 20), 0.6, substr($head, 20) . 'raw') : "${head}raw";
+        return $_[0] =~ /pieces/ ? (substr($head, 0, 20), 1.2, substr($head, 20) . 'raw') : "${head}raw";
     });
     my $gate = PasGate->new(backends => [$raw, $pas[0]], pool => 'balance = "roundrobin";',
-        routes => '{ path = "/pas"; pool = "pas"; upstream_path = "/web"; hedge_after = "100ms"; }');
+        routes => '{ path = "/pas"; pool = "pas"; upstream_path = "/web"; hedge_after = "600ms"; }');
     ok $gate->wait_health($_, 'up'), "$_ is up" for qw(raw pas1);
     my @r = map { $gate->get('/pas/get?pieces') } 1 .. 4;
     is_deeply [map { "$_->{status} $_->{complete}" } @r], [('200 1') x 4], 'all are served';
