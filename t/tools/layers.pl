@@ -49,6 +49,12 @@ my @library = (
     [seccomp   => qr{^seccomp},           qr{^base/sandbox\w*\.c$}],
 );
 
+# Where a second protocol for clients would show: files that know none, and what they may not include.
+my @neutral = (
+    [qr{^worker/(?:proxy|upstream)/},                   qr{^worker/http/h1_write\.h$}],
+    [qr{^worker/conn/(?:conn|stream|pace)\w*\.[ch]$}, qr{^worker/http/}],
+);
+
 my $bad = 0;
 
 sub violation {
@@ -75,6 +81,8 @@ for my $file (@ARGV) {
             } elsif ($to eq $folder && $room{ room_of($file) }
                 && !grep({ $_ eq room_of($what) } room_of($file), @{ $room{ room_of($file) } })) {
                 violation("$file:$.: room " . room_of($file) . " may not include $what");
+            } elsif (grep { $file =~ $_->[0] && $what =~ $_->[1] } @neutral) {
+                violation("$file:$.: $what is of one protocol of clients");
             }
         } elsif (/^\s*#\s*include\s*<([^>]+)>/) {
             my $what = $1;
