@@ -58,10 +58,10 @@ stage integration 25m "${PROVE[@]}" "${SIDE_BY_SIDE[@]}" t/[0-68]*.t
 stage containers 20m "${PROVE[@]}" t/[79]*.t
 
 # The same on the sanitized build, without layer 7 (images are not built from it), layer 9
-# (measurements), testssl.sh (the same result after three more minutes), three tests that mostly wait
-# for a CA or for acmed, and three of times, which a sanitizer stretches: their code has unit tests.
+# (measurements), testssl.sh (the same result after three more minutes), two tests that mostly wait
+# for a CA, and three of times, which a sanitizer stretches: their code has unit tests.
 PASGATE=$B-asan/pasgate
-GLOBIGNORE=t/33-testssl.t:t/39-acme-options.t:t/39-acme-processing.t:t/39-acme-helper.t
+GLOBIGNORE=t/33-testssl.t:t/39-acme-options.t:t/39-acme-processing.t
 GLOBIGNORE+=:t/52-eject.t:t/57-hedge.t:t/58-score.t
 stage integration-asan 25m "${PROVE[@]}" "${SIDE_BY_SIDE[@]}" t/[0-68]*.t
 
