@@ -1,5 +1,7 @@
 #include "worker/upstream/balance.h"
 
+#include <stddef.h>
+
 enum { SCALE = 1000 }; /* a twentieth of the least weight is 50 */
 
 uint32_t balance_weight(uint32_t configured, uint32_t permille)
@@ -87,13 +89,40 @@ static int round_of_load(struct balance *candidates, const uint32_t *in_flight, 
     return (int)best;
 }
 
+/* The same among the idle ones, which at low load are most: in one pass. -1: none is. */
+static int round_of_idle(struct balance *candidates, const uint32_t *in_flight, uint32_t n,
+                         enum balance_class of)
+{
+    int64_t total = 0, most = INT64_MIN;
+    struct balance *best = NULL;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct balance *b = &candidates[i];
+
+        if (in_flight[i] || b->standing != of || !b->cap)
+            continue;
+        total += b->weight;
+        b->current += b->weight;
+        if (b->current > most) {
+            most = b->current;
+            best = b;
+        }
+    }
+    if (!best)
+        return -1;
+    best->current -= total;
+    return (int)(best - candidates);
+}
+
 int balance_weighted(struct balance *candidates, const uint32_t *in_flight, uint32_t n,
                      enum balance_class of)
 {
     uint64_t load = 1, weight = 0; /* of the best one: more than any at first */
     bool equals = false;
-    int best = -1;
+    int best = round_of_idle(candidates, in_flight, n, of);
 
+    if (best >= 0)
+        return best;
     for (uint32_t i = 0; i < n; i++) {
         const struct balance *b = &candidates[i];
         uint64_t its = in_flight[i] * weight, least = load * b->weight;
