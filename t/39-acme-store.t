@@ -139,9 +139,11 @@ subtest 'a store that is full when the certificate comes' => sub {
     ok !cert_row($gate)->{failures}, 'which is no failure of the CA';
     unlike $gate->log_text, qr/failure \d+: cannot write/, 'in the log, too';
     like $gate->log_text, qr/not ordered: cannot write to the store \S+: No space left on device; tried every 60 s/, 'it is tried again soon';
-    unlink "$folder/zeros", tmp('fill');
+    # Not by deleting what fills it: the space of a file may come back a moment later.
+    remount($folder, 'size=4m');
+    unlink tmp('fill');
     ($code, $said) = $gate->cli('cert', 'renew', 'www.shop.test');
-    is $code, 0, 'there is space again: it comes' or diag $said;
+    ok $code == 0 || $said =~ /it is not due yet/, 'there is space again: it comes, or has come by itself on a slow host' or diag $said, $gate->log_text;
     isnt served($gate), $old, 'and serves';
     is verified($gate, $ca, 'shop.test'), '', 'verified';
     is orders($ca), 2, 'of the order that there was';
