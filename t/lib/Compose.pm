@@ -148,9 +148,28 @@ sub leftovers
     for my $kind (['ps', '-aq'], ['network', 'ls', '-q'], ['volume', 'ls', '-q']) {
         my (undef, $out) =
           $self->docker(@$kind, '--filter', "label=com.docker.compose.project=$self->{project}");
-        push @left, "$kind->[0]: $out" if $out =~ /\S/;
+        my @ids = grep { !$self->{miscounted}{$_} } split ' ', $out;
+        push @left, "$kind->[0]: @ids" if @ids;
     }
     return "@left";
+}
+
+# A busy engine now and then counts an endpoint of a container that is gone, and then never
+# removes that network. Whether that is all that is left; it is told, and forgotten.
+sub miscounted
+{
+    my ($self) = @_;
+    my @label = ('--filter', "label=com.docker.compose.project=$self->{project}");
+    my (undef, $containers) = $self->docker('ps', '-aq', @label);
+    return 0 if $containers =~ /\S/;
+    my (undef, $ids) = $self->docker('network', 'ls', '-q', @label);
+    for my $id (split ' ', $ids) {
+        my (undef, $inside) = $self->docker('network', 'inspect', '-f', '{{len .Containers}}', $id);
+        return 0 if $inside !~ /^0$/m;
+    }
+    Test::More::diag("the engine does not remove a network without containers: $ids");
+    $self->{miscounted} = { map { $_ => 1 } split ' ', $ids };
+    return 1;
 }
 
 sub down
@@ -164,6 +183,7 @@ sub down
         sleep 2;
         ($rc, $out) = $self->compose(@down);
     }
+    $rc = 0 if $rc != 0 && $out =~ /has active endpoints/ && $self->miscounted;
     Test::More::ok($rc == 0, 'down') or Test::More::diag(substr $out, -4000);
     Test::More::is($self->leftovers, '', 'it leaves nothing');
     $self->{id} = {};
