@@ -121,6 +121,8 @@ enum child_state {
 /* Printable names, lower case: "up", "draining", "worker". */
 const char *kind_name(enum kind kind);
 const char *health_state_name(enum health_state state);
+/* The same after "is": "on probation". */
+const char *health_state_phrase(enum health_state state);
 const char *admin_state_name(enum admin_state state);
 const char *recovery_state_name(enum recovery_state state);
 const char *child_state_name(enum child_state state);

@@ -278,6 +278,11 @@ const char *health_state_name(enum health_state at)
     NAMES("unknown", "up", "degraded", "suspect", "probation", "ejected", "down");
 }
 
+const char *health_state_phrase(enum health_state at)
+{
+    return at == HEALTH_PROBATION ? "on probation" : health_state_name(at);
+}
+
 const char *admin_state_name(enum admin_state at)
 {
     NAMES("ready", "drain", "maint", "drained");

@@ -128,7 +128,7 @@ static void look_at_backend(struct summary *s, const struct table *table, int sl
     else if (admin.override == ADMIN_READY && (admin.heal || health.state != HEALTH_UP))
         status_summary_tell(s, SUMMARY_WARN, "attention: backend %s is %s", b.name,
                             admin.heal ? recovery_state_name(admin.heal)
-                                       : health_state_name((enum health_state)health.state));
+                                       : health_state_phrase((enum health_state)health.state));
 }
 
 /* Adds what a backend counted that has left the configuration: a pool's counters only rise. */
