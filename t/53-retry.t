@@ -75,7 +75,7 @@ sub forgiven
         my $before = asked($pas[0]);
         $gate->get('/pas/get') for 1 .. 30;
         asked($pas[0]) - $before >= 8;
-    };
+    } 3 * DEADLINE;
 }
 
 sub failed { return [map { "$_->{status} " . ($_->{why} // '') . ($_->{complete} ? '' : ' incomplete') } grep { $_->{status} != 200 || !$_->{complete} } @_] }
@@ -215,6 +215,8 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
     $pas[0]->ctl('mode=hang&ping=ok');
     my @many = map { my $c = $gate->connect(timeout => 10); $c->write($c->build('GET', '/race/get')); $c } 1 .. 24;
     is_deeply failed(map { $_->response('GET') } @many), [], 'more than the budget allows at one time: each has its race';
+    # After these it may be suspected, or be slow when compared, and then it hardly gets any.
+    ok forgiven(), 'pas1 answers well after that';
     $from = lines();
     $pas[0]->ctl('mode=slow&ms=500&ping=ok');
     $_->ctl('mode=slow&ms=1000&ping=ok') for @pas[1, 2];
@@ -247,9 +249,11 @@ ok $gate->wait_health('pas1', 'up'), 'pas1 is up again';
     };
     $pas[0]->ctl('mode=500&ping=ok');
     $_->ctl('mode=slow&ms=120&ping=ok') for @pas[1, 2];
+    my @first = $load->(40, 1);    # in which it is found out
+    $before = asked($pas[0]);
     my @seen = $load->(40, 3);
     cmp_ok @seen, '>', 100, scalar(@seen) . ' requests';
-    is scalar(grep { $_ != 200 } @seen), 0, 'and none got the 500';
+    is scalar(grep { $_ != 200 } @first, @seen), 0, 'and none got the 500';
     my $share = (asked($pas[0]) - $before) / @seen;
     cmp_ok $share, '<', 0.2, sprintf 'the one that errs was asked %.2f of them', $share;
     ok $gate->wait_log(qr/pas1 up -> degraded: \d+ of \d+ requests answered with 5xx/), 'the log tells';
