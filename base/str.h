@@ -194,4 +194,18 @@ static inline char *str_fit(char *dst, size_t cap, struct str s)
     return dst;
 }
 
+enum { STR_DECIMAL = 20 }; /* bytes of the longest number; no NUL */
+
+/* A number in decimal digits, in the last bytes of text. */
+static inline struct str str_decimal(char text[STR_DECIMAL], uint64_t value)
+{
+    size_t at = STR_DECIMAL;
+
+    do {
+        text[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    return str_make(text + at, STR_DECIMAL - at);
+}
+
 #endif

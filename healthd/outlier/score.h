@@ -26,8 +26,9 @@ enum {
     SCORE_LEAST = 4,      /* no fewer bad responses prove anything */
     SCORE_DIFFERENCE = 4, /* the shares differ by a quarter at least */
     SCORE_USUAL = 20,     /* more than one in so many, in the longest window: usual here */
-    SCORE_UNKNOWN = 200,  /* none in so many there: unknown here */
-    SCORE_GOOD = 3,       /* responses in a row without the fault that end it, at least, */
+    SCORE_UNKNOWN =
+        200,        /* none in 200 responses of the longest window: not known in this pool */
+    SCORE_GOOD = 3, /* responses in a row without the fault that end it, at least, */
     SCORE_GOOD_MOST = 24, /* and at most */
     SCORE_OTHERS = 10,    /* responses of others that tell whether they have the fault too */
     SCORE_QUIET_MS =

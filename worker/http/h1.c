@@ -238,7 +238,7 @@ enum h1_error h1_coding(struct str value)
 
     if (str_eq_case(value, STR("chunked")))
         return H1_E_NONE;
-    /* A list of existing codings that correctly ends with chunked is only not implemented. */
+    /* A correct list of known codings gets 501, not 400: RFC 9112 section 6.1. */
     for (int n = 0; n < H1_CODINGS_MAX && str_next_item(&value, &item); n++) {
         bool last = !value.p, is_known = false;
         if (last)

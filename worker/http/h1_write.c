@@ -24,14 +24,9 @@ static char *write_text(char *p, struct str s)
 
 static char *write_number(char *p, uint64_t value)
 {
-    char text[20];
-    size_t at = sizeof(text);
+    char text[STR_DECIMAL];
 
-    do {
-        text[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    return write_text(p, str_make(text + at, sizeof(text) - at));
+    return write_text(p, str_decimal(text, value));
 }
 
 static char *write_status_line(char *p, const struct http_head *head)

@@ -53,14 +53,9 @@ static inline void put_byte(struct rewrite_out *out, char c)
 
 static inline void put_number(struct rewrite_out *out, uint64_t value)
 {
-    char text[20];
-    size_t at = sizeof(text);
+    char text[STR_DECIMAL];
 
-    do {
-        text[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    put(out, str_make(text + at, sizeof(text) - at));
+    put(out, str_decimal(text, value));
 }
 
 #define PUT(out, literal) put((out), STR(literal))

@@ -65,13 +65,10 @@ static inline __attribute__((always_inline)) void put_const(struct writer *w, co
 
 static void put_number(struct writer *w, uint64_t number)
 {
-    char digits[20];
-    size_t at = sizeof digits;
+    char digits[STR_DECIMAL];
+    struct str text = str_decimal(digits, number);
 
-    do
-        digits[--at] = (char)('0' + number % 10);
-    while (number /= 10);
-    access_format_put(w, digits + at, sizeof digits - at);
+    access_format_put(w, text.p, text.n);
 }
 
 static char *two(char *p, unsigned number)
