@@ -26,6 +26,8 @@ void mempool_release(struct mempool *pool);
 
 /* A block, not zeroed; NULL when the host has no memory. */
 void *mempool_acquire(struct mempool *pool);
+/* The same, zeroed. */
+void *mempool_acquire_zeroed(struct mempool *pool);
 void mempool_return(struct mempool *pool, void *block);
 
 #endif

@@ -38,6 +38,10 @@ static inline void take_word(uint64_t v[4], uint64_t word)
     v[0] ^= word;
 }
 
+#define FIRST_STATE(key)                                                                    \
+    (key)->k[0] ^ UINT64_C(0x736f6d6570736575), (key)->k[1] ^ UINT64_C(0x646f72616e646f6d), \
+        (key)->k[0] ^ UINT64_C(0x6c7967656e657261), (key)->k[1] ^ UINT64_C(0x7465646279746573)
+
 struct siphash_key siphash_key(const uint8_t bytes[SIPHASH_KEY])
 {
     return (struct siphash_key){{siphash_load(bytes), siphash_load(bytes + 8)}};
@@ -45,10 +49,7 @@ struct siphash_key siphash_key(const uint8_t bytes[SIPHASH_KEY])
 
 void siphash_begin(struct siphash *h, const struct siphash_key *key)
 {
-    *h = (struct siphash){.v = {key->k[0] ^ UINT64_C(0x736f6d6570736575),
-                                key->k[1] ^ UINT64_C(0x646f72616e646f6d),
-                                key->k[0] ^ UINT64_C(0x6c7967656e657261),
-                                key->k[1] ^ UINT64_C(0x7465646279746573)}};
+    *h = (struct siphash){.v = {FIRST_STATE(key)}};
 }
 
 void siphash_add(struct siphash *h, const void *bytes, size_t n)
@@ -98,14 +99,13 @@ uint64_t siphash(const struct siphash_key *key, const void *bytes, size_t n)
 
 void siphash_word(const struct siphash_key *key, uint64_t word, uint64_t hash[2])
 {
-    struct siphash h;
+    uint64_t v[4] = {FIRST_STATE(key)};
 
-    siphash_begin(&h, key);
-    h.v[1] ^= 0xee;
-    take_word(h.v, word);
-    take_word(h.v, (uint64_t)sizeof word << 56);
-    h.v[2] ^= 0xee;
-    hash[0] = finish_rounds(h.v);
-    h.v[1] ^= 0xdd;
-    hash[1] = finish_rounds(h.v);
+    v[1] ^= 0xee;
+    take_word(v, word);
+    take_word(v, (uint64_t)sizeof word << 56);
+    v[2] ^= 0xee;
+    hash[0] = finish_rounds(v);
+    v[1] ^= 0xdd;
+    hash[1] = finish_rounds(v);
 }

@@ -6,17 +6,13 @@
 #include "base/siphash.h"
 #include "worker/core/core.h"
 
-/* Eight hex digits, the lowest first: one nibble in each byte, then 0 to 9 or a to f. */
-static void put_hex(char out[8], uint32_t bits)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t x = bits;
+/* Sixteen bytes at once, in one register where the machine has such. */
+typedef uint8_t octets __attribute__((vector_size(16)));
 
-    x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
-    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
-    x = (x | x << 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-    x += ones * '0' + ((x + ones * 6) >> 4 & ones) * ('a' - '0' - 10);
-    memcpy(out, &x, 8);
+/* Nibbles as hex digits. A comparison gives 0 or 0xff in each byte. */
+static inline octets digits(octets nibbles)
+{
+    return nibbles + '0' + ((octets)(nibbles > 9) & ('a' - '0' - 10));
 }
 
 /* A keyed hash of a counter: nobody who has seen any number of ids can tell another one, of
@@ -24,10 +20,12 @@ static void put_hex(char out[8], uint32_t bits)
 void request_id_make(struct worker *w, char out[32])
 {
     uint64_t bits[2];
+    octets bytes, text;
 
     siphash_word(&w->id_key, w->id_count++, bits);
-    for (int i = 0; i < 2; i++) {
-        put_hex(out + i * 16, (uint32_t)bits[i]);
-        put_hex(out + i * 16 + 8, (uint32_t)(bits[i] >> 32));
-    }
+    memcpy(&bytes, bits, sizeof bytes);
+    text = digits(bytes & 0x0f);
+    memcpy(out, &text, sizeof text);
+    text = digits(bytes >> 4);
+    memcpy(out + sizeof text, &text, sizeof text);
 }

@@ -145,7 +145,7 @@ static const char *name_and_id(const char *p, const char *end, enum http_field_i
 {
     size_t room = (size_t)(end - p);
     const char *colon =
-        memchr(p, ':', room <= HTTP_NAME_LONGEST ? room : HTTP_NAME_LONGEST + 1);
+        h1_scan_byte(p, room <= HTTP_NAME_LONGEST ? room : HTTP_NAME_LONGEST + 1, ':');
 
     *id = colon ? http_field_lookup(str_span(p, colon)) : HTTP_F_OTHER;
     if (http_field_is_listed(*id))

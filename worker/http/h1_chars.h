@@ -64,6 +64,25 @@ static inline const char *h1_scan_value(const char *p, const char *end)
     return p;
 }
 
+/* First byte c of the n bytes at p, or NULL. Made for about as many as a field name has. */
+static inline const char *h1_scan_byte(const char *p, size_t n, char c)
+{
+#ifdef __SSE2__
+    if (n >= 16 && n <= 32) {
+        const __m128i wanted = _mm_set1_epi8(c);
+        const char *last = p + n - 16; /* overlaps the first 16 bytes, which do not have it */
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        unsigned hit = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, wanted));
+        if (hit)
+            return p + __builtin_ctz(hit);
+        v = _mm_loadu_si128((const __m128i *)(const void *)last);
+        hit = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, wanted));
+        return hit ? last + __builtin_ctz(hit) : NULL;
+    }
+#endif
+    return memchr(p, c, n);
+}
+
 /* First byte of [p, end) that is not in the class, or end. */
 static inline const char *h1_scan_class(const char *p, const char *end, unsigned class)
 {

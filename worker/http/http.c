@@ -108,9 +108,11 @@ enum http_field_id http_field_lookup(struct str name)
 {
     if (name.n < 4)
         return name.n == 2 && mem_eq_case(name.p, "te", 2) ? HTTP_F_TE : HTTP_F_OTHER;
-    unsigned char first = ascii_lower((unsigned char)name.p[0]);
-    unsigned char last = ascii_lower((unsigned char)name.p[name.n - 1]);
-    unsigned char fourth = ascii_lower((unsigned char)name.p[name.n - 4]);
+    /* Letters become lower-case, and '-' and digits stay: enough to find the one name that it
+     * can be. */
+    unsigned char first = (unsigned char)name.p[0] | 0x20;
+    unsigned char last = (unsigned char)name.p[name.n - 1] | 0x20;
+    unsigned char fourth = (unsigned char)name.p[name.n - 4] | 0x20;
     const struct known *known = &known_fields[FIELD_HASH(name.n, first, last, fourth)];
 
     if (known->name.n == name.n && http_is_known(name.p, known->name.p, name.n))

@@ -1,7 +1,6 @@
 #include "worker/proxy/exchange.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/conf/conf.h"
@@ -37,11 +36,10 @@ static void find_origin(struct exchange *x)
 
 static bool exchange_create(struct worker *worker, struct transport *transport)
 {
-    struct exchange *x = mempool_acquire(&worker->exchanges);
+    struct exchange *x = mempool_acquire_zeroed(&worker->exchanges);
 
     if (!x)
         return false;
-    memset(x, 0, sizeof *x);
     x->worker = worker;
     x->transport = transport;
     x->peer = transport->peer;

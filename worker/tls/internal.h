@@ -111,6 +111,7 @@ struct tls_conn {
     uint8_t alpn;        /* enum tls_alpn */
     bool starved : 1;    /* OpenSSL wanted more input than there was */
     bool full : 1;       /* the last recv(2) filled its buffer: there may be more */
+    bool surplus : 1;    /* OpenSSL holds plaintext that the last SSL_read() had no room for */
     bool asked : 1;      /* this tls_read() has called recv(2) */
     bool reading : 1;    /* SSL_read() is running: bytes written now are unprompted */
     bool eof : 1;        /* the peer sent FIN */

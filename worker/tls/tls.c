@@ -113,7 +113,7 @@ static size_t want(const struct tls_conn *conn, size_t room)
 /* Can something be decrypted without recv(2)? */
 static bool loaded(const struct tls_conn *conn)
 {
-    return tls_io_input(conn) > 0 || SSL_pending(conn->ssl) > 0;
+    return conn->surplus || tls_io_input(conn) > 0;
 }
 
 /* Decrypts what there is; true if more plaintext may follow at once. */
@@ -124,6 +124,8 @@ static bool decrypt(struct tls_conn *conn, uint8_t *buf, size_t room, size_t *go
     conn->reading = true;
     n = SSL_read(tls_enter(conn), buf + *got, (int)(room - *got));
     conn->reading = false;
+    /* Of a record that did not fit, OpenSSL keeps the rest; nothing else leaves any there. */
+    conn->surplus = n > 0 && (size_t)n == room - *got && SSL_pending(conn->ssl) > 0;
     if (conn->key_updates > TLS_KEY_UPDATES)
         tls_io_fail(conn, "too many key updates");
     if (conn->dead) {
