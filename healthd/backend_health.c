@@ -163,8 +163,7 @@ static void fresh_row(struct backend_health *w, uint64_t identity)
         .reason = "not checked yet",
     };
     /* An address that needs no resolving is usable from the first moment. */
-    w->row.has_address =
-        probe_parse_address(&w->row.address, w->backend->host, w->backend->port);
+    w->row.has_address = probe_literal_address(&w->row.address, w->backend);
 }
 
 static bool ever_up(const struct history *history)

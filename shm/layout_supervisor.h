@@ -52,8 +52,8 @@ struct backend_row {    /* writer: supervisor; a name keeps its slot across relo
     uint8_t used;       /* 0: the slot is free */
     uint8_t configured; /* 0: no longer configured; kept for old workers */
     char name[TABLE_NAME], pool[TABLE_NAME];
-    char host[256];
-    uint16_t port;
+    char host[256]; /* or "unix:" and the path of its socket */
+    uint16_t port;  /* 0: a unix socket */
     uint16_t weight;
     uint32_t max_in_flight; /* 0: no cap */
     uint32_t generation;    /* last configuration generation that named it */

@@ -37,10 +37,10 @@ static const struct sandbox_rule unix_streams[] = {
 _Static_assert((SOCK_STREAM & 1) && (SOCK_SEQPACKET & 1) && !(SOCK_DGRAM & 1), "odd ones");
 
 /* Returns what it can do although it was forbidden, or NULL. */
-static const char *can(void)
+static const char *can(bool unix_backends)
 {
     char *const none[] = {NULL};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = unix_backends ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd >= 0) {
         close(fd);
@@ -51,7 +51,14 @@ static const char *can(void)
     return SANDBOX_LEAK_CHECK ? NULL : sandbox_try_others();
 }
 
-int confine_child(bool syslog)
+static int forbid_unix_sockets(bool syslog, bool unix_backends)
+{
+    if (unix_backends)
+        return 0;
+    return syslog ? sandbox_forbid_both(unix_streams) : sandbox_forbid(&unix_sockets, 1);
+}
+
+int confine_child(bool syslog, bool unix_backends)
 {
     const char *what;
 
@@ -59,12 +66,12 @@ int confine_child(bool syslog)
         log_warn("this kernel has no system call filters: not sandboxed: %s", strerror(errno));
         return 0;
     }
-    if ((syslog ? sandbox_forbid_both(unix_streams) : sandbox_forbid(&unix_sockets, 1)) < 0 ||
+    if (forbid_unix_sockets(syslog, unix_backends) < 0 ||
         (!SANDBOX_LEAK_CHECK && sandbox_forbid_others() < 0)) {
         log_error("cannot be sandboxed: %s", strerror(errno));
         return -1;
     }
-    what = can();
+    what = can(unix_backends);
     if (what) {
         log_error("not sandboxed: it can %s", what);
         errno = EPERM;

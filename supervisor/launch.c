@@ -149,7 +149,8 @@ static _Noreturn void launch_become(const struct heritage *h, const struct ident
         conf_forget_secrets(h->conf);
     }
     if ((h->kind == KIND_WORKER || h->kind == KIND_HEALTHD) &&
-        confine_child(h->kind == KIND_WORKER && h->conf->log.access == CONF_ACCESS_SYSLOG) < 0)
+        confine_child(h->kind == KIND_WORKER && h->conf->log.access == CONF_ACCESS_SYSLOG,
+                      conf_uses_unix(h->conf)) < 0)
         _exit(EXIT_SETUP);
     kinds[h->kind].body(h);
     check_failed("a body returned", __FILE__, __LINE__);

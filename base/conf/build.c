@@ -45,6 +45,25 @@ const struct conf_backend *conf_backend_find(const struct conf *conf, const char
     return NULL;
 }
 
+const char *conf_backend_address(const struct conf_backend *b,
+                                 char text[static CONF_ADDRESS_LEN])
+{
+    if (*b->socket)
+        snprintf(text, CONF_ADDRESS_LEN, "unix:%s", b->socket);
+    else
+        snprintf(text, CONF_ADDRESS_LEN, strchr(b->host, ':') ? "[%s]:%u" : "%s:%u", b->host,
+                 b->port);
+    return text;
+}
+
+bool conf_uses_unix(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->n_backends; i++)
+        if (*conf->backends[i].socket)
+            return true;
+    return false;
+}
+
 const struct conf_pool *conf_pool_find(const struct conf *conf, const char *name)
 {
     for (size_t i = 0; i < conf->n_pools; i++) {

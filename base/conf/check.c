@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -154,16 +155,18 @@ static void check_twins(struct conf_build *b, size_t pool, size_t backend)
     const struct conf_pool *pools = b->conf->pools;
     const struct conf_backend *x = &pools[pool].backends[backend];
     unsigned line = conf_line_of_record(b, x);
+    char address[CONF_ADDRESS_LEN];
 
     for (size_t p = 0; p <= pool; p++) {
         size_t end = p == pool ? backend : pools[p].n_backends;
         for (size_t i = 0; i < end; i++) {
             const struct conf_backend *y = &pools[p].backends[i];
-            if (p == pool && *x->host && conf_check_eq(x->host, y->host) && x->port == y->port)
+            if (p == pool && *x->host && conf_check_eq(x->host, y->host) &&
+                x->port == y->port && conf_check_eq(x->socket, y->socket))
                 conf_errors_add(&b->report, line,
-                                "pools.backends: %s:%u twice in pool \"%s\"; write it once, "
+                                "pools.backends: %s twice in pool \"%s\"; write it once, "
                                 "with a larger weight if it is to get more requests",
-                                x->host, x->port, pools[p].name);
+                                conf_backend_address(x, address), pools[p].name);
             else if (*x->name && conf_check_eq(x->name, y->name))
                 conf_errors_add(&b->report,
                                 conf_check_first(conf_line_of_field(b, &x->name), line),
@@ -215,6 +218,33 @@ static void check_restart(struct conf_build *b, struct conf_backend *x)
                         "\"name:password\"");
 }
 
+static const char *default_name(struct conf_build *b, const struct conf_backend *x)
+{
+    const char *file = strrchr(x->socket, '/');
+    char name[CONF_SOCKET_LEN + 1];
+    size_t n;
+
+    if (!file)
+        return conf_name_from_host(b, x->host);
+    n = strlen(++file);
+    if (n > 5 && conf_check_eq(file + n - 5, ".sock"))
+        n -= 5;
+    snprintf(name, sizeof name, "%.*s", (int)n, file);
+    return conf_name_from_host(b, name);
+}
+
+static void check_socket(struct conf_build *b, const struct conf_pool *pool,
+                         const struct conf_backend *x)
+{
+    unsigned line = conf_line_of_field(b, &pool->check.port);
+
+    if (*x->socket && pool->check.port)
+        conf_errors_add(&b->report, line,
+                        "pools.check.port: backend %s is a unix socket, which has no ports; "
+                        "remove it, or give this backend a pool of its own",
+                        x->name);
+}
+
 static void check_pool(struct conf_build *b, size_t index)
 {
     struct conf_pool *pools = (struct conf_pool *)b->conf->pools, *pool = &pools[index];
@@ -237,12 +267,13 @@ static void check_pool(struct conf_build *b, size_t index)
         conf_check_no_null(&backends[i].host);
         backends[i].pool = pool->index;
         if (!*backends[i].name)
-            backends[i].name = conf_name_from_host(b, backends[i].host);
+            backends[i].name = default_name(b, &backends[i]);
         if (!*backends[i].route)
             backends[i].route = backends[i].name;
         check_twins(b, index, i);
         check_route_twins(b, pool, i);
         check_restart(b, &backends[i]);
+        check_socket(b, pool, &backends[i]);
     }
 }
 

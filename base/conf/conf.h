@@ -313,11 +313,12 @@ enum conf_state {
 };
 
 struct conf_backend {
-    uint32_t index;    /* in conf.backends; the table's slot is another number */
-    uint32_t pool;     /* index of its pool */
-    const char *name;  /* unique over all pools */
-    const char *host;  /* name or address, without brackets; healthd resolves it */
-    const char *route; /* its jvmRoute, for CONF_STICKY_ROUTE; never "" */
+    uint32_t index;     /* in conf.backends; the table's slot is another number */
+    uint32_t pool;      /* index of its pool */
+    const char *name;   /* unique over all pools */
+    const char *host;   /* name or address, without brackets; healthd resolves it */
+    const char *socket; /* absolute path of a unix socket; "": TCP. Then host is "localhost" */
+    const char *route;  /* its jvmRoute, for CONF_STICKY_ROUTE; never "" */
     uint16_t port;
     uint32_t weight;        /* 1..1000 */
     uint32_t max_in_flight; /* over all workers; 0: no cap. The pool's if not given */
@@ -511,6 +512,14 @@ const struct conf_pool *conf_pool_find(const struct conf *conf, const char *name
 
 /* True if an address (AF_INET or AF_INET6) lies in one of the trusted networks. */
 bool conf_trusts(const struct conf *conf, const struct sockaddr *addr);
+
+/* "pas1:8810", "[fd00::7]:8810" or "unix:/run/pas.sock". Returns text. */
+#define CONF_ADDRESS_LEN (CONF_HOST_LEN + 10)
+const char *conf_backend_address(const struct conf_backend *backend,
+                                 char text[static CONF_ADDRESS_LEN]);
+
+/* Is any backend reached by a unix socket? Workers and healthd then have to open such ones. */
+bool conf_uses_unix(const struct conf *conf);
 
 /* The name of a value, as written in the file; for logs and the status page. */
 const char *conf_state_name(enum conf_state state);

@@ -141,19 +141,25 @@ static const struct conf_section restart_section = {
 
 static void backend_init(void *record, const void *parent, const struct conf *conf)
 {
+    struct conf_backend *backend = record;
+
     (void)conf;
-    ((struct conf_backend *)record)->max_in_flight =
-        ((const struct conf_pool *)parent)->max_in_flight;
+    backend->socket = "";
+    backend->max_in_flight = ((const struct conf_pool *)parent)->max_in_flight;
 }
 
 static const struct conf_setting backend_rows[] = {
     {"address", &conf_hostport, .offset = 0, .flags = REQUIRED,
-     .text = "Host and port. A name is looked up again for every check. Of several addresses, "
-             "IPv6 and IPv4, the first that passes its checks is used, until it fails."},
-    {"name", &conf_name, AT(conf_backend, name), .def = "", .flags = OPTIONAL,
      .text =
-         "Name of the backend in logs, status and commands, unique in the whole file; by "
-         "default its host. History and admin overrides stay with the name across reloads."},
+         "Host and port. A name is looked up again for every check. Of several addresses, "
+         "IPv6 and IPv4, the first that passes its checks is used, until it fails. Or "
+         "unix: and the path of a unix socket, of at most 107 bytes, to which the user of "
+         "the workers must be able to connect; checks and requests without a Host field say "
+         "localhost then."},
+    {"name", &conf_name, AT(conf_backend, name), .def = "", .flags = OPTIONAL,
+     .text = "Name of the backend in logs, status and commands, unique in the whole file; by "
+             "default its host, or the file name of its socket, without .sock. History and "
+             "admin overrides stay with the name across reloads."},
     {"route", &conf_name, AT(conf_backend, route), .def = "", .flags = OPTIONAL,
      .text = "Its jvmRoute (psc.as.alias), for sticky; by default its name."},
     {"weight", &conf_count, AT(conf_backend, weight), .def = "1", .min = 1, .max = 1000,

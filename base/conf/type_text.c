@@ -11,7 +11,8 @@
 #include "base/conf/value.h"
 #include "base/str.h"
 
-#define STRING_MAX 255 /* bytes, where a row says nothing else */
+#define SOCKET_PORT 80  /* of a backend without one, where a URL or Host field needs it */
+#define STRING_MAX  255 /* bytes, where a row says nothing else */
 
 #define FIELD(type, p) (*(type *)(p))
 
@@ -336,32 +337,54 @@ const struct conf_kind conf_listener = {
     read_listener,
     print_listener};
 
-static bool read_hostport(struct conf_cell *cell, const char *text, void *field)
+static bool read_socket(struct conf_cell *cell, const char *path, struct conf_backend *b)
+{
+    char absolute[PATH_MAX];
+
+    if (!*path)
+        return conf_wrong(cell, "\"unix:\" has no path; write \"unix:/run/pas1.sock\"");
+    if (!conf_source_path_from(cell->file, path, true, absolute, sizeof absolute) ||
+        strlen(absolute) > CONF_SOCKET_LEN)
+        return conf_wrong(cell,
+                          "\"unix:%.*s\" is too long: the path of a socket has at most %d "
+                          "bytes; write a shorter one",
+                          CONF_SHOWN, path, CONF_SOCKET_LEN);
+    if (!string(cell, absolute, &b->socket))
+        return false;
+    b->host = "localhost";
+    b->port = SOCKET_PORT;
+    return true;
+}
+
+static bool read_backend(struct conf_cell *cell, const char *text, void *field)
 {
     struct conf_backend *b = field;
     char host[CONF_HOST_LEN + 1];
 
+    if (strncmp(text, "unix:", 5) == 0)
+        return read_socket(cell, text + 5, b);
     if (!conf_parse_hostport(text, host, &b->port))
         return conf_wrong_kind(cell, text);
     b->host = conf_arena_strdup(cell->arena, host);
     return true;
 }
 
-static void print_hostport(const struct conf_setting *row, const void *field, FILE *out)
+static void print_backend(const struct conf_setting *row, const void *field, FILE *out)
 {
-    const struct conf_backend *b = field;
-    bool v6 = strchr(b->host, ':');
+    char text[CONF_ADDRESS_LEN];
+
     (void)row;
-    fprintf(out, "\"%s%s%s:%u\"", v6 ? "[" : "", b->host, v6 ? "]" : "", b->port);
+    conf_print_string(conf_backend_address(field, text), out);
 }
 
 const struct conf_kind conf_hostport = {
     "the address of a backend",
-    "\"pas1:8810\", \"10.0.0.7:8810\" or \"[fd00::7]:8810\", with a port from 1 to 65535",
+    "\"pas1:8810\", \"10.0.0.7:8810\" or \"[fd00::7]:8810\", with a port from 1 to 65535, or "
+    "\"unix:/run/pas1.sock\"",
     sizeof(struct conf_backend),
     ACCEPT_STRING,
-    read_hostport,
-    print_hostport};
+    read_backend,
+    print_backend};
 
 static bool read_network(struct conf_cell *cell, const char *text, void *field)
 {

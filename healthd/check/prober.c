@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -17,7 +18,7 @@
 
 enum {
     HEADER_MAX = 64 * 1024, /* bytes of a response's header */
-    ADDRESS_TEXT = 64,      /* "[address]:port" */
+    ADDRESS_TEXT = 128,     /* "[address]:port", or "unix:" and a path */
     URL_MAX = CONF_HOST_LEN + CONF_PATH_LEN + 32,
     ADDRESSES = 8,        /* addresses of a name that are told apart */
     HASTY_LEAST_MS = 200, /* see prober_go_on() */
@@ -182,7 +183,8 @@ static void set_port(struct sockaddr_storage *address, uint16_t port)
         ((struct sockaddr_in *)address)->sin_port = htons(port);
 }
 
-bool probe_parse_address(struct sockaddr_storage *address, const char *text, uint16_t port)
+/* Reads a literal IPv4 or IPv6 address (no brackets). false: it is a name. */
+static bool parse_address(struct sockaddr_storage *address, const char *text, uint16_t port)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)address;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)address;
@@ -198,13 +200,28 @@ bool probe_parse_address(struct sockaddr_storage *address, const char *text, uin
     return true;
 }
 
+bool probe_literal_address(struct sockaddr_storage *address, const struct conf_backend *backend)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)address;
+
+    if (!*backend->socket)
+        return parse_address(address, backend->host, backend->port);
+    memset(address, 0, sizeof *address);
+    un->sun_family = AF_UNIX;
+    snprintf(un->sun_path, sizeof un->sun_path, "%s", backend->socket);
+    return true;
+}
+
 static void tell_address(char text[ADDRESS_TEXT], const struct sockaddr_storage *address)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
     char ip[INET6_ADDRSTRLEN] = "?";
 
-    if (address->ss_family == AF_INET6) {
+    if (address->ss_family == AF_UNIX) {
+        snprintf(text, ADDRESS_TEXT, "unix:%s",
+                 ((const struct sockaddr_un *)address)->sun_path);
+    } else if (address->ss_family == AF_INET6) {
         inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof ip);
         snprintf(text, ADDRESS_TEXT, "[%s]:%u", ip, ntohs(v6->sin6_port));
     } else {
@@ -229,6 +246,8 @@ static struct curl_slist *prober_make_fields(const struct probe *probe)
 
     if (probe->check->host[0] != '\0')
         snprintf(host, sizeof host, "Host: %s", probe->check->host);
+    else if (*b->socket)
+        snprintf(host, sizeof host, "Host: %s", b->host);
     else
         snprintf(host, sizeof host, strchr(b->host, ':') ? "Host: [%s]:%u" : "Host: %s:%u",
                  b->host, b->port);
@@ -248,6 +267,8 @@ static void prober_set_options(struct probe *probe)
     snprintf(url, sizeof url, strchr(b->host, ':') ? "http://[%s]:%u%s" : "http://%s:%u%s",
              b->host, prober_port_of(probe), tcp ? "/" : probe->check->path);
     curl_easy_setopt(easy, CURLOPT_URL, url);
+    if (*b->socket)
+        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, b->socket);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -290,7 +311,7 @@ int prober_start(struct prober *prober, uint32_t id, const struct conf_backend *
     probe->backend = backend;
     probe->check = check;
     probe->started_us = clock_mono_us();
-    probe->literal = probe_parse_address(&literal, backend->host, backend->port);
+    probe->literal = probe_literal_address(&literal, backend);
     probe->prefers = prefer && !probe->literal;
     if (prefer)
         probe->prefer = *prefer;
@@ -418,9 +439,12 @@ static void conclude(struct probe *probe, CURLcode code, struct probe_result *re
     else
         result->outcome = judge_failure(probe, code, result->text);
 
+    if (*probe->backend->socket) {
+        result->has_address = probe_literal_address(&result->address, probe->backend);
+        return;
+    }
     curl_easy_getinfo(probe->easy, CURLINFO_PRIMARY_IP, &ip);
-    if (code == CURLE_OK && ip &&
-        probe_parse_address(&result->address, ip, probe->backend->port)) {
+    if (code == CURLE_OK && ip && parse_address(&result->address, ip, probe->backend->port)) {
         result->has_address = true;
     } else if (probe->has_tried) {
         result->has_address = true;
@@ -445,7 +469,7 @@ static bool is_another_left(struct probe *probe, const struct probe_result *resu
         probe->first = *result;
     probe->has_first = true;
     curl_easy_getinfo(probe->easy, CURLINFO_PRIMARY_IP, &ip);
-    if (ip && *ip && probe_parse_address(&at, ip, 0))
+    if (ip && *ip && parse_address(&at, ip, 0))
         prober_add_address(&probe->failed, &at);
     else
         for (size_t i = 0; i < probe->opened.n; i++)

@@ -49,7 +49,9 @@ void prober_wait(struct prober *prober, int fd, int other_fd, int max_ms);
 /* Takes the result of a probe that has ended; false: there is none. */
 bool prober_next(struct prober *prober, struct probe_result *result);
 
-/* Reads a literal IPv4 or IPv6 address (no brackets). false: it is a name. */
-bool probe_parse_address(struct sockaddr_storage *address, const char *text, uint16_t port);
+/* The address of a backend that is given by an IPv4 or IPv6 address, or by a unix socket.
+ * false: by a name. */
+bool probe_literal_address(struct sockaddr_storage *address,
+                           const struct conf_backend *backend);
 
 #endif

@@ -47,7 +47,7 @@ const char *restart_seconds(char out[RESTART_TIME], uint64_t ms)
 char **restart_environment(const struct restart_call *call, const char *path)
 {
     const struct conf_backend *b = call->backend;
-    char address[CONF_HOST_LEN + 16];
+    char address[CONF_ADDRESS_LEN];
     const char *const vars[][2] = {
         {"PATH", path},
         {"PASGATE_BACKEND", b->name},
@@ -59,8 +59,7 @@ char **restart_environment(const struct restart_call *call, const char *path)
     enum { VARS = sizeof vars / sizeof *vars };
     size_t size = (VARS + 1) * sizeof(char *);
 
-    snprintf(address, sizeof address, strchr(b->host, ':') ? "[%s]:%u" : "%s:%u", b->host,
-             b->port);
+    conf_backend_address(b, address);
     for (int i = 0; i < VARS; i++)
         size += strlen(vars[i][0]) + 1 + strlen(vars[i][1]) + 1;
     char **env = malloc(size);

@@ -155,6 +155,8 @@ static bool where(const struct diagnostics *ev, char ip[INET6_ADDRSTRLEN + 2])
     if (!health_read(&table->health[slot], &health) || !health.has_address ||
         !backend_read(&table->backend[slot], &backend) || health.identity != backend.identity)
         return false;
+    if (health.address.ss_family == AF_UNIX) /* it is on this host */
+        return snprintf(ip, INET6_ADDRSTRLEN, "127.0.0.1") > 0;
     if (health.address.ss_family == AF_INET)
         return inet_ntop(AF_INET, &v4->sin_addr, ip, INET6_ADDRSTRLEN) != NULL;
     if (health.address.ss_family != AF_INET6 ||
@@ -183,6 +185,7 @@ static struct fetch *ask_manager(struct round *round, const struct conf_backend 
 
     if (f) {
         f->host = host;
+        f->socket = *b->socket ? b->socket : NULL;
         f->login = *b->restart_oemanager ? b->restart_oemanager : NULL;
     }
     return f;
@@ -306,7 +309,7 @@ void diagnostics_of_pas(struct diagnostics *ev, uint32_t limit_ms)
     uint64_t deadline = clock_mono_ms() + limit_ms;
     const struct conf_backend *b = ev->call->backend;
     const struct conf_check *check = &ev->heritage->conf->pools[b->pool].check;
-    char ip[INET6_ADDRSTRLEN + 2], host[CONF_HOST_LEN + 16];
+    char ip[INET6_ADDRSTRLEN + 2], host[CONF_ADDRESS_LEN];
 
     if (ev->dir < 0 || !is_pas(check, b) || !where(ev, ip))
         return;
@@ -319,7 +322,10 @@ void diagnostics_of_pas(struct diagnostics *ev, uint32_t limit_ms)
         diagnostics_finish(ev, "oemanager", manager, why, sizeof why - 1);
         return;
     }
-    snprintf(host, sizeof host, strchr(b->host, ':') ? "[%s]:%u" : "%s:%u", b->host, b->port);
+    if (*b->socket)
+        snprintf(host, sizeof host, "%s", b->host);
+    else
+        conf_backend_address(b, host);
     ask_pas(&round, check, b, ip, host);
     fetch_all(round.fetch, round.n, limit_ms);
     write_pas(ev, &round, scanner, manager, ip, deadline);

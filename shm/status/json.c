@@ -1,7 +1,9 @@
 /* `pasgate status --json` and /status.json. Keys are only ever added. */
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/clock.h"
 #include "shm/certs.h"
@@ -111,7 +113,8 @@ static void add_child(struct text *out, const struct child_row *c)
 
 static void status_json_add_address(struct text *out, const struct health_row *h)
 {
-    char ip[INET6_ADDRSTRLEN] = "";
+    char ip[sizeof h->address + 1] = "";
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&h->address;
     const struct sockaddr_in *in = (const struct sockaddr_in *)&h->address;
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&h->address;
 
@@ -119,6 +122,8 @@ static void status_json_add_address(struct text *out, const struct health_row *h
         inet_ntop(AF_INET, &in->sin_addr, ip, sizeof ip);
     else if (h->has_address && in6->sin6_family == AF_INET6)
         inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof ip);
+    else if (h->has_address && un->sun_family == AF_UNIX)
+        snprintf(ip, sizeof ip, "%.*s", (int)sizeof un->sun_path, un->sun_path);
     STRING("address", ip);
 }
 

@@ -19,7 +19,8 @@ static uint64_t identity_of(const struct conf_backend *b)
 {
     uint64_t hash = hash_name(hash_name(HASH_START, b->name), b->host);
 
-    return hash_bytes(hash, &b->port, sizeof b->port);
+    hash = hash_bytes(hash, &b->port, sizeof b->port);
+    return *b->socket ? hash_name(hash, b->socket) : hash;
 }
 
 static enum admin_state state_of(const struct conf_backend *b)
@@ -119,8 +120,11 @@ static void publish_backend(struct supervisor *sup, const struct generation *g, 
     row.used = row.configured = 1;
     snprintf(row.name, sizeof row.name, "%s", b->name);
     snprintf(row.pool, sizeof row.pool, "%s", g->conf->pools[b->pool].name);
-    snprintf(row.host, sizeof row.host, "%s", b->host);
-    row.port = b->port;
+    if (*b->socket)
+        snprintf(row.host, sizeof row.host, "unix:%s", b->socket);
+    else
+        snprintf(row.host, sizeof row.host, "%s", b->host);
+    row.port = *b->socket ? 0 : b->port;
     row.weight = (uint16_t)b->weight;
     row.max_in_flight = b->max_in_flight;
     row.generation = g->number;

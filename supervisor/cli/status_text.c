@@ -182,7 +182,10 @@ static void backend_cells(struct text_table *text_table, const struct status_bac
     text_table_cell(text_table, NULL, "%d", b->slot + 1);
     text_table_cell(text_table, NULL, "%s", b->backend.name);
     text_table_cell(text_table, NULL, "%s", b->backend.pool);
-    text_table_cell(text_table, NULL, "%.50s:%u", b->backend.host, b->backend.port);
+    if (b->backend.port)
+        text_table_cell(text_table, NULL, "%.50s:%u", b->backend.host, b->backend.port);
+    else
+        text_table_cell(text_table, NULL, "%.56s", b->backend.host);
     text_table_cell(text_table, health_colour(b->health.state), "%s",
                     health_state_name(b->health.state));
     text_table_cell(text_table, NULL, "%s", ago(b->health.since_wall_ms, text));

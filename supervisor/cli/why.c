@@ -79,8 +79,12 @@ int cli_why(const struct cli *cli)
     if (!health_read(&service.table->health[slot], &health) ||
         health.identity != backend.identity)
         health.state = HEALTH_UNKNOWN;
-    escape_print(stdout, "backend %d %s (%s:%u in pool %s) is %s, %s\n", slot + 1, backend.name,
-                 backend.host, backend.port, backend.pool, health_state_phrase(health.state),
+    char port[8] = "";
+
+    if (backend.port)
+        snprintf(port, sizeof port, ":%u", backend.port);
+    escape_print(stdout, "backend %d %s (%s%s in pool %s) is %s, %s\n", slot + 1, backend.name,
+                 backend.host, port, backend.pool, health_state_phrase(health.state),
                  admin_state_name(admin.override));
     print_recovery(&admin);
     if (sessions_live(service.table, slot, clock_mono_ms(), backend.session_idle_ms) ==

@@ -20,6 +20,7 @@ use strict;
 use warnings;
 use Exporter 'import';
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use JSON::PP;
 use PasGate::Rig qw(:DEFAULT test_tools binary for_all spawn reap remember forget);
 use POSIX qw(WNOHANG);
@@ -80,9 +81,11 @@ sub write_config
     my $n = 0;
     my $backends = join ",\n        ", map {
         my %b = ref $_ eq 'HASH' ? %$_ : (name => $_->{id}, port => $_->{port});
+        $b{address} = "unix:$_->{socket}" if ref $_ ne 'HASH' && $_->{socket};
         my ($name, $port) = (delete $b{name} // 'b' . ++$n, delete $b{port});
+        my $at = delete $b{address} // "127.0.0.1:$port";
         my $more = join ' ', map { "$_ = $b{$_};" } sort keys %b;
-        qq({ name = "$name"; address = "127.0.0.1:$port"; $more });
+        qq({ name = "$name"; address = "$at"; $more });
     } @{ $self->{backends} };
     my $more = join '', map { ",\n    { $_ }" } @{ $self->{more_pools} };
     my $pools = @{ $self->{backends} } ? <<"END" : '';
@@ -326,6 +329,7 @@ sub get
 require PasGate::Conn;
 require PasGate::StandIn;
 require PasGate::Scripted;
+require PasGate::Relay;
 require PasGate::Load;
 require PasGate::OpenLoop;
 

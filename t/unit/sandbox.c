@@ -203,7 +203,7 @@ static int child_of_ours(bool syslog)
 
     if (sandbox_forbid(&none, 1) < 0)
         return NO_FILTERS;
-    HOLDS(1, confine_child(syslog) == 0);
+    HOLDS(1, confine_child(syslog, false) == 0);
     HOLDS(2, !can_exec());
     HOLDS(3, !can_talk(AF_UNIX, SOCK_STREAM) && errno == EACCES);
     HOLDS(4, !can_talk(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -226,6 +226,18 @@ static int worker_or_healthd(void)
 static int worker_with_syslog(void)
 {
     return child_of_ours(true);
+}
+
+static int worker_with_unix_backends(void)
+{
+    static const struct sandbox_rule none = {.calls = "no_such_call"};
+
+    if (sandbox_forbid(&none, 1) < 0)
+        return NO_FILTERS;
+    HOLDS(1, confine_child(false, true) == 0);
+    HOLDS(2, !can_exec());
+    HOLDS(3, can_talk(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
+    return 0;
 }
 
 static int network_half(void)
@@ -310,6 +322,7 @@ int main(void)
     in_child(network_half, "the network half");
     in_child(worker_or_healthd, "workers and healthd");
     in_child(worker_with_syslog, "a worker whose access log goes to syslog");
+    in_child(worker_with_unix_backends, "a worker with a backend at a unix socket");
     in_child(signing_half, "the signing half");
     snprintf(clean, sizeof clean, "rm -rf %s", root);
     ok(system(clean) == 0, "cleaned up");

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/conf/conf.h"
 #include "base/log.h"
@@ -72,6 +73,8 @@ static void refresh_view(struct backend_view *b)
         b->address_len = sizeof(struct sockaddr_in);
     if (b->health.has_address && b->health.address.ss_family == AF_INET6)
         b->address_len = sizeof(struct sockaddr_in6);
+    if (b->health.has_address && b->health.address.ss_family == AF_UNIX)
+        b->address_len = sizeof(struct sockaddr_un);
     if (b->health.state != HEALTH_PROBATION)
         b->probation_hedge_ms = 0;
     if (health_is_out(b->health.state) || b->admin == ADMIN_MAINT) {

@@ -96,7 +96,9 @@ static bool request_write_head(struct exchange *x, struct str path,
         room += r->fields[i].name.n + r->fields[i].value.n + 4;
     room += query_size(r) + r->authority.n;
     if (!r->authority.n) {
-        int len = snprintf(fallback, sizeof fallback, "%s:%u", first->host, first->port);
+        int len = *first->socket
+                      ? snprintf(fallback, sizeof fallback, "%s", first->host)
+                      : snprintf(fallback, sizeof fallback, "%s:%u", first->host, first->port);
 
         info.fallback_host = str_make(fallback, (size_t)len);
     }

@@ -313,7 +313,8 @@ static struct upstream *open_fresh(struct backend_view *b)
     fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return NULL;
-    tcp_prepare(fd, worker->conf->tcp.keepalive_ms, worker->conf->tcp.user_ms);
+    if (to->sa_family != AF_UNIX)
+        tcp_prepare(fd, worker->conf->tcp.keepalive_ms, worker->conf->tcp.user_ms);
     u = mempool_acquire(&worker->upstreams);
     if (!u)
         goto fail;
