@@ -130,6 +130,7 @@ static void begin(uint64_t seed)
 
         backends[i] = (struct conf_backend){.name = "pas",
                                             .host = "127.0.0.1",
+                                            .socket = "",
                                             .port = 8810,
                                             .weight = 1,
                                             .restart_docker = ""};

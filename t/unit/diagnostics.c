@@ -18,6 +18,7 @@
 static const char *const argv[] = {"/usr/bin/restart", "--password", "hunter2"};
 static const struct conf_backend backend = {.name = "pas1",
                                             .host = "pas1.test",
+                                            .socket = "",
                                             .port = 8810,
                                             .restart_docker = "",
                                             .restart_command = argv,

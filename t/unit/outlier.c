@@ -72,6 +72,7 @@ static void begin(void)
                                                     : i == 1 ? "pas2"
                                                              : "pas3",
                                             .host = "127.0.0.1",
+                                            .socket = "",
                                             .port = 8810,
                                             .restart_docker = ""};
         backend_publish(&table->backend[i], &row);

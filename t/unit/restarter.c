@@ -68,6 +68,7 @@ static struct restart_result run(uint32_t timeout_ms, uint32_t stop_ms, const ch
     static const char *argv[3] = {"/bin/sh", "-c"};
     struct conf_backend b = {.name = "pas1",
                              .host = "::1",
+                             .socket = "",
                              .port = 8810,
                              .restart_command = argv,
                              .n_restart_command = 3,
@@ -169,8 +170,11 @@ static void test_command_output(void)
     r = run(20000, 1000, "sleep 2 & echo started");
     ok(r.done && says(&r, ": started"), "what stays in the background is not waited for");
     static const char *none[] = {"/no/such/program"};
-    struct conf_backend b = {
-        .name = "b", .host = "h", .restart_command = none, .n_restart_command = 1};
+    struct conf_backend b = {.name = "b",
+                             .host = "h",
+                             .socket = "",
+                             .restart_command = none,
+                             .n_restart_command = 1};
     struct restart_call call = {
         .backend = &b, .pool = "", .incident = "", .reason = "", .said = &said};
     restart_by_command(&call, &r);

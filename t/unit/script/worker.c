@@ -56,6 +56,7 @@ void script_defaults(void)
                                                        .name = names[i],
                                                        .route = names[i],
                                                        .host = "127.0.0.1",
+                                                       .socket = "",
                                                        .port = 8810,
                                                        .weight = 1};
     script_pool = (struct conf_pool){.name = "pas",
