@@ -56,7 +56,9 @@
     X(slow_bodies)         \
     X(slow_readers)        \
     X(memory_refused)      \
-    X(heads_dropped)
+    X(heads_dropped)       \
+    X(connections_denied)  \
+    X(requests_denied)
 
 /* Any process: the sum over living and ended workers. If workers die faster than the table can
  * be read, the result of the last attempt is returned. slot < TABLE_BACKENDS. */

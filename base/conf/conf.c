@@ -11,6 +11,7 @@
 
 #include "base/conf/arena.h"
 #include "base/conf/build.h"
+#include "base/conf/networks.h"
 #include "base/conf/report.h"
 #include "base/conf/table.h"
 
@@ -195,31 +196,9 @@ void conf_errors_release(struct conf_errors *errs)
     *errs = (struct conf_errors){0};
 }
 
-static bool in_network(const struct conf_prefix *net, const uint8_t addr[16])
-{
-    size_t whole = net->bits / 8;
-    unsigned rest = net->bits % 8;
-
-    if (memcmp(net->addr, addr, whole) != 0)
-        return false;
-    return rest == 0 || (net->addr[whole] ^ addr[whole]) >> (8 - rest) == 0;
-}
-
 bool conf_trusts(const struct conf *conf, const struct sockaddr *addr)
 {
-    uint8_t bytes[16] = {[10] = 0xff, [11] = 0xff};
-
-    if (addr->sa_family == AF_INET)
-        memcpy(bytes + 12, &((const struct sockaddr_in *)addr)->sin_addr, 4);
-    else if (addr->sa_family == AF_INET6)
-        memcpy(bytes, &((const struct sockaddr_in6 *)addr)->sin6_addr, 16);
-    else
-        return false;
-    for (size_t i = 0; i < conf->n_trusted; i++) {
-        if (in_network(&conf->trusted[i], bytes))
-            return true;
-    }
-    return false;
+    return conf_networks_hold(conf->trusted, conf->n_trusted, addr);
 }
 
 const char *conf_state_name(enum conf_state state)

@@ -34,6 +34,7 @@
 #define CONF_MAX_CERTS     1024
 #define CONF_MAX_NAMES     100 /* in one certificate: the limit of Let's Encrypt */
 #define CONF_MAX_TRUSTED   64  /* networks */
+#define CONF_MAX_CLIENTS   256 /* entries of one list of clients */
 #define CONF_MAX_LIST      16  /* elements of any other list */
 #define CONF_NAME_LEN      63  /* bytes in the name of a pool, backend or certificate, no NUL */
 #define CONF_HOST_LEN      253 /* bytes in a host name (RFC 1035 section 2.3.4) */
@@ -92,6 +93,20 @@ enum conf_targets {
     CONF_TARGETS_STRICT, /* such bytes are refused */
 };
 
+/* A network. IPv4 is stored in its IPv6-mapped form, ::ffff:a.b.c.d, so that one comparison
+ * works for both. */
+struct conf_prefix {
+    uint8_t addr[16]; /* network order; bits after .bits are 0 */
+    uint8_t bits;     /* 0..128; IPv4: 96..128 */
+};
+
+/* An entry of a list of clients; see conf/networks.h. */
+struct conf_client {
+    struct conf_prefix net;
+    bool all;   /* every address, in place of net */
+    bool allow; /* false: deny */
+};
+
 struct conf_listen {
     uint32_t index;      /* in conf.listen */
     const char *address; /* as written, for the log */
@@ -108,6 +123,8 @@ struct conf_listen {
     const char *const *hosts; /* of the status listener: further accepted host names */
     size_t n_hosts;
     enum conf_targets targets;
+    const struct conf_client *clients; /* who may connect */
+    size_t n_clients;                  /* 0: everybody */
 };
 
 enum conf_tls_version {
@@ -239,13 +256,6 @@ struct conf_limits {
     uint32_t upstream_keepalive; /* idle connections kept per backend and worker */
     uint32_t upstream_pinned;    /* the same, for connections that belong to one client each */
     uint64_t max_requests;       /* not supported yet */
-};
-
-/* A network. IPv4 is stored in its IPv6-mapped form, ::ffff:a.b.c.d, so that one comparison
- * works for both. */
-struct conf_prefix {
-    uint8_t addr[16]; /* network order; bits after .bits are 0 */
-    uint8_t bits;     /* 0..128; IPv4: 96..128 */
 };
 
 enum conf_fail_open {
@@ -410,9 +420,11 @@ struct conf_route {
     uint32_t hedge_after_ms; /* 0: never; CONF_HEDGE_AUTO: where its backend is silent */
     bool acme_passthrough;   /* ACME challenges that are not ours go to the pool */
     enum conf_slash encoded_slash;
-    const char *const *methods; /* allowed methods */
-    size_t n_methods;           /* 0: all */
-    const char *allow;          /* the same as the value of an Allow field; "": all */
+    const char *const *methods;        /* allowed methods */
+    size_t n_methods;                  /* 0: all */
+    const char *allow;                 /* the same as the value of an Allow field; "": all */
+    const struct conf_client *clients; /* whose requests it takes */
+    size_t n_clients;                  /* 0: everybody's */
 };
 
 /* A file and its state when it was read, so that a change can be noticed. */

@@ -181,6 +181,7 @@ const char conf_manual_notes[] =
     "64 KiB of a header and 64 KiB of a body are looked at.\n"
     ".It This file\n"
     "1 MiB, with all that it includes 512 files; 32 workers, 16 listeners, 256 pools, 256\n"
-    "backends, 1024 routes, 1024 certificates of 100 names, 64 trusted networks, 16 entries\n"
-    "in other lists: all processes share one table of fixed size, with a row for each.\n"
+    "backends, 1024 routes, 1024 certificates of 100 names, 64 trusted networks, 256\n"
+    "entries in a list of clients, 16 in other lists: all processes share one table of fixed "
+    "size, with a row for each.\n"
     ".El\n";

@@ -67,6 +67,13 @@ static const struct conf_setting listen_rows[] = {
              "raw: { } | ^ ` [ ] \" and UTF-8, and the backslash in a query. encode passes "
              "them on percent-encoded, never raw; strict refuses them with 400, except "
              "brackets in a query."},
+    {"clients", &conf_client, MANY(conf_listen, clients), .max = CONF_MAX_CLIENTS,
+     .text =
+         "Who may connect, in order: the first entry with the client's address decides, such "
+         "as [ \"deny 10.1.0.0/16\", \"allow 10.0.0.0/8\" ]. What no entry matches is refused "
+         "if the list has an allow, and otherwise accepted. A refused connection is closed "
+         "at once. A load balancer in trusted is let in, and the address that it reports "
+         "decides about each request: 403. Not given: everybody."},
     {"http2", &conf_bool, AT(conf_listen, http2), .def = "false", .flags = SOON,
      .text = "Offer HTTP/2 to clients."},
     {"proxy_protocol", &conf_bool, AT(conf_listen, proxy_protocol), .def = "false",

@@ -376,6 +376,10 @@ static const struct conf_setting route_rows[] = {
      .text = "The methods that the route accepts; others get 405. GET includes HEAD. Not "
              "given: all methods, including unknown ones, which are treated as unsafe. CONNECT "
              "and TRACE are always refused."},
+    {"clients", &conf_client, MANY(conf_route, clients), .max = CONF_MAX_CLIENTS,
+     .text = "Whose requests it takes, by the client's address, in the form of listen.clients; "
+             "others get 403. Behind a load balancer in trusted, it is the address that this "
+             "reports. Redirects to https and ACME challenges are answered before."},
     {"encoded_slash", &conf_choice, AT(conf_route, encoded_slash), .def = "reject",
      .choices = slashes,
      .text = "What happens to %2F in a path: refuse it with 400, or pass it on as it is; it is "

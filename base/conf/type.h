@@ -35,6 +35,7 @@ extern const struct conf_kind conf_ciphers;   /* const char *: OpenSSL's lists *
 extern const struct conf_kind conf_listener;  /* struct conf_listen: its address fields */
 extern const struct conf_kind conf_hostport;  /* struct conf_backend: its address fields */
 extern const struct conf_kind conf_network;   /* struct conf_prefix */
+extern const struct conf_kind conf_client;    /* struct conf_client */
 extern const struct conf_kind conf_status;    /* struct conf_status_range */
 extern const struct conf_kind conf_workers;   /* uint32_t: 0 is "auto" */
 extern const struct conf_kind conf_access;    /* struct conf_log: access, access_file */

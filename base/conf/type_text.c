@@ -406,6 +406,26 @@ const struct conf_kind conf_network = {
     read_network,
     print_network};
 
+static bool read_client(struct conf_cell *cell, const char *text, void *field)
+{
+    return conf_parse_client(text, field) || conf_wrong_kind(cell, text);
+}
+
+static void print_client(const struct conf_setting *row, const void *field, FILE *out)
+{
+    char buf[INET6_ADDRSTRLEN + 16];
+    (void)row;
+    fprintf(out, "\"%s\"", conf_format_client(field, buf, sizeof buf));
+}
+
+const struct conf_kind conf_client = {"a rule for clients",
+                                      "\"allow 10.0.0.0/8\", \"deny fd00::/8\" or \"deny "
+                                      "all\", with no bit set behind the length",
+                                      sizeof(struct conf_client),
+                                      ACCEPT_STRING,
+                                      read_client,
+                                      print_client};
+
 static bool read_status(struct conf_cell *cell, const char *text, void *field)
 {
     return conf_parse_status(text, field) || conf_wrong_kind(cell, text);

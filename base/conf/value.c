@@ -223,6 +223,30 @@ char *conf_format_network(const struct conf_prefix *net, char *out, size_t cap)
     return out;
 }
 
+bool conf_parse_client(const char *s, struct conf_client *out)
+{
+    struct conf_client client = {.allow = strncmp(s, "allow ", 6) == 0};
+
+    if (!client.allow && strncmp(s, "deny ", 5) != 0)
+        return false;
+    s += client.allow ? 6 : 5;
+    client.all = strcmp(s, "all") == 0;
+    if (!client.all && !conf_parse_network(s, &client.net))
+        return false;
+    *out = client;
+    return true;
+}
+
+char *conf_format_client(const struct conf_client *client, char *out, size_t cap)
+{
+    char net[INET6_ADDRSTRLEN + 8] = "all";
+
+    if (!client->all)
+        conf_format_network(&client->net, net, sizeof net);
+    snprintf(out, cap, "%s %s", client->allow ? "allow" : "deny", net);
+    return out;
+}
+
 bool conf_parse_status(const char *s, struct conf_status_range *out)
 {
     char low[4];

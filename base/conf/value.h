@@ -39,6 +39,10 @@ bool conf_parse_hostport(const char *s, char host[static CONF_HOST_LEN + 1], uin
 bool conf_parse_network(const char *s, struct conf_prefix *out);
 char *conf_format_network(const struct conf_prefix *net, char *out, size_t cap);
 
+/* "allow 10.0.0.0/8", "deny 192.0.2.7", or "all" in place of the network. */
+bool conf_parse_client(const char *s, struct conf_client *out);
+char *conf_format_client(const struct conf_client *client, char *out, size_t cap);
+
 /* "200-399" or "204". */
 bool conf_parse_status(const char *s, struct conf_status_range *out);
 

@@ -4,7 +4,11 @@
 #include <string.h>
 
 #include "base/conf/build.h"
+#include "base/conf/networks.h"
+#include "base/conf/value.h"
 #include "base/str.h"
+
+enum { CLIENT_TEXT = 64 }; /* of a rule for clients: "allow " and a network */
 
 static bool conf_warn_eq(const char *a, const char *b)
 {
@@ -14,6 +18,14 @@ static bool conf_warn_eq(const char *a, const char *b)
 static unsigned conf_warn_first(unsigned a, unsigned b)
 {
     return a ? a : b;
+}
+
+static bool conf_warn_orders_certificates(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->n_certs; i++)
+        if (conf->certs[i].source == CONF_CERT_ACME)
+            return true;
+    return false;
 }
 
 /* ---- listeners */
@@ -54,6 +66,44 @@ static void warn_listeners(struct conf_build *b)
                           "gets a connection; use another address or port",
                           l->address, conf->listen[j].address);
     }
+}
+
+/* ---- lists of clients */
+
+/* whose: the name before ".clients". */
+static void warn_clients(struct conf_build *b, const char *whose,
+                         const struct conf_client *const *list, size_t n)
+{
+    char later[CLIENT_TEXT], first[CLIENT_TEXT];
+    const struct conf_client *c = *list;
+
+    for (size_t i = 1; i < n; i++)
+        for (size_t j = 0; j < i; j++) {
+            if (!conf_networks_hide(&c[j], &c[i]))
+                continue;
+            conf_warn(
+                b, conf_warn_first(conf_line_of_field(b, &c[i]), conf_line_of_field(b, list)),
+                "%s.clients: \"%s\" has no effect, because \"%s\" comes first; write it "
+                "before that, or remove it",
+                whose, conf_format_client(&c[i], later, sizeof later),
+                conf_format_client(&c[j], first, sizeof first));
+            break;
+        }
+}
+
+/* The CA asks from addresses that nobody knows before. */
+static void warn_challenges(struct conf_build *b, const struct conf_listen *l)
+{
+    const struct conf *conf = b->conf;
+
+    if (l->n_clients && l->port == conf->acme.http_port && !l->tls &&
+        conf_warn_orders_certificates(conf))
+        conf_warn(
+            b, conf_warn_first(conf_line_of_field(b, &l->clients), conf_line_of_record(b, l)),
+            "listen.clients: the CA asks for http-01 challenges at port %u, from addresses "
+            "that it does not tell, and is refused; write clients on the routes, or order "
+            "by dns-01",
+            l->port);
 }
 
 /* ---- the rest */
@@ -156,14 +206,6 @@ static void warn_trusted(struct conf_build *b)
     }
 }
 
-static bool conf_warn_orders_certificates(const struct conf *conf)
-{
-    for (size_t i = 0; i < conf->n_certs; i++)
-        if (conf->certs[i].source == CONF_CERT_ACME)
-            return true;
-    return false;
-}
-
 /* Challenges are answered before any route is looked for (worker/proxy/local_reply.c). */
 static void warn_route(struct conf_build *b, const struct conf_route *r)
 {
@@ -190,10 +232,16 @@ void conf_warn_all(struct conf_build *b)
     warn_ciphers(b);
     warn_listeners(b);
     warn_trusted(b);
+    for (size_t i = 0; i < conf->n_listen; i++) {
+        warn_clients(b, "listen", &conf->listen[i].clients, conf->listen[i].n_clients);
+        warn_challenges(b, &conf->listen[i]);
+    }
     for (size_t i = 0; i < conf->n_certs; i++)
         warn_names(b, &conf->certs[i]);
     for (size_t i = 0; i < conf->n_pools; i++)
         warn_pool(b, &conf->pools[i]);
-    for (size_t i = 0; i < conf->n_routes; i++)
+    for (size_t i = 0; i < conf->n_routes; i++) {
         warn_route(b, &conf->routes[i]);
+        warn_clients(b, "routes", &conf->routes[i].clients, conf->routes[i].n_clients);
+    }
 }

@@ -85,6 +85,8 @@ static void add_service(struct text *out, const struct status_service *s)
     NUMBER("slow_readers", s->slow_readers);
     NUMBER("memory_refused", s->memory_refused);
     NUMBER("heads_dropped", s->heads_dropped);
+    NUMBER("connections_denied", s->connections_denied);
+    NUMBER("requests_denied", s->requests_denied);
     NUMBER("buffer_bytes", s->buffer_bytes);
     NUMBER("response_bytes", s->response_bytes);
     text_add(out, ",\"status\":{");

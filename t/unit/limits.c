@@ -95,7 +95,8 @@ int main(void)
     says("This file", CONF_MAX_CERTS, "certificates");
     says("This file", CONF_MAX_NAMES, "names");
     says("This file", CONF_MAX_TRUSTED, "trusted networks");
-    says("This file", CONF_MAX_LIST, "entries");
+    says("This file", CONF_MAX_CLIENTS, "entries in a list of clients");
+    says("This file", CONF_MAX_LIST, "in other lists");
     free(manual);
     return done();
 }

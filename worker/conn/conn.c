@@ -1,12 +1,12 @@
 #include "worker/conn/conn.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/conf/conf.h"
+#include "base/conf/networks.h"
 #include "base/log.h"
 #include "worker/conn/conn_state.h"
 #include "worker/conn/h1.h"
@@ -27,32 +27,28 @@ static bool has_asked(const struct conn *c);
 
 /* ---- life */
 
-static void name_peer(struct peer *peer, const struct sockaddr *from, socklen_t len)
-{
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;
-
-    memcpy(&peer->address, from, len < sizeof peer->address ? len : sizeof peer->address);
-    /* A dual-stack listener shows IPv4 as ::ffff:a.b.c.d; use plain IPv4 from here on. */
-    if (from->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
-        struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = six->sin6_port};
-
-        memcpy(&four.sin_addr, &six->sin6_addr.s6_addr[12], 4);
-        peer->address.v4 = four;
-    }
-    if (peer->address.any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &peer->address.v4.sin_addr, peer->ip, sizeof peer->ip);
-        peer->port = ntohs(peer->address.v4.sin_port);
-    } else {
-        inet_ntop(AF_INET6, &peer->address.v6.sin6_addr, peer->ip, sizeof peer->ip);
-        peer->port = ntohs(peer->address.v6.sin6_port);
-    }
-    peer->ip_len = (uint8_t)strlen(peer->ip);
-}
-
 static void count_conns(struct worker *worker)
 {
     atomic_store_explicit(&worker->row->connections, worker->nconns - worker->nwatchers,
                           memory_order_relaxed);
+}
+
+/* By the address of the connection itself: what a trusted peer reports about its clients comes
+ * with each request (proxy/permit.h). */
+static bool admits(const struct conn *c)
+{
+    static struct log_gate gate;
+    const struct peer *peer = &c->peer;
+
+    if (peer->listen->n_clients == 0 || peer->trusted ||
+        conf_networks_admit(peer->listen->clients, peer->listen->n_clients, &peer->address.any))
+        return true;
+    count_add(&c->worker->row->connections_denied, 1);
+    if (log_wants(LOG_LEVEL_INFO) && log_gate_open(&gate))
+        log_info("connections to %s closed, such as from %s: clients of that listener does not "
+                 "admit them",
+                 peer->listen->address, peer->ip);
+    return false;
 }
 
 void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
@@ -71,6 +67,14 @@ void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
     c->source.ready = conn_ready;
     c->source.fd = -1;
     c->timer.fire = conn_timer_fired;
+    c->peer.listen = listen;
+    c->peer.accepted_us = worker->loop.now_us;
+    peer_name(&c->peer, worker->conf, from, len);
+    if (!admits(c)) {
+        mempool_return(&worker->conns, c);
+        close(fd);
+        return;
+    }
     if (stream_init(&c->stream, fd, listen->tls ? worker->tls : NULL) < 0 ||
         loop_add(&worker->loop, &c->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) <
             0) {
@@ -79,11 +83,7 @@ void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
         close(fd);
         return;
     }
-    c->peer.listen = listen;
     c->peer.tls = c->stream.tls;
-    c->peer.accepted_us = worker->loop.now_us;
-    name_peer(&c->peer, from, len);
-    c->peer.trusted = conf_trusts(worker->conf, &c->peer.address.any);
     c->state = c->stream.tls ? CONN_HANDSHAKE : CONN_IDLE;
     conn_arm_wait(c);
     conn_append(&worker->all_conns, &c->link);

@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 
+struct conf;
 struct conf_listen;
 struct tls_conn;
 
@@ -28,6 +29,10 @@ struct peer {
     uint8_t ip_len;
     char ip[INET6_ADDRSTRLEN]; /* text; a mapped address is written as IPv4 */
 };
+
+/* Sets the address, in all its forms, and whether it is one of conf.trusted. */
+void peer_name(struct peer *, const struct conf *conf, const struct sockaddr *from,
+               socklen_t len);
 
 static inline struct str peer_ip(const struct peer *peer)
 {

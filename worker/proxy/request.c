@@ -11,6 +11,7 @@
 #include "worker/http/uri.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/local_reply.h"
+#include "worker/proxy/permit.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/proxy/sticky.h"
 #include "worker/upstream/backends.h"
@@ -169,12 +170,19 @@ static bool find_route(struct exchange *x, struct str path, bool has_slash)
     x->safe =
         http_method_is_safe((enum http_method)r->method) && x->match.class != ROUTE_CLASS_APSV;
     x->chunked = r->body == HTTP_BODY_CHUNKED;
-    if ((r->body == HTTP_BODY_LENGTH && r->content_length > x->route->body_bytes) ||
-        x->bytes_in > x->route->body_bytes) {
-        exchange_fail(x, 413, EXCHANGE_END_CLIENT, NULL, "body over the limit");
-        return false;
-    }
     return true;
+}
+
+/* false: the body is larger than the route allows, and the response was 413. */
+static bool admit_body(struct exchange *x)
+{
+    const struct http_request *r = x->request;
+
+    if ((r->body != HTTP_BODY_LENGTH || r->content_length <= x->route->body_bytes) &&
+        x->bytes_in <= x->route->body_bytes)
+        return true;
+    exchange_fail(x, 413, EXCHANGE_END_CLIENT, NULL, "body over the limit");
+    return false;
 }
 
 /* Prefers the backend at which its connection is authenticated, unless its session is
@@ -260,6 +268,8 @@ bool request_prepare(struct exchange *x, const char *data, size_t n)
     size_t bare;
     bool has_slash;
 
+    if (x->peer->listen->n_clients && !permit_listener(x))
+        return false;
     if (r->form == HTTP_TARGET_ASTERISK) {
         local_reply_options(x, STR_EMPTY);
         return false;
@@ -276,7 +286,8 @@ bool request_prepare(struct exchange *x, const char *data, size_t n)
         return refuse_slash(x);
     if (local_reply(x, str_make(path, (size_t)len)))
         return false;
-    if (!find_route(x, str_make(path, (size_t)len), has_slash) || !admit_method(x))
+    if (!find_route(x, str_make(path, (size_t)len), has_slash) || !permit_route(x) ||
+        !admit_body(x) || !admit_method(x))
         return false;
     /* Otherwise pasgate sends 100 itself and collects the body like any other. */
     x->expects = x->expects && retry_budget_expect_acquire(x);

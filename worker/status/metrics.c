@@ -92,6 +92,10 @@ static const struct metric totals[] = {
     T("heads_dropped_total", "counter", heads_dropped,
       "Connections without a complete request, or TLS handshake, that were ended to make room "
       "for others (limits.connections, limits.memory)."),
+    T("connections_denied_total", "counter", connections_denied,
+      "Connections closed because of listen.clients."),
+    T("requests_denied_total", "counter", requests_denied,
+      "403: requests refused by who the client is (clients)."),
     T("buffer_bytes", "gauge", buffer_bytes, "Bytes in connection buffers now."),
     T("response_buffer_bytes", "gauge", response_bytes,
       "Bytes of responses that clients are slow to read."),
