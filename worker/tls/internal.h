@@ -8,6 +8,7 @@
  *   tls/stand_in.c   a self-signed certificate, if the store has none that can be read
  *   tls/selftest.c   handshakes with ourselves, for a certificate that is not live yet
  *   tls/io.c         the shared areas, bytes that wait outside them, our BIO
+ *   tls/warm.c       which connections keep OpenSSL's buffers
  *   tls/tls.c        connections
  *   tls/failure.c    why a handshake failed
  *
@@ -40,6 +41,9 @@ enum {
      * connection: alerts and our half of key updates. Far more than honest peers cause, and
      * never a burden. */
     TLS_UNPROMPTED = 4 * 1024,
+    /* Connections that keep OpenSSL's buffers between requests: at most 4.2 MiB per worker, and
+     * as many as are likely to be in use at the same time. */
+    TLS_WARM = 128,
     TLS_RECEIVES = 4, /* calls of recv(2) in one call; then other connections get their turn */
 };
 
@@ -80,6 +84,9 @@ struct tls_engine {
     struct bio_method_st *method;
     struct tls_conn *current; /* connection whose SSL call is running; used by the callbacks */
     struct tls_area rx, tx;
+    struct tls_conn *warm[TLS_WARM]; /* NULL: a free place */
+    uint64_t writes;                 /* calls of tls_write(), the clock for warm */
+    unsigned hand;                   /* the place that is looked at next */
     struct mempool conns, blocks;
     struct tls_name *names;
     size_t nnames;
@@ -104,7 +111,9 @@ struct tls_conn {
     int fd;
     uint32_t unprompted; /* bytes sent as a reaction to what was read, see TLS_UNPROMPTED */
     int reason;          /* why OpenSSL gave up (ERR_GET_REASON); 0: it did not */
+    uint64_t written;    /* engine->writes at its last tls_write() */
     uint16_t cert;
+    uint8_t place;    /* in engine->warm, plus 1; 0: none */
     uint8_t first[8]; /* the first bytes from the peer */
     uint8_t nfirst;
     uint8_t key_updates;
@@ -141,6 +150,14 @@ void tls_io_fail(struct tls_conn *, const char *why);
 
 /* Releases the areas and returns all blocks. */
 void tls_io_drop(struct tls_conn *);
+
+/* ---- tls/warm.c */
+
+/* Before each write but the first, which frees the buffers of the handshake. */
+void tls_warm_written(struct tls_conn *);
+
+/* It is about to be freed. */
+void tls_warm_gone(struct tls_conn *);
 
 /* ---- tls/engine.c */
 

@@ -60,6 +60,7 @@ void tls_conn_free(struct tls_conn *conn)
         return;
     struct tls_engine *engine = conn->engine;
     engine->current = conn;
+    tls_warm_gone(conn);
     SSL_free(conn->ssl);
     tls_io_drop(conn);
     engine->current = NULL;
@@ -197,6 +198,8 @@ int tls_write(struct tls_conn *conn, const void *buf, size_t n)
     bool first = !conn->ticketed;
     if (first)
         tls_ticket_send(conn);
+    else
+        tls_warm_written(conn);
     if (SSL_write(tls_enter(conn), buf, (int)n) != (int)n) {
         tls_fail(conn);
         return -1;

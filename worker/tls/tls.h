@@ -6,11 +6,11 @@
  * non-blocking stream socket) and never closes it.
  *
  * How bytes move: all connections share one receive area and one send area of the engine, so
- * that an idle connection holds no buffer. A read is one recv(2) into the receive area,
- * decrypted into the caller's buffer. A write is encrypted, record by record, into the send
- * area; tls_flush() sends all of it with one send(2). Bytes that the socket does not take, or
- * that are in the way when another connection needs an area, move to blocks that belong to the
- * connection until they are used up.
+ * that an idle connection holds no buffer, except the few that tls/warm.c lists. A read is one
+ * recv(2) into the receive area, decrypted into the caller's buffer. A write is encrypted,
+ * record by record, into the send area; tls_flush() sends all of it with one send(2). Bytes
+ * that the socket does not take, or that are in the way when another connection needs an area,
+ * move to blocks that belong to the connection until they are used up.
  *
  * An edge-triggered caller:
  *
