@@ -1,7 +1,7 @@
 #!/bin/sh
-# install-deps.sh [build|demo|bench|check]: installs the Debian packages that pasgate needs to be
-# built, demonstrated, measured or tested. "check" includes all the others. If all packages are
-# installed, it does nothing and needs no privileges. For Debian 12 and 13.
+# install-deps.sh [build|demo|bench|check|suites]: installs the Debian packages that pasgate needs to
+# be built, demonstrated, measured or tested. "check" includes those before it, "suites" all. If all
+# packages are installed, it does nothing and needs no privileges. For Debian 12 and 13.
 #
 # With "check", tools that are too old in Debian 12 go to the directory
 # ${XDG_CACHE_HOME:-~/.cache}/pasgate-test-tools, where the tests look too: Pebble 2.10, for ARI,
@@ -16,13 +16,15 @@ bench="nginx-light haproxy apache2 perl libio-socket-ssl-perl util-linux"
 check="clang llvm cppcheck valgrind strace procps iproute2 mmdebstrap pebble bsdextrautils
        bind9-dnsutils openssl certbot busybox ca-certificates"
 # certbot: its timer has nothing to renew here
+suites="slowhttptest nghttp2-client python3-autobahn python3-h2"
 peers="nginx haproxy apache2 apache-htcacheclean" # services of these packages
 case ${1:-check} in
 build) want=$build ;;
 demo) want="$build $demo" ;;
 bench) want="$build $demo $bench" ;;
 check) want="$build $demo $bench $check" ;;
-*) echo "usage: install-deps.sh [build|demo|bench|check]" >&2; exit 64 ;;
+suites) want="$build $demo $bench $suites $check" ;;
+*) echo "usage: install-deps.sh [build|demo|bench|check|suites]" >&2; exit 64 ;;
 esac
 
 command -v dpkg-query >/dev/null || {
