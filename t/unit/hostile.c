@@ -1,18 +1,18 @@
 /*
  * Runs the pure HTTP/1.1 code over t/hostile/cases.txt, whole and in small pieces: parse,
- * decode, normalise, route, rewrite both ways, as the worker does, but without a socket. What
- * the rewriter wrote is parsed again by the same strict parser.
+ * decode, normalise, route, forward both ways, as the worker does, but without a socket. What
+ * forward.c wrote is parsed again by the same strict parser.
  */
 #include <stdlib.h>
 
 #include "base/conf/conf.h"
 #include "t/unit/hostile_file.h"
 #include "t/unit/tap.h"
+#include "worker/http/forward.h"
 #include "worker/http/h1.h"
 #include "worker/http/h1_write.h"
 #include "worker/http/headers.h"
 #include "worker/http/origin.h"
-#include "worker/http/rewrite.h"
 #include "worker/http/route.h"
 #include "worker/http/uri.h"
 
@@ -53,12 +53,12 @@ static void note_status(struct outcome *o, unsigned status)
 static void own_answer(struct outcome *o, unsigned status, bool keep, const char *proxy_error)
 {
     char buf[2048], texts[1024];
-    struct rewrite_out out, text;
+    struct text_out out, text;
     struct headers_own_info info = {.status = (uint16_t)status, .proxy_error = proxy_error};
     struct headers_own own;
 
-    rewrite_out_init(&out, buf, sizeof(buf));
-    rewrite_out_init(&text, texts, sizeof(texts));
+    text_out_init(&out, buf, sizeof(buf));
+    text_out_init(&text, texts, sizeof(texts));
     if (!headers_own(&own, &info, &text) || h1_write_response(&out, &own.head, keep, 1) < 0)
         abort();
     sink_add(&o->got, str_make(out.p, out.n));
@@ -163,7 +163,7 @@ static bool means_the_same(struct str head, const struct http_request *req)
            again.content_length == (has_length ? req->content_length : 0);
 }
 
-/* Route and rewrite. False when the path is refused. */
+/* Route and forward. False when the path is refused. */
 static bool forward_head(struct outcome *o, const struct http_request *req,
                          struct route_match *match, const char *name)
 {
@@ -174,7 +174,7 @@ static bool forward_head(struct outcome *o, const struct http_request *req,
                                      .ip = STR("127.0.0.1"),
                                      .server_port = 443};
     ssize_t n = uri_normalise(path, sizeof(path), req->path, URI_ENCODE_RAW);
-    struct rewrite_out out;
+    struct text_out out;
     struct origin origin;
 
     if (n < 0)
@@ -182,14 +182,14 @@ static bool forward_head(struct outcome *o, const struct http_request *req,
     if (!route_lookup(routes, req->host, str_make(path, (size_t)n), match))
         abort();
     n = route_map_path(match, str_make(path, (size_t)n), mapped, sizeof(mapped));
-    struct rewrite_request_info info = {.path = str_make(mapped, (size_t)n),
-                                        .fallback_host = STR("backend:8810"),
-                                        .peer_ip = peer.ip,
-                                        .origin = &origin,
-                                        .request_id = STR("id-1")};
+    struct forward_info info = {.path = str_make(mapped, (size_t)n),
+                                .fallback_host = STR("backend:8810"),
+                                .peer_ip = peer.ip,
+                                .origin = &origin,
+                                .request_id = STR("id-1")};
     origin_find(&origin, req, &peer, &conf);
-    rewrite_out_init(&out, head, sizeof(head));
-    if (rewrite_request(&out, req, &info) < 0)
+    text_out_init(&out, head, sizeof(head));
+    if (forward_request(&out, req, &info) < 0)
         abort();
     if (!means_the_same(str_make(out.p, out.n), req)) {
         fail("%s: own head, parsed again, means the same", name);
@@ -251,7 +251,7 @@ static void response(struct outcome *o, const struct hostile_case *c,
     for (int interim = 0;; interim++) {
         struct http_response res;
         struct http_head decided;
-        struct rewrite_out out, text;
+        struct text_out out, text;
         char *block;
         ssize_t n = feed_response(&res, in, step, &context, &block);
         if (n <= 0 || interim > H1_INTERIM_MAX) {
@@ -265,8 +265,8 @@ static void response(struct outcome *o, const struct hostile_case *c,
                                     .public_authority = req->authority,
                                     .backend_authority = STR("backend:8810"),
                                     .request_id = STR("id-1")};
-        rewrite_out_init(&out, head, sizeof(head));
-        rewrite_out_init(&text, texts, sizeof(texts));
+        text_out_init(&out, head, sizeof(head));
+        text_out_init(&text, texts, sizeof(texts));
         if (!headers_response(&decided, &res, &info, &text) ||
             h1_write_response(&out, &decided, req->keep_alive, req->version_minor) < 0)
             abort();

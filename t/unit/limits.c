@@ -11,8 +11,8 @@
 #include "worker/conn/conn_state.h"
 #include "worker/core/core.h"
 #include "worker/http/affinity.h"
+#include "worker/http/forward.h"
 #include "worker/http/h1.h"
-#include "worker/http/rewrite.h"
 #include "worker/log/access.h"
 #include "worker/proxy/exchange.h"
 
@@ -70,7 +70,7 @@ int main(void)
     says("Bodies that stop", EXCHANGE_BODY_OWED_MS, "ms");
     says("Header", HTTP_FIELDS_LIMIT, "fields");
     says("Header", HTTP_HEAD_MAX / 1024, "KiB");
-    says("Header", REWRITE_GROWTH_MAX, "bytes more");
+    says("Header", FORWARD_GROWTH_MAX, "bytes more");
     says("Chunked bodies", HTTP_CHUNK_EXT_MAX, "bytes of extensions");
     says("Chunked bodies", HTTP_TRAILERS_MAX, "bytes of trailers");
     says("Interim responses", H1_INTERIM_MAX, "for a request");

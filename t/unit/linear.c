@@ -9,11 +9,11 @@
 #include "base/conf/conf.h"
 #include "t/unit/tap.h"
 #include "worker/http/affinity.h"
+#include "worker/http/forward.h"
 #include "worker/http/h1.h"
 #include "worker/http/h1_write.h"
 #include "worker/http/headers.h"
 #include "worker/http/origin.h"
-#include "worker/http/rewrite.h"
 #include "worker/http/route.h"
 #include "worker/http/uri.h"
 
@@ -51,11 +51,10 @@ static void request(const char *text, size_t n)
     const struct origin_peer peer = {
         .address = (const struct sockaddr *)&address, .ip = STR("192.0.2.1"), .trusted = true};
     struct origin origin;
-    struct rewrite_request_info info = {
-        .peer_ip = peer.ip, .peer_trusted = true, .origin = &origin};
+    struct forward_info info = {.peer_ip = peer.ip, .peer_trusted = true, .origin = &origin};
     struct http_request req;
     struct h1_scan scan = {0};
-    struct rewrite_out head;
+    struct text_out head;
     struct route_match match;
 
     if (h1_request_parse(&req, text, n, &scan, &wide, &policy) <= 0)
@@ -68,8 +67,8 @@ static void request(const char *text, size_t n)
         route_map_path(&match, str_make(area, (size_t)path), area + OUT / 2, OUT / 2);
     info.path = str_make(area + OUT / 2, (size_t)mapped);
     origin_find(&origin, &req, &peer, &conf);
-    rewrite_out_init(&head, out, sizeof(out));
-    if (rewrite_request(&head, &req, &info) < 0)
+    text_out_init(&head, out, sizeof(out));
+    if (forward_request(&head, &req, &info) < 0)
         abort();
 }
 
@@ -84,13 +83,13 @@ static void response(const char *text, size_t n)
                                       .tag_key = &key};
     struct http_response res;
     struct h1_scan scan = {0};
-    struct rewrite_out head, values;
+    struct text_out head, values;
     struct http_head decided;
 
     if (h1_response_parse(&res, text, n, &scan, &wide, &context) <= 0)
         return;
-    rewrite_out_init(&head, out, sizeof(out));
-    rewrite_out_init(&values, area, sizeof(area));
+    text_out_init(&head, out, sizeof(out));
+    text_out_init(&values, area, sizeof(area));
     if (!headers_response(&decided, &res, &info, &values) ||
         h1_write_response(&head, &decided, true, 1) < 0)
         abort();

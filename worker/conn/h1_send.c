@@ -32,9 +32,9 @@ static struct conn *client_of(struct transport *t)
 /* Writes the head to head_scratch. Its length, or -1. */
 static ssize_t h1_send_head(struct conn *c, const struct http_head *head)
 {
-    struct rewrite_out out;
+    struct text_out out;
 
-    rewrite_out_init(&out, c->worker->head_scratch, WORKER_HEADROOM - H1_CHUNK_HEAD_MAX);
+    text_out_init(&out, c->worker->head_scratch, WORKER_HEADROOM - H1_CHUNK_HEAD_MAX);
     return h1_write_response(&out, head, c->h1.keep, c->h1.minor);
 }
 
@@ -42,11 +42,11 @@ static ssize_t h1_send_head(struct conn *c, const struct http_head *head)
 static int put_trailers(struct conn *c)
 {
     char *to = c->worker->head_scratch;
-    struct rewrite_out out;
+    struct text_out out;
     ssize_t n;
 
     memcpy(to, "0\r\n", 3);
-    rewrite_out_init(&out, to + 3, WORKER_HEADROOM - 5);
+    text_out_init(&out, to + 3, WORKER_HEADROOM - 5);
     n = h1_write_trailers(&out, c->h1.transport.trailers, c->h1.transport.ntrailers);
     if (n < 0)
         n = 0;
@@ -151,14 +151,14 @@ static void refuse(struct conn *c, struct headers_own_info *info, const char *de
 {
     struct worker *worker = c->worker;
     struct headers_own own;
-    struct rewrite_out text;
+    struct text_out text;
     size_t sent = 0;
 
     c->h1.keep = false;
     c->h1.transport.send_ms = worker->conf->timeouts.send_ms;
     info->date = str_from(worker->date);
     info->hsts = peer_hsts(worker, &c->peer);
-    rewrite_out_init(&text, worker->field_scratch, WORKER_HEADROOM);
+    text_out_init(&text, worker->field_scratch, WORKER_HEADROOM);
     if (headers_own(&own, info, &text))
         put_own(c, &own.head, own.body, &sent);
     worker->requests->refused(worker, &c->peer, info, detail,

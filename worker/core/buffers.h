@@ -36,7 +36,7 @@ struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *
                                      size_t room);
 void head_buffer_free(struct worker *worker, struct head_buffer *head_buffer);
 
-/* The rewritten head for the backend, followed by the first part of the body. Kept until the
+/* The forwarded head for the backend, followed by the first part of the body. Kept until the
  * response begins, so that it can be sent again. */
 struct request_buffer {
     size_t n, cap;

@@ -42,7 +42,7 @@ enum {
     WORKER_TAILROOM = 64,           /* behind them: a chunk's end and the last chunk */
     WORKER_HEAD_BUFFER = 16 * 1024, /* first size for a request's head; grows to the limit */
     WORKER_REQUEST_BUFFER =
-        12 * 1024,               /* enough for most rewritten heads with a small body behind */
+        12 * 1024,               /* enough for most forwarded heads with a small body behind */
     WORKER_KEEP = 256,           /* idle blocks that each memory pool keeps */
     WORKER_ROUNDS = 4,           /* reads of one connection before others have their turn */
     WORKER_HEAD_MS = 1000,       /* an older head that is not complete makes room for others */

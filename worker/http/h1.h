@@ -2,8 +2,8 @@
  * HTTP/1.x parsers (RFC 9112): incremental, zero-copy, no allocation, no I/O, strict.
  *
  * Worker only. The caller owns the buffer and all structs. The parsers accept exactly what the
- * rewriter can express; everything ambiguous is refused (cases 1-98 of the list of hostile
- * cases, data in t/hostile/cases.txt). Sizes are in bytes.
+ * forwarded head can express; everything ambiguous is refused (cases 1-98 of the list of
+ * hostile cases, data in t/hostile/cases.txt). Sizes are in bytes.
  *
  * Cases that the parser cannot see, and who handles them: 28 (host against SNI: nobody, as all
  * names of a configuration have one TLS policy, so that no host is stricter); 57, 67, 97

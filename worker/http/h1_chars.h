@@ -1,5 +1,5 @@
 /*
- * Byte classes and fast scans, private to the HTTP/1.x parsers, the path and the rewriter.
+ * Byte classes and fast scans, private to the HTTP/1.x parsers, the path and the text of heads.
  *
  * Pure, inline. Scans never read outside of [p, end).
  */

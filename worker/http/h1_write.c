@@ -1,6 +1,6 @@
 #include "worker/http/h1_write.h"
 
-#include "worker/http/rewrite_build.h"
+#include "worker/http/text_out.h"
 
 enum http_body h1_write_body(const struct http_head *head, unsigned client_minor)
 {
@@ -97,8 +97,8 @@ static char *write_connection(char *p, bool keep_alive, unsigned client_minor)
     return client_minor ? p : WRITE(p, "Connection: keep-alive\r\n");
 }
 
-ssize_t h1_write_response(struct rewrite_out *out, const struct http_head *head,
-                          bool keep_alive, unsigned client_minor)
+ssize_t h1_write_response(struct text_out *out, const struct http_head *head, bool keep_alive,
+                          unsigned client_minor)
 {
     enum http_body body = h1_write_body(head, client_minor);
     char *p = out->p + out->n;
@@ -118,7 +118,7 @@ ssize_t h1_write_response(struct rewrite_out *out, const struct http_head *head,
     return (ssize_t)out->n;
 }
 
-ssize_t h1_write_trailers(struct rewrite_out *out, const struct http_field *fields, size_t n)
+ssize_t h1_write_trailers(struct text_out *out, const struct http_field *fields, size_t n)
 {
     char *p = out->p + out->n;
 

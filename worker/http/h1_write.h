@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #include "worker/http/http.h"
-#include "worker/http/rewrite.h"
+#include "worker/http/text_out.h"
 
 /* "100 Continue" for the client. */
 #define H1_WRITE_CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
@@ -21,11 +21,11 @@ enum http_body h1_write_body(const struct http_head *, unsigned client_minor);
 
 /* The head as text. keep_alive: the connection stays open; forced off if h1_write_body() says
  * UNTIL_CLOSE. Returns its length, or -1 if there may not be enough room. */
-ssize_t h1_write_response(struct rewrite_out *, const struct http_head *, bool keep_alive,
+ssize_t h1_write_response(struct text_out *, const struct http_head *, bool keep_alive,
                           unsigned client_minor);
 
 /* Trailers as text: the fields, without the empty line behind them. Returns their length, or -1
  * if there may not be enough room. */
-ssize_t h1_write_trailers(struct rewrite_out *, const struct http_field *fields, size_t n);
+ssize_t h1_write_trailers(struct text_out *, const struct http_field *fields, size_t n);
 
 #endif

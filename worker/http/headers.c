@@ -1,6 +1,7 @@
 #include "worker/http/headers.h"
 
-#include "worker/http/rewrite_build.h"
+#include "worker/http/hop_fields.h"
+#include "worker/http/public_names.h"
 
 /* The set of fields that a backend may not send to this client. */
 static uint64_t dropped(const struct headers_info *info)
@@ -23,15 +24,15 @@ static bool is_empty_date(const struct http_field *f)
 }
 
 /* The value as the client must see it, written to text. */
-static struct str mapped(struct rewrite_out *text, const struct http_field *f,
+static struct str mapped(struct text_out *text, const struct http_field *f,
                          const struct headers_info *info)
 {
     size_t began = text->n;
 
     if (f->id == HTTP_F_SET_COOKIE)
-        put_set_cookie(text, f->value, info);
+        public_names_set_cookie(text, f->value, info);
     else
-        put_location(text, f->value, info);
+        public_names_location(text, f->value, info);
     return str_make(text->p + began, text->n - began);
 }
 
@@ -39,7 +40,7 @@ static struct str mapped(struct rewrite_out *text, const struct http_field *f,
  * set of their ids. */
 static struct http_field *keep_end_to_end(struct http_response *res,
                                           const struct headers_info *info,
-                                          struct rewrite_out *text, uint64_t *kept)
+                                          struct text_out *text, uint64_t *kept)
 {
     const struct http_field *end = res->fields + res->nfields;
     struct http_field *to = res->fields;
@@ -96,7 +97,7 @@ static struct http_field *add_ours(struct http_field *to, const struct http_resp
 }
 
 bool headers_response(struct http_head *head, struct http_response *res,
-                      const struct headers_info *info, struct rewrite_out *text)
+                      const struct headers_info *info, struct text_out *text)
 {
     bool final = res->status >= 200;
     uint64_t kept = 0;
@@ -128,7 +129,7 @@ static void add_if(struct headers_own *own, struct str name, struct str value)
 }
 
 /* RFC 9209 2.1; details is a Structured Field string: printable ASCII, two bytes escaped. */
-static struct str proxy_status(struct rewrite_out *text, const struct headers_own_info *info)
+static struct str proxy_status(struct text_out *text, const struct headers_own_info *info)
 {
     size_t began = text->n;
 
@@ -148,7 +149,7 @@ static struct str proxy_status(struct rewrite_out *text, const struct headers_ow
     return str_make(text->p + began, text->n - began);
 }
 
-static struct str number(struct rewrite_out *text, uint64_t value)
+static struct str number(struct text_out *text, uint64_t value)
 {
     size_t began = text->n;
 
@@ -157,7 +158,7 @@ static struct str number(struct rewrite_out *text, uint64_t value)
 }
 
 /* "STATUS Reason\n" */
-static struct str page(struct rewrite_out *text, const struct http_head *head)
+static struct str page(struct text_out *text, const struct http_head *head)
 {
     size_t began = text->n;
 
@@ -179,7 +180,7 @@ static void confine(struct headers_own *own)
 }
 
 static void own_fields(struct headers_own *own, const struct headers_own_info *info,
-                       struct rewrite_out *text)
+                       struct text_out *text)
 {
     add_if(own, STR("Date"), info->date);
     add_if(own, STR("Location"), info->location);
@@ -199,7 +200,7 @@ static void own_fields(struct headers_own *own, const struct headers_own_info *i
 }
 
 bool headers_own(struct headers_own *own, const struct headers_own_info *info,
-                 struct rewrite_out *text)
+                 struct text_out *text)
 {
     struct http_head *head = &own->head;
     bool bodiless = info->status < 200 || info->status == 204 || info->status == 304;

@@ -13,7 +13,7 @@
 
 #include "base/str.h"
 #include "worker/http/http.h"
-#include "worker/http/rewrite.h"
+#include "worker/http/text_out.h"
 
 struct affinity_key;
 
@@ -41,7 +41,7 @@ enum { HEADERS_ADDED_MAX = 5 };
  * res: its fields become those of the result. Values that are changed are written to `text`;
  * everything else points to what it was given. false: there is no room (502). */
 bool headers_response(struct http_head *, struct http_response *res,
-                      const struct headers_info *, struct rewrite_out *text);
+                      const struct headers_info *, struct text_out *text);
 
 /* The proxy's own response: an error page, a redirect, OPTIONS *, an ACME challenge. */
 struct headers_own_info {
@@ -79,7 +79,6 @@ struct headers_own {
 
 /* Texts that are made for it are written to `text`; the rest points to what the info has.
  * false: there is no room. */
-bool headers_own(struct headers_own *, const struct headers_own_info *,
-                 struct rewrite_out *text);
+bool headers_own(struct headers_own *, const struct headers_own_info *, struct text_out *text);
 
 #endif

@@ -3,9 +3,9 @@
  *
  * http/h1.h fills these from HTTP/1.x bytes; a transport of another protocol fills the same
  * structs with what that protocol has, and leaves the rest zero. Everything after that
- * (routing, rewriting, balancing, the log) reads only these. Pure data: usable anywhere in a
+ * (routing, forwarding, balancing, the log) reads only these. Pure data: usable anywhere in a
  * worker. All slices point into the transport's head buffer, which must not move until the
- * exchange no longer needs them: until the request is routed and logged, as the rewritten head
+ * exchange no longer needs them: until the request is routed and logged, as the forwarded head
  * is made at once.
  */
 #ifndef WORKER_HTTP_HTTP_H

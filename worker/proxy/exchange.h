@@ -30,7 +30,6 @@
 #include "worker/http/headers.h"
 #include "worker/http/http.h"
 #include "worker/http/origin.h"
-#include "worker/http/rewrite.h"
 #include "worker/http/route.h"
 #include "worker/upstream/backends.h"
 

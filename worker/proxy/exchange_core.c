@@ -220,14 +220,14 @@ void exchange_reply(struct exchange *x, struct headers_own_info *info)
 {
     const struct worker *worker = x->worker;
     struct headers_own own;
-    struct rewrite_out text;
+    struct text_out text;
 
     x->status = info->status;
     info->client_method = x->request->method;
     info->request_id = exchange_id(x);
     info->date = str_from(worker->date);
     info->hsts = peer_hsts(worker, x->peer);
-    rewrite_out_init(&text, worker->field_scratch, WORKER_HEADROOM);
+    text_out_init(&text, worker->field_scratch, WORKER_HEADROOM);
     if (!headers_own(&own, info, &text)) {
         exchange_finish(x, false);
         return;

@@ -8,6 +8,7 @@
 #include "shm/challenges.h"
 #include "worker/core/core.h"
 #include "worker/core/peer.h"
+#include "worker/http/redirect.h"
 #include "worker/proxy/exchange.h"
 #include "worker/status/host.h"
 #include "worker/status/page.h"
@@ -87,8 +88,8 @@ static void reply_redirect(struct exchange *x, struct str path)
         exchange_fail(x, 400, EXCHANGE_END_CLIENT, NULL, "no host to redirect to");
         return;
     }
-    n = rewrite_https_location(location, sizeof location, r, x->origin.host,
-                               x->peer->listen->redirect_port);
+    n = redirect_location(location, sizeof location, r, x->origin.host,
+                          x->peer->listen->redirect_port);
     if (n < 0) {
         exchange_fail(x, 414, EXCHANGE_END_CLIENT, NULL,
                       "target too long to redirect once it is percent-encoded");

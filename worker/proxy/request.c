@@ -8,6 +8,7 @@
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
 #include "worker/core/peer.h"
+#include "worker/http/forward.h"
 #include "worker/http/uri.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/local_reply.h"
@@ -78,10 +79,10 @@ static bool request_write_head(struct exchange *x, struct str path,
 {
     const struct http_request *r = x->request;
     const struct conf_backend *first = x->pool->backends[0].conf;
-    size_t room = path.n + REWRITE_GROWTH_MAX;
-    struct rewrite_out out;
+    size_t room = path.n + FORWARD_GROWTH_MAX;
+    struct text_out out;
     char fallback[CONF_HOST_LEN + 8];
-    struct rewrite_request_info info = {
+    struct forward_info info = {
         .path = path,
         .peer_ip = peer_ip(x->peer),
         .peer_trusted = x->peer->trusted,
@@ -108,8 +109,8 @@ static bool request_write_head(struct exchange *x, struct str path,
         exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
         return false;
     }
-    rewrite_out_init(&out, x->request_buffer->bytes, room);
-    n = rewrite_request(&out, r, &info);
+    text_out_init(&out, x->request_buffer->bytes, room);
+    n = forward_request(&out, r, &info);
     if (n < 0) {
         exchange_fail(x, 431, EXCHANGE_END_CLIENT, NULL, "header too large to pass on");
         return false;

@@ -8,7 +8,7 @@
 struct exchange;
 
 /* Normalises the path, responds to what pasgate serves itself (worker/proxy/local_reply.h),
- * finds the route and writes the rewritten head and the first n body bytes to
+ * finds the route and writes the forwarded head and the first n body bytes to
  * x->request_buffer. false: the exchange is over. If request_collects() holds afterwards, the
  * body is not framed yet: request_add_body() adds to it. */
 bool request_prepare(struct exchange *x, const char *data, size_t n);

@@ -53,10 +53,10 @@ static bool decide(const struct exchange *x, struct http_response *parsed,
                    struct http_head *head, struct marks *marks)
 {
     struct headers_info info = {0};
-    struct rewrite_out text;
+    struct text_out text;
 
     describe(x, &info, marks);
-    rewrite_out_init(&text, x->worker->field_scratch, WORKER_HEADROOM);
+    text_out_init(&text, x->worker->field_scratch, WORKER_HEADROOM);
     return headers_response(head, parsed, &info, &text);
 }
 

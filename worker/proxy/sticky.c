@@ -8,7 +8,6 @@
 #include "shm/sessions.h"
 #include "worker/core/core.h"
 #include "worker/http/http.h"
-#include "worker/http/rewrite.h"
 #include "worker/proxy/exchange.h"
 #include "worker/upstream/backends.h"
 

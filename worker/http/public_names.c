@@ -1,6 +1,7 @@
+#include "worker/http/public_names.h"
+
 #include "worker/http/affinity.h"
 #include "worker/http/headers.h"
-#include "worker/http/rewrite_build.h"
 
 /* Bytes at which a path in a Location ends, and at which a prefix of it may end. */
 static bool is_path_end(char c)
@@ -21,8 +22,7 @@ static bool is_under(struct str path, struct str prefix)
 }
 
 /* Appends the tag of a session's value; an empty value deletes the session and gets none. */
-static void put_tag(struct rewrite_out *out, struct str session,
-                    const struct headers_info *info)
+static void put_tag(struct text_out *out, struct str session, const struct headers_info *info)
 {
     char tag[AFFINITY_TAG];
 
@@ -33,7 +33,7 @@ static void put_tag(struct rewrite_out *out, struct str session,
 }
 
 /* Writes a path with query and fragment; sessions in it get their tags. */
-static void put_path(struct rewrite_out *out, struct str path, const struct headers_info *info)
+static void put_path(struct text_out *out, struct str path, const struct headers_info *info)
 {
     struct str rest = path, session;
 
@@ -47,8 +47,7 @@ static void put_path(struct rewrite_out *out, struct str path, const struct head
 
 /* Writes a backend's path, with query and fragment, as the public one; other paths stay
  * unchanged. */
-static void put_mapped(struct rewrite_out *out, struct str path,
-                       const struct headers_info *info)
+static void put_mapped(struct text_out *out, struct str path, const struct headers_info *info)
 {
     if (!is_under(path, info->upstream_path)) {
         put_path(out, path, info);
@@ -115,7 +114,7 @@ static bool is_backend(const struct authority *at, const struct headers_info *in
 
 /* "scheme://authority/path" or "//authority/path": false if it is neither, or refers to another
  * host. */
-static bool put_absolute(struct rewrite_out *out, struct str value,
+static bool put_absolute(struct text_out *out, struct str value,
                          const struct headers_info *info)
 {
     struct str scheme = STR_EMPTY, rest = value;
@@ -149,7 +148,8 @@ static bool put_absolute(struct rewrite_out *out, struct str value,
     return true;
 }
 
-void put_location(struct rewrite_out *out, struct str value, const struct headers_info *info)
+void public_names_location(struct text_out *out, struct str value,
+                           const struct headers_info *info)
 {
     if (str_starts(value, STR("/")) && !str_starts(value, STR("//")))
         put_mapped(out, value, info);
@@ -157,7 +157,7 @@ void put_location(struct rewrite_out *out, struct str value, const struct header
         put(out, value);
 }
 
-static struct str rewrite_map_unquoted(struct str s)
+static struct str unquoted(struct str s)
 {
     if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
         return str_make(s.p + 1, s.n - 2);
@@ -179,7 +179,7 @@ static bool is_backend_domain(struct str domain, const struct headers_info *info
            str_eq_case(domain, host);
 }
 
-static void put_cookie_path(struct rewrite_out *out, struct str path,
+static void put_cookie_path(struct text_out *out, struct str path,
                             const struct headers_info *info)
 {
     if (info->upstream_path.n == 0 && str_eq(path, STR("/")) && info->prefix.n) {
@@ -189,7 +189,8 @@ static void put_cookie_path(struct rewrite_out *out, struct str path,
     put_mapped(out, path, info);
 }
 
-void put_set_cookie(struct rewrite_out *out, struct str value, const struct headers_info *info)
+void public_names_set_cookie(struct text_out *out, struct str value,
+                             const struct headers_info *info)
 {
     size_t at = str_index(value, ';');
     struct str pair = str_head(value, at), session;
@@ -211,7 +212,7 @@ void put_set_cookie(struct rewrite_out *out, struct str value, const struct head
         struct str name = str_trim(str_head(attribute, equals));
         struct str arg = STR_EMPTY;
         if (equals < attribute.n)
-            arg = rewrite_map_unquoted(str_trim(str_skip(attribute, equals + 1)));
+            arg = unquoted(str_trim(str_skip(attribute, equals + 1)));
 
         if (str_eq_case(name, STR("path")) && is_under(arg, info->upstream_path)) {
             PUT(out, "; Path=");

@@ -1,7 +1,7 @@
-#include "worker/http/rewrite.h"
+#include "worker/http/forward.h"
 
+#include "worker/http/hop_fields.h"
 #include "worker/http/origin.h"
-#include "worker/http/rewrite_build.h"
 #include "worker/http/uri.h"
 
 /* Fields that say where a request came from. Only a trusted peer may send them (case 76). */
@@ -17,8 +17,7 @@
  * yet; several Cookie lines become one (RFC 9113 8.2.3). */
 #define FIELDS_SAID_ANEW (FIELD_BIT(HOST) | FIELD_BIT(EXPECT) | FIELD_BIT(COOKIE))
 
-/* A part of the request's target: raw bytes become percent-encoded. */
-static void put_target(struct rewrite_out *out, const struct http_request *req, struct str text)
+void forward_target(struct text_out *out, const struct http_request *req, struct str text)
 {
     if (!req->raw) {
         put(out, text);
@@ -33,7 +32,7 @@ static void put_target(struct rewrite_out *out, const struct http_request *req, 
 }
 
 /* Writes the value without the cuts that lie in it, and takes these off *cuts. */
-static void put_uncut(struct rewrite_out *out, struct str value, const struct str **cuts,
+static void put_uncut(struct text_out *out, struct str value, const struct str **cuts,
                       const struct str *end)
 {
     const char *at = value.p, *last = value.p + value.n;
@@ -50,8 +49,8 @@ static void put_uncut(struct rewrite_out *out, struct str value, const struct st
         out->n--;
 }
 
-static void put_cookies(struct rewrite_out *out, const struct http_request *req,
-                        const struct rewrite_request_info *info)
+static void put_cookies(struct text_out *out, const struct http_request *req,
+                        const struct forward_info *info)
 {
     const struct http_field *first = http_request_field(req, HTTP_F_COOKIE);
     const struct str *cuts = info->cuts, *end = info->ncuts ? cuts + info->ncuts : cuts;
@@ -79,8 +78,7 @@ static void put_cookies(struct rewrite_out *out, const struct http_request *req,
         PUT(out, "\r\n");
 }
 
-static void rewrite_put_end_to_end(struct rewrite_out *out, const struct http_request *req,
-                                   bool trusted)
+static void put_end_to_end(struct text_out *out, const struct http_request *req, bool trusted)
 {
     uint64_t drop = FIELDS_OF_THE_HOP | FIELDS_OF_ORIGIN | FIELDS_SAID_ANEW;
     uint32_t hops;
@@ -119,7 +117,7 @@ static bool names_any(struct str list)
 }
 
 /* The values of all lines with that id that contain any item, each followed by ", ". */
-static void put_earlier(struct rewrite_out *out, const struct http_request *req,
+static void put_earlier(struct text_out *out, const struct http_request *req,
                         enum http_field_id id)
 {
     for (size_t i = 0; i < req->nfields; i++) {
@@ -132,7 +130,7 @@ static void put_earlier(struct rewrite_out *out, const struct http_request *req,
 
 /* An element of Forwarded without the parameters after it. RFC 7239 requires quotes around IPv6
  * addresses. */
-static void put_for(struct rewrite_out *out, struct str ip)
+static void put_for(struct text_out *out, struct str ip)
 {
     bool v6 = str_index(ip, ':') < ip.n;
 
@@ -142,7 +140,7 @@ static void put_for(struct rewrite_out *out, struct str ip)
 }
 
 /* The parameters of the client's element. */
-static void put_how(struct rewrite_out *out, const struct origin *o, struct str authority)
+static void put_how(struct text_out *out, const struct origin *o, struct str authority)
 {
     if (authority.n) {
         PUT(out, ";host=\"");
@@ -153,8 +151,8 @@ static void put_how(struct rewrite_out *out, const struct origin *o, struct str 
 }
 
 /* What a trusted peer reported in one form is also reported in the other. */
-static void put_forwarded(struct rewrite_out *out, const struct http_request *req,
-                          const struct rewrite_request_info *info, struct str authority)
+static void put_forwarded(struct text_out *out, const struct http_request *req,
+                          const struct forward_info *info, struct str authority)
 {
     const struct origin *o = info->origin;
     struct origin_hop hops[ORIGIN_HOPS];
@@ -175,8 +173,8 @@ static void put_forwarded(struct rewrite_out *out, const struct http_request *re
     PUT(out, "\r\n");
 }
 
-static void put_forwarded_for(struct rewrite_out *out, const struct http_request *req,
-                              const struct rewrite_request_info *info)
+static void put_forwarded_for(struct text_out *out, const struct http_request *req,
+                              const struct forward_info *info)
 {
     struct origin_hop hops[ORIGIN_HOPS];
     size_t began;
@@ -196,8 +194,8 @@ static void put_forwarded_for(struct rewrite_out *out, const struct http_request
     PUT(out, "\r\n");
 }
 
-static void put_origin(struct rewrite_out *out, const struct http_request *req,
-                       const struct rewrite_request_info *info)
+static void put_origin(struct text_out *out, const struct http_request *req,
+                       const struct forward_info *info)
 {
     const struct origin *o = info->origin;
     char text[ORIGIN_AUTHORITY];
@@ -218,7 +216,7 @@ static void put_origin(struct rewrite_out *out, const struct http_request *req,
 }
 
 /* Generated from what was parsed, never copied (RFC 9112 6; cases 41-56). */
-static void rewrite_put_framing(struct rewrite_out *out, const struct http_request *req)
+static void put_framing(struct text_out *out, const struct http_request *req)
 {
     bool wants_length =
         req->method == HTTP_POST || req->method == HTTP_PUT || req->method == HTTP_PATCH;
@@ -234,15 +232,15 @@ static void rewrite_put_framing(struct rewrite_out *out, const struct http_reque
 
 /* The protocol by which it arrived (RFC 9110 7.6.3), after those of other proxies. Does not
  * disclose our version. */
-static void put_via(struct rewrite_out *out, const struct http_request *req)
+static void put_via(struct text_out *out, const struct http_request *req)
 {
     put(out, req->version_major == 2   ? STR("Via: 2.0 pasgate\r\n")
              : http_request_is_10(req) ? STR("Via: 1.0 pasgate\r\n")
                                        : STR("Via: 1.1 pasgate\r\n"));
 }
 
-ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
-                        const struct rewrite_request_info *info)
+ssize_t forward_request(struct text_out *out, const struct http_request *req,
+                        const struct forward_info *info)
 {
     struct str host = info->host.n ? info->host : req->authority;
 
@@ -254,16 +252,16 @@ ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
         PUT(out, "*");
     } else {
         put(out, info->path);
-        put_target(out, req, req->query);
+        forward_target(out, req, req->query);
     }
     PUT(out, " HTTP/1.1\r\nHost: ");
     put(out, host);
     PUT(out, "\r\n");
-    rewrite_put_end_to_end(out, req, info->peer_trusted);
+    put_end_to_end(out, req, info->peer_trusted);
     put_cookies(out, req, info);
     put_origin(out, req, info);
     put_via(out, req);
-    rewrite_put_framing(out, req);
+    put_framing(out, req);
     if (info->expects)
         PUT(out, "Expect: 100-continue\r\n");
     if (req->upgrade_websocket)
@@ -272,24 +270,4 @@ ssize_t rewrite_request(struct rewrite_out *out, const struct http_request *req,
         PUT(out, "Connection: close\r\n");
     PUT(out, "\r\n");
     return put_done(out);
-}
-
-ssize_t rewrite_https_location(char *buf, size_t cap, const struct http_request *req,
-                               struct str host, uint16_t port)
-{
-    struct rewrite_out out;
-    bool v6 = str_index(host, ':') < host.n;
-
-    rewrite_out_init(&out, buf, cap);
-    PUT(&out, "https://");
-    put(&out, v6 ? STR("[") : STR_EMPTY);
-    put(&out, host);
-    put(&out, v6 ? STR("]") : STR_EMPTY);
-    if (port != 443) {
-        PUT(&out, ":");
-        put_number(&out, port);
-    }
-    put_target(&out, req, req->path);
-    put_target(&out, req, req->query);
-    return put_done(&out);
 }

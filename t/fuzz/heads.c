@@ -1,12 +1,12 @@
 /*
- * Heads rewritten: what our builder writes passes our own strict parser and means the same, in
+ * Heads for the other side: what we write passes our own strict parser and means the same, in
  * a buffer that is large enough; in one that is not it says so and writes no byte beyond.
  * Input: a byte of choices, a request head, and after it a response head.
  */
-#include "worker/http/rewrite.h"
 #include "base/conf/conf.h"
 #include "t/fuzz/fuzz.h"
 #include "worker/http/affinity.h"
+#include "worker/http/forward.h"
 #include "worker/http/h1.h"
 #include "worker/http/h1_write.h"
 #include "worker/http/headers.h"
@@ -82,17 +82,17 @@ static const struct origin *origin_of(const struct http_request *req, bool trust
 static void fuzz_cuts(const struct http_request *req)
 {
     struct str cuts[4];
-    const struct rewrite_request_info info = {.path = STR("/web/x"),
-                                              .fallback_host = STR("b:1"),
-                                              .peer_ip = STR("192.0.2.1"),
-                                              .origin = origin_of(req, false),
-                                              .cuts = cuts,
-                                              .ncuts = make_cuts(req, cuts)};
+    const struct forward_info info = {.path = STR("/web/x"),
+                                      .fallback_host = STR("b:1"),
+                                      .peer_ip = STR("192.0.2.1"),
+                                      .origin = origin_of(req, false),
+                                      .cuts = cuts,
+                                      .ncuts = make_cuts(req, cuts)};
     char *buf = malloc(3 * HTTP_HEAD_MAX);
-    struct rewrite_out out;
+    struct text_out out;
 
-    rewrite_out_init(&out, buf, 3 * HTTP_HEAD_MAX);
-    ssize_t n = rewrite_request(&out, req, &info);
+    text_out_init(&out, buf, 3 * HTTP_HEAD_MAX);
+    ssize_t n = forward_request(&out, req, &info);
     HOLDS(n > 0);
     check_request(req, str_make(buf, (size_t)n), false);
     free(buf);
@@ -100,26 +100,25 @@ static void fuzz_cuts(const struct http_request *req)
 
 static void fuzz_request(const struct http_request *req, unsigned choice)
 {
-    const struct rewrite_request_info info = {.path = STR("/web/x"),
-                                              .fallback_host = STR("b:1"),
-                                              .peer_ip =
-                                                  choice & 2 ? STR("::1") : STR("192.0.2.1"),
-                                              .peer_trusted = choice & 4,
-                                              .origin = origin_of(req, choice & 4),
-                                              .close = choice & 8,
-                                              .request_id = STR("id")};
+    const struct forward_info info = {.path = STR("/web/x"),
+                                      .fallback_host = STR("b:1"),
+                                      .peer_ip = choice & 2 ? STR("::1") : STR("192.0.2.1"),
+                                      .peer_trusted = choice & 4,
+                                      .origin = origin_of(req, choice & 4),
+                                      .close = choice & 8,
+                                      .request_id = STR("id")};
     static char buf[3 * HTTP_HEAD_MAX];
-    struct rewrite_out out;
+    struct text_out out;
 
-    rewrite_out_init(&out, buf, sizeof(buf));
-    ssize_t n = rewrite_request(&out, req, &info);
+    text_out_init(&out, buf, sizeof(buf));
+    ssize_t n = forward_request(&out, req, &info);
     HOLDS(n > 0);
     check_request(req, str_make(buf, (size_t)n), info.peer_trusted);
     char *tight = malloc((size_t)n);
-    rewrite_out_init(&out, tight, (size_t)n - 1);
-    HOLDS(rewrite_request(&out, req, &info) == -1);
-    rewrite_out_init(&out, tight, (size_t)n);
-    HOLDS(rewrite_request(&out, req, &info) == n && !memcmp(tight, buf, (size_t)n));
+    text_out_init(&out, tight, (size_t)n - 1);
+    HOLDS(forward_request(&out, req, &info) == -1);
+    text_out_init(&out, tight, (size_t)n);
+    HOLDS(forward_request(&out, req, &info) == n && !memcmp(tight, buf, (size_t)n));
     free(tight);
 }
 
@@ -158,13 +157,13 @@ static void fuzz_response(const struct http_request *req, const char *in, size_t
     static char buf[8 * HTTP_HEAD_MAX], values[8 * HTTP_HEAD_MAX];
     struct h1_scan scan = {0};
     struct http_response res, changed;
-    struct rewrite_out out, text;
+    struct text_out out, text;
     struct http_head head;
 
     if (h1_response_parse(&res, in, n, &scan, &http_limits_default, &context) <= 0)
         return;
-    rewrite_out_init(&out, buf, sizeof(buf));
-    rewrite_out_init(&text, values, sizeof(values));
+    text_out_init(&out, buf, sizeof(buf));
+    text_out_init(&text, values, sizeof(values));
     changed = res;
     HOLDS(headers_response(&head, &changed, &info, &text));
     HOLDS(head.nfields <= res.nfields + HEADERS_ADDED_MAX);
@@ -172,13 +171,13 @@ static void fuzz_response(const struct http_request *req, const char *in, size_t
     HOLDS(length > 0);
     check_response(&res, req, str_make(buf, (size_t)length), &head);
     char *tight = malloc((size_t)length);
-    rewrite_out_init(&out, tight, (size_t)length - 1);
+    text_out_init(&out, tight, (size_t)length - 1);
     HOLDS(h1_write_response(&out, &head, req->keep_alive, req->version_minor) == -1);
     free(tight);
     if (!text.n)
         return;
     tight = malloc(text.n);
-    rewrite_out_init(&out, tight, text.n - 1);
+    text_out_init(&out, tight, text.n - 1);
     changed = res;
     HOLDS(!headers_response(&head, &changed, &info, &out));
     free(tight);
