@@ -58,7 +58,8 @@
     X(memory_refused)      \
     X(heads_dropped)       \
     X(connections_denied)  \
-    X(requests_denied)
+    X(requests_denied)     \
+    X(proxy_header_errors)
 
 /* Any process: the sum over living and ended workers. If workers die faster than the table can
  * be read, the result of the last attempt is returned. slot < TABLE_BACKENDS. */

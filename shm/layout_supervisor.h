@@ -122,7 +122,7 @@ struct row_counters {
     uint64_t bad_requests, own_errors, status_requests;
     uint64_t log_lost, access_lost;
     uint64_t slow_bodies, slow_readers, memory_refused, heads_dropped;
-    uint64_t connections_denied, requests_denied;
+    uint64_t connections_denied, requests_denied, proxy_header_errors;
     uint64_t status[6];
     uint64_t handshake_failures[HANDSHAKE_FAILURES];
 };

@@ -116,7 +116,8 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t heads_dropped; /* connections without a complete request that made room */
     /* Refused by the address of the client (clients). */
     _Atomic uint64_t connections_denied, requests_denied;
-    _Atomic uint64_t status[6];                              /* responses by class: [2] = 2xx */
+    _Atomic uint64_t proxy_header_errors; /* connections without a valid PROXY header */
+    _Atomic uint64_t status[6];           /* responses by class: [2] = 2xx */
     _Atomic uint64_t handshake_failures[HANDSHAKE_FAILURES]; /* handshake_errors by reason */
     /* Per pool: when the oldest exchange that waits for any slot of it joined; 0: none. */
     _Atomic uint64_t waiting_since_ms[TABLE_POOLS];

@@ -123,6 +123,7 @@ subtest 'what is likely wrong' => sub {
     warned $listen . sprintf($acme, '*.shop.eu') . $pool, qr/x\.conf:3: .*a wildcard needs/, 'a wildcard without dns-01';
     warned $listen . qq~certificates = ( { names = [ "www.shop.eu" ]; } );\n~ . $pool, qr/set acme\.email/, 'a public name without an address of mail';
     warned qq~trusted = [ "10.0.0.0/8", "$_" ];\n~ . $good . $pool, qr/x\.conf:1: trusted: with \Q$_\E every client is believed/, "everybody is trusted: $_" for '0.0.0.0/0', '::/0';
+    warned qq~listen = ( { address = "127.0.0.1:8080"; proxy_protocol = "0.0.0.0/0"; } );\n~ . $pool, qr/x\.conf:1: listen\.proxy_protocol: with 0\.0\.0\.0\/0 every client is believed/, 'and in its PROXY header';
     my $route = qq~routes = ( { path = "/.well-known/acme-challenge"; pool = "pas"; MORE } );\n~;
     warned $listen . sprintf($acme, 'www.shop.eu') . $pool . $route =~ s/MORE//r, qr/acme-challenge" gets no request/, 'a route for challenges';
     my $sorted = qq~routes = (\n{ path = "/"; pool = "pas"; },\n{ path = "/.well-known/acme-challenge"; pool = "pas"; } );\n~;

@@ -115,14 +115,15 @@ struct conf_listen {
     uint16_t port; /* host order */
     bool dual;     /* "*:443": addr is [::] and accepts IPv4 too; clear IPV6_V6ONLY */
     bool tls;
-    bool http2;          /* not supported yet */
-    bool proxy_protocol; /* not supported yet */
+    bool http2; /* not supported yet */
     enum conf_redirect redirect;
     uint16_t redirect_port; /* the port in Location; 443: none is written */
     enum conf_serve serve;
     const char *const *hosts; /* of the status listener: further accepted host names */
     size_t n_hosts;
     enum conf_targets targets;
+    const struct conf_prefix *proxy_protocol; /* whose connections begin with a PROXY header */
+    size_t n_proxy_protocol;
     const struct conf_client *clients; /* who may connect */
     size_t n_clients;                  /* 0: everybody */
 };

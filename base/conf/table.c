@@ -76,10 +76,15 @@ static const struct conf_setting listen_rows[] = {
          "decides about each request: 403. Not given: everybody."},
     {"http2", &conf_bool, AT(conf_listen, http2), .def = "false", .flags = SOON,
      .text = "Offer HTTP/2 to clients."},
-    {"proxy_protocol", &conf_bool, AT(conf_listen, proxy_protocol), .def = "false",
-     .flags = SOON,
+    {"proxy_protocol", &conf_network, MANY(conf_listen, proxy_protocol),
+     .max = CONF_MAX_TRUSTED,
      .text =
-         "Each connection begins with a PROXY protocol header from a load balancer in front."},
+         "Networks of load balancers that begin each connection with a PROXY header, version "
+         "1 or 2, before TLS. The client that it names is the client of the connection, for "
+         "clients, trusted, the logs and X-Forwarded-For. A connection from these networks "
+         "without a valid header is closed, after timeouts.handshake at the latest; one from "
+         "any other address is a client's own. In place of trusted, for balancers that do not "
+         "speak HTTP."},
     END};
 static const struct conf_section listen_section = {
     "listen",

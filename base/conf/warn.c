@@ -188,22 +188,32 @@ static void warn_pool(struct conf_build *b, const struct conf_pool *pool)
         warn_digits(b, &pool->backends[i]);
 }
 
-static void warn_trusted(struct conf_build *b)
+/* Networks of peers that are believed in a field or header. */
+static void warn_believed(struct conf_build *b, const char *setting,
+                          const struct conf_prefix *const *nets, size_t n, const char *where)
 {
     static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
-    const struct conf *conf = b->conf;
 
-    for (size_t i = 0; i < conf->n_trusted; i++) {
-        const struct conf_prefix *p = &conf->trusted[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct conf_prefix *p = &(*nets)[i];
 
         if (p->bits == 0 || (p->bits == 96 && memcmp(p->addr, v4, sizeof v4) == 0))
-            conf_warn(b,
-                      conf_warn_first(conf_line_of_field(b, p),
-                                      conf_line_of_field(b, &conf->trusted)),
-                      "trusted: with %s/0 every client is believed, whatever address it claims "
-                      "in X-Forwarded-For; write only the networks of the load balancers",
-                      p->bits ? "0.0.0.0" : "::");
+            conf_warn(
+                b, conf_warn_first(conf_line_of_field(b, p), conf_line_of_field(b, nets)),
+                "%s: with %s/0 every client is believed, whatever address it claims in %s; "
+                "write only the networks of the load balancers",
+                setting, p->bits ? "0.0.0.0" : "::", where);
     }
+}
+
+static void warn_trusted(struct conf_build *b)
+{
+    const struct conf *conf = b->conf;
+
+    warn_believed(b, "trusted", &conf->trusted, conf->n_trusted, "X-Forwarded-For");
+    for (size_t i = 0; i < conf->n_listen; i++)
+        warn_believed(b, "listen.proxy_protocol", &conf->listen[i].proxy_protocol,
+                      conf->listen[i].n_proxy_protocol, "its PROXY header");
 }
 
 /* Challenges are answered before any route is looked for (worker/proxy/local_reply.c). */

@@ -87,6 +87,7 @@ static void add_service(struct text *out, const struct status_service *s)
     NUMBER("heads_dropped", s->heads_dropped);
     NUMBER("connections_denied", s->connections_denied);
     NUMBER("requests_denied", s->requests_denied);
+    NUMBER("proxy_header_errors", s->proxy_header_errors);
     NUMBER("buffer_bytes", s->buffer_bytes);
     NUMBER("response_bytes", s->response_bytes);
     text_add(out, ",\"status\":{");

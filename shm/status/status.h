@@ -59,7 +59,7 @@ struct status_service {
         status_requests;
     uint64_t log_lost, access_lost; /* lost log lines of all processes (base/log.h) */
     uint64_t slow_bodies, slow_readers, memory_refused, heads_dropped;
-    uint64_t connections_denied, requests_denied;
+    uint64_t connections_denied, requests_denied, proxy_header_errors;
     uint64_t buffer_bytes, response_bytes; /* now */
     uint64_t status[6];
     uint64_t handshake_failures[HANDSHAKE_FAILURES];

@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "base/conf/conf.h"
-#include "base/conf/networks.h"
 #include "base/log.h"
 #include "worker/conn/conn_state.h"
 #include "worker/conn/h1.h"
@@ -33,24 +32,6 @@ static void count_conns(struct worker *worker)
                           memory_order_relaxed);
 }
 
-/* By the address of the connection itself: what a trusted peer reports about its clients comes
- * with each request (proxy/permit.h). */
-static bool admits(const struct conn *c)
-{
-    static struct log_gate gate;
-    const struct peer *peer = &c->peer;
-
-    if (peer->listen->n_clients == 0 || peer->trusted ||
-        conf_networks_admit(peer->listen->clients, peer->listen->n_clients, &peer->address.any))
-        return true;
-    count_add(&c->worker->row->connections_denied, 1);
-    if (log_wants(LOG_LEVEL_INFO) && log_gate_open(&gate))
-        log_info("connections to %s closed, such as from %s: clients of that listener does not "
-                 "admit them",
-                 peer->listen->address, peer->ip);
-    return false;
-}
-
 void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
                const struct sockaddr *from, socklen_t len)
 {
@@ -70,7 +51,10 @@ void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
     c->peer.listen = listen;
     c->peer.accepted_us = worker->loop.now_us;
     peer_name(&c->peer, worker->conf, from, len);
-    if (!admits(c)) {
+    c->state = conn_proxied(listen, from) ? CONN_PROXY
+               : listen->tls              ? CONN_HANDSHAKE
+                                          : CONN_IDLE;
+    if (c->state != CONN_PROXY && !conn_admits(c)) {
         mempool_return(&worker->conns, c);
         close(fd);
         return;
@@ -84,7 +68,6 @@ void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
         return;
     }
     c->peer.tls = c->stream.tls;
-    c->state = c->stream.tls ? CONN_HANDSHAKE : CONN_IDLE;
     conn_arm_wait(c);
     conn_append(&worker->all_conns, &c->link);
     conn_settle(c);
@@ -215,6 +198,9 @@ static void conn_timer_fired(struct loop_timer *timer)
         return;
     }
     switch ((enum conn_state)c->state) {
+    case CONN_PROXY:
+        conn_proxy_failed(c, "its PROXY header did not come in time");
+        break;
     case CONN_HANDSHAKE:
         conn_handshake_failed(c, HANDSHAKE_TIMEOUT, "not done in time");
         break;
@@ -377,7 +363,7 @@ void conns_drain(struct worker *worker)
     for (; at != &worker->all_conns; at = at->next) {
         struct conn *c = CONN_OF(at, link);
 
-        if (c->state == CONN_HANDSHAKE)
+        if (c->state <= CONN_HANDSHAKE)
             conn_arm(c, WORKER_DRAIN_IDLE_MS);
         else
             c->protocol->drain(c);

@@ -1,6 +1,6 @@
 /* A client's connection: its life, whatever protocol it speaks. Worker only.
  *
- *   HANDSHAKE -> IDLE -> HEAD -> EXCHANGE -> IDLE ... -> LINGER -> closed
+ *   [PROXY] -> HANDSHAKE -> IDLE -> HEAD -> EXCHANGE -> IDLE ... -> LINGER -> closed
  *
  * A client runs when its socket has an event, or when its turn comes in the worker's
  * run list. Exchanges only set flags (want_body, finish) and never run it from within. */

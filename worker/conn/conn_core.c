@@ -1,5 +1,8 @@
-/* Lists and the deadline of a client; see worker/conn/conn_state.h. */
+/* Lists and the deadline of a client, and whether it may come in; see worker/conn/conn_state.h.
+ */
 #include "base/conf/conf.h"
+#include "base/conf/networks.h"
+#include "base/log.h"
 #include "worker/conn/conn_state.h"
 #include "worker/core/core.h"
 
@@ -22,6 +25,22 @@ bool conn_of_status(const struct conn *c)
     return c->peer.listen->serve == CONF_SERVE_STATUS;
 }
 
+bool conn_admits(const struct conn *c)
+{
+    static struct log_gate gate;
+    const struct peer *peer = &c->peer;
+
+    if (peer->listen->n_clients == 0 || peer->trusted ||
+        conf_networks_admit(peer->listen->clients, peer->listen->n_clients, &peer->address.any))
+        return true;
+    count_add(&c->worker->row->connections_denied, 1);
+    if (log_wants(LOG_LEVEL_INFO) && log_gate_open(&gate))
+        log_info("connections to %s closed, such as from %s: clients of that listener does not "
+                 "admit them",
+                 peer->listen->address, peer->ip);
+    return false;
+}
+
 void conn_listed(struct conn *c, struct loop_link *list)
 {
     if (c->listed)
@@ -34,6 +53,7 @@ void conn_listed(struct conn *c, struct loop_link *list)
 static struct loop_link *list_of(const struct conn *c)
 {
     switch ((enum conn_state)c->state) {
+    case CONN_PROXY:
     case CONN_HANDSHAKE:
         return &c->worker->new_conns;
     case CONN_IDLE:
@@ -77,7 +97,7 @@ void conn_arm_wait(struct conn *c)
     const struct conf_timeouts *timeouts = &c->worker->conf->timeouts;
     uint32_t ms = timeouts->header_ms;
 
-    if (c->state == CONN_HANDSHAKE)
+    if (c->state <= CONN_HANDSHAKE)
         ms = timeouts->handshake_ms;
     else if (c->state == CONN_IDLE && c->peer.requests)
         ms = timeouts->idle_ms;

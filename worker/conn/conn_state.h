@@ -12,6 +12,7 @@
 #include "worker/core/transport.h"
 
 enum conn_state {
+    CONN_PROXY, /* a PROXY header comes before everything else */
     CONN_HANDSHAKE,
     CONN_IDLE,     /* between two requests: holds no memory but this struct */
     CONN_HEAD,     /* a head is arriving */
@@ -108,6 +109,16 @@ bool conn_has_room(const struct conn *conn);
 /* Its deadline has passed while bytes wait for it. A client that reads gets more time (NULL);
  * otherwise the text says what is wrong. */
 const char *conn_late(struct conn *conn);
+
+/* By the address of the client itself: what a trusted peer reports about its clients comes with
+ * each request (proxy/permit.h). A refusal (false) is counted and logged. */
+bool conn_admits(const struct conn *conn);
+
+/* Does a connection from there begin with a PROXY header? */
+bool conn_proxied(const struct conf_listen *listen, const struct sockaddr *from);
+/* The step of CONN_PROXY; and the end of one whose header is malformed or late. */
+bool conn_proxy_step(struct conn *conn);
+void conn_proxy_failed(struct conn *conn, const char *why);
 
 /* Runs one step of its state. true: the next one can run at once. */
 bool conn_step(struct conn *conn);

@@ -101,6 +101,8 @@ static bool step_linger(struct conn *c)
 bool conn_step(struct conn *c)
 {
     switch ((enum conn_state)c->state) {
+    case CONN_PROXY:
+        return conn_proxy_step(c);
     case CONN_HANDSHAKE:
         return step_handshake(c);
     case CONN_IDLE:

@@ -227,6 +227,7 @@ static bool h1_step(struct conn *c)
         return step_head(c);
     case CONN_EXCHANGE:
         return step_exchange(c);
+    case CONN_PROXY:
     case CONN_HANDSHAKE:
     case CONN_LINGER:
     case CONN_CLOSED:

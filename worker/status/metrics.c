@@ -96,6 +96,8 @@ static const struct metric totals[] = {
       "Connections closed because of listen.clients."),
     T("requests_denied_total", "counter", requests_denied,
       "403: requests refused by who the client is (clients)."),
+    T("proxy_header_errors_total", "counter", proxy_header_errors,
+      "Connections closed without a valid PROXY header (listen.proxy_protocol)."),
     T("buffer_bytes", "gauge", buffer_bytes, "Bytes in connection buffers now."),
     T("response_buffer_bytes", "gauge", response_bytes,
       "Bytes of responses that clients are slow to read."),
