@@ -243,7 +243,7 @@ subtest 'bodies of 2 GiB in little memory' => sub {
     # A sanitized build has another memory, and other speed.
     my $n = sanitized() ? GIB / 16 : 2 * GIB;
     my $url = "https://localhost:$gate->{tls}";
-    my @curl = ('curl', '-sSk', '--max-time', 240, '-o', '/dev/null', '-w', '%{http_code} %{size_download}');
+    my @curl = ('curl', '--http1.1', '-sSk', '--max-time', 240, '-o', '/dev/null', '-w', '%{http_code} %{size_download}');
     my $file = tmp('sparse');
     open my $f, '>', $file or die $!;
     truncate $f, $n;
@@ -251,9 +251,9 @@ subtest 'bodies of 2 GiB in little memory' => sub {
     my $empty = sprintf '%08x', 0;
     is +(run_cmd(@curl, "$url/pas/bytes?n=$n"))[1], "200 $n", 'down by length';
     is +(run_cmd(@curl, "$url/pas/bytes?n=$n&chunked=16384"))[1], "200 $n", 'down chunked';
-    my ($code, $out) = run_cmd('curl', '-sSk', '--max-time', 240, '-T', $file, "$url/pas/upload");
+    my ($code, $out) = run_cmd('curl', '--http1.1', '-sSk', '--max-time', 240, '-T', $file, "$url/pas/upload");
     is eval { decode_json($out)->{length} } // $out, $n, 'up by length';
-    ($code, $out) = run_cmd('curl', '-sSk', '--max-time', 240, '-T', $file, '-H', 'Transfer-Encoding: chunked', "$url/pas/upload");
+    ($code, $out) = run_cmd('curl', '--http1.1', '-sSk', '--max-time', 240, '-T', $file, '-H', 'Transfer-Encoding: chunked', "$url/pas/upload");
     is eval { decode_json($out)->{length} } // $out, $n, 'up chunked';
     for my $pid ($gate->{pid}, PasGate::children($gate->{pid})) {
         my $peak = rss_kb($pid, 'peak');

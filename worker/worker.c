@@ -358,6 +358,9 @@ static int build_memory(struct worker *w)
                  WORKER_KEEP / 4);
     mempool_init(&w->request_buffers, sizeof(struct request_buffer) + WORKER_REQUEST_BUFFER,
                  WORKER_KEEP / 4);
+    mempool_init(&w->h2s, sizeof(struct h2), WORKER_KEEP);
+    mempool_init(&w->h2_streams, sizeof(struct h2_stream), WORKER_KEEP);
+    mempool_init(&w->h2_outs, H2_OUT, WORKER_KEEP / 16);
     w->all_conns.prev = w->all_conns.next = &w->all_conns;
     w->idle_conns.prev = w->idle_conns.next = &w->idle_conns;
     w->new_conns.prev = w->new_conns.next = &w->new_conns;
@@ -367,7 +370,8 @@ static int build_memory(struct worker *w)
     w->relay_buffer = malloc(size);
     w->head_scratch = malloc(WORKER_HEADROOM);
     w->field_scratch = malloc(WORKER_HEADROOM);
-    return w->relay_buffer && w->head_scratch && w->field_scratch ? 0 : -1;
+    w->h2_in = malloc(H2_READ);
+    return w->relay_buffer && w->head_scratch && w->field_scratch && w->h2_in ? 0 : -1;
 }
 
 static int worker_watch(struct worker *w)

@@ -52,7 +52,7 @@ static struct conf_listen *default_listeners(struct conf_build *b)
     struct conf_listen *l = conf_arena_alloc(b->arena, 2 * sizeof *l);
 
     l[0].address = "*:443";
-    l[0].tls = true;
+    l[0].tls = l[0].http2 = true;
     l[1].address = "*:80";
     l[1].redirect = CONF_REDIRECT_HTTPS;
     CHECK(conf_parse_listen(l[0].address, &l[0]) && conf_parse_listen(l[1].address, &l[1]));

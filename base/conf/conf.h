@@ -115,7 +115,7 @@ struct conf_listen {
     uint16_t port; /* host order */
     bool dual;     /* "*:443": addr is [::] and accepts IPv4 too; clear IPV6_V6ONLY */
     bool tls;
-    bool http2; /* not supported yet */
+    bool http2; /* offered to clients that use TLS */
     enum conf_redirect redirect;
     uint16_t redirect_port; /* the port in Location; 443: none is written */
     enum conf_serve serve;

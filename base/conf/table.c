@@ -74,8 +74,8 @@ static const struct conf_setting listen_rows[] = {
          "if the list has an allow, and otherwise accepted. A refused connection is closed "
          "at once. A load balancer in trusted is let in, and the address that it reports "
          "decides about each request: 403. Not given: everybody."},
-    {"http2", &conf_bool, AT(conf_listen, http2), .def = "false", .flags = SOON,
-     .text = "Offer HTTP/2 to clients."},
+    {"http2", &conf_bool, AT(conf_listen, http2), .def = "true",
+     .text = "Offer HTTP/2 to clients that use TLS; those that do not know it use HTTP/1.1."},
     {"proxy_protocol", &conf_network, MANY(conf_listen, proxy_protocol),
      .max = CONF_MAX_TRUSTED,
      .text =

@@ -355,8 +355,9 @@ static void test_refused(void)
     refused(FOUR "x = ((((((((((((((((((1))))))))))))))))));",
             "x.conf:4: brackets nested more than 16 deep");
     refused(FOUR "etcd = \"http://a\";", "x.conf:4: etcd: not supported yet; remove it");
-    refused(FOUR "listen = ( { address = \"*:443\"; tls = true; http2 = true; } );",
-            "x.conf:4: listen.http2: not supported yet; remove it");
+    refused(FOUR "listen = ( { address = \"*:443\"; tls = true; http2 = 2; } );",
+            "x.conf:4: listen.http2: is a number, not true or false; write true or false, "
+            "without quotes");
     refused(POOL, "x.conf: listen: *:443 has tls, but there is no certificate; write "
                   "certificates = ( { names = [ \"www.example.com\" ]; } );");
     refused("@include \"/dev/null\"\n" FOUR,

@@ -10,6 +10,7 @@
 #include "worker/conn/conn_state.h"
 #include "worker/conn/h1.h"
 #include "worker/core/core.h"
+#include "worker/tls/tls.h"
 
 enum {
     IDLE_LOOKS_MAX = 8, /* idle connections to check, to find one that may be closed */
@@ -67,6 +68,8 @@ void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
         close(fd);
         return;
     }
+    if (c->stream.tls && listen->http2)
+        tls_conn_offer_h2(c->stream.tls);
     c->peer.tls = c->stream.tls;
     conn_arm_wait(c);
     conn_append(&worker->all_conns, &c->link);

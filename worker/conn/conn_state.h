@@ -6,6 +6,7 @@
 #include "base/loop.h"
 #include "shm/handshake.h"
 #include "worker/conn/h1.h"
+#include "worker/conn/h2.h"
 #include "worker/conn/pace.h"
 #include "worker/conn/stream.h"
 #include "worker/core/peer.h"
@@ -23,6 +24,8 @@ enum conn_state {
 
 /* What a protocol does with its connection. */
 struct protocol {
+    /* What takes over after the handshake if ALPN chose HTTP/2. */
+    const struct protocol *h2;
     void (*init)(struct conn *);
     /* One step in IDLE, HEAD or EXCHANGE. true: the next one can run at once. */
     bool (*step)(struct conn *);
@@ -59,6 +62,7 @@ struct conn {
     uint64_t head_us;         /* when the first byte of the head came; 0: none yet */
     struct pace sends, reads; /* how slow it is with the running request, and its response */
     size_t waiting;           /* bytes that wait for its socket; part of worker->waiting */
+    size_t held;            /* those that its protocol keeps, for the same reason; also part */
     uint64_t handed, taken; /* at the last check: bytes that the socket has taken, and that the
                                client has acknowledged */
     uint8_t state;          /* enum conn_state */
@@ -73,6 +77,7 @@ struct conn {
     bool probed;  /* it half-closed, and was probed (stream_half_closed()) */
     struct peer peer;
     struct h1 h1;
+    struct h2 *h2; /* NULL: it speaks HTTP/1.1 */
 };
 
 /* Puts it into the run list. */
@@ -99,6 +104,9 @@ void conn_listed(struct conn *conn, struct loop_link *list);
 
 /* Sets how many bytes wait for its socket. */
 void conn_waits(struct conn *conn, size_t waiting);
+
+/* Sets how many bytes its protocol keeps for it. */
+void conn_holds(struct conn *conn, size_t held);
 
 /* Nothing waits any more. */
 void conn_flushed(struct conn *conn);

@@ -72,6 +72,11 @@ static bool step_handshake(struct conn *c)
         count_add(&worker->row->handshakes_resumed, 1);
     c->peer.handshake_us = worker->loop.now_us - c->peer.accepted_us;
     c->state = CONN_IDLE;
+    if (tls_conn_alpn(c->stream.tls) == TLS_ALPN_H2) {
+        c->protocol->release(c);
+        c->protocol = c->protocol->h2;
+        c->protocol->init(c);
+    }
     conn_arm_wait(c);
     return true;
 }

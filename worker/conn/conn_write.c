@@ -13,6 +13,13 @@ void conn_waits(struct conn *c, size_t waiting)
     c->waiting = waiting;
 }
 
+void conn_holds(struct conn *c, size_t held)
+{
+    if (!conn_of_status(c))
+        c->worker->waiting += held - c->held;
+    c->held = held;
+}
+
 /* ---- slow readers: their responses are kept as long as they read at all */
 
 bool conn_has_room(const struct conn *c)
@@ -20,7 +27,7 @@ bool conn_has_room(const struct conn *c)
     const struct worker *worker = c->worker;
     const struct conf_limits *limits = &worker->conf->limits;
 
-    return !c->tunnel && c->waiting < limits->response_buffer &&
+    return !c->tunnel && c->waiting + c->held < limits->response_buffer &&
            worker->waiting < limits->response_memory &&
            worker->collecting_bytes + worker->waiting < limits->memory / 4 * 3 &&
            worker->buffered + worker->waiting < limits->memory;

@@ -318,6 +318,7 @@ static uint32_t h1_send_ms(const struct conn *c)
 }
 
 const struct protocol h1_protocol = {
+    .h2 = &h2_protocol,
     .init = h1_init,
     .step = h1_step,
     .writable = h1_writable,

@@ -88,8 +88,11 @@ struct worker {
     char *head_scratch;            /* WORKER_HEADROOM: a head while it is serialised */
     char *field_scratch;           /* the same size: values of a head while it is decided */
     struct http_response response; /* scratch: the head that is being relayed */
+    struct http_request reparsed;  /* scratch: a head that is about to go to a backend */
 
     struct mempool conns, exchanges, detached, upstreams, head_buffers, request_buffers;
+    struct mempool h2s, h2_streams, h2_outs; /* of HTTP/2 (conn/h2.h) */
+    char *h2_in;                /* bytes that one read of an HTTP/2 connection brings */
     struct loop_link all_conns; /* list of struct conn by its link */
     /* Of these, oldest first: those between two requests; those that have sent nothing of their
      * first one yet, or are in the handshake; those whose head is arriving. */

@@ -74,6 +74,32 @@ static size_t query_size(const struct http_request *r)
     return r->raw ? uri_encoded_size(r->query) : r->query.n;
 }
 
+/* A request that came by HTTP/2 becomes another protocol's text: what we wrote must be read as
+ * one request with the same framing, by our own strict parser, before a backend sees it. */
+static bool request_is_what_we_meant(struct exchange *x)
+{
+    static const struct http_limits limits = {.target = UINT16_MAX * 2,
+                                              .field = UINT16_MAX * 2,
+                                              .head = UINT32_MAX,
+                                              .fields = HTTP_FIELDS_MAX - 1};
+    static const struct h1_request_policy policy = {0};
+    struct http_request *parsed = &x->worker->reparsed;
+    const struct http_request *r = x->request;
+    const struct request_buffer *buffer = x->request_buffer;
+    struct h1_scan scan = {0};
+
+    if (h1_request_parse(parsed, buffer->bytes, buffer->n, &scan, &limits, &policy) ==
+            (ssize_t)buffer->n &&
+        str_eq(parsed->method_name, r->method_name) &&
+        (parsed->body == r->body ||
+         (r->body == HTTP_BODY_NONE && parsed->body == HTTP_BODY_LENGTH)) &&
+        parsed->content_length == r->content_length)
+        return true;
+    exchange_fail(x, 400, EXCHANGE_END_CLIENT, NULL,
+                  "the request cannot be expressed in HTTP/1.1");
+    return false;
+}
+
 static bool request_write_head(struct exchange *x, struct str path,
                                const struct sticky_cuts *cuts, size_t nbody)
 {
@@ -116,7 +142,7 @@ static bool request_write_head(struct exchange *x, struct str path,
         return false;
     }
     x->request_buffer->n = (size_t)n;
-    return true;
+    return r->version_major < 2 || request_is_what_we_meant(x);
 }
 
 /* The class that the operator configures for a route overrides the class of its path. */

@@ -22,6 +22,7 @@ static const struct {
     const char *name;
     enum tls_alpn alpn;
 } tls_protocols[] = {
+    {"h2", TLS_ALPN_H2},
     {"http/1.1", TLS_ALPN_HTTP1},
     {"http/1.0", TLS_ALPN_HTTP1},
 };
@@ -214,6 +215,8 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
     for (size_t i = 0; i < sizeof tls_protocols / sizeof *tls_protocols; i++) {
         size_t n = strlen(tls_protocols[i].name);
 
+        if (tls_protocols[i].alpn == TLS_ALPN_H2 && !engine->current->offers_h2)
+            continue;
         for (unsigned at = 0; at < in_n && at + 1 + in[at] <= in_n; at += 1u + in[at]) {
             if (in[at] != n || memcmp(in + at + 1, tls_protocols[i].name, n) != 0)
                 continue;

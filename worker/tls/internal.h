@@ -128,7 +128,8 @@ struct tls_conn {
     bool dead : 1;       /* failed: nothing works any more */
     bool ticketed : 1;   /* its ticket was sent, or no ticket is due */
     bool close_sent : 1; /* close_notify was encrypted */
-    bool hangup : 1;     /* the loop saw EPOLLRDHUP */
+    bool offers_h2 : 1;
+    bool hangup : 1; /* the loop saw EPOLLRDHUP */
 };
 
 /* ---- tls/io.c */

@@ -281,6 +281,11 @@ uint32_t tls_conn_cert(const struct tls_conn *conn)
     return conn->cert;
 }
 
+void tls_conn_offer_h2(struct tls_conn *conn)
+{
+    conn->offers_h2 = true;
+}
+
 enum tls_alpn tls_conn_alpn(const struct tls_conn *conn)
 {
     return conn->alpn;

@@ -102,6 +102,9 @@ void tls_engine_tickets(struct tls_engine *, const struct ticket_ring *);
 /* A server session on fd. NULL: no memory, or no certificate is loaded. */
 struct tls_conn *tls_conn_new(struct tls_engine *, int fd);
 
+/* Before the handshake: HTTP/2 is offered, and preferred. */
+void tls_conn_offer_h2(struct tls_conn *);
+
 /* Sends nothing. Accepts NULL. */
 void tls_conn_free(struct tls_conn *);
 
