@@ -11,7 +11,8 @@ _Static_assert(sizeof(struct cell_counters) ==
                    (0 CELL_COUNTERS(ONE) + TABLE_LATENCY) * sizeof(uint64_t),
                "CELL_COUNTERS names them all");
 _Static_assert(sizeof(struct row_counters) ==
-                   (0 ROW_COUNTERS(ONE) + 6 + HANDSHAKE_FAILURES) * sizeof(uint64_t),
+                   (0 ROW_COUNTERS(ONE) + 6 + HANDSHAKE_FAILURES + CLIENT_LIMITS) *
+                       sizeof(uint64_t),
                "ROW_COUNTERS names them all");
 #undef ONE
 
@@ -25,6 +26,8 @@ static void add_row(struct row_counters *to, const struct worker_row *from)
         ADD(status[i])
     for (int i = 0; i < HANDSHAKE_FAILURES; i++)
         ADD(handshake_failures[i])
+    for (int i = 0; i < CLIENT_LIMITS; i++)
+        ADD(client_refusals[i])
 }
 
 static void add_cell(struct cell_counters *to, const struct worker_backend *from)

@@ -59,7 +59,8 @@
     X(heads_dropped)       \
     X(connections_denied)  \
     X(requests_denied)     \
-    X(proxy_header_errors)
+    X(proxy_header_errors) \
+    X(clients_unlimited)
 
 /* Any process: the sum over living and ended workers. If workers die faster than the table can
  * be read, the result of the last attempt is returned. slot < TABLE_BACKENDS. */

@@ -10,7 +10,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 27,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 28,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -31,6 +31,8 @@ enum {
     TABLE_INCIDENT = 32,      /* bytes of an incident's id with its NUL */
     TABLE_SESSION_WORDS = 16, /* of 64 bits: linear counting of up to some 2000 sessions */
     TABLE_RECENT = 16384,     /* exchanges that each worker remembers, over all backends */
+    TABLE_CLIENTS = 2048,     /* clients that each worker remembers (shm/client_cells.h) */
+    TABLE_CLIENT_SET = 8,     /* of these, those among which a client has its place */
 };
 
 #define TABLE_PAGED _Alignas(TABLE_PAGE)
@@ -106,6 +108,18 @@ enum recovery_state {
     RECOVERY_SLOWSTART,
     RECOVERY_HOLD,
     RECOVERY_STATES
+};
+
+/* Why a client was refused (limits.per_client): counted by each, and named by the setting. */
+enum client_limit {
+    CLIENT_CONNECTIONS,
+    CLIENT_CONNECTION_RATE,
+    CLIENT_REQUESTS,
+    CLIENT_REQUEST_RATE,
+    CLIENT_BYTES,
+    CLIENT_OFFENCES,
+    CLIENT_LIMITS,
+    CLIENT_WITHIN = CLIENT_LIMITS, /* it is not refused */
 };
 
 enum child_state {

@@ -123,8 +123,10 @@ struct row_counters {
     uint64_t log_lost, access_lost;
     uint64_t slow_bodies, slow_readers, memory_refused, heads_dropped;
     uint64_t connections_denied, requests_denied, proxy_header_errors;
+    uint64_t clients_unlimited;
     uint64_t status[6];
     uint64_t handshake_failures[HANDSHAKE_FAILURES];
+    uint64_t client_refusals[CLIENT_LIMITS];
 };
 
 /* Counters of workers that have ended (shm/counters.h). There are two copies, and `epoch`

@@ -85,6 +85,20 @@ struct recent_ring {           /* of one backend: a share of `recent` */
     _Atomic uint64_t count;    /* ever written */
 };
 
+/* What one client has at this worker (shm/client_cells.h). */
+struct client_cell {
+    _Atomic uint32_t connections, requests; /* now */
+    _Atomic uint64_t bytes;                 /* in buffers now */
+    /* Since it has this cell; modulo 2^32. requested, connected: without those refused. */
+    _Atomic uint32_t connected, requested, offences, refused;
+    _Atomic uint64_t refused_until_ms; /* 0: is not */
+};
+
+struct client_set {
+    _Alignas(64) _Atomic uint64_t client[TABLE_CLIENT_SET]; /* which one; 0: free */
+    struct client_cell cell[TABLE_CLIENT_SET];
+};
+
 struct worker_row { /* writer: the worker of the row */
     TABLE_PAGED _Atomic uint64_t heartbeat_ms;
     _Atomic uint32_t incarnation; /* of the child row; cells count only while they are equal */
@@ -118,7 +132,10 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t connections_denied, requests_denied;
     _Atomic uint64_t proxy_header_errors; /* connections without a valid PROXY header */
     _Atomic uint64_t status[6];           /* responses by class: [2] = 2xx */
+    /* Clients that found no place among those remembered, and so have no limits. */
+    _Atomic uint64_t clients_unlimited;
     _Atomic uint64_t handshake_failures[HANDSHAKE_FAILURES]; /* handshake_errors by reason */
+    _Atomic uint64_t client_refusals[CLIENT_LIMITS];
     /* Per pool: when the oldest exchange that waits for any slot of it joined; 0: none. */
     _Atomic uint64_t waiting_since_ms[TABLE_POOLS];
     /* Per pool: exchanges at a second backend, or about to go there (shm/cap.h). */
@@ -139,6 +156,7 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint32_t in_flight[TABLE_BACKENDS];
     _Atomic uint32_t queued[TABLE_BACKENDS], queued_any[TABLE_BACKENDS];
     _Atomic uint32_t queued_all[TABLE_BACKENDS];
+    struct client_set clients[TABLE_CLIENTS / TABLE_CLIENT_SET];
     struct worker_backend be[TABLE_BACKENDS];
     struct worker_handle handle[TABLE_HANDLES];
     /* The last exchanges, for diagnostics of an unhealthy backend. They outlive the worker. */

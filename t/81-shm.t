@@ -65,7 +65,7 @@ subtest 'too small' => sub {
 
 subtest 'small, then full' => sub {
     my $gate = PasGate->new(workers => 2, backends => [$pas], start => 0);
-    spawn_with($gate, 4216);
+    spawn_with($gate, 4408);
     ok wait_for { $gate->serving && workers($gate) == 2 }, 'it starts where there is little room' or return;
     ok $gate->wait_log(qr/warn .*little shared memory.*remembers the last \d+ exchanges/), 'and says what it leaves out';
     ok $gate->wait_log(qr/ready: generation 1/), 'ready';

@@ -31,6 +31,7 @@
 #include "worker/conn/conn.h"
 #include "worker/conn/conn_state.h"
 #include "worker/core/buffers.h"
+#include "worker/core/clients.h"
 #include "worker/core/core.h"
 #include "worker/descriptors.h"
 #include "worker/http/route.h"
@@ -188,6 +189,7 @@ _Noreturn static void end(struct worker *w)
     cert_canary_end();
     tls_engine_free(w->tls);
     route_table_free(w->routes);
+    clients_free(w);
     exit(0);
 }
 
@@ -247,6 +249,7 @@ static void control_message(const struct message *message, int fd)
         break;
     case MESSAGE_AFFINITY:
         sticky_key(&worker, message->body.affinity);
+        clients_key(&worker, message->body.affinity);
         break;
     case MESSAGE_LOG:
         if (fd >= 0 && worker.access)
@@ -281,7 +284,7 @@ static void control_ready(struct loop_source *source, uint32_t events)
 static void repair_cells(struct worker *w)
 {
     static struct log_gate gate;
-    uint32_t n = backends_repair(w);
+    uint32_t n = backends_repair(w) + clients_repair(w);
 
     if (n == 0)
         return;
@@ -426,7 +429,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     renew_date(w);
     make_hsts(w);
     if (loop_init(&w->loop) < 0 || build_memory(w) < 0 || build_routes(w) < 0 ||
-        build_tls(w) < 0 || backends_init(w) < 0)
+        build_tls(w) < 0 || backends_init(w) < 0 || clients_init(w) < 0)
         return -1;
     w->loop.run_deferred = wait_queue_run;
     w->retry_queued = attempt_retry_queued;

@@ -201,6 +201,19 @@ bool conf_trusts(const struct conf *conf, const struct sockaddr *addr)
     return conf_networks_hold(conf->trusted, conf->n_trusted, addr);
 }
 
+bool conf_exempts(const struct conf *conf, const struct sockaddr *addr)
+{
+    static const struct conf_prefix host[] = {
+        {.addr = {[10] = 0xff, [11] = 0xff, [12] = 127}, .bits = 104},
+        {.addr = {[15] = 1}, .bits = 128},
+    };
+    const struct conf_per_client *limits = &conf->limits.per_client;
+
+    if (limits->n_exempt)
+        return conf_networks_hold(limits->exempt, limits->n_exempt, addr);
+    return conf_networks_hold(host, sizeof host / sizeof *host, addr);
+}
+
 const char *conf_state_name(enum conf_state state)
 {
     return conf_choice_name(conf_states, state);

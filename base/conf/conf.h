@@ -241,6 +241,19 @@ struct conf_tcp {
     uint32_t user_ms;      /* unacknowledged data ends the connection; 0: the host's limit */
 };
 
+/* What one client may have of what all share, over all workers; 0: no limit. */
+struct conf_per_client {
+    uint32_t connections;
+    uint32_t connection_rate;         /* new ones per second */
+    uint32_t requests;                /* in progress */
+    uint32_t request_rate;            /* per second */
+    uint32_t bytes;                   /* of buffers */
+    uint32_t offences;                /* per minute, until it is refused */
+    uint32_t refuse_ms;               /* for how long */
+    const struct conf_prefix *exempt; /* see conf_exempts() */
+    size_t n_exempt;
+};
+
 struct conf_limits {
     uint32_t header_bytes;       /* header of a request or response, with its first line */
     uint32_t header_fields;      /* fields in a header */
@@ -257,6 +270,7 @@ struct conf_limits {
     uint32_t upstream_keepalive; /* idle connections kept per backend and worker */
     uint32_t upstream_pinned;    /* the same, for connections that belong to one client each */
     uint64_t max_requests;       /* not supported yet */
+    struct conf_per_client per_client;
 };
 
 enum conf_fail_open {
@@ -533,6 +547,9 @@ const char *conf_backend_address(const struct conf_backend *backend,
 
 /* Is any backend reached by a unix socket? Workers and healthd then have to open such ones. */
 bool conf_uses_unix(const struct conf *conf);
+/* True if it has no limits per client: an address of this host, or, if limits.per_client.exempt
+ * has networks, one in these. */
+bool conf_exempts(const struct conf *conf, const struct sockaddr *addr);
 
 /* The name of a value, as written in the file; for logs and the status page. */
 const char *conf_state_name(enum conf_state state);

@@ -29,5 +29,6 @@
 extern const struct conf_section conf_acme_section, conf_cert_section;  /* conf/table_acme.c */
 extern const struct conf_section conf_pool_section, conf_route_section; /* conf/table_pools.c */
 extern const struct conf_section conf_timeout_section; /* conf/table_timeouts.c */
+extern const struct conf_section conf_client_section;  /* conf/table_clients.c */
 
 #endif

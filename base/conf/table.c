@@ -222,6 +222,8 @@ static const struct conf_setting limit_rows[] = {
     {"max_requests", &conf_count64, AT(conf_limits, max_requests), .def = "unlimited",
      .zero = "unlimited", .min = 1000, .max = (uint64_t)1 << 50, .flags = SOON,
      .text = "After this many requests a worker is replaced by a fresh one."},
+    {"per_client", NULL, AT(conf_limits, per_client), .section = &conf_client_section,
+     .text = "See below."},
     END};
 static const struct conf_section limit_section = {
     "limits", "Limits on size, number and rate.", limit_rows, sizeof(struct conf_limits), NULL,

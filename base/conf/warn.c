@@ -188,16 +188,38 @@ static void warn_pool(struct conf_build *b, const struct conf_pool *pool)
         warn_digits(b, &pool->backends[i]);
 }
 
+static bool is_everybody(const struct conf_prefix *p)
+{
+    static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
+
+    return p->bits == 0 || (p->bits == 96 && memcmp(p->addr, v4, sizeof v4) == 0);
+}
+
+static void warn_exempt(struct conf_build *b)
+{
+    const struct conf_per_client *limits = &b->conf->limits.per_client;
+
+    for (size_t i = 0; i < limits->n_exempt; i++) {
+        const struct conf_prefix *p = &limits->exempt[i];
+
+        if (is_everybody(p))
+            conf_warn(b,
+                      conf_warn_first(conf_line_of_field(b, p),
+                                      conf_line_of_field(b, &limits->exempt)),
+                      "limits.per_client.exempt: with %s/0 no client has limits; write \"off\" "
+                      "for those that are not wanted",
+                      p->bits ? "0.0.0.0" : "::");
+    }
+}
+
 /* Networks of peers that are believed in a field or header. */
 static void warn_believed(struct conf_build *b, const char *setting,
                           const struct conf_prefix *const *nets, size_t n, const char *where)
 {
-    static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
-
     for (size_t i = 0; i < n; i++) {
         const struct conf_prefix *p = &(*nets)[i];
 
-        if (p->bits == 0 || (p->bits == 96 && memcmp(p->addr, v4, sizeof v4) == 0))
+        if (is_everybody(p))
             conf_warn(
                 b, conf_warn_first(conf_line_of_field(b, p), conf_line_of_field(b, nets)),
                 "%s: with %s/0 every client is believed, whatever address it claims in %s; "
@@ -246,6 +268,7 @@ void conf_warn_all(struct conf_build *b)
         warn_clients(b, "listen", &conf->listen[i].clients, conf->listen[i].n_clients);
         warn_challenges(b, &conf->listen[i]);
     }
+    warn_exempt(b);
     for (size_t i = 0; i < conf->n_certs; i++)
         warn_names(b, &conf->certs[i]);
     for (size_t i = 0; i < conf->n_pools; i++)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "shm/certs.h"
+#include "shm/client_cells.h"
 #include "shm/sessions.h"
 #include "shm/status/status.h"
 #include "shm/status/summary.h"
@@ -88,6 +89,7 @@ static void add_service(struct text *out, const struct status_service *s)
     NUMBER("connections_denied", s->connections_denied);
     NUMBER("requests_denied", s->requests_denied);
     NUMBER("proxy_header_errors", s->proxy_header_errors);
+    NUMBER("clients_unlimited", s->clients_unlimited);
     NUMBER("buffer_bytes", s->buffer_bytes);
     NUMBER("response_bytes", s->response_bytes);
     text_add(out, ",\"status\":{");
@@ -98,7 +100,37 @@ static void add_service(struct text *out, const struct status_service *s)
         text_add(out, "%s\"%s\":%" PRIu64, i ? "," : "",
                  handshake_failure_name((enum handshake_failure)i),
                  most(s->handshake_failures[i]));
+    text_add(out, "},\"client_refusals\":{");
+    for (int i = 0; i < CLIENT_LIMITS; i++)
+        text_add(out, "%s\"%s\":%" PRIu64, i ? "," : "",
+                 client_limit_name((enum client_limit)i), most(s->client_refusals[i]));
     text_add(out, "}}");
+}
+
+/* Those that were refused most, then those with the most connections. */
+static void add_clients(struct text *out, const struct table *table)
+{
+    struct client_top top[CLIENT_TOP];
+    uint32_t n = client_top(table, top);
+    uint64_t now_ms = clock_mono_ms();
+    char name[CLIENT_TEXT];
+
+    text_add(out, ",\"clients\":[");
+    for (uint32_t i = 0; i < n; i++) {
+        const struct client_sum *s = &top[i].sum;
+
+        text_add(out, "%s{\"address\":", i ? "," : "");
+        text_json(out, client_text(name, top[i].client));
+        NUMBER("connections", s->connections);
+        NUMBER("requests", s->requests);
+        NUMBER("bytes", s->bytes);
+        NUMBER("offences", s->offences);
+        NUMBER("refused", s->refused);
+        NUMBER("refused_for_ms",
+               s->refused_until_ms > now_ms ? s->refused_until_ms - now_ms : 0);
+        text_add(out, "}");
+    }
+    text_add(out, "]");
 }
 
 static void add_child(struct text *out, const struct child_row *c)
@@ -299,6 +331,7 @@ ssize_t status_json(const struct table *table, char *bytes, size_t cap)
     }
     add_service(out, &service);
     add_summary(out, table, &service);
+    add_clients(out, table);
     text_add(out, ",\"children\":[");
     for (int i = 0; i < TABLE_CHILDREN; i++)
         if (status_child_read(table, i, &child)) {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "shm/admission.h"
+#include "shm/client_cells.h"
 #include "shm/counters.h"
 #include "shm/sessions.h"
 #include "shm/status/text.h"
@@ -72,6 +73,7 @@ bool status_service_read(const struct table *table, struct status_service *to)
                     count_read(&table->healthd_log_lost) + count_read(&table->acmed_log_lost);
     memcpy(to->status, all.status, sizeof to->status);
     memcpy(to->handshake_failures, all.handshake_failures, sizeof to->handshake_failures);
+    memcpy(to->client_refusals, all.client_refusals, sizeof to->client_refusals);
     return true;
 }
 
@@ -327,6 +329,12 @@ void status_add_remarks(struct text *out, const struct status_service *s)
         if (failures[i] && s->handshake_failures[i]) {
             text_add(out, "%sfailed TLS handshakes (%s): %" PRIu64, between, failures[i],
                      s->handshake_failures[i]);
+            between = "; ";
+        }
+    for (int i = 0; i < CLIENT_LIMITS; i++)
+        if (s->client_refusals[i]) {
+            text_add(out, "%srefused by limits.per_client.%s: %" PRIu64, between,
+                     client_limit_name((enum client_limit)i), s->client_refusals[i]);
             between = "; ";
         }
 }

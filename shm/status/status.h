@@ -60,9 +60,11 @@ struct status_service {
     uint64_t log_lost, access_lost; /* lost log lines of all processes (base/log.h) */
     uint64_t slow_bodies, slow_readers, memory_refused, heads_dropped;
     uint64_t connections_denied, requests_denied, proxy_header_errors;
+    uint64_t clients_unlimited;            /* of a worker_row */
     uint64_t buffer_bytes, response_bytes; /* now */
     uint64_t status[6];
     uint64_t handshake_failures[HANDSHAKE_FAILURES];
+    uint64_t client_refusals[CLIENT_LIMITS]; /* limits.per_client, by limit */
 };
 
 enum { STATUS_FULL_MS = 2000, STATUS_MEMORY_MS = 60000 };
@@ -77,6 +79,11 @@ bool status_service_read(const struct table *, struct status_service *to);
  * frequent and mean little: only the metrics have them. */
 struct text;
 void status_add_remarks(struct text *, const struct status_service *);
+
+/* One sentence about the clients that were refused most and are still remembered, at most
+ * STATUS_CLIENTS of them; nothing if there are none. */
+enum { STATUS_CLIENTS = 4 };
+void status_add_clients(struct text *, const struct table *);
 
 /* False: no such backend, or its row is half-written. Slots are below TABLE_BACKENDS. */
 bool status_backend_read(const struct table *, int slot, struct status_backend *to);

@@ -247,12 +247,16 @@ static void backend_note(struct text_table *text_table, const struct status_back
     text_table_note(text_table, "%s", note);
 }
 
-static void print_remarks(const struct status_service *s, FILE *out)
+static void print_remarks(const struct status_service *s, const struct table *table, FILE *out)
 {
-    char line[1024];
+    char line[2048];
     struct text text = text_into(line, sizeof line);
 
     status_add_remarks(&text, s);
+    if (text.n && !text.full)
+        fprintf(out, "%s\n", line);
+    text = text_into(line, sizeof line);
+    status_add_clients(&text, table);
     if (text.n && !text.full)
         fprintf(out, "%s\n", line);
 }
@@ -412,7 +416,7 @@ bool status_text(const struct table *table, FILE *out, bool colours)
     print_summary(table, &service, out, colours);
     print_processes(table, out, colours);
     print_backends(table, out, colours);
-    print_remarks(&service, out);
+    print_remarks(&service, table, out);
     print_certs(table, out, colours);
     return true;
 }

@@ -313,7 +313,7 @@ sub connect
 sub request
 {
     my ($self, $method, $target, %opt) = @_;
-    my %connect = map { $_ => delete $opt{$_} } grep { exists $opt{$_} } qw(plain port timeout);
+    my %connect = map { $_ => delete $opt{$_} } grep { exists $opt{$_} } qw(plain port timeout from);
     my $c = $self->connect(%connect);
     my $r = $c->request($method, $target, close => 1, %opt);
     $c->close;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "worker/conn/conn_state.h"
 #include "worker/conn/h1.h"
+#include "worker/core/clients.h"
 #include "worker/core/core.h"
 #include "worker/tls/tls.h"
 
@@ -64,6 +65,7 @@ void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
         loop_add(&worker->loop, &c->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) <
             0) {
         stream_release(&c->stream);
+        clients_disconnect(c->peer.client);
         mempool_return(&worker->conns, c);
         close(fd);
         return;
@@ -97,6 +99,7 @@ static void conn_free(struct conn *c)
     stream_release(&c->stream);
     loop_close(&worker->loop, &c->source);
     c->protocol->release(c);
+    clients_disconnect(c->peer.client);
     mempool_return(&worker->conns, c);
     worker->nconns--;
     worker->nwatchers -= conn_of_status(c);
@@ -144,6 +147,7 @@ static bool conn_flush(struct conn *c)
 /* Its deadline has passed while bytes wait for it: RST, because the response is incomplete. */
 static void cut_reader(struct conn *c, const char *why)
 {
+    conn_offend(c);
     c->protocol->cut(c, EXCHANGE_END_TIMEOUT, why);
     c->cut = true;
     c->writing = false;

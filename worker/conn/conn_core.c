@@ -4,6 +4,7 @@
 #include "base/conf/networks.h"
 #include "base/log.h"
 #include "worker/conn/conn_state.h"
+#include "worker/core/clients.h"
 #include "worker/core/core.h"
 
 void conn_append(struct loop_link *list, struct loop_link *link)
@@ -25,7 +26,8 @@ bool conn_of_status(const struct conn *c)
     return c->peer.listen->serve == CONF_SERVE_STATUS;
 }
 
-bool conn_admits(const struct conn *c)
+/* By the list of the listener. */
+static bool is_listed(const struct conn *c)
 {
     static struct log_gate gate;
     const struct peer *peer = &c->peer;
@@ -39,6 +41,19 @@ bool conn_admits(const struct conn *c)
                  "admit them",
                  peer->listen->address, peer->ip);
     return false;
+}
+
+bool conn_admits(struct conn *c)
+{
+    if (!is_listed(c))
+        return false;
+    return conn_of_status(c) ||
+           clients_connect(c->worker, &c->peer.address.any, &c->peer.client) == CLIENT_WITHIN;
+}
+
+void conn_offend(struct conn *c)
+{
+    clients_offend(c->worker, c->peer.client);
 }
 
 void conn_listed(struct conn *c, struct loop_link *list)

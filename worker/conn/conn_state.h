@@ -80,6 +80,9 @@ struct conn {
     struct h2 *h2; /* NULL: it speaks HTTP/1.1 */
 };
 
+/* Its client broke the protocol, or stopped in the middle (limits.per_client.offences). */
+void conn_offend(struct conn *conn);
+
 /* Puts it into the run list. */
 void conn_schedule(struct conn *conn);
 
@@ -118,9 +121,10 @@ bool conn_has_room(const struct conn *conn);
  * otherwise the text says what is wrong. */
 const char *conn_late(struct conn *conn);
 
-/* By the address of the client itself: what a trusted peer reports about its clients comes with
- * each request (proxy/permit.h). A refusal (false) is counted and logged. */
-bool conn_admits(const struct conn *conn);
+/* By the address of the client itself, by the list of its listener, then by the limits per
+ * client (worker/core/clients.h): what a trusted peer reports about its clients comes with each
+ * request (proxy/permit.h). A refusal (false) is counted and logged. */
+bool conn_admits(struct conn *conn);
 
 /* Does a connection from there begin with a PROXY header? */
 bool conn_proxied(const struct conf_listen *listen, const struct sockaddr *from);

@@ -28,6 +28,13 @@ void conn_close_now(struct conn *c, enum exchange_end end, const char *why)
     c->state = CONN_CLOSED;
 }
 
+/* Is it the client's doing, and no accident of versions, certificates or a port scan? */
+static bool is_offence(enum handshake_failure failure)
+{
+    return failure == HANDSHAKE_TIMEOUT || failure == HANDSHAKE_NOT_TLS ||
+           failure == HANDSHAKE_OTHER;
+}
+
 void conn_handshake_failed(struct conn *c, enum handshake_failure failure, const char *why)
 {
     static struct log_gate gate[HANDSHAKE_FAILURES];
@@ -36,6 +43,8 @@ void conn_handshake_failed(struct conn *c, enum handshake_failure failure, const
 
     count_add(&row->handshake_errors, 1);
     count_add(&row->handshake_failures[failure], 1);
+    if (is_offence(failure) || (failure == HANDSHAKE_CLOSED && tls_conn_heard(c->stream.tls)))
+        conn_offend(c);
     /* A client that only checks whether the port is open is not worth a log line. */
     if (tls_conn_heard(c->stream.tls) && log_wants(LOG_LEVEL_INFO) &&
         log_gate_open(&gate[failure]))

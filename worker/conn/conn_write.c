@@ -2,6 +2,7 @@
  * (worker/conn/conn_state.h). */
 #include "base/conf/conf.h"
 #include "worker/conn/conn_state.h"
+#include "worker/core/clients.h"
 #include "worker/core/core.h"
 
 enum { CONN_LOOK_MS = 1000 }; /* minimum time between two checks of a slow reader */
@@ -10,6 +11,7 @@ void conn_waits(struct conn *c, size_t waiting)
 {
     if (!conn_of_status(c))
         c->worker->waiting += waiting - c->waiting;
+    clients_hold(c->peer.client, (ptrdiff_t)waiting - (ptrdiff_t)c->waiting);
     c->waiting = waiting;
 }
 
@@ -30,7 +32,8 @@ bool conn_has_room(const struct conn *c)
     return !c->tunnel && c->waiting + c->held < limits->response_buffer &&
            worker->waiting < limits->response_memory &&
            worker->collecting_bytes + worker->waiting < limits->memory / 4 * 3 &&
-           worker->buffered + worker->waiting < limits->memory;
+           worker->buffered + worker->waiting < limits->memory &&
+           clients_may_hold(worker, c->peer.client);
 }
 
 /* Milliseconds until the next check whether it reads. */
@@ -99,7 +102,11 @@ static int keep_waiting(struct conn *c, size_t waiting)
         begin_waiting(c);
     if (conn_has_room(c))
         return 2;
-    if (!c->tunnel && waiting < limits->response_buffer)
+    if (c->tunnel || waiting >= limits->response_buffer)
+        return 1;
+    if (!clients_may_hold(c->worker, c->peer.client))
+        clients_refuse_bytes(c->worker, c->peer.client);
+    else
         worker_refused_memory(c->worker, c->worker->waiting >= limits->response_memory
                                              ? "limits.response_memory"
                                              : "limits.memory");

@@ -30,13 +30,20 @@ static int read_head(struct conn *c)
     if (got <= 0)
         return got == STREAM_AGAIN ? 0 : -1;
     c->h1.head_buffer->n += (size_t)got;
-    return !first || conn_of_status(c) || head_buffer_claim(worker, c->h1.head_buffer) ? 1 : -2;
+    if (!first || conn_of_status(c))
+        return 1;
+    if (!head_buffer_claim(worker, c->h1.head_buffer))
+        return -2;
+    head_buffer_charge(c->h1.head_buffer, c->peer.client);
+    return 1;
 }
 
 void h1_refuse_head(struct conn *c, int error)
 {
     const struct h1_error_info *info = h1_error_info(error);
 
+    if (info->status == 400 || info->status == 408)
+        conn_offend(c);
     h1_refuse(c, info->status, info->reason);
     c->h1.body_done = false; /* what follows is not a request: read and discarded */
     c->state = CONN_EXCHANGE;
@@ -148,10 +155,12 @@ static bool step_head(struct conn *c)
         return true;
     }
     got = read_head(c);
-    if (got == -2)
+    if (got == -2) {
         refuse_for_memory(c);
-    else if (got < 0)
+    } else if (got < 0) {
+        conn_offend(c);
         c->state = CONN_CLOSED;
+    }
     return got != 0;
 }
 

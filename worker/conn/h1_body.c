@@ -67,6 +67,7 @@ static bool keep_surplus(struct conn *c, const char *bytes, size_t n)
     c->h1.next = head_buffer_new(c->worker, WORKER_HEAD_BUFFER);
     if (!c->h1.next)
         return false;
+    head_buffer_charge(c->h1.next, c->peer.client);
     memcpy(c->h1.next->bytes, bytes, n);
     c->h1.next->n = n;
     return true;
@@ -172,5 +173,6 @@ void h1_cut_sender(struct conn *c)
     if (begin_left(c) <= 1)
         why = "no request body after 100 Continue";
     count_add(&c->worker->row->slow_bodies, 1);
+    conn_offend(c);
     c->worker->requests->abort(c->h1.transport.exchange, 408, why);
 }

@@ -141,8 +141,9 @@ static int own(struct transport *t, const struct http_head *head, struct str bod
     size_t sent;
 
     /* After a refusal that the client's bytes caused, its next bytes cannot be trusted to be a
-     * request. */
-    c->h1.keep = goes_on(c) && head->status != 400 && head->status != 408;
+     * request. One that sends too many has to connect again, which is limited as well. */
+    c->h1.keep =
+        goes_on(c) && head->status != 400 && head->status != 408 && head->status != 429;
     return put_own(c, head, body, &sent);
 }
 

@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/conf/conf.h"
 #include "base/log.h"
 #include "shm/table.h"
+#include "worker/core/clients.h"
 #include "worker/core/core.h"
 
 bool worker_has_memory(struct worker *worker, size_t n)
@@ -58,6 +60,7 @@ static struct head_buffer *empty_head(struct head_buffer *head_buffer, size_t ro
     if (!head_buffer)
         return NULL;
     head_buffer->scan = (struct h1_scan){0};
+    head_buffer->client = NULL;
     head_buffer->n = 0;
     head_buffer->cap = room <= WORKER_HEAD_BUFFER ? WORKER_HEAD_BUFFER : room;
     head_buffer->apart = apart;
@@ -89,6 +92,20 @@ bool head_buffer_claim(struct worker *worker, struct head_buffer *head_buffer)
     return true;
 }
 
+void head_buffer_charge(struct head_buffer *head_buffer, struct client *client)
+{
+    CHECK(!head_buffer->client && !head_buffer->apart);
+    head_buffer->client = client;
+    clients_hold(client, (ptrdiff_t)head_buffer->cap);
+}
+
+void request_buffer_charge(struct request_buffer *request_buffer, struct client *client)
+{
+    CHECK(!request_buffer->client);
+    request_buffer->client = client;
+    clients_hold(client, (ptrdiff_t)request_buffer->cap);
+}
+
 struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *head_buffer,
                                      size_t room)
 {
@@ -100,6 +117,8 @@ struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *
         more->scan = head_buffer->scan;
         more->n = head_buffer->n;
         memcpy(more->bytes, head_buffer->bytes, head_buffer->n);
+        if (!more->apart)
+            head_buffer_charge(more, head_buffer->client);
     }
     head_buffer_free(worker, head_buffer);
     return more;
@@ -111,6 +130,7 @@ void head_buffer_free(struct worker *worker, struct head_buffer *head_buffer)
         return;
     if (!head_buffer->apart)
         worker->buffered -= head_buffer->cap;
+    clients_hold(head_buffer->client, -(ptrdiff_t)head_buffer->cap);
     if (head_buffer->cap == WORKER_HEAD_BUFFER)
         mempool_return(&worker->head_buffers, head_buffer);
     else
@@ -124,6 +144,7 @@ struct request_buffer *request_buffer_new(struct worker *worker, size_t room)
 
     if (!request_buffer)
         return NULL;
+    request_buffer->client = NULL;
     request_buffer->n = 0;
     request_buffer->cap = room <= WORKER_REQUEST_BUFFER ? WORKER_REQUEST_BUFFER : room;
     return request_buffer;
@@ -137,6 +158,7 @@ struct request_buffer *request_buffer_grow(struct worker *worker,
     if (more) {
         more->n = request_buffer->n;
         memcpy(more->bytes, request_buffer->bytes, request_buffer->n);
+        request_buffer_charge(more, request_buffer->client);
     }
     request_buffer_free(worker, request_buffer);
     return more;
@@ -147,6 +169,7 @@ void request_buffer_free(struct worker *worker, struct request_buffer *request_b
     if (!request_buffer)
         return;
     worker->buffered -= request_buffer->cap;
+    clients_hold(request_buffer->client, -(ptrdiff_t)request_buffer->cap);
     if (request_buffer->cap == WORKER_REQUEST_BUFFER)
         mempool_return(&worker->request_buffers, request_buffer);
     else

@@ -9,6 +9,7 @@
 #include "worker/http/h1.h"
 #include "worker/http/http.h"
 
+struct client;
 struct worker;
 
 /* Bytes as they came, with the head parsed from them. The slices of the parsed head point into
@@ -19,6 +20,7 @@ struct head_buffer {
         struct http_response response;
     } head;
     struct h1_scan scan;
+    struct client *client; /* whose it is; NULL: nobody's */
     size_t n, cap;
     bool apart; /* not counted in limits.memory */
     char bytes[];
@@ -31,6 +33,9 @@ struct head_buffer *head_buffer_new(struct worker *worker, size_t room);
 struct head_buffer *head_buffer_new_apart(struct worker *worker, size_t room);
 /* From now on limits.memory counts it. false: no memory is left; it stays apart. */
 bool head_buffer_claim(struct worker *worker, struct head_buffer *head_buffer);
+/* Its bytes count as this client's (worker/core/clients.h) until it is freed. Once, for one
+ * that limits.memory counts; NULL: nothing to do. */
+void head_buffer_charge(struct head_buffer *head_buffer, struct client *client);
 /* A larger one with the same content; the old one is freed, also on failure. */
 struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *head_buffer,
                                      size_t room);
@@ -39,11 +44,14 @@ void head_buffer_free(struct worker *worker, struct head_buffer *head_buffer);
 /* The forwarded head for the backend, followed by the first part of the body. Kept until the
  * response begins, so that it can be sent again. */
 struct request_buffer {
+    struct client *client; /* whose it is; NULL: nobody's */
     size_t n, cap;
     char bytes[];
 };
 
 struct request_buffer *request_buffer_new(struct worker *worker, size_t room);
+/* As for a head. */
+void request_buffer_charge(struct request_buffer *request_buffer, struct client *client);
 /* A larger one with the same content; the old one is freed, also on failure (NULL). */
 struct request_buffer *request_buffer_grow(struct worker *worker,
                                            struct request_buffer *request_buffer, size_t room);

@@ -27,6 +27,7 @@
 
 struct access_log;
 struct attempt_failures;
+struct clients;
 struct conn;
 struct exchange;
 struct pool_view;
@@ -80,6 +81,7 @@ struct worker {
     bool has_affinity;
     struct affinity_key affinity; /* shared by all workers (worker/proxy/sticky.h) */
     struct cap_rows live;         /* rows whose cells count; refreshed at the doorbell */
+    struct clients *clients;      /* NULL: none has limits (worker/core/clients.h) */
     /* Backends with a slot that was released in this event (upstream/wait_queue.h). */
     struct backend_view *freed_first, *freed_last;
 

@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 
+struct client;
 struct conf;
 struct conf_listen;
 struct tls_conn;
@@ -21,6 +22,7 @@ struct peer {
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
     } address;
+    struct client *client; /* whose limits apply (worker/core/clients.h); NULL: none */
     uint64_t accepted_us;  /* monotonic */
     uint64_t handshake_us; /* duration; 0: plain */
     uint32_t requests;     /* begun on this connection */

@@ -6,6 +6,7 @@
 #include "base/conf/conf.h"
 #include "base/container.h"
 #include "base/log.h"
+#include "worker/core/clients.h"
 #include "worker/core/core.h"
 #include "worker/core/peer.h"
 #include "worker/core/request_id.h"
@@ -13,6 +14,7 @@
 #include "worker/proxy/collecting.h"
 #include "worker/proxy/exchange_stats.h"
 #include "worker/proxy/hedge.h"
+#include "worker/proxy/local_reply.h"
 #include "worker/proxy/request.h"
 #include "worker/proxy/retry.h"
 #include "worker/proxy/retry_budget.h"
@@ -34,6 +36,18 @@ static void find_origin(struct exchange *x)
     origin_find(&x->origin, x->request, &shown, x->worker->conf);
 }
 
+/* Counts it for its client: that of the connection, or the one that a trusted peer reports. */
+static void find_client(struct exchange *x)
+{
+    struct client *client = x->peer->client;
+
+    if (x->origin.hop >= 0 && x->peer->listen->serve != CONF_SERVE_STATUS)
+        client = clients_find(x->worker, x->origin.address);
+    x->over_limit = (uint8_t)clients_request(x->worker, client, &x->retry_s);
+    if (x->over_limit == CLIENT_WITHIN)
+        x->client = client;
+}
+
 static bool exchange_create(struct worker *worker, struct transport *transport)
 {
     struct exchange *x = mempool_acquire_zeroed(&worker->exchanges);
@@ -51,6 +65,7 @@ static bool exchange_create(struct worker *worker, struct transport *transport)
     x->at.parsed = worker->loop.now_us;
     request_id_make(worker, x->id);
     find_origin(x);
+    find_client(x);
     transport->exchange = x;
     transport->ntrailers = 0;
     transport->body_ms = worker->conf->timeouts.body_ms;
@@ -79,6 +94,10 @@ static void exchange_begin(struct exchange *x, const char *data, size_t n, bool 
     x->body_done = last;
     x->bytes_in = n;
     x->expects = x->request->expect_continue && !last && !n;
+    if (x->over_limit != CLIENT_WITHIN) {
+        local_reply_over_limit(x);
+        return;
+    }
     if (!request_prepare(x, data, n))
         return;
     exchange_collect(x);
@@ -89,6 +108,13 @@ static void exchange_begin(struct exchange *x, const char *data, size_t n, bool 
 static void collected(struct exchange *x, const char *data, size_t n)
 {
     collecting_hold(x);
+    if (!clients_may_hold(x->worker, x->client)) {
+        clients_refuse_bytes(x->worker, x->client);
+        x->over_limit = CLIENT_BYTES;
+        x->retry_s = HEADERS_RETRY_AFTER_S;
+        local_reply_over_limit(x);
+        return;
+    }
     if (request_add_body(x, data, n))
         exchange_collect(x);
     else

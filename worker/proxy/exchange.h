@@ -33,6 +33,7 @@
 #include "worker/http/route.h"
 #include "worker/upstream/backends.h"
 
+struct client;
 struct conf_route;
 struct exchange;
 struct head_buffer;
@@ -105,7 +106,8 @@ struct exchange {
     struct attempt attempt[2];
     struct attempt *active;
 
-    struct origin origin; /* the client's real address (worker/http/origin.h) */
+    struct origin origin;  /* the client's real address (worker/http/origin.h) */
+    struct client *client; /* whose limits it counts for (worker/core/clients.h); NULL: none */
 
     struct route_match match;
     const struct conf_route *route; /* NULL: pasgate responds itself */
@@ -122,6 +124,8 @@ struct exchange {
     size_t collects;             /* bytes that it has there */
     struct loop_timer timer;
 
+    uint32_t retry_s;      /* over_limit: when the client may come again */
+    uint8_t over_limit;    /* enum client_limit: why it is refused */
     uint8_t attempts;      /* attempts so far */
     uint8_t end;           /* enum exchange_end */
     uint8_t body;          /* of the response: enum http_body */

@@ -4,6 +4,7 @@
 
 #include "base/conf/conf.h"
 #include "worker/core/buffers.h"
+#include "worker/core/clients.h"
 #include "worker/core/core.h"
 #include "worker/core/peer.h"
 #include "worker/proxy/collecting.h"
@@ -172,6 +173,7 @@ void exchange_finish(struct exchange *x, bool whole)
     retry_budget_release(x);
     retry_budget_expect_release(x);
     exchange_stats_end(x);
+    clients_done(x->client);
     mempool_return(&worker->exchanges, x);
 }
 
@@ -256,6 +258,8 @@ void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
 
 void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
 {
+    if ((status == 0 && x->active->state != EXCHANGE_TUNNEL) || status == 400)
+        clients_offend(x->worker, x->client);
     if (status)
         exchange_fail(x, status, EXCHANGE_END_CLIENT, NULL, detail);
     else

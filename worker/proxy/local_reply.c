@@ -23,6 +23,24 @@ void local_reply_options(struct exchange *x, struct str allow)
     exchange_reply(x, &info);
 }
 
+void local_reply_over_limit(struct exchange *x)
+{
+    static const char *const details[CLIENT_LIMITS] = {
+        [CLIENT_REQUESTS] = "the client has too many requests (limits.per_client.requests)",
+        [CLIENT_REQUEST_RATE] =
+            "the client sends requests too fast (limits.per_client.request_rate)",
+        [CLIENT_BYTES] = "the client holds too much memory (limits.per_client.bytes)",
+        [CLIENT_OFFENCES] =
+            "the client broke the protocol too often (limits.per_client.offences)",
+    };
+    bool often = x->over_limit == CLIENT_REQUEST_RATE || x->over_limit == CLIENT_OFFENCES;
+    struct headers_own_info info = {.status = often ? 429 : 503, .retry_after = x->retry_s};
+
+    x->end = EXCHANGE_END_CLIENT;
+    x->detail = details[x->over_limit];
+    exchange_reply(x, &info);
+}
+
 static bool local_reply_orders_certificates(const struct conf *conf)
 {
     for (size_t i = 0; i < conf->n_certs; i++)

@@ -17,4 +17,8 @@ bool local_reply(struct exchange *x, struct str path);
  * methods. */
 void local_reply_options(struct exchange *x, struct str allow);
 
+/* Refuses a request of a client that is over one of its limits (x->over_limit): 429 where it
+ * comes too often, 503 where it has too much in progress. */
+void local_reply_over_limit(struct exchange *x);
+
 #endif

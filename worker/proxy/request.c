@@ -135,6 +135,7 @@ static bool request_write_head(struct exchange *x, struct str path,
         exchange_fail(x, 503, EXCHANGE_END_PROXY, "proxy_internal_error", EXCHANGE_NO_MEMORY);
         return false;
     }
+    request_buffer_charge(x->request_buffer, x->client);
     text_out_init(&out, x->request_buffer->bytes, room);
     n = forward_request(&out, r, &info);
     if (n < 0) {

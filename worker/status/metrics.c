@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "shm/admission.h"
+#include "shm/client_cells.h"
 #include "shm/sessions.h"
 #include "shm/status/status.h"
 #include "shm/status/summary.h"
@@ -98,6 +99,9 @@ static const struct metric totals[] = {
       "403: requests refused by who the client is (clients)."),
     T("proxy_header_errors_total", "counter", proxy_header_errors,
       "Connections closed without a valid PROXY header (listen.proxy_protocol)."),
+    T("clients_unlimited_total", "counter", clients_unlimited,
+      "Times that a client found no place among those remembered, and so had no limits "
+      "(limits.per_client)."),
     T("buffer_bytes", "gauge", buffer_bytes, "Bytes in connection buffers now."),
     T("response_buffer_bytes", "gauge", response_bytes,
       "Bytes of responses that clients are slow to read."),
@@ -167,6 +171,11 @@ static void service(struct text *out, const struct status_service *s)
     for (int i = 0; i < HANDSHAKE_FAILURES; i++)
         text_add(out, "pasgate_tls_handshake_failures_total{reason=\"%s\"} %" PRIu64 "\n",
                  handshake_failure_name((enum handshake_failure)i), s->handshake_failures[i]);
+    head(out, "client_refusals_total", "counter",
+         "Connections and requests refused by limits.per_client, by limit.");
+    for (int i = 0; i < CLIENT_LIMITS; i++)
+        text_add(out, "pasgate_client_refusals_total{limit=\"%s\"} %" PRIu64 "\n",
+                 client_limit_name((enum client_limit)i), s->client_refusals[i]);
 }
 
 /* ---- backends: all lines of one metric must be consecutive, so each backend is first read

@@ -129,18 +129,28 @@ static void tiles(struct text *out, const struct status_service *s)
     text_add(out, "</div>");
 }
 
-/* Numbers that have no tile. */
-static void remarks(struct text *out, const struct status_service *s)
+static void end_remark(struct text *out, size_t before, size_t begin)
 {
-    size_t before = out->n;
-
-    text_add(out, "<p class=soft>");
-    size_t begin = out->n;
-    status_add_remarks(out, s);
     if (out->n == begin)
         out->n = before; /* there is nothing to say */
     else
         text_add(out, "</p>");
+}
+
+/* Numbers that have no tile. */
+static void remarks(struct text *out, const struct table *table, const struct status_service *s)
+{
+    size_t before = out->n, begin;
+
+    text_add(out, "<p class=soft>");
+    begin = out->n;
+    status_add_remarks(out, s);
+    end_remark(out, before, begin);
+    before = out->n;
+    text_add(out, "<p class=soft>");
+    begin = out->n;
+    status_add_clients(out, table);
+    end_remark(out, before, begin);
 }
 
 static void backend_line(struct text *out, const struct status_backend *b,
@@ -339,7 +349,7 @@ static ssize_t page(const struct table *table, char *bytes, size_t cap)
     if (status_service_read(table, &s)) {
         header(out, &s, table);
         tiles(out, &s);
-        remarks(out, &s);
+        remarks(out, table, &s);
         backends(out, table, &s);
         status_page_certificates(out, table, &s);
         processes(out, table, &s);

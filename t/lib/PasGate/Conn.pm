@@ -9,7 +9,8 @@ use Time::HiRes qw(time);
 
 my $context;
 
-# Options: tls => 1, host => 'localhost', timeout => seconds for each step, rcvbuf => bytes, and all
+# Options: tls => 1, host => 'localhost', timeout => seconds for each step, rcvbuf => bytes, from =>
+# our address, and all
 # options of IO::Socket::SSL. Dies if it cannot connect.
 sub new
 {
@@ -18,8 +19,9 @@ sub new
     my $host    = delete $opt{host}    // 'localhost';
     my $tls     = delete $opt{tls};
     my $rcvbuf  = delete $opt{rcvbuf};
+    my $from    = delete $opt{from};
     my $sock    = IO::Socket::INET->new(Proto => 'tcp', Type => Socket::SOCK_STREAM(),
-        $rcvbuf ? () : (PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => $timeout));
+        $from ? (LocalAddr => $from) : (), $rcvbuf ? () : (PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => $timeout));
     die "connect to $port: $@ $!\n" unless $sock;
     if ($rcvbuf) {
         setsockopt $sock, SOL_SOCKET, Socket::SO_RCVBUF(), $rcvbuf;
