@@ -1,7 +1,10 @@
 #!/usr/bin/perl
 # instructions.pl: what one request costs a worker, counted by callgrind: the same on a busy machine.
 #
-#   t/bench/instructions.pl [--requests N] [--case NAME,...] [BINARY ...]
+#   t/bench/instructions.pl [--requests N] [--case NAME,...] [--last TEXT] [BINARY ...]
+#
+# --last: settings that only the last binary gets. Clients of this host have no limits of their own
+# unless it says: 'limits = { per_client = { exempt = [ "192.0.2.0/24" ]; }; };'.
 #
 # Without BINARY, build/pasgate is measured; with two, the last column is second / first. Only the
 # program's own instructions count, libraries included, the kernel's do not. A worker under callgrind
@@ -18,8 +21,8 @@ use JSON::PP;
 use PasGate;
 use Time::HiRes qw(time sleep);
 
-my %opt = (requests => 600, case => '');
-GetOptions(\%opt, 'requests=i', 'case=s') or die "usage: instructions.pl [--requests N] [--case NAME,...] [BINARY ...]\n";
+my %opt = (requests => 600, case => '', last => '');
+GetOptions(\%opt, 'requests=i', 'case=s', 'last=s') or die "usage: instructions.pl [--requests N] [--case NAME,...] [--last TEXT] [BINARY ...]\n";
 my @binaries = map { abs_path($_) // die "$_: $!\n" } @ARGV ? @ARGV : PasGate::binary();
 
 # c: connections of the load; backends, certs: how many are configured; weights: backends of 1, 2 and
@@ -50,7 +53,10 @@ my @pas = map { PasGate::StandIn->new("pas$_", '-b', '0.0.0.0') } 1 .. 3;
 
 print join("\t", 'case', map({ "instructions/request" } @binaries), @binaries > 1 ? 'ratio' : ()), "\n";
 for my $case (@cases) {
-    my @figure = map { measure($_, $case) } @binaries;
+    my @figure = map {
+        my %with = (%$case, more => $_ == $#binaries ? $opt{last} : '');
+        measure($binaries[$_], \%with);
+    } 0 .. $#binaries;
     print join("\t", $case->{name}, map({ sprintf '%.0f', $_ } @figure),
         @figure > 1 ? sprintf('%.3f', $figure[1] / $figure[0]) : ()), "\n";
 }
@@ -153,6 +159,7 @@ listen = ( { address = "127.0.0.1:$p->{port}"; tls = true; } );
 timeouts = { idle = "300s"; };
 acme = { store = "$p->{dir}/store"; };
 certificates = ( $certs );
+@{[ $case->{more} // '' ]}
 pools = ( { name = "pas"; balance = "leastconn"; sticky = "none"; check = { type = "tcp"; };
     queue = { size = 4000; timeout = "300s"; };
     backends = ( $list ); } );
