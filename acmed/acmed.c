@@ -370,18 +370,11 @@ static void acmed_wait_until(struct acmed *a, uint64_t now_ms, uint64_t until_ms
 /* Another process wrote into our rows: repairs them, and workers read them again. */
 static void acmed_repair_rows(struct acmed *a, uint64_t now_ms)
 {
-    static struct log_gate gate;
-    const char *kind;
-
     if (now_ms < a->repair_ms)
         return;
     a->repair_ms = now_ms + HEARTBEAT_MS;
-    uint32_t n = rows_repair(&kind);
-    if (n == 0)
+    if (rows_repair() == 0)
         return;
-    if (log_gate_open(&gate))
-        log_error("rows of the table overwritten by something else: %u, the first %s; repaired",
-                  n, kind);
     atomic_fetch_add(&a->heritage->table->cert_epoch, 1);
     heritage_ring_workers(a->heritage);
 }

@@ -35,26 +35,43 @@ enum {
 struct healthd {
     const struct heritage *heritage;
     struct prober *prober;
-    struct schedule schedule;
+    unsigned seed;                 /* of schedule_next_ms() */
     struct backend_health *target; /* [n], by index in the configuration */
     uint32_t n;
     struct pool_health *pool; /* [npools], by index in the configuration */
     uint32_t npools;
+    bool news;          /* workers must be rung */
     uint64_t repair_ms; /* next comparison of our rows with what was published */
     uint64_t look_ms;   /* next reading of the workers' cells */
     uint64_t looked_ms; /* last reading of them */
     uint64_t ready_ms;  /* latest time for READY; 0: sent */
 };
 
-static void forget_others(const struct healthd *h)
+static void watch_pools(struct healthd *h, uint64_t now_ms)
 {
+    const struct heritage *heritage = h->heritage;
+    const struct conf *conf = heritage->conf;
     bool ours[TABLE_BACKENDS] = {false};
 
-    for (uint32_t i = 0; i < h->n; i++)
-        ours[h->heritage->backend_slot[i]] = true;
+    for (uint32_t i = 0; i < h->npools; i++) {
+        const struct conf_pool *pool = &conf->pools[i];
+
+        h->pool[i].conf = pool;
+        h->pool[i].target = h->target + (pool->backends - conf->backends);
+        h->pool[i].n = (uint32_t)pool->n_backends;
+    }
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct conf_backend *backend = &conf->backends[i];
+
+        CHECK(heritage->backend_slot[i] < TABLE_BACKENDS);
+        ours[heritage->backend_slot[i]] = true;
+        backend_health_init(&h->target[i], heritage->table, heritage->backend_slot[i], backend,
+                            &h->pool[backend->pool], heritage->generation > 1, now_ms);
+        h->target[i].due_ms = now_ms + schedule_first_ms(i, h->n);
+    }
     for (int slot = 0; slot < TABLE_BACKENDS; slot++)
         if (!ours[slot])
-            backend_health_forget(h->heritage->table, slot);
+            backend_health_forget(heritage->table, slot);
 }
 
 static void healthd_start_up(struct healthd *h, const struct heritage *heritage)
@@ -64,37 +81,22 @@ static void healthd_start_up(struct healthd *h, const struct heritage *heritage)
     uint32_t longest = 0;
 
     *h = (struct healthd){.heritage = heritage,
+                          .seed = (unsigned)(clock_mono_us() ^ clock_wall_ms()),
+                          .prober = prober_new(),
                           .n = (uint32_t)conf->n_backends,
-                          .npools = (uint32_t)conf->n_pools};
-    h->prober = prober_new();
-    h->target = calloc(h->n ? h->n : 1, sizeof *h->target);
-    h->pool = calloc(h->npools ? h->npools : 1, sizeof *h->pool);
+                          .npools = (uint32_t)conf->n_pools,
+                          .news = true, /* addresses that needed no probe */
+                          .look_ms = now};
+    h->target = calloc(h->n + 1, sizeof *h->target);
+    h->pool = calloc(h->npools + 1, sizeof *h->pool);
     if (!h->prober || !h->target || !h->pool) {
         log_error("no memory");
         exit(1); /* the supervisor starts another one later */
     }
-    schedule_init(&h->schedule, clock_mono_us() ^ clock_wall_ms() << 20);
-    forget_others(h);
-    for (uint32_t i = 0; i < h->n; i++) {
-        const struct conf_pool *pool = &conf->pools[conf->backends[i].pool];
-
-        CHECK(heritage->backend_slot[i] < TABLE_BACKENDS);
-        backend_health_init(&h->target[i], heritage->table, heritage->backend_slot[i],
-                            &conf->backends[i], pool, heritage->generation > 1,
-                            now + schedule_first_ms(i, h->n));
-        if (pool->check.timeout_ms > longest)
-            longest = pool->check.timeout_ms;
-    }
-    for (uint32_t i = 0; i < h->npools; i++) {
-        const struct conf_pool *pool = &conf->pools[i];
-
-        h->pool[i] =
-            (struct pool_health){.conf = pool,
-                                 .target = h->target + (pool->backends - conf->backends),
-                                 .n = (uint32_t)pool->n_backends};
-    }
-    heritage_ring_workers(heritage); /* addresses that needed no probe */
-    h->look_ms = now;
+    watch_pools(h, now);
+    for (uint32_t i = 0; i < h->npools; i++)
+        if (conf->pools[i].check.timeout_ms > longest)
+            longest = conf->pools[i].check.timeout_ms;
     h->ready_ms = now + SCHEDULE_SPREAD_MS + longest + READY_EXTRA_MS;
 }
 
@@ -146,105 +148,73 @@ static void ask_for_recovery(const struct healthd *h, uint64_t now_ms)
 /* Evaluates what the supervisor wants and what the workers saw. */
 static void look_around(struct healthd *h, uint64_t now_ms)
 {
-    struct observed_live live;
-    bool news = false, lively = false;
+    bool lively = false;
 
-    observed_look(&live, h->heritage->table);
     for (uint32_t i = 0; i < h->n; i++)
-        news |= restart_request_follow(&h->target[i], now_ms);
+        restart_request_follow(&h->target[i], now_ms);
     for (uint32_t i = 0; i < h->npools; i++)
-        news |= outlier_look(&h->pool[i], &live, now_ms);
+        h->news |= outlier_look(&h->pool[i], now_ms);
     for (uint32_t i = 0; i < h->n; i++)
-        lively |= backend_health_lively(&h->target[i]);
+        lively |= backend_health_is_lively(&h->target[i]);
     ask_for_recovery(h, now_ms);
-    if (news)
-        heritage_ring_workers(h->heritage);
     h->looked_ms = now_ms;
     h->look_ms = now_ms + (lively ? LIVELY_MS : LOOK_MS);
-}
-
-static void healthd_hear_bell(struct healthd *h, uint64_t now_ms)
-{
-    fd_unring(h->heritage->doorbell_healthd);
-    h->look_ms = h->looked_ms + BELL_MS > now_ms ? h->looked_ms + BELL_MS : now_ms;
 }
 
 static void take_results(struct healthd *h, uint64_t now_ms)
 {
     struct probe_result result;
-    struct observed_live live;
-    bool looked = false, news = false;
 
     while (prober_next(h->prober, &result)) {
-        struct backend_health *w;
-
         CHECK(result.id < h->n);
-        if (!looked)
-            observed_look(&live, h->heritage->table);
-        looked = true;
-        w = &h->target[result.id];
-        w->alone = outlier_alone(&h->pool[w->pool - h->heritage->conf->pools], w);
-        news |= backend_health_ended(w, &live, &result, &h->schedule, now_ms);
+        h->news |= backend_health_ended(&h->target[result.id], &result, &h->seed, now_ms);
     }
-    if (news)
-        heritage_ring_workers(h->heritage);
 }
 
 /* Starts the probes that are due. Returns the latest time to wake up. */
 static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
 {
     static struct log_gate no_memory;
-    struct observed_live live;
-    bool looked = false;
-    uint64_t next = now_ms + HEARTBEAT_MS;
+    uint64_t next = h->look_ms < now_ms + HEARTBEAT_MS ? h->look_ms : now_ms + HEARTBEAT_MS;
 
     for (uint32_t i = 0; i < h->n; i++) {
         struct backend_health *w = &h->target[i];
 
-        if (w->running)
-            continue;
-        if (w->due_ms <= now_ms) {
-            if (prober_start(h->prober, i, w->backend, &w->pool->check,
-                             w->row.has_address ? &w->row.address : NULL) < 0) {
-                if (log_gate_open(&no_memory))
-                    log_warn("out of memory for a check of backend %s", w->backend->name);
-                w->due_ms = now_ms + RETRY_MS;
+        if (!w->running && w->due_ms <= now_ms) {
+            if (prober_start(h->prober, i, w->backend, &w->pool->conf->check,
+                             w->row.has_address ? &w->row.address : NULL) == 0) {
+                h->news |= backend_health_started(w, now_ms);
+                next = now_ms; /* the transfer has yet to take its first step */
                 continue;
             }
-            if (!looked)
-                observed_look(&live, h->heritage->table);
-            looked = true;
-            backend_health_started(w, &live, now_ms);
-            next = now_ms; /* the transfer has yet to take its first step */
-        } else if (w->due_ms < next) {
-            next = w->due_ms;
+            if (log_gate_open(&no_memory))
+                log_warn("out of memory for a check of backend %s", w->backend->name);
+            w->due_ms = now_ms + RETRY_MS;
         }
+        if (!w->running && w->due_ms < next)
+            next = w->due_ms;
     }
-    return next < h->look_ms ? next : h->look_ms;
+    return next;
 }
 
-/* Rewrites our rows after a stray write, and rings the workers to read them again. */
+/* However often the doorbell rings, the cells are read again after a pause only. */
+static void hear_bell(struct healthd *h, uint64_t now_ms)
+{
+    struct pollfd bell = {.fd = h->heritage->doorbell_healthd, .events = POLLIN};
+
+    if (poll(&bell, 1, 0) != 1)
+        return;
+    fd_unring(h->heritage->doorbell_healthd);
+    h->look_ms = h->looked_ms + BELL_MS > now_ms ? h->looked_ms + BELL_MS : now_ms;
+}
+
+/* Rewrites our rows after a stray write. */
 static void healthd_repair_rows(struct healthd *h, uint64_t now_ms)
 {
-    static struct log_gate gate;
-    const char *kind;
-    uint32_t n = now_ms >= h->repair_ms ? rows_repair(&kind) : 0;
-
-    if (now_ms >= h->repair_ms)
-        h->repair_ms = now_ms + REPAIR_MS;
-    if (n == 0)
+    if (now_ms < h->repair_ms)
         return;
-    if (log_gate_open(&gate))
-        log_error("rows of the table overwritten by something else: %u, the first %s; repaired",
-                  n, kind);
-    heritage_ring_workers(h->heritage);
-}
-
-static bool bell_rang(int eventfd)
-{
-    struct pollfd poll_fd = {.fd = eventfd, .events = POLLIN};
-
-    return poll(&poll_fd, 1, 0) == 1;
+    h->repair_ms = now_ms + REPAIR_MS;
+    h->news |= rows_repair() > 0;
 }
 
 _Noreturn void healthd_main(const struct heritage *heritage)
@@ -263,12 +233,14 @@ _Noreturn void healthd_main(const struct heritage *heritage)
         atomic_store(&heritage->table->healthd_heartbeat_ms, now);
         log_flush_due(now);
         count_add(&heritage->table->healthd_log_lost, log_lost_since());
-        if (bell_rang(heritage->doorbell_healthd))
-            healthd_hear_bell(&h, now);
+        hear_bell(&h, now);
         healthd_repair_rows(&h, now);
         if (now >= h.look_ms)
             look_around(&h, now);
         until = start_probes(&h, now);
+        if (h.news)
+            heritage_ring_workers(heritage);
+        h.news = false;
         healthd_say_ready(&h, now);
         prober_wait(h.prober, heritage->control_fd, heritage->doorbell_healthd,
                     (int)(until - now));

@@ -11,12 +11,12 @@
 #include "healthd/backend_health.h"
 
 enum {
-    RECOVERY_ASK_MS = 10000, /* between two requests for the same backend */
-    RECOVERY_BOOT = 10,      /* times as long for a backend that was never UP */
+    RESTART_REQUEST_AGAIN_MS = 10000, /* between two requests for the same backend */
+    RESTART_REQUEST_BOOT = 10,        /* times as long for a backend that was never UP */
 };
 
-/* Takes over what the supervisor wants of the backend. true: workers must be rung. */
-bool restart_request_follow(struct backend_health *target, uint64_t now_ms);
+/* Takes over what the supervisor wants of the backend. */
+void restart_request_follow(struct backend_health *target, uint64_t now_ms);
 
 /* Should a restart be requested now, and why? Then it counts as requested. Never for a backend
  * that an operator drains or maintains. */

@@ -2,6 +2,7 @@
 #ifndef HEALTHD_SCHEDULE_H
 #define HEALTHD_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shm/table.h"
@@ -16,13 +17,6 @@ enum {
     SCHEDULE_STEP_MS = 5,     /* and are at most this far apart */
 };
 
-/* A small random number generator (xorshift64*), one per process; the same
- * seed gives the same times. */
-struct schedule {
-    uint64_t state;
-};
-void schedule_init(struct schedule *schedule, uint64_t seed);
-
 /* How long after its start healthd probes backend i of n for the first time: soon, but not all
  * in the same millisecond. */
 uint32_t schedule_first_ms(uint32_t i, uint32_t n);
@@ -30,8 +24,9 @@ uint32_t schedule_first_ms(uint32_t i, uint32_t n);
 /* From the start of a probe to the start of the next, jitter included. The verdict is the one
  * after the probe. `steady`: it was not the first probe. The wait after the first one is
  * anything up to an interval, which spreads the backends over it. `alone`: no other backend of
- * the pool serves, and clients wait for this one. */
-uint32_t schedule_next_ms(struct schedule *schedule, const struct conf_check *check,
+ * the pool serves, and clients wait for this one. *seed: for rand_r(); the same one gives the
+ * same times. */
+uint32_t schedule_next_ms(unsigned *seed, const struct conf_check *check,
                           const struct health_row *row, bool steady, bool alone);
 
 #endif

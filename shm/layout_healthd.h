@@ -16,6 +16,7 @@ struct health_row { /* writer: healthd */
     uint8_t silent;           /* 1: the last probe got no response in time */
     uint8_t hedge_all;        /* CAUSE_SILENT: hedge the requests that wait there, too */
     uint8_t cause;            /* enum health_cause: why it is in this state */
+    uint8_t was_up;           /* ever */
     uint16_t weight_permille; /* of its configured weight, slow start left out */
     uint16_t rise, fall;      /* consecutive passes and failures so far */
     uint32_t score_permille;  /* HealthScanner; 1000 if unknown */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "shm/table.h"
 
 /* A text copied out of shared memory ends where its array ends, whatever its writer did:
@@ -134,8 +135,10 @@ void rows_keep(struct table *table)
         KEEP(child, i);
 }
 
-uint32_t rows_repair(const char **kind)
+uint32_t rows_repair(void)
 {
+    static struct log_gate gate;
+    const char *kind = "";
     uint32_t n = 0;
 
     for (int i = 0; i < MIRROR_BUCKETS; i++)
@@ -145,8 +148,11 @@ uint32_t rows_repair(const char **kind)
                 continue;
             write_row(m->seq, m->row, m->copy, m->size);
             if (n++ == 0)
-                *kind = m->kind;
+                kind = m->kind;
         }
+    if (n > 0 && log_gate_open(&gate))
+        log_error("rows of the table overwritten by something else: %u, the first %s; repaired",
+                  n, kind);
     return n;
 }
 
@@ -207,6 +213,12 @@ static void rows_add(struct history *history, const struct transition *transitio
     snprintf(at->reason, sizeof at->reason, "%s", reason);
     history->count++;
     seq_write_end(&history->seq);
+}
+
+void history_mend(struct history *history)
+{
+    if (atomic_load(&history->seq.n) & 1)
+        seq_write_end(&history->seq);
 }
 
 void history_add(struct history *history, uint8_t from, uint8_t to, const char *actor,

@@ -136,11 +136,14 @@ TABLE_ROW(challenge)
  * published, where a stray write would look like a backend or process that does not exist. */
 void rows_keep(struct table *table);
 /* Compares all rows that this process has published with its copies, and rewrites those that
- * differ; returns how many. *kind: the kind of the first of them ("health"). Once a second. */
-uint32_t rows_repair(const char **kind);
+ * differ; returns how many, and logs it. Once a second. */
+uint32_t rows_repair(void);
 /* Forgets the copies, in a child after fork: they belong to its parent. */
 void rows_forget(void);
 
+/* For a new writer: one that was killed half-way left the counter odd. The ring is complete but
+ * for the entry that was never counted. */
+void history_mend(struct history *history);
 void history_add(struct history *history, uint8_t from, uint8_t to, const char *actor,
                  const char *reason);
 void history_add_recovery(struct history *history, enum recovery_state from,

@@ -55,16 +55,9 @@ static void tell_watchdog(struct supervisor *sup, uint64_t now)
  * again. */
 static void heartbeat_repair_rows(struct supervisor *sup)
 {
-    static struct log_gate gate;
-    const char *kind;
-    uint32_t n = rows_repair(&kind);
-
     table_repair_certs(sup->table);
-    if (n == 0)
+    if (rows_repair() == 0)
         return;
-    if (log_gate_open(&gate))
-        log_error("rows of the table overwritten by something else: %u, the first %s; repaired",
-                  n, kind);
     publish_ring_workers(sup);
     fd_ring(sup->heritage.doorbell_healthd);
     fd_ring(sup->heritage.doorbell_acmed);

@@ -307,7 +307,9 @@ static void tick(struct loop_timer *timer)
     publish_memory(&worker);
     if (!said_ready || worker.certs_behind)
         follow_certs(&worker);
-    loop_timer_set(&worker.loop, timer, WORKER_TICK_MS);
+    /* All workers at the same time: what they count of the pool's backends is compared. */
+    loop_timer_set(&worker.loop, timer,
+                   (uint32_t)(WORKER_TICK_MS - worker.loop.now_ms % WORKER_TICK_MS));
 }
 
 /* ---- start */

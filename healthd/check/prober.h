@@ -11,11 +11,18 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "healthd/health_fsm.h"
+#include "shm/table.h"
 
 struct conf_backend;
 struct conf_check;
 struct prober; /* a set of running probes */
+
+enum outcome {
+    OUTCOME_PASS,
+    OUTCOME_FAIL,    /* refused, cut off, or a wrong response */
+    OUTCOME_TIMEOUT, /* no complete response in time */
+    OUTCOME_NO_NAME, /* the name does not resolve: a fault of the backend or of DNS */
+};
 
 struct probe_result {
     uint32_t id; /* as given to prober_start() */

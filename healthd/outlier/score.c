@@ -7,87 +7,58 @@
  * are made. */
 static const double unknown_chance = 1e-2, rare_chance = 1e-3, usual_chance = 1e-5;
 
-static const char *const kind_words[SCORE_KINDS] = {"with 5xx", "with 4xx", "slowly"};
+/* One window: what a backend did, and what the others did meanwhile. */
+struct pair {
+    uint64_t all, others_all;
+    uint64_t bad, others_bad; /* of one kind */
+    uint64_t due;             /* the requests that its weight gives it, if it had fewer */
+};
 
-static uint64_t step_number(int level, uint64_t now_ms)
-{
-    return now_ms / ((uint64_t)SCORE_STEP_MS << 2 * level);
-}
-
-static uint64_t window_ms(int level)
-{
-    return (uint64_t)SCORE_STEPS * SCORE_STEP_MS << 2 * level;
-}
-
-static void score_sum_up(struct score_counts *to, const struct score_counts *from)
-{
-    to->all += from->all;
-    for (int k = 0; k < SCORE_KINDS; k++)
-        to->of[k] += from->of[k];
-}
-
-static struct score_counts score_without(const struct score_counts *total,
-                                         const struct score_counts *own)
-{
-    struct score_counts others = {.all = total->all - own->all};
-
-    for (int k = 0; k < SCORE_KINDS; k++)
-        others.of[k] = total->of[k] - own->of[k];
-    return others;
-}
-
-/* Steps that have begun since the last call are empty. A clock that went back changes nothing.
- */
-static void advance(struct score *s, uint64_t now_ms)
-{
-    for (int level = 0; level < SCORE_LEVELS; level++) {
-        uint64_t at = step_number(level, now_ms);
-
-        for (uint64_t i = s->at[level] + 1; i <= at && i <= s->at[level] + SCORE_STEPS; i++) {
-            struct score_counts *step = &s->step[level][i % SCORE_STEPS];
-
-            s->window[level] = score_without(&s->window[level], step);
-            *step = (struct score_counts){0};
-        }
-        if (at > s->at[level])
-            s->at[level] = at;
-    }
-}
-
-void score_clear(struct score *s, uint64_t now_ms)
+void score_clear(struct score *s, struct evidence *e, uint64_t now_ms)
 {
     *s = (struct score){.cleared_ms = now_ms, .relapses = s->relapses, .ended_ms = s->ended_ms};
-    advance(s, now_ms);
+    evidence_clear_compared(e, now_ms);
 }
 
-void score_adopt(struct score *s, enum score_kind kind, uint64_t now_ms)
+void score_adopt(struct score *s, enum evidence_kind kind, uint64_t now_ms)
 {
-    s->unlike = true;
-    s->kind = (uint8_t)kind;
+    s->kind = kind;
     s->share = 1000 / 2; /* not known any more */
     s->heard_ms = now_ms;
 }
 
-void score_feed(struct score *s, const struct score_counts *added, uint64_t now_ms)
+void score_feed(struct score *s, const struct evidence *e, uint64_t now_ms)
 {
-    advance(s, now_ms);
-    if (!added->all)
+    const uint64_t *n = e->counts.n;
+
+    if (!n[EVIDENCE_ALL])
         return;
-    for (int level = 0; level < SCORE_LEVELS; level++) {
-        score_sum_up(&s->step[level][s->at[level] % SCORE_STEPS], added);
-        score_sum_up(&s->window[level], added);
-    }
     s->heard_ms = now_ms;
-    if (s->unlike)
-        s->good = added->of[s->kind] ? 0 : s->good + (uint32_t)added->all;
+    s->good = n[s->kind] ? 0 : s->good + (uint32_t)n[EVIDENCE_ALL];
 }
 
-void score_add(struct score_totals *totals, struct score *s, uint64_t weight, uint64_t now_ms)
+void score_add(struct score_totals *totals, const struct evidence *e, uint64_t weight)
 {
-    advance(s, now_ms);
     totals->weight += weight;
-    for (int level = 0; level < SCORE_LEVELS; level++)
-        score_sum_up(&totals->of[level], &s->window[level]);
+    for (int i = 0; i < EVIDENCE_LEVELS; i++)
+        for (int k = 0; k < EVIDENCE_KINDS; k++)
+            totals->of[i].n[k] += e->compared[i].sum.n[k];
+}
+
+/* Requests that last long keep new ones away from their backend, whose few responses then are
+ * slow ones mostly. So for those it counts as if it had as many as its weight gives it. */
+static struct pair pair_of(const struct evidence *e, const struct score_totals *totals,
+                           uint64_t weight, int level, int kind)
+{
+    const uint64_t *own = e->compared[level].sum.n, *total = totals->of[level].n;
+    struct pair p = {own[EVIDENCE_ALL], total[EVIDENCE_ALL] - own[EVIDENCE_ALL], own[kind],
+                     total[kind] - own[kind], own[EVIDENCE_ALL]};
+    uint64_t others = totals->weight - weight,
+             due = others ? p.others_all * weight / others : 0;
+
+    if (kind == EVIDENCE_SLOW && due > p.due)
+        p.due = due;
+    return p;
 }
 
 /* Logarithm of the number of ways to choose k of n. */
@@ -114,69 +85,48 @@ double score_chance(uint64_t bad, uint64_t all, uint64_t others_bad, uint64_t ot
     return tail;
 }
 
-/* Requests that last long keep new ones away from their backend, whose few responses then are
- * slow ones mostly. So where it had fewer than its weight gives it, it counts as if it had as
- * many as that. */
-static uint64_t due_requests(const struct score_counts *own, const struct score_counts *others,
-                             uint64_t weight, uint64_t others_weight)
+/* longest: the longest window. */
+static double chance_for(struct pair longest)
 {
-    uint64_t due = others_weight ? others->all * weight / others_weight : 0;
-
-    return due > own->all ? due : own->all;
-}
-
-/* By far more than the others have, and improbably many? due: of due_requests(). */
-static bool is_unlike(const struct score_counts *own, const struct score_counts *others,
-                      enum score_kind kind, uint64_t due, double chance)
-{
-    uint64_t bad = own->of[kind], others_bad = others->of[kind];
-
-    /* bad/all - others_bad/others_all >= 1/SCORE_DIFFERENCE */
-    if (bad < SCORE_LEAST || !others->all ||
-        SCORE_DIFFERENCE * bad * others->all <
-            own->all * others->all + SCORE_DIFFERENCE * others_bad * own->all)
-        return false;
-    return score_chance(bad, kind == SCORE_SLOW ? due : own->all, others_bad, others->all) <
-           chance;
-}
-
-/* longest: what the others did in the longest window. */
-static double chance_for(const struct score_counts *longest, int kind)
-{
-    if (longest->of[kind] * SCORE_USUAL > longest->all)
+    if (longest.others_bad * SCORE_USUAL > longest.others_all)
         return usual_chance;
-    return longest->of[kind] == 0 && longest->all >= SCORE_UNKNOWN ? unknown_chance
-                                                                   : rare_chance;
+    return longest.others_bad == 0 && longest.others_all >= SCORE_UNKNOWN ? unknown_chance
+                                                                          : rare_chance;
 }
 
-static bool find(struct score *s, const struct score_totals *totals, uint64_t weight,
-                 uint64_t now_ms, char text[TABLE_REASON])
+/* By far more than the others have (bad/all - others_bad/others_all >= 1/SCORE_DIFFERENCE), and
+ * improbably many? */
+static bool is_unlike(struct pair p, double chance)
 {
-    struct score_counts longest =
-        score_without(&totals->of[SCORE_LEVELS - 1], &s->window[SCORE_LEVELS - 1]);
+    return p.bad >= SCORE_LEAST && p.others_all > 0 &&
+           SCORE_DIFFERENCE * p.bad * p.others_all >=
+               p.all * p.others_all + SCORE_DIFFERENCE * p.others_bad * p.all &&
+           score_chance(p.bad, p.due, p.others_bad, p.others_all) < chance;
+}
 
-    for (int level = 0; level < SCORE_LEVELS; level++) {
-        struct score_counts own = s->window[level];
-        struct score_counts others = score_without(&totals->of[level], &own);
+static enum evidence_kind find(struct score *s, const struct evidence *e,
+                               const struct score_totals *totals, uint64_t weight,
+                               uint64_t now_ms, char text[TABLE_REASON])
+{
+    static const char *const how[] = {"", "with 5xx", "with 4xx", "slowly"};
 
-        if (level && now_ms < s->cleared_ms + window_ms(level))
-            return false;
-        for (int k = 0; k < SCORE_KINDS; k++) {
-            if (!is_unlike(&own, &others, (enum score_kind)k,
-                           due_requests(&own, &others, weight, totals->weight - weight),
-                           chance_for(&longest, k)))
+    for (int i = 0; i < EVIDENCE_LEVELS; i++) {
+        if (i && now_ms < s->cleared_ms + EVIDENCE_STEPS * evidence_step_ms(i))
+            break;
+        for (int k = EVIDENCE_5XX; k <= EVIDENCE_SLOW; k++) {
+            struct pair p = pair_of(e, totals, weight, i, k);
+
+            if (!is_unlike(p, chance_for(pair_of(e, totals, weight, EVIDENCE_LEVELS - 1, k))))
                 continue;
-            s->unlike = true;
-            s->kind = (uint8_t)k;
-            s->share = (uint16_t)(own.of[k] * 1000 / own.all);
+            s->share = (uint16_t)(p.bad * 1000 / p.all);
             snprintf(text, TABLE_REASON,
                      "%llu of %llu requests answered %s, at other backends %llu of %llu",
-                     (unsigned long long)own.of[k], (unsigned long long)own.all, kind_words[k],
-                     (unsigned long long)others.of[k], (unsigned long long)others.all);
-            return true;
+                     (unsigned long long)p.bad, (unsigned long long)p.all, how[k],
+                     (unsigned long long)p.others_bad, (unsigned long long)p.others_all);
+            return (enum evidence_kind)k;
         }
     }
-    return false;
+    return EVIDENCE_ALL;
 }
 
 /* So many that a backend with its share of bad ones would hardly ever give them by chance. */
@@ -189,24 +139,25 @@ static uint32_t good_needed(const struct score *s)
 }
 
 /* The shortest window in which the others have responded often enough tells. */
-static bool others_share_it(const struct score *s, const struct score_totals *totals)
+static bool others_share_it(const struct score *s, const struct evidence *e,
+                            const struct score_totals *totals)
 {
-    for (int level = 0; level < SCORE_LEVELS; level++) {
-        struct score_counts others = score_without(&totals->of[level], &s->window[level]);
+    for (int i = 0; i < EVIDENCE_LEVELS; i++) {
+        struct pair p = pair_of(e, totals, 0, i, s->kind);
 
-        if (others.all >= SCORE_OTHERS)
-            return others.of[s->kind] * 1000 >= others.all * (uint64_t)s->share / 2;
+        if (p.others_all >= SCORE_OTHERS)
+            return p.others_bad * 1000 >= p.others_all * s->share / 2;
     }
     return false;
 }
 
-static bool ends(struct score *s, const struct score_totals *totals, uint64_t now_ms,
-                 char text[TABLE_REASON])
+static bool ends(struct score *s, struct evidence *e, const struct score_totals *totals,
+                 uint64_t now_ms, char text[TABLE_REASON])
 {
     if (s->good >= good_needed(s))
         snprintf(text, TABLE_REASON, "%u requests in a row served as at other backends",
                  s->good);
-    else if (others_share_it(s, totals))
+    else if (others_share_it(s, e, totals))
         snprintf(text, TABLE_REASON, "other backends respond in the same way");
     else if (now_ms >= s->heard_ms + SCORE_QUIET_MS)
         snprintf(text, TABLE_REASON, "no request came that could be compared within %d s",
@@ -214,22 +165,37 @@ static bool ends(struct score *s, const struct score_totals *totals, uint64_t no
     else
         return false;
     s->ended_ms = now_ms;
-    score_clear(s, now_ms);
+    score_clear(s, e, now_ms);
     return true;
 }
 
-bool score_judge(struct score *s, const struct score_totals *totals, uint64_t weight,
-                 uint64_t now_ms, char text[TABLE_REASON])
+/* Slow ones must tell the same for a while (SCORE_CONFIRM_MS). */
+static bool is_confirmed(struct score *s, enum evidence_kind kind, uint64_t now_ms)
 {
-    if (s->unlike)
-        return ends(s, totals, now_ms, text);
+    if (kind != EVIDENCE_SLOW)
+        s->slow_ms = 0;
+    else if (!s->slow_ms)
+        s->slow_ms = now_ms;
+    return kind != EVIDENCE_SLOW || now_ms >= s->slow_ms + SCORE_CONFIRM_MS;
+}
+
+bool score_judge(struct score *s, struct evidence *e, const struct score_totals *totals,
+                 uint64_t weight, uint64_t now_ms, char text[TABLE_REASON])
+{
+    enum evidence_kind kind;
+
+    if (s->kind)
+        return ends(s, e, totals, now_ms, text);
     /* What was measured long ago says little about now. */
-    if (now_ms >= s->heard_ms + SCORE_QUIET_MS || !find(s, totals, weight, now_ms, text))
+    kind = now_ms >= s->heard_ms + SCORE_QUIET_MS ? EVIDENCE_ALL
+                                                  : find(s, e, totals, weight, now_ms, text);
+    if (!is_confirmed(s, kind, now_ms) || !kind)
         return false;
     if (!s->ended_ms || now_ms >= s->ended_ms + SCORE_RELAPSE_MS)
         s->relapses = 0;
     else if (good_needed(s) < SCORE_GOOD_MOST)
         s->relapses++;
+    s->kind = kind;
     s->good = 0;
     s->heard_ms = now_ms;
     return true;

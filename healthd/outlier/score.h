@@ -15,68 +15,58 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shm/table.h"
-
-enum score_kind { SCORE_5XX, SCORE_4XX, SCORE_SLOW, SCORE_KINDS };
+#include "healthd/outlier/evidence.h"
 
 enum {
-    SCORE_LEVELS = 6,     /* windows, each four times as long as the one before */
-    SCORE_STEPS = 4,      /* steps in a window */
-    SCORE_STEP_MS = 64,   /* in the shortest window: so windows take 256 ms to 4 minutes */
     SCORE_LEAST = 4,      /* no fewer bad responses prove anything */
     SCORE_DIFFERENCE = 4, /* the shares differ by a quarter at least */
     SCORE_USUAL = 20,     /* more than one in so many, in the longest window: usual here */
-    SCORE_UNKNOWN =
-        200,        /* none in 200 responses of the longest window: not known in this pool */
-    SCORE_GOOD = 3, /* responses in a row without the fault that end it, at least, */
+    SCORE_UNKNOWN = 200,  /* none in 200 responses of the longest window: not known here */
+    SCORE_GOOD = 3,       /* responses in a row without the fault that end it, at least, */
     SCORE_GOOD_MOST = 24, /* and at most */
     SCORE_OTHERS = 10,    /* responses of others that tell whether they have the fault too */
     SCORE_QUIET_MS =
         60000, /* without any response, it is not found, and gets its weight back */
     SCORE_RELAPSE_MS = 60000, /* found again so soon: twice as many good ones are needed */
+    /* Workers count what is slow once a second, backend by backend, at the same time as well as
+     * they can: for so long one backend has been counted and another one not yet. */
+    SCORE_CONFIRM_MS = 240,
 };
 
-struct score_counts {
-    uint64_t all, of[SCORE_KINDS];
-};
-
-struct score { /* of one backend; score_clear() before the first use */
-    struct score_counts step[SCORE_LEVELS][SCORE_STEPS]; /* [at % SCORE_STEPS] is the newest */
-    struct score_counts window[SCORE_LEVELS];            /* their sums */
-    uint64_t at[SCORE_LEVELS];                           /* number of the newest step */
-    uint64_t cleared_ms; /* windows that began earlier are not complete */
-    bool unlike;         /* found; `kind` says how */
-    uint8_t kind;        /* enum score_kind */
-    uint8_t relapses;    /* doublings of the good responses that are needed */
-    uint16_t share;      /* permille of its responses that had the fault when it was found */
-    uint32_t good;       /* responses in a row without it, since */
-    uint64_t heard_ms;   /* its last response, or when it was found */
-    uint64_t ended_ms;   /* when that last ended; 0: never */
+struct score {               /* of one backend; score_clear() before the first use */
+    enum evidence_kind kind; /* by what it was found unlike the others; 0: it was not */
+    uint16_t share;          /* permille of its responses that had the fault by then */
+    uint8_t relapses;        /* doublings of the good responses that are needed */
+    uint32_t good;           /* responses in a row without the fault, since */
+    uint64_t heard_ms;       /* its last response that was compared, or when it was found */
+    uint64_t slow_ms;        /* since when slow ones seem to tell that it is unlike; 0: no */
+    uint64_t cleared_ms;     /* windows that began earlier are not complete */
+    uint64_t ended_ms;       /* when it was last like the others again; 0: never */
 };
 
 /* Sums over all backends of a pool, for each window. */
 struct score_totals {
-    struct score_counts of[SCORE_LEVELS];
+    struct evidence_counts of[EVIDENCE_LEVELS];
     uint64_t weight; /* of the backends */
 };
 
-/* Forgets what was measured, and starts at `now_ms`; not how often it was found. */
-void score_clear(struct score *score, uint64_t now_ms);
-
-/* Adds what was measured since the last call. */
-void score_feed(struct score *score, const struct score_counts *added, uint64_t now_ms);
-
-/* Adds the backend's windows to the totals of its pool. */
-void score_add(struct score_totals *totals, struct score *score, uint64_t weight,
-               uint64_t now_ms);
-
-/* Compares a backend (whose windows are in the totals) with the others. true: it has just been
- * found unlike them, or it is like them again; writes the reason. */
-bool score_judge(struct score *score, const struct score_totals *totals, uint64_t weight,
-                 uint64_t now_ms, char text[TABLE_REASON]);
+/* Forgets what was compared, and starts at `now_ms`; not how often it was found. */
+void score_clear(struct score *score, struct evidence *evidence, uint64_t now_ms);
 
 /* Takes over that the predecessor had found it. */
-void score_adopt(struct score *score, enum score_kind kind, uint64_t now_ms);
+void score_adopt(struct score *score, enum evidence_kind kind, uint64_t now_ms);
+
+/* Takes in what evidence_read() added. */
+void score_feed(struct score *score, const struct evidence *evidence, uint64_t now_ms);
+
+/* Adds a backend that gets requests by `weight` to the totals of its pool. */
+void score_add(struct score_totals *totals, const struct evidence *evidence, uint64_t weight);
+
+/* Compares a backend, whose windows are in the totals, with the others. true: it has just been
+ * found unlike them, or it is like them again; writes the reason. */
+bool score_judge(struct score *score, struct evidence *evidence,
+                 const struct score_totals *totals, uint64_t weight, uint64_t now_ms,
+                 char text[TABLE_REASON]);
 
 /* The probability that at least `bad` of the `bad + others_bad` bad responses are among the
  * `all` of one backend by chance, where others gave `others_all`. */

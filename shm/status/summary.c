@@ -95,6 +95,13 @@ static void add_queue(struct summary_pool *pool, const struct table *table, int 
     pool->queue_timeouts += counters.queue_timeouts;
 }
 
+/* Requests that wait at a healthy backend may well be long reports: its probation finds out. */
+static bool is_trouble(const struct health_row *health)
+{
+    return health->state != HEALTH_UP &&
+           !(health->state == HEALTH_PROBATION && health->cause == CAUSE_SILENT);
+}
+
 static void look_at_backend(struct summary *s, const struct table *table, int slot)
 {
     struct backend_row b;
@@ -125,7 +132,7 @@ static void look_at_backend(struct summary *s, const struct table *table, int sl
     }
     if (admin.heal == RECOVERY_HOLD)
         status_summary_tell(s, SUMMARY_WARN, "attention: backend %s needs a human", b.name);
-    else if (admin.override == ADMIN_READY && (admin.heal || health.state != HEALTH_UP))
+    else if (admin.override == ADMIN_READY && (admin.heal || is_trouble(&health)))
         status_summary_tell(s, SUMMARY_WARN, "attention: backend %s is %s", b.name,
                             admin.heal ? recovery_state_name(admin.heal)
                                        : health_state_phrase((enum health_state)health.state));

@@ -100,7 +100,7 @@ static void look(void)
         restart_request_follow(&target[i], now);
     for (uint32_t i = 0; i < pool.n; i++)
         before[i] = is_ejected(i);
-    outlier_look(&pool, &live, now);
+    outlier_look(&pool, now);
     for (uint32_t i = 0; i < pool.n; i++) {
         ejected += is_ejected(i);
         serving += backend_health_serves(&target[i]) && target[i].override == ADMIN_READY;
@@ -163,7 +163,7 @@ static uint64_t bound(enum quiet quiet)
     const struct conf_check *c = &conf.check;
     uint32_t pause =
         c->interval_ms > c->down_interval_ms ? c->interval_ms : c->down_interval_ms;
-    uint64_t passes = (uint64_t)(conf.check.rise << VERDICT_PENALTY) + 1;
+    uint64_t passes = (uint64_t)(conf.check.rise << BACKEND_HEALTH_PENALTY) + 1;
     uint64_t ms = c->timeout_ms + pause + conf.eject.max_ms + passes * c->fast_interval_ms;
 
     ms += quiet == QUIET_GOOD || quiet == QUIET_EMPTY ? conf.eject.time_ms
@@ -318,7 +318,6 @@ static void map_table(void)
         abort();
     child_publish(&table->child[0], &worker);
     atomic_store(&table->worker[0].incarnation, 7);
-    observed_look(&live, table);
 }
 
 /* The histories must reach what is to be left. */

@@ -22,8 +22,7 @@ static struct conf_pool conf;
 static struct table *table;
 static struct backend_health target[N_MAX];
 static struct pool_health pool;
-static struct schedule schedule;
-static struct observed_live live;
+static unsigned schedule;
 static uint64_t now, random_state, identity;
 static uint32_t told[N_MAX];      /* transitions in the history, */
 static uint8_t state_then[N_MAX]; /* and the state after the last one */
@@ -35,7 +34,7 @@ static struct mood {
     bool low;        /* score */
     uint32_t cut, refused, resets, timeouts, good, errors, heads;
     uint32_t measured, unlike; /* unlike: of the measured ones, bad ones */
-    enum score_kind kind;
+    enum evidence_kind kind;
     uint32_t unanswered, probation_requests, detached, probation_unanswered;
     uint32_t left;   /* steps */
     uint64_t end_ms; /* of the running check */
@@ -103,14 +102,8 @@ static void watch(uint32_t i, bool reloaded)
 {
     struct backend_health *w = &target[i];
 
-    backend_health_init(w, table, (int)i, &backends[i], &conf, reloaded, now);
-    /* It took the time from the clock. */
-    w->decay_ms = w->probation_ms = w->tried_ms = now;
-    if (w->score.unlike)
-        w->score.heard_ms = now;
-    w->score.cleared_ms = now;
-    memset(w->score.at, 0, sizeof w->score.at);
-    stall_init(&w->stall, &w->stall.view, now);
+    backend_health_init(w, table, (int)i, &backends[i], &pool, reloaded, now);
+    w->due_ms = now;
     mood[i].end_ms = 0;
 }
 
@@ -121,10 +114,11 @@ static void begin(uint64_t seed)
     for (int i = 0; i < 8; i++)
         below(2);
     settings();
-    schedule_init(&schedule, seed);
-    pool = (struct pool_health){
-        .conf = &conf, .target = target, .n = (uint32_t)conf.n_backends, .all = below(20000)};
-    pool.slow = below((uint32_t)pool.all / 8 + 1);
+    schedule = (unsigned)seed;
+    pool =
+        (struct pool_health){.conf = &conf, .target = target, .n = (uint32_t)conf.n_backends};
+    pool.latency[8] = below(20000);
+    pool.latency[22] = below((uint32_t)pool.latency[8] / 8 + 1);
     for (uint32_t i = 0; i < pool.n; i++) {
         struct backend_row row = {.used = 1, .configured = 1, .identity = ++identity};
 
@@ -164,7 +158,7 @@ static void new_mood(struct mood *m)
     m->heads = now_and_then(4, 2);
     m->measured = now_and_then(2, 10);
     m->unlike = below(3) ? 0 : between(0, m->measured);
-    m->kind = (enum score_kind)below(SCORE_KINDS);
+    m->kind = (enum evidence_kind)between(EVIDENCE_5XX, EVIDENCE_SLOW);
     m->unanswered = now_and_then(3, 30);
     m->probation_requests = now_and_then(3, 2);
     m->detached = now_and_then(4, 2);
@@ -186,8 +180,8 @@ static void serve(uint32_t i, const struct mood *m)
     count_add(&c->server_errors, m->errors);
     count_add(&c->gateway_errors, m->errors / 2);
     count_add(&c->latency[between(8, 22)], m->good + m->errors + m->heads);
-    _Atomic uint64_t *const unlike[SCORE_KINDS] = {&c->measured_5xx, &c->measured_4xx,
-                                                   &c->measured_slow};
+    _Atomic uint64_t *const unlike[] = {NULL, &c->measured_5xx, &c->measured_4xx,
+                                        &c->measured_slow};
     count_add(&c->measured, m->measured);
     count_add(unlike[m->kind], m->unlike);
     count_add(&c->detached, m->detached);
@@ -208,7 +202,7 @@ static void check(uint32_t i, bool pass)
     struct mood *m = &mood[i];
 
     if (!w->running && now >= w->due_ms) {
-        backend_health_started(w, &live, now);
+        backend_health_started(w, now);
         m->passes = pass || below(4) < m->chance;
         m->end_ms = now + (!m->passes && m->outcome == OUTCOME_TIMEOUT ? conf.check.timeout_ms
                                                                        : below(60));
@@ -220,8 +214,7 @@ static void check(uint32_t i, bool pass)
         if (!m->passes && r.outcome == OUTCOME_PASS)
             r.outcome = OUTCOME_FAIL;
         snprintf(r.text, sizeof r.text, "%s", m->passes ? "HTTP 200" : "no good");
-        w->alone = outlier_alone(&pool, w);
-        backend_health_ended(w, &live, &r, &schedule, now);
+        backend_health_ended(w, &r, &schedule, now);
     }
 }
 

@@ -22,9 +22,8 @@ static struct span draw_where(bool alone, const struct conf_check *c, enum healt
 {
     const struct health_row v = {.state = (uint8_t)state, .rise = rise, .fall = fall};
     struct span span = {UINT32_MAX, 0};
-    struct schedule s;
+    unsigned s = 42;
 
-    schedule_init(&s, 42);
     for (int i = 0; i < 10000; i++) {
         uint32_t ms = schedule_next_ms(&s, c, &v, steady, alone);
 
@@ -90,10 +89,9 @@ static void test_intervals(void)
 static void test_seed(void)
 {
     const struct health_row up = {.state = HEALTH_UP};
-    struct schedule a, b, c;
+    unsigned a = 7, b = 7, c = 0;
     int same = 0, differ = 0;
 
-    schedule_init(&a, 7), schedule_init(&b, 7), schedule_init(&c, 0);
     for (int i = 0; i < 100; i++) {
         uint32_t x = schedule_next_ms(&a, &check, &up, true, false);
 

@@ -10,6 +10,7 @@
 enum { N = 3, MOST = 8 };
 
 static struct score score[MOST];
+static struct evidence evidence[MOST];
 static uint32_t n;
 static uint64_t now;
 static char text[TABLE_REASON];
@@ -19,16 +20,32 @@ static void begin(uint32_t backends)
     now = 123456789; /* no fresh boot */
     n = backends;
     memset(score, 0, sizeof score);
+    memset(evidence, 0, sizeof evidence);
     for (uint32_t i = 0; i < n; i++)
-        score_clear(&score[i], now);
+        score_clear(&score[i], &evidence[i], now);
 }
 
-static void measured(uint32_t i, uint64_t all, uint64_t bad, enum score_kind kind)
+/* The same, and all windows are complete. */
+static void begin_old(uint32_t backends)
 {
-    struct score_counts added = {.all = all};
+    begin(backends);
+    now += 300000;
+}
 
-    added.of[kind] = bad;
-    score_feed(&score[i], &added, now);
+static void add(uint32_t i, const struct evidence_counts *added)
+{
+    evidence[i].counts = *added;
+    for (int k = 0; k < EVIDENCE_LEVELS; k++)
+        evidence_window_add(&evidence[i].compared[k], evidence_step_ms(k), added, now);
+    score_feed(&score[i], &evidence[i], now);
+}
+
+static void measured(uint32_t i, uint64_t all, uint64_t bad, enum evidence_kind kind)
+{
+    struct evidence_counts added = {.n = {[EVIDENCE_ALL] = all}};
+
+    added.n[kind] = bad;
+    add(i, &added);
 }
 
 /* Looks at all of them. Which one changed; -1: none. */
@@ -38,22 +55,33 @@ static int look(void)
     int changed = -1;
 
     text[0] = '\0';
+    for (uint32_t i = 0; i < n; i++) {
+        add(i, &(struct evidence_counts){0});
+        score_add(&totals, &evidence[i], 1);
+    }
     for (uint32_t i = 0; i < n; i++)
-        score_add(&totals, &score[i], 1, now);
-    for (uint32_t i = 0; i < n; i++)
-        if (score_judge(&score[i], &totals, 1, now, text))
+        if (score_judge(&score[i], &evidence[i], &totals, 1, now, text))
             changed = (int)i;
     return changed;
 }
 
+/* The same for slow ones, which have to be confirmed. */
+static int look_twice(void)
+{
+    int at = look();
+
+    now += SCORE_CONFIRM_MS;
+    return at < 0 ? look() : -2;
+}
+
 /* `each` requests at each, all at once; the first gives `bad` bad responses, the others
  * none. Is it found? */
-static bool found(uint64_t each, uint64_t bad, enum score_kind kind)
+static bool found(uint64_t each, uint64_t bad, enum evidence_kind kind)
 {
-    begin(N);
+    begin_old(N);
     for (uint32_t i = 0; i < n; i++)
         measured(i, each, i ? 0 : bad, kind);
-    return look() == 0;
+    return (kind == EVIDENCE_SLOW ? look_twice() : look()) == 0;
 }
 
 static bool near(double a, double b)
@@ -73,43 +101,53 @@ static void test_chance(void)
 
 static void test_found(void)
 {
-    ok(found(10, 10, SCORE_5XX), "thirty requests to three: all 5xx at one of them is found");
+    ok(found(10, 10, EVIDENCE_5XX),
+       "thirty requests to three: all 5xx at one of them is found");
     is_str(text, "10 of 10 requests answered with 5xx, at other backends 0 of 20",
            "  and it is told why");
-    ok(found(10, 7, SCORE_4XX), "7 of 10 with 4xx");
-    ok(found(10, 10, SCORE_SLOW), "all slow");
-    ok(found(5, 5, SCORE_5XX), "a handful is enough");
-    ok(!found(3, 3, SCORE_5XX), "three may be chance");
-    ok(!found(10, 4, SCORE_5XX), "four of ten too");
-    ok(!found(1000, 200, SCORE_5XX), "a fifth is no reason, however certain");
+    ok(found(10, 7, EVIDENCE_4XX), "7 of 10 with 4xx");
+    ok(found(10, 10, EVIDENCE_SLOW), "all slow");
+    ok(found(5, 5, EVIDENCE_5XX), "a handful is enough");
+    ok(!found(3, 3, EVIDENCE_5XX), "three may be chance");
+    ok(!found(10, 4, EVIDENCE_5XX), "four of ten too");
+    ok(!found(1000, 200, EVIDENCE_5XX), "a fifth is no reason, however certain");
     begin(N);
     for (uint32_t i = 0; i < n; i++)
-        measured(i, 100, 100, SCORE_5XX);
+        measured(i, 100, 100, EVIDENCE_5XX);
     is_int(look(), -1, "what all do is found at none of them");
     begin(1);
-    measured(0, 100, 100, SCORE_5XX);
+    measured(0, 100, 100, EVIDENCE_5XX);
     is_int(look(), -1, "nor at the only one");
     begin(2);
-    measured(0, 8, 8, SCORE_5XX);
-    measured(1, 8, 0, SCORE_5XX);
+    measured(0, 8, 8, EVIDENCE_5XX);
+    measured(1, 8, 0, EVIDENCE_5XX);
     is_int(look(), 0, "two backends are enough");
 }
 
 /* Requests that last long keep others away: its few responses are slow, not its fault. */
 static void test_slow(void)
 {
-    begin(N);
-    measured(0, 4, 4, SCORE_SLOW);
-    measured(1, 4, 4, SCORE_SLOW);
-    measured(2, 100, 3, SCORE_SLOW);
-    is_int(look(), -1, "reports: two backends have nothing else meanwhile");
-    begin(N);
-    measured(0, 4, 4, SCORE_SLOW);
-    measured(1, 50, 0, SCORE_SLOW);
-    measured(2, 50, 0, SCORE_SLOW);
-    is_int(look(), -1, "four at one may be chance");
-    measured(0, 4, 4, SCORE_SLOW);
-    is_int(look(), 0, "eight are not");
+    begin_old(N);
+    measured(0, 4, 4, EVIDENCE_SLOW);
+    measured(1, 4, 4, EVIDENCE_SLOW);
+    measured(2, 100, 3, EVIDENCE_SLOW);
+    is_int(look_twice(), -1, "reports: two backends have nothing else meanwhile");
+    begin_old(N);
+    measured(0, 4, 4, EVIDENCE_SLOW);
+    measured(1, 50, 0, EVIDENCE_SLOW);
+    measured(2, 50, 0, EVIDENCE_SLOW);
+    is_int(look_twice(), -1, "four at one may be chance");
+    measured(0, 4, 4, EVIDENCE_SLOW);
+    is_int(look_twice(), 0, "eight are not");
+
+    /* A burst of them: each backend is counted at another moment. */
+    begin_old(N);
+    for (uint32_t i = 0; i < n; i++, now += 50) {
+        measured(i, 10, 10, EVIDENCE_SLOW);
+        measured((i + 1) % N, 10, 0, EVIDENCE_SLOW);
+        is_int(look(), -1, "a burst of slow ones, counted at %u backends", i + 1);
+    }
+    is_int(look_twice(), -1, "  and at all of them");
 }
 
 /* Where such responses are usual, a few in a row are no reason. */
@@ -118,14 +156,14 @@ static void test_usual(void)
     begin(N);
     for (int round = 0; round < 100; round++, now += 3000)
         for (uint32_t i = 0; i < n; i++)
-            measured(i, 10, 4, SCORE_4XX);
-    measured(0, 5, 5, SCORE_4XX);
-    measured(1, 5, 0, SCORE_4XX);
-    measured(2, 5, 0, SCORE_4XX);
+            measured(i, 10, 4, EVIDENCE_4XX);
+    measured(0, 5, 5, EVIDENCE_4XX);
+    measured(1, 5, 0, EVIDENCE_4XX);
+    measured(2, 5, 0, EVIDENCE_4XX);
     is_int(look(), -1, "4xx are usual: five in a row are no reason");
-    measured(0, 10, 10, SCORE_4XX);
-    measured(1, 10, 2, SCORE_4XX);
-    measured(2, 10, 2, SCORE_4XX);
+    measured(0, 10, 10, EVIDENCE_4XX);
+    measured(1, 10, 2, EVIDENCE_4XX);
+    measured(2, 10, 2, EVIDENCE_4XX);
     is_int(look(), 0, "fifteen are");
 }
 
@@ -135,11 +173,11 @@ static void test_unknown(void)
     for (uint64_t before = 0; before < 2; before++) {
         begin(N);
         for (uint32_t i = 0; i < n; i++)
-            measured(i, SCORE_UNKNOWN, i == 1 ? before : 0, SCORE_5XX);
+            measured(i, SCORE_UNKNOWN, i == 1 ? before : 0, EVIDENCE_5XX);
         now += 1000;
-        measured(0, 4, 4, SCORE_5XX);
-        measured(1, 4, 0, SCORE_5XX);
-        measured(2, 4, 0, SCORE_5XX);
+        measured(0, 4, 4, EVIDENCE_5XX);
+        measured(1, 4, 0, EVIDENCE_5XX);
+        measured(2, 4, 0, EVIDENCE_5XX);
         is_int(look(), before ? -1 : 0, "four of four, where others gave %s",
                before ? "one" : "none");
     }
@@ -152,14 +190,14 @@ static void test_quiet_pool(void)
 
     begin(N);
     for (int i = 0; i < 120; i++, now += 2000) {
-        measured((uint32_t)(i % N), 1, 0, SCORE_5XX);
+        measured((uint32_t)(i % N), 1, 0, EVIDENCE_5XX);
         look();
     }
     for (int i = 0; i < 60 && at < 0; i++, now += 2000) {
         bool bad = i % N == 0;
 
         failed += bad;
-        measured((uint32_t)(i % N), 1, bad, SCORE_5XX);
+        measured((uint32_t)(i % N), 1, bad, EVIDENCE_5XX);
         at = look();
     }
     is_int(at, 0, "a quiet pool: found in time");
@@ -168,39 +206,39 @@ static void test_quiet_pool(void)
 
 static void test_ends(void)
 {
-    found(10, 10, SCORE_5XX);
+    found(10, 10, EVIDENCE_5XX);
     now += 1000;
-    measured(0, 2, 0, SCORE_5XX);
+    measured(0, 2, 0, EVIDENCE_5XX);
     is_int(look(), -1, "two good ones: not yet");
-    measured(0, 1, 0, SCORE_5XX);
+    measured(0, 1, 0, EVIDENCE_5XX);
     is_int(look(), 0, "three in a row end it");
     is_str(text, "3 requests in a row served as at other backends", "  as it is told");
-    ok(!score[0].unlike, "  it is like the others");
+    ok(!score[0].kind, "  it is like the others");
     is_int(look(), -1, "  and what was before is forgotten");
 
     for (uint32_t i = 0; i < n; i++)
-        measured(i, 10, i ? 0 : 10, SCORE_5XX);
+        measured(i, 10, i ? 0 : 10, EVIDENCE_5XX);
     is_int(look(), 0, "found again soon");
-    measured(0, 5, 0, SCORE_5XX);
+    measured(0, 5, 0, EVIDENCE_5XX);
     is_int(look(), -1, "  it has to be good for longer");
-    measured(0, 1, 0, SCORE_5XX);
+    measured(0, 1, 0, EVIDENCE_5XX);
     is_int(look(), 0, "  twice as long");
 
-    found(20, 10, SCORE_5XX);
-    measured(0, 5, 0, SCORE_5XX);
+    found(20, 10, EVIDENCE_5XX);
+    measured(0, 5, 0, EVIDENCE_5XX);
     is_int(look(), -1, "half are bad: a few good ones prove less");
-    measured(0, 1, 0, SCORE_5XX);
+    measured(0, 1, 0, EVIDENCE_5XX);
     is_int(look(), 0, "  but six do");
 
-    found(10, 10, SCORE_5XX);
-    measured(0, 10, 1, SCORE_5XX);
+    found(10, 10, EVIDENCE_5XX);
+    measured(0, 10, 1, EVIDENCE_5XX);
     now += 1000;
-    measured(1, 20, 18, SCORE_5XX);
-    measured(2, 20, 19, SCORE_5XX);
+    measured(1, 20, 18, EVIDENCE_5XX);
+    measured(2, 20, 19, EVIDENCE_5XX);
     is_int(look(), 0, "the others have it too");
     is_str(text, "other backends respond in the same way", "  that ends it");
 
-    found(10, 10, SCORE_5XX);
+    found(10, 10, EVIDENCE_5XX);
     now += SCORE_QUIET_MS - 1;
     is_int(look(), -1, "nothing comes");
     now++;
@@ -213,10 +251,9 @@ static void test_ends(void)
 static void test_old(void)
 {
     for (int old = 0; old < 2; old++) {
-        begin(N);
-        now += 300000; /* all windows are complete */
+        begin_old(N);
         for (uint32_t i = 0; i < n; i++)
-            measured(i, 20, i ? 0 : 20, SCORE_5XX);
+            measured(i, 20, i ? 0 : 20, EVIDENCE_5XX);
         now += SCORE_QUIET_MS - 1 + (uint64_t)old;
         is_int(look(), old ? -1 : 0, "measured %s",
                old ? "long ago: not found" : "lately: found");
@@ -225,17 +262,17 @@ static void test_old(void)
 
 static void test_clock(void)
 {
-    found(10, 10, SCORE_4XX);
+    found(10, 10, EVIDENCE_4XX);
     now -= 5000;
-    measured(0, 3, 0, SCORE_4XX);
+    measured(0, 3, 0, EVIDENCE_4XX);
     is_int(look(), 0, "the clock goes back: it ends all the same");
     begin(N);
-    score_adopt(&score[0], SCORE_4XX, now);
+    score_adopt(&score[0], EVIDENCE_4XX, now);
     is_int(look(), -1, "a successor takes over");
     now -= 5;
     is_int(look(), -1, "  also where it looks with a time that was read before");
     now += 5;
-    measured(0, 6, 0, SCORE_4XX);
+    measured(0, 6, 0, EVIDENCE_4XX);
     is_int(look(), 0, "  and sees the end");
 }
 

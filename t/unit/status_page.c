@@ -233,6 +233,21 @@ static void test_pages(void)
            "a small buffer");
 }
 
+static void test_report(void)
+{
+    struct health_row h;
+
+    set_backend(2, "pas3", "pas", HEALTH_PROBATION, "requests wait");
+    health_read(&table->health[2], &h);
+    h.cause = CAUSE_FAILED;
+    health_publish(&table->health[2], &h);
+    ok(strstr(get("/"), ">attention: backend pas3 is"), "on probation, as requests failed");
+    h.cause = CAUSE_SILENT;
+    health_publish(&table->health[2], &h);
+    ok(!strstr(get("/"), ">attention: backend pas3 is"), "not where a report may run");
+    set_backend(2, "pas3", "pas", HEALTH_UP, "");
+}
+
 /* What is not so is not said: a pool that nobody serves, a certificate that stands in. */
 static void test_summary(void)
 {
@@ -250,6 +265,7 @@ static void test_summary(void)
     for (int w = 0; w < 2; w++)
         atomic_store(&table->worker[w].cert_loaded[1], 3);
     ok(strstr(get("/"), "<span class=\"pill good\">all well<") != NULL, "all well");
+    test_report();
     set_cert(1, "intern.example.com", CERT_FILE, 61, "key does not match");
     ok(strstr(get("/"), "intern.example.com: key does not match<") != NULL, "files gone bad");
     struct cert_row cert;

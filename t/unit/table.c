@@ -287,28 +287,26 @@ static void test_repair(void)
 {
     static struct table fake;
     struct health_row row = {.state = HEALTH_UP, .reason = "as written"}, got;
-    const char *kind = "";
 
     rows_forget();
     health_publish(&fake.health[3], &row);
-    is_int(rows_repair(&kind), 0, "a row as written needs no repair");
+    is_int(rows_repair(), 0, "a row as written needs no repair");
     fake.health[3].row.state = HEALTH_DOWN;
     ok(health_own(&fake.health[3])->state == HEALTH_UP, "its writer reads its own copy");
-    is_int(rows_repair(&kind), 1, "one is repaired");
-    is_str(kind, "health", "it is named");
+    is_int(rows_repair(), 1, "one is repaired");
     ok(health_read(&fake.health[3], &got) && got.state == HEALTH_UP, "it is as written");
     atomic_fetch_or(&fake.health[3].seq.n, 1);
     ok(!health_read(&fake.health[3], &got), "half-written: nobody can read it");
-    is_int(rows_repair(&kind), 1, "that is repaired too");
+    is_int(rows_repair(), 1, "that is repaired too");
     ok(health_read(&fake.health[3], &got), "it can be read");
     rows_keep(&fake);
     fake.backend[9].row.used = 1;
-    is_int(rows_repair(&kind), 1, "one that was never published");
+    is_int(rows_repair(), 1, "one that was never published");
     ok(!fake.backend[9].row.used && health_own(&fake.health[3])->state == HEALTH_UP,
        "is empty again, and others stay");
     rows_forget();
     fake.health[3].row.state = HEALTH_DOWN;
-    is_int(rows_repair(&kind), 0, "what is forgotten is left alone");
+    is_int(rows_repair(), 0, "what is forgotten is left alone");
 }
 
 int main(void)
