@@ -1,7 +1,7 @@
 /* What acmed knows of one certificate, shared by the parts that handle it. Each part calls only
  * those before it:
  *
- *   row < hook_events, deploy < adopt < take_over, request < certificate
+ *   row < hook_events, deploy < adopt < take_over, request < from_ca < certificate
  *
  * acmed only; no OpenSSL here. */
 #ifndef ACMED_CERT_CERTIFICATE_DATA_H
