@@ -42,6 +42,8 @@
 
 #include "t/tools/openloop_response.h"
 #include "t/tools/openloop_result.h"
+#include "t/tools/openloop_stream.h"
+#include "t/tools/openloop_target.h"
 
 enum {
     MAX_CONNS = 4096,
@@ -52,8 +54,7 @@ enum state { FREE, CONNECTING, HANDSHAKE, SENDING, READING, IDLE };
 
 struct conn {
     enum state state;
-    int fd;
-    SSL *ssl;
+    struct stream stream;
     bool reused, resent;
     uint64_t since; /* us: when the request was due */
     uint64_t idle;  /* us: when it became idle */
@@ -65,8 +66,7 @@ static struct {
     double rate, seconds;
     unsigned conns, timeout_ms, slow_ms;
     const char *method, *summary;
-    bool tls;
-    char host[256], port[8], path[1024];
+    struct target target;
 } opt = {.rate = 200,
          .seconds = 10,
          .conns = 256,
@@ -116,12 +116,7 @@ static void write_summary(void)
 
 static void conn_drop(struct conn *c)
 {
-    if (c->ssl)
-        SSL_free(c->ssl);
-    if (c->fd >= 0)
-        close(c->fd);
-    c->ssl = NULL;
-    c->fd = -1;
+    stream_close(&c->stream);
     c->state = FREE;
 }
 
@@ -143,7 +138,7 @@ static void give_up(struct conn *c)
 {
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
-    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    setsockopt(c->stream.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     fail(c, "timeout");
 }
 
@@ -152,17 +147,17 @@ static void conn_connect(struct conn *c)
     int one = 1;
 
     c->reused = false;
-    c->fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
+    c->stream.fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->stream.fd < 0)
         die("socket");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(c->stream.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                             .data = {.ptr = c}};
-    if (epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &e) < 0)
+    if (epoll_ctl(epfd, EPOLL_CTL_ADD, c->stream.fd, &e) < 0)
         die("epoll");
     result.connections++;
     c->state = CONNECTING;
-    if (connect(c->fd, (struct sockaddr *)&addr, addr_len) < 0 && errno != EINPROGRESS)
+    if (connect(c->stream.fd, (struct sockaddr *)&addr, addr_len) < 0 && errno != EINPROGRESS)
         fail(c, "connect");
 }
 
@@ -218,36 +213,6 @@ static void answer_done(struct conn *c)
     }
 }
 
-/* -1: would block, 0: end, -2: error */
-static ssize_t tls_result(struct conn *c, int n)
-{
-    int e = SSL_get_error(c->ssl, n);
-    ERR_clear_error();
-    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
-        return -1;
-    return e == SSL_ERROR_ZERO_RETURN ? 0 : -2;
-}
-
-static ssize_t conn_read(struct conn *c, char *p, size_t n)
-{
-    if (c->ssl) {
-        int got = SSL_read(c->ssl, p, (int)n);
-        return got > 0 ? got : tls_result(c, got);
-    }
-    ssize_t got = recv(c->fd, p, n, 0);
-    return got >= 0 ? got : errno == EAGAIN ? -1 : -2;
-}
-
-static ssize_t conn_write(struct conn *c, const char *p, size_t n)
-{
-    if (c->ssl) {
-        int put = SSL_write(c->ssl, p, (int)n);
-        return put > 0 ? put : tls_result(c, put);
-    }
-    ssize_t put = send(c->fd, p, n, MSG_NOSIGNAL);
-    return put >= 0 ? put : errno == EAGAIN ? -1 : -2;
-}
-
 static bool conn_step_connect(struct conn *c)
 {
     struct sockaddr_storage peer;
@@ -255,19 +220,20 @@ static bool conn_step_connect(struct conn *c)
     int err = 0;
     socklen_t len = sizeof err;
 
-    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+    getsockopt(c->stream.fd, SOL_SOCKET, SO_ERROR, &err, &len);
     if (err) {
         fail(c, "connect");
         return false;
     }
-    if (getpeername(c->fd, (struct sockaddr *)&peer, &n) < 0)
+    if (getpeername(c->stream.fd, (struct sockaddr *)&peer, &n) < 0)
         return false; /* not yet */
-    if (!opt.tls) {
+    if (!opt.target.tls) {
         request_start(c);
         return true;
     }
-    c->ssl = SSL_new(ctx);
-    if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || !SSL_set_tlsext_host_name(c->ssl, opt.host))
+    c->stream.ssl = SSL_new(ctx);
+    if (!c->stream.ssl || !SSL_set_fd(c->stream.ssl, c->stream.fd) ||
+        !SSL_set_tlsext_host_name(c->stream.ssl, opt.target.host))
         die("SSL_new");
     c->state = HANDSHAKE;
     return true;
@@ -275,20 +241,20 @@ static bool conn_step_connect(struct conn *c)
 
 static bool conn_step_handshake(struct conn *c)
 {
-    int rc = SSL_connect(c->ssl);
+    int rc = SSL_connect(c->stream.ssl);
 
     if (rc == 1) {
         request_start(c);
         return true;
     }
-    if (tls_result(c, rc) != -1)
+    if (stream_result(&c->stream, rc) != -1)
         fail(c, "handshake");
     return false;
 }
 
 static bool conn_step_send(struct conn *c)
 {
-    ssize_t n = conn_write(c, request + c->sent, request_n - c->sent);
+    ssize_t n = stream_write(&c->stream, request + c->sent, request_n - c->sent);
 
     if (n == -1)
         return false;
@@ -305,7 +271,7 @@ static bool conn_step_send(struct conn *c)
 static bool conn_step_read(struct conn *c)
 {
     static char piece[65536];
-    ssize_t n = conn_read(c, piece, sizeof piece);
+    ssize_t n = stream_read(&c->stream, piece, sizeof piece);
 
     if (n == -1)
         return false;
@@ -343,7 +309,7 @@ static void conn_run(struct conn *c)
             more = conn_step_read(c);
             break;
         case IDLE: /* session tickets, or end of the connection */
-            if (conn_read(c, &byte, 1) != -1)
+            if (stream_read(&c->stream, &byte, 1) != -1)
                 conn_drop(c);
             return;
         default:
@@ -441,40 +407,23 @@ static void on_signal(int sig)
     stop = 1;
 }
 
-static void parse_url(const char *url)
-{
-    opt.tls = strncmp(url, "https://", 8) == 0;
-    if (!opt.tls && strncmp(url, "http://", 7) != 0) {
-        fprintf(stderr, "openloop: %s: not a URL\n", url);
-        exit(2);
-    }
-    url += opt.tls ? 8 : 7;
-    size_t n = strcspn(url, "/");
-    snprintf(opt.path, sizeof opt.path, "%s", url[n] ? url + n : "/");
-    size_t host = strcspn(url, ":/");
-    snprintf(opt.host, sizeof opt.host, "%.*s", (int)host, url);
-    if (url[host] == ':')
-        snprintf(opt.port, sizeof opt.port, "%.*s", (int)(n - host - 1), url + host + 1);
-    else
-        snprintf(opt.port, sizeof opt.port, "%s", opt.tls ? "443" : "80");
-}
-
 static void prepare(void)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *ai;
-    int err = getaddrinfo(opt.host, opt.port, &hints, &ai);
+    int err = getaddrinfo(opt.target.host, opt.target.port, &hints, &ai);
 
     if (err) {
-        fprintf(stderr, "openloop: %s: %s\n", opt.host, gai_strerror(err));
+        fprintf(stderr, "openloop: %s: %s\n", opt.target.host, gai_strerror(err));
         exit(2);
     }
     memcpy(&addr, ai->ai_addr, ai->ai_addrlen);
     addr_len = ai->ai_addrlen;
     freeaddrinfo(ai);
-    request_n = (size_t)snprintf(
-        request, sizeof request,
-        "%s %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: openloop\r\n%s\r\n", opt.method, opt.path,
-        opt.host, opt.port, strcmp(opt.method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
+    request_n =
+        (size_t)snprintf(request, sizeof request,
+                         "%s %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: openloop\r\n%s\r\n",
+                         opt.method, opt.target.path, opt.target.host, opt.target.port,
+                         strcmp(opt.method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
     ctx = SSL_CTX_new(TLS_client_method());
     if (!ctx)
         die("SSL_CTX_new");
@@ -484,7 +433,7 @@ static void prepare(void)
         conns[i] = calloc(1, sizeof *conns[i]);
         if (!conns[i])
             die("calloc");
-        conns[i]->fd = -1;
+        conns[i]->stream.fd = -1;
     }
 }
 
@@ -523,7 +472,10 @@ int main(int argc, char **argv)
               stderr);
         return 2;
     }
-    parse_url(argv[optind]);
+    if (!target_parse(&opt.target, argv[optind])) {
+        fprintf(stderr, "openloop: %s: not a URL\n", argv[optind]);
+        return 2;
+    }
     prepare();
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
