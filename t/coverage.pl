@@ -29,6 +29,7 @@ unlink glob "$build/*/*.gcda $build/*/*/*.gcda $build/*/*/*/*.gcda";
 # Whether the tests pass is shown by "make unit"; -m: their log lines are not shown.
 my $bad = 0;
 system qw(prove -Q -m -j), $ENV{JOBS} // 2, glob "$build/unit/*";
+mkdir "$build/fuzz";
 system('perl', 't/fuzz/seed.pl', "$build/fuzz") == 0 or $bad = 1;
 for my $replay (glob "$build/replay/*") {
     my ($name) = $replay =~ m{([^/]+)$};

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# seed.pl FOLDER: puts seeds for the HTTP fuzzers, made from t/hostile/cases.txt, into
+# seed.pl FOLDER: puts seeds for the HTTP fuzzers, made from t/hostile/cases.txt, and for that of
+# the configuration, those of t/conf, into
 # FOLDER/NAME.corpus. Run from the root. Equal seeds are kept once, large ones left to the fuzzer.
 use strict;
 use warnings;
@@ -41,4 +42,8 @@ seed('heads', "\x31GET / HTTP/1.1\r\nHost: t.test\r\n\r\nHTTP/1.1 302 Found\r\n$
   'Content-Location: /web/y', 'Set-Cookie: a=b; Path=/web; Domain=localhost; HttpOnly',
   'Set-Cookie: a=b;path="/web/x" ; domain=.b', 'Strict-Transport-Security: max-age=0',
   'Location: https://[::1]:8810/web#f';
+for my $file (glob 't/conf/good/*.conf t/conf/bad/*.conf') {
+    open my $in, '<', $file or die "$file: $!";
+    seed('conf', do { local $/; <$in> });
+}
 printf "%d seeds\n", scalar keys %made;

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/log.h"
+#include "t/unit/log_lines.h"
 #include "t/unit/tap.h"
 
 static char root[] = "/tmp/pasgate-certificate-XXXXXX";
@@ -128,37 +129,6 @@ static void tested(struct certificate *k, enum cert_proof proof)
     deploy_look(k, now_ms); /* asks it */
     atomic_store(&table->worker[0].cert_proof[0], cert_finding_pack(&finding));
     deploy_look(k, now_ms);
-}
-
-/* Lines of the log that have this text; reads it from the start. */
-static int logged(int fd, const char *text)
-{
-    static char all[16384];
-    ssize_t n = pread(fd, all, sizeof all - 1, 0);
-    int found = 0;
-
-    all[n > 0 ? n : 0] = '\0';
-    for (const char *p = all; (p = strstr(p, text)) != NULL; p++)
-        found++;
-    return found;
-}
-
-static int log_to_file(int *before)
-{
-    char path[] = "/tmp/pasgate-certificate-log-XXXXXX";
-    int fd = mkstemp(path);
-
-    unlink(path);
-    *before = dup(STDERR_FILENO);
-    dup2(fd, STDERR_FILENO);
-    return fd;
-}
-
-static void log_back(int before, int log)
-{
-    dup2(before, STDERR_FILENO);
-    close(before);
-    close(log);
 }
 
 /* The files did not change, and their generation was deleted from the store. */

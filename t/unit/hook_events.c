@@ -9,20 +9,8 @@
 #include "acmed/cert/hook_events.h"
 #include "base/conf/conf.h"
 #include "base/log.h"
+#include "t/unit/log_lines.h"
 #include "t/unit/tap.h"
-
-/* Lines of the log that have this text. */
-static int logged(int fd, const char *text)
-{
-    static char all[4096];
-    ssize_t n = pread(fd, all, sizeof all - 1, 0);
-    int found = 0;
-
-    all[n > 0 ? n : 0] = '\0';
-    for (const char *p = all; (p = strstr(p, text)) != NULL; p++)
-        found++;
-    return found;
-}
 
 int main(void)
 {

@@ -11,30 +11,11 @@
 #include "acmed/order/account_store.h"
 #include "acmed/order/kvfile.h"
 #include "acmed/order/order_store.h"
+#include "t/unit/bad_disk.h"
 #include "t/unit/tap.h"
 
 static char root[] = "/tmp/pasgate-records-XXXXXX";
 static const char ca[] = "https://ca.test:14000/dir";
-
-/* A disk that fails: instead of libc's. 1: the next one fails; 0: none. */
-static int sync_fails;
-/* A file system that cannot sync a directory. */
-static bool no_dir_sync;
-
-int fsync(int fd)
-{
-    struct stat st;
-
-    if (no_dir_sync && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-        errno = EINVAL;
-        return -1;
-    }
-    if (sync_fails && --sync_fails == 0) {
-        errno = EIO;
-        return -1;
-    }
-    return fdatasync(fd);
-}
 
 static int mode_of(const char *below)
 {

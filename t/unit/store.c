@@ -8,32 +8,13 @@
 
 #include "acmed/cert/store.h"
 #include "acmed/cert/store_delete.h"
+#include "t/unit/bad_disk.h"
 #include "t/unit/tap.h"
 
 static char root[] = "/tmp/pasgate-store-XXXXXX";
 static char path[128]; /* of the store */
 
 static const struct pem_pair sample = {"CHAIN", "KEY", 5, 3};
-
-/* A disk that fails: instead of libc's. 1: the next one fails; 0: none. */
-static int sync_fails;
-/* A file system that cannot sync a directory. */
-static bool no_dir_sync;
-
-int fsync(int fd)
-{
-    struct stat st;
-
-    if (no_dir_sync && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-        errno = EINVAL;
-        return -1;
-    }
-    if (sync_fails && --sync_fails == 0) {
-        errno = EIO;
-        return -1;
-    }
-    return fdatasync(fd);
-}
 
 /* A file system without links: instead of libc's. */
 static int link_error;

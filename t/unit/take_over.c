@@ -1,5 +1,6 @@
 /* One certificate from the store to its row: what a successor takes over after its predecessor
  * was killed between two writes. A store that cannot be read: t/unit/take_over_unread.c. */
+#include "t/unit/log_lines.h"
 #include "t/unit/one_certificate.h"
 
 enum { SUPERSEDED = 4 };
@@ -109,36 +110,6 @@ static void test_marked(void)
     pem_pair_release(&old);
 }
 
-/* Lines of the log that have this text; reads it from the start. */
-static int logged(int fd, const char *text)
-{
-    static char all[16384];
-    ssize_t n = pread(fd, all, sizeof all - 1, 0);
-    int found = 0;
-
-    all[n > 0 ? n : 0] = '\0';
-    for (const char *p = all; (p = strstr(p, text)) != NULL; p++)
-        found++;
-    return found;
-}
-
-static int log_to_file(int *before)
-{
-    char path[] = "/tmp/pasgate-take-over-log-XXXXXX";
-    int fd = mkstemp(path);
-
-    unlink(path);
-    *before = dup(STDERR_FILENO);
-    dup2(fd, STDERR_FILENO);
-    return fd;
-}
-
-static void log_back(int before)
-{
-    dup2(before, STDERR_FILENO);
-    close(before);
-}
-
 /* A new pair, not live yet. */
 static void candidate(struct certificate *k, const struct pem_pair *pair)
 {
@@ -205,8 +176,7 @@ static void test_candidate(void)
     is_int(k.row.generation, 3, "it is live");
     is_int(logged(log, "can be written to again"), 1, "which is told");
     conf.acme.hook = "";
-    log_back(before);
-    close(log);
+    log_back(before, log);
     certificate_release(&k);
     pem_pair_release(&live);
     pem_pair_release(&new);
