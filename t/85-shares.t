@@ -127,6 +127,56 @@ subtest 'requests per second' => sub {
     $gate->stop_ok;
 };
 
+subtest 'requests per second, by HTTP/2' => sub {
+    my $gate = gate('request_rate = 10;');
+    my $file = tmp('codes');
+    my $curl = sub {
+        my ($from, $n) = @_;
+        my ($code, $out) = run_cmd('curl', '-sS', '-4', '--http2', '-k', '--interface', $from, '-o', '/dev/null',
+            '-w', '%{http_version} %{http_code} %{num_connects}\n', "https://localhost:$gate->{tls}/pas/get?n=[1-$n]");
+        my %got;
+        $got{$_}++ for $out =~ /^(\S+ \d+) \d+$/mg;
+        return \%got;
+    };
+    my $got = $curl->($greedy, 120);
+    cmp_ok $got->{'2 200'} // 0, '>=', 40, 'a burst is served';
+    cmp_ok $got->{'2 429'} // 0, '>=', 20, 'then streams get 429';
+    is_deeply $curl->($other, 30), { '2 200' => 30 }, 'others are served';
+    $gate->stop_ok;
+};
+
+subtest 'what is an offence' => sub {
+    my $gate = gate('offences = 100000;');
+    my $count = sub { my ($r) = grep { $_->{address} eq $greedy } @{ $gate->status->{clients} }; $r->{offences} // 0 };
+    my $send = sub {
+        my ($bytes) = @_;
+        my $c = $gate->connect(plain => 1, from => $greedy);
+        $c->write($bytes);
+        return $c;
+    };
+    my $c = $send->("GET /pas/delay?ms=3000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    ok wait_for { in_flight($gate) == 1 }, 'a request';
+    $c->abort;
+    ok wait_for { in_flight($gate) == 0 }, 'whose client goes away';
+    is $count->(), 0, 'is none';
+    my $n = 0;
+    for my $case (['a malformed head', "GET / HTTP/1.1\r\nnonsense\r\n\r\n"],
+        ['a head that is cut', "GET / HTTP/1.1\r\nHost:"],
+        ['a body that is cut', "POST /pas/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nxx"],
+        ['a malformed body', "POST /pas/upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"]) {
+        my $s = $send->($case->[1]);
+        $s->fill(0.3);
+        $s->abort;
+        $n++;
+        ok wait_for { $count->() == $n }, "$case->[0] is one" or diag $count->();
+    }
+    my $tls = PasGate::Conn->new($gate->{tls}, from => $greedy);
+    $tls->write("\x16\x09\x09\xff\xff" . 'x' x 3000);
+    $tls->rest;
+    ok wait_for { $count->() == $n + 1 }, 'noise instead of a handshake is one';
+    $gate->stop_ok;
+};
+
 subtest 'the clients that a trusted load balancer reports' => sub {
     my $gate = gate('request_rate = 5; connections = 2;', more => 'trusted = [ "127.0.0.9" ];');
     my @keep = map { $gate->connect(plain => 1, from => '127.0.0.9') } 1 .. 10;

@@ -32,12 +32,13 @@ static const struct conf_setting client_rows[] = {
              "header and a small body take half of it."},
     {"offences", &conf_count, AT(conf_per_client, offences), .def = "120", .zero = "off",
      .min = 2, .max = 1000000,
-     .text = "How often per minute it may break the protocol or stop in the middle: malformed "
-             "requests and handshakes, handshakes and headers that are not completed in time, "
-             "connections that end within a request, bodies and responses below the minimum "
-             "rates. Ten requests make up for one. Beyond half of it the two rates are a "
-             "tenth; beyond all of it the client is refused for the time of refuse. So one "
-             "bad program in an office that works does not stop the office."},
+     .text =
+         "How often per minute it may break the protocol or stop in the middle: malformed "
+         "requests and handshakes, handshakes and headers that are not completed in time, "
+         "connections that end within a header or body, bodies and responses below the "
+         "minimum rates. Ten requests make up for one. Beyond half of it the two rates are a "
+         "tenth; beyond all of it the client is refused for the time of refuse. So one "
+         "bad program in an office that works does not stop the office."},
     {"refuse", &conf_ms, AT(conf_per_client, refuse_ms), .def = "60s", .min = SECONDS,
      .max = DAYS,
      .text = "How long a client is refused after too many offences: new connections are "

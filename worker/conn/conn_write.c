@@ -19,6 +19,7 @@ void conn_holds(struct conn *c, size_t held)
 {
     if (!conn_of_status(c))
         c->worker->waiting += held - c->held;
+    clients_hold(c->peer.client, (ptrdiff_t)held - (ptrdiff_t)c->held);
     c->held = held;
 }
 

@@ -148,6 +148,8 @@ static void open_request(struct h2 *h2, uint32_t id, const struct h2_head *head,
     }
     if (!conn_of_status(c))
         memory = head_buffer_claim(worker, s->head);
+    if (memory && !conn_of_status(c))
+        head_buffer_charge(s->head, c->peer.client);
     memcpy(s->head->bytes, head->text, head->n);
     s->head->n = head->n;
     judge(s, memory);

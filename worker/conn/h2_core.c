@@ -110,6 +110,8 @@ void h2_fail(struct h2 *h2, enum h2_error error, const char *why)
         log_info("HTTP/2 connection of %s closed: %s", c->peer.ip, why);
     else
         log_debug("HTTP/2 connection of %s closed: %s", c->peer.ip, why);
+    if (error != H2_NO_ERROR && error != H2_INTERNAL_ERROR)
+        conn_offend(c);
     h2_send_goaway(h2, h2->newest, error);
     h2->dead = true;
     conn_schedule(c);

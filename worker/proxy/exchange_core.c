@@ -258,7 +258,8 @@ void exchange_fail(struct exchange *x, uint16_t status, enum exchange_end end,
 
 void exchange_abort(struct exchange *x, uint16_t status, const char *detail)
 {
-    if ((status == 0 && x->active->state != EXCHANGE_TUNNEL) || status == 400)
+    /* To go away while a response is awaited is nobody's fault: browsers do it all the time. */
+    if (status == 400 || (status == 0 && !x->body_done && x->active->state != EXCHANGE_TUNNEL))
         clients_offend(x->worker, x->client);
     if (status)
         exchange_fail(x, status, EXCHANGE_END_CLIENT, NULL, detail);
