@@ -12,6 +12,7 @@ use Time::HiRes qw(time);
 
 use constant GIB => 1 << 30;
 
+my $long = 'l' x 250;
 my $pas = PasGate::StandIn->new('pas1');
 my $raw = PasGate::Scripted->new(id => 'raw', serve => \&scripted);
 my $gate = PasGate->new(
@@ -21,7 +22,8 @@ my $gate = PasGate->new(
         qq(name = "raw"; check = { type = "tcp"; }; retries = 1;)
           . qq( backends = ( { name = "raw"; address = "127.0.0.1:$raw->{port}"; } );)],
     routes => '{ path = "/pas"; pool = "pas"; upstream_path = "/web"; },'
-      . ' { path = "/raw"; pool = "raw"; upstream_path = "/"; }');
+      . ' { path = "/raw"; pool = "raw"; upstream_path = "/"; },'
+      . qq( { path = "/$long"; pool = "raw"; upstream_path = "/"; }));
 
 # What the scripted backend does, by the path that it is asked for.
 sub scripted
@@ -51,6 +53,9 @@ sub scripted
         } elsif ($path eq '/interim') {
             $say->("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" x 2
                   . "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");
+        } elsif ($path =~ m{^/cookies/(\d+)/(\d+)}) {    # they become longer on their way; and another field
+            $say->("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" . ('Set-Cookie: a=' . 'v' x 650 . "; Path=/\r\n") x $1
+                  . 'X-Long: ' . 'x' x $2 . "\r\n\r\nok");
         } elsif ($path eq '/extra') {
             $say->("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndoneHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
         } else {
@@ -175,6 +180,23 @@ subtest 'answers that end wrongly' => sub {
     my $c = $gate->connect;
     is $c->request('GET', '/raw/extra')->{body}, 'done', 'bytes after the end';
     is $c->request('GET', '/raw/ok')->{body}, 'ok', 'reach nobody';
+};
+
+# Their paths become those of the route.
+subtest 'a head that becomes too large' => sub {
+    for (['60/9000', 200], ['93/1', 502], ['80/9000', 502]) {
+        my ($what, $status) = @$_;
+        my $c = $gate->connect;
+        my $r = $c->request('GET', "/$long/cookies/$what");
+        is $r->{status}, $status, "cookies and long fields: $what";
+        next if $status == 200;
+        like $r->{h}{'proxy-status'}, qr/error=http_response_header_section_size/, 'the client is told';
+        my $line;
+        wait_for { ($line) = grep { ($_->{target} // '') =~ m{$what$} } $gate->access };
+        is "$line->{end} $line->{error}", 'backend http_response_header_section_size', 'so is the log';
+        like $line->{detail}, qr/too large to be passed on/, 'in words';
+        is $c->request('GET', '/raw/ok')->{body}, 'ok', 'and the connection goes on';
+    }
 };
 
 subtest 'kept connections to a backend that closes them' => sub {

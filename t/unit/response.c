@@ -6,6 +6,7 @@
 
 #include "t/unit/script/script.h"
 #include "t/unit/tap.h"
+#include "worker/http/headers.h"
 
 static struct client client;
 
@@ -176,6 +177,46 @@ static void test_back_pressure(void)
     script_end("a client that is gone");
 }
 
+/* As many fields as are accepted, so that those that pasgate adds have no place. */
+static void test_large_head(const char *status, const char *behind, unsigned fields,
+                            const char *got)
+{
+    char head[HTTP_FIELDS_MAX * 8 + 128];
+    size_t n = (size_t)snprintf(head, sizeof head, "HTTP/1.1 %s\r\n", status);
+
+    for (unsigned i = 0; i < fields; i++)
+        n += (size_t)snprintf(head + n, sizeof head - n, "A: %u\r\n", i);
+    snprintf(head + n, sizeof head - n, "%s", behind);
+    client = (struct client){0};
+    script_defaults();
+    script_start(1);
+    script_worker.limits.fields = HTTP_FIELDS_MAX - 1;
+    script_backend[0].does = BACKEND_WAITS;
+    script_ask(&client, "GET /a");
+    script_run();
+    at_once(head);
+    is_str(script_got(&client), got, "%s with %u fields", status, fields);
+    if (client.own) {
+        is_str(script_log_field("end"), "backend", "  the log says whose it was");
+        is_str(script_log_field("error"), "http_response_header_section_size",
+               "  and what was wrong");
+    }
+    is_str(script_faults(0), "", "  no fault of the backend");
+    script_end("a large head");
+}
+
+static void test_large_heads(void)
+{
+    enum { ACCEPTED = HTTP_FIELDS_MAX - 1, PASSED = HTTP_FIELDS_MAX - HEADERS_ADDED_MAX };
+    static const char end[] = "Content-Length: 4\r\n\r\nbody";
+    static const char final[] = "\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
+
+    test_large_head("200 OK", end, PASSED, "200 body");
+    test_large_head("200 OK", end, ACCEPTED - 1, "502 of pasgate");
+    test_large_head("103 Early", final, PASSED, "200 body");
+    test_large_head("103 Early", final, ACCEPTED, "502 of pasgate");
+}
+
 /* From the last byte of the request to the first one of the final response. */
 static void test_first_byte(void)
 {
@@ -197,6 +238,7 @@ int main(void)
         for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
             test(&table[i], way);
     test_back_pressure();
+    test_large_heads();
     test_first_byte();
     return done();
 }

@@ -88,8 +88,10 @@ static int respond(struct transport *t, const struct http_head *head, char *data
     if (c->tunnel)
         c->h1.want_body = c->h1.body_done = false;
     len = h1_send_head(c, head);
-    if (len < 0)
-        return -1;
+    if (len < 0) {
+        c->tunnel = false;
+        return TRANSPORT_HEAD_LARGE;
+    }
     return put_chunk(c, str_make(c->worker->head_scratch, (size_t)len), data, n, last);
 }
 
@@ -111,7 +113,8 @@ static int h1_send_interim(struct transport *t, const struct http_head *head)
     if (c->h1.minor == 0)
         return 0;
     len = h1_send_head(c, head);
-    return len < 0 ? -1 : h1_put(c, c->worker->head_scratch, (size_t)len, false);
+    return len < 0 ? TRANSPORT_HEAD_LARGE
+                   : h1_put(c, c->worker->head_scratch, (size_t)len, false);
 }
 
 /* Writes a whole response, in one write if that is not too large. *sent: its length. */

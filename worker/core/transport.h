@@ -26,6 +26,9 @@ struct transport;
 struct upstream;
 struct worker;
 
+/* respond() and interim(): there is no room for this head, and nothing was sent. */
+enum { TRANSPORT_HEAD_LARGE = -2 };
+
 enum { PINS_MAX = 4 }; /* backends at which one client's connection can be authenticated */
 
 /* Connections to backends that belong to one client's connection; zero is empty. Only
@@ -50,7 +53,7 @@ enum exchange_end {
  * transport acts on them in its own turn. Bytes given to respond() and body() lie in
  * worker->relay_buffer with the headroom and tailroom of core.h around them, which the
  * transport may use. Results: 0 = all is out, go on; 1 = stop until writable(); 2 = some is
- * kept, go on; -1 = the client is gone. */
+ * kept, go on; -1 = the client is gone; TRANSPORT_HEAD_LARGE. */
 struct transport_ops {
     /* The most bytes that respond() and body() take at once: 1 to WORKER_BODY. */
     size_t piece;

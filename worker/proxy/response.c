@@ -29,6 +29,15 @@ static enum exchange_flow client_gone(struct exchange *x)
     return EXCHANGE_OVER;
 }
 
+/* It grew beyond what can be passed on, because its cookies and locations became longer. That
+ * is no fault of the backend, and another one would do no better. */
+static enum exchange_flow head_too_large(struct exchange *x)
+{
+    exchange_fail(x, 502, EXCHANGE_END_BACKEND, "http_response_header_section_size",
+                  "the head of the response is too large to be passed on");
+    return EXCHANGE_OVER;
+}
+
 /* What a decided head may point to. */
 struct marks {
     char cookie[STICKY_COOKIE], authority[ORIGIN_AUTHORITY];
@@ -67,7 +76,7 @@ static int put_head(struct exchange *x, struct http_response *parsed, char *data
     struct marks marks;
 
     if (!decide(x, parsed, &head, &marks))
-        return -1;
+        return TRANSPORT_HEAD_LARGE;
     return x->transport->ops->respond(x->transport, &head, data, n, last);
 }
 
@@ -77,7 +86,7 @@ static int put_interim(struct exchange *x, struct http_response *parsed)
     struct marks marks;
 
     if (!decide(x, parsed, &head, &marks))
-        return -1;
+        return TRANSPORT_HEAD_LARGE;
     return x->transport->ops->interim(x->transport, &head);
 }
 
@@ -87,11 +96,13 @@ static enum exchange_flow response_pass_on(struct exchange *x, struct http_respo
 {
     int result = 0;
 
-    x->bytes_out += n;
     if (head)
         result = put_head(x, head, data, n, last);
     else if (n || last)
         result = x->transport->ops->body(x->transport, data, n, last);
+    if (result == TRANSPORT_HEAD_LARGE)
+        return head_too_large(x);
+    x->bytes_out += n;
     x->responded = true;
     /* It is not sent again, and the response, or the tunnel, may go on for hours. */
     request_buffer_free(x->worker, x->request_buffer);
@@ -349,6 +360,8 @@ static enum exchange_flow response_head(struct exchange *x, struct http_response
 
 static enum exchange_flow response_interim(struct exchange *x, struct http_response *head)
 {
+    int result;
+
     x->no_reuse |= !head->keep_alive;
     if (++x->interims > H1_INTERIM_MAX)
         return bad_response(x, H1_E_INTERIM_MANY);
@@ -359,7 +372,10 @@ static enum exchange_flow response_interim(struct exchange *x, struct http_respo
             attempt_continue(x);
         return EXCHANGE_GO_ON;
     }
-    return put_interim(x, head) < 0 ? client_gone(x) : EXCHANGE_GO_ON;
+    result = put_interim(x, head);
+    if (result == TRANSPORT_HEAD_LARGE)
+        return head_too_large(x);
+    return result < 0 ? client_gone(x) : EXCHANGE_GO_ON;
 }
 
 /* Keeps the beginning of a head until the rest arrives. */
