@@ -86,6 +86,37 @@ subtest 'no more is buffered than may be' => sub {
     $gate->stop_ok;
 };
 
+# The head of its request stays for the access log: so many bytes, not a buffer of 16k for each.
+subtest 'the head of a reader is all that is kept of its request' => sub {
+    my $gate = gate(global => 'limits = { response_buffer = "1m"; }; timeouts = { send = "60s"; }; trusted = [ "127.0.0.0/8" ];');
+    my ($n, $readers, @slow) = (400_000, 20);
+    for my $i (1 .. $readers) {
+        push @slow, my $c = $gate->connect(plain => 1, rcvbuf => 4096, mss => 536);
+        my $next = $c->build('GET', "/pas/get?next$i");
+        $c->write($c->build('GET', "/pas/bytes?n=$n&who=$i", headers => [['X-Request-Id', "reader-$i"], ['User-Agent', "Agent $i"]])
+              . substr $next, 0, 30);
+        $c->{rest} = substr $next, 30;
+    }
+    my ($all, $waits);
+    ok wait_for {
+        my $totals = $gate->status->{totals};
+        ($all, $waits) = @$totals{qw(buffer_bytes response_bytes)};
+        $waits > $readers * 10_000 && $all - $waits < $readers * 1000;
+    }, 'little more than what waits' or diag("$all bytes, of which $waits wait");
+    my %got;
+    for my $c (@slow) {
+        my $r = $c->response('GET', discard => 1);
+        $c->write($c->{rest});
+        $got{"$r->{status} $r->{length}, " . $c->response('GET')->{status}}++;
+    }
+    is_deeply \%got, { "200 $n, 200" => $readers }, 'each gets its response, and that to the request that came behind it';
+    my %seen = map { ("$_->{target} $_->{id} $_->{user_agent} $_->{end}" => 1) }
+      lines($gate, $readers, sub { ($_->{target} // '') =~ /who=/ });
+    is_deeply [sort keys %seen], [sort map {"/pas/bytes?n=$n&who=$_ reader-$_ Agent $_ done"} 1 .. $readers],
+      'the access log has each request as it was';
+    $gate->stop_ok;
+};
+
 subtest 'what streams is passed on at once' => sub {
     my $gate = gate();
     my $c = $gate->connect;

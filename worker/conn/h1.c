@@ -8,6 +8,14 @@
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
 
+/* The next size for a head that fills its buffer, which may have been shrunk before. */
+static size_t room_for_more(const struct conn *c)
+{
+    return c->h1.head_buffer->cap < WORKER_HEAD_BUFFER
+               ? WORKER_HEAD_BUFFER
+               : c->worker->limits.head + WORKER_HEAD_BUFFER;
+}
+
 /* Reads more of a head into head_buffer. 1: got some; 0: none now; -1: gone; -2: no memory for
  * it; what came first is there. A client that sends nothing, or closes, needs no memory. */
 static int read_head(struct conn *c)
@@ -21,8 +29,7 @@ static int read_head(struct conn *c)
     if (first)
         c->h1.head_buffer = head_buffer_new_apart(worker, WORKER_HEAD_BUFFER);
     else if (c->h1.head_buffer->n == c->h1.head_buffer->cap)
-        c->h1.head_buffer = head_buffer_grow(worker, c->h1.head_buffer,
-                                             worker->limits.head + WORKER_HEAD_BUFFER);
+        c->h1.head_buffer = head_buffer_grow(worker, c->h1.head_buffer, room_for_more(c));
     if (!c->h1.head_buffer)
         return -2;
     got = stream_read(&c->stream, c->h1.head_buffer->bytes + c->h1.head_buffer->n,
@@ -83,17 +90,6 @@ static void begin_exchange(struct conn *c, size_t head, bool refuse)
     }
 }
 
-static ssize_t parse_head(struct conn *c)
-{
-    const struct h1_request_policy policy = {.is_tls = c->peer.tls != NULL,
-                                             .raw_targets = c->peer.listen->targets ==
-                                                            CONF_TARGETS_ENCODE};
-    struct head_buffer *buffer = c->h1.head_buffer;
-
-    return h1_request_parse(&buffer->head.request, buffer->bytes, buffer->n, &buffer->scan,
-                            &c->worker->limits, &policy);
-}
-
 static void refuse_for_memory(struct conn *c)
 {
     h1_refuse(c, 503, EXCHANGE_NO_MEMORY);
@@ -108,7 +104,7 @@ static bool refuse_first(struct conn *c)
     ssize_t head;
 
     c->head_us = c->worker->loop.now_us;
-    head = c->h1.head_buffer ? parse_head(c) : 0;
+    head = c->h1.head_buffer ? h1_head_parse(c, c->h1.head_buffer) : 0;
     if (head > 0)
         begin_exchange(c, (size_t)head, true);
     else
@@ -143,7 +139,7 @@ static bool step_idle(struct conn *c)
 
 static bool step_head(struct conn *c)
 {
-    ssize_t head = parse_head(c);
+    ssize_t head = h1_head_parse(c, c->h1.head_buffer);
     int got;
 
     if (head < 0) {

@@ -1,6 +1,6 @@
 /* HTTP/1.1 on a client's connection: the transport of its exchanges, one after the other.
  *
- * h1.c reads heads, h1_body.c bodies, h1_send.c writes responses. Worker only. */
+ * h1.c reads heads (h1_head.c), h1_body.c bodies, h1_send.c writes responses. Worker only. */
 #ifndef WORKER_CONN_H1_H
 #define WORKER_CONN_H1_H
 
@@ -49,6 +49,12 @@ void h1_refuse_plain_http(struct conn *conn);
  * error (negated). */
 int h1_first_body(struct conn *conn, const struct http_request *request, size_t head,
                   size_t *n);
+
+/* Parses what is in the buffer: as h1_request_parse(). */
+ssize_t h1_head_parse(const struct conn *conn, struct head_buffer *buffer);
+/* The running request needs its head only for the log, and its body not at all: gives back what
+ * these do not fill. true: transport.request lies elsewhere now. */
+bool h1_head_shrink(struct transport *transport);
 
 /* Read more of the running request: its body, or bytes of its tunnel, first those that came
  * with the head. true: the next step can run at once. */

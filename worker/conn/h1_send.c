@@ -238,6 +238,7 @@ const struct transport_ops h1_ops = {
     .body = body,
     .interim = h1_send_interim,
     .own = own,
+    .shrink = h1_head_shrink,
     .want_body = want_body,
     .finish = h1_send_finish,
 };

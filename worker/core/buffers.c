@@ -124,6 +124,26 @@ struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *
     return more;
 }
 
+struct head_buffer *head_buffer_part(struct worker *worker, const struct head_buffer *buffer,
+                                     size_t n, size_t from, size_t more)
+{
+    size_t room = n + more;
+    struct head_buffer *less;
+
+    if (buffer->apart || room > WORKER_HEAD_BUFFER / 2)
+        return NULL;
+    less = malloc(sizeof *less + room);
+    if (!less)
+        return NULL;
+    less->scan = (struct h1_scan){0};
+    less->n = less->cap = room;
+    less->apart = false;
+    memcpy(less->bytes, buffer->bytes, n);
+    memcpy(less->bytes + n, buffer->bytes + from, more);
+    worker->buffered += room;
+    return less;
+}
+
 void head_buffer_free(struct worker *worker, struct head_buffer *head_buffer)
 {
     if (!head_buffer)

@@ -39,6 +39,10 @@ void head_buffer_charge(struct head_buffer *head_buffer, struct client *client);
 /* A larger one with the same content; the old one is freed, also on failure. */
 struct head_buffer *head_buffer_grow(struct worker *worker, struct head_buffer *head_buffer,
                                      size_t room);
+/* A small one, filled with the first n bytes of another one and `more` bytes of that behind
+ * `from`; they are still to be parsed. NULL: no memory, or it would save little. */
+struct head_buffer *head_buffer_part(struct worker *worker, const struct head_buffer *buffer,
+                                     size_t n, size_t from, size_t more);
 void head_buffer_free(struct worker *worker, struct head_buffer *head_buffer);
 
 /* The forwarded head for the backend, followed by the first part of the body. Kept until the

@@ -66,6 +66,10 @@ struct transport_ops {
     int (*interim)(struct transport *, const struct http_head *);
     /* A whole response made by pasgate. Its body may lie anywhere. */
     int (*own)(struct transport *, const struct http_head *, struct str body);
+    /* From now on the exchange only waits for the client to read, and needs the head for its
+     * log line alone: gives back memory that this head does not fill. true: request points
+     * elsewhere now, as does all that it points to. NULL: there is nothing to give back. */
+    bool (*shrink)(struct transport *);
     /* Asks for the (rest of the) request's body, or the tunnel's bytes. */
     void (*want_body)(struct transport *);
     /* The exchange is over and about to be freed; transport->exchange is to be NULL. whole: the

@@ -25,17 +25,6 @@ static void exchange_timer_fired(struct loop_timer *timer);
 
 /* ---- life */
 
-static void find_origin(struct exchange *x)
-{
-    const struct peer *peer = x->peer;
-    const struct origin_peer shown = {.address = &peer->address.any,
-                                      .ip = peer_ip(peer),
-                                      .server_port = peer->listen->port,
-                                      .trusted = peer->trusted};
-
-    origin_find(&x->origin, x->request, &shown, x->worker->conf);
-}
-
 /* Counts it for its client: that of the connection, or the one that a trusted peer reports. */
 static void find_client(struct exchange *x)
 {
@@ -64,7 +53,7 @@ static bool exchange_create(struct worker *worker, struct transport *transport)
     x->at.begin = transport->begin_us;
     x->at.parsed = worker->loop.now_us;
     request_id_make(worker, x->id);
-    find_origin(x);
+    exchange_find_origin(x);
     find_client(x);
     transport->exchange = x;
     transport->ntrailers = 0;

@@ -207,6 +207,8 @@ enum exchange_flow { EXCHANGE_GO_ON, EXCHANGE_BLOCKED, EXCHANGE_OVER };
 /* ---- the lower half (worker/proxy/exchange_core.c), for those that run it: attempt.c,
  * retry.c, hedge.c, request.c, response.c, local_reply.c ---- */
 
+/* Finds the client's real address, and what else other proxies told, in its request. */
+void exchange_find_origin(struct exchange *x);
 /* Gives up its own attempt: connection, timer and slot. */
 void exchange_leave(struct exchange *x);
 /* The same, but it keeps the slot. */

@@ -18,6 +18,17 @@
 #include "worker/upstream/fail_open.h"
 #include "worker/upstream/upstream.h"
 
+void exchange_find_origin(struct exchange *x)
+{
+    const struct peer *peer = x->peer;
+    const struct origin_peer shown = {.address = &peer->address.any,
+                                      .ip = peer_ip(peer),
+                                      .server_port = peer->listen->port,
+                                      .trusted = peer->trusted};
+
+    origin_find(&x->origin, x->request, &shown, x->worker->conf);
+}
+
 void exchange_arm(struct exchange *x, uint32_t ms)
 {
     /* Two attempts of a hedged exchange have one deadline (hedge_start()). */
@@ -177,6 +188,17 @@ void exchange_finish(struct exchange *x, bool whole)
     mempool_return(&worker->exchanges, x);
 }
 
+/* It keeps little more than its log line needs. */
+static void give_back_memory(struct exchange *x)
+{
+    request_buffer_free(x->worker, x->request_buffer);
+    x->request_buffer = NULL;
+    if (!x->transport->ops->shrink || !x->transport->ops->shrink(x->transport))
+        return;
+    x->request = x->transport->request;
+    exchange_find_origin(x);
+}
+
 /* The backend is done: only the client still reads. */
 static void deliver(struct exchange *x)
 {
@@ -184,8 +206,7 @@ static void deliver(struct exchange *x)
     x->served_by = x->active->backend;
     loop_timer_cancel(&x->timer);
     sticky_end(x);
-    request_buffer_free(x->worker, x->request_buffer);
-    x->request_buffer = NULL;
+    give_back_memory(x);
     leave_running(x);
     retry_budget_expect_release(x);
 }

@@ -4,13 +4,13 @@ use strict;
 use warnings;
 use IO::Select;
 use IO::Socket::SSL;
-use Socket qw(SO_LINGER SOL_SOCKET IPPROTO_TCP TCP_NODELAY);
+use Socket qw(SO_LINGER SOL_SOCKET IPPROTO_TCP TCP_MAXSEG TCP_NODELAY);
 use Time::HiRes qw(time);
 
 my $context;
 
-# Options: tls => 1, host => 'localhost', timeout => seconds for each step, rcvbuf => bytes, from =>
-# our address, and all
+# Options: tls => 1, host => 'localhost', timeout => seconds for each step, rcvbuf => bytes, mss => bytes
+# (with rcvbuf: small segments let the other side's kernel keep little), from => our address, and all
 # options of IO::Socket::SSL. Dies if it cannot connect.
 sub new
 {
@@ -20,11 +20,13 @@ sub new
     my $tls     = delete $opt{tls};
     my $rcvbuf  = delete $opt{rcvbuf};
     my $from    = delete $opt{from};
+    my $mss     = delete $opt{mss};
     my $sock    = IO::Socket::INET->new(Proto => 'tcp', Type => Socket::SOCK_STREAM(),
         $from ? (LocalAddr => $from) : (), $rcvbuf ? () : (PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => $timeout));
     die "connect to $port: $@ $!\n" unless $sock;
     if ($rcvbuf) {
         setsockopt $sock, SOL_SOCKET, Socket::SO_RCVBUF(), $rcvbuf;
+        setsockopt $sock, IPPROTO_TCP, TCP_MAXSEG, $mss if $mss;
         CORE::connect($sock, Socket::pack_sockaddr_in($port, Socket::inet_aton('127.0.0.1')))
           or die "connect to $port: $!\n";
     }
