@@ -440,8 +440,8 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     w->end_old_head = conns_end_old_head;
     w->upstream_ops = &attempt_events;
     w->failures = &retry_failures;
-    hedge_init(w);
     refresh_backends(w);
+    hedge_init(w);
     started_ms = w->loop.now_ms;
     descriptors_init(w);
     if (w->conf->log.access != CONF_ACCESS_OFF)

@@ -15,7 +15,7 @@ enum {
     ATTEMPT_HEDGE_NOW_MS = 1,
     /* a probation request is hedged after this time, or after 1.5 times the first-byte time
      * that was measured at that backend (backend_view.probation_hedge_ms) */
-    ATTEMPT_HEDGE_PROBATION_MS = 1000,
+    ATTEMPT_HEDGE_PROBATION_MS = 700,
 };
 
 /* Who hears of an attempt that fails at once, before there is any event (worker->failures).

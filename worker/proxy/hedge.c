@@ -238,37 +238,51 @@ void hedge_expire(struct exchange *x)
 
 /* ---- once a second: what "auto" is */
 
-static void record_latency(struct backend_view *b)
+/* Over all workers: what is seen in common is known soon. */
+static void record_latency(const struct worker *worker, struct backend_view *b)
 {
-    uint64_t now[TABLE_LATENCY];
+    uint64_t now[TABLE_LATENCY] = {0};
 
-    for (int i = 0; i < TABLE_LATENCY; i++)
-        now[i] = count_read(&b->cell->latency[i]);
+    for (int r = 0; r < worker->live.n; r++) {
+        const struct worker_row *row = &worker->table->worker[worker->live.rows[r]];
+
+        for (int i = 0; i < TABLE_LATENCY; i++)
+            now[i] += count_read(&row->be[b->slot].latency[i]);
+    }
     silence_add(&b->record, now, b->latency_seen);
     memcpy(b->latency_seen, now, sizeof now);
 }
 
+/* The responses of the running period begin anew, and take the place of those before. */
+static void begin_period(struct pool_view *pool, uint64_t now_ms)
+{
+    for (uint32_t i = 0; i < pool->nbackends; i++) {
+        pool->backends[i].before = pool->backends[i].record;
+        pool->backends[i].record = (struct silence_record){0};
+    }
+    pool->period_ms = now_ms;
+}
+
 static void hedge_look_at(struct pool_view *pool, uint64_t now_ms)
 {
-    struct silence_record all = {0};
+    struct silence_record period = {0}, all = {0};
 
     for (uint32_t i = 0; i < pool->nbackends; i++) {
-        record_latency(&pool->backends[i]);
-        silence_join(&all, &pool->backends[i].record);
+        record_latency(pool->worker, &pool->backends[i]);
+        silence_join(&period, &pool->backends[i].record);
+        silence_join(&all, &pool->backends[i].before);
     }
+    silence_join(&all, &period);
     for (uint32_t i = 0; i < pool->nbackends; i++) {
         struct backend_view *b = &pool->backends[i];
         struct silence_record others = all;
 
         silence_part(&others, &b->record);
+        silence_part(&others, &b->before);
         b->hedge_ms = pool->nbackends > 1 ? silence_delay_ms(&others) : 0;
     }
-    while (silence_is_old(silence_total(&all), now_ms - pool->record_aged_ms)) {
-        for (uint32_t i = 0; i < pool->nbackends; i++)
-            silence_halve(&pool->backends[i].record);
-        silence_halve(&all);
-        pool->record_aged_ms = now_ms;
-    }
+    if (silence_is_over(silence_total(&period), now_ms - pool->period_ms))
+        begin_period(pool, now_ms);
 }
 
 void hedge_look(struct worker *worker)
@@ -285,7 +299,9 @@ void hedge_init(struct worker *worker)
         struct backend_view *b = &worker->backends[i];
         struct cell_counters ever;
 
+        record_latency(worker, b);
         counters_read_backend(worker->table, b->slot, &ever);
+        b->record = (struct silence_record){0};
         silence_add(&b->record, ever.latency, none);
     }
     hedge_look(worker);

@@ -60,7 +60,8 @@ struct backend_view {
     bool cut;               /* its drain has timed out */
     bool by_operator;       /* drain, maint: an operator did it, no restart */
     bool evicts;            /* the last refresh found that: its exchanges are to be evicted */
-    struct silence_record record;         /* its recent times to the first byte */
+    struct silence_record record, before; /* its times to the first byte in this period and
+                                             the one before (worker/upstream/silence.h) */
     uint64_t latency_seen[TABLE_LATENCY]; /* our cell's, when they were last recorded */
 };
 
@@ -96,9 +97,8 @@ struct pool_view {
     uint32_t nsession_waiting;   /* the waiters of its backends */
     /* The next request that may be hedged goes there; NULL: none. */
     struct backend_view *asked;
-    uint64_t asked_us; /* since when */
-    /* When the records of its backends were last halved. */
-    uint64_t record_aged_ms;
+    uint64_t asked_us;  /* since when */
+    uint64_t period_ms; /* when the period of its backends' records began */
 };
 
 /* Allocates and fills both arrays of the worker. 0 or -1 (no memory). refresh_backends()

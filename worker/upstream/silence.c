@@ -29,22 +29,19 @@ uint64_t silence_total(const struct silence_record *record)
     return total;
 }
 
-void silence_halve(struct silence_record *record)
+bool silence_is_over(uint64_t total, uint64_t lasted_ms)
 {
-    for (int i = 0; i < TABLE_LATENCY; i++)
-        record->n[i] /= 2;
+    return total >= SILENCE_ENOUGH && lasted_ms >= SILENCE_PERIOD_MS;
 }
 
-bool silence_is_old(uint64_t total, uint64_t aged_ms)
-{
-    return total > SILENCE_RECORD || (total > SILENCE_ENOUGH && aged_ms >= SILENCE_AGE_MS);
-}
-
-/* The time within which 99 of 100 had their first byte; with fewer than 100, all. */
+/* The time within which 99 of 100 had their first byte. In fewer the slowest one does not count
+ * either: a single one proves nothing. */
 static uint64_t p99_us(const struct silence_record *record, uint64_t total)
 {
     uint64_t wanted = (total * 99 + 99) / 100, below = 0;
 
+    if (wanted == total && total > 1)
+        wanted--;
     for (int i = 0; i < TABLE_LATENCY; i++) {
         uint64_t n = record->n[i];
 

@@ -19,16 +19,17 @@ enum {
         200,           /* no shorter silence counts: a lost packet, a collection of garbage */
     SILENCE_TIMES = 3, /* this many times longer than 99 of 100 requests */
     SILENCE_FEW = 20,  /* fewer responses than this say little: */
-    SILENCE_FEW_MS = 700,    /* then no shorter silence counts */
-    SILENCE_ASK_MS = 300,    /* how long another request may take to come, and to be served */
-    SILENCE_AGAIN_MS = 100,  /* no second attempt was possible: tried again after this time, */
-    SILENCE_AGAIN_SHARE = 4, /* or a quarter of what it has waited: many may wait for long */
-    SILENCE_RECORD = 2000,   /* responses of a pool after which older ones count half, */
-    SILENCE_ENOUGH = 200,    /* and as many after which they do so each */
-    SILENCE_AGE_MS = 60000,  /* minute */
+    SILENCE_FEW_MS = 700,     /* then no shorter silence counts */
+    SILENCE_ASK_MS = 300,     /* how long another request may take to come, and to be served */
+    SILENCE_AGAIN_MS = 100,   /* no second attempt was possible: tried again after this time, */
+    SILENCE_AGAIN_SHARE = 4,  /* or a quarter of what it has waited: many may wait for long */
+    SILENCE_PERIOD_MS = 5000, /* after which a new period of a record begins, */
+    SILENCE_ENOUGH = 200,     /* if there were so many responses of its pool in it */
 };
 
-/* Recent times to the first byte, in the buckets of the table. */
+/* Times to the first byte within a period, in the buckets of the table. What is recent lies in
+ * the running period and the one before it, so that a host that was busy for a while is
+ * forgotten altogether soon after: two slow responses in a hundred decide. */
 struct silence_record {
     uint32_t n[TABLE_LATENCY];
 };
@@ -40,11 +41,8 @@ void silence_add(struct silence_record *record, const uint64_t now[TABLE_LATENCY
 void silence_join(struct silence_record *sum, const struct silence_record *part);
 void silence_part(struct silence_record *sum, const struct silence_record *part);
 uint64_t silence_total(const struct silence_record *record);
-/* All that it has counts half from now on. */
-void silence_halve(struct silence_record *record);
-/* Must the records of a pool be halved? total: responses in them; aged_ms: since they were
- * halved last. */
-bool silence_is_old(uint64_t total, uint64_t aged_ms);
+/* Is a period of a pool over? total: responses in it; lasted_ms: since it began. */
+bool silence_is_over(uint64_t total, uint64_t lasted_ms);
 
 /* After how long a silence a backend is asked, and the request hedged if that is of no use:
  * from the record of the other backends, less the time that asking takes. */
