@@ -143,6 +143,23 @@ subtest 'files that are no good at the start' => sub {
     $gate->stop_ok;
 };
 
+# acmed is replaced after the workers, which serve what they have until then.
+subtest 'a reload is told when its certificates are served' => sub {
+    my $self_signed = '{ names = [ "told.test" ]; self_signed = true; }';
+    my $gate = PasGate->new(backends => [$pas], workers => 2, certs => $self_signed);
+    my @pair = PasGate::make_cert('told', 'told.test');
+    for my $certs (files('told.test', @pair), $self_signed) {
+        my $before = (served($gate, 'told.test'))[1];
+        $gate->write_config(certs => $certs);
+        my ($code, $out) = $gate->cli('reload');
+        my %got = map { ((served($gate, 'told.test'))[1] => 1) } 1 .. 10;
+        is $code, 0, 'reloaded' or diag $out;
+        is join(' ', keys %got) eq $before, '', 'none of ten clients gets the one before';
+        is keys %got, 1, 'all get the same';
+    }
+    $gate->stop_ok;
+};
+
 subtest 'a reload that puts another one first' => sub {
     my @a = PasGate::make_cert('a', 'a.test');
     my @b = PasGate::make_cert('b', 'b.test');

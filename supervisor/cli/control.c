@@ -10,8 +10,10 @@
 #include "base/conf/conf.h"
 #include "base/escape.h"
 #include "base/str.h"
+#include "shm/certs.h"
 #include "shm/table.h"
 #include "supervisor/backend/admin_overrides.h"
+#include "supervisor/cli/cert_request.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/examine.h"
 
@@ -19,6 +21,7 @@ enum {
     LOOK_US = 10000,           /* between two looks at the table */
     OVERRIDE_LIMIT_MS = 30000, /* only to store it; silence is noticed earlier */
     RELOAD_LIMIT_MS = 180000,  /* it may wait for older generations to drain */
+    CERTS_LIMIT_MS = 5000,     /* then, for new certificates to be served */
 };
 
 static void cli_control_print_errors(const struct conf_errors *errs)
@@ -117,7 +120,37 @@ static int tell_failure(const struct header_row *h, const struct conf *conf,
     return config ? CLI_CONFIG : CLI_FAILURE;
 }
 
-static int tell_reload(const struct cli *cli, const struct header_row *h)
+static bool certs_served(const struct table *table)
+{
+    struct cert_row cert;
+
+    for (uint32_t i = 0; i < table_certs(table); i++) {
+        uint32_t loaded, workers;
+
+        if (!cert_read(&table->cert[i], &cert) || !cert.generation)
+            continue;
+        cert_loaded(table, i, cert.generation, &loaded, &workers);
+        if (loaded < workers)
+            return false;
+    }
+    return true;
+}
+
+/* Who reloads for the sake of a certificate wants to hear when that is served. acmed is
+ * replaced after the workers, and then has each new pair tested by one of them. */
+static void wait_for_certs(const struct service *service)
+{
+    uint64_t limit = clock_mono_ms() + CERTS_LIMIT_MS;
+
+    if (table_certs(service->table) == 0)
+        return;
+    cert_request_settle(service, CERTS_LIMIT_MS);
+    while (!certs_served(service->table) && clock_mono_ms() < limit && service_alive(service))
+        usleep(LOOK_US);
+}
+
+static int tell_reload(const struct cli *cli, const struct service *service,
+                       const struct header_row *h)
 {
     struct conf_errors errs = {0}, warnings = {0};
     struct conf *conf = conf_load(cli->conf_file, &errs);
@@ -126,6 +159,7 @@ static int tell_reload(const struct cli *cli, const struct header_row *h)
     if (!h->reload_ok) {
         code = tell_failure(h, conf, &errs, &warnings);
     } else {
+        wait_for_certs(service);
         printf("reloaded: generation %u is live\n", h->config_generation);
         fflush(stdout);
         if (conf)
@@ -150,7 +184,7 @@ static int watch_reload(const struct cli *cli, const struct service *service,
     while (clock_mono_ms() < limit) {
         if (header_read(&service->table->header, &now) &&
             now.reloads + now.reload_failures >= wanted)
-            return tell_reload(cli, &now);
+            return tell_reload(cli, service, &now);
         if (!service_alive(service))
             return cli_control_lost();
         if (service_stops(service, "nothing is reloaded") || service_silent(service))
