@@ -26,6 +26,8 @@ use Time::Local 'timegm';
 
 use constant {
     GETS      => 30,    # per second and pool
+    MANY      => 60,    # the same, where few may be slow: some 500 to 800 in a drill
+    FEW       => 2,     # so few of these
     CONTROL   => 20,    # the same, of the pool that is well
     POSTS     => 9,
     DOWNLOADS => 2,
@@ -227,7 +229,9 @@ sub sent_in_time
 # The fault of an instance: begin and end it.
 #   down, never    it must be found, it must not
 #   also           the number of another one that is ill too
-#   slow           so many GETs may take more than a second
+#   slow           this share of the GETs may take more than a second
+#   few            not more than FEW may: they are hedged, so that hardly any waits for the verdict.
+#                  A POST is not; it is sent twice nowhere. Which are slow is told beside them.
 #   cuts           so many downloads may be cut
 #   unlike         it answers unlike the others: so many GETs may fail or be slow until it is degraded
 #   shunned        so few of them get there that this may take long
@@ -240,7 +244,7 @@ sub suffer
     my $who   = "${pool}2";
     my @well  = grep { $_ ne $who && $_ ne $pool . ($fault->{also} // '') } map {"$pool$_"} 1 .. 3;
     my $id    = $fault->{name} =~ s/\W+/-/gr;
-    my $get   = load_start("/$pool/get", GETS);
+    my $get   = load_start("/$pool/get", $fault->{few} && !is_tomcat($pool) ? MANY : GETS);
     my $post  = load_start("/$pool/post", POSTS, '-m', 'POST');
     my $long  = load_start("/$pool/sse?n=20&ms=100", DOWNLOADS, '-w', 5000);
     my %r = (name => "$pool: $fault->{name}", notes => []);
@@ -338,7 +342,8 @@ sub judge_ill
     cmp_ok($post->{failed}, '<=', @{ $r->{posts} }, 'and pasgate knows of each that did')
       or diag(join "\n", @{ $post->{first_errors} });
     # where the machine makes some slow that have nothing to do with it, it makes more so here
-    cmp_ok($get->{slow}, '<=', ($fault->{slow} + 3 * $r->{noise}) * $get->{requests},
+    my $most = $fault->{few} ? FEW : $fault->{slow} * $get->{requests};
+    cmp_ok($get->{slow}, '<=', $most + 3 * $r->{noise} * $get->{requests},
         "slow GETs: $get->{slow} of $get->{requests}, the slowest $get->{max_ms} ms");
     return;
 }
@@ -431,8 +436,8 @@ sub two
 
 sub hosts
 {
-    my ($name, $begin, $end) = @_;
-    return { name => $name, begin => $begin, end => $end, down => 1, slow => 0.03 };
+    my ($name, $begin, $end, @more) = @_;
+    return { name => $name, begin => $begin, end => $end, down => 1, slow => 0.03, @more };
 }
 
 # The same in the stand-in's pools and in Tomcat's, but for how they are spread; only the stand-in
@@ -440,18 +445,18 @@ sub hosts
 my %all = map { $_->{name} => $_ } (
     hosts('docker stop', docker(qw(stop -t 5)), docker('start')),
     hosts('docker kill', docker('kill'), docker('start')),
-    hosts('docker pause', docker('pause'), docker('unpause')),
+    hosts('docker pause', docker('pause'), docker('unpause'), few => 1),
     # what is in C is back before it can be found down
     { name => 'docker restart', begin => docker(qw(restart -t 5)), end => sub { }, slow => 0.03 },
-    hosts('network disconnect', network('disconnect'), network('connect')),
-    hosts('packets dropped', drop('-I'), drop('-D')),
-    ill('hangs', 'hang', down => 1),
+    hosts('network disconnect', network('disconnect'), network('connect'), few => 1),
+    hosts('packets dropped', drop('-I'), drop('-D'), few => 1),
+    ill('hangs', 'hang', down => 1, few => 1),
     ill('resets', 'reset', down => 1),
     ill('garbage', 'garbage', down => 1),
     ill('500 to everything', '500', down => 1),
     ill('cuts bodies, pings well', 'cut&ping=ok', down => 1, cuts => 6),
-    ill('pings well, the application hangs', 'hangapp', down => 1),
-    ill('answers after 3 s', 'slow&ms=3000', never => 1, slow => 0.05),
+    ill('pings well, the application hangs', 'hangapp', down => 1, few => 1),
+    ill('answers after 3 s', 'slow&ms=3000', never => 1, few => 1),
     ill('pings slowly, the application works', 'slowping&ms=4000', never => 1),
     ill('answers 500 to everything', '500&ping=ok', unlike => 6),
     ill('answers 500 to half', 'half&ping=ok', unlike => 20),
