@@ -1,7 +1,7 @@
 /* One backend that healthd watches: its state, its next probe, its row of the table.
  *
- * What probes and workers tell about the backend itself leads from state to state here; what
- * takes a look at its neighbours is in healthd/outlier/outlier.h. All changes go through
+ * What leads from state to state is decided elsewhere: by what is seen of the backend itself
+ * (healthd/judge.h), and of its neighbours (healthd/outlier/outlier.h). All changes go through
  * backend_health_turn(). healthd only. The structs that it points to belong to the heritage and
  * live as long as the process. Times are monotonic milliseconds. */
 #ifndef HEALTHD_BACKEND_HEALTH_H
@@ -13,7 +13,6 @@
 #include "healthd/check/prober.h"
 #include "healthd/outlier/evidence.h"
 #include "healthd/outlier/score.h"
-#include "healthd/schedule.h"
 
 enum {
     BACKEND_HEALTH_SLOW_MS = 1000, /* no quicker response is slow, whatever the pool does */
@@ -83,34 +82,22 @@ void backend_health_init(struct backend_health *target, struct table *table, int
                          const struct conf_backend *backend, struct pool_health *pool,
                          bool reloaded, uint64_t now_ms);
 
-/* A probe starts now. true: workers must be rung. */
-bool backend_health_started(struct backend_health *target, uint64_t now_ms);
-
-/* The probe has ended: judges, publishes and schedules the next one (*seed:
- * schedule_next_ms()). true: workers must be rung. */
-bool backend_health_ended(struct backend_health *target, const struct probe_result *result,
-                          unsigned *seed, uint64_t now_ms);
-
-/* Takes in what the workers saw since the last call; brings the next probe forward if something
- * failed. */
-void backend_health_look(struct backend_health *target, uint64_t now_ms);
-
-/* Enters a state, told in history and log; `text` is the reason. Where it already is in that
+/* Enters a state, told in history and log; format gives the reason. Where it already is in that
  * state only the reason changes, except that each reason to be DEGRADED is told. */
-void backend_health_turn(struct backend_health *target, enum health_state state,
-                         enum health_cause cause, const char *text, uint64_t now_ms);
-
-/* Brings the next probe forward. changed: the state changed. */
-void backend_health_hurry(struct backend_health *target, bool changed, uint64_t now_ms);
-
-/* Have enough checks passed to end this state? */
-bool backend_health_has_risen(const struct backend_health *target);
+__attribute__((format(printf, 5, 6))) void
+backend_health_turn(struct backend_health *target, enum health_state state,
+                    enum health_cause cause, uint64_t now_ms, const char *format, ...);
 
 /* Publishes the row. true: workers must be rung. */
 bool backend_health_publish(struct backend_health *target);
 
 /* Was it to be ejected just now, and kept because no other could take its place? */
 bool backend_health_is_kept(const struct backend_health *target, uint64_t now_ms);
+
+static inline bool backend_health_is_up(uint8_t state)
+{
+    return state == HEALTH_UP || state == HEALTH_DEGRADED;
+}
 
 /* serves: it takes requests, as far as its state goes. is_healthy: it is UP or DEGRADED, and
  * neither an operator nor a restart keeps it out. lively: to be looked at often, because

@@ -17,6 +17,7 @@
 #include "base/conf/conf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "healthd/judge.h"
 #include "healthd/outlier/outlier.h"
 #include "healthd/restart_request.h"
 #include "shm/heritage.h"
@@ -27,7 +28,6 @@ enum {
     LIVELY_MS = 250,      /* and this often while requests wait or a verdict is open */
     BELL_MS = 20,         /* at most this often, however often the doorbell rings */
     HEARTBEAT_MS = 1000,  /* longest sleep */
-    REPAIR_MS = 1000,     /* how long a wrong value in our rows may stay */
     READY_EXTRA_MS = 500, /* READY at the latest this long after the longest timeout */
     RETRY_MS = 1000,      /* after a probe for which the host had no memory */
 };
@@ -41,7 +41,6 @@ struct healthd {
     struct pool_health *pool; /* [npools], by index in the configuration */
     uint32_t npools;
     bool news;          /* workers must be rung */
-    uint64_t repair_ms; /* next comparison of our rows with what was published */
     uint64_t look_ms;   /* next reading of the workers' cells */
     uint64_t looked_ms; /* last reading of them */
     uint64_t ready_ms;  /* latest time for READY; 0: sent */
@@ -150,6 +149,7 @@ static void look_around(struct healthd *h, uint64_t now_ms)
 {
     bool lively = false;
 
+    h->news |= rows_repair() > 0;
     for (uint32_t i = 0; i < h->n; i++)
         restart_request_follow(&h->target[i], now_ms);
     for (uint32_t i = 0; i < h->npools; i++)
@@ -167,7 +167,7 @@ static void take_results(struct healthd *h, uint64_t now_ms)
 
     while (prober_next(h->prober, &result)) {
         CHECK(result.id < h->n);
-        h->news |= backend_health_ended(&h->target[result.id], &result, &h->seed, now_ms);
+        h->news |= judge_ended(&h->target[result.id], &result, &h->seed, now_ms);
     }
 }
 
@@ -183,7 +183,7 @@ static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
         if (!w->running && w->due_ms <= now_ms) {
             if (prober_start(h->prober, i, w->backend, &w->pool->conf->check,
                              w->row.has_address ? &w->row.address : NULL) == 0) {
-                h->news |= backend_health_started(w, now_ms);
+                h->news |= judge_started(w, now_ms);
                 next = now_ms; /* the transfer has yet to take its first step */
                 continue;
             }
@@ -208,15 +208,6 @@ static void hear_bell(struct healthd *h, uint64_t now_ms)
     h->look_ms = h->looked_ms + BELL_MS > now_ms ? h->looked_ms + BELL_MS : now_ms;
 }
 
-/* Rewrites our rows after a stray write. */
-static void healthd_repair_rows(struct healthd *h, uint64_t now_ms)
-{
-    if (now_ms < h->repair_ms)
-        return;
-    h->repair_ms = now_ms + REPAIR_MS;
-    h->news |= rows_repair() > 0;
-}
-
 _Noreturn void healthd_main(const struct heritage *heritage)
 {
     struct healthd h;
@@ -234,7 +225,6 @@ _Noreturn void healthd_main(const struct heritage *heritage)
         log_flush_due(now);
         count_add(&heritage->table->healthd_log_lost, log_lost_since());
         hear_bell(&h, now);
-        healthd_repair_rows(&h, now);
         if (now >= h.look_ms)
             look_around(&h, now);
         until = start_probes(&h, now);

@@ -11,7 +11,7 @@ static void begin_anew(struct backend_health *w, uint64_t now_ms)
     w->row.ejections = w->penalty = w->penalty_ttl = 0;
     w->row.rise = w->row.fall = w->row.cause = 0;
     evidence_init(&w->seen, w->table, w->slot, now_ms);
-    backend_health_turn(w, HEALTH_DOWN, CAUSE_NONE, "being restarted", now_ms);
+    backend_health_turn(w, HEALTH_DOWN, CAUSE_NONE, now_ms, "being restarted");
 }
 
 void restart_request_follow(struct backend_health *w, uint64_t now_ms)

@@ -162,3 +162,38 @@ void counters_clear(struct table *table, int slot, const uint32_t old[TABLE_WORK
             sub_cell(&next->be[slot], &table->worker[r].be[slot]);
     put_in_force(&table->retired);
 }
+
+void counters_since(const struct cell_counters *now, const struct cell_counters *before,
+                    struct cell_counters *added)
+{
+    enum { COUNTERS = sizeof *now / sizeof(uint64_t) };
+    const uint64_t *a = (const uint64_t *)now, *b = (const uint64_t *)before;
+
+    for (int i = 0; i < COUNTERS; i++)
+        ((uint64_t *)added)[i] = a[i] > b[i] ? a[i] - b[i] : 0;
+}
+
+static uint32_t read_gauge(const _Atomic uint32_t *cell)
+{
+    return atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)cell, memory_order_relaxed);
+}
+
+void counters_read_gauges(const struct table *table, int slot, struct backend_gauges *to)
+{
+    *to = (struct backend_gauges){0};
+    for (int r = 0; r < TABLE_WORKERS; r++) {
+        const struct worker_backend *cell = &table->worker[r].be[slot];
+
+        if (!table_row_used(table, r) || !worker_row_live(table, r))
+            continue;
+        uint64_t oldest_ms = count_read(&cell->oldest_ms);
+        uint32_t in_row = read_gauge(&cell->failed_in_row);
+
+        if (oldest_ms && (!to->oldest_ms || oldest_ms < to->oldest_ms))
+            to->oldest_ms = oldest_ms;
+        if (in_row > to->failed_in_row)
+            to->failed_in_row = in_row;
+        to->unanswered += count_read(&cell->unanswered);
+        to->probation_requests += read_gauge(&cell->probation_requests);
+    }
+}

@@ -67,6 +67,21 @@
 void counters_read(const struct table *, struct row_counters *to);
 void counters_read_backend(const struct table *, int slot, struct cell_counters *to);
 
+/* What was added between two readings of a backend's counters. One that shrank, because the
+ * slot now belongs to another backend, counts as 0. */
+void counters_since(const struct cell_counters *now, const struct cell_counters *before,
+                    struct cell_counters *added);
+
+/* Any process: current values of a backend, over its live workers. The first two are up to a
+ * second old. */
+struct backend_gauges {
+    uint64_t unanswered;         /* requests that wait for a first byte, */
+    uint64_t oldest_ms;          /* since when the oldest of them waits; 0: none */
+    uint64_t probation_requests; /* detached ones included */
+    uint64_t failed_in_row;      /* hard failures, of the worker with the most */
+};
+void counters_read_gauges(const struct table *, int slot, struct backend_gauges *to);
+
 /* Supervisor: the worker of row r under this incarnation was reaped; keeps what it counted for
  * slots below nbackends. Does nothing if it never claimed its row, or was taken over
  * already. */

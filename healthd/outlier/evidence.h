@@ -15,12 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shm/table.h"
+#include "base/window.h"
+#include "shm/counters.h"
 
 struct conf_eject;
 
 enum {
-    EVIDENCE_STEPS = 4,      /* in a window */
     EVIDENCE_LEVELS = 6,     /* windows for the score, each four times the one before */
     EVIDENCE_STEP_MS = 64,   /* in the shortest one: so they take 256 ms to 4 minutes */
     EVIDENCE_SIGN_MS = 1000, /* a silence this long is a reason for a check */
@@ -28,7 +28,7 @@ enum {
      * because a backend that responds after 3 s is slow. */
     EVIDENCE_HANG_MS = 3250,
     EVIDENCE_LONGEST_MS = 20000, /* longest hang timeout: PAS lets a request wait 15 s */
-    EVIDENCE_LEARNT_MS = 60000,  /* how long the time that it needed is remembered */
+    EVIDENCE_LEARNT_MS = 60000,  /* after a response, a longer one is forgotten */
 };
 
 enum evidence_kind {
@@ -39,17 +39,7 @@ enum evidence_kind {
     EVIDENCE_HARD,    /* hard failures */
     EVIDENCE_GOOD,    /* complete responses; of these: */
     EVIDENCE_GATEWAY, /* 502, 503, 504 */
-    EVIDENCE_KINDS
-};
-
-struct evidence_counts {
-    uint64_t n[EVIDENCE_KINDS];
-};
-
-struct evidence_window {
-    struct evidence_counts step[EVIDENCE_STEPS]; /* [at % EVIDENCE_STEPS] is the newest */
-    struct evidence_counts sum;
-    uint64_t at; /* number of the newest step since boot */
+    EVIDENCE_FIRST,   /* first bytes: what it sends now, not what it began earlier */
 };
 
 /* Since when more than `n` requests wait. */
@@ -59,24 +49,18 @@ struct evidence_crowd {
 
 struct evidence {
     struct cell_counters total, added; /* added: by the last evidence_read() */
-    struct evidence_counts counts;     /* of what was added */
-    uint64_t responses;                /* first bytes, added: what it sends now */
-    /* Current values; the first two are up to a second old. */
-    uint64_t unanswered, oldest_ms;
-    uint64_t trying;        /* probation requests, detached ones included */
-    uint64_t worker_in_row; /* hard failures in a row, of the worker with the most */
+    uint64_t count[WINDOW_COUNTERS];   /* of what was added, by enum evidence_kind */
+    struct backend_gauges now;
 
-    uint64_t in_row;                 /* hard failures since a good response, over all workers */
-    struct evidence_window failures; /* as long as pools.eject.window */
-    struct evidence_window compared[EVIDENCE_LEVELS]; /* for the score */
+    uint64_t in_row;        /* hard failures since a good response, over all workers */
+    struct window failures; /* as long as pools.eject.window */
+    struct window compared[EVIDENCE_LEVELS]; /* for the score */
 
     uint64_t good_ms;            /* last response */
+    uint64_t patience_ms;        /* half as long again as it lately needed to respond */
     struct evidence_crowd any;   /* n is 0, since_ms the last response */
     struct evidence_crowd tried; /* n: those that led to a probation */
     struct evidence_crowd many;  /* n: so many may be a coincidence */
-    uint64_t silence_ms;         /* before the last response */
-    uint64_t hang_ms;            /* what a hang is since that was learnt, */
-    uint64_t learnt_until_ms;    /* and until when it holds */
 };
 
 /* Before the first use: what was counted before does not count. */
@@ -87,17 +71,13 @@ void evidence_init(struct evidence *e, const struct table *table, int slot, uint
 void evidence_read(struct evidence *e, const struct table *table, int slot,
                    const struct conf_eject *rules, uint64_t min_waiting, uint64_t now_ms);
 
-/* Discards failures; what was compared. */
-void evidence_clear_failures(struct evidence *e);
-void evidence_clear_compared(struct evidence *e, uint64_t now_ms);
-
-/* Adds to a window, whose steps last so long; advances it, also if nothing is added. */
-void evidence_window_add(struct evidence_window *window, uint64_t step_ms,
-                         const struct evidence_counts *added, uint64_t now_ms);
 static inline uint64_t evidence_step_ms(int level)
 {
     return (uint64_t)EVIDENCE_STEP_MS << 2 * level;
 }
+
+/* Discards failures. */
+void evidence_clear_failures(struct evidence *e);
 
 /* trouble: something failed just now; reason for a check. bad: reason for suspicion even before
  * it: a connect failed, or requests failed and none completed. Writes "workers saw 2 resets".
@@ -115,12 +95,17 @@ bool evidence_fails(const struct evidence *e, const struct conf_eject *rules, ui
 uint64_t evidence_silence_ms(const struct evidence *e, const struct evidence_crowd *crowd,
                              uint64_t now_ms);
 
-/* It responded after all: for a minute, half as long again as it just needed is no hang. */
-void evidence_learn(struct evidence *e, uint64_t now_ms);
-/* After how long a silence calls for a check: EVIDENCE_SIGN_MS, or what was learnt. */
-uint64_t evidence_sign_ms(const struct evidence *e, uint64_t now_ms);
-/* After how long a silence is a hang, if a check got no response either. */
-uint64_t evidence_hang_ms(const struct evidence *e, uint64_t now_ms);
+/* After how long a silence calls for a check; and after how long it is a hang, if that got no
+ * response either. Longer for a backend that lately needed longer. */
+static inline uint64_t evidence_sign_ms(const struct evidence *e)
+{
+    return e->patience_ms > EVIDENCE_SIGN_MS ? e->patience_ms : EVIDENCE_SIGN_MS;
+}
+
+static inline uint64_t evidence_hang_ms(const struct evidence *e)
+{
+    return e->patience_ms > EVIDENCE_HANG_MS ? e->patience_ms : EVIDENCE_HANG_MS;
+}
 
 /* How many requests have to wait at one backend to be no coincidence, if `slow` of `all`
  * requests of its pool took 2.1 s or longer: three in a pool that is always quick, many where

@@ -5,6 +5,7 @@
 #include "base/conf/conf.h"
 #include "base/doubling.h"
 #include "base/log.h"
+#include "healthd/judge.h"
 
 enum { SLOW_BUCKET = 21 }; /* of the latencies: from 2^21 us, which is 2.1 s, on */
 
@@ -35,7 +36,7 @@ static struct others look_at_others(const struct backend_health *w, uint64_t now
         others.sound += healthy && !near;
         others.alike += backend_health_serves(o) && (near || backend_health_is_kept(o, now_ms));
         others.silent += o->row.state == HEALTH_EJECTED && o->row.cause == CAUSE_SILENT;
-        others.responses += o->seen.failures.sum.n[EVIDENCE_GOOD];
+        others.responses += o->seen.failures.sum[EVIDENCE_GOOD];
         if (healthy && o->seen.good_ms > others.good_ms)
             others.good_ms = o->seen.good_ms;
     }
@@ -52,15 +53,14 @@ static void eject(struct backend_health *w, const char *why, enum health_cause c
                   uint64_t now_ms)
 {
     const struct conf_eject *rules = &w->pool->conf->eject;
-    char text[TABLE_REASON];
     uint64_t ms;
 
     if (w->row.ejections < OUTLIER_RESTART ||
         outlier_eject_ms(rules, w->row.ejections) < rules->max_ms)
         w->row.ejections++;
     ms = outlier_eject_ms(rules, w->row.ejections);
-    snprintf(text, sizeof text, "ejected for %g s: %.120s", (double)ms / 1000, why);
-    backend_health_turn(w, HEALTH_EJECTED, cause, text, now_ms);
+    backend_health_turn(w, HEALTH_EJECTED, cause, now_ms, "ejected for %g s: %s",
+                        (double)ms / 1000, why);
     w->row.eject_until_ms = now_ms + ms;
 }
 
@@ -73,7 +73,7 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
 {
     bool again = backend_health_is_kept(w, now_ms),
          probation = w->row.state == HEALTH_PROBATION;
-    char text[TABLE_REASON], few[64];
+    char few[64];
 
     w->kept_ms = now_ms;
     evidence_clear_failures(&w->seen);
@@ -81,14 +81,14 @@ static void outlier_keep(struct backend_health *w, const struct others *others, 
         return;
     snprintf(few, sizeof few, "only %u other%s healthy (min_healthy %u)", others->healthy,
              others->healthy == 1 ? " is" : "s are", w->pool->conf->min_healthy);
-    snprintf(text, sizeof text, "not ejected, because %s: %.70s",
-             others->alike > 0      ? "other backends of the pool fail too"
-             : others->healthy == 0 ? "no other backend of the pool is healthy"
-                                    : few,
-             why);
+    backend_health_turn(w, HEALTH_SUSPECT, probation ? CAUSE_FAILED : CAUSE_NONE, now_ms,
+                        "not ejected, because %s: %s",
+                        others->alike > 0      ? "other backends of the pool fail too"
+                        : others->healthy == 0 ? "no other backend of the pool is healthy"
+                                               : few,
+                        why);
     if (!again)
-        log_warn("backend %s %s", w->backend->name, text);
-    backend_health_turn(w, HEALTH_SUSPECT, probation ? CAUSE_FAILED : CAUSE_NONE, text, now_ms);
+        log_warn("backend %s %s", w->backend->name, w->row.reason);
 }
 
 static void eject_or_keep(struct backend_health *w, const struct others *others,
@@ -119,35 +119,26 @@ static bool is_silent(const struct backend_health *w, const struct others *other
 {
     uint64_t ms = evidence_silence_ms(&w->seen, &w->seen.many, now_ms);
 
-    return ms >= evidence_hang_ms(&w->seen, now_ms) && w->row.fall == 0 &&
-           w->passed_ms > now_ms - ms && others->silent == 0 &&
-           others->responses >= OUTLIER_RESPONSES;
+    return ms >= evidence_hang_ms(&w->seen) && w->row.fall == 0 && w->passed_ms > now_ms - ms &&
+           others->silent == 0 && others->responses >= OUTLIER_RESPONSES;
 }
 
-/* No fault, and no proof either: no eligible request, or none that ended here. What the last
- * check found is added: it may have timed out while responses arrived. */
-static bool lasted_long_enough(const struct backend_health *w, uint64_t now_ms,
-                               char text[TABLE_REASON])
+/* No fault, and no proof either: no eligible request, or none that ended here. Why it ends now;
+ * NULL: it does not. */
+static const char *lasted_long_enough(const struct backend_health *w, uint64_t now_ms)
 {
     const struct conf_eject *rules = &w->pool->conf->eject;
-    const struct probation *p = &w->probation;
-    const char *check = w->row.probe_text[0] ? w->row.probe_text : "none yet";
 
     /* The last check failed: the next ones decide, either way. */
     if (w->row.fall > 0)
-        return false;
+        return NULL;
     if (rules->failures == 0)
-        snprintf(text, TABLE_REASON, "probation ended: ejection is switched off");
-    else if (now_ms >= p->tried_ms + rules->time_ms)
-        snprintf(text, TABLE_REASON,
-                 "probation ended: no eligible request arrived; last check: %.90s", check);
-    else if (now_ms >= p->began_ms + outlier_probation_ms(rules))
-        snprintf(text, TABLE_REASON,
-                 "probation ended: no request failed within %llu s; last check: %.90s",
-                 (unsigned long long)outlier_probation_ms(rules) / 1000, check);
-    else
-        return false;
-    return true;
+        return "ejection is switched off";
+    if (now_ms >= w->probation.tried_ms + rules->time_ms)
+        return "no eligible request arrived";
+    return now_ms >= w->probation.began_ms + outlier_probation_ms(rules)
+               ? "no request failed within its longest time"
+               : NULL;
 }
 
 /* What a request met on probation, or what waits there: why, and CAUSE_NONE if nothing bad. */
@@ -164,7 +155,7 @@ static enum health_cause went_badly(const struct backend_health *w, const struct
         snprintf(text, TABLE_REASON, "on probation it gave no response where others did");
     else if (w->row.cause == CAUSE_SILENT && is_silent(w, others, now_ms))
         snprintf(text, TABLE_REASON, "%llu requests wait without a response for %.1f s",
-                 (unsigned long long)w->seen.unanswered,
+                 (unsigned long long)w->seen.now.unanswered,
                  (double)evidence_silence_ms(&w->seen, &w->seen.any, now_ms) / 1000);
     else
         return CAUSE_NONE;
@@ -174,6 +165,7 @@ static enum health_cause went_badly(const struct backend_health *w, const struct
 static void look_at_probation(struct backend_health *w, uint64_t now_ms)
 {
     const struct probation *p = &w->probation;
+    const char *over = lasted_long_enough(w, now_ms);
     struct others others = look_at_others(w, now_ms);
     char text[TABLE_REASON];
     enum health_cause bad = went_badly(w, &others, now_ms, text);
@@ -181,11 +173,14 @@ static void look_at_probation(struct backend_health *w, uint64_t now_ms)
     if (bad && w->pool->conf->eject.failures) {
         eject_or_keep(w, &others, text, bad, now_ms);
     } else if (p->good >= OUTLIER_PROBATION_GOOD) {
-        snprintf(text, sizeof text, "%llu requests succeeded on probation",
-                 (unsigned long long)p->good);
-        backend_health_turn(w, HEALTH_UP, CAUSE_NONE, text, now_ms);
-    } else if (lasted_long_enough(w, now_ms, text)) {
-        backend_health_turn(w, HEALTH_UP, CAUSE_NONE, text, now_ms);
+        backend_health_turn(w, HEALTH_UP, CAUSE_NONE, now_ms,
+                            "%llu requests succeeded on probation",
+                            (unsigned long long)p->good);
+    } else if (over) {
+        /* The last check may have timed out while responses arrived. */
+        backend_health_turn(w, HEALTH_UP, CAUSE_NONE, now_ms,
+                            "probation ended: %s; last check: %s", over,
+                            w->row.probe_text[0] ? w->row.probe_text : "none yet");
         w->row.risen_ms = now_ms; /* without proof, slow start bounds the harm */
     } else if (w->row.cause == CAUSE_SILENT && p->detached && !w->row.hedge_all) {
         /* One that another backend wins is no proof yet, but clients wait: whatever else can be
@@ -199,17 +194,14 @@ static void look_at_probation(struct backend_health *w, uint64_t now_ms)
  * then, there is nothing to compare with, and the checks are trusted. */
 static void try_suspect(struct backend_health *w, uint64_t now_ms)
 {
-    char text[TABLE_REASON];
-
-    if (!backend_health_has_risen(w))
+    if (!judge_has_risen(w))
         return;
-    if (look_at_others(w, now_ms).healthy == 0) {
+    if (look_at_others(w, now_ms).healthy == 0)
         w->row.cause = CAUSE_NONE;
-        return;
-    }
-    snprintf(text, sizeof text, "requests failed: single ones try it; last check: %.90s",
-             w->row.probe_text);
-    backend_health_turn(w, HEALTH_PROBATION, CAUSE_FAILED, text, now_ms);
+    else
+        backend_health_turn(w, HEALTH_PROBATION, CAUSE_FAILED, now_ms,
+                            "requests failed: single ones try it; last check: %s",
+                            w->row.probe_text);
 }
 
 /* Requests wait without any response: reports, or a hang? Under light load the least loaded
@@ -218,9 +210,8 @@ static void try_suspect(struct backend_health *w, uint64_t now_ms)
 static void try_silent(struct backend_health *w, uint64_t now_ms)
 {
     struct evidence *e = &w->seen;
-    uint64_t silent = evidence_silence_ms(e, &e->tried, now_ms);
+    uint64_t silent = evidence_silence_ms(e, &e->tried, now_ms), waiting = e->now.unanswered;
     struct others others;
-    char text[TABLE_REASON];
 
     if (silent < EVIDENCE_HANG_MS || w->row.state == HEALTH_DEGRADED || w->row.fall > 0 ||
         w->passed_ms <= now_ms - silent)
@@ -228,12 +219,11 @@ static void try_silent(struct backend_health *w, uint64_t now_ms)
     others = look_at_others(w, now_ms);
     if (others.healthy == 0 || others.good_ms <= now_ms - silent)
         return;
-    e->tried = (struct evidence_crowd){e->unanswered, now_ms};
-    snprintf(text, sizeof text,
-             "%llu request%s without a response for %.1f s: single ones try it",
-             (unsigned long long)e->unanswered, e->unanswered == 1 ? " waits" : "s wait",
-             (double)silent / 1000);
-    backend_health_turn(w, HEALTH_PROBATION, CAUSE_SILENT, text, now_ms);
+    e->tried = (struct evidence_crowd){waiting, now_ms};
+    backend_health_turn(w, HEALTH_PROBATION, CAUSE_SILENT, now_ms,
+                        "%llu request%s without a response for %.1f s: single ones try it",
+                        (unsigned long long)waiting, waiting == 1 ? " waits" : "s wait",
+                        (double)silent / 1000);
 }
 
 /* ---- what is slow, and which backend is unlike the others */
@@ -273,45 +263,40 @@ static void learn_latency(struct pool_health *pool, uint64_t now_ms)
     }
 }
 
-static bool is_comparable(const struct backend_health *w)
-{
-    return w->row.state == HEALTH_UP || w->row.state == HEALTH_DEGRADED;
-}
-
 /* Of the requests that are compared: 0 while it gets none. */
 static uint64_t weight_of(const struct backend_health *w)
 {
-    return is_comparable(w) && w->override == ADMIN_READY ? w->backend->weight : 0;
+    return backend_health_is_up(w->row.state) && w->override == ADMIN_READY ? w->backend->weight
+                                                                            : 0;
 }
 
 static void outlier_compare(const struct pool_health *pool, uint64_t now_ms)
 {
     struct score_totals totals = {0};
-    char text[TABLE_REASON], reason[TABLE_REASON];
+    char text[TABLE_REASON];
     uint32_t like = 0; /* backends that are not unlike the others: one has to be left */
 
     for (uint32_t i = 0; i < pool->n; i++) {
         struct backend_health *w = &pool->target[i];
 
-        like += is_comparable(w) && !w->score.kind;
+        like += backend_health_is_up(w->row.state) && !w->score.kind;
         score_add(&totals, &w->seen, weight_of(w));
     }
     for (uint32_t i = 0; i < pool->n; i++) {
         struct backend_health *w = &pool->target[i];
 
-        if (!is_comparable(w) || (!w->score.kind && like < 2) ||
+        if (!backend_health_is_up(w->row.state) || (!w->score.kind && like < 2) ||
             !score_judge(&w->score, &w->seen, &totals, weight_of(w), now_ms, text))
             continue;
         like = w->score.kind ? like - 1 : like + 1;
-        if (w->score.kind) {
-            snprintf(reason, sizeof reason, "%.120s; weight reduced to %d %%", text,
-                     HEALTH_UNLIKE_PERMILLE / 10);
-            backend_health_turn(w, HEALTH_DEGRADED, CAUSE_5XX + w->score.kind - EVIDENCE_5XX,
-                                reason, now_ms);
-            backend_health_hurry(w, true, now_ms);
-        } else {
-            backend_health_turn(w, HEALTH_UP, CAUSE_NONE, text, now_ms);
+        if (!w->score.kind) {
+            backend_health_turn(w, HEALTH_UP, CAUSE_NONE, now_ms, "%s", text);
+            continue;
         }
+        backend_health_turn(w, HEALTH_DEGRADED, CAUSE_5XX + w->score.kind - EVIDENCE_5XX,
+                            now_ms, "%s; weight reduced to %d %%", text,
+                            HEALTH_UNLIKE_PERMILLE / 10);
+        judge_hurry(w, true, now_ms);
     }
 }
 
@@ -335,9 +320,9 @@ static void outlier_look_at(struct backend_health *w, uint64_t now_ms)
 
     decay(w, now_ms);
     if (w->row.state == HEALTH_EJECTED) {
-        if (now_ms >= w->row.eject_until_ms && backend_health_has_risen(w))
-            backend_health_turn(w, HEALTH_PROBATION, CAUSE_EJECTED,
-                                "the ejection is over: single requests try it", now_ms);
+        if (now_ms >= w->row.eject_until_ms && judge_has_risen(w))
+            backend_health_turn(w, HEALTH_PROBATION, CAUSE_EJECTED, now_ms,
+                                "the ejection is over: single requests try it");
     } else if (w->row.state == HEALTH_PROBATION) {
         look_at_probation(w, now_ms);
     } else if (!backend_health_serves(w)) {
@@ -359,7 +344,7 @@ bool outlier_look(struct pool_health *pool, uint64_t now_ms)
     bool news = false;
 
     for (uint32_t i = 0; i < pool->n; i++)
-        backend_health_look(&pool->target[i], now_ms);
+        judge_look(&pool->target[i], now_ms);
     learn_latency(pool, now_ms);
     outlier_compare(pool, now_ms);
     for (uint32_t i = 0; i < pool->n; i++) {

@@ -1,7 +1,8 @@
 #include "healthd/outlier/score.h"
 
-#include <math.h>
 #include <stdio.h>
+
+#include "base/fisher.h"
 
 /* How improbable it must be where such responses are unknown, rare, or usual. Many comparisons
  * are made. */
@@ -17,32 +18,24 @@ struct pair {
 void score_clear(struct score *s, struct evidence *e, uint64_t now_ms)
 {
     *s = (struct score){.cleared_ms = now_ms, .relapses = s->relapses, .ended_ms = s->ended_ms};
-    evidence_clear_compared(e, now_ms);
-}
-
-void score_adopt(struct score *s, enum evidence_kind kind, uint64_t now_ms)
-{
-    s->kind = kind;
-    s->share = 1000 / 2; /* not known any more */
-    s->heard_ms = now_ms;
+    for (int i = 0; i < EVIDENCE_LEVELS; i++)
+        window_clear(&e->compared[i]);
 }
 
 void score_feed(struct score *s, const struct evidence *e, uint64_t now_ms)
 {
-    const uint64_t *n = e->counts.n;
-
-    if (!n[EVIDENCE_ALL])
+    if (!e->count[EVIDENCE_ALL])
         return;
     s->heard_ms = now_ms;
-    s->good = n[s->kind] ? 0 : s->good + (uint32_t)n[EVIDENCE_ALL];
+    s->good = e->count[s->kind] ? 0 : s->good + (uint32_t)e->count[EVIDENCE_ALL];
 }
 
 void score_add(struct score_totals *totals, const struct evidence *e, uint64_t weight)
 {
     totals->weight += weight;
     for (int i = 0; i < EVIDENCE_LEVELS; i++)
-        for (int k = 0; k < EVIDENCE_KINDS; k++)
-            totals->of[i].n[k] += e->compared[i].sum.n[k];
+        for (int k = EVIDENCE_ALL; k <= EVIDENCE_SLOW; k++)
+            totals->of[i][k] += e->compared[i].sum[k];
 }
 
 /* Requests that last long keep new ones away from their backend, whose few responses then are
@@ -50,7 +43,7 @@ void score_add(struct score_totals *totals, const struct evidence *e, uint64_t w
 static struct pair pair_of(const struct evidence *e, const struct score_totals *totals,
                            uint64_t weight, int level, int kind)
 {
-    const uint64_t *own = e->compared[level].sum.n, *total = totals->of[level].n;
+    const uint64_t *own = e->compared[level].sum, *total = totals->of[level];
     struct pair p = {own[EVIDENCE_ALL], total[EVIDENCE_ALL] - own[EVIDENCE_ALL], own[kind],
                      total[kind] - own[kind], own[EVIDENCE_ALL]};
     uint64_t others = totals->weight - weight,
@@ -59,30 +52,6 @@ static struct pair pair_of(const struct evidence *e, const struct score_totals *
     if (kind == EVIDENCE_SLOW && due > p.due)
         p.due = due;
     return p;
-}
-
-/* Logarithm of the number of ways to choose k of n. */
-static double ways(uint64_t n, uint64_t k)
-{
-    int sign;
-
-    return lgamma_r((double)n + 1, &sign) - lgamma_r((double)k + 1, &sign) -
-           lgamma_r((double)(n - k) + 1, &sign);
-}
-
-double score_chance(uint64_t bad, uint64_t all, uint64_t others_bad, uint64_t others_all)
-{
-    uint64_t sum_bad = bad + others_bad;
-    double tail = 0, p;
-
-    /* Exactly `bad` of them here, and more than that: each term from the one before. */
-    p = exp(ways(all, bad) + ways(others_all, others_bad) - ways(all + others_all, sum_bad));
-    for (uint64_t x = bad; x <= all && x <= sum_bad && p > tail * 1e-9; x++) {
-        tail += p;
-        p *= (double)(sum_bad - x) * (double)(all - x) /
-             ((double)(x + 1) * ((double)(others_all + x + 1) - (double)sum_bad));
-    }
-    return tail;
 }
 
 /* longest: the longest window. */
@@ -101,7 +70,7 @@ static bool is_unlike(struct pair p, double chance)
     return p.bad >= SCORE_LEAST && p.others_all > 0 &&
            SCORE_DIFFERENCE * p.bad * p.others_all >=
                p.all * p.others_all + SCORE_DIFFERENCE * p.others_bad * p.all &&
-           score_chance(p.bad, p.due, p.others_bad, p.others_all) < chance;
+           fisher_chance(p.bad, p.due, p.others_bad, p.others_all) < chance;
 }
 
 static enum evidence_kind find(struct score *s, const struct evidence *e,
@@ -111,7 +80,7 @@ static enum evidence_kind find(struct score *s, const struct evidence *e,
     static const char *const how[] = {"", "with 5xx", "with 4xx", "slowly"};
 
     for (int i = 0; i < EVIDENCE_LEVELS; i++) {
-        if (i && now_ms < s->cleared_ms + EVIDENCE_STEPS * evidence_step_ms(i))
+        if (i && now_ms < s->cleared_ms + WINDOW_STEPS * evidence_step_ms(i))
             break;
         for (int k = EVIDENCE_5XX; k <= EVIDENCE_SLOW; k++) {
             struct pair p = pair_of(e, totals, weight, i, k);

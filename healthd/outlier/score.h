@@ -46,15 +46,12 @@ struct score {               /* of one backend; score_clear() before the first u
 
 /* Sums over all backends of a pool, for each window. */
 struct score_totals {
-    struct evidence_counts of[EVIDENCE_LEVELS];
+    uint64_t of[EVIDENCE_LEVELS][EVIDENCE_SLOW + 1];
     uint64_t weight; /* of the backends */
 };
 
 /* Forgets what was compared, and starts at `now_ms`; not how often it was found. */
 void score_clear(struct score *score, struct evidence *evidence, uint64_t now_ms);
-
-/* Takes over that the predecessor had found it. */
-void score_adopt(struct score *score, enum evidence_kind kind, uint64_t now_ms);
 
 /* Takes in what evidence_read() added. */
 void score_feed(struct score *score, const struct evidence *evidence, uint64_t now_ms);
@@ -67,9 +64,5 @@ void score_add(struct score_totals *totals, const struct evidence *evidence, uin
 bool score_judge(struct score *score, struct evidence *evidence,
                  const struct score_totals *totals, uint64_t weight, uint64_t now_ms,
                  char text[TABLE_REASON]);
-
-/* The probability that at least `bad` of the `bad + others_bad` bad responses are among the
- * `all` of one backend by chance, where others gave `others_all`. */
-double score_chance(uint64_t bad, uint64_t all, uint64_t others_bad, uint64_t others_all);
 
 #endif

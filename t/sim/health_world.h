@@ -8,6 +8,7 @@
 
 #include "base/conf/conf.h"
 #include "healthd/check/http_check.h"
+#include "healthd/judge.h"
 #include "healthd/outlier/outlier.h"
 
 enum {
@@ -202,7 +203,7 @@ static void check(uint32_t i, bool pass)
     struct mood *m = &mood[i];
 
     if (!w->running && now >= w->due_ms) {
-        backend_health_started(w, now);
+        judge_started(w, now);
         m->passes = pass || below(4) < m->chance;
         m->end_ms = now + (!m->passes && m->outcome == OUTCOME_TIMEOUT ? conf.check.timeout_ms
                                                                        : below(60));
@@ -214,7 +215,7 @@ static void check(uint32_t i, bool pass)
         if (!m->passes && r.outcome == OUTCOME_PASS)
             r.outcome = OUTCOME_FAIL;
         snprintf(r.text, sizeof r.text, "%s", m->passes ? "HTTP 200" : "no good");
-        backend_health_ended(w, &r, &schedule, now);
+        judge_ended(w, &r, &schedule, now);
     }
 }
 

@@ -41,10 +41,10 @@ static void feed(const struct found *f)
     now += 1000;
     response(0, f->busy_before);
     count_add(&cell(0)->cut, f->trouble);
-    backend_health_started(v, now);
+    judge_started(v, now);
     now += 10;
     response(0, f->busy);
-    backend_health_ended(v, &r, &seed, now);
+    judge_ended(v, &r, &seed, now);
 }
 
 /* Feeds a probe; did it change to `want`, or stay there, and was that told? */
@@ -63,7 +63,7 @@ static void sign(void)
 {
     now += 10;
     count_add(&cell(0)->resets, 1);
-    backend_health_look(v, now);
+    judge_look(v, now);
 }
 
 static void test_start(void)
@@ -238,7 +238,7 @@ static void silence(uint64_t ms)
 {
     wait_at(0, 1, now);
     now += ms;
-    backend_health_look(v, now);
+    judge_look(v, now);
 }
 
 /* Workers see what the probe finds. */
@@ -315,7 +315,7 @@ static void test_alone(void)
 
 static void turn(enum health_state to, enum health_cause cause, const char *text)
 {
-    backend_health_turn(v, to, cause, text, now);
+    backend_health_turn(v, to, cause, now, "%s", text);
 }
 
 static void test_turn(void)
@@ -326,7 +326,7 @@ static void test_turn(void)
     for (int i = 0; i < 5; i++)
         found(&pass_, HEALTH_EJECTED, "ejected: passes change nothing");
     is_int(v->row.rise, 2, "  but are counted");
-    ok(backend_health_has_risen(v), "  it has risen");
+    ok(judge_has_risen(v), "  it has risen");
     turn(HEALTH_PROBATION, CAUSE_EJECTED, "tried");
     for (int i = 0; i < 5; i++)
         found(&pass_, HEALTH_PROBATION, "on probation: passes prove nothing");
@@ -337,7 +337,7 @@ static void test_turn(void)
         feed(&fail_);
     is_int(v->row.state, HEALTH_DOWN, "on probation: failures make down as ever");
     begin_as(HEALTH_EJECTED);
-    ok(!backend_health_has_risen(v), "ejected: it has not risen without passes");
+    ok(!judge_has_risen(v), "ejected: it has not risen without passes");
     found(&fail_, HEALTH_DOWN, "ejected: a check that fails makes it down");
     feed(&pass_);
     found(&pass_, HEALTH_UP, "  which passes end");
@@ -347,7 +347,7 @@ static void test_turn(void)
     for (int i = 0; i < 5; i++)
         found(&pass_, HEALTH_SUSPECT, "requests failed: passes do not end suspect");
     found(&late_but_busy, HEALTH_SUSPECT, "  nor does one that is late");
-    ok(backend_health_has_risen(v), "  it has risen, which begins a probation");
+    ok(judge_has_risen(v), "  it has risen, which begins a probation");
     begin_as(HEALTH_DOWN);
     turn(HEALTH_DOWN, CAUSE_NONE, "being restarted");
     is_int(table->health_history[0].count, 0, "turned to what it is: no change");

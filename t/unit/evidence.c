@@ -11,7 +11,7 @@ static const struct conf_eject rules = {
 
 static struct table table;
 static struct evidence e;
-static uint64_t now, oldest, row_of_one;
+static uint64_t now, oldest, row_of_one, responses;
 static char text[TABLE_REASON];
 
 static struct worker_backend *cell(void)
@@ -48,7 +48,7 @@ static void feed(uint64_t hard, uint64_t good, uint64_t gateway)
 
 static uint64_t in_window(enum evidence_kind kind)
 {
-    return e.failures.sum.n[kind];
+    return e.failures.sum[kind];
 }
 
 static bool due(void)
@@ -57,14 +57,13 @@ static bool due(void)
     return evidence_fails(&e, &rules, rules.failures, text);
 }
 
-/* responses: ever. */
-static bool see(uint64_t responses, uint64_t unanswered, uint64_t min_waiting)
+static bool see(uint64_t ever, uint64_t unanswered, uint64_t min_waiting)
 {
-    atomic_store(&cell()->latency[8], responses);
+    atomic_store(&cell()->latency[8], ever);
     atomic_store(&cell()->unanswered, unanswered);
     atomic_store(&cell()->oldest_ms, unanswered ? oldest : 0);
     take(min_waiting);
-    return e.responses > 0;
+    return e.count[EVIDENCE_FIRST] > 0;
 }
 
 static uint64_t silence(const struct evidence_crowd *crowd)
@@ -230,7 +229,7 @@ static void test_tried(void)
     oldest = now;
     now += 4000;
     see(100, 1, 3);
-    e.tried = (struct evidence_crowd){e.unanswered, now};
+    e.tried = (struct evidence_crowd){e.now.unanswered, now};
     is_int(silence(&e.tried), 0, "what was tried does not count");
     now += 600000;
     see(100, 1, 3);
@@ -250,36 +249,33 @@ static void test_tried(void)
     is_int(silence(&e.tried), silence(&e.any), "when all are gone the next one counts");
 }
 
-static void test_hang_timeout(void)
+/* It responds after so long. */
+static void respond_after(uint64_t ms)
+{
+    oldest = now;
+    see(responses, 2, 2);
+    now += ms;
+    see(++responses, 0, 2);
+}
+
+static void test_patience(void)
 {
     begin();
-    is_int(evidence_hang_ms(&e, now), EVIDENCE_HANG_MS, "at first");
-    is_int(evidence_sign_ms(&e, now), EVIDENCE_SIGN_MS, "  and for a check");
-    oldest = now;
-    now += 5000;
-    see(101, 2, 3);
-    evidence_learn(&e, now);
-    is_int(evidence_hang_ms(&e, now), EVIDENCE_HANG_MS,
-           "a wait that was never looked at teaches nothing");
-    begin();
-    oldest = now;
-    now += 4000;
-    see(100, 2, 2);
-    now += 1000;
-    see(101, 1, 2);
-    evidence_learn(&e, now);
-    is_int(evidence_hang_ms(&e, now), 7500, "it answered after 5 s: 7.5 s next time");
-    is_int(evidence_sign_ms(&e, now), 7500, "  for a check too: 5 s are no news");
-    is_int(evidence_hang_ms(&e, now + EVIDENCE_LEARNT_MS), EVIDENCE_HANG_MS, "for a minute");
-    e.silence_ms = 300000;
-    evidence_learn(&e, now);
-    is_int(evidence_hang_ms(&e, now), 7500, "a report of minutes teaches nothing");
-    e.silence_ms = 15000;
-    evidence_learn(&e, now);
-    is_int(evidence_hang_ms(&e, now), EVIDENCE_LONGEST_MS, "there is a limit");
-    e.silence_ms = 200;
-    evidence_learn(&e, now);
-    is_int(evidence_hang_ms(&e, now), EVIDENCE_LONGEST_MS, "quick answers teach nothing");
+    responses = 100;
+    is_int(evidence_hang_ms(&e), EVIDENCE_HANG_MS, "at first");
+    is_int(evidence_sign_ms(&e), EVIDENCE_SIGN_MS, "  and for a check");
+    respond_after(5000);
+    is_int(evidence_hang_ms(&e), 7500, "it answered after 5 s: 7.5 s next time");
+    is_int(evidence_sign_ms(&e), 7500, "  for a check too: 5 s are no news");
+    respond_after(300000);
+    ok(evidence_hang_ms(&e) < 7500, "a report of minutes teaches nothing");
+    respond_after(15000);
+    is_int(evidence_hang_ms(&e), EVIDENCE_LONGEST_MS, "there is a limit");
+    respond_after(10);
+    ok(evidence_hang_ms(&e) > 15000, "one quick answer changes little");
+    for (int i = 0; i < 20; i++)
+        respond_after(10);
+    is_int(evidence_hang_ms(&e), EVIDENCE_HANG_MS, "twenty do");
 }
 
 static void test_needed(void)
@@ -322,7 +318,7 @@ int main(void)
     test_silence();
     test_few();
     test_tried();
-    test_hang_timeout();
+    test_patience();
     test_needed();
     return done();
 }

@@ -13,6 +13,7 @@
 #include "base/conf/conf.h"
 #include "base/log.h"
 #include "healthd/check/http_check.h"
+#include "healthd/judge.h"
 #include "healthd/restart_request.h"
 #include "t/unit/tap.h"
 
@@ -96,12 +97,12 @@ static inline void ended(int i, enum outcome outcome)
 
     snprintf(result.text, sizeof result.text, "%s",
              outcome == OUTCOME_PASS ? "HTTP 200" : "connect refused");
-    backend_health_ended(&target[i], &result, &seed, now);
+    judge_ended(&target[i], &result, &seed, now);
 }
 
 static inline void probe(int i, enum outcome outcome)
 {
-    backend_health_started(&target[i], now);
+    judge_started(&target[i], now);
     ended(i, outcome);
 }
 

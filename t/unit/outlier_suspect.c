@@ -88,7 +88,7 @@ static void test_suspect(void)
     all_up();
     count_add(&cell(0)->cut, 1);
     look();
-    backend_health_started(&target[0], now);
+    judge_started(&target[0], now);
     response(0, 1); /* the head of what was cut was one, too */
     now += 2000;
     ended(0, OUTCOME_TIMEOUT);
@@ -96,7 +96,7 @@ static void test_suspect(void)
     look();
     is_probation(0, CAUSE_FAILED, "  it is put on probation at once");
     ok(strstr(row(0).reason, "last check: connect refused"), "  %s", row(0).reason);
-    backend_health_started(&target[0], now);
+    judge_started(&target[0], now);
     response(0, 1);
     now += 2000;
     ended(0, OUTCOME_TIMEOUT);
