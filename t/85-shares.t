@@ -58,8 +58,10 @@ sub is_open
 subtest 'connections' => sub {
     my $gate = gate('connections = 20;');
     my @open = map { eval { $gate->connect(plain => 1, from => $greedy) } } 1 .. 60;
-    ok wait_for { refusals($gate, 'connections') == 40 }, 'sixty of one client: forty are closed';
-    is scalar(grep { is_open($_) } @open), 20, 'twenty stay';
+    ok wait_for { refusals($gate, 'connections') >= 40 }, 'sixty of one client: forty are closed';
+    # Two workers that meet at the last one may both step back, but never both stay.
+    my $stay = grep { is_open($_) } @open;
+    ok $stay <= 20 && $stay >= 18, "twenty stay: $stay";
     is_deeply served($gate, $other, 30), { 200 => 30 }, 'others are served';
     is_deeply served($gate, '127.0.0.1', 5), { 200 => 5 }, 'as is who is exempt';
     told($gate, 'connections', 40);
@@ -72,9 +74,9 @@ subtest 'connections per second' => sub {
     my $gate = gate('connection_rate = 5;');
     my $from = time;
     my %got = %{ served($gate, $greedy, 60) };
-    my $most = 21 + 5 * (time - $from);
     cmp_ok $got{200}, '>=', 20, 'a burst is served';
-    cmp_ok $got{200}, '<=', $most + 1, "then five per second: $got{200} in all";
+    # A worker does not count what others let in before it knew the client.
+    cmp_ok $got{200}, '<=', 41 + 5 * (time - $from), "then five per second: $got{200} in all";
     is_deeply served($gate, $other, 15), { 200 => 15 }, 'others are served';
     told($gate, 'connection_rate', 1);
     $gate->stop_ok;
@@ -84,7 +86,7 @@ subtest 'requests in progress' => sub {
     my $gate = gate('requests = 6;');
     my @run = map {
         my $c = $gate->connect(plain => 1, from => $greedy);
-        $c->write($c->build('GET', '/pas/delay?ms=4000'));
+        $c->write($c->build('GET', '/pas/delay?ms=2500'));
         $c;
     } 1 .. 24;
     my %status;
@@ -105,6 +107,7 @@ subtest 'requests in progress' => sub {
     told($gate, 'requests', 12);
     is $gate->status->{totals}{own_errors}, 0, 'it is not an error of ours';
     is_deeply served($gate, $greedy, 3), { 200 => 3 }, 'afterwards it is served';
+    $_->close for @run;
     $gate->stop_ok;
 };
 
@@ -191,8 +194,9 @@ subtest 'the clients that a trusted load balancer reports' => sub {
     }
     is_deeply $got{others}, { 200 => 80 }, 'each client is one of its own';
     cmp_ok $got{greedy}{429} // 0, '>=', 1, 'and has its limits: some get 429';
-    is_deeply served($gate, $greedy, 1), { 429 => 1 }, 'the same as for its own connections' if $got{greedy}{429};
+    ok wait_for { served($gate, $greedy, 10)->{429} }, 'the same as for its own connections';
     is scalar(grep { is_open($_) } @keep), 10, 'the balancer itself has none';
+    $_->close for @keep;
     $gate->stop_ok;
 };
 
@@ -219,6 +223,7 @@ subtest 'bytes in buffers' => sub {
     cmp_ok $got{200}, '>=', 5, "those that fit are served: $got{200}";
     told($gate, 'bytes', 1);
     ok wait_for { my ($r) = grep { $_->{address} eq $greedy } @{ $gate->status->{clients} }; !$r || !$r->{bytes} }, 'then it holds nothing';
+    $_->close for @slow, $fine;
     $gate->stop_ok;
 };
 
@@ -242,6 +247,7 @@ subtest 'who breaks the protocol often' => sub {
     like $r->{h}{'retry-after'}, qr/^[1-4]$/, 'for the rest of the time' if $r->{status} == 429;
     told($gate, 'offences', 20);
     ok wait_for { (served($gate, $greedy, 1))->{200} }, 'later it is served again';
+    $kept->close;
     $gate->stop_ok;
 };
 
@@ -257,6 +263,7 @@ subtest 'slow uploads hold no session of a backend' => sub {
     is in_flight($gate), 0, 'nothing runs there';
     $_->write('x' x 10_000) for @slow;
     is_deeply [map { $_->response('POST')->{status} } @slow], [(200) x 10], 'each is served when it is whole';
+    $_->close for @slow;
     $gate->stop_ok;
 };
 
