@@ -137,7 +137,8 @@ static void fork_helpers(struct acmed *a)
         a->leave_ms = a->started_ms + HELPER_PAUSE_MS;
     secret_init(SECRET_HEAP);
     key_set_heartbeat(beat, heritage->table);
-    acmed_sandbox_signer();
+    atomic_store(&heritage->table->acmed_sandbox,
+                 heritage->sandbox | (acmed_sandbox_signer() ? SANDBOX_CALLS : 0));
 }
 
 /* Logged once, and when the reason changes. */

@@ -18,59 +18,22 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-#define BITS SANDBOX_BITS
-
-static const char files[] =
-    "creat truncate unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat "
-    "mkdir mkdirat rmdir mknod mknodat chmod fchmod fchmodat fchmodat2 chown lchown fchown "
-    "fchownat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr utime utimes "
-    "futimesat "
-    "utimensat";
-
 static const struct sandbox_rule forkserver_rules[] = {
     {.calls = sandbox_programs},
     {.calls = sandbox_strangers},
     {.calls = sandbox_system_wide},
     {.calls = sandbox_newer, .error = ENOSYS},
     /* It reads files, for DNS and root certificates, but writes none. */
-    {.calls = files},
-    {"open", 0, BITS, 1, O_WRONLY, O_WRONLY},
-    {"open", 0, BITS, 1, O_RDWR, O_RDWR},
-    {"open", 0, BITS, 1, O_CREAT, O_CREAT},
-    {"open", 0, BITS, 1, O_TRUNC, O_TRUNC},
-    {"openat", 0, BITS, 2, O_WRONLY, O_WRONLY},
-    {"openat", 0, BITS, 2, O_RDWR, O_RDWR},
-    {"openat", 0, BITS, 2, O_CREAT, O_CREAT},
-    {"openat", 0, BITS, 2, O_TRUNC, O_TRUNC},
+    SANDBOX_NO_WRITING,
     /* It connects, but does not listen. bind() stays allowed: getaddrinfo() asks over netlink
      * which addresses this host has. */
     {.calls = "listen accept accept4"},
     /* IPv4, IPv6, netlink. No unix sockets: pasgate's control and Docker listen on such. */
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_UNIX},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_AX25},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_IPX},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_APPLETALK},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_NETROM},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_BRIDGE},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_ATMPVC},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_X25},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_ROSE},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_DECnet},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_NETBEUI},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_SECURITY},
-    {"socket", EACCES, BITS, 0, UINT32_MAX, AF_KEY},
-    {"socket", EACCES, SANDBOX_ABOVE, 0, 0, AF_NETLINK},
+    {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_UNIX},
+    SANDBOX_FEW_SOCKETS,
 };
 
-/* Threads stay allowed: libcurl resolves names in one. clone3() has its flags in memory, where
- * a filter cannot see them. */
-#define PROCESSES                                                  \
-    {.calls = "fork vfork"}, {.calls = "clone3", .error = ENOSYS}, \
-    {                                                              \
-        "clone", 0, BITS, 0, CLONE_THREAD, 0                       \
-    }
-
-static const struct sandbox_rule net_rules[] = {PROCESSES};
+static const struct sandbox_rule net_rules[] = {SANDBOX_NO_PROCESSES};
 
 static const struct sandbox_rule signer_rules[] = {
     {.calls = sandbox_programs},
@@ -79,7 +42,7 @@ static const struct sandbox_rule signer_rules[] = {
     {"socket", EACCES, SANDBOX_OTHER, 0, 0, AF_UNIX},
 #if !SANDBOX_LEAK_CHECK
     {.calls = sandbox_strangers},
-    PROCESSES,
+    SANDBOX_NO_PROCESSES,
 #endif
 };
 
@@ -139,13 +102,25 @@ static void try_files(const char *who)
     sandbox_must(rename("", "") < 0 && errno == EPERM, who, "rename files");
 }
 
+/* After a failure to load filters: accepts only that the kernel has none. */
+static void sandbox_without(const char *who)
+{
+    int error = errno;
+
+    if (sandbox_has_filters()) {
+        log_error("%s cannot be sandboxed: %s", who, strerror(error));
+        _exit(1);
+    }
+    log_warn("this kernel has no system call filters: %s is not sandboxed", who);
+}
+
 /* It has no use for other processes' pids. */
 static void forbid_others(const char *who)
 {
     const char *can;
 
     if (sandbox_forbid_others() < 0)
-        log_warn("%s is not sandboxed against other processes: %s", who, strerror(errno));
+        sandbox_without(who);
     can = sandbox_try_others();
     if (can)
         sandbox_must(false, who, can);
@@ -167,7 +142,7 @@ void acmed_sandbox_forkserver(void)
     static const char who[] = "the network helper";
 
     if (sandbox_forbid(forkserver_rules, COUNT(forkserver_rules)) < 0) {
-        log_warn("this kernel has no system call filters: %s is not sandboxed", who);
+        sandbox_without(who);
         return;
     }
     try_program(who);
@@ -186,19 +161,21 @@ void acmed_sandbox_net(void)
         else
             log_warn("the store cannot be hidden from %s: %s", who, strerror(errno));
     }
-    if (sandbox_forbid(net_rules, COUNT(net_rules)) == 0) {
-        try_process(who);
-        forbid_others(who);
+    if (sandbox_forbid(net_rules, COUNT(net_rules)) < 0) {
+        sandbox_without(who);
+        return;
     }
+    try_process(who);
+    forbid_others(who);
 }
 
-void acmed_sandbox_signer(void)
+bool acmed_sandbox_signer(void)
 {
     static const char who[] = "acmed";
 
     if (sandbox_forbid(signer_rules, COUNT(signer_rules)) < 0) {
-        log_warn("this kernel has no system call filters: %s could reach the network", who);
-        return;
+        sandbox_without(who);
+        return false;
     }
     try_program(who);
     try_socket(who, AF_INET, "reach the network");
@@ -208,4 +185,5 @@ void acmed_sandbox_signer(void)
         try_process(who);
         forbid_others(who);
     }
+    return true;
 }

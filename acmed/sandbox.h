@@ -7,9 +7,12 @@
  *                      new process
  *
  * Once confined, each process tries what is forbidden; if that works, it logs this and ends. A
- * kernel without filters is logged once and accepted. */
+ * kernel without filters is logged and accepted; where it has them, a failure to load one ends
+ * the process. */
 #ifndef ACMED_SANDBOX_H
 #define ACMED_SANDBOX_H
+
+#include <stdbool.h>
 
 /* Call first, in acmed. store: the directory that net must not see; "": none. Copied. */
 void acmed_sandbox_init(const char *store);
@@ -17,6 +20,6 @@ void acmed_sandbox_init(const char *store);
 /* Permanent; each is called in its own process. */
 void acmed_sandbox_forkserver(void);
 void acmed_sandbox_net(void);    /* after acmed_sandbox_forkserver(), in a child */
-void acmed_sandbox_signer(void); /* after everything was forked */
+bool acmed_sandbox_signer(void); /* after everything was forked; true: it is confined */
 
 #endif

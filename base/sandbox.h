@@ -9,6 +9,7 @@
 #ifndef BASE_SANDBOX_H
 #define BASE_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,8 +42,11 @@ struct sandbox_rule {
     uint64_t mask, value;
 };
 
-/* 0; -1 with errno: nothing is forbidden, because the kernel has no filters (or no memory is
- * left). */
+/* False: the kernel has no filters, and no process of this host can be confined by them. Where
+ * it has them, a failure of the calls below is an error. */
+bool sandbox_has_filters(void);
+
+/* 0; -1 with errno: nothing is forbidden. */
 int sandbox_forbid(const struct sandbox_rule *rules, size_t n);
 
 /* Forbids the calls of rule[0] where the conditions of both rules are met. */

@@ -33,11 +33,28 @@ const char sandbox_strangers[] =
     "pidfd_getfd pidfd_send_signal kill tkill rt_sigqueueinfo kcmp get_robust_list setpriority "
     "ioprio_set migrate_pages move_pages setpgid";
 
+const char sandbox_files[] =
+    "creat truncate unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat "
+    "mkdir mkdirat rmdir mknod mknodat chmod fchmod fchmodat fchmodat2 chown lchown fchown "
+    "fchownat setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr utime utimes "
+    "futimesat utimensat";
+
+const char sandbox_memory[] =
+    "memfd_create memfd_secret ftruncate fallocate personality shmget shmat shmctl msgget "
+    "msgsnd "
+    "msgrcv msgctl semget semop semtimedop semctl mq_open mq_unlink modify_ldt pkey_mprotect";
+
+const char sandbox_identity[] =
+    "setuid setgid setreuid setregid setresuid setresgid setgroups setfsuid setfsgid capset";
+
 const char sandbox_system_wide[] =
     "io_uring_enter io_uring_register bpf perf_event_open userfaultfd keyctl add_key "
     "request_key mount umount2 pivot_root chroot move_mount open_tree fsopen fsconfig fsmount "
     "fspick mount_setattr unshare setns kexec_load kexec_file_load init_module finit_module "
-    "delete_module reboot swapon swapoff acct name_to_handle_at open_by_handle_at";
+    "delete_module reboot swapon swapoff acct name_to_handle_at open_by_handle_at syslog "
+    "settimeofday clock_settime clock_adjtime adjtimex stime sethostname setdomainname iopl "
+    "ioperm "
+    "quotactl quotactl_fd fanotify_init vhangup lookup_dcookie";
 
 const char sandbox_newer[] = "io_uring_setup openat2";
 

@@ -2,6 +2,11 @@
 #ifndef BASE_SANDBOX_RULES_H
 #define BASE_SANDBOX_RULES_H
 
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/socket.h>
+
 #include "base/sandbox.h"
 
 /* Calls that start another program. */
@@ -10,6 +15,55 @@ extern const char sandbox_programs[];
 /* Calls that take the pid of another process, for any purpose: signals, tracing, memory,
  * scheduling. Calls that a process also needs for itself are in sandbox_forbid_others(). */
 extern const char sandbox_strangers[];
+
+/* Calls that change files by their names or descriptors. */
+extern const char sandbox_files[];
+
+/* Calls that a process without files of its own could put code or data aside with, System V
+ * IPC among them. */
+extern const char sandbox_memory[];
+
+/* Calls that change the process's identity. */
+extern const char sandbox_identity[];
+
+/* Rules, to be listed in an array. Reading stays allowed, writing to what is open, too. */
+#define SANDBOX_NO_WRITING                                                      \
+    {.calls = sandbox_files}, {"open", 0, SANDBOX_BITS, 1, O_WRONLY, O_WRONLY}, \
+        {"open", 0, SANDBOX_BITS, 1, O_RDWR, O_RDWR},                           \
+        {"open", 0, SANDBOX_BITS, 1, O_CREAT, O_CREAT},                         \
+        {"open", 0, SANDBOX_BITS, 1, O_TRUNC, O_TRUNC},                         \
+        {"openat", 0, SANDBOX_BITS, 2, O_WRONLY, O_WRONLY},                     \
+        {"openat", 0, SANDBOX_BITS, 2, O_RDWR, O_RDWR},                         \
+        {"openat", 0, SANDBOX_BITS, 2, O_CREAT, O_CREAT},                       \
+    {                                                                           \
+        "openat", 0, SANDBOX_BITS, 2, O_TRUNC, O_TRUNC                          \
+    }
+
+/* Threads stay allowed: libcurl resolves names in one. The flags of clone3() are in memory,
+ * where a filter cannot see them, so it is refused as unknown; libc then uses clone(). */
+#define SANDBOX_NO_PROCESSES                                       \
+    {.calls = "fork vfork"}, {.calls = "clone3", .error = ENOSYS}, \
+    {                                                              \
+        "clone", 0, SANDBOX_BITS, 0, CLONE_THREAD, 0               \
+    }
+
+/* Only the families of IPv4 and IPv6, netlink and unix(7). */
+#define SANDBOX_FEW_SOCKETS                                            \
+    {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_AX25},          \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_IPX},       \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_APPLETALK}, \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_NETROM},    \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_BRIDGE},    \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_ATMPVC},    \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_X25},       \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_ROSE},      \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_DECnet},    \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_NETBEUI},   \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_SECURITY},  \
+        {"socket", EACCES, SANDBOX_BITS, 0, UINT32_MAX, AF_KEY},       \
+    {                                                                  \
+        "socket", EACCES, SANDBOX_ABOVE, 0, 0, AF_NETLINK              \
+    }
 
 /* Calls that affect the whole system, or that could bypass a filter. */
 extern const char sandbox_system_wide[];

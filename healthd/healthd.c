@@ -92,6 +92,7 @@ static void healthd_start_up(struct healthd *h, const struct heritage *heritage)
         log_error("no memory");
         exit(1); /* the supervisor starts another one later */
     }
+    atomic_store(&heritage->table->healthd_sandbox, heritage->sandbox);
     watch_pools(h, now);
     for (uint32_t i = 0; i < h->npools; i++)
         if (conf->pools[i].check.timeout_ms > longest)

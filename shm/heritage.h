@@ -39,6 +39,7 @@ struct heritage {
     int slot;             /* of the listeners; workers only */
     uint32_t incarnation; /* of the row */
     uint32_t generation;  /* of conf */
+    uint32_t sandbox;     /* enum sandbox_bits that hold already; the child reports them */
     const struct conf *conf;
     struct table *table;         /* already sealed for this process */
     int control_fd;              /* SOCK_SEQPACKET, non-blocking (shm/message.h) */

@@ -10,7 +10,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 28,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 29,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */
@@ -36,6 +36,16 @@ enum {
 };
 
 #define TABLE_PAGED _Alignas(TABLE_PAGE)
+
+/* What a process has given up for good; it reports this in its own part of the table. */
+enum sandbox_bits {
+    SANDBOX_CALLS = 1,  /* system call filters, tried at its start */
+    SANDBOX_FILES = 2,  /* Landlock: opens only what it needs, for reading */
+    SANDBOX_PORTS = 4,  /* Landlock: connects only to the ports that it needs */
+    SANDBOX_SCOPE = 8,  /* Landlock: signals nobody, reaches no abstract unix socket */
+    SANDBOX_TABLE = 16, /* the table of others is mapped from a read-only descriptor */
+    SANDBOX_FRESH = 32, /* executed anew: an address-space layout of its own */
+};
 
 enum kind {
     KIND_SUPERVISOR,

@@ -105,6 +105,7 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint32_t config_generation;
     _Atomic uint32_t cert_loaded[TABLE_CERTS]; /* generation of each; 0: none */
     _Atomic uint64_t cert_proof[TABLE_CERTS];  /* struct cert_finding (shm/certs.h) */
+    _Atomic uint32_t sandbox;                  /* enum sandbox_bits */
     _Atomic uint32_t verdicts_seen;            /* how often the doorbell was served */
     _Atomic uint64_t connections, exchanges;   /* open; in progress */
     _Atomic uint64_t connections_limit;        /* for clients: limits.connections, or fewer */

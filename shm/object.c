@@ -64,12 +64,13 @@ int object_create(struct object *object, const char *name)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    *object = (struct object){.fd = -1};
+    *object = (struct object){.fd = -1, .fd_read = -1};
     if (open_new(object, name) < 0) {
         object->name[0] = '\0';
         return -1;
     }
-    if (fcntl(object->fd, F_SETLK, &lock) == 0)
+    object->fd_read = shm_open(object->name, O_RDONLY | O_CLOEXEC, 0);
+    if (object->fd_read >= 0 && fcntl(object->fd, F_SETLK, &lock) == 0)
         return 0;
 
     int error = errno;
@@ -97,7 +98,8 @@ void object_remove(struct object *object)
         return;
     shm_unlink(object->name);
     fd_close(&object->fd);
-    *object = (struct object){.fd = -1};
+    fd_close(&object->fd_read);
+    *object = (struct object){.fd = -1, .fd_read = -1};
 }
 
 /* ---- trust */

@@ -19,6 +19,7 @@ enum {
 struct object {
     char name[OBJECT_NAME]; /* "": none */
     int fd;                 /* holds the lock: keep it open; object_remove() closes it */
+    int fd_read; /* of the same object, for reading only. Closing it would end the lock, too */
 };
 
 /* Makes a new object: empty, locked, 0600. Objects with the same name are removed if we may.

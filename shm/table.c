@@ -28,7 +28,9 @@ char *table_object_name(char out[TABLE_OBJECT_NAME], const char *pidfile)
 
 /* ---- reserved pages */
 
-static int object_fd = -1; /* the supervisor's (struct object owns it), to reserve more pages */
+/* The supervisor's (struct object owns them): to reserve more pages, and to map the table anew.
+ */
+static int object_fd = -1, object_read_fd = -1;
 static struct table *created; /* the supervisor's, to say how much is reserved */
 static size_t reserved[TABLE_WORKERS];
 static uint32_t reserved_certs, reserved_challenges; /* rows */
@@ -171,6 +173,7 @@ struct table *table_create(struct object *object, const char *name)
     reserved_certs = reserved_challenges = 0;
     created = NULL;
     object_fd = object->fd;
+    object_read_fd = object->fd_read;
     if (ftruncate(object_fd, sizeof *table) < 0 || table_reserve(0, TABLE_FIXED) < 0)
         goto out;
     table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, object->fd, 0);
@@ -222,10 +225,14 @@ void table_close(const struct table *table)
         munmap((void *)(uintptr_t)table, sizeof *table);
 }
 
-static int protect(struct table *table, size_t from, size_t to, int how)
+/* Puts another mapping of the object in the place of a part of the table. */
+static int table_remap(struct table *table, size_t from, size_t to, int how)
 {
+    char *at = (char *)table + from;
+    int fd = how & PROT_WRITE ? object_fd : object_read_fd;
+
     CHECK(from % TABLE_PAGE == 0);
-    return mprotect((char *)table + from, to - from, how);
+    return mmap(at, to - from, how, MAP_SHARED | MAP_FIXED, fd, (off_t)from) == at ? 0 : -1;
 }
 
 int table_seal(struct table *table, enum kind kind, int row)
@@ -246,7 +253,8 @@ int table_seal(struct table *table, enum kind kind, int row)
         from = worker + (size_t)row * sizeof(struct worker_row);
         to = from + sizeof(struct worker_row);
     }
-    if (protect(table, 0, sizeof *table, PROT_READ) < 0)
+    CHECK(table == created);
+    if (table_remap(table, 0, sizeof *table, PROT_READ) < 0)
         return -1;
-    return from == to ? 0 : protect(table, from, to, PROT_READ | PROT_WRITE);
+    return from == to ? 0 : table_remap(table, from, to, PROT_READ | PROT_WRITE);
 }

@@ -45,8 +45,10 @@ struct table {
     struct history health_history[TABLE_BACKENDS];    /* healthd */
     _Atomic uint64_t healthd_heartbeat_ms;            /* healthd */
     _Atomic uint64_t healthd_log_lost;                /* healthd */
+    _Atomic uint32_t healthd_sandbox;                 /* healthd: enum sandbox_bits */
     TABLE_PAGED _Atomic uint64_t acmed_heartbeat_ms;  /* acmed */
     _Atomic uint64_t acmed_log_lost;                  /* acmed */
+    _Atomic uint32_t acmed_sandbox;                   /* acmed: enum sandbox_bits */
     _Atomic uint32_t cert_epoch; /* acmed: raised at each change of cert[] */
     /* acmed: the hash by which the challenge of that row is found (shm/challenges.h); 0:
      * free. */
@@ -111,8 +113,9 @@ void table_close(const struct table *table);
 enum { TABLE_OBJECT_NAME = 40 };
 char *table_object_name(char out[TABLE_OBJECT_NAME], const char *pidfile);
 
-/* Makes every page that this process must not write read-only. row: of a worker. Called once in
- * each child, before it talks to a peer. 0, or -1 with errno. */
+/* Maps every page that this process must not write from a descriptor that is open for reading
+ * only, so that no mprotect() makes it writable again. row: of a worker. Called once in each
+ * child, before its descriptors of the object are closed. 0, or -1 with errno. */
 int table_seal(struct table *table, enum kind kind, int row);
 
 /* read: false: half-written, keep the last copy. Texts of the copy end within their arrays.

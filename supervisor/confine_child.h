@@ -1,17 +1,21 @@
-/* System call filters for workers and healthd: they may not start programs, act on other
- * processes or use unix sockets. They handle untrusted bytes, and when the service was not
- * started as root they keep its supplementary groups: the Docker group, for example, which the
- * restarter needs. */
+/* What workers and healthd give up for good, because they handle bytes of strangers: programs,
+ * files, other processes, code that was not in the program, and every kind of socket that they
+ * do not need. System call filters do that, and Landlock where the kernel has it
+ * (docs/supervision.md lists what each may). */
 #ifndef SUPERVISOR_CONFINE_CHILD_H
 #define SUPERVISOR_CONFINE_CHILD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* Child, after privilege_drop(). syslog: it may still open datagram sockets, because its access
- * log goes there and syslogd may be restarted. unix_backends: it may connect to any unix
- * socket that its user may open, because some backend is one (conf_uses_unix()). 0; also, after
- * a log line, on a kernel without filters. -1 with errno after a log line: the child must exit.
- */
-int confine_child(bool syslog, bool unix_backends);
+#include "shm/table.h"
+
+struct conf;
+
+/* Child, after privilege_drop(), as its kind (worker or healthd). Adds to *sandbox, a set of
+ * enum sandbox_bits, what holds from now on. 0; also, after a log line, on a kernel that has no
+ * filters. -1 with errno after a log line: the kernel has them and they failed, or the child
+ * could do what is forbidden; it must exit. */
+int confine_child(enum kind kind, const struct conf *conf, uint32_t *sandbox);
 
 #endif

@@ -30,11 +30,12 @@ enum {
 
 static const struct {
     void (*body)(const struct heritage *); /* does not return */
+    void (*prepare)(void); /* loads what cannot be loaded under its filters; or NULL */
 } kinds[KIND_COUNT] = {
-    [KIND_WORKER] = {worker_main},
-    [KIND_HEALTHD] = {healthd_main},
-    [KIND_ACMED] = {acmed_main},
-    [KIND_RESTARTER] = {restarter_main},
+    [KIND_WORKER] = {worker_main, worker_prepare},
+    [KIND_HEALTHD] = {healthd_main, NULL},
+    [KIND_ACMED] = {acmed_main, NULL},
+    [KIND_RESTARTER] = {restarter_main, NULL},
 };
 
 static char *title_area;
@@ -121,9 +122,31 @@ static void close_others(const struct heritage *h)
     close_span(from, INT32_MAX);
 }
 
-static _Noreturn void launch_become(const struct heritage *h, const struct identity *identity)
+static bool is_confined(enum kind kind)
 {
+    return kind == KIND_WORKER || kind == KIND_HEALTHD;
+}
+
+/* What the kind gives up, except for acmed, which has to fork its helpers before. */
+static int launch_confine(struct heritage *h, const struct identity *identity)
+{
+    if (privilege_drop(identity) < 0)
+        return -1;
+    if (h->kind == KIND_RESTARTER)
+        return 0;
+    if (privilege_drop_capabilities() < 0)
+        return -1;
+    return is_confined(h->kind) ? confine_child(h->kind, h->conf, &h->sandbox) : 0;
+}
+
+static _Noreturn void launch_become(const struct heritage *heritage,
+                                    const struct identity *identity)
+{
+    static struct heritage own;
+    struct heritage *h = &own;
     char name[32];
+
+    own = *heritage;
 
     if (h->kind == KIND_WORKER)
         snprintf(name, sizeof name, "worker %d", h->slot);
@@ -132,25 +155,24 @@ static _Noreturn void launch_become(const struct heritage *h, const struct ident
     setpgid(0, 0); /* Ctrl-C is for the supervisor only */
     reset_signals();
     rows_forget();
-    close_others(h);
-    show_title(h, name);
-    oom_prefer(h->kind);
     logging_init(h->conf, name);
-    if (privilege_drop(identity) < 0)
-        _exit(EXIT_SETUP);
     if (table_seal(h->table, h->kind, h->row) < 0) {
         log_error("cannot seal the table: %s", strerror(errno));
         _exit(EXIT_SETUP);
     }
-    if (h->kind == KIND_WORKER || h->kind == KIND_HEALTHD) {
+    h->sandbox = SANDBOX_TABLE;
+    close_others(h);
+    show_title(h, name);
+    oom_prefer(h->kind);
+    if (kinds[h->kind].prepare)
+        kinds[h->kind].prepare();
+    if (is_confined(h->kind)) {
         conf_forget_secrets(NULL);
         environment_wipe();
     } else {
         conf_forget_secrets(h->conf);
     }
-    if ((h->kind == KIND_WORKER || h->kind == KIND_HEALTHD) &&
-        confine_child(h->kind == KIND_WORKER && h->conf->log.access == CONF_ACCESS_SYSLOG,
-                      conf_uses_unix(h->conf)) < 0)
+    if (launch_confine(h, identity) < 0)
         _exit(EXIT_SETUP);
     kinds[h->kind].body(h);
     check_failed("a body returned", __FILE__, __LINE__);

@@ -61,6 +61,9 @@ static const struct command {
      "what runs and how it is; exit code 1 if a pool has no healthy backend or the\n"
      "                             certificate store cannot be used"},
     {"status", NULL, 0, "status --live", "the same, but exit code 1 only if no worker serves"},
+    {"status", NULL, 0, "status --sandbox",
+     "what each process may do: its filters and capabilities, as the kernel says, and\n"
+     "                             what the process itself reports that it gave up"},
     {"drain", cli_drain, TAKES_BACKEND | OPTION_WAIT, "drain B [--wait]",
      "no new sessions for backend B (a name or its number); --wait:\n"
      "                             until nothing is left there (0), or it was cut (3)"},
@@ -129,6 +132,7 @@ static const struct {
     {"json", 'j', OPTION_JSON, FLAG(json)},
     {"watch", 'w', OPTION_JSON, FLAG(watch)},
     {"live", 'l', OPTION_JSON, FLAG(live)},
+    {"sandbox", 'S', OPTION_JSON, FLAG(sandbox)},
     {"force", 'f', OPTION_FORCE, FLAG(force)},
     {"wait", 'W', OPTION_WAIT, FLAG(wait)},
     {"rolling", 'r', OPTION_ROLLING, TEXT(pool)},

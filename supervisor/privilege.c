@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -87,6 +89,48 @@ int privilege_drop(const struct identity *identity)
     prctl(PR_SET_DUMPABLE, DUMPABLE, 0, 0, 0);
     return 0;
 }
+
+/* ---- capabilities */
+
+/* Of the supervisor: ports below 1024; identity and end of its children; the store, and keys
+ * that only root may read, which it opens for acmed. */
+enum {
+    KEPT_CAPABILITIES = 1 << CAP_NET_BIND_SERVICE | 1 << CAP_SETUID | 1 << CAP_SETGID |
+                        1 << CAP_KILL | 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE |
+                        1 << CAP_DAC_READ_SEARCH | 1 << CAP_FOWNER,
+};
+
+static int keep_capabilities(uint32_t kept)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct set[_LINUX_CAPABILITY_U32S_3] = {0};
+
+    if (syscall(SYS_capget, &header, set) < 0)
+        return -1;
+    for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+        set[i].permitted &= i == 0 ? kept : 0;
+        set[i].effective &= i == 0 ? kept : 0;
+        set[i].inheritable &= i == 0 ? kept : 0;
+    }
+    return (int)syscall(SYS_capset, &header, set);
+}
+
+void privilege_limit(void)
+{
+    if (keep_capabilities(KEPT_CAPABILITIES) < 0)
+        log_warn("capabilities that are not needed cannot be dropped: %s", strerror(errno));
+}
+
+int privilege_drop_capabilities(void)
+{
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* unknown to old kernels */
+    if (keep_capabilities(0) == 0)
+        return 0;
+    log_error("cannot drop capabilities: %s", strerror(errno));
+    return -1;
+}
+
+/* ---- the store */
 
 static bool is_empty(const char *path)
 {

@@ -25,6 +25,14 @@ void privilege_prepare(void);
  * exit. */
 int privilege_drop(const struct identity *identity);
 
+/* Supervisor, at start: keeps only the capabilities that it needs itself. A restart command
+ * that root configures gets those of root again, when it is executed. Failures are logged. */
+void privilege_limit(void);
+
+/* Child, after privilege_drop(): gives up all capabilities. 0, or -1 with errno after a log
+ * line. */
+int privilege_drop_capabilities(void);
+
 /* Creates a directory (and its parents) for the children, mode 0750; an existing empty one of
  * root's is given to them. 0 or -1 with errno. A read-only directory that is not empty is
  * accepted: its certificates can still be served. */

@@ -293,6 +293,7 @@ int supervise(const char *conf_file)
     }
     oom_prefer(KIND_SUPERVISOR);
     privilege_prepare();
+    privilege_limit();
     sup.conf_file = conf_file;
     table_object_name(object, *conf->pidfile ? conf->pidfile : conf_file);
     char *pidfile = strdup(conf->pidfile);

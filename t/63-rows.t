@@ -7,9 +7,11 @@ use Test::More;
 
 my @pas   = map { PasGate::StandIn->new("pas$_") } 1 .. 2;
 my $other = PasGate::StandIn->new('stranger');
-# Checks are rare: it is not the next one that repairs the row.
+# A worker may connect to no port that the configuration does not name, so that of the stranger has a
+# pool. Checks are rare: it is not the next one that repairs the row.
 my $gate = PasGate->new(workers => 2, backends => \@pas, pool => 'max_in_flight = 10; queue = { timeout = "60s"; };',
-    check => 'type = "tcp"; interval = "1h"; fast_interval = "100ms"; timeout = "2s"; rise = 1; fall = 2;');
+    check => 'type = "tcp"; interval = "1h"; fast_interval = "100ms"; timeout = "2s"; rise = 1; fall = 2;',
+    more_pools => [qq(name = "strange"; backends = ({ name = "strange"; address = "127.0.0.1:$other->{port}"; }); check = { port = $other->{port}; type = "tcp"; };)]);
 my $here = length $gate->log_text;
 
 sub poke
@@ -69,7 +71,7 @@ subtest 'rows that nobody uses' => sub {
     my $children = @{ $gate->status->{children} };
     poke('used',  250, 1);
     poke('child', 60,  2);
-    ok wait_for { @{ $gate->status->{pools} } == 1 && @{ $gate->status->{children} } == $children }, 'are repaired, too: no pool and no process comes of them';
+    ok wait_for { @{ $gate->status->{pools} } == 2 && @{ $gate->status->{children} } == $children }, 'are repaired, too: no further pool and no process comes of them';
     ok wait_for { $gate->status->{health}{text} eq 'all well' }, 'and nothing is missed';
 };
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -410,6 +411,12 @@ static void open_recent(struct worker *w)
     }
 }
 
+void worker_prepare(void)
+{
+    tzset();
+    tls_prepare();
+}
+
 static int worker_start(struct worker *w, const struct heritage *heritage)
 {
     w->heritage = heritage;
@@ -426,6 +433,7 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     w->session_words = table_session_words(w->table, heritage->row);
     open_recent(w);
     atomic_store(&w->row->config_generation, heritage->generation);
+    atomic_store(&w->row->sandbox, heritage->sandbox);
     if (getrandom(&w->id_key, sizeof w->id_key, 0) != sizeof w->id_key)
         return -1;
     renew_date(w);

@@ -21,6 +21,7 @@ struct cli {
     bool dump, manual;      /* check */
     bool strict;            /* check: warnings are errors */
     bool json, watch, live; /* status */
+    bool sandbox;           /* status: what each process may do */
     bool force;             /* cert renew, restart */
     bool wait;              /* drain, restart */
     const char *pool;       /* restart --rolling */
@@ -59,6 +60,9 @@ struct service {
     int fd; /* of the object that has the table: its lock says whether the service lives */
     const struct table *table; /* read-only */
 };
+
+/* The whole of `status --sandbox` (cli/sandbox.c). false: nothing could be shown. */
+bool cli_sandbox(const struct service *service);
 
 /* Finds the service of a configuration file by the name of its table or, when the file cannot
  * be read at present, by the table that names that file. Only tables of root, of the caller and

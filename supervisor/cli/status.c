@@ -60,6 +60,11 @@ static int status_show(const struct cli *cli)
 
     if (code != CLI_OK)
         return code;
+    if (cli->sandbox) {
+        code = cli_sandbox(&service) ? CLI_OK : CLI_FAILURE;
+        service_close(&service);
+        return code;
+    }
     bool shown = cli->json ? print_json(service.table)
                            : status_text(service.table, stdout, isatty(STDOUT_FILENO));
     code = shown ? status_verdict(service.table, cli) : CLI_FAILURE;

@@ -2,10 +2,13 @@
  * case in a child, because nothing of it is ever undone. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,6 +17,8 @@
 #include <unistd.h>
 
 #include "acmed/sandbox.h"
+#include "base/conf/conf.h"
+#include "base/landlock.h"
 #include "base/sandbox.h"
 #include "base/sandbox_rules.h"
 #include "supervisor/confine_child.h"
@@ -170,7 +175,7 @@ static int touches_nobody(void)
     struct rlimit limit;
     struct sched_param param = {0};
     cpu_set_t cpus;
-    int fd = open("/dev/null", O_RDONLY);
+    int fd = dup(1);
 
     HOLDS(101, syscall(SYS_tgkill, pid, pid, 0) < 0 && errno == EPERM);
     HOLDS(102, syscall(SYS_tkill, pid, 0) < 0 && errno == EPERM);
@@ -197,13 +202,86 @@ static int touches_nobody(void)
     return 0;
 }
 
-static int child_of_ours(bool syslog)
+/* The kernel may be of any version of Landlock, or have none. */
+static int limited_files(enum kind kind, uint32_t sandbox)
+{
+    HOLDS(30, !(sandbox & SANDBOX_FILES) == (landlock_abi() < LANDLOCK_ABI_FILES));
+    HOLDS(31, !(sandbox & SANDBOX_PORTS) == (landlock_abi() < LANDLOCK_ABI_TCP));
+    HOLDS(32, !(sandbox & SANDBOX_SCOPE) == (landlock_abi() < LANDLOCK_ABI_SCOPE));
+    if (sandbox & SANDBOX_FILES) {
+        HOLDS(36, can_open(secret, O_RDONLY) == (kind == KIND_WORKER));
+        HOLDS(33, !can_open(beside, O_RDONLY) && errno == EACCES);
+        HOLDS(34, !can_open("/root", O_RDONLY | O_DIRECTORY));
+        HOLDS(35, SANDBOX_LEAK_CHECK || !can_open("/proc/self/maps", O_RDONLY));
+    }
+    return 0;
+}
+
+static int connects_to(uint16_t port)
+{
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int error = connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? errno : 0;
+
+    close(fd);
+    return error;
+}
+
+static int no_code(enum kind kind)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    void *data = mmap(NULL, (size_t)page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int fd = open("/etc/ssl/openssl.cnf", O_RDONLY);
+
+    HOLDS(40, mprotect(data, (size_t)page, PROT_READ | PROT_WRITE) == 0);
+    HOLDS(41, mprotect(data, (size_t)page, PROT_READ | PROT_EXEC) < 0 && errno == EPERM);
+    HOLDS(42, mmap(NULL, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+                  MAP_FAILED);
+    HOLDS(43, memfd_create("x", 0) < 0);
+    if (fd >= 0)
+        HOLDS(44, (mmap(NULL, 1, PROT_EXEC, MAP_PRIVATE, fd, 0) != MAP_FAILED) ==
+                      (kind == KIND_HEALTHD));
+    return 0;
+}
+
+static struct conf *conf_of(const char *address, const char *more)
+{
+    static const char form[] =
+        "certificates = ({ names = [ \"a.test\" ]; self_signed = true; });"
+        "acme = { store = \"%s\"; };"
+        "pools = ({ name = \"p\"; backends = ({ name = \"b\"; address = \"%s\"; }); }); %s";
+    char text[sizeof form + sizeof store + 200];
+    struct conf_errors errs = {0};
+    struct conf *conf;
+
+    snprintf(text, sizeof text, form, store, address, more);
+    conf = conf_parse(text, strlen(text), "t.conf", &errs);
+    if (!conf)
+        diag("%s", errs.v[0]);
+    return conf;
+}
+
+static int child_of_ours(enum kind kind, bool syslog)
 {
     static const struct sandbox_rule none = {.calls = "no_such_call"};
+    const struct conf *conf =
+        conf_of("127.0.0.1:9", syslog ? "log = { access = \"syslog\"; };" : "");
+    uint32_t sandbox = 0;
 
+    HOLDS(29, conf != NULL);
     if (sandbox_forbid(&none, 1) < 0)
         return NO_FILTERS;
-    HOLDS(1, confine_child(syslog, false) == 0);
+    HOLDS(1, confine_child(kind, conf, &sandbox) == 0);
+    HOLDS(28, sandbox & SANDBOX_CALLS);
+    int failed = limited_files(kind, sandbox);
+    HOLDS(failed, failed == 0);
+    failed = no_code(kind);
+    HOLDS(failed, failed == 0);
+    if (sandbox & SANDBOX_PORTS) {
+        HOLDS(50, connects_to(9) == ECONNREFUSED);
+        HOLDS(51, connects_to(11) == EACCES);
+    }
     HOLDS(2, !can_exec());
     HOLDS(3, !can_talk(AF_UNIX, SOCK_STREAM) && errno == EACCES);
     HOLDS(4, !can_talk(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -211,21 +289,26 @@ static int child_of_ours(bool syslog)
     HOLDS(6, can_talk(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC) == syslog);
     HOLDS(7, can_talk(AF_INET, SOCK_STREAM));
     HOLDS(8, can_talk(AF_INET, SOCK_DGRAM));
-    HOLDS(9, can_talk(AF_NETLINK, SOCK_RAW));
+    HOLDS(9, can_talk(AF_NETLINK, SOCK_RAW) == (kind == KIND_HEALTHD));
     HOLDS(10, can_thread());
-    HOLDS(11, can_open(beside, O_RDWR));
+    HOLDS(11, !can_open(beside, O_RDWR) && errno == EPERM);
     HOLDS(12, SANDBOX_LEAK_CHECK || !can_fork());
     return SANDBOX_LEAK_CHECK ? 0 : touches_nobody();
 }
 
-static int worker_or_healthd(void)
+static int worker(void)
 {
-    return child_of_ours(false);
+    return child_of_ours(KIND_WORKER, false);
+}
+
+static int healthd(void)
+{
+    return child_of_ours(KIND_HEALTHD, false);
 }
 
 static int worker_with_syslog(void)
 {
-    return child_of_ours(true);
+    return child_of_ours(KIND_WORKER, true);
 }
 
 static int worker_with_unix_backends(void)
@@ -234,7 +317,10 @@ static int worker_with_unix_backends(void)
 
     if (sandbox_forbid(&none, 1) < 0)
         return NO_FILTERS;
-    HOLDS(1, confine_child(false, true) == 0);
+    const struct conf *conf = conf_of("unix:/run/pas.sock", "");
+    uint32_t sandbox = 0;
+
+    HOLDS(1, conf && confine_child(KIND_WORKER, conf, &sandbox) == 0);
     HOLDS(2, !can_exec());
     HOLDS(3, can_talk(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK));
     return 0;
@@ -320,7 +406,8 @@ int main(void)
     in_child(hides, "a folder is hidden");
     in_child(hides_nothing, "one that is not there");
     in_child(network_half, "the network half");
-    in_child(worker_or_healthd, "workers and healthd");
+    in_child(worker, "a worker");
+    in_child(healthd, "healthd");
     in_child(worker_with_syslog, "a worker whose access log goes to syslog");
     in_child(worker_with_unix_backends, "a worker with a backend at a unix socket");
     in_child(signing_half, "the signing half");

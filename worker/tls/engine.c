@@ -421,6 +421,12 @@ void tls_engine_challenges(struct tls_engine *engine, const struct table *table)
     engine->table = table;
 }
 
+void tls_prepare(void)
+{
+    OPENSSL_init_ssl(OPENSSL_INIT_LOAD_CONFIG, NULL);
+    ERR_clear_error();
+}
+
 struct tls_engine *tls_engine_new(const struct conf *conf, char *err, size_t n)
 {
     struct tls_engine *engine = calloc(1, sizeof *engine);

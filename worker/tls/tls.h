@@ -55,6 +55,10 @@ enum tls_io {
 /* The protocol that ALPN selected. */
 enum tls_alpn { TLS_ALPN_NONE, TLS_ALPN_HTTP1, TLS_ALPN_H2, TLS_ALPN_ACME };
 
+/* Loads OpenSSL's configuration and what it names (providers), once per process; otherwise the
+ * first engine does. */
+void tls_prepare(void);
+
 /* ---- engine */
 
 /* From conf: names of certificates, versions, ciphers, groups, tickets. conf must outlive it.
