@@ -135,6 +135,20 @@ void rows_keep(struct table *table)
         KEEP(child, i);
 }
 
+#define ADOPT(thing, i) \
+    keep(&table->thing.seq, &table->thing.row, &table->thing.row, sizeof table->thing.row, i)
+
+void rows_adopt(struct table *table)
+{
+    ADOPT(header, "header");
+    for (int i = 0; i < TABLE_BACKENDS; i++) {
+        ADOPT(backend[i], "backend");
+        ADOPT(admin[i], "admin");
+    }
+    for (int i = 0; i < TABLE_CHILDREN; i++)
+        ADOPT(child[i], "child");
+}
+
 uint32_t rows_repair(void)
 {
     static struct log_gate gate;

@@ -197,6 +197,33 @@ out:
     return table;
 }
 
+void table_room_take(struct table_room_taken *to)
+{
+    memcpy(to->row, reserved, sizeof to->row);
+    to->certs = reserved_certs;
+    to->challenges = reserved_challenges;
+}
+
+struct table *table_adopt(const struct object *object, const struct table_room_taken *taken)
+{
+    const struct table *seen = table_map(object->fd);
+    struct table *table;
+
+    if (!seen)
+        return NULL;
+    table_close(seen);
+    table = mmap(NULL, sizeof *table, PROT_READ | PROT_WRITE, MAP_SHARED, object->fd, 0);
+    if (table == MAP_FAILED)
+        return NULL;
+    memcpy(reserved, taken->row, sizeof reserved);
+    reserved_certs = taken->certs;
+    reserved_challenges = taken->challenges;
+    object_fd = object->fd;
+    object_read_fd = object->fd_read;
+    created = table;
+    return table;
+}
+
 const struct table *table_map(int fd)
 {
     struct table *table = NULL;

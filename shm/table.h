@@ -70,6 +70,16 @@ struct table {
 struct object;
 struct table *table_create(struct object *object, const char *name);
 
+/* What has been reserved so far, for the process that goes on with the table. */
+struct table_room_taken {
+    size_t row[TABLE_WORKERS];
+    uint32_t certs, challenges;
+};
+void table_room_take(struct table_room_taken *to);
+/* Supervisor, after an exec: maps the table of an object that it holds already. NULL with
+ * errno; EPROTO when it has another layout. */
+struct table *table_adopt(const struct object *object, const struct table_room_taken *taken);
+
 enum { TABLE_FIXED = offsetof(struct table, cert) };
 
 /* Supervisor: makes at least this many rows of cert[] and challenge[] usable; a later call
@@ -138,6 +148,9 @@ TABLE_ROW(challenge)
 /* Supervisor, with a new table: rows_repair() then also covers its rows that were never
  * published, where a stray write would look like a backend or process that does not exist. */
 void rows_keep(struct table *table);
+/* The same for a table that this process has adopted: the supervisor's rows are as they should
+ * be, because no other process can write them. */
+void rows_adopt(struct table *table);
 /* Compares all rows that this process has published with its copies, and rewrites those that
  * differ; returns how many, and logs it. Once a second. */
 uint32_t rows_repair(void);

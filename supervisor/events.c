@@ -17,6 +17,7 @@
 #include "supervisor/signals.h"
 #include "supervisor/stop.h"
 #include "supervisor/supervise.h"
+#include "supervisor/upgrade.h"
 
 /* ---- signals */
 
@@ -124,7 +125,7 @@ static void on_signal(struct supervisor *sup, const struct signalfd_siginfo *inf
         reopen_logs(sup);
         return;
     case SIGUSR2:
-        log_warn("signal USR2: re-exec is not supported yet");
+        upgrade_request(sup);
         return;
     default:
         if ((int)info->ssi_signo > SIGRTMIN && (int)info->ssi_signo < SIGRTMIN + SIGNAL_CERT)

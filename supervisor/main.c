@@ -18,6 +18,7 @@
 #include "supervisor/cli/cli.h"
 #include "supervisor/launch.h"
 #include "supervisor/supervise.h"
+#include "supervisor/upgrade.h"
 
 #define DEFAULT_CONF "/etc/pasgate/pasgate.conf"
 
@@ -96,7 +97,7 @@ static void help(FILE *out)
     fprintf(out, "\n  -c FILE                    the configuration (" DEFAULT_CONF ")\n"
                  "\n"
                  "Signals to the process of `run`: TERM stops gracefully, INT at once, HUP\n"
-                 "reloads, USR1 reopens the log files.\n"
+                 "reloads, USR1 reopens the log files, USR2 upgrades to the program on disk.\n"
                  "Exit codes: 0 good, 1 failed, 2 wrong usage, 3 a drain was cut, 78 wrong\n"
                  "configuration.\n");
 }
@@ -225,6 +226,7 @@ int main(int argc, char **argv)
      * a full disk, and not to end the process. Children inherit this; programs do not. */
     signal(SIGXFSZ, SIG_IGN);
     launch_init(argc, argv);
+    upgrade_init();
     if (argc < 2) {
         help(stderr);
         return CLI_USAGE;
@@ -236,6 +238,8 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
         return version(&cli);
+    if (strcmp(argv[1], "--self-test") == 0) /* the running service asks, before it upgrades */
+        return upgrade_self_test();
     const struct command *command = main_find(argv[1]);
     if (!command)
         return main_usage("unknown command: ", argv[1]);

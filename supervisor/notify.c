@@ -34,6 +34,21 @@ uint64_t notify_init(void)
     return watchdog_ms;
 }
 
+void notify_export(uint64_t watchdog_ms)
+{
+    char path[sizeof address.sun_path + 1] = "", usec[24];
+
+    if (address_len == 0)
+        return;
+    memcpy(path, address.sun_path, address_len - offsetof(struct sockaddr_un, sun_path));
+    if (!*path)
+        *path = '@';
+    setenv("NOTIFY_SOCKET", path, 1);
+    snprintf(usec, sizeof usec, "%llu", (unsigned long long)watchdog_ms * 1000);
+    if (watchdog_ms)
+        setenv("WATCHDOG_USEC", usec, 1);
+}
+
 void notify_send(const char *fmt, ...)
 {
     char text[512];

@@ -9,6 +9,9 @@
  * watchdog's time in ms; 0: no watchdog. */
 uint64_t notify_init(void);
 
+/* Puts them back into the environment, for the binary that this process becomes. */
+void notify_export(uint64_t watchdog_ms);
+
 /* Sends lines such as "READY=1\nSTATUS=...". */
 void notify_send(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -59,3 +59,13 @@ void oom_prefer(enum kind kind)
     }
     close(fd);
 }
+
+int oom_at_start(void)
+{
+    return at_start;
+}
+
+void oom_adopt(int value)
+{
+    at_start = value;
+}

@@ -10,4 +10,9 @@
  * afterwards /proc/self belongs to root. If it cannot be set, it stays as it is. */
 void oom_prefer(enum kind kind);
 
+/* What the service was started with, for the binary that goes on: oom_adopt() before the first
+ * oom_prefer(). */
+int oom_at_start(void);
+void oom_adopt(int value);
+
 #endif

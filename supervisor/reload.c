@@ -51,6 +51,11 @@ static void reload_failed(struct supervisor *sup, struct conf_errors *errs)
     told_result(sup);
 }
 
+void reload_refused(struct supervisor *sup, struct conf_errors *errs)
+{
+    reload_failed(sup, errs);
+}
+
 /* Counts older generations that still have processes. */
 static int count_draining(const struct supervisor *sup)
 {

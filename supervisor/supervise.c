@@ -20,6 +20,7 @@
 #include "base/sink.h"
 #include "base/str.h"
 #include "shm/message.h"
+#include "supervisor/backend/drain.h"
 #include "supervisor/backend/recovery.h"
 #include "supervisor/errors.h"
 #include "supervisor/examine_child.h"
@@ -31,6 +32,7 @@
 #include "supervisor/room.h"
 #include "supervisor/stop.h"
 #include "supervisor/tickets.h"
+#include "supervisor/upgrade.h"
 
 /* ---- the running service */
 
@@ -183,6 +185,19 @@ static void tell_no_start(int error)
     log_error("cannot start: %s", errors_lack(error, text));
 }
 
+/* What every supervisor has, at a start and after an upgrade. 0 or -1 with errno. */
+static int open_parts(struct supervisor *sup)
+{
+    if (loop_init(&sup->loop) < 0 || events_open(sup) < 0 || tickets_init(&sup->tickets) < 0 ||
+        affinity_key_init(&sup->affinity) < 0)
+        return -1;
+    sup->rotation.fire = on_rotation;
+    watch_init(&sup->watch, &sup->loop, on_file_changed);
+    processes_init(sup, &ops);
+    sup->recoveries = recovery_new(sup);
+    return sup->recoveries ? 0 : -1;
+}
+
 /* Everything that can fail at start, before the first child. 0 or -1 after a log line. */
 static int supervise_prepare(struct supervisor *sup, const char *object)
 {
@@ -193,25 +208,30 @@ static int supervise_prepare(struct supervisor *sup, const char *object)
     }
     rows_keep(sup->table);
     share_table(sup);
-    if (loop_init(&sup->loop) < 0 || events_open(sup) < 0 || open_bells(&sup->heritage) < 0 ||
-        tickets_init(&sup->tickets) < 0 || affinity_key_init(&sup->affinity) < 0 ||
+    if (open_parts(sup) < 0 || open_bells(&sup->heritage) < 0 ||
         table_seal(sup->table, KIND_SUPERVISOR, 0) < 0) {
         tell_no_start(errno);
         return -1;
     }
     sup->watchdog_ms = notify_init();
-    sup->rotation.fire = on_rotation;
     loop_timer_set(&sup->loop, &sup->rotation, TICKET_ROTATE_MS);
-    watch_init(&sup->watch, &sup->loop, on_file_changed);
     watch_files(&sup->watch, sup->current->conf->files, sup->current->conf->n_files);
-    processes_init(sup, &ops);
-    sup->recoveries = recovery_new(sup);
-    if (!sup->recoveries) {
-        tell_no_start(errno);
-        return -1;
-    }
     first_header(sup);
     return reserve_rows(sup);
+}
+
+static int run_loop(struct supervisor *sup)
+{
+    while (!sup->loop.stop) {
+        loop_once(&sup->loop, LOOP_IDLE_WAIT_MS);
+        reload_continue(sup);
+        upgrade_continue(sup);
+        supervise_check(sup);
+    }
+    admin_retry(sup); /* the last chance of overrides that could not be stored */
+    log_info("pasgate has stopped");
+    log_flush();
+    return sup->exit_code;
 }
 
 static int supervise_run(struct supervisor *sup)
@@ -227,15 +247,40 @@ static int supervise_run(struct supervisor *sup)
     process_start_single(sup, ROW_HEALTHD);
     for (uint32_t slot = 0; slot < sup->current->workers; slot++)
         CHECK(process_start_worker(sup, sup->current, (int)slot));
-    while (!sup->loop.stop) {
-        loop_once(&sup->loop, LOOP_IDLE_WAIT_MS);
-        reload_continue(sup);
-        supervise_check(sup);
+    return run_loop(sup);
+}
+
+/* After an exec by an older (or newer) program: everything is there and serves. A reload brings
+ * processes of this program. */
+static int supervise_go_on(struct supervisor *sup, int state)
+{
+    uint32_t children = 0;
+
+    log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, "supervisor");
+    events_block();
+    if (open_parts(sup) < 0 || upgrade_adopt(sup, state, &sup->pidfile_fd) < 0 ||
+        table_seal(sup->table, KIND_SUPERVISOR, 0) < 0) {
+        tell_no_start(errno);
+        return SUPERVISE_EXIT_FAILURE;
     }
-    admin_retry(sup); /* the last chance of overrides that could not be stored */
-    log_info("pasgate has stopped");
-    log_flush();
-    return sup->exit_code;
+    fd_close(&state);
+    logging_init(sup->current->conf, "supervisor");
+    oom_prefer(KIND_SUPERVISOR);
+    privilege_prepare();
+    privilege_limit();
+    sup->watchdog_ms = notify_init();
+    watch_files(&sup->watch, sup->current->conf->files, sup->current->conf->n_files);
+    for (int r = 0; r < ROWS; r++)
+        children += sup->process[r].pid > 0;
+    log_info("pasgate %s goes on in place of version %s: %u processes adopted, generation %u",
+             PASGATE_VERSION, sup->header.version, children, sup->current->number);
+    snprintf(sup->header.version, sizeof sup->header.version, "%s", PASGATE_VERSION);
+    publish_header(sup);
+    heartbeat_start(sup);
+    drains_watch(sup);
+    processes_reap(sup);
+    reload_request(sup);
+    return run_loop(sup);
 }
 
 static void open_standard(void)
@@ -266,43 +311,49 @@ static int lock_pidfile(const char *path)
     return -1;
 }
 
-int supervise(const char *conf_file)
+static void supervise_release(struct supervisor *sup)
 {
-    static struct supervisor sup;
-    char object[TABLE_OBJECT_NAME];
-    struct conf_errors errs = {0}, warnings = {0};
-    int code = SUPERVISE_EXIT_FAILURE, lock = -1;
+    watch_release(&sup->watch);
+    generation_unref(sup->current);
+    recovery_free(sup->recoveries);
+    tickets_release(sup->tickets);
+    affinity_key_release(sup->affinity);
+    object_remove(&sup->object);
+}
 
-    open_standard();
-    sink_adopt_standard();
-    log_to_fd(STDERR_FILENO);
+static struct supervisor sup = {.pidfile_fd = -1};
+
+/* Reads the configuration and opens what it needs. NULL after log lines; *code: why not. */
+static struct conf *read_first(const char *conf_file, int *code)
+{
+    struct conf_errors errs = {0}, warnings = {0};
     struct conf *conf = conf_load(conf_file, &errs);
+
+    *code = SUPERVISE_EXIT_CONFIG;
     if (!conf) {
         /* A lack of the host may be over at the next start: systemd is to try again. */
-        code = errs.host ? SUPERVISE_EXIT_FAILURE : SUPERVISE_EXIT_CONFIG;
+        if (errs.host)
+            *code = SUPERVISE_EXIT_FAILURE;
         supervise_print_errors(&errs);
-        return code;
+        return NULL;
     }
     logging_init(conf, "supervisor");
     examine_child_run(conf, EXAMINE_START, &errs, &warnings);
     errors_log_warnings(&warnings);
-    if (errs.n > 0) {
-        supervise_print_errors(&errs);
-        conf_free(conf);
-        return SUPERVISE_EXIT_CONFIG;
-    }
-    oom_prefer(KIND_SUPERVISOR);
-    privilege_prepare();
-    privilege_limit();
-    sup.conf_file = conf_file;
-    table_object_name(object, *conf->pidfile ? conf->pidfile : conf_file);
-    char *pidfile = strdup(conf->pidfile);
-    CHECK(pidfile);
-    events_block();
-    if (*pidfile && (lock = lock_pidfile(pidfile)) < 0) {
-        conf_free(conf);
-        goto out;
-    }
+    if (errs.n == 0)
+        return conf;
+    supervise_print_errors(&errs);
+    conf_free(conf);
+    return NULL;
+}
+
+static int supervise_start(struct conf *conf)
+{
+    char object[TABLE_OBJECT_NAME];
+    struct conf_errors errs = {0};
+    int code = SUPERVISE_EXIT_FAILURE;
+
+    table_object_name(object, *conf->pidfile ? conf->pidfile : sup.conf_file);
     sup.listeners.patience_ms = LISTENERS_PATIENCE_MS;
     sup.current = generation_new(conf, 1, &sup.slots, &sup.listeners, &errs);
     sup.listeners.patience_ms = 0;
@@ -310,19 +361,51 @@ int supervise(const char *conf_file)
         for (size_t i = 0; i < errs.n; i++)
             log_error("%s", errs.v[i]);
         conf_errors_release(&errs);
-        goto out;
+        return code;
     }
     if (supervise_prepare(&sup, object) == 0)
         code = supervise_run(&sup);
-    watch_release(&sup.watch);
-    generation_unref(sup.current);
-    recovery_free(sup.recoveries);
-    tickets_release(sup.tickets);
-    affinity_key_release(sup.affinity);
-    object_remove(&sup.object);
-out:
-    if (*pidfile)
-        pidfile_unlock(pidfile, &lock);
-    free(pidfile);
+    supervise_release(&sup);
+    return code;
+}
+
+/* pidfile: as the running service was started; a reload does not change it. */
+static int supervise_upgraded(int state)
+{
+    int code = supervise_go_on(&sup, state);
+    const char *path = sup.pidfile;
+
+    supervise_release(&sup);
+    if (*path)
+        pidfile_unlock(path, &sup.pidfile_fd);
+    return code;
+}
+
+int supervise(const char *conf_file)
+{
+    int code, state = upgrade_inherited();
+
+    open_standard();
+    sink_adopt_standard();
+    log_to_fd(STDERR_FILENO);
+    sup.conf_file = conf_file;
+    if (state >= 0)
+        return supervise_upgraded(state);
+    struct conf *conf = read_first(conf_file, &code);
+    if (!conf)
+        return code;
+    oom_prefer(KIND_SUPERVISOR);
+    privilege_prepare();
+    privilege_limit();
+    snprintf(sup.pidfile, sizeof sup.pidfile, "%s", conf->pidfile);
+    events_block();
+    if (*sup.pidfile && (sup.pidfile_fd = lock_pidfile(sup.pidfile)) < 0) {
+        conf_free(conf);
+        code = SUPERVISE_EXIT_FAILURE;
+    } else {
+        code = supervise_start(conf);
+    }
+    if (*sup.pidfile)
+        pidfile_unlock(sup.pidfile, &sup.pidfile_fd);
     return code;
 }

@@ -16,6 +16,7 @@
 #ifndef SUPERVISOR_SUPERVISE_H
 #define SUPERVISOR_SUPERVISE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -103,6 +104,9 @@ struct supervisor {
     bool reload_wanted;   /* a reload was requested while another one is in progress or waits */
     bool reload_waits;    /* this was logged */
     uint32_t reload_rows; /* worker rows that must be free before the next try; 0: none */
+    bool upgrade_wanted, upgrade_waits; /* USR2; this was logged */
+    int pidfile_fd;                     /* holds its lock; -1: none */
+    char pidfile[PATH_MAX];             /* as at the start; "": none */
     bool stopping, ready_told;
     uint64_t restarter_until_ms; /* once stopping: how long the restarter is waited for */
     int exit_code;
@@ -144,6 +148,9 @@ void process_send_tickets(struct process *p);
 
 /* On HUP, or when a watched file changed. */
 void reload_request(struct supervisor *sup);
+/* An upgrade that cannot begin: reported as a reload that failed, and releases errs. */
+struct conf_errors;
+void reload_refused(struct supervisor *sup, struct conf_errors *errs);
 /* Begins a reload that was requested, when nothing prevents it. After each turn of the loop, so
  * that no reload begins in the middle of another step. */
 void reload_continue(struct supervisor *sup);

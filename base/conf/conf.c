@@ -114,6 +114,7 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
         b->conf->secrets = b->secrets;
         b->conf->file = conf_arena_strdup(b->arena, b->text.files[0].path);
         keep_files(b);
+        b->conf->text = conf_source_keep(&b->text, b->secrets, &b->conf->n_text);
         if (conf_read(b))
             conf_check(b);
         keep_warnings(b);
@@ -143,6 +144,24 @@ struct conf *conf_load(const char *file, struct conf_errors *errs)
 
     overwrite_freed(true);
     return build(&b, conf_source_load(&b.text, file, &b.report), errs);
+}
+
+const void *conf_text(const struct conf *conf, size_t *n)
+{
+    *n = conf->n_text;
+    return conf->text;
+}
+
+struct conf *conf_load_text(const void *text, size_t n, struct conf_errors *errs)
+{
+    struct conf_build b = {0};
+    bool good;
+
+    overwrite_freed(true);
+    good = conf_source_restore(&b.text, text, n);
+    if (!good)
+        conf_errors_no_memory(&b.report);
+    return build(&b, good, errs);
 }
 
 struct conf *conf_load_early(const char *file, struct conf_errors *errs)

@@ -376,6 +376,8 @@ struct conf_file {
 struct conf {
     const char *file;              /* as given to conf_load() */
     const struct conf_file *files; /* the file and its includes, each once */
+    const void *text;              /* of conf_text() */
+    size_t n_text;
     size_t n_files;
 
     uint32_t workers;    /* resolved: never 0 */
@@ -430,6 +432,11 @@ struct conf_errors {
 /* Reads a file. Returns a tree for conf_free(), or NULL and at least one error. A relative path
  * in a file, also of @include, starts at the directory of that file. */
 struct conf *conf_load(const char *file, struct conf_errors *errs);
+
+/* What it was read from, as bytes that belong to it (they contain secrets): the same program
+ * gets the same tree from them in another process, whatever the files are by then. */
+const void *conf_text(const struct conf *conf, size_t *n);
+struct conf *conf_load_text(const void *text, size_t n, struct conf_errors *errs);
 
 /* The same, but certificate files may be missing: for a caller that is about to write them. */
 struct conf *conf_load_early(const char *file, struct conf_errors *errs);

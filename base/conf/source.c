@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/conf/arena.h"
 #include "base/conf/errors.h"
 #include "base/str.h"
 
@@ -403,4 +404,83 @@ const char *conf_source_where(const struct conf_source *text, unsigned line, uns
         line = (unsigned)text->n_lines; /* an error past the end is reported at the end */
     *number = text->lines[line - 1].line;
     return text->files[text->lines[line - 1].file].path;
+}
+
+/* ---- as bytes: the numbers, then text, lines, and each file's state with its path */
+
+struct kept {
+    size_t n, n_lines, n_files;
+};
+
+const void *conf_source_keep(const struct conf_source *text, struct conf_arena *arena,
+                             size_t *n)
+{
+    const struct kept head = {text->n, text->n_lines, text->n_files};
+    char *bytes, *to;
+
+    *n = sizeof head + text->n + text->n_lines * sizeof *text->lines;
+    for (size_t i = 0; i < text->n_files; i++)
+        *n += sizeof text->files[i].seen + strlen(text->files[i].path) + 1;
+    bytes = to = conf_arena_alloc(arena, *n);
+    to = (char *)mempcpy(to, &head, sizeof head);
+    to = (char *)mempcpy(to, text->p, text->n);
+    to = (char *)mempcpy(to, text->lines, text->n_lines * sizeof *text->lines);
+    for (size_t i = 0; i < text->n_files; i++) {
+        to = (char *)mempcpy(to, &text->files[i].seen, sizeof text->files[i].seen);
+        to = (char *)mempcpy(to, text->files[i].path, strlen(text->files[i].path) + 1);
+    }
+    return bytes;
+}
+
+/* The next n bytes, or NULL. */
+static const char *take_bytes(const char **at, size_t *left, size_t n)
+{
+    const char *p = *at;
+
+    if (n > *left)
+        return NULL;
+    *at += n;
+    *left -= n;
+    return p;
+}
+
+static bool restore_files(struct conf_source *text, size_t n_files, const char *at, size_t left)
+{
+    for (size_t i = 0; i < n_files; i++) {
+        struct stat seen;
+        const char *from = take_bytes(&at, &left, sizeof seen);
+        size_t n = from ? strnlen(at, left) : left;
+        const char *path = n < left ? take_bytes(&at, &left, n + 1) : NULL;
+
+        if (!path)
+            return false;
+        memcpy(&seen, from, sizeof seen);
+        if (!conf_source_add_name(text, path, &seen))
+            return false;
+    }
+    return true;
+}
+
+bool conf_source_restore(struct conf_source *text, const void *bytes, size_t n)
+{
+    const char *at = bytes, *head = take_bytes(&at, &n, sizeof(struct kept)), *p, *lines;
+    struct kept kept;
+
+    *text = (struct conf_source){0};
+    if (!head)
+        return false;
+    memcpy(&kept, head, sizeof kept);
+    if (kept.n > CONF_TEXT_MAX_BYTES * 2 || kept.n_lines > kept.n + 1 || kept.n_files == 0 ||
+        kept.n_files > CONF_MAX_FILES)
+        return false;
+    p = take_bytes(&at, &n, kept.n);
+    lines = take_bytes(&at, &n, kept.n_lines * sizeof *text->lines);
+    if (!p || !lines || !add_text(text, p, kept.n))
+        return false;
+    text->lines = calloc(kept.n_lines + 1, sizeof *text->lines);
+    if (!text->lines)
+        return false;
+    memcpy(text->lines, lines, kept.n_lines * sizeof *text->lines);
+    text->n_lines = text->cap_lines = kept.n_lines;
+    return restore_files(text, kept.n_files, at, n);
 }

@@ -44,6 +44,13 @@ bool conf_source_from(struct conf_source *text, const char *name, const char *p,
                       struct conf_error_list *report);
 void conf_source_release(struct conf_source *text);
 
+/* The whole of it as bytes, in an arena, from which a later process restores it without reading
+ * a file. restore: false: not such bytes, or no memory. */
+struct conf_arena;
+const void *conf_source_keep(const struct conf_source *text, struct conf_arena *arena,
+                             size_t *n);
+bool conf_source_restore(struct conf_source *text, const void *bytes, size_t n);
+
 /* The file of a line of the spliced text, and its line number there (0: the file as a whole).
  * "" if not even the first file could be read. */
 const char *conf_source_where(const struct conf_source *text, unsigned line, unsigned *number);

@@ -362,6 +362,17 @@ struct recovery_table *recovery_new(struct supervisor *sup)
     return recoveries;
 }
 
+void recovery_adopt(struct recovery_table *recoveries, const struct recovery_table *from)
+{
+    struct supervisor *sup = recoveries->sup;
+
+    *recoveries = *from;
+    recoveries->sup = sup;
+    recoveries->timer = (struct loop_timer){.fire = recovery_on_timer};
+    if (loop_timer_armed(&from->timer))
+        loop_timer_set(&sup->loop, &recoveries->timer, 0);
+}
+
 void recovery_free(struct recovery_table *recoveries)
 {
     free(recoveries);

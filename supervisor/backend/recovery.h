@@ -17,7 +17,9 @@ struct recovery_table;
 struct supervisor;
 
 struct recovery_table *recovery_new(struct supervisor *sup); /* NULL with errno */
-void recovery_free(struct recovery_table *recoveries);       /* takes NULL */
+/* After an upgrade: goes on from a copy of the former program's. */
+void recovery_adopt(struct recovery_table *recoveries, const struct recovery_table *from);
+void recovery_free(struct recovery_table *recoveries); /* takes NULL */
 
 /* An operator's restart by signal: the number of a backend (1..), plus RESTART_FORCE to restart
  * it even if fewer than min_healthy would be left. The row's requests and reply give the

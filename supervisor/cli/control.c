@@ -1,6 +1,7 @@
 /* The subcommands check, reload, drain, ready and maint. All but check send a signal and watch
  * the table until it shows the result. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -198,6 +199,24 @@ static int watch_reload(const struct cli *cli, const struct service *service,
     return CLI_FAILURE;
 }
 
+/* HUP; or USR2, if its program was replaced on disk: then the service becomes the new one, and
+ * reloads. Who may not look gets a reload. */
+static int signal_for_reload(pid_t pid)
+{
+    static const char gone[] = " (deleted)";
+    char link[32], path[PATH_MAX + sizeof gone];
+    ssize_t n;
+
+    snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
+    n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    if ((size_t)(n > 0 ? n : 0) < sizeof gone ||
+        strcmp(path + n - (sizeof gone - 1), gone) != 0)
+        return SIGHUP;
+    path[n - (ssize_t)(sizeof gone - 1)] = '\0';
+    return access(path, X_OK) == 0 ? SIGUSR2 : SIGHUP;
+}
+
 int cli_reload(const struct cli *cli)
 {
     struct service service;
@@ -208,7 +227,7 @@ int cli_reload(const struct cli *cli)
         return code;
     if (!header_read(&service.table->header, &before))
         code = cli_control_lost();
-    else if (kill(service.pid, SIGHUP) < 0)
+    else if (kill(service.pid, signal_for_reload(service.pid)) < 0)
         code = cannot_signal(&service);
     else
         code = watch_reload(cli, &service, &before);

@@ -26,6 +26,27 @@ static char *dump(const struct conf *conf)
     return text;
 }
 
+/* Its bytes give the same tree in another process; half of them give none. */
+static void is_kept(const struct conf *conf, const char *dumped, const char *what)
+{
+    struct conf_errors errs = {0};
+    size_t n;
+    const void *text = conf_text(conf, &n);
+    struct conf *again = conf_load_text(text, n, &errs);
+    char *same = again ? dump(again) : NULL;
+
+    is_str(same ? same : "", dumped, "%s: its bytes read back to the same", what);
+    free(same);
+    conf_free(again);
+    for (size_t part = 0; part < n; part += n / 8 + 1) {
+        again = conf_load_text(text, part, &errs);
+        ok(!again, "%s: not a part of them", what);
+        conf_free(again);
+    }
+    ok(errs.n > 0, "%s: which is said", what);
+    conf_errors_release(&errs);
+}
+
 static void round_trip(const char *text, const char *what)
 {
     struct conf *one = good(text);
@@ -34,6 +55,7 @@ static void round_trip(const char *text, const char *what)
     char *second = dump(two);
 
     is_str(second, first, "%s: the dump reads back to the same", what);
+    is_kept(one, first, what);
     is_int(two->n_backends, one->n_backends, "%s: with as many backends", what);
     is_int(two->n_routes, one->n_routes, "%s: and routes", what);
     free(first);
