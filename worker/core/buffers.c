@@ -138,6 +138,8 @@ struct head_buffer *head_buffer_part(struct worker *worker, const struct head_bu
     less->scan = (struct h1_scan){0};
     less->n = less->cap = room;
     less->apart = false;
+    less->client = buffer->client;
+    clients_hold(less->client, (ptrdiff_t)room);
     memcpy(less->bytes, buffer->bytes, n);
     memcpy(less->bytes + n, buffer->bytes + from, more);
     worker->buffered += room;
