@@ -198,6 +198,13 @@ static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
     return next;
 }
 
+static void ring_workers(struct healthd *h)
+{
+    if (h->news)
+        heritage_ring_workers(h->heritage);
+    h->news = false;
+}
+
 /* However often the doorbell rings, the cells are read again after a pause only. */
 static void hear_bell(struct healthd *h, uint64_t now_ms)
 {
@@ -229,13 +236,12 @@ _Noreturn void healthd_main(const struct heritage *heritage)
         if (now >= h.look_ms)
             look_around(&h, now);
         until = start_probes(&h, now);
-        if (h.news)
-            heritage_ring_workers(heritage);
-        h.news = false;
+        ring_workers(&h);
         healthd_say_ready(&h, now);
         prober_wait(h.prober, heritage->control_fd, heritage->doorbell_healthd,
                     (int)(until - now));
         take_results(&h, clock_mono_ms());
+        ring_workers(&h);
     }
     prober_free(h.prober);
     free(h.pool);
