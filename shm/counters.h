@@ -38,28 +38,37 @@
     X(measured_5xx)         \
     X(measured_4xx)         \
     X(measured_slow)
-#define ROW_COUNTERS(X)    \
-    X(connections_total)   \
-    X(connections_refused) \
-    X(connections_reused)  \
-    X(exchanges_total)     \
-    X(bytes_in)            \
-    X(bytes_out)           \
-    X(handshakes)          \
-    X(handshakes_resumed)  \
-    X(handshake_errors)    \
-    X(log_lost)            \
-    X(access_lost)         \
-    X(status_requests)     \
-    X(bad_requests)        \
-    X(own_errors)          \
-    X(slow_bodies)         \
-    X(slow_readers)        \
-    X(memory_refused)      \
-    X(heads_dropped)       \
-    X(connections_denied)  \
-    X(requests_denied)     \
-    X(proxy_header_errors) \
+#define ROW_COUNTERS(X)     \
+    X(connections_total)    \
+    X(connections_refused)  \
+    X(connections_reused)   \
+    X(exchanges_total)      \
+    X(bytes_in)             \
+    X(bytes_out)            \
+    X(handshakes)           \
+    X(handshakes_resumed)   \
+    X(handshake_errors)     \
+    X(log_lost)             \
+    X(access_lost)          \
+    X(status_requests)      \
+    X(bad_requests)         \
+    X(own_errors)           \
+    X(slow_bodies)          \
+    X(slow_readers)         \
+    X(memory_refused)       \
+    X(heads_dropped)        \
+    X(connections_denied)   \
+    X(requests_denied)      \
+    X(proxy_header_errors)  \
+    X(http2_connections)    \
+    X(http2_requests)       \
+    X(http2_resets)         \
+    X(http2_refused)        \
+    X(http2_ended_resets)   \
+    X(http2_ended_frames)   \
+    X(http2_ended_unread)   \
+    X(http2_ended_blocks)   \
+    X(http2_ended_protocol) \
     X(clients_unlimited)
 
 /* Any process: the sum over living and ended workers. If workers die faster than the table can

@@ -123,6 +123,9 @@ struct row_counters {
     uint64_t log_lost, access_lost;
     uint64_t slow_bodies, slow_readers, memory_refused, heads_dropped;
     uint64_t connections_denied, requests_denied, proxy_header_errors;
+    uint64_t http2_connections, http2_requests, http2_resets, http2_refused;
+    uint64_t http2_ended_resets, http2_ended_frames, http2_ended_unread;
+    uint64_t http2_ended_blocks, http2_ended_protocol;
     uint64_t clients_unlimited;
     uint64_t status[6];
     uint64_t handshake_failures[HANDSHAKE_FAILURES];

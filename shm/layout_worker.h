@@ -132,7 +132,14 @@ struct worker_row { /* writer: the worker of the row */
     /* Refused by the address of the client (clients). */
     _Atomic uint64_t connections_denied, requests_denied;
     _Atomic uint64_t proxy_header_errors; /* connections without a valid PROXY header */
-    _Atomic uint64_t status[6];           /* responses by class: [2] = 2xx */
+    /* HTTP/2: connections, requests; streams that ended early because of the client, and those
+     * refused because it had too many. */
+    _Atomic uint64_t http2_connections, http2_requests, http2_resets, http2_refused;
+    /* Its connections that were ended because of their clients: too many resets, frames of no
+     * use, unread replies, header blocks too large; other breaches of the protocol. */
+    _Atomic uint64_t http2_ended_resets, http2_ended_frames, http2_ended_unread;
+    _Atomic uint64_t http2_ended_blocks, http2_ended_protocol;
+    _Atomic uint64_t status[6]; /* responses by class: [2] = 2xx */
     /* Clients that found no place among those remembered, and so have no limits. */
     _Atomic uint64_t clients_unlimited;
     _Atomic uint64_t handshake_failures[HANDSHAKE_FAILURES]; /* handshake_errors by reason */

@@ -31,7 +31,8 @@ subtest 'requests' => sub {
     is curl('-o', '/dev/null', '-w', '%{http_version} %{http_code}', '-X', 'OPTIONS', '--request-target', '*', "$url/"), '2 204', 'OPTIONS *';
     my $line;
     wait_for { ($line) = grep { ($_->{target} // '') eq '/pas/get?a=b' } $gate->access };
-    is $line->{version}, 'HTTP/2', 'the access log tells the version';
+    is $line->{version}, 'HTTP/2.0', 'the access log tells the version';
+    is $line->{stream}, 1, 'and the stream';
 };
 
 subtest 'bodies' => sub {

@@ -161,7 +161,16 @@ get_testssl()
     }
 }
 
+get_h2spec()
+{
+    [ ! -x "$tools/h2spec" ] || return 0
+    go=$(go_command) || return 1
+    echo "building h2spec"
+    GOBIN=$tools GOFLAGS= "$go" install github.com/summerwind/h2spec/cmd/h2spec@latest
+}
+
 [ -z "$(missing)" ] || get_packages
 [ "$want" != "${want%"$check"}" ] || exit 0
 get_pebble || echo "no newer Pebble: tests that need one are skipped" >&2
+get_h2spec || echo "no h2spec: its test is skipped" >&2
 get_testssl || echo "no testssl.sh that rates: its test is skipped" >&2

@@ -89,6 +89,15 @@ static void add_service(struct text *out, const struct status_service *s)
     NUMBER("connections_denied", s->connections_denied);
     NUMBER("requests_denied", s->requests_denied);
     NUMBER("proxy_header_errors", s->proxy_header_errors);
+    NUMBER("http2_connections", s->http2_connections);
+    NUMBER("http2_requests", s->http2_requests);
+    NUMBER("http2_resets", s->http2_resets);
+    NUMBER("http2_refused", s->http2_refused);
+    NUMBER("http2_ended_resets", s->http2_ended_resets);
+    NUMBER("http2_ended_frames", s->http2_ended_frames);
+    NUMBER("http2_ended_unread", s->http2_ended_unread);
+    NUMBER("http2_ended_blocks", s->http2_ended_blocks);
+    NUMBER("http2_ended_protocol", s->http2_ended_protocol);
     NUMBER("clients_unlimited", s->clients_unlimited);
     NUMBER("buffer_bytes", s->buffer_bytes);
     NUMBER("response_bytes", s->response_bytes);

@@ -313,6 +313,9 @@ void status_add_remarks(struct text *out, const struct status_service *s)
         {s->slow_readers, "responses cut because they were read too slowly"},
         {s->memory_refused, "requests refused because limits.memory was used up"},
         {s->heads_dropped, "connections without a complete request ended to make room"},
+        {s->http2_ended_resets + s->http2_ended_frames + s->http2_ended_unread +
+             s->http2_ended_blocks,
+         "HTTP/2 connections ended because of floods"},
     };
     const char *between = "clients since the start: ";
 

@@ -60,6 +60,9 @@ struct status_service {
     uint64_t log_lost, access_lost; /* lost log lines of all processes (base/log.h) */
     uint64_t slow_bodies, slow_readers, memory_refused, heads_dropped;
     uint64_t connections_denied, requests_denied, proxy_header_errors;
+    uint64_t http2_connections, http2_requests, http2_resets, http2_refused;
+    uint64_t http2_ended_resets, http2_ended_frames, http2_ended_unread;
+    uint64_t http2_ended_blocks, http2_ended_protocol;
     uint64_t clients_unlimited;            /* of a worker_row */
     uint64_t buffer_bytes, response_bytes; /* now */
     uint64_t status[6];

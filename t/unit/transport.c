@@ -302,7 +302,7 @@ static void test_response(void)
     ok(sent("GET /a?b HTTP/1.1\r\nHost: shop.test\r\n"), "the backend gets HTTP/1.1");
     ok(sent("Via: 2.0 pasgate\r\n"), "  it is told what the client speaks");
     ok(sent("Cookie: a=1; b=2\r\n"), "  and gets the cookies in one field");
-    is_str(script_log_field("version"), "HTTP/2", "so does the log");
+    is_str(script_log_field("version"), "HTTP/2.0", "so does the log");
     script_end("a response");
 
     begin(1);

@@ -28,12 +28,13 @@ static void put_setting(uint8_t *to, unsigned id, uint32_t value)
 
 static void greet(struct h2 *h2)
 {
-    uint8_t settings[3 * 6];
+    uint8_t settings[4 * 6];
 
     put_setting(settings, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS);
     put_setting(settings + 6, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW);
     put_setting(settings + 12, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
                 h2->conn->worker->limits.head);
+    put_setting(settings + 18, H2_ENABLE_CONNECT_PROTOCOL, 1);
     h2_send_frame(h2, H2_SETTINGS, 0, 0, settings, sizeof settings);
     h2_send_number(h2, H2_WINDOW_UPDATE, 0, H2_CONN_WINDOW - H2_WINDOW_DEFAULT);
 }
@@ -56,7 +57,11 @@ static void h2_init(struct conn *c)
         c->state = CONN_CLOSED;
         return;
     }
+    if (!conn_of_status(c))
+        count_add(&c->worker->row->http2_connections, 1);
     greet(h2);
+    if (c->worker->draining)
+        h2_protocol.drain(c);
 }
 
 static void h2_release(struct conn *c)
@@ -212,7 +217,8 @@ static void tick(struct loop_timer *timer)
     for (struct h2_stream *s = h2->first; s; s = s->next)
         h2_stream_look(s);
     if (h2->block_stream && c->worker->loop.now_us - h2->block_us > late_us)
-        h2_fail(h2, H2_ENHANCE_YOUR_CALM, "a header block did not come to its end");
+        h2_limit(h2, &c->worker->row->http2_ended_blocks,
+                 "a header block did not come to its end");
     if (h2->nstreams)
         loop_timer_set(&c->worker->loop, timer, H2_TICK_MS);
     if (h2->reap || h2->dead)
@@ -222,7 +228,7 @@ static void tick(struct loop_timer *timer)
 static void h2_late(struct conn *c)
 {
     if (c->state == CONN_HEAD)
-        h2_fail(c->h2, H2_ENHANCE_YOUR_CALM, "a frame did not come to its end");
+        h2_limit(c->h2, &c->worker->row->http2_ended_blocks, "a frame did not come to its end");
 }
 
 /* ---- what happens to the connection */
@@ -281,7 +287,7 @@ static void h2_drain(struct conn *c)
 
 static void h2_drop_head(struct conn *c, const char *why)
 {
-    h2_fail(c->h2, H2_ENHANCE_YOUR_CALM, why);
+    h2_limit(c->h2, &c->worker->row->http2_ended_blocks, why);
     head_buffer_free(c->worker, c->h2->part);
     head_buffer_free(c->worker, c->h2->block);
     c->h2->part = c->h2->block = NULL;

@@ -34,16 +34,17 @@ struct protocol;
 enum {
     H2_STREAMS = 100, /* SETTINGS_MAX_CONCURRENT_STREAMS of clients */
     H2_FRAME_HEAD = 9,
-    H2_FRAME_MAX = 16384,          /* SETTINGS_MAX_FRAME_SIZE of both sides */
-    H2_WINDOW_DEFAULT = 65535,     /* RFC 9113 6.9.2 */
-    H2_WINDOW_MAX = 0x7fffffff,    /* 6.9.1 */
-    H2_STREAM_WINDOW = 128 * 1024, /* bytes of a request's body that may come unasked */
-    H2_CONN_WINDOW = 1024 * 1024,  /* the same for all streams of a connection */
-    H2_TABLE = 4096,               /* HPACK's dynamic table, in both directions */
-    H2_READ = 64 * 1024,           /* bytes of one read */
-    H2_OUT = 80 * 1024,            /* frames of a turn: one write */
-    H2_CLOSED = 32,                /* streams whose end is remembered */
-    H2_TICK_MS = 500,              /* how often deadlines of streams are looked at */
+    H2_FRAME_MAX = 16384,           /* SETTINGS_MAX_FRAME_SIZE of both sides */
+    H2_WINDOW_DEFAULT = 65535,      /* RFC 9113 6.9.2 */
+    H2_WINDOW_MAX = 0x7fffffff,     /* 6.9.1 */
+    H2_STREAM_WINDOW = 128 * 1024,  /* bytes of a request's body that may come unasked */
+    H2_CONN_WINDOW = 1024 * 1024,   /* the same for all streams of a connection */
+    H2_TABLE = 4096,                /* HPACK's dynamic table, in both directions */
+    H2_ENABLE_CONNECT_PROTOCOL = 8, /* RFC 8441 3 */
+    H2_READ = 64 * 1024,            /* bytes of one read */
+    H2_OUT = 80 * 1024,             /* frames of a turn: one write */
+    H2_CLOSED = 32,                 /* streams whose end is remembered */
+    H2_TICK_MS = 500,               /* how often deadlines of streams are looked at */
 };
 
 /* RFC 9113 7 */
@@ -119,6 +120,8 @@ struct h2_stream {
     bool expect : 1;    /* 100 Continue is still owed */
     bool waits : 1;     /* the exchange waits until the client takes more */
     bool responded : 1; /* the head of the final response is out */
+    bool websocket : 1; /* an extended CONNECT */
+    bool tunnel : 1;    /* and its tunnel is open */
     bool finished : 1;  /* finish() was called */
     bool whole : 1;
 };
@@ -141,7 +144,6 @@ struct h2 {
     struct h2_stream *first, *last, *found;
     uint32_t nstreams;
     uint32_t newest; /* the highest id of a client's stream so far */
-    uint32_t served; /* the highest one that became a request */
     int64_t send_window, recv_window;
     uint32_t credit;
     uint32_t initial; /* SETTINGS_INITIAL_WINDOW_SIZE of the client */
@@ -198,6 +200,9 @@ void h2_put_head(char *p, size_t n, enum h2_type type, uint8_t flags, uint32_t s
 
 /* Ends the connection because of what the client did; why: for the log. */
 void h2_fail(struct h2 *h2, enum h2_error error, const char *why);
+
+/* The same for more than a client may do; counter: in the worker's row. */
+void h2_limit(struct h2 *h2, _Atomic uint64_t *counter, const char *why);
 
 /* A frame without use. false: one too many, and the connection ends. */
 bool h2_count_frame(struct h2 *h2);

@@ -10,8 +10,10 @@
 #include "worker/conn/h2.h"
 #include "worker/core/buffers.h"
 #include "worker/core/core.h"
+#include "worker/core/request_id.h"
 #include "worker/http/h2_head.h"
 #include "worker/http/headers.h"
+#include "worker/tls/tls.h"
 
 /* Decodes a whole block. false: the connection ends. */
 static bool decode(struct h2 *h2, struct h2_head *to, const uint8_t *p, size_t n)
@@ -31,7 +33,8 @@ static bool decode(struct h2 *h2, struct h2_head *to, const uint8_t *p, size_t n
             h2_head_field(to, str_make((const char *)nv.name, nv.namelen),
                           str_make((const char *)nv.value, nv.valuelen));
         if (to->decoded > H2_BUDGET_DECODED) {
-            h2_fail(h2, H2_ENHANCE_YOUR_CALM, "a header block that is far too large");
+            h2_limit(h2, &h2->conn->worker->row->http2_ended_blocks,
+                     "a header block that is far too large");
             return false;
         }
         if (flags & NGHTTP2_HD_INFLATE_FINAL) {
@@ -79,7 +82,7 @@ static void set_protocol(struct http_request *r, bool end)
 {
     r->version_major = 2;
     r->version_minor = 0;
-    if (r->body == HTTP_BODY_NONE && !end)
+    if (r->body == HTTP_BODY_NONE && !end && !r->upgrade_websocket)
         r->body = HTTP_BODY_CHUNKED; /* of a length that is not known */
 }
 
@@ -90,9 +93,11 @@ static void begin(struct h2_stream *s, bool memory)
     const struct http_request *r = s->transport.request;
 
     s->expect = r->expect_continue && !s->remote_ended;
-    s->told_end = s->remote_ended;
+    s->told_end = s->remote_ended && !s->websocket;
     c->peer.requests++;
-    s->h2->served = s->id;
+    s->transport.stream = s->id;
+    if (!conn_of_status(c))
+        count_add(&worker->row->http2_requests, 1);
     h2_budget_request(&s->h2->budget);
     conn_asked(c);
     if (!worker->requests->create(worker, &s->transport))
@@ -100,7 +105,8 @@ static void begin(struct h2_stream *s, bool memory)
     else if (!memory)
         worker->requests->no_memory(s->transport.exchange, 0);
     else
-        worker->requests->begin(s->transport.exchange, NULL, 0, s->remote_ended);
+        worker->requests->begin(s->transport.exchange, NULL, 0,
+                                s->remote_ended || s->websocket);
 }
 
 static void judge(struct h2_stream *s, bool memory)
@@ -117,6 +123,14 @@ static void judge(struct h2_stream *s, bool memory)
     }
     if (s->remote_ended && r->body == HTTP_BODY_LENGTH && r->content_length) {
         deny(s->h2, s, s->id, H2_PROTOCOL_ERROR);
+        return;
+    }
+    if (s->websocket && !r->upgrade_websocket) {
+        h2_refuse(s, 400, "an extended CONNECT without Sec-WebSocket-Version");
+        return;
+    }
+    if (!conn_of_status(c) && !tls_conn_serves(c->stream.tls, r->host.p, r->host.n)) {
+        h2_refuse(s, 421, "the certificate of this connection is not the one of that host");
         return;
     }
     set_protocol(r, s->remote_ended);
@@ -136,6 +150,7 @@ static void open_request(struct h2 *h2, uint32_t id, const struct h2_head *head,
         return;
     }
     s->remote_ended = h2->block_flags & H2_F_END_STREAM;
+    s->websocket = head->websocket;
     s->transport.wire_in = in;
     if (head->over) {
         h2_refuse(s, 431, "the header fields are too large, or too many");
@@ -155,13 +170,24 @@ static void open_request(struct h2 *h2, uint32_t id, const struct h2_head *head,
     judge(s, memory);
 }
 
+/* A Sec-WebSocket-Key: 16 bytes in base64, of which the last group has four bits of 0. HTTP/2
+ * needs none (RFC 8441 5), HTTP/1.1 does. */
+static struct str websocket_key(struct worker *worker, char key[32])
+{
+    request_id_make(worker, key);
+    memcpy(key + 21, "A==", 3);
+    return str_make(key, 24);
+}
+
 static void new_block(struct h2 *h2, uint32_t id, const uint8_t *p, size_t n)
 {
     struct worker *worker = h2->conn->worker;
     size_t most = worker->limits.head < WORKER_HEADROOM ? worker->limits.head : WORKER_HEADROOM;
     struct h2_head head;
+    char key[32];
 
     h2_head_init(&head, worker->head_scratch, most, worker->field_scratch, WORKER_HEADROOM);
+    head.key = websocket_key(worker, key);
     if (!decode(h2, &head, p, n))
         return;
     h2->newest = id;
@@ -170,11 +196,13 @@ static void new_block(struct h2 *h2, uint32_t id, const uint8_t *p, size_t n)
     } else if (h2->self_dependent) {
         deny(h2, NULL, id, H2_PROTOCOL_ERROR);
     } else if (h2->nstreams >= H2_STREAMS) {
+        count_add(&worker->row->http2_refused, 1);
         deny(h2, NULL, id, H2_REFUSED_STREAM);
     } else {
         h2_head_end(&head);
         if (head.over && !h2_budget_decoded(&h2->budget, worker->loop.now_ms, head.decoded))
-            h2_fail(h2, H2_ENHANCE_YOUR_CALM, "too many header blocks that are too large");
+            h2_limit(h2, &h2->conn->worker->row->http2_ended_blocks,
+                     "too many header blocks that are too large");
         else if (head.broken)
             deny_malformed(h2, id, head.broken, n + H2_FRAME_HEAD);
         else
@@ -212,7 +240,8 @@ static void old_block(struct h2 *h2, uint32_t id, const uint8_t *p, size_t n)
     if (!decode(h2, &head, p, n))
         return;
     if (!h2_budget_decoded(&h2->budget, worker->loop.now_ms, head.decoded)) {
-        h2_fail(h2, H2_ENHANCE_YOUR_CALM, "too many header blocks of no use");
+        h2_limit(h2, &h2->conn->worker->row->http2_ended_blocks,
+                 "too many header blocks of no use");
     } else if (s) {
         end_block(s, &head);
     } else {
@@ -279,7 +308,8 @@ static bool collect(struct h2 *h2, const uint8_t *p, uint32_t n)
     size_t have = h2->block ? h2->block->n : 0;
 
     if (have + n > H2_BUDGET_BLOCK || h2->continuations > H2_BUDGET_CONTINUATIONS) {
-        h2_fail(h2, H2_ENHANCE_YOUR_CALM, "a header block of too many frames, or bytes");
+        h2_limit(h2, &h2->conn->worker->row->http2_ended_blocks,
+                 "a header block of too many frames, or bytes");
         return false;
     }
     if (!h2->block)

@@ -16,7 +16,8 @@ static bool count_ack(struct h2 *h2)
         h2->acks = 0;
     if (++h2->acks <= H2_BUDGET_ACKS)
         return true;
-    h2_fail(h2, H2_ENHANCE_YOUR_CALM, "replies to PING and SETTINGS are not read");
+    h2_limit(h2, &h2->conn->worker->row->http2_ended_unread,
+             "replies to PING and SETTINGS are not read");
     return false;
 }
 

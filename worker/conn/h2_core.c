@@ -99,14 +99,11 @@ void h2_send_goaway(struct h2 *h2, uint32_t last, enum h2_error error)
 
 /* ---- what a client may not do */
 
-void h2_fail(struct h2 *h2, enum h2_error error, const char *why)
+static void h2_end(struct h2 *h2, enum h2_error error, struct log_gate *gate, const char *why)
 {
-    static struct log_gate gate;
     struct conn *c = h2->conn;
 
-    if (h2->dead)
-        return;
-    if (log_wants(LOG_LEVEL_INFO) && log_gate_open(&gate))
+    if (log_wants(LOG_LEVEL_INFO) && log_gate_open(gate))
         log_info("HTTP/2 connection of %s closed: %s", c->peer.ip, why);
     else
         log_debug("HTTP/2 connection of %s closed: %s", c->peer.ip, why);
@@ -117,16 +114,41 @@ void h2_fail(struct h2 *h2, enum h2_error error, const char *why)
     conn_schedule(c);
 }
 
+void h2_fail(struct h2 *h2, enum h2_error error, const char *why)
+{
+    static struct log_gate gate;
+
+    if (h2->dead)
+        return;
+    count_add(&h2->conn->worker->row->http2_ended_protocol, 1);
+    h2_end(h2, error, &gate, why);
+}
+
+void h2_limit(struct h2 *h2, _Atomic uint64_t *counter, const char *why)
+{
+    static struct log_gate gate;
+
+    if (h2->dead)
+        return;
+    count_add(counter, 1);
+    h2_end(h2, H2_ENHANCE_YOUR_CALM, &gate, why);
+}
+
 bool h2_count_frame(struct h2 *h2)
 {
-    if (h2_budget_frame(&h2->budget, h2->conn->worker->loop.now_ms))
+    struct worker *worker = h2->conn->worker;
+
+    if (h2_budget_frame(&h2->budget, worker->loop.now_ms))
         return true;
-    h2_fail(h2, H2_ENHANCE_YOUR_CALM, "too many frames without use");
+    h2_limit(h2, &worker->row->http2_ended_frames, "too many frames of no use");
     return false;
 }
 
 void h2_count_reset(struct h2 *h2)
 {
-    if (!h2_budget_reset(&h2->budget, h2->conn->worker->loop.now_ms))
-        h2_fail(h2, H2_ENHANCE_YOUR_CALM, "too many streams were reset");
+    struct worker *worker = h2->conn->worker;
+
+    count_add(&worker->row->http2_resets, 1);
+    if (!h2_budget_reset(&h2->budget, worker->loop.now_ms))
+        h2_limit(h2, &worker->row->http2_ended_resets, "too many streams were reset");
 }

@@ -116,6 +116,17 @@ static int send_block(struct h2_stream *s, nghttp2_nv *nv, size_t n, bool end)
     return 0;
 }
 
+static int drop_accept(nghttp2_nv *nv, int n)
+{
+    int kept = 0;
+
+    for (int i = 0; i < n; i++)
+        if (!str_eq(str_make((const char *)nv[i].name, nv[i].namelen),
+                    STR("sec-websocket-accept")))
+            nv[kept++] = nv[i];
+    return kept;
+}
+
 static int h2_send_head(struct h2_stream *s, const struct http_head *head, bool end)
 {
     nghttp2_nv nv[HTTP_FIELDS_MAX + H2_FIELDS_ADDED];
@@ -128,6 +139,8 @@ static int h2_send_head(struct h2_stream *s, const struct http_head *head, bool 
     if (n < 0)
         return -1;
     n++;
+    if (head->status == 101) /* of HTTP/1.1 only: our own key was replied to */
+        n = drop_accept(nv, n);
     if (head->has_length)
         nv[n++] = nv_of("content-length", 14, str_decimal(length, head->content_length), true);
     s->local_ended |= end;
@@ -247,7 +260,7 @@ static int taken(struct h2_stream *s)
     s->waits = s->nout > 0 || s->end_due || c->writing;
     if (!s->waits)
         return 0;
-    return conn_has_room(c) ? 2 : 1;
+    return conn_has_room(c) && !s->tunnel ? 2 : 1;
 }
 
 static int send_body(struct h2_stream *s, const char *data, size_t n, bool last)
@@ -329,6 +342,27 @@ void h2_wake(struct h2 *h2, bool all)
 
 /* ---- what an exchange calls */
 
+/* Authentication of connections is not possible where requests share one with others: the
+ * client is to come again by HTTP/1.1 (RFC 9113 9.2, as IIS does), and browsers do. */
+static bool asks_for_h1(const struct http_head *head)
+{
+    for (unsigned i = 0; head->status == 401 && i < head->nfields; i++) {
+        const struct http_field *f = &head->fields[i];
+
+        if (str_eq_case(f->name, STR("WWW-Authenticate")) &&
+            (str_starts_case(f->value, STR("NTLM")) ||
+             str_starts_case(f->value, STR("Negotiate"))))
+            return true;
+    }
+    return false;
+}
+
+static void require_h1(struct h2_stream *s)
+{
+    s->reset = true;
+    h2_send_number(s->h2, H2_RST_STREAM, s->id, H2_HTTP_1_1_REQUIRED);
+}
+
 static int h2_send_respond(struct transport *t, const struct http_head *head, char *data,
                            size_t n, bool last)
 {
@@ -338,6 +372,11 @@ static int h2_send_respond(struct transport *t, const struct http_head *head, ch
         return -1;
     s->expect = false;
     s->responded = true;
+    s->tunnel = head->status == 101;
+    if (asks_for_h1(head)) {
+        require_h1(s);
+        return last ? 0 : -1;
+    }
     if (h2_send_head(s, head, last && !n && !t->ntrailers) < 0)
         return -1;
     return n || (last && !s->local_ended) ? send_body(s, data, n, last) : taken(s);

@@ -168,7 +168,10 @@ void h2_stream_reset(struct h2_stream *s)
     if (!s->local_ended)
         h2_count_reset(s->h2);
     s->reset = s->by_client = true;
-    h2_stream_abort(s, "the client reset the stream");
+    /* It keeps its place among the streams as long as it keeps a backend busy. */
+    if (!s->transport.exchange ||
+        !s->h2->conn->worker->requests->at_work(s->transport.exchange))
+        h2_stream_abort(s, "the client reset the stream");
 }
 
 /* ---- the request's body */
@@ -205,7 +208,12 @@ static void deliver(struct h2_stream *s, const char *bytes, size_t n, bool end)
     s->want_body = false;
     s->told_end = end;
     h2_stream_credit(s, n);
-    worker->requests->body(s->transport.exchange, to, n, end);
+    if (!s->tunnel)
+        worker->requests->body(s->transport.exchange, to, n, end);
+    else if (n)
+        worker->requests->body(s->transport.exchange, to, n, false);
+    if (s->tunnel && end && s->transport.exchange)
+        worker->requests->tunnel_ended(s->transport.exchange);
 }
 
 /* Keeps what came unasked. */

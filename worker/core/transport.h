@@ -77,8 +77,9 @@ struct transport_ops {
     void (*finish)(struct transport *, bool whole);
 };
 
-/* What a transport tells the exchange (worker->requests). All but create(), hold() and
- * owes_body() may end the exchange: on return it may be over, and finish() was called. */
+/* What a transport tells the exchange (worker->requests). All but create(), hold(),
+ * owes_body() and at_work() may end the exchange: on return it may be over, and finish() was
+ * called. */
 struct request_ops {
     /* Makes the exchange of transport->request, and sets transport->exchange. false: no
      * memory. */
@@ -104,6 +105,9 @@ struct request_ops {
     /* Does it hold a slot that others could use, while no byte of the announced body has come
      * ("Expect: 100-continue")? */
     bool (*owes_body)(const struct exchange *);
+    /* Is a backend at work on it, which has the whole request and sent nothing yet? That goes
+     * on whether anybody waits for the response or not. */
+    bool (*at_work)(const struct exchange *);
     /* Counts and logs a request that never became an exchange: its head could not be parsed, or
      * it got no memory. info: of the response, which was made. in: bytes received; out: bytes
      * of our response; body: the part of these that is its body. */
@@ -121,6 +125,7 @@ struct transport {
     const struct http_request *request; /* valid until finish() */
     struct exchange *exchange;          /* NULL: none runs */
     struct pins pins;                   /* of this connection, over all of its exchanges */
+    uint32_t stream;                    /* of HTTP/2; 0: another protocol */
     uint64_t begin_us;                  /* first byte of the request's head */
     uint64_t wire_in, wire_out;         /* plaintext of this exchange: heads, framing, bodies */
     /* Deadlines of the exchange's route, or the global ones before it has a route (ms). */

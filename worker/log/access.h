@@ -96,6 +96,7 @@ struct access_record {
     const char *tls_version, *tls_cipher, *sni; /* NULL: not TLS */
     bool tls_resumed;
     uint32_t connection_requests; /* number of the request on its connection: 1, 2, ... */
+    uint32_t stream;              /* of HTTP/2; 0: another protocol */
     const char *upgrade;          /* "websocket" for a tunnel; NULL */
 };
 

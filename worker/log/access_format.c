@@ -204,10 +204,8 @@ static void put_version(struct writer *w, const struct access_record *r)
 {
     put_lit(w, "HTTP/");
     put_number(w, r->version_major);
-    if (r->version_major < 2) {
-        put_lit(w, ".");
-        put_number(w, r->version_minor);
-    }
+    put_lit(w, ".");
+    put_number(w, r->version_minor);
 }
 
 /* ---- JSON */
@@ -311,6 +309,7 @@ static void json_line(struct writer *w, uint32_t slot, const struct access_recor
         json_number(w, "peer_port", port);
     }
     json_some(w, "request", r->connection_requests);
+    json_some(w, "stream", r->stream);
     json_text(w, "id", r->request_id);
     json_text(w, "method", r->method);
     json_number(w, "status", r->status);

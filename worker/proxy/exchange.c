@@ -263,6 +263,11 @@ static bool exchange_owes_body(const struct exchange *x)
     return x->request->expect_continue && !x->bytes_in && x->active->backend;
 }
 
+static bool exchange_at_work(const struct exchange *x)
+{
+    return x->active->state == EXCHANGE_WAITING;
+}
+
 const struct request_ops exchange_requests = {
     .create = exchange_create,
     .begin = exchange_begin,
@@ -274,6 +279,7 @@ const struct request_ops exchange_requests = {
     .no_memory = exchange_no_memory,
     .hold = collecting_hold,
     .owes_body = exchange_owes_body,
+    .at_work = exchange_at_work,
     .refused = exchange_stats_refused,
     .client_gone = upstream_close_pinned,
 };

@@ -222,6 +222,7 @@ static void write_access(const struct exchange *x, enum access_phase phase)
     };
 
     fill_peer(&r, x->peer);
+    r.stream = x->transport->stream;
     if (x->origin.hop >= 0) {
         r.peer = r.client;
         r.client = x->origin.address;

@@ -286,6 +286,17 @@ void tls_conn_offer_h2(struct tls_conn *conn)
     conn->offers_h2 = true;
 }
 
+bool tls_conn_serves(const struct tls_conn *conn, const char *host, size_t n)
+{
+    const char *sni = tls_conn_sni(conn);
+    uint32_t cert = tls_engine_choose(conn->engine, host, n);
+
+    if (strlen(sni) == n && strncasecmp(sni, host, n) == 0)
+        return true;
+    return tls_dual_first(conn->engine, cert) ==
+           tls_dual_first(conn->engine, tls_conn_cert(conn));
+}
+
 enum tls_alpn tls_conn_alpn(const struct tls_conn *conn)
 {
     return conn->alpn;

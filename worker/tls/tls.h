@@ -186,5 +186,8 @@ bool tls_conn_resumed(const struct tls_conn *);
  * one. */
 uint32_t tls_conn_cert(const struct tls_conn *);
 enum tls_alpn tls_conn_alpn(const struct tls_conn *);
+/* May this connection carry requests for that host? Not if another certificate than its own
+ * would be served for it: names of one connection have one certificate (RFC 9110 7.4). */
+bool tls_conn_serves(const struct tls_conn *, const char *host, size_t n);
 
 #endif
