@@ -182,6 +182,31 @@ static void test_detached(void)
            "nobody else answers either: nothing to compare with");
 }
 
+/* One hangs, and the only other one dies: it is kept, which is told once. */
+static void test_kept(void)
+{
+    uint32_t before;
+
+    wait_silently(6);
+    for (int i = 1; i < N; i++)
+        for (int k = 0; k < 3; k++)
+            probe(i, OUTCOME_FAIL);
+    count_add(&cell(0)->probation_unanswered, 2);
+    look();
+    is_state(0, HEALTH_SUSPECT, "silent on probation, and the last one: kept");
+    ok(strstr(row(0).reason, "not ejected, because no other backend of the pool is healthy"),
+       "  %s", row(0).reason);
+    before = table->health_history[0].count;
+    for (int i = 0; i < 40; i++) {
+        now += 250;
+        if (now >= target[0].due_ms)
+            probe(0, OUTCOME_PASS);
+        look();
+    }
+    is_state(0, HEALTH_UP, "  its checks are believed");
+    is_int(table->health_history[0].count, before + 1, "  and no more is told for ten seconds");
+}
+
 /* A second worker, which had its part of the counts, and its end. */
 static void second_worker(void)
 {
@@ -243,6 +268,7 @@ int main(void)
     log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, "healthd");
     test_silence();
     test_detached();
+    test_kept();
     test_end_of_worker();
     return done();
 }
