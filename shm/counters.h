@@ -69,7 +69,9 @@
     X(http2_ended_unread)   \
     X(http2_ended_blocks)   \
     X(http2_ended_protocol) \
-    X(clients_unlimited)
+    X(clients_unlimited)    \
+    X(logins_failed)        \
+    X(logins_limited)
 
 /* Any process: the sum over living and ended workers. If workers die faster than the table can
  * be read, the result of the last attempt is returned. slot < TABLE_BACKENDS. */

@@ -127,6 +127,7 @@ struct row_counters {
     uint64_t http2_ended_resets, http2_ended_frames, http2_ended_unread;
     uint64_t http2_ended_blocks, http2_ended_protocol;
     uint64_t clients_unlimited;
+    uint64_t logins_failed, logins_limited;
     uint64_t status[6];
     uint64_t handshake_failures[HANDSHAKE_FAILURES];
     uint64_t client_refusals[CLIENT_LIMITS];

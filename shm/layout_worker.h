@@ -131,6 +131,9 @@ struct worker_row { /* writer: the worker of the row */
     _Atomic uint64_t heads_dropped; /* connections without a complete request that made room */
     /* Refused by the address of the client (clients). */
     _Atomic uint64_t connections_denied, requests_denied;
+    /* Wrong passwords (401); not verified: too many wrong ones, or too many waiting (429, 503).
+     */
+    _Atomic uint64_t logins_failed, logins_limited;
     _Atomic uint64_t proxy_header_errors; /* connections without a valid PROXY header */
     /* HTTP/2: connections, requests; streams that ended early because of the client, and those
      * refused because it had too many. */

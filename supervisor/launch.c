@@ -21,6 +21,7 @@
 #include "supervisor/logging.h"
 #include "supervisor/oom.h"
 #include "supervisor/signals.h"
+#include "worker/login/verifier.h"
 #include "worker/worker.h"
 
 enum {
@@ -136,7 +137,15 @@ static int launch_confine(struct heritage *h, const struct identity *identity)
         return 0;
     if (privilege_drop_capabilities() < 0)
         return -1;
-    return is_confined(h->kind) ? confine_child(h->kind, h->conf, &h->sandbox) : 0;
+    if (!is_confined(h->kind))
+        return 0;
+    if (h->kind == KIND_WORKER && verifier_start(h->conf) < 0) {
+        log_error("cannot start the process that verifies passwords: %s", strerror(errno));
+        return -1;
+    }
+    conf_forget_secrets(NULL);
+    environment_wipe();
+    return confine_child(h->kind, h->conf, &h->sandbox);
 }
 
 static _Noreturn void launch_become(const struct heritage *heritage,
@@ -166,12 +175,8 @@ static _Noreturn void launch_become(const struct heritage *heritage,
     oom_prefer(h->kind);
     if (kinds[h->kind].prepare)
         kinds[h->kind].prepare();
-    if (is_confined(h->kind)) {
-        conf_forget_secrets(NULL);
-        environment_wipe();
-    } else {
+    if (!is_confined(h->kind))
         conf_forget_secrets(h->conf);
-    }
     if (launch_confine(h, identity) < 0)
         _exit(EXIT_SETUP);
     kinds[h->kind].body(h);

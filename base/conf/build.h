@@ -62,6 +62,9 @@ void conf_spread_certs(struct conf_build *b);
  * "-", or are dropped at the start. */
 const char *conf_name_from_host(struct conf_build *b, const char *host);
 
+/* ---- conf/check_users.c, for conf/check.c: reads the file of users of a route */
+void conf_check_users(struct conf_build *b, struct conf_route *route);
+
 /* ---- conf/check_methods.c, for conf/check.c: fills route->allow */
 void conf_check_methods(struct conf_build *b, struct conf_route *route);
 

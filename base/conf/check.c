@@ -354,6 +354,7 @@ static void default_route(struct conf_build *b)
         .body_bytes = conf->limits.body_bytes,
         .request_buffer = conf->limits.request_buffer,
         .hedge_after_ms = CONF_HEDGE_AUTO,
+        .basic = {.file = "", .realm = "pasgate", .cache_ms = 300000},
         .allow = "",
     };
     conf->routes = r;
@@ -412,6 +413,7 @@ static void check_routes(struct conf_build *b)
         r[i].where = conf_where(b, conf_line_of_record(b, &r[i]));
         resolve_retry(b, &r[i]);
         conf_check_methods(b, &r[i]);
+        conf_check_users(b, &r[i]);
         if (!*r[i].upstream_path)
             r[i].upstream_path = r[i].path;
         if (*r[i].pool_name && conf->n_pools && !conf_pool_find(conf, r[i].pool_name))

@@ -34,10 +34,12 @@
 #define CONF_MAX_BACKENDS  256 /* over all pools: sites with 200 backends exist */
 #define CONF_MAX_ROUTES    1024
 #define CONF_MAX_CERTS     1024
-#define CONF_MAX_NAMES     100 /* in one certificate: the limit of Let's Encrypt */
-#define CONF_MAX_TRUSTED   64  /* networks */
-#define CONF_MAX_CLIENTS   256 /* entries of one list of clients */
-#define CONF_MAX_LIST      16  /* elements of any other list */
+#define CONF_MAX_NAMES     100  /* in one certificate: the limit of Let's Encrypt */
+#define CONF_MAX_TRUSTED   64   /* networks */
+#define CONF_MAX_USERS     4096 /* in a file of users */
+#define CONF_USER_LEN      64   /* bytes in the name of a user, no NUL */
+#define CONF_MAX_CLIENTS   256  /* entries of one list of clients */
+#define CONF_MAX_LIST      16   /* elements of any other list */
 #define CONF_NAME_LEN      63  /* bytes in the name of a pool, backend or certificate, no NUL */
 #define CONF_HOST_LEN      253 /* bytes in a host name (RFC 1035 section 2.3.4) */
 #define CONF_PATH_LEN      255 /* bytes in a path of a route or check */
@@ -342,6 +344,23 @@ enum conf_retry {
         CONF_RETRY_CONNECT | CONF_RETRY_EMPTY | CONF_RETRY_VERDICT | CONF_RETRY_CUT,
 };
 
+/* A line of a file of users: "name:hash". */
+struct conf_user {
+    const char *name;
+    const char *hash; /* of crypt(3) */
+};
+
+/* HTTP Basic (RFC 7617). */
+struct conf_basic {
+    const char *file;  /* absolute; "": nobody has to log in */
+    const char *realm; /* what the login is for; printable ASCII without " and \ */
+    bool pass;         /* Authorization goes on to the backend */
+    uint32_t cache_ms; /* how long a verified password is not verified again; 0: never */
+    /* The users of file. Secret: only the process that verifies passwords has them. */
+    const struct conf_user *users;
+    size_t n_users;
+};
+
 struct conf_route {
     uint32_t index;            /* in conf.routes */
     const char *where;         /* its "file:line" */
@@ -360,9 +379,10 @@ struct conf_route {
     uint32_t hedge_after_ms; /* 0: never; CONF_HEDGE_AUTO: where its backend is silent */
     bool acme_passthrough;   /* ACME challenges that are not ours go to the pool */
     enum conf_slash encoded_slash;
-    const char *const *methods;        /* allowed methods */
-    size_t n_methods;                  /* 0: all */
-    const char *allow;                 /* the same as the value of an Allow field; "": all */
+    const char *const *methods; /* allowed methods */
+    size_t n_methods;           /* 0: all */
+    const char *allow;          /* the same as the value of an Allow field; "": all */
+    struct conf_basic basic;
     const struct conf_client *clients; /* whose requests it takes */
     size_t n_clients;                  /* 0: everybody's */
 };

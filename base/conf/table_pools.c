@@ -319,6 +319,35 @@ const struct conf_section conf_pool_section = {
     NULL,      NULL,
 };
 
+static const struct conf_setting basic_rows[] = {
+    {"file", &conf_file, AT(conf_basic, file), .def = "", .flags = OPTIONAL,
+     .max = CONF_STRING_LEN,
+     .text =
+         "File of users, one NAME:HASH a line, with hashes of bcrypt (htpasswd -B) or "
+         "SHA-crypt "
+         "(mkpasswd -m sha-512). It is read at start and at each reload. Not given: nobody has "
+         "to log in."},
+    {"realm", &conf_string, AT(conf_basic, realm), .def = "pasgate",
+     .text = "What browsers show when they ask for name and password."},
+    {"pass", &conf_bool, AT(conf_basic, pass), .def = "false",
+     .text = "Pass Authorization on to the backend. It is removed otherwise: the backend gets "
+             "the user's name in X-Remote-User, which no client can set here."},
+    {"cache", &conf_ms, AT(conf_basic, cache_ms), .def = "5m", .zero = "off", .min = SECONDS,
+     .max = HOURS,
+     .text = "How long a worker remembers that a password was right (not the password): "
+             "verifying one takes 50 to 300 ms of CPU. A reload forgets all of them."},
+    END};
+static const struct conf_section basic_section = {
+    NULL,
+    "HTTP Basic: only users of a file are served; others get 401. Use it over TLS only: the "
+    "password is sent with each request. Ten wrong passwords from one address in a minute are "
+    "429 for the rest of that minute, for all that is not remembered.",
+    basic_rows,
+    sizeof(struct conf_basic),
+    NULL,
+    NULL,
+};
+
 static void route_init(void *record, const void *parent, const struct conf *conf)
 {
     struct conf_route *route = record;
@@ -376,6 +405,7 @@ static const struct conf_setting route_rows[] = {
      .text = "The methods that the route accepts; others get 405. GET includes HEAD. Not "
              "given: all methods, including unknown ones, which are treated as unsafe. CONNECT "
              "and TRACE are always refused."},
+    {"basic", NULL, AT(conf_route, basic), .section = &basic_section, .text = "See below."},
     {"clients", &conf_client, MANY(conf_route, clients), .max = CONF_MAX_CLIENTS,
      .text = "Whose requests it takes, by the client's address, in the form of listen.clients; "
              "others get 403. Behind a load balancer in trusted, it is the address that this "

@@ -99,6 +99,8 @@ static void add_service(struct text *out, const struct status_service *s)
     NUMBER("http2_ended_blocks", s->http2_ended_blocks);
     NUMBER("http2_ended_protocol", s->http2_ended_protocol);
     NUMBER("clients_unlimited", s->clients_unlimited);
+    NUMBER("logins_failed", s->logins_failed);
+    NUMBER("logins_limited", s->logins_limited);
     NUMBER("buffer_bytes", s->buffer_bytes);
     NUMBER("response_bytes", s->response_bytes);
     text_add(out, ",\"status\":{");

@@ -18,7 +18,7 @@ my %may = (
 );
 my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/restarter/restarter.h acmed/acmed.h
     acmed/cert/certbot.h acmed/cert/examine_cert.h acmed/cert/import_file.h acmed/cert/revoked.h acmed/cert/store_delete.h
-    worker/http/route_spelling.h);
+    worker/http/route_spelling.h worker/login/verifier.h);
 
 # Subdirectories that include from their own top-level directory only themselves and these.
 my %room = (
@@ -35,7 +35,8 @@ my %room = (
     'worker/core'     => ['worker/http'],
     'worker/conn'     => [qw(worker/core worker/http worker/tls)],
     'worker/upstream' => [qw(worker/core worker/http)],
-    'worker/proxy'    => [qw(worker/upstream worker/core worker/http worker/tls worker/log worker/status)],
+    'worker/login'    => [qw(worker/core worker/http)],
+    'worker/proxy'    => [qw(worker/upstream worker/login worker/core worker/http worker/tls worker/log worker/status)],
 );
 
 # The files that may include a library. None of our headers may include any of them.

@@ -138,13 +138,13 @@ static void test_every_field(void)
 
     begin(2, 2);
     counters_read(table, &all);
-    uint64_t before = all.clients_unlimited;
+    uint64_t before = all.logins_limited;
     n = 0;
     ROW_COUNTERS(FILL_ROW)
     counters_take(table, 2, 2, NBACKENDS);
     counters_read(table, &all);
     is_int(all.connections_total, 1, "each counter of a row is taken: the first");
-    is_int(all.clients_unlimited - before, n, "and the last");
+    is_int(all.logins_limited - before, n, "and the last");
 }
 
 static void test_bounds(void)

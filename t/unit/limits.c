@@ -11,9 +11,12 @@
 #include "worker/conn/conn_state.h"
 #include "worker/core/core.h"
 #include "worker/http/affinity.h"
+#include "worker/http/basic.h"
 #include "worker/http/forward.h"
 #include "worker/http/h1.h"
 #include "worker/log/access.h"
+#include "worker/login/login.h"
+#include "worker/login/login_limit.h"
 #include "worker/proxy/exchange.h"
 
 static char *manual;
@@ -86,6 +89,13 @@ int main(void)
     says("Certificates", CA_SET_RUNS, "are ordered at a time");
     says("Certificates", TABLE_CHALLENGES, "challenges");
     says("Certificates", SUMMARY_CERTS, "certificates");
+    says("Logins", LOGIN_FAILURES, "wrong passwords");
+    says("Logins", LOGIN_WINDOW_MS / 1000, "s;");
+    says("Logins", LOGIN_WAITS, "wait");
+    says("Logins", LOGIN_WAITS_OF, "of one");
+    says("Logins", BASIC_USER_MAX, "bytes");
+    says("Logins", BASIC_PASSWORD_MAX, "bytes");
+    says("Logins", CONF_MAX_USERS, "users");
     says("This file", CONF_MAX_FILES, "files");
     says("This file", CONF_MAX_WORKERS, "workers");
     says("This file", CONF_MAX_LISTENERS, "listeners");

@@ -30,6 +30,7 @@ struct attempt_failures;
 struct clients;
 struct conn;
 struct exchange;
+struct login;
 struct pool_view;
 struct request_ops;
 struct route_table;
@@ -65,6 +66,7 @@ struct worker {
     bool certs_behind;      /* some certificate differs from acmed's: tried at each tick */
     bool certs_more;        /* not all were loaded in the time allowed (worker/cert_loader.h) */
     struct route_table *routes;
+    struct login *login; /* NULL: no route has users */
     struct access_log *access;
     struct pool_view *pools;       /* [conf->n_pools] */
     struct backend_view *backends; /* [conf->n_backends] */
@@ -73,6 +75,7 @@ struct worker {
     bool (*end_slow_body)(struct worker *);  /* memory is needed (core/buffers.c) */
     bool (*end_old_head)(struct worker *);   /* the same, called before (conn/conn.h) */
     const struct attempt_failures *failures; /* an attempt fails at once (proxy/attempt.c) */
+    void (*login_ended)(void *owner, int result); /* enum login_result (login/login.h) */
     const struct request_ops *requests;      /* a client has a request (core/transport.h) */
     const struct upstream_ops *upstream_ops; /* of connections that belong to exchanges */
     struct acceptor *acceptors;              /* [heritage->nlisteners] */

@@ -4,14 +4,17 @@
 #include "worker/http/origin.h"
 #include "worker/http/uri.h"
 
+/* Fields that say who the client is. */
+#define FIELDS_OF_IDENTITY (FIELD_BIT(X_REMOTE_USER) | FIELD_BIT(CLIENT_CERT))
+
 /* Fields that say where a request came from. Only a trusted peer may send them (case 76). */
 #define FIELDS_OF_ORIGIN                                                                       \
     (FIELD_BIT(X_FORWARDED_FOR) | FIELD_BIT(X_FORWARDED_PROTO) | FIELD_BIT(X_FORWARDED_HOST) | \
      FIELD_BIT(X_FORWARDED_PORT) | FIELD_BIT(X_FORWARDED_OTHER) | FIELD_BIT(FORWARDED) |       \
-     FIELD_BIT(X_REAL_IP) | FIELD_BIT(X_REQUEST_ID))
+     FIELD_BIT(X_REAL_IP) | FIELD_BIT(X_REQUEST_ID) | FIELDS_OF_IDENTITY)
 
 /* Those of them that we do not set ourselves: a trusted peer's are passed on unchanged. */
-#define FIELDS_OF_ORIGIN_KEPT FIELD_BIT(X_FORWARDED_OTHER)
+#define FIELDS_OF_ORIGIN_KEPT (FIELD_BIT(X_FORWARDED_OTHER) | FIELDS_OF_IDENTITY)
 
 /* Fields that are written anew: Host comes first; Expect is sent only while there is no body
  * yet; several Cookie lines become one (RFC 9113 8.2.3). */
@@ -78,14 +81,16 @@ static void put_cookies(struct text_out *out, const struct http_request *req,
         PUT(out, "\r\n");
 }
 
-static void put_end_to_end(struct text_out *out, const struct http_request *req, bool trusted)
+static void put_end_to_end(struct text_out *out, const struct http_request *req,
+                           const struct forward_info *info)
 {
     uint64_t drop = FIELDS_OF_THE_HOP | FIELDS_OF_ORIGIN | FIELDS_SAID_ANEW;
     uint32_t hops;
     struct nominations named;
 
-    if (trusted)
+    if (info->peer_trusted)
         drop &= ~FIELDS_OF_ORIGIN_KEPT;
+    drop |= info->drop;
     named.n = 0;
     if (req->names_in_connection)
         find_nominations(&named, req->fields, req->nfields);
@@ -257,9 +262,11 @@ ssize_t forward_request(struct text_out *out, const struct http_request *req,
     PUT(out, " HTTP/1.1\r\nHost: ");
     put(out, host);
     PUT(out, "\r\n");
-    put_end_to_end(out, req, info->peer_trusted);
+    put_end_to_end(out, req, info);
     put_cookies(out, req, info);
     put_origin(out, req, info);
+    if (info->user.n)
+        put_field(out, STR("X-Remote-User"), info->user);
     put_via(out, req);
     put_framing(out, req);
     if (info->expects)

@@ -185,6 +185,7 @@ static void own_fields(struct headers_own *own, const struct headers_own_info *i
     add_if(own, STR("Date"), info->date);
     add_if(own, STR("Location"), info->location);
     add_if(own, STR("Allow"), info->allow);
+    add_if(own, STR("WWW-Authenticate"), info->authenticate);
     if (info->retry_after)
         add_if(own, STR("Retry-After"), number(text, info->retry_after));
     add_if(own, STR("Proxy-Status"), proxy_status(text, info));

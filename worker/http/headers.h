@@ -55,6 +55,7 @@ struct headers_own_info {
     uint32_t retry_after;     /* seconds; 0: none */
     struct str location;      /* for redirects; empty: none */
     struct str allow;         /* for 405 and OPTIONS: "GET, HEAD"; empty: none */
+    struct str authenticate;  /* WWW-Authenticate, for 401; empty: none */
     struct str date;          /* IMF-fixdate, empty: none */
     struct str request_id;    /* empty: none */
     struct str content_type;  /* empty: text/plain; charset=utf-8 */

@@ -10,9 +10,9 @@
  * Two names in one slot do not compile (-Woverride-init). The factors were found by search: to
  * add a name, add it, and change the factors if it collides.
  */
-#define FIELD_HASH(n, first, last, fourth)                              \
-    (((unsigned)(n)*11U + (unsigned)(first)*6U + (unsigned)(last)*30U + \
-      (unsigned)(fourth)*17U) &                                         \
+#define FIELD_HASH(n, first, last, fourth)                               \
+    (((unsigned)(n)*35U + (unsigned)(first)*18U + (unsigned)(last)*19U + \
+      (unsigned)(fourth)*44U) &                                          \
      127U)
 
 struct known {
@@ -67,6 +67,11 @@ static const struct known known_fields[128] = {
     K("sec-websocket-version", 's', 'n', 's', SEC_WEBSOCKET_VERSION),
     K("connhdl", 'c', 'l', 'n', CONNHDL),
     K("x-client-context-id", 'x', 'd', 't', X_CLIENT_CONTEXT_ID),
+    K("x-remote-user", 'x', 'r', 'u', X_REMOTE_USER),
+    K("x-client-subject", 'x', 't', 'j', CLIENT_CERT),
+    K("x-client-fingerprint", 'x', 't', 'r', CLIENT_CERT),
+    K("client-cert", 'c', 't', 'c', CLIENT_CERT),
+    K("client-cert-chain", 'c', 'n', 'h', CLIENT_CERT),
 };
 
 #undef K

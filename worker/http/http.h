@@ -82,6 +82,8 @@ enum http_field_id {
     HTTP_F_SEC_WEBSOCKET_VERSION,
     HTTP_F_CONNHDL, /* PASOE APSV connection handle */
     HTTP_F_X_CLIENT_CONTEXT_ID,
+    HTTP_F_X_REMOTE_USER, /* the user that HTTP Basic has found */
+    HTTP_F_CLIENT_CERT,   /* X-Client-Subject, X-Client-Fingerprint, Client-Cert (RFC 9440) */
     HTTP_F_IDS
 };
 

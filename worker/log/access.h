@@ -76,6 +76,7 @@ struct access_record {
     const struct sockaddr *peer;   /* the trusted proxy that reported it; NULL: none */
     struct str method, target, host, user_agent, referer;
     struct str request_id;
+    struct str user;                      /* who has logged in by HTTP Basic; empty: nobody */
     uint8_t version_major, version_minor; /* 0: the request has no readable version */
 
     uint16_t status;              /* sent to the client; 0: none */

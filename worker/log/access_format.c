@@ -332,6 +332,7 @@ static void json_line(struct writer *w, uint32_t slot, const struct access_recor
         put_lit(w, "\"");
     }
     json_text(w, "upgrade", str_from(r->upgrade));
+    json_text(w, "user", r->user);
     json_text(w, "host", r->host);
     json_text(w, "target", r->target);
     json_tls(w, r);
@@ -357,7 +358,12 @@ static void combined_line(struct writer *w, const struct access_record *r)
     uint16_t port;
 
     put_address(w, r->client, &port);
-    put_lit(w, " - - ");
+    put_lit(w, " - ");
+    if (r->user.n)
+        access_format_put_text(w, r->user);
+    else
+        put_lit(w, "-");
+    put_lit(w, " ");
     put_common_time(w, r->start_wall_ms);
     put_lit(w, "\"");
     if (r->method.n) {

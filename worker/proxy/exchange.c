@@ -70,7 +70,9 @@ static void exchange_collect(struct exchange *x)
 {
     if (!request_collects(x)) {
         collecting_leave(x);
-        attempt_join(x);
+        x->active->state = EXCHANGE_COLLECTING;
+        if (!x->login) /* otherwise permit_login_ended() goes on */
+            attempt_join(x);
         return;
     }
     x->active->state = EXCHANGE_COLLECTING;

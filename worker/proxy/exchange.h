@@ -37,6 +37,7 @@ struct client;
 struct conf_route;
 struct exchange;
 struct head_buffer;
+struct login_wait;
 struct request_buffer;
 struct peer;
 struct upstream;
@@ -123,6 +124,7 @@ struct exchange {
     struct loop_link collecting; /* in worker->collecting; next NULL: not in it */
     size_t collects;             /* bytes that it has there */
     struct loop_timer timer;
+    struct login_wait *login; /* its password is being verified; NULL: it is not */
 
     uint32_t retry_s;      /* over_limit: when the client may come again */
     uint8_t over_limit;    /* enum client_limit: why it is refused */
@@ -150,7 +152,8 @@ struct exchange {
     bool in_expects;    /* it is counted among requests whose body is still to come */
     bool hedge_due;     /* the running deadline is that of the hedge */
     bool hedged;        /* was hedged: had a second attempt at the same time */
-    bool binds; /* its credentials authenticate the connection (worker/upstream/pins.h) */
+    bool binds;     /* its credentials authenticate the connection (worker/upstream/pins.h) */
+    bool logged_in; /* by HTTP Basic */
     bool client_ended;  /* a tunnel: nothing more goes to the backend */
     bool backend_ended; /* a tunnel: nothing more comes from it */
     uint16_t retried;   /* why it was retried: a set of enum conf_retry */

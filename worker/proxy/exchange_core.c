@@ -7,6 +7,7 @@
 #include "worker/core/clients.h"
 #include "worker/core/core.h"
 #include "worker/core/peer.h"
+#include "worker/login/login.h"
 #include "worker/proxy/collecting.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/exchange_stats.h"
@@ -170,6 +171,7 @@ void exchange_finish(struct exchange *x, bool whole)
     exchange_stats_count(x);
     loop_timer_cancel(&x->timer);
     collecting_leave(x);
+    login_cancel(x->login);
     if (x->waiter.queue)
         wait_queue_leave(worker, x->pool, &x->waiter);
     sticky_end(x);

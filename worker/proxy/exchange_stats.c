@@ -9,6 +9,7 @@
 #include "worker/core/peer.h"
 #include "worker/log/access.h"
 #include "worker/proxy/exchange.h"
+#include "worker/proxy/exchange_user.h"
 #include "worker/tls/tls.h"
 #include "worker/upstream/backends.h"
 
@@ -228,6 +229,8 @@ static void write_access(const struct exchange *x, enum access_phase phase)
         r.client = x->origin.address;
     }
     fill_request(&r, x->request);
+    if (x->logged_in)
+        r.user = exchange_user(x);
     if (x->pool)
         r.pool = x->pool->conf->name;
     if (asked(x)) {

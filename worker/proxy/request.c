@@ -11,6 +11,7 @@
 #include "worker/http/forward.h"
 #include "worker/http/uri.h"
 #include "worker/proxy/exchange.h"
+#include "worker/proxy/exchange_user.h"
 #include "worker/proxy/local_reply.h"
 #include "worker/proxy/permit.h"
 #include "worker/proxy/retry_budget.h"
@@ -117,6 +118,8 @@ static bool request_write_head(struct exchange *x, struct str path,
         .expects = x->expects,
         .cuts = cuts->cut,
         .ncuts = cuts->n,
+        .drop = permit_dropped(x),
+        .user = exchange_user(x),
     };
     ssize_t n;
 
@@ -315,7 +318,7 @@ bool request_prepare(struct exchange *x, const char *data, size_t n)
     if (local_reply(x, str_make(path, (size_t)len)))
         return false;
     if (!find_route(x, str_make(path, (size_t)len), has_slash) || !permit_route(x) ||
-        !admit_body(x) || !admit_method(x))
+        !permit_user(x) || !admit_body(x) || !admit_method(x))
         return false;
     /* Otherwise pasgate sends 100 itself and collects the body like any other. */
     x->expects = x->expects && retry_budget_expect_acquire(x);

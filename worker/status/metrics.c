@@ -118,6 +118,10 @@ static const struct metric totals[] = {
     T("clients_unlimited_total", "counter", clients_unlimited,
       "Times that a client found no place among those remembered, and so had no limits "
       "(limits.per_client)."),
+    T("logins_failed_total", "counter", logins_failed, "401: wrong names or passwords."),
+    T("logins_limited_total", "counter", logins_limited,
+      "429 and 503: passwords that were not verified, because of too many wrong ones or too "
+      "many at a time."),
     T("buffer_bytes", "gauge", buffer_bytes, "Bytes in connection buffers now."),
     T("response_buffer_bytes", "gauge", response_bytes,
       "Bytes of responses that clients are slow to read."),
