@@ -12,6 +12,7 @@ const char *handshake_failure_name(enum handshake_failure failure)
         [HANDSHAKE_GROUP] = "no_shared_group",
         [HANDSHAKE_ALPN] = "no_shared_alpn",
         [HANDSHAKE_CERTIFICATE_REFUSED] = "certificate_refused",
+        [HANDSHAKE_CLIENT_CERTIFICATE] = "client_certificate",
         [HANDSHAKE_OTHER] = "other",
     };
 

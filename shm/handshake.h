@@ -13,6 +13,7 @@ enum handshake_failure {
     HANDSHAKE_GROUP,               /* no group for the key exchange in common */
     HANDSHAKE_ALPN,                /* no application protocol in common */
     HANDSHAKE_CERTIFICATE_REFUSED, /* the client does not trust or accept our certificate */
+    HANDSHAKE_CLIENT_CERTIFICATE,  /* the client has none, or one that is not valid here */
     HANDSHAKE_OTHER,
     HANDSHAKE_FAILURES,
 };

@@ -15,6 +15,7 @@
 #include "supervisor/errors.h"
 #include "supervisor/privilege.h"
 #include "worker/http/route_spelling.h"
+#include "worker/tls/client_ca.h"
 
 struct examination {
     const struct conf *conf;
@@ -38,6 +39,22 @@ static void examine_certs(struct examination *x)
     examine_cert_init();
     for (size_t i = 0; i < x->conf->n_certs; i++)
         examine_cert(x->conf, &x->conf->certs[i], &rules, tell_cert, x);
+}
+
+static void examine_client_certs(struct examination *x)
+{
+    char text[TLS_CLIENT_CA_TEXT];
+
+    for (size_t i = 0; i < x->conf->n_listen; i++) {
+        const struct conf_listen *l = &x->conf->listen[i];
+        int result = 0;
+
+        if (l->client_cert != CONF_CLIENT_CERT_NONE)
+            result = tls_client_ca_check(l, text, sizeof text);
+        if (result)
+            errors_add(result < 0 ? x->errs : x->warnings, "%s: listen: %s: %s", x->conf->file,
+                       l->address, text);
+    }
 }
 
 /* ---- the user, programs, directories */
@@ -271,6 +288,7 @@ void examine(const struct conf *conf, enum examine_for what, struct conf_errors 
     for (size_t i = 0; i < conf->n_warnings; i++)
         errors_add(warnings, "%s", conf->warnings[i]);
     examine_certs(&x);
+    examine_client_certs(&x);
     examine_user(&x);
     examine_programs(&x);
     examine_store(&x);

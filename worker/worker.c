@@ -43,7 +43,6 @@
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/hedge.h"
 #include "worker/proxy/measured.h"
-#include "worker/proxy/permit.h"
 #include "worker/proxy/refresh.h"
 #include "worker/proxy/retry.h"
 #include "worker/proxy/sticky.h"
@@ -442,13 +441,12 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     renew_date(w);
     make_hsts(w);
     if (loop_init(&w->loop) < 0 || build_memory(w) < 0 || build_routes(w) < 0 ||
-        build_tls(w) < 0 || backends_init(w) < 0 || clients_init(w) < 0 ||
-        login_init(w) < 0)
+        build_tls(w) < 0 || backends_init(w) < 0 || clients_init(w) < 0 || login_init(w) < 0)
         return -1;
     w->loop.run_deferred = wait_queue_run;
     w->retry_queued = attempt_retry_queued;
     w->requests = &exchange_requests;
-    w->login_ended = permit_login_ended;
+    w->login_ended = exchange_login_ended;
     w->end_slow_body = exchange_end_slow_body;
     w->end_old_head = conns_end_old_head;
     w->upstream_ops = &attempt_events;

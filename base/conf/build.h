@@ -62,6 +62,11 @@ void conf_spread_certs(struct conf_build *b);
  * "-", or are dropped at the start. */
 const char *conf_name_from_host(struct conf_build *b, const char *host);
 
+/* ---- conf/check_client_certs.c, for conf/check.c: files of a listener; is a route possible?
+ */
+void conf_check_client_certs(struct conf_build *b, struct conf_listen *l);
+void conf_check_route_certs(struct conf_build *b, const struct conf_route *route);
+
 /* ---- conf/check_users.c, for conf/check.c: reads the file of users of a route */
 void conf_check_users(struct conf_build *b, struct conf_route *route);
 

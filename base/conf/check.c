@@ -117,6 +117,7 @@ static void check_listeners(struct conf_build *b)
     }
     for (size_t i = 0; i < conf->n_listen; i++) {
         check_listener(b, &l[i], https_port);
+        conf_check_client_certs(b, &l[i]);
         for (size_t j = 0; j < i; j++) {
             if (l[i].addr_len && l[i].addr_len == l[j].addr_len &&
                 memcmp(&l[i].addr, &l[j].addr, l[i].addr_len) == 0)
@@ -414,6 +415,7 @@ static void check_routes(struct conf_build *b)
         resolve_retry(b, &r[i]);
         conf_check_methods(b, &r[i]);
         conf_check_users(b, &r[i]);
+        conf_check_route_certs(b, &r[i]);
         if (!*r[i].upstream_path)
             r[i].upstream_path = r[i].path;
         if (*r[i].pool_name && conf->n_pools && !conf_pool_find(conf, r[i].pool_name))

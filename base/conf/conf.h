@@ -92,6 +92,13 @@ enum conf_serve {
     CONF_SERVE_STATUS, /* the status and metrics pages */
 };
 
+/* Does a listener ask clients for certificates? */
+enum conf_client_cert {
+    CONF_CLIENT_CERT_NONE,
+    CONF_CLIENT_CERT_OPTIONAL, /* a client without one is served, where the route allows it */
+    CONF_CLIENT_CERT_REQUIRED, /* no handshake without one */
+};
+
 enum conf_targets {
     CONF_TARGETS_ENCODE, /* bytes that browsers send raw are percent-encoded for the backend */
     CONF_TARGETS_STRICT, /* such bytes are refused */
@@ -128,8 +135,12 @@ struct conf_listen {
     enum conf_targets targets;
     const struct conf_prefix *proxy_protocol; /* whose connections begin with a PROXY header */
     size_t n_proxy_protocol;
-    const struct conf_client *clients; /* who may connect */
-    size_t n_clients;                  /* 0: everybody */
+    enum conf_client_cert client_cert;
+    uint32_t client_depth;              /* certificates between the client's and a CA */
+    const char *client_ca, *client_crl; /* absolute; "": none */
+    const char *client_ca_text, *client_crl_text; /* what was in them */
+    const struct conf_client *clients;            /* who may connect */
+    size_t n_clients;                             /* 0: everybody */
 };
 
 enum conf_tls_version {
@@ -383,6 +394,7 @@ struct conf_route {
     size_t n_methods;           /* 0: all */
     const char *allow;          /* the same as the value of an Allow field; "": all */
     struct conf_basic basic;
+    bool client_cert; /* only clients with a certificate that the listener has verified */
     const struct conf_client *clients; /* whose requests it takes */
     size_t n_clients;                  /* 0: everybody's */
 };

@@ -21,6 +21,10 @@ static const struct conf_choice redirects[] = {
     {"none", CONF_REDIRECT_NONE, 0}, {"https", CONF_REDIRECT_HTTPS, 0}, {NULL, 0, 0}};
 static const struct conf_choice serves[] = {
     {"proxy", CONF_SERVE_PROXY, 0}, {"status", CONF_SERVE_STATUS, 0}, {NULL, 0, 0}};
+static const struct conf_choice client_certs[] = {{"none", CONF_CLIENT_CERT_NONE, 0},
+                                                  {"optional", CONF_CLIENT_CERT_OPTIONAL, 0},
+                                                  {"required", CONF_CLIENT_CERT_REQUIRED, 0},
+                                                  {NULL, 0, 0}};
 static const struct conf_choice targets[] = {
     {"encode", CONF_TARGETS_ENCODE, 0}, {"strict", CONF_TARGETS_STRICT, 0}, {NULL, 0, 0}};
 static const struct conf_choice tls_versions[] = {
@@ -67,6 +71,24 @@ static const struct conf_setting listen_rows[] = {
              "raw: { } | ^ ` [ ] \" and UTF-8, and the backslash in a query. encode passes "
              "them on percent-encoded, never raw; strict refuses them with 400, except "
              "brackets in a query."},
+    {"client_cert", &conf_choice, AT(conf_listen, client_cert), .def = "none",
+     .choices = client_certs,
+     .text =
+         "Ask clients for a certificate (mTLS). required: no handshake without a valid one; "
+         "optional: one that is sent must be valid, and routes with client_cert require it. "
+         "The backend gets the subject (RFC 2253) in X-Client-Subject and the SHA-256 "
+         "fingerprint in X-Client-Fingerprint, which no client can set."},
+    {"client_ca", &conf_file, AT(conf_listen, client_ca), .def = "", .flags = OPTIONAL,
+     .max = CONF_STRING_LEN,
+     .text =
+         "PEM file of the CAs that sign certificates of clients. Read at start and reload."},
+    {"client_crl", &conf_file, AT(conf_listen, client_crl), .def = "", .flags = OPTIONAL,
+     .max = CONF_STRING_LEN,
+     .text =
+         "PEM file of their CRLs. The CA that signed the client's certificate must have one "
+         "in it; when that has expired, its clients are refused. Read at start and reload."},
+    {"client_depth", &conf_count, AT(conf_listen, client_depth), .def = "3", .max = 10,
+     .text = "CAs that may be between the client's certificate and one of client_ca."},
     {"clients", &conf_client, MANY(conf_listen, clients), .max = CONF_MAX_CLIENTS,
      .text =
          "Who may connect, in order: the first entry with the client's address decides, such "

@@ -405,6 +405,11 @@ static const struct conf_setting route_rows[] = {
      .text = "The methods that the route accepts; others get 405. GET includes HEAD. Not "
              "given: all methods, including unknown ones, which are treated as unsafe. CONNECT "
              "and TRACE are always refused."},
+    {"client_cert", &conf_bool, AT(conf_route, client_cert), .def = "false",
+     .text =
+         "Only for clients with a certificate that the listener has verified; others get 403. "
+         "A listener with client_cert has to ask, because a client cannot be asked later "
+         "(HTTP/2 forbids it, TLS 1.3 has no renegotiation)."},
     {"basic", NULL, AT(conf_route, basic), .section = &basic_section, .text = "See below."},
     {"clients", &conf_client, MANY(conf_route, clients), .max = CONF_MAX_CLIENTS,
      .text = "Whose requests it takes, by the client's address, in the form of listen.clients; "

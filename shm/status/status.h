@@ -63,7 +63,7 @@ struct status_service {
     uint64_t http2_connections, http2_requests, http2_resets, http2_refused;
     uint64_t http2_ended_resets, http2_ended_frames, http2_ended_unread;
     uint64_t http2_ended_blocks, http2_ended_protocol;
-    uint64_t clients_unlimited;            /* of a worker_row */
+    uint64_t clients_unlimited; /* of a worker_row */
     uint64_t logins_failed, logins_limited;
     uint64_t buffer_bytes, response_bytes; /* now */
     uint64_t status[6];

@@ -18,7 +18,7 @@ my %may = (
 );
 my %entry = map { ($_ => 1) } qw(worker/worker.h healthd/healthd.h healthd/restarter/restarter.h acmed/acmed.h
     acmed/cert/certbot.h acmed/cert/examine_cert.h acmed/cert/import_file.h acmed/cert/revoked.h acmed/cert/store_delete.h
-    worker/http/route_spelling.h worker/login/verifier.h);
+    worker/http/route_spelling.h worker/login/verifier.h worker/tls/client_ca.h);
 
 # Subdirectories that include from their own top-level directory only themselves and these.
 my %room = (

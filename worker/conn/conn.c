@@ -73,6 +73,8 @@ void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
     if (c->stream.tls && listen->http2)
         tls_conn_offer_h2(c->stream.tls);
     c->peer.tls = c->stream.tls;
+    if (listen->client_cert != CONF_CLIENT_CERT_NONE && c->stream.tls)
+        tls_conn_ask_client(c->stream.tls, listen->index);
     conn_arm_wait(c);
     conn_append(&worker->all_conns, &c->link);
     conn_settle(c);

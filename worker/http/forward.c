@@ -267,6 +267,10 @@ ssize_t forward_request(struct text_out *out, const struct http_request *req,
     put_origin(out, req, info);
     if (info->user.n)
         put_field(out, STR("X-Remote-User"), info->user);
+    if (info->client_fingerprint.n) {
+        put_field(out, STR("X-Client-Subject"), info->client_subject);
+        put_field(out, STR("X-Client-Fingerprint"), info->client_fingerprint);
+    }
     put_via(out, req);
     put_framing(out, req);
     if (info->expects)

@@ -34,7 +34,9 @@ struct forward_info {
     struct str request_id;       /* X-Request-Id, empty: none */
     const struct str *cuts; /* [ncuts] parts to remove from the Cookie fields, in their order */
     unsigned ncuts;
-    uint64_t drop;   /* further fields that are not passed on: a set of enum http_field_id */
+    uint64_t drop; /* further fields that are not passed on: a set of enum http_field_id */
+    /* Of the client's certificate; empty: none. */
+    struct str client_subject, client_fingerprint;
     struct str user; /* X-Remote-User, empty: none. With it, drop has the client's own */
     bool expects;    /* the client sends the body only after the backend's 100 Continue */
     bool close;      /* ask the backend to close the connection after this request */

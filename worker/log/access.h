@@ -95,6 +95,7 @@ struct access_record {
     const char *detail; /* short text for people; NULL: none */
 
     const char *tls_version, *tls_cipher, *sni; /* NULL: not TLS */
+    const char *tls_client; /* subject of the client's certificate; NULL: none */
     bool tls_resumed;
     uint32_t connection_requests; /* number of the request on its connection: 1, 2, ... */
     uint32_t stream;              /* of HTTP/2; 0: another protocol */

@@ -288,6 +288,7 @@ static void json_tls(struct writer *w, const struct access_record *r)
     json_text(w, "cipher", str_from(r->tls_cipher));
     json_true(w, "resumed", r->tls_resumed);
     json_text(w, "sni", str_from(r->sni));
+    json_text(w, "tls_client", str_from(r->tls_client));
 }
 
 static void json_line(struct writer *w, uint32_t slot, const struct access_record *r)

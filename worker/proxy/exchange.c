@@ -15,6 +15,7 @@
 #include "worker/proxy/exchange_stats.h"
 #include "worker/proxy/hedge.h"
 #include "worker/proxy/local_reply.h"
+#include "worker/proxy/permit.h"
 #include "worker/proxy/request.h"
 #include "worker/proxy/retry.h"
 #include "worker/proxy/retry_budget.h"
@@ -71,7 +72,7 @@ static void exchange_collect(struct exchange *x)
     if (!request_collects(x)) {
         collecting_leave(x);
         x->active->state = EXCHANGE_COLLECTING;
-        if (!x->login) /* otherwise permit_login_ended() goes on */
+        if (!x->login) /* otherwise exchange_login_ended() goes on */
             attempt_join(x);
         return;
     }
@@ -92,6 +93,14 @@ static void exchange_begin(struct exchange *x, const char *data, size_t n, bool 
     if (!request_prepare(x, data, n))
         return;
     exchange_collect(x);
+}
+
+void exchange_login_ended(void *owner, int result)
+{
+    struct exchange *x = owner;
+
+    if (permit_login(x, result) && !request_collects(x))
+        attempt_join(x);
 }
 
 /* ---- the request's body */

@@ -202,6 +202,8 @@ void exchange_reply(struct exchange *x, struct headers_own_info *info);
 /* worker->end_slow_body: ends the slowest of those that collect their bodies, so that what it
  * holds is free for others. false: there is none. */
 bool exchange_end_slow_body(struct worker *worker);
+/* worker->login_ended: the password of an exchange was verified (enum login_result). */
+void exchange_login_ended(void *exchange, int result);
 
 /* OVER: neither the exchange nor the upstream may be touched any more. BLOCKED: stop reading
  * for now. */

@@ -76,6 +76,7 @@ static void fill_peer(struct access_record *r, const struct peer *peer)
     r->tls_cipher = tls_conn_cipher(peer->tls);
     r->tls_resumed = tls_conn_resumed(peer->tls);
     r->sni = tls_conn_sni(peer->tls);
+    r->tls_client = tls_conn_client_subject(peer->tls);
 }
 
 static void fill_request(struct access_record *r, const struct http_request *request)

@@ -10,10 +10,9 @@
 #include "worker/core/peer.h"
 #include "worker/http/basic.h"
 #include "worker/login/login.h"
-#include "worker/proxy/attempt.h"
 #include "worker/proxy/exchange.h"
 #include "worker/proxy/exchange_user.h"
-#include "worker/proxy/request.h"
+#include "worker/tls/tls.h"
 
 static bool permit_refuse(struct exchange *x, const char *detail)
 {
@@ -50,6 +49,36 @@ bool permit_route(struct exchange *x)
             "them",
             route->host, route->path, STR_ARG(x->origin.ip));
     return permit_refuse(x, "the route does not admit this client (clients)");
+}
+
+/* ---- certificates of clients */
+
+static bool asks(const struct exchange *x)
+{
+    return x->peer->tls && x->peer->listen->client_cert != CONF_CLIENT_CERT_NONE;
+}
+
+struct str permit_client_subject(const struct exchange *x)
+{
+    return asks(x) ? str_from(tls_conn_client_subject(x->peer->tls)) : STR_EMPTY;
+}
+
+struct str permit_client_fingerprint(const struct exchange *x)
+{
+    return asks(x) ? str_from(tls_conn_client_fingerprint(x->peer->tls)) : STR_EMPTY;
+}
+
+bool permit_certificate(struct exchange *x)
+{
+    static struct log_gate gate;
+
+    if (!x->route->client_cert || permit_client_fingerprint(x).n)
+        return true;
+    if (log_wants(LOG_LEVEL_INFO) && log_gate_open(&gate))
+        log_info("requests for route %s%s refused, such as from %.*s: it needs a client "
+                 "certificate",
+                 x->route->host, x->route->path, STR_ARG(x->origin.ip));
+    return permit_refuse(x, "the route needs a client certificate");
 }
 
 /* ---- HTTP Basic */
@@ -147,19 +176,18 @@ bool permit_user(struct exchange *x)
     return login_result(x, result);
 }
 
-void permit_login_ended(void *owner, int result)
+bool permit_login(struct exchange *x, int result)
 {
-    struct exchange *x = owner;
-
     x->login = NULL;
-    if (login_result(x, (enum login_result)result) && !request_collects(x))
-        attempt_join(x);
+    return login_result(x, (enum login_result)result);
 }
 
 uint64_t permit_dropped(const struct exchange *x)
 {
     uint64_t drop = 0;
 
+    if (asks(x))
+        drop |= UINT64_C(1) << HTTP_F_CLIENT_CERT;
     if (*x->route->basic.file) {
         drop |= UINT64_C(1) << HTTP_F_X_REMOTE_USER;
         if (!x->route->basic.pass)

@@ -120,6 +120,8 @@ static bool request_write_head(struct exchange *x, struct str path,
         .ncuts = cuts->n,
         .drop = permit_dropped(x),
         .user = exchange_user(x),
+        .client_subject = permit_client_subject(x),
+        .client_fingerprint = permit_client_fingerprint(x),
     };
     ssize_t n;
 
@@ -318,7 +320,7 @@ bool request_prepare(struct exchange *x, const char *data, size_t n)
     if (local_reply(x, str_make(path, (size_t)len)))
         return false;
     if (!find_route(x, str_make(path, (size_t)len), has_slash) || !permit_route(x) ||
-        !permit_user(x) || !admit_body(x) || !admit_method(x))
+        !permit_certificate(x) || !permit_user(x) || !admit_body(x) || !admit_method(x))
         return false;
     /* Otherwise pasgate sends 100 itself and collects the body like any other. */
     x->expects = x->expects && retry_budget_expect_acquire(x);

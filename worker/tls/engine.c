@@ -167,13 +167,11 @@ bool tls_engine_ready(const struct tls_engine *engine)
 /* Runs before the rest of the ClientHello is processed, so that a ticket too is checked under
  * the certificate that was requested (CVE-2025-23419: it was checked under the default one).
  * Malformed extensions are left to OpenSSL, which refuses them later. */
-static int on_client_hello(SSL *ssl, int *alert, void *arg)
+static int choose_context(SSL *ssl, struct tls_engine *engine)
 {
-    struct tls_engine *engine = arg;
     const unsigned char *p;
     size_t n;
 
-    (void)alert;
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &p, &n) != 1 || n < 5 ||
         p[2] != TLSEXT_NAMETYPE_host_name)
         return SSL_CLIENT_HELLO_SUCCESS;
@@ -191,6 +189,24 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
         return SSL_CLIENT_HELLO_ERROR;
     engine->current->cert = (uint16_t)cert;
     return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_engine *engine = arg;
+    struct tls_conn *conn = engine->current;
+
+    (void)alert;
+    if (choose_context(ssl, engine) != SSL_CLIENT_HELLO_SUCCESS)
+        return SSL_CLIENT_HELLO_ERROR;
+    if (!conn->client)
+        return SSL_CLIENT_HELLO_SUCCESS;
+    if (conn->alpn == TLS_ALPN_ACME) { /* the CA has no certificate, and gets no data */
+        SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+        conn->client = NULL;
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+    return tls_client_apply(conn) ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_ERROR;
 }
 
 /* The choice has been made already; this makes OpenSSL confirm the name and remember it for the
@@ -450,6 +466,10 @@ struct tls_engine *tls_engine_new(const struct conf *conf, char *err, size_t n)
     if (!(trial = ctx_new(engine, err, n)))
         goto fail;
     SSL_CTX_free(trial);
+    for (size_t i = 0; i < conf->n_listen; i++)
+        if (conf->listen[i].client_cert != CONF_CLIENT_CERT_NONE &&
+            tls_client_init(&engine->client[i], &conf->listen[i], &conf->tls, err, n) < 0)
+            goto fail;
     err[0] = '\0';
     return engine;
 fail:
@@ -465,6 +485,8 @@ void tls_engine_free(struct tls_engine *engine)
         SSL_CTX_free(engine->ctx[i]);
         SSL_CTX_free(engine->both[i]);
     }
+    for (size_t i = 0; i < CONF_MAX_LISTENERS; i++)
+        tls_client_release(&engine->client[i]);
     EVP_CIPHER_free(engine->ticket_cipher);
     BIO_meth_free(engine->method);
     OPENSSL_cleanse(&engine->ring, sizeof engine->ring);

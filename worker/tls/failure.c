@@ -56,6 +56,9 @@ enum handshake_failure tls_conn_failure(const struct tls_conn *conn)
     case SSL_R_NO_SHARED_GROUPS:
     case SSL_R_NO_SUITABLE_GROUPS:
         return HANDSHAKE_GROUP;
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        return HANDSHAKE_CLIENT_CERTIFICATE;
     case SSL_R_NO_APPLICATION_PROTOCOL:
         return HANDSHAKE_ALPN;
     case SSL_R_WRONG_VERSION_NUMBER:

@@ -4,6 +4,7 @@
  *   tls/engine.c     certificates, policy, choice by SNI and ALPN
  *   tls/dual.c       two certificates for the same names, with an ECDSA and an RSA key
  *   tls/ticket.c     session tickets
+ *   tls/client_ca.c  certificates of clients
  *   tls/alpn_acme.c  the reply to tls-alpn-01
  *   tls/stand_in.c   a self-signed certificate, if the store has none that can be read
  *   tls/selftest.c   handshakes with ourselves, for a certificate that is not live yet
@@ -72,8 +73,17 @@ struct tls_name {
     uint32_t cert;
 };
 
+/* What a listener asks of clients' certificates; store NULL: nothing. */
+struct tls_client {
+    const struct conf_listen *listen;
+    struct x509_store_st *store;
+    struct stack_st_X509_NAME *names;
+    uint8_t digest[32]; /* of the policy: part of the session id context */
+};
+
 struct tls_engine {
     const struct conf *conf;
+    struct tls_client client[CONF_MAX_LISTENERS];
     struct ssl_ctx_st *ctx[CONF_MAX_CERTS]; /* NULL: not loaded */
     /* At the first of two certificates for the same names: a context with both. NULL: only one
      * is loaded, or there is only one for these names. */
@@ -104,8 +114,10 @@ struct tls_engine {
 struct tls_conn {
     struct tls_engine *engine;
     struct ssl_st *ssl;
-    const char *error;    /* NULL: none */
-    struct tls_chain in;  /* received, not decrypted */
+    const struct tls_client *client; /* NULL: it is not asked for a certificate */
+    struct tls_client_facts *facts;  /* of its certificate; NULL: none */
+    const char *error;               /* NULL: none */
+    struct tls_chain in;             /* received, not decrypted */
     struct tls_chain out; /* encrypted, not sent; older than the bytes in the send area */
     uint64_t handed;      /* total of encrypted bytes that the socket took */
     int fd;
@@ -170,6 +182,21 @@ struct ssl_st *tls_engine_session(struct tls_engine *, uint32_t *cert);
 struct ssl_ctx_st *tls_engine_context(struct tls_engine *, uint32_t cert_index,
                                       const char *chain_path, const char *key_path, char *err,
                                       size_t n);
+
+/* ---- tls/client_ca.c */
+
+/* tls NULL: only to check the files. 0; 1 with a warning in err; -1 and a line in err. */
+int tls_client_init(struct tls_client *, const struct conf_listen *, const struct conf_tls *tls,
+                    char *err, size_t n);
+void tls_client_release(struct tls_client *);
+
+/* During the ClientHello, when the context is chosen: CAs, and the sessions that may be
+ * resumed.
+ */
+bool tls_client_apply(const struct tls_conn *);
+
+/* After the handshake: notes who the client is. NULL, or why it is refused. */
+const char *tls_client_done(struct tls_conn *);
 
 /* ---- tls/dual.c */
 

@@ -5,6 +5,8 @@
 #include <openssl/err.h>
 #include <openssl/objects.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "worker/tls/internal.h"
@@ -25,6 +27,8 @@ static void tls_fail(struct tls_conn *conn)
     const char *why = code ? ERR_reason_error_string(code) : NULL;
 
     conn->reason = code ? ERR_GET_REASON(code) : -1;
+    if (conn->reason == SSL_R_CERTIFICATE_VERIFY_FAILED) /* of the client's certificate */
+        why = X509_verify_cert_error_string(SSL_get_verify_result(conn->ssl));
     tls_io_fail(conn, why ? why : "TLS failed");
     ERR_clear_error();
 }
@@ -61,6 +65,7 @@ void tls_conn_free(struct tls_conn *conn)
     struct tls_engine *engine = conn->engine;
     engine->current = conn;
     tls_warm_gone(conn);
+    free(conn->facts);
     SSL_free(conn->ssl);
     tls_io_drop(conn);
     engine->current = NULL;
@@ -84,6 +89,15 @@ int tls_handshake(struct tls_conn *conn)
         done = SSL_do_handshake(tls_enter(conn)) == 1;
         if (!done && !conn->starved)
             tls_fail(conn);
+        if (done && conn->client) {
+            const char *why = tls_client_done(conn);
+
+            if (why) {
+                conn->reason = SSL_R_CERTIFICATE_VERIFY_FAILED;
+                tls_io_fail(conn, why);
+                done = 0;
+            }
+        }
         if (!done && !conn->full && tls_io_input(conn) == 0)
             break;
     }

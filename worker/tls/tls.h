@@ -109,6 +109,10 @@ struct tls_conn *tls_conn_new(struct tls_engine *, int fd);
 /* Before the handshake: HTTP/2 is offered, and preferred. */
 void tls_conn_offer_h2(struct tls_conn *);
 
+/* Before the handshake: asks for a certificate, as this listener (index in conf.listen) does.
+ */
+void tls_conn_ask_client(struct tls_conn *, uint32_t listener);
+
 /* Sends nothing. Accepts NULL. */
 void tls_conn_free(struct tls_conn *);
 
@@ -189,5 +193,8 @@ enum tls_alpn tls_conn_alpn(const struct tls_conn *);
 /* May this connection carry requests for that host? Not if another certificate than its own
  * would be served for it: names of one connection have one certificate (RFC 9110 7.4). */
 bool tls_conn_serves(const struct tls_conn *, const char *host, size_t n);
+/* Of the client's certificate, which was verified; NULL: it has none. Printable ASCII. */
+const char *tls_conn_client_subject(const struct tls_conn *);     /* "CN=anna,O=Example" */
+const char *tls_conn_client_fingerprint(const struct tls_conn *); /* SHA-256, in hex */
 
 #endif
