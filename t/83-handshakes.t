@@ -63,7 +63,7 @@ subtest 'by reason' => sub {
         'certificate_refused';
     my ($metrics) = $gate->request('GET', '/metrics', plain => 1, port => $gate->{status_port})->{body};
     my $of = failures();
-    is scalar keys %$of, 10, 'ten reasons';
+    is scalar keys %$of, 11, 'eleven reasons';
     for (sort keys %$of) {
         like $metrics, qr/^pasgate_tls_handshake_failures_total\{reason="$_"\} \d+$/m, "$_ is a metric";
     }
