@@ -13,7 +13,7 @@ struct str exchange_user(const struct exchange *x)
     const struct http_field *field = NULL;
     struct str user, password;
 
-    if (x->route && *x->route->basic.file)
+    if (x->route && x->route->basic.n_users)
         field = http_request_field(x->request, HTTP_F_AUTHORIZATION);
     if (!field || !basic_decode(field->value, buf, &user, &password))
         return STR_EMPTY;

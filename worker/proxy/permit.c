@@ -162,7 +162,7 @@ bool permit_user(struct exchange *x)
     struct str user, password;
     enum login_result result;
 
-    if (!*x->route->basic.file)
+    if (!x->route->basic.n_users)
         return true;
     field = http_request_field(x->request, HTTP_F_AUTHORIZATION);
     if (!field)
@@ -188,7 +188,7 @@ uint64_t permit_dropped(const struct exchange *x)
 
     if (asks(x))
         drop |= UINT64_C(1) << HTTP_F_CLIENT_CERT;
-    if (*x->route->basic.file) {
+    if (x->route->basic.n_users) {
         drop |= UINT64_C(1) << HTTP_F_X_REMOTE_USER;
         if (!x->route->basic.pass)
             drop |= UINT64_C(1) << HTTP_F_AUTHORIZATION;
