@@ -201,7 +201,7 @@ static bool read_reason(int fd, char out[SELF_TEST_TEXT])
     uint64_t end_ms = clock_mono_ms() + SELF_TEST_MS;
     struct pollfd one = {.fd = fd, .events = POLLIN};
     size_t n = 0;
-    char rest[64];
+    char rest[64] = {0};
 
     out[0] = '\0';
     for (uint64_t now; (now = clock_mono_ms()) < end_ms;) {

@@ -39,7 +39,7 @@ const struct upgrade_state *upgrade_map(int fd, size_t *n, char why[UPGRADE_WHY]
             why, UPGRADE_WHY,
             "version %s keeps its state in another form than the running program (table %u, "
             "and %u); restart the service to change to it",
-            PASGATE_VERSION, TABLE_VERSION, state->table_version);
+            PASGATE_VERSION, (unsigned)TABLE_VERSION, state->table_version);
         munmap((void *)(uintptr_t)state, *n);
         return NULL;
     }

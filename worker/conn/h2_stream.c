@@ -294,7 +294,7 @@ void h2_stream_attend(struct h2_stream *s)
             end = false;
         }
         s->in_at += n;
-        deliver(s, n ? at : NULL, n, end);
+        deliver(s, n ? at : "", n, end);
         if (s->in_at == s->nin)
             drop_in(s);
     }
