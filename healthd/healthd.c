@@ -182,7 +182,7 @@ static uint64_t start_probes(struct healthd *h, uint64_t now_ms)
         struct backend_health *w = &h->target[i];
 
         if (!w->running && w->due_ms <= now_ms) {
-            if (prober_start(h->prober, i, w->backend, &w->pool->conf->check,
+            if (prober_start(h->prober, i, w->backend, w->pool->conf,
                              w->row.has_address ? &w->row.address : NULL) == 0) {
                 h->news |= judge_started(w, now_ms);
                 next = now_ms; /* the transfer has yet to take its first step */

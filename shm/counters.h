@@ -32,6 +32,9 @@
     X(probation_unanswered) \
     X(bytes_in)             \
     X(bytes_out)            \
+    X(tls_handshakes)       \
+    X(tls_resumed)          \
+    X(tls_errors)           \
     X(queue_full)           \
     X(queue_timeouts)       \
     X(measured)             \

@@ -10,7 +10,7 @@
 
 enum {
     TABLE_MAGIC = 0x50415347, /* "PASG" */
-    TABLE_VERSION = 29,       /* of this layout; a reader refuses any other */
+    TABLE_VERSION = 30,       /* of this layout; a reader refuses any other */
     TABLE_PAGE = 4096,
     TABLE_POOLS = 256,                  /* CONF_MAX_POOLS: one for each backend */
     TABLE_BACKENDS = 256,               /* 200 backends and room for renamed ones */

@@ -110,7 +110,7 @@ struct child {
 struct cell_counters {
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
     uint64_t gateway_errors, server_errors, retries, hedges, detached, probation_unanswered;
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_in, bytes_out, tls_handshakes, tls_resumed, tls_errors;
     uint64_t queue_full, queue_timeouts;
     uint64_t measured, measured_5xx, measured_4xx, measured_slow;
     uint64_t latency[TABLE_LATENCY];

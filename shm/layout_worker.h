@@ -44,6 +44,9 @@ struct worker_backend {             /* writer: the worker of the row; its cell o
     /* of these, those without any byte (worker/proxy/detached.h) */
     _Atomic uint64_t probation_unanswered;
     _Atomic uint64_t bytes_in, bytes_out; /* from and to the backend */
+    /* TLS to it: handshakes that ended well, those of them that resumed a session, and those
+     * that failed. */
+    _Atomic uint64_t tls_handshakes, tls_resumed, tls_errors;
     /* Exchanges that never got a slot: the queue was full, or queue.timeout was over. Useful as
      * sums over a pool: counted at its first backend if any backend would have done. */
     _Atomic uint64_t queue_full, queue_timeouts;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "acmed/cert/examine_cert.h"
+#include "base/conf/backend_tls.h"
 #include "supervisor/errors.h"
 #include "supervisor/privilege.h"
 #include "worker/http/route_spelling.h"
@@ -280,6 +281,23 @@ static void examine_routes(struct examination *x)
     }
 }
 
+/* Those who are not root cannot read all that the service can. */
+static void examine_backend_tls(struct examination *x)
+{
+    char why[BACKEND_TLS_WHY];
+
+    for (size_t i = 0; i < x->conf->n_pools; i++) {
+        const struct conf_pool *pool = &x->conf->pools[i];
+        bool unread = (*pool->tls.ca && !*pool->tls.ca_pem) ||
+                      (*pool->tls.certificate && !*pool->tls.certificate_pem) ||
+                      (*pool->tls.key && !*pool->tls.key_pem);
+
+        if (pool->tls.enabled && backend_tls_check(&pool->tls, why, sizeof why) < 0)
+            errors_add(x->what == EXAMINE_CHECK && unread ? x->warnings : x->errs,
+                       "%s: pools.tls: pool %s: %s", x->conf->file, pool->name, why);
+    }
+}
+
 void examine(const struct conf *conf, enum examine_for what, struct conf_errors *errs,
              struct conf_errors *warnings)
 {
@@ -291,6 +309,7 @@ void examine(const struct conf *conf, enum examine_for what, struct conf_errors 
     examine_client_certs(&x);
     examine_user(&x);
     examine_programs(&x);
+    examine_backend_tls(&x);
     examine_store(&x);
     examine_readable(&x, "acme.ca_file", conf->acme.ca_file);
     examine_readable(&x, "acme.fallback.ca_file", conf->acme.fallback.ca_file);

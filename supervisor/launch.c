@@ -143,7 +143,7 @@ static int launch_confine(struct heritage *h, const struct identity *identity)
         log_error("cannot start the process that verifies passwords: %s", strerror(errno));
         return -1;
     }
-    conf_forget_secrets(NULL);
+    conf_forget_secrets(NULL, h->conf);
     environment_wipe();
     return confine_child(h->kind, h->conf, &h->sandbox);
 }
@@ -176,7 +176,7 @@ static _Noreturn void launch_become(const struct heritage *heritage,
     if (kinds[h->kind].prepare)
         kinds[h->kind].prepare();
     if (!is_confined(h->kind))
-        conf_forget_secrets(h->conf);
+        conf_forget_secrets(h->conf, h->kind == KIND_RESTARTER ? h->conf : NULL);
     if (launch_confine(h, identity) < 0)
         _exit(EXIT_SETUP);
     kinds[h->kind].body(h);

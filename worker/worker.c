@@ -49,6 +49,7 @@
 #include "worker/tls/tls.h"
 #include "worker/upstream/backends.h"
 #include "worker/upstream/upstream.h"
+#include "worker/upstream/upstream_tls.h"
 
 enum {
     READY_WAIT_MS = 5000, /* how long to wait for certificates; then it serves what it has */
@@ -190,6 +191,7 @@ _Noreturn static void end(struct worker *w)
     access_free(w->access);
     cert_canary_end();
     tls_engine_free(w->tls);
+    upstream_tls_release(w);
     route_table_free(w->routes);
     clients_free(w);
     exit(0);
@@ -441,7 +443,8 @@ static int worker_start(struct worker *w, const struct heritage *heritage)
     renew_date(w);
     make_hsts(w);
     if (loop_init(&w->loop) < 0 || build_memory(w) < 0 || build_routes(w) < 0 ||
-        build_tls(w) < 0 || backends_init(w) < 0 || clients_init(w) < 0 || login_init(w) < 0)
+        build_tls(w) < 0 || backends_init(w) < 0 || clients_init(w) < 0 || login_init(w) < 0 ||
+        upstream_tls_init(w) < 0)
         return -1;
     w->loop.run_deferred = wait_queue_run;
     w->retry_queued = attempt_retry_queued;

@@ -18,6 +18,8 @@ struct conf_mark;
 struct conf_build {
     struct conf *conf; /* in the arena */
     struct conf_arena *arena, *secrets;
+    struct conf_arena *keys; /* for backends */
+    size_t pem_bytes;        /* read from files of pools */
     struct conf_source text;
     struct conf_error_list report, warnings;
     struct conf_mark *marks; /* the line of each field and record */
@@ -69,6 +71,9 @@ void conf_check_route_certs(struct conf_build *b, const struct conf_route *route
 
 /* ---- conf/check_users.c, for conf/check.c: reads the file of users of a route */
 void conf_check_users(struct conf_build *b, struct conf_route *route);
+
+/* ---- conf/check_tls.c, for conf/check.c: TLS to backends. Reads its files. */
+void conf_check_tls(struct conf_build *b, size_t pool);
 
 /* ---- conf/check_methods.c, for conf/check.c: fills route->allow */
 void conf_check_methods(struct conf_build *b, struct conf_route *route);

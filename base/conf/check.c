@@ -259,6 +259,7 @@ static void check_pool(struct conf_build *b, size_t index)
                             "pools.name: \"%s\" twice; give each pool its own", pool->name);
     }
     resolve_check(b, &pool->check);
+    conf_check_tls(b, index);
     if (pool->eject.max_ms < pool->eject.time_ms)
         conf_errors_add(&b->report,
                         conf_check_first(conf_line_of_field(b, &pool->eject.max_ms),

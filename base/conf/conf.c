@@ -73,7 +73,8 @@ static void overwrite_freed(bool on)
 
 /* The secrets of every tree in this process: the supervisor that forks a child may also hold
  * older trees, whose workers still drain, and one that is on trial. */
-enum { TREES = 80 }; /* more than there are worker rows, each with a generation of its own */
+/* two per tree; more trees than there are worker rows, each with a generation of its own */
+enum { TREES = 2 * 80 };
 static struct conf_arena *secrets[TREES];
 
 static bool replace(const struct conf_arena *old, struct conf_arena *new)
@@ -106,12 +107,15 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
     if (!b->arena)
         conf_errors_no_memory(&b->report);
     b->secrets = b->arena ? conf_arena_new() : NULL;
-    if (b->arena && (!b->secrets || !conf_remember(b->secrets)))
+    b->keys = b->arena ? conf_arena_new() : NULL;
+    if (b->arena &&
+        (!b->secrets || !b->keys || !conf_remember(b->secrets) || !conf_remember(b->keys)))
         conf_errors_no_memory(&b->report);
-    if (have_text && b->arena && b->secrets) {
+    if (have_text && b->arena && b->secrets && b->keys) {
         b->conf = conf_arena_alloc(b->arena, sizeof *b->conf);
         b->conf->arena = b->arena;
         b->conf->secrets = b->secrets;
+        b->conf->keys = b->keys;
         b->conf->file = conf_arena_strdup(b->arena, b->text.files[0].path);
         keep_files(b);
         b->conf->text = conf_source_keep(&b->text, b->secrets, &b->conf->n_text);
@@ -122,8 +126,11 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
     if (!b->report.bad) {
         conf_arena_seal(b->arena);
         conf_arena_seal(b->secrets);
+        conf_arena_seal(b->keys);
         conf = b->conf;
     } else {
+        conf_forget(b->keys);
+        conf_arena_free(b->keys);
         conf_forget(b->secrets);
         conf_arena_free(b->secrets);
         conf_arena_free(b->arena);
@@ -186,6 +193,8 @@ void conf_free(struct conf *conf)
         return;
     conf_forget(conf->secrets);
     conf_arena_free(conf->secrets);
+    conf_forget(conf->keys);
+    conf_arena_free(conf->keys);
     conf_arena_free(conf->arena);
 }
 
@@ -197,10 +206,11 @@ void conf_keep_from_children(const struct conf *conf)
             conf_arena_keep_from_children(secrets[i]);
 }
 
-void conf_forget_secrets(const struct conf *but)
+void conf_forget_secrets(const struct conf *but, const struct conf *keys_of)
 {
     for (size_t i = 0; i < TREES; i++)
-        if (secrets[i] && (!but || secrets[i] != but->secrets))
+        if (secrets[i] && (!but || secrets[i] != but->secrets) &&
+            (!keys_of || secrets[i] != keys_of->keys))
             conf_arena_blank(secrets[i]);
 }
 

@@ -239,8 +239,14 @@ struct conf_status_range {
     uint16_t low, high; /* inclusive, 100..599 */
 };
 
+enum conf_check_tls {
+    CONF_CHECK_SAME, /* as requests go */
+    CONF_CHECK_PLAIN,
+};
+
 struct conf_check {
     enum conf_check_type type;
+    enum conf_check_tls tls;
     const char *path; /* resolved by type: never "" for HTTP and PASOE */
     uint16_t port;    /* 0: the backend's own */
     const char *host; /* for the Host field; "": the backend's own host:port */
@@ -300,12 +306,26 @@ enum conf_discover {
     CONF_DISCOVER_DNS, /* not supported yet */
 };
 
+/* TLS to the backends of a pool. The files are read when the configuration is loaded: the text
+ * of each is "" if none is given, or this user may not read it. */
+struct conf_pool_tls {
+    bool enabled;
+    bool verify;             /* the backend's certificate, and that it is for its name */
+    const char *ca;          /* absolute PEM file of CAs; "": those of the system */
+    const char *name;        /* for SNI and verification; "": the host of each backend */
+    const char *certificate; /* absolute PEM file: our certificate and its chain; "": none */
+    const char *key;         /* absolute PEM file; "" if certificate is */
+    const char *ca_pem, *certificate_pem; /* the contents of the files; the same for the same */
+    const char *key_pem;                  /* file. key_pem: see conf_forget_secrets() */
+};
+
 struct conf_pool {
     uint32_t index; /* in conf.pools */
     const char *name;
     enum conf_balance balance;
     enum conf_fail_open fail_open; /* when healthd has declared every backend down */
     enum conf_sticky sticky;
+    struct conf_pool_tls tls;
     struct conf_check check;
     struct conf_eject eject;
     struct conf_queue queue;
@@ -449,6 +469,7 @@ struct conf {
 
     struct conf_arena *arena;   /* owns all of the above, and this struct */
     struct conf_arena *secrets; /* holds only the secret settings */
+    struct conf_arena *keys;    /* holds only the keys for backends */
 };
 
 /* The errors of a file: one "file:line: what, and what would be right" per entry, in the order
@@ -481,8 +502,9 @@ struct conf *conf_parse(const char *text, size_t n, const char *name, struct con
 void conf_free(struct conf *conf);
 
 /* Erases the secrets of all trees from this process, for a child that needs none; those
- * settings become "". but: the tree whose secrets are kept; NULL: none. */
-void conf_forget_secrets(const struct conf *but);
+ * settings become "". but: the tree whose secrets are kept; keys_of: whose keys for backends
+ * are; NULL: none. */
+void conf_forget_secrets(const struct conf *but, const struct conf *keys_of);
 
 /* Processes forked from now on have neither this tree nor the secrets of any tree. */
 void conf_keep_from_children(const struct conf *conf);

@@ -43,6 +43,9 @@ const struct conf_choice conf_check_types[] = {{"tcp", CONF_CHECK_TCP, 0},
                                                {"pasoe", CONF_CHECK_PASOE, 0},
                                                {NULL, 0, 0}};
 
+static const struct conf_choice check_tls[] = {
+    {"same", CONF_CHECK_SAME, 0}, {"off", CONF_CHECK_PLAIN, 0}, {NULL, 0, 0}};
+
 /* clang-format off: a table reads best with one setting per paragraph */
 
 static const struct conf_setting check_rows[] = {
@@ -58,6 +61,9 @@ static const struct conf_setting check_rows[] = {
          "Port to check, such as 8899 for the HealthScanner; same is the backend's own port."},
     {"host", &conf_host, AT(conf_check, host), .def = "", .flags = OPTIONAL,
      .text = "Host field of the request; by default the backend's address."},
+    {"tls", &conf_choice, AT(conf_check, tls), .def = "same", .choices = check_tls,
+     .text = "same: checks use TLS if the pool does. off: they never do, as for a port that "
+             "speaks plain HTTP, such as that of the HealthScanner."},
     {"status", &conf_status, MANY(conf_check, status), .min = 1, .max = CONF_MAX_LIST,
      .text = "Status codes of a healthy response. Not given: 200-399; or 200-499 for http "
              "without a path, where any response but a server error proves that it works; or "
@@ -252,6 +258,36 @@ static const struct conf_section heal_section = {
     NULL,
 };
 
+static const struct conf_setting tls_rows[] = {
+    {"enabled", &conf_bool, AT(conf_pool_tls, enabled), .def = "false",
+     .text =
+         "Requests, WebSockets and checks go over TLS 1.2 or 1.3. A handshake that fails is "
+         "a failed connection: nothing was sent, and another backend serves. The time limit "
+         "for connecting covers it. Sessions are resumed."},
+    {"verify", &conf_bool, AT(conf_pool_tls, verify), .def = "true",
+     .text = "The backend's certificate must be valid for its name and come from a trusted CA. "
+             "false: any certificate will do, so that anybody on the way can read and change "
+             "what is sent."},
+    {"ca", &conf_file, AT(conf_pool_tls, ca), .def = "", .flags = OPTIONAL,
+     .text =
+         "PEM file of the CAs that are trusted, at most 1m; not given: those of the system. "
+         "This file and the next two are read at start and at each reload, as the user who "
+         "starts pasgate."},
+    {"name", &conf_cert_name, AT(conf_pool_tls, name), .def = "", .flags = OPTIONAL,
+     .text =
+         "The name for which the certificates must be valid, sent as SNI (an address is not "
+         "sent). Not given: the host of each backend; localhost for a unix socket."},
+    {"certificate", &conf_file, AT(conf_pool_tls, certificate), .def = "", .flags = OPTIONAL,
+     .text = "PEM file of the certificate, with its chain, by which pasgate proves to the "
+             "backends who it is (mTLS)."},
+    {"key", &conf_file, AT(conf_pool_tls, key), .def = "", .flags = OPTIONAL,
+     .text = "PEM file of its private key, without a password."},
+    END};
+static const struct conf_section tls_section = {
+    "pools.tls", "TLS to the backends of a pool.", tls_rows, sizeof(struct conf_pool_tls), NULL,
+    NULL,
+};
+
 static const struct conf_setting pool_rows[] = {
     {"name", &conf_name, AT(conf_pool, name), .flags = REQUIRED,
      .text = "Name of the pool in routes and status."},
@@ -284,6 +320,7 @@ static const struct conf_setting pool_rows[] = {
      .text = "Further attempts on other backends, for the failures in retry_on of the route. "
              "At most 20 % of a pool's requests in flight (but at least three) may be retries; "
              "any more wait."},
+    {"tls", NULL, AT(conf_pool, tls), .section = &tls_section, .text = "See below."},
     {"check", NULL, AT(conf_pool, check), .section = &check_section, .text = "See below."},
     {"eject", NULL, AT(conf_pool, eject), .section = &eject_section, .text = "See below."},
     {"queue", NULL, AT(conf_pool, queue), .section = &queue_section, .text = "See below."},

@@ -184,6 +184,12 @@ static void warn_pool(struct conf_build *b, const struct conf_pool *pool)
                   "pools.min_healthy: a pool of %zu cannot have %u other healthy backends, so "
                   "none that is up will be restarted; write at most %zu",
                   pool->n_backends, pool->min_healthy, pool->n_backends - 1);
+    if (pool->tls.enabled && !pool->tls.verify)
+        conf_warn(
+            b, conf_line_of_field(b, &pool->tls.verify),
+            "pools.tls.verify: anybody between pasgate and the backends of pool \"%s\" can "
+            "read and change what is sent; write ca = with the file of their CA, and true",
+            pool->name);
     for (size_t i = 0; i < pool->n_backends; i++)
         warn_digits(b, &pool->backends[i]);
 }

@@ -14,14 +14,14 @@
 #include "base/clock.h"
 #include "base/conf/conf.h"
 #include "base/str.h"
+#include "healthd/check/backend_curl.h"
 #include "healthd/check/http_check.h"
 
 enum {
     HEADER_MAX = 64 * 1024, /* bytes of a response's header */
     ADDRESS_TEXT = 128,     /* "[address]:port", or "unix:" and a path */
-    URL_MAX = CONF_HOST_LEN + CONF_PATH_LEN + 32,
-    ADDRESSES = 8,        /* addresses of a name that are told apart */
-    HASTY_LEAST_MS = 200, /* see prober_go_on() */
+    ADDRESSES = 8,          /* addresses of a name that are told apart */
+    HASTY_LEAST_MS = 200,   /* see prober_go_on() */
 };
 
 struct prober {
@@ -39,7 +39,9 @@ struct probe {
     CURL *easy;
     struct curl_slist *fields;
     const struct conf_backend *backend;
-    const struct conf_check *check;
+    const struct conf_pool *pool;
+    const struct conf_check *check; /* of the pool */
+    struct backend_curl way;
     uint32_t id;
     uint64_t started_us;
     struct sockaddr_storage tried; /* the last address that libcurl tried */
@@ -84,6 +86,7 @@ static void probe_free(struct prober *prober, struct probe *probe)
         curl_easy_cleanup(probe->easy);
     }
     curl_slist_free_all(probe->fields);
+    backend_curl_release(&probe->way);
     free(probe);
 }
 
@@ -257,20 +260,16 @@ static struct curl_slist *prober_make_fields(const struct probe *probe)
     return more;
 }
 
-static void prober_set_options(struct probe *probe)
+static int prober_set_options(struct probe *probe)
 {
-    const struct conf_backend *b = probe->backend;
     bool tcp = probe->check->type == CONF_CHECK_TCP;
     CURL *easy = probe->easy;
-    char url[URL_MAX];
 
-    snprintf(url, sizeof url, strchr(b->host, ':') ? "http://[%s]:%u%s" : "http://%s:%u%s",
-             b->host, prober_port_of(probe), tcp ? "/" : probe->check->path);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    if (*b->socket)
-        curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, b->socket);
+    if (backend_curl_set(&probe->way, easy, probe->pool, probe->backend,
+                         probe->check->tls == CONF_CHECK_PLAIN, NULL, prober_port_of(probe),
+                         tcp ? "/" : probe->check->path) < 0)
+        return -1;
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -287,7 +286,7 @@ static void prober_set_options(struct probe *probe)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, probe);
     if (tcp) {
         curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
-        return;
+        return 0;
     }
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, probe->fields);
@@ -296,10 +295,11 @@ static void prober_set_options(struct probe *probe)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, probe);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, prober_on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, probe);
+    return 0;
 }
 
 int prober_start(struct prober *prober, uint32_t id, const struct conf_backend *backend,
-                 const struct conf_check *check, const struct sockaddr_storage *prefer)
+                 const struct conf_pool *pool, const struct sockaddr_storage *prefer)
 {
     struct probe *probe = malloc(sizeof *probe);
     struct sockaddr_storage literal;
@@ -309,7 +309,8 @@ int prober_start(struct prober *prober, uint32_t id, const struct conf_backend *
     memset(probe, 0, offsetof(struct probe, body));
     probe->id = id;
     probe->backend = backend;
-    probe->check = check;
+    probe->pool = pool;
+    probe->check = &pool->check;
     probe->started_us = clock_mono_us();
     probe->literal = probe_literal_address(&literal, backend);
     probe->prefers = prefer && !probe->literal;
@@ -317,9 +318,8 @@ int prober_start(struct prober *prober, uint32_t id, const struct conf_backend *
         probe->prefer = *prefer;
     probe->easy = curl_easy_init();
     probe->fields = prober_make_fields(probe);
-    if (!probe->easy || !probe->fields)
+    if (!probe->easy || !probe->fields || prober_set_options(probe) < 0)
         goto fail;
-    prober_set_options(probe);
     if (curl_multi_add_handle(prober->multi, probe->easy) != CURLM_OK)
         goto fail;
     probe->next = prober->running;
@@ -387,6 +387,13 @@ static void tell_connect_failure(const struct probe *probe, char text[TABLE_REAS
 static enum outcome judge_failure(const struct probe *probe, CURLcode code,
                                   char text[TABLE_REASON])
 {
+    const char *tls = backend_curl_tls_text(&probe->way, probe->easy, code);
+
+    if (tls) {
+        snprintf(text, TABLE_REASON, "no TLS connection, expected name \"%.40s\": %.80s",
+                 probe->way.name, tls);
+        return OUTCOME_FAIL;
+    }
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
         if (!probe->has_tried) {

@@ -14,7 +14,7 @@
 #include "shm/table.h"
 
 struct conf_backend;
-struct conf_check;
+struct conf_pool;
 struct prober; /* a set of running probes */
 
 enum outcome {
@@ -47,7 +47,7 @@ void prober_free(struct prober *prober);
  * Otherwise the others are tried, and the first that passes is the result. If none does, the
  * result is that of the first attempt. */
 int prober_start(struct prober *prober, uint32_t id, const struct conf_backend *backend,
-                 const struct conf_check *check, const struct sockaddr_storage *prefer);
+                 const struct conf_pool *pool, const struct sockaddr_storage *prefer);
 
 /* Sleeps until a probe or one of the two descriptors is ready (readable), at most max_ms,
  * and advances all probes. */

@@ -37,6 +37,7 @@ struct round {
     struct fetch fetch[QUESTIONS];
     char url[QUESTIONS][URL_MAX];
     size_t n;
+    const struct conf_pool *pool; /* of the backend, for questions to its own port */
 };
 
 __attribute__((format(printf, 2, 3))) static struct fetch *add(struct round *round,
@@ -181,11 +182,16 @@ static bool is_pas(const struct conf_check *check, const struct conf_backend *b)
 static struct fetch *ask_manager(struct round *round, const struct conf_backend *b,
                                  const char *ip, const char *host, const char *path)
 {
-    struct fetch *f = add(round, "http://%s:%u/oemanager/applications%s", ip, b->port, path);
+    struct fetch *f = add(round, "%s://%s:%u/oemanager/applications%s",
+                          round->pool->tls.enabled ? "https" : "http", ip, b->port, path);
 
     if (f) {
+        f->to = round->pool;
+        f->backend = b;
+        f->at = ip;
+        f->port = b->port;
+        f->path = strstr(f->url, "/oemanager/");
         f->host = host;
-        f->socket = *b->socket ? b->socket : NULL;
         f->login = *b->restart_oemanager ? b->restart_oemanager : NULL;
     }
     return f;
@@ -208,7 +214,7 @@ static void ask_further(struct round *round, FILE *out, const struct fetch *appl
         diagnostics_applications(applications->body, applications->n_body, app, APPLICATIONS);
     const char *host = applications->host;
     uint64_t now = clock_mono_ms();
-    struct round second = {.n = 0};
+    struct round second = {.pool = round->pool};
 
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < sizeof of_application / sizeof *of_application; k++) {
@@ -271,6 +277,7 @@ static void write_pas(struct diagnostics *ev, struct round *round, int scanner, 
     finish_text(ev, "healthscanner", scanner, out, &text, &n);
     if ((out = open_memstream(&text, &n)) != NULL) {
         print_reply(out, &round->fetch[2]);
+        further.pool = round->pool;
         ask_further(&further, out, &round->fetch[2], ev->call->backend, ip, deadline_ms);
         release(&further);
     }
@@ -326,6 +333,7 @@ void diagnostics_of_pas(struct diagnostics *ev, uint32_t limit_ms)
         snprintf(host, sizeof host, "%s", b->host);
     else
         conf_backend_address(b, host);
+    round.pool = &ev->heritage->conf->pools[b->pool];
     ask_pas(&round, check, b, ip, host);
     fetch_all(round.fetch, round.n, limit_ms);
     write_pas(ev, &round, scanner, manager, ip, deadline);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "healthd/check/backend_curl.h"
 
 enum {
     HEADER_MAX = 64 * 1024, /* bytes of a response's header */
@@ -18,6 +19,7 @@ struct running {
     struct curl_slist *fields;
     uint64_t began_ms;
     size_t room, n_header;
+    struct backend_curl way;
 };
 
 static char empty[1]; /* the body of a response without one */
@@ -90,11 +92,14 @@ static struct curl_slist *fetch_make_fields(const struct fetch *fetch)
     return fields;
 }
 
-static void fetch_set_options(CURL *easy, struct fetch *fetch, const struct running *run)
+static int fetch_set_options(CURL *easy, struct fetch *fetch, struct running *run)
 {
     curl_easy_setopt(easy, CURLOPT_URL, fetch->url);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+    if (fetch->to && backend_curl_set(&run->way, easy, fetch->to, fetch->backend, false,
+                                      fetch->at, fetch->port, fetch->path) < 0)
+        return -1;
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
@@ -118,6 +123,7 @@ static void fetch_set_options(CURL *easy, struct fetch *fetch, const struct runn
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
     }
+    return 0;
 }
 
 static bool fetch_start(CURLM *multi, struct fetch *fetch)
@@ -131,17 +137,20 @@ static bool fetch_start(CURLM *multi, struct fetch *fetch)
     run->easy = curl_easy_init();
     run->fields = fetch_make_fields(fetch);
     run->began_ms = clock_mono_ms();
-    if (!run->easy || !run->fields)
+    if (!run->easy || !run->fields || fetch_set_options(run->easy, fetch, run) < 0)
         return false;
-    fetch_set_options(run->easy, fetch, run);
     return curl_multi_add_handle(multi, run->easy) == CURLM_OK;
 }
 
 static void fetch_tell_trouble(struct fetch *fetch, CURLcode code)
 {
+    struct running *run = fetch->running;
+    const char *tls = backend_curl_tls_text(&run->way, run->easy, code);
     long error = 0;
 
-    if (code == CURLE_OPERATION_TIMEDOUT) {
+    if (tls) {
+        snprintf(fetch->trouble, sizeof fetch->trouble, "no TLS connection: %s", tls);
+    } else if (code == CURLE_OPERATION_TIMEDOUT) {
         fetch->cut = fetch->status != 0;
         snprintf(fetch->trouble, sizeof fetch->trouble, "no %s within %u ms",
                  fetch->cut ? "complete response" : "response", fetch->took_ms);
@@ -170,6 +179,7 @@ static void fetch_finish(CURLM *multi, struct fetch *fetch, CURLcode code)
         curl_easy_cleanup(run->easy);
     }
     curl_slist_free_all(run->fields);
+    backend_curl_release(&run->way);
     free(run);
     fetch->running = NULL;
 }

@@ -9,9 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct conf_backend;
+struct conf_pool;
+
 struct fetch {
     /* The request; texts outlive the fetch. NULL or 0 means "none". */
-    const char *url;    /* http; its host is sent if `host` is NULL */
+    const char *url; /* http; its host is sent if `host` is NULL. For people if to is set */
+    /* Instead of url and socket: this backend, as workers reach it. */
+    const struct conf_pool *to;
+    const struct conf_backend *backend;
+    const char *at, *path; /* as for backend_curl_set() */
+    uint16_t port;
     const char *socket; /* path of a unix socket to use instead of the URL's host */
     const char *host;   /* for the Host field */
     const char *login;  /* "name:password" for Basic authentication */

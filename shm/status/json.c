@@ -205,6 +205,9 @@ static void add_counters(struct text *out, const struct status_cell *c)
     NUMBER("measured_slow", c->measured_slow);
     NUMBER("bytes_in", c->bytes_in);
     NUMBER("bytes_out", c->bytes_out);
+    NUMBER("tls_handshakes", c->tls_handshakes);
+    NUMBER("tls_resumed", c->tls_resumed);
+    NUMBER("tls_errors", c->tls_errors);
     text_add(out,
              ",\"latency_us\":{\"p50\":%" PRIu64 ",\"p90\":%" PRIu64 ",\"p99\":%" PRIu64 "}",
              most(status_percentile(c, 500)), most(status_percentile(c, 900)),

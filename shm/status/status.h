@@ -21,7 +21,7 @@ struct status_cell {
     uint64_t in_flight, queued, idle;
     uint64_t completed, connects, connect_errors, resets, timeouts, cut;
     uint64_t gateway_errors, server_errors, retries, hedges, detached, probation_unanswered;
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_in, bytes_out, tls_handshakes, tls_resumed, tls_errors;
     uint64_t queued_any, queue_full, queue_timeouts; /* useful as sums over a pool */
     uint64_t measured, measured_5xx, measured_4xx, measured_slow;
     uint64_t oldest_ms; /* how long the oldest waits for its first byte; 0: none waits */

@@ -90,7 +90,7 @@ sub write_config
     my $more = join '', map { ",\n    { $_ }" } @{ $self->{more_pools} };
     my $pools = @{ $self->{backends} } ? <<"END" : '';
 pools = ( { name = "pas"; $self->{pool}
-    check = { $self->{check} };
+    @{[ $self->{pool} =~ /check = / ? '' : "check = { $self->{check} };" ]}
     backends = (
         $backends ); }$more );
 routes = ( $self->{routes} );

@@ -34,7 +34,7 @@ my %room = (
     # each other; conn and proxy meet in core/transport.h only.
     'worker/core'     => ['worker/http'],
     'worker/conn'     => [qw(worker/core worker/http worker/tls)],
-    'worker/upstream' => [qw(worker/core worker/http)],
+    'worker/upstream' => [qw(worker/core worker/http worker/tls)],
     'worker/login'    => [qw(worker/core worker/http)],
     'worker/proxy'    => [qw(worker/upstream worker/login worker/core worker/http worker/tls worker/log worker/status)],
 );
@@ -42,8 +42,8 @@ my %room = (
 # The files that may include a library. None of our headers may include any of them.
 my @library = (
     [libconfig => qr{^libconfig},         qr{^base/conf/\w+\.c$}],
-    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls/\w+|certs_stored)|acmed/(?:key|cert)/\w+|shm/stored_leaf)\.c$}],
-    [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:check/prober|restarter/\w+)|acmed/net/transport\w*)\.c$}],
+    [OpenSSL   => qr{^openssl/},          qr{^(?:worker/(?:tls/\w+|certs_stored)|acmed/(?:key|cert)/\w+|shm/stored_leaf|base/conf/backend_tls|healthd/check/backend_curl)\.c$}],
+    [libcurl   => qr{^curl/},             qr{^(?:healthd/(?:check/(?:prober|backend_curl)|restarter/\w+)|acmed/net/transport\w*)\.c$}],
     [jansson   => qr{^jansson},           qr{^(?:\w+/(?:\w+/)?\w*json\w*|acmed/net/acme_request|
                                               healthd/check/http_check)\.c$}x],
     [nghttp2   => qr{^nghttp2/},          qr{^worker/conn/h2\w*\.c$}],

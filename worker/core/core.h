@@ -62,9 +62,10 @@ struct worker {
     struct worker_row *row; /* our row of the table: the only one that we write */
     uint32_t session_words; /* of its sets of sessions (shm/sessions.h) */
 
-    struct tls_engine *tls; /* NULL: no TLS listener */
-    bool certs_behind;      /* some certificate differs from acmed's: tried at each tick */
-    bool certs_more;        /* not all were loaded in the time allowed (worker/cert_loader.h) */
+    struct tls_engine *tls;          /* NULL: no TLS listener */
+    struct tls_engine *upstream_tls; /* NULL: no pool with TLS (upstream/upstream_tls.h) */
+    bool certs_behind; /* some certificate differs from acmed's: tried at each tick */
+    bool certs_more;   /* not all were loaded in the time allowed (worker/cert_loader.h) */
     struct route_table *routes;
     struct login *login; /* NULL: no route has users */
     struct access_log *access;

@@ -216,7 +216,7 @@ int verifier_start(const struct conf *conf)
         prctl(PR_SET_NAME, "pasgate:login", 0, 0, 0);
         fd_close_others(pair[1]);
         copy_users(conf);
-        conf_forget_secrets(NULL);
+        conf_forget_secrets(NULL, NULL);
         environment_wipe();
         verifier_keep(pair[1]);
     }

@@ -197,7 +197,7 @@ bool detached_begin(struct attempt *a, uint64_t elsewhere_us)
 
     if (!d)
         return false;
-    CHECK(!a->upstream->connecting && !a->upstream->waiting);
+    CHECK(!a->upstream->connecting && !upstream_waits(a->upstream));
     exchange_unlink_running(a);
     *d = (struct detached){
         .attempt = *a, .worker = worker, .next = b->detached, .elsewhere_us = elsewhere_us};

@@ -233,7 +233,7 @@ static void exchange_timer_fired(struct loop_timer *timer)
             retry_connect_failed(x, ETIMEDOUT);
         return;
     case EXCHANGE_SENDING:
-        if (x->expects && !x->active->upstream->waiting) {
+        if (x->expects && !upstream_waits(x->active->upstream)) {
             attempt_continue(x);
             return;
         }

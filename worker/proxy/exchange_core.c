@@ -328,7 +328,7 @@ uint64_t exchange_owed_since(const struct exchange *x)
 bool exchange_client_owes(const struct exchange *x)
 {
     return x->active->wants_us && !x->body_done && x->active->upstream &&
-           !x->active->upstream->waiting &&
+           !upstream_waits(x->active->upstream) &&
            x->worker->loop.now_us - x->active->wants_us >=
                EXCHANGE_BODY_OWED_MS * UINT64_C(1000);
 }

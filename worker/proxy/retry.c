@@ -10,6 +10,8 @@
 #include "worker/proxy/measured.h"
 #include "worker/proxy/retry_budget.h"
 #include "worker/upstream/backends.h"
+#include "worker/upstream/upstream.h"
+#include "worker/upstream/upstream_tls.h"
 
 static bool has_attempts(const struct exchange *x)
 {
@@ -184,9 +186,23 @@ static void fail_noted(struct exchange *x)
     exchange_fail(x, x->status, (enum exchange_end)x->end, x->error, x->detail);
 }
 
+/* Why the connection to the backend failed. */
+static const char *error_text(const struct exchange *x, int error)
+{
+    const struct upstream *u = x->active->upstream;
+
+    return u && u->why ? u->why : strerror(error);
+}
+
 static const char *connect_error_type(int error)
 {
     switch (error) {
+    case UPSTREAM_TLS_CERTIFICATE:
+        return "tls_certificate_error";
+    case UPSTREAM_TLS_REFUSED:
+        return "tls_alert_received";
+    case UPSTREAM_TLS_FAILED:
+        return "tls_protocol_error";
     case ECONNREFUSED:
         return "connection_refused";
     case ETIMEDOUT:
@@ -217,7 +233,7 @@ void retry_connect_failed(struct exchange *x, int error)
               1);
     backends_failed(x->worker, x->active->backend);
     note_failure(x, timeout ? 504 : 502, timeout ? EXCHANGE_END_TIMEOUT : EXCHANGE_END_BACKEND,
-                 connect_error_type(error), strerror(error));
+                 connect_error_type(error), error_text(x, error));
     if (!retry_elsewhere(x, CONF_RETRY_CONNECT, false))
         fail_noted(x);
 }
@@ -384,6 +400,11 @@ void retry_upstream_gone(struct exchange *x, int error)
             exchange_cut(x, EXCHANGE_END_CLIENT, "client gone");
         else
             exchange_complete(x, result == 0);
+        return;
+    }
+    /* Whatever was sent, it has not looked at it. */
+    if (error == UPSTREAM_TLS_REFUSED) {
+        retry_connect_failed(x, error);
         return;
     }
     if (exchange_client_owes(x)) {

@@ -303,6 +303,15 @@ static int set_groups(struct tls_engine *engine, SSL_CTX *ctx)
     return -1;
 }
 
+void tls_engine_adopt(struct tls_engine *engine, SSL_CTX *ctx)
+{
+    SSL_CTX_set_app_data(ctx, engine);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_msg_callback(ctx, tls_engine_on_message);
+    SSL_CTX_set_msg_callback_arg(ctx, engine);
+}
+
 /* A context with the whole policy and no certificate. NULL and a line in err. */
 static SSL_CTX *ctx_new(struct tls_engine *engine, char *err, size_t n)
 {
@@ -312,18 +321,14 @@ static SSL_CTX *ctx_new(struct tls_engine *engine, char *err, size_t n)
 
     if (!ctx)
         goto out;
-    SSL_CTX_set_app_data(ctx, engine);
+    tls_engine_adopt(engine, ctx);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                              SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_max_early_data(ctx, 0);
     SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
     SSL_CTX_set_client_hello_cb(ctx, on_client_hello, engine);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, engine);
-    SSL_CTX_set_msg_callback(ctx, tls_engine_on_message);
-    SSL_CTX_set_msg_callback_arg(ctx, engine);
     if (SSL_CTX_set_min_proto_version(
             ctx, tls->min_version == CONF_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION) != 1)
         bad = "tls.min_version";
@@ -452,16 +457,10 @@ struct tls_engine *tls_engine_new(const struct conf *conf, char *err, size_t n)
     if (!engine)
         return NULL;
     engine->conf = conf;
-    mempool_init(&engine->conns, sizeof(struct tls_conn), TLS_CONNS_KEPT);
-    mempool_init(&engine->blocks, sizeof(struct tls_block), TLS_BLOCKS_KEPT);
-    engine->rx.size = TLS_READ_MAX;
-    engine->tx.size = TLS_SEND_AREA;
-    engine->rx.bytes = malloc(engine->rx.size);
-    engine->tx.bytes = malloc(engine->tx.size);
-    engine->method = tls_io_method();
+    if (tls_engine_init_io(engine) < 0)
+        goto fail;
     engine->ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-    if (!engine->rx.bytes || !engine->tx.bytes || !engine->method || !engine->ticket_cipher ||
-        names_build(engine) != 0)
+    if (!engine->ticket_cipher || names_build(engine) != 0)
         goto fail;
     if (!(trial = ctx_new(engine, err, n)))
         goto fail;

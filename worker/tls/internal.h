@@ -11,6 +11,7 @@
  *   tls/io.c         the shared areas, bytes that wait outside them, our BIO
  *   tls/warm.c       which connections keep OpenSSL's buffers
  *   tls/tls.c        connections
+ *   tls/client.c     the same to backends: policy, names, sessions to resume
  *   tls/failure.c    why a handshake failed
  *
  * OpenSSL's structs are named by their tags only, so that this header compiles without OpenSSL.
@@ -124,6 +125,8 @@ struct tls_conn {
     uint32_t unprompted; /* bytes sent as a reaction to what was read, see TLS_UNPROMPTED */
     int reason;          /* why OpenSSL gave up (ERR_GET_REASON); 0: it did not */
     uint64_t written;    /* engine->writes at its last tls_write() */
+    unsigned long error_code; /* the whole of it, as ERR_peek_error() gives it */
+    struct tls_peer *peer;    /* of a connection to a backend; NULL: of a client */
     uint16_t cert;
     uint8_t place;    /* in engine->warm, plus 1; 0: none */
     uint8_t first[8]; /* the first bytes from the peer */
@@ -141,10 +144,17 @@ struct tls_conn {
     bool ticketed : 1;   /* its ticket was sent, or no ticket is due */
     bool close_sent : 1; /* close_notify was encrypted */
     bool offers_h2 : 1;
-    bool hangup : 1; /* the loop saw EPOLLRDHUP */
+    bool hangup : 1;     /* the loop saw EPOLLRDHUP */
+    bool begun : 1;      /* it is the peer's turn; a client of TLS speaks first */
+    bool got_data : 1;   /* the peer has sent plaintext */
+    bool unsendable : 1; /* the socket takes no more: what the peer sent can still be read */
 };
 
 /* ---- tls/io.c */
+
+/* Memory and our BIO; no certificates, no policy. 0, or -1 without memory: release it then,
+ * too. */
+int tls_engine_init_io(struct tls_engine *);
 
 struct bio_method_st *tls_io_method(void);
 
@@ -173,6 +183,9 @@ void tls_warm_written(struct tls_conn *);
 void tls_warm_gone(struct tls_conn *);
 
 /* ---- tls/engine.c */
+
+/* What each context needs for connections of this engine. */
+void tls_engine_adopt(struct tls_engine *, struct ssl_ctx_st *ctx);
 
 /* A session under the first certificate, until the ClientHello asks for another one; *cert is
  * its index. NULL: none is loaded, or no memory. */

@@ -2,6 +2,7 @@
  * them. */
 #include <errno.h>
 #include <openssl/bio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -206,7 +207,10 @@ static int send_once(struct tls_conn *conn, bool *whole)
     while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         if (errno != EAGAIN && errno != EWOULDBLOCK) {
-            tls_io_fail(conn, errno_text(errno));
+            /* A backend may have responded early, before it closed. */
+            conn->unsendable = conn->peer != NULL;
+            if (!conn->unsendable)
+                tls_io_fail(conn, errno_text(errno));
             return -1;
         }
         sent = 0;
@@ -231,7 +235,7 @@ ssize_t tls_flush(struct tls_conn *conn)
 {
     bool whole = true;
 
-    if (conn->dead)
+    if (conn->dead || conn->unsendable)
         return -1;
     /* As long as the socket takes everything, no event will report that it can take more. */
     while (whole && tls_waiting(conn))
@@ -321,4 +325,16 @@ BIO_METHOD *tls_io_method(void)
         BIO_meth_set_create(method, io_create);
     }
     return method;
+}
+
+int tls_engine_init_io(struct tls_engine *engine)
+{
+    mempool_init(&engine->conns, sizeof(struct tls_conn), TLS_CONNS_KEPT);
+    mempool_init(&engine->blocks, sizeof(struct tls_block), TLS_BLOCKS_KEPT);
+    engine->rx.size = TLS_READ_MAX;
+    engine->tx.size = TLS_SEND_AREA;
+    engine->rx.bytes = malloc(engine->rx.size);
+    engine->tx.bytes = malloc(engine->tx.size);
+    engine->method = tls_io_method();
+    return engine->rx.bytes && engine->tx.bytes && engine->method ? 0 : -1;
 }

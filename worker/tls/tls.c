@@ -29,6 +29,7 @@ static void tls_fail(struct tls_conn *conn)
     conn->reason = code ? ERR_GET_REASON(code) : -1;
     if (conn->reason == SSL_R_CERTIFICATE_VERIFY_FAILED) /* of the client's certificate */
         why = X509_verify_cert_error_string(SSL_get_verify_result(conn->ssl));
+    conn->error_code = code;
     tls_io_fail(conn, why ? why : "TLS failed");
     ERR_clear_error();
 }
@@ -43,7 +44,7 @@ struct tls_conn *tls_conn_new(struct tls_engine *engine, int fd)
 
     if (!conn)
         return NULL;
-    *conn = (struct tls_conn){.engine = engine, .fd = fd};
+    *conn = (struct tls_conn){.engine = engine, .fd = fd, .begun = true};
     engine->current = conn;
     if (!(conn->ssl = tls_engine_session(engine, &cert)) || !(bio = BIO_new(engine->method))) {
         ERR_clear_error();
@@ -66,6 +67,9 @@ void tls_conn_free(struct tls_conn *conn)
     engine->current = conn;
     tls_warm_gone(conn);
     free(conn->facts);
+    /* Otherwise OpenSSL takes a session that ended without close_notify for unfit to resume. */
+    if (conn->peer && !conn->dead)
+        SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(conn->ssl);
     tls_io_drop(conn);
     engine->current = NULL;
@@ -77,7 +81,7 @@ int tls_handshake(struct tls_conn *conn)
     int done = 0;
 
     for (int round = 0; round < TLS_RECEIVES && !conn->dead && !done; round++) {
-        if (tls_io_input(conn) == 0) {
+        if (conn->begun && tls_io_input(conn) == 0) {
             int got = tls_io_receive(conn, TLS_RECORD);
 
             if (conn->eof)
@@ -86,6 +90,7 @@ int tls_handshake(struct tls_conn *conn)
                 break;
             tls_io_note_first(conn);
         }
+        conn->begun = true;
         done = SSL_do_handshake(tls_enter(conn)) == 1;
         if (!done && !conn->starved)
             tls_fail(conn);
@@ -125,8 +130,7 @@ static size_t want(const struct tls_conn *conn, size_t room)
     return n > TLS_RECORD ? n : TLS_RECORD;
 }
 
-/* Can something be decrypted without recv(2)? */
-static bool loaded(const struct tls_conn *conn)
+bool tls_loaded(const struct tls_conn *conn)
 {
     return conn->surplus || tls_io_input(conn) > 0;
 }
@@ -148,8 +152,9 @@ static bool decrypt(struct tls_conn *conn, uint8_t *buf, size_t room, size_t *go
         return false;
     }
     if (n > 0) {
+        conn->got_data = true;
         *got += (size_t)n;
-        return *got < room && loaded(conn);
+        return *got < room && tls_loaded(conn);
     }
     if (ERR_peek_error())
         tls_fail(conn);
@@ -168,11 +173,11 @@ ssize_t tls_read(struct tls_conn *conn, void *buf, size_t room)
     conn->asked = false;
     for (int round = 0; round < TLS_RECEIVES && got == 0 && !conn->dead && !conn->closed;
          round++) {
-        if (!loaded(conn) && (conn->eof || tls_io_receive(conn, want(conn, room)) <= 0))
+        if (!tls_loaded(conn) && (conn->eof || tls_io_receive(conn, want(conn, room)) <= 0))
             break;
         while (decrypt(conn, buf, room, &got))
             ;
-        if (conn->asked && !conn->full && !loaded(conn))
+        if (conn->asked && !conn->full && !tls_loaded(conn))
             break;
     }
     /* If this call did not use recv(2), the socket may have received more since. Its edge was
@@ -196,7 +201,7 @@ ssize_t tls_read(struct tls_conn *conn, void *buf, size_t room)
 bool tls_more(const struct tls_conn *conn)
 {
     return conn->dead || conn->closed || conn->eof || conn->full || conn->hangup ||
-           loaded(conn);
+           tls_loaded(conn);
 }
 
 void tls_hangup(struct tls_conn *conn)
@@ -207,7 +212,7 @@ void tls_hangup(struct tls_conn *conn)
 int tls_write(struct tls_conn *conn, const void *buf, size_t n)
 {
     CHECK(n > 0 && n <= TLS_WRITE_MAX);
-    if (conn->dead || conn->close_sent)
+    if (conn->dead || conn->unsendable || conn->close_sent)
         return -1;
     bool first = !conn->ticketed;
     if (first)
@@ -227,7 +232,7 @@ int tls_write_close(struct tls_conn *conn, const void *buf, size_t n)
 {
     if (n && tls_write(conn, buf, n) < 0)
         return -1;
-    if (conn->dead)
+    if (conn->dead || conn->unsendable)
         return -1;
     if (conn->close_sent)
         return 0;

@@ -1,6 +1,7 @@
 /*
  * TLS for one worker: an engine (certificates, policy, ticket keys, shared I/O areas) and one
- * session per connection. The only place in the worker that uses OpenSSL.
+ * session per connection. The only place in the worker that uses OpenSSL. Connections of
+ * clients and connections to backends (worker/tls/client.h) have an engine each.
  *
  * One thread. An engine outlives its connections. A connection borrows its descriptor (a
  * non-blocking stream socket) and never closes it.
@@ -133,6 +134,9 @@ ssize_t tls_read(struct tls_conn *, void *buf, size_t room);
 /* Can another tls_read() return something without a new event? False after a short recv(2), so
  * that no call is wasted on EAGAIN. */
 bool tls_more(const struct tls_conn *);
+
+/* Is there something that needs no recv(2)? */
+bool tls_loaded(const struct tls_conn *);
 
 /* Records EPOLLRDHUP: tls_more() then holds until the end of the stream was read, which a short
  * recv(2) does not show. Call it before the tls_read() of that event. */

@@ -10,8 +10,10 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "shm/table.h"
+#include "worker/tls/client.h"
 #include "worker/upstream/balance.h"
 #include "worker/upstream/silence.h"
 #include "worker/upstream/wait_queue.h"
@@ -63,6 +65,8 @@ struct backend_view {
     struct silence_record record, before; /* its times to the first byte in this period and
                                              the one before (worker/upstream/silence.h) */
     uint64_t latency_seen[TABLE_LATENCY]; /* our cell's, when they were last recorded */
+    struct tls_peer tls;                  /* if the pool uses TLS */
+    struct log_gate tls_gate;             /* of handshakes that fail */
 };
 
 struct pool_view {
@@ -86,15 +90,17 @@ struct pool_view {
     uint64_t outage_ms; /* since when no backend is up and ready; 0: some backend is */
     const char *outage; /* what follows from it, as it was logged */
     const char *out; /* every backend was taken out, by whom; NULL: one may be tried at least */
-    const char *outage_out;      /* the same, as it was logged */
-    bool closed;                 /* the worker ends: those that wait get no slot any more */
-    uint8_t retries_useless;     /* in a row (worker/proxy/retry_budget.h) */
-    uint64_t retries_useless_ms; /* when the last of them failed */
-    uint32_t nprobation;         /* backends on probation (HEALTH_PROBATION) */
-    struct waiters waiters;      /* for a slot at any backend of the pool */
-    struct waiters retriers;     /* for the retry budget (worker/proxy/retry_budget.h) */
-    uint32_t nwaiting;           /* these two, and the waiters of its backends */
-    uint32_t nsession_waiting;   /* the waiters of its backends */
+    const char *outage_out;        /* the same, as it was logged */
+    bool closed;                   /* the worker ends: those that wait get no slot any more */
+    bool uses_tls;                 /* pools.tls (worker/upstream/upstream_tls.h) */
+    struct ssl_ctx_st *tls_policy; /* NULL: it could not be made */
+    uint8_t retries_useless;       /* in a row (worker/proxy/retry_budget.h) */
+    uint64_t retries_useless_ms;   /* when the last of them failed */
+    uint32_t nprobation;           /* backends on probation (HEALTH_PROBATION) */
+    struct waiters waiters;        /* for a slot at any backend of the pool */
+    struct waiters retriers;       /* for the retry budget (worker/proxy/retry_budget.h) */
+    uint32_t nwaiting;             /* these two, and the waiters of its backends */
+    uint32_t nsession_waiting;     /* the waiters of its backends */
     /* The next request that may be hedged goes there; NULL: none. */
     struct backend_view *asked;
     uint64_t asked_us;  /* since when */

@@ -15,6 +15,7 @@
 struct attempt;
 struct backend_view;
 struct pins;
+struct tls_conn;
 struct upstream;
 struct worker;
 
@@ -31,7 +32,8 @@ struct upstream_ops {
     void (*turn)(struct upstream *);
     /* It may send now. true: go on; false: the owner ended it. */
     bool (*connected)(struct upstream *);
-    /* An errno. The owner ends it, in this call: it is of no use. */
+    /* An errno, or one of worker/upstream/upstream_tls.h: nothing was sent. The owner ends it,
+     * in this call: it is of no use. */
     void (*connect_failed)(struct upstream *, int error);
     /* All that upstream_send() had to hold is with the host now. Not called after a send that
      * returned 0. Leaves it open. */
@@ -46,8 +48,8 @@ struct upstream_ops {
      * the call, for the owner to change. true: go on; false: the owner ended it, or reads no
      * more until it calls upstream_resume(). */
     bool (*received)(struct upstream *, char *bytes, size_t n);
-    /* Nothing more arrives: FIN (0), or an errno. May end it. After FIN it may also go on
-     * sending for as long as it likes (a tunnel), and ends it later. */
+    /* Nothing more arrives: FIN (0), or an errno, or UPSTREAM_TLS_REFUSED. May end it. After
+     * FIN it may also go on sending for as long as it likes (a tunnel), and ends it later. */
     void (*ended)(struct upstream *, int error);
 };
 
@@ -69,14 +71,16 @@ struct upstream {
     struct upstream *prev, *next; /* in backend->idle or ->pinned */
     struct pins *pins;       /* idle and bound: the client's connection to which it is bound */
     struct loop_timer timer; /* only while idle */
-    char *waiting;           /* bytes that the socket did not take; heap */
-    size_t nwaiting, sent;
-    size_t piece;    /* read at once, for its owner */
-    uint32_t served; /* number of exchanges before this one */
-    bool connecting;
-    bool readable; /* an edge arrived, and the socket has not been read empty since */
-    bool hung_up;  /* FIN arrived: read until the end */
-    bool end_due;  /* FIN is to be sent after the waiting bytes */
+    char *waiting;           /* bytes that the socket did not take; heap. NULL with TLS */
+    size_t nwaiting, sent;   /* with TLS nwaiting counts what waits there */
+    struct tls_conn *tls;    /* NULL: plain, or not connected yet */
+    const char *why;         /* of a connect that failed, if not by errno; static text */
+    size_t piece;            /* read at once, for its owner */
+    uint32_t served;         /* number of exchanges before this one */
+    bool connecting;         /* the handshake of TLS is part of it */
+    bool readable;           /* an edge arrived, and the socket has not been read empty since */
+    bool hung_up;            /* FIN arrived: read until the end */
+    bool end_due;            /* FIN is to be sent after the waiting bytes */
     bool idle;
     bool bound; /* authenticated: only for one client's connection (worker/upstream/pins.h) */
     uint32_t addresses; /* backend->addresses when it was opened */
@@ -88,6 +92,12 @@ struct upstream {
  * request was sent would be taken for its response. */
 struct upstream *upstream_get(struct backend_view *backend, const struct upstream_owner *owner,
                               bool fresh, bool *reused);
+
+/* Does something wait to be sent? */
+static inline bool upstream_waits(const struct upstream *upstream)
+{
+    return upstream->nwaiting > 0;
+}
 
 /* Once it is connected: takes all n bytes and sends what it can in one call. Returns the number
  * of bytes that wait (ops->writable() or ->send_failed() follows), or -1 with errno: nothing
