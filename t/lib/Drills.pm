@@ -120,8 +120,11 @@ sub killed_at_write
     my ($self) = @_;
     my $pid = $self->running('worker');
     my $n = 1 + int rand 40;
-    my $wrong = $self->injected(["inject=write,writev,sendmsg,sendto:signal=SIGKILL:when=$n"], [$pid],
-        sub { $self->replaced($pid) });
+    # Kept connections may all be at another worker, so fresh ones bring it to write.
+    my $wrong = $self->injected(["inject=write,writev,sendmsg,sendto:signal=SIGKILL:when=$n"], [$pid], sub {
+        wait_for { eval { $self->{gate}->get('/pas/get', plain => 1, timeout => 5) }; !kill 0, $pid } 40;
+        $self->replaced($pid);
+    });
     return ($self->in_hand, $wrong && "at write $n: $wrong");
 }
 
@@ -149,7 +152,8 @@ sub no_fork
     return ($self->in_hand, $wrong);
 }
 
-# Workers that get no descriptors for a while: what runs goes on, what comes waits.
+# Workers that get no descriptors for a while: what runs goes on, and who is connected is served by
+# the connections to backends that are there. Who needs one more gets 503.
 sub no_descriptors
 {
     my ($self) = @_;
@@ -164,7 +168,7 @@ sub no_descriptors
     sleep $self->{hold};
     my $spent = $self->cpu_share(\@pids);
     run_cmd('prlimit', '--pid', $_, "--nofile=$had{$_}") for @pids;
-    return (0, $spent);
+    return ($self->in_hand, $spent);
 }
 
 # accept() fails, as when the host has no descriptors left: the listeners pause, and do not spin.
@@ -256,8 +260,8 @@ sub new
 }
 
 sub lines  { return slurp($_[0]{file}) =~ /^(.*)\n/mg }    # the last one may be half written
-sub failed { return scalar grep { !/^[12.]+ 200 / } $_[0]->lines }
-sub errors { return join "\n", (grep { !/^[12.]+ 200 / } $_[0]->lines)[0 .. 9] }
+sub failed { return scalar grep { !/^2 200 / } $_[0]->lines }
+sub errors { my @bad = grep { !/^2 200 / } $_[0]->lines; return join "\n", splice @bad, 0, 10 }
 
 # Ends it: (requests, failed).
 sub stop

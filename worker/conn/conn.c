@@ -91,6 +91,7 @@ void conn_open(struct worker *worker, int fd, const struct conf_listen *listen,
 static void conn_free(struct conn *c)
 {
     struct worker *worker = c->worker;
+    bool watcher = conn_of_status(c);
 
     CHECK(!c->scheduled);
     loop_timer_cancel(&c->timer);
@@ -104,7 +105,7 @@ static void conn_free(struct conn *c)
     clients_disconnect(c->peer.client);
     mempool_return(&worker->conns, c);
     worker->nconns--;
-    worker->nwatchers -= conn_of_status(c);
+    worker->nwatchers -= watcher;
     count_conns(worker);
     worker_left(worker);
 }
