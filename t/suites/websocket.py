@@ -187,8 +187,8 @@ class Http2(Http1):
 
     def step(self, end, what):
         self.sock.settimeout(max(0.01, end - time.monotonic()))
-        self.take(self.sock.recv(65536), what)
         self.sock.sendall(self.h2.data_to_send())
+        self.take(self.sock.recv(65536), what)
 
     def take(self, some, what='the end'):
         import h2.events
