@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <linux/sched.h>
 #include <stdio.h>
@@ -133,7 +134,7 @@ static size_t list_ports(enum kind kind, const struct conf *conf, uint16_t to[PO
     return n;
 }
 
-static size_t list_paths(enum kind kind, const char *certs, const char *to[PATHS])
+static size_t list_paths(enum kind kind, const char *const store[2], const char *to[PATHS])
 {
     size_t n = 0;
 
@@ -141,27 +142,33 @@ static size_t list_paths(enum kind kind, const char *certs, const char *to[PATHS
         to[n++] = common_paths[i];
     for (size_t i = 0; kind == KIND_HEALTHD && i < COUNT(resolver_paths); i++)
         to[n++] = resolver_paths[i];
-    if (kind == KIND_WORKER && *certs)
-        to[n++] = certs;
+    for (size_t i = 0; kind == KIND_WORKER && i < 2; i++)
+        to[n++] = store[i];
     if (SANDBOX_LEAK_CHECK)
         to[n++] = "/proc";
     CHECK(n <= PATHS);
     return n;
 }
 
-/* Of the store only the certificates; the whole store while acmed has not made that directory
- * yet. */
+/* A store that is deleted, or replaced from a backup, is another directory, which a rule for
+ * the old one does not open: certificates would not go live until a reload. So the rules are
+ * for the directory that the store lies in: as it is written, and where a symbolic link leads.
+ */
 static int limit_files(enum kind kind, const struct conf *conf)
 {
-    char certs[PATH_MAX];
+    char copy[PATH_MAX], real[PATH_MAX];
+    const char *store[2] = {"", ""};
     const char *paths[PATHS];
     uint16_t ports[PORTS];
     struct landlock_limits limits = {.read = paths, .connect = ports};
 
-    snprintf(certs, sizeof certs, "%s/certs", conf->acme.store);
-    if (access(certs, F_OK) < 0)
-        snprintf(certs, sizeof certs, "%s", conf->acme.store);
-    limits.n_read = list_paths(kind, conf->n_certs > 0 ? certs : "", paths);
+    if (conf->n_certs > 0) {
+        snprintf(copy, sizeof copy, "%s", conf->acme.store);
+        snprintf(real, sizeof real, "%s/..", conf->acme.store);
+        store[0] = dirname(copy);
+        store[1] = real;
+    }
+    limits.n_read = list_paths(kind, store, paths);
     limits.n_connect = list_ports(kind, conf, ports);
     return landlock_limit(&limits);
 }

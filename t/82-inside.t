@@ -25,14 +25,15 @@ my $note = spew(tmp('note'), 'x');
 chmod 0666, $note;
 sub other { my $pid = fork // die; return $pid if $pid; $) = $( = 65534 if $> == 0; $< = $> = 65534 if $> == 0; sleep 60; exit }
 my $other = other();
-my $store = tmp('store');
+mkdir tmp('deep');    # a worker may read the directory that the store lies in
+chmod 0777, tmp('deep');
+my $store = tmp('deep/store');
 my $list = spew(tmp('list'), <<"END");
 exec /bin/true
 write $note
 write-new $note.new
 write-standard /dev/null
 read-key $key
-read-account $store/accounts
 read-passwd-of-another /proc/$other/environ
 unix $path
 port-elsewhere $away->{port}

@@ -8,10 +8,6 @@
 
 #include "base/check.h"
 
-/* Address space, of which only touched pages use memory. The largest part that the limits of
- * conf/conf.h allow are the names of certificates: 1024 * 100 of 256 bytes, 25 MiB. */
-#define ARENA_BYTES ((size_t)64 << 20)
-
 struct conf_arena {
     size_t size; /* of the mapping, this header included */
     size_t used;
@@ -22,14 +18,14 @@ static size_t round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-struct conf_arena *conf_arena_new(void)
+struct conf_arena *conf_arena_new(size_t bytes)
 {
-    struct conf_arena *arena = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+    struct conf_arena *arena = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena == MAP_FAILED)
         return NULL;
-    (void)madvise(arena, ARENA_BYTES, MADV_DONTDUMP); /* a configuration may contain secrets */
-    arena->size = ARENA_BYTES;
+    (void)madvise(arena, bytes, MADV_DONTDUMP); /* a configuration may contain secrets */
+    arena->size = bytes;
     arena->used = round_up(sizeof *arena, alignof(max_align_t));
     return arena;
 }

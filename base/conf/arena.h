@@ -12,8 +12,13 @@
 
 struct conf_arena;
 
+/* Address space, of which only touched pages use memory. The largest part that the limits of
+ * conf/conf.h allow are the names of certificates: 1024 * 100 of 256 bytes, 25 MiB. Of keys for
+ * backends there are at most 16 MiB (conf/check_tls.c). */
+enum { CONF_ARENA_BYTES = 64 << 20, CONF_ARENA_KEY_BYTES = 24 << 20 };
+
 /* NULL when the host has no memory. */
-struct conf_arena *conf_arena_new(void);
+struct conf_arena *conf_arena_new(size_t bytes);
 void conf_arena_free(struct conf_arena *arena);
 
 /* Zeroed memory, aligned for anything. Never NULL: the reservation exceeds what the limits of

@@ -103,11 +103,11 @@ static struct conf *build(struct conf_build *b, bool have_text, struct conf_erro
 {
     struct conf *conf = NULL;
 
-    b->arena = conf_arena_new();
+    b->arena = conf_arena_new(CONF_ARENA_BYTES);
     if (!b->arena)
         conf_errors_no_memory(&b->report);
-    b->secrets = b->arena ? conf_arena_new() : NULL;
-    b->keys = b->arena ? conf_arena_new() : NULL;
+    b->secrets = b->arena ? conf_arena_new(CONF_ARENA_BYTES) : NULL;
+    b->keys = b->arena ? conf_arena_new(CONF_ARENA_KEY_BYTES) : NULL;
     if (b->arena &&
         (!b->secrets || !b->keys || !conf_remember(b->secrets) || !conf_remember(b->keys)))
         conf_errors_no_memory(&b->report);

@@ -412,6 +412,11 @@ struct kept {
     size_t n, n_lines, n_files;
 };
 
+static char *put_bytes(char *to, const void *from, size_t n)
+{
+    return n ? (char *)mempcpy(to, from, n) : to; /* an empty text has no bytes at all */
+}
+
 const void *conf_source_keep(const struct conf_source *text, struct conf_arena *arena,
                              size_t *n)
 {
@@ -422,12 +427,12 @@ const void *conf_source_keep(const struct conf_source *text, struct conf_arena *
     for (size_t i = 0; i < text->n_files; i++)
         *n += sizeof text->files[i].seen + strlen(text->files[i].path) + 1;
     bytes = to = conf_arena_alloc(arena, *n);
-    to = (char *)mempcpy(to, &head, sizeof head);
-    to = (char *)mempcpy(to, text->p, text->n);
-    to = (char *)mempcpy(to, text->lines, text->n_lines * sizeof *text->lines);
+    to = put_bytes(to, &head, sizeof head);
+    to = put_bytes(to, text->p, text->n);
+    to = put_bytes(to, text->lines, text->n_lines * sizeof *text->lines);
     for (size_t i = 0; i < text->n_files; i++) {
-        to = (char *)mempcpy(to, &text->files[i].seen, sizeof text->files[i].seen);
-        to = (char *)mempcpy(to, text->files[i].path, strlen(text->files[i].path) + 1);
+        to = put_bytes(to, &text->files[i].seen, sizeof text->files[i].seen);
+        to = put_bytes(to, text->files[i].path, strlen(text->files[i].path) + 1);
     }
     return bytes;
 }
