@@ -395,7 +395,10 @@ int main(void)
     }
     if (!mkdtemp(root))
         return 1;
-    snprintf(store, sizeof store, "%s/store", root);
+    /* A worker may read what lies beside the store, but not what lies further up. */
+    snprintf(store, sizeof store, "%s/deep", root);
+    mkdir(store, 0700);
+    snprintf(store, sizeof store, "%s/deep/store", root);
     snprintf(secret, sizeof secret, "%s/key.pem", store);
     snprintf(beside, sizeof beside, "%s/ca.pem", root);
     mkdir(store, 0700);
