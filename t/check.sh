@@ -62,7 +62,7 @@ stage containers 20m "${PROVE[@]}" t/[79]*.t
 # for a CA, and three of times, which a sanitizer stretches: their code has unit tests.
 PASGATE=$B-asan/pasgate
 GLOBIGNORE=t/33-testssl.t:t/39-acme-options.t:t/39-acme-processing.t
-GLOBIGNORE+=:t/52-eject.t:t/57-hedge.t:t/58-score.t
+GLOBIGNORE+=:t/88-login.t:t/52-eject.t:t/57-hedge.t:t/58-score.t
 stage integration-asan 25m "${PROVE[@]}" "${SIDE_BY_SIDE[@]}" t/[0-68]*.t
 
 FUZZ_SECONDS=${FUZZ_SECONDS_CHECK:-3}
