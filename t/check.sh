@@ -59,7 +59,7 @@ stage containers 20m "${PROVE[@]}" t/[79]*.t
 
 # The same on the sanitized build, without layer 7 (images are not built from it), layer 9
 # (measurements), testssl.sh (the same result after three more minutes), two tests that mostly wait
-# for a CA, and three of times, which a sanitizer stretches: their code has unit tests.
+# for a CA, one whose crypt_r() ASan replaces by nothing, and three of times, which it stretches.
 PASGATE=$B-asan/pasgate
 GLOBIGNORE=t/33-testssl.t:t/39-acme-options.t:t/39-acme-processing.t
 GLOBIGNORE+=:t/88-login.t:t/52-eject.t:t/57-hedge.t:t/58-score.t

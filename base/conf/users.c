@@ -54,7 +54,7 @@ static const char *sha_fault(struct str hash)
         if (n > CONF_SHA_ROUNDS_MAX)
             return "its SHA-crypt hash has more than 1000000 rounds, and would take seconds; "
                    "write fewer";
-        if (n < 1000)
+        if (n < 1000 || 7 + rounds.n == rest.n) /* nothing behind them */
             return "its SHA-crypt hash is damaged; write it with mkpasswd -m sha-512";
         rest = str_skip(rest, 7 + rounds.n + 1);
     }
